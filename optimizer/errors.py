@@ -1,0 +1,63 @@
+"""Everything this package raises on purpose.
+
+    OptimizerError
+    |-- InputError            exit 2: the user can mend it; carries one Finding per defect
+    |   |-- ProblemError      a problem file
+    |   |-- CatalogError      a catalog, price list or config.json
+    |   `-- UsageError        a command line
+    `-- InternalError         exit 1: our own failure
+        `-- VerificationError a plan that the solver-free check does not confirm
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One defect of an input: where it is, what is wrong, how to mend it."""
+
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        text = f"{place}: {self.message}" if place else self.message
+        return f"{text}\n    {self.hint}" if self.hint else text
+
+
+class OptimizerError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class InputError(OptimizerError):
+    """Something the user can mend. ``findings`` holds every defect found, in file order."""
+
+    def __init__(self, findings: Sequence[Finding] | str) -> None:
+        self.findings: tuple[Finding, ...] = (Finding(findings),) if isinstance(findings, str) else tuple(findings)
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class ProblemError(InputError):
+    """A problem file is wrong."""
+
+
+class CatalogError(InputError):
+    """A catalog, a price list or a model configuration is wrong."""
+
+
+class UsageError(InputError):
+    """A command line is wrong."""
+
+
+class InternalError(OptimizerError):
+    """Our own failure; never the user's."""
+
+
+class VerificationError(InternalError):
+    """The independent check does not confirm a plan that the solver returned."""

@@ -1,0 +1,124 @@
+"""What the performance room is asked and what it answers. No money, no solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from optimizer.catalog.types import Engine, Gpu, Model
+from optimizer.vocabulary import Link
+
+
+class Grade(StrEnum):
+    """A: this GPU, family and precision measured; B: two of the three; C: extrapolated or never measured under load."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """One replica: a model on ``tp * pp`` GPUs under one engine and its settings."""
+
+    gpu: Gpu
+    model: Model
+    engine: Engine
+    weight_quant: str  # bf16, fp8, int8, int4, nvfp4, mxfp4
+    kv_cache: str  # auto (16 bit) or fp8
+    tensor_parallel: int
+    pipeline_parallel: int
+    link: Link  # of the node it sits in; UNVERIFIED computes as PCIE
+    gpu_memory_utilization: float
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    max_model_len: int
+    expert_parallel: int = 1  # measured rows only; the optimizer does not propose it
+    engine_version: str = ""
+    crosses_nodes: bool = False  # pipeline stages on several nodes
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the replica."""
+        return self.tensor_parallel * self.pipeline_parallel
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBill:
+    """Bytes on the fullest GPU of a replica."""
+
+    weights: float
+    activations: float
+    overhead: float  # context, graphs, communication buffers
+    usable: float  # gpu_memory_utilization x reported memory
+    kv_budget: float  # usable - weights - activations - overhead; negative = does not fit
+    kv_bytes_per_token: float  # at short context, per GPU
+    kv_tokens: int  # tokens of KV the replica holds, planned (90 % of the blocks)
+
+    @property
+    def fits(self) -> bool:
+        """Whether any KV cache is left."""
+        return self.kv_budget > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """A latency over requests, in seconds."""
+
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+    def at(self, percentile: float) -> float:
+        """Value at a percentile, log-linear between the stored ones."""
+        from optimizer.performance.percentiles import interpolate
+
+        return interpolate(self, percentile)
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One replica under a load: the median estimate, not a promise."""
+
+    ttft: Percentiles
+    tpot: Percentiles
+    e2e: Percentiles
+    inflight: float
+    requests_per_second: float
+    output_tokens_per_second: float
+    utilization: float  # share of the saturation rate
+    kv_tokens_used: float
+    stable: bool  # False: the load exceeds what the replica can carry; latencies are then infinite
+
+
+class PointKind(StrEnum):
+    """Which promises an operating point was computed inside."""
+
+    ALL = "all"
+    TTFT = "ttft"
+    TPOT = "tpot"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The largest load of one replica inside the promises of ``kind``.
+
+    ``latencies_s[i]`` belongs to ``slo.promises[i]``: the worse of the two loads, error margin at the asked confidence
+    included, so it is compared with the limit as it stands.
+    """
+
+    kind: PointKind
+    requests_per_second: float
+    inflight: float
+    latencies_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Multiplicative model error: truth / prediction at the 5 % and 95 % quantile."""
+
+    low: float
+    high: float

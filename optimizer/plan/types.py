@@ -1,0 +1,232 @@
+"""A deployment plan and the outcomes of a search: frozen, complete, nothing left to compute for a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optimizer.ledger import CostLine
+from optimizer.vocabulary import Link, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLine:
+    """Nodes of one offer and tier in a plan."""
+
+    offer_id: str
+    provider: str
+    instance_type: str
+    region: str
+    gpu: str
+    gpus_per_node: int
+    link: Link
+    count: int
+    idle_gpus: int
+    spare: int  # of ``count``, kept in reserve
+    tier: Tier
+    commitment_months: int
+    monthly_cents: int  # of all ``count`` nodes
+    price_date: str | None
+    price_source: str
+    original_currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryGib:
+    """Memory of the fullest GPU in GiB."""
+
+    weights: float
+    kv_cache: float
+    activations: float
+    overhead: float
+    total: float
+    usable: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Identical replicas serving one workload."""
+
+    workload: str
+    share: int  # of 2520
+    model: str
+    gpu: str
+    gpus_per_node: int
+    link: Link
+    offer_id: str
+    weight_quant: str
+    kv_cache: str
+    checkpoint: str  # published | quantize_yourself
+    tensor_parallel: int
+    pipeline_parallel: int
+    replicas: int
+    interconnect: str  # nvlink | pcie | none
+    gpu_memory_utilization: float
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    max_model_len: int
+    crosses_nodes: bool
+    memory: MemoryGib
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyMs:
+    """A latency in milliseconds: mean and percentiles over requests."""
+
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the whole plan carries, spares left out, at the asked confidence."""
+
+    concurrency: float
+    output_tokens_per_second: float
+    requests_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Median estimate for one workload at the stated load, with 90 % bands."""
+
+    workload: str
+    ttft_ms: LatencyMs
+    tpot_ms: LatencyMs
+    e2e_s: LatencyMs  # seconds
+    concurrency: float
+    output_tokens_per_second: float
+    requests_per_second: float
+    capacity: Capacity
+    ttft_interval_ms: tuple[float, float]  # of the mean
+    tpot_interval_ms: tuple[float, float]
+    grade: str
+    upper_bound: bool  # a technique this class of model usually runs with is not modelled
+    grade_reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A promise or limit and how close the plan runs to it. ``value`` carries the error margin."""
+
+    promise: str  # YAML path
+    workload: str | None
+    value: float
+    limit: float
+    unit: str
+    slack: float  # share of the limit left, 0 = exactly on it
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PlanKey:
+    """What makes two plans 'the same' for a ranking: sorted content, never an index."""
+
+    parts: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One ranked deployment."""
+
+    rank: int
+    proven: bool
+    key: PlanKey
+    monthly_cents: int
+    currency: str
+    gpus: int
+    load_factor: float
+    grade: str
+    nodes: tuple[NodeLine, ...]
+    groups: tuple[Group, ...]
+    predicted: tuple[Prediction, ...]
+    binding: tuple[Binding, ...]
+    cost_lines: tuple[CostLine, ...]
+    excludes: tuple[str, ...]
+    spare_node_cents: int
+    tie_with: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """Candidates left after one rule, and the cheapest that the rule removed."""
+
+    rule: str
+    remaining: int
+    cheapest_removed_cents: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """An edit of the problem file that makes an infeasible problem feasible, re-solved and priced."""
+
+    change: str  # YAML path
+    before: object
+    after: object
+    monthly_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the arithmetic verdict rests on."""
+
+    objective: str
+    value: float | None
+    bound: float | None
+    unit: str
+    gap: float | None
+    candidates_enumerated: int
+    candidates_feasible: int
+    candidates_screened: int
+    replay_rejected: int
+    prices_from: str | None
+    prices_to: str | None
+    performance_model: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadLoad:
+    """The load of one workload as the report echoes it (Little's law fills in what was not stated)."""
+
+    workload: str
+    requests_per_second: float
+    output_tokens_per_second: float
+    inflight: float
+    decided_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Base of the four outcomes; ``plans`` is empty unless the problem was solved."""
+
+    problem_name: str
+    problem_path: str
+    problem_sha256: str
+    loads: tuple[WorkloadLoad, ...]
+    warnings: tuple[str, ...]
+    proof: Proof
+    funnel: tuple[FunnelStep, ...]
+    plans: tuple[Plan, ...]
+    relaxations: tuple[Relaxation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Optimal(Outcome):
+    """Every printed plan is proven: objective equals bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feasible(Outcome):
+    """Plans found, at least one not proven within the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Infeasible(Outcome):
+    """Proven: nothing enumerated keeps every promise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown(Outcome):
+    """The search ended without a plan and without a proof."""

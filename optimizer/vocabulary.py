@@ -1,0 +1,41 @@
+"""Closed sets of words that every room uses: links, payment tiers, provider classes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Link(StrEnum):
+    """How the GPUs of one node reach each other: a closed set."""
+
+    NVSWITCH = "nvswitch"
+    NVLINK_PAIR = "nvlink_pair"
+    XGMI = "xgmi"
+    HCCS = "hccs"
+    PCIE = "pcie"
+    UNVERIFIED = "unverified"
+
+
+NVLINK_CLASS = frozenset({Link.NVSWITCH, Link.NVLINK_PAIR, Link.XGMI, Link.HCCS})
+"""Direct GPU-to-GPU fabrics: what ``nvlink: required`` accepts and ``nvlink: forbidden`` refuses."""
+
+
+class Tier(StrEnum):
+    """How capacity is paid for. OWNED never appears in a catalog: it is the user's own hardware."""
+
+    ON_DEMAND = "on_demand"
+    SPOT = "spot"
+    RESERVED_1Y = "reserved_1y"
+    RESERVED_3Y = "reserved_3y"
+    PURCHASE = "purchase"
+    OWNED = "owned"
+
+
+class ProviderClass(StrEnum):
+    """Kind of provider; marketplaces are off by default."""
+
+    HYPERSCALER = "hyperscaler"
+    NEOCLOUD = "neocloud"
+    MARKETPLACE = "marketplace"
+    RESELLER = "reseller"
+    OWN = "own"

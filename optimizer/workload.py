@@ -1,0 +1,83 @@
+"""What a workload asks of a deployment: token lengths, load and latency promises, as plain frozen values.
+
+Shared by every room: ``problem`` derives them from a file, ``performance`` answers them, ``verify`` checks them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Metric(StrEnum):
+    """A latency that users feel, per request."""
+
+    TTFT = "ttft"
+    TPOT = "tpot"
+    E2E = "e2e"
+
+
+class KvSizing(StrEnum):
+    """How much KV cache a resident request is planned with."""
+
+    TYPICAL = "typical"
+    WORST_CASE = "worst_case"
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Token lengths of one workload.
+
+    A length with a ``p95`` is lognormal with that mean and 95th percentile; without, it is constant.
+    ``context_max`` is the longest input + output that must be accepted and clips the distribution.
+    ``shared_prefix`` is the share of input tokens found in the prefix cache (no prefill work, but KV is occupied).
+    """
+
+    input_mean: float
+    output_mean: float
+    context_max: int
+    input_p95: float | None = None
+    output_p95: float | None = None
+    shared_prefix: float = 0.0
+    kv_sizing: KvSizing = KvSizing.TYPICAL
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """``percentile`` of the requests see ``metric`` at or below ``limit_s`` seconds.
+
+    ``path`` is the YAML path the limit was stated at (``workloads.chat.slo.ttft_ms.p95``).
+    """
+
+    metric: Metric
+    percentile: float
+    limit_s: float
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """The latency promises of one workload; may be empty."""
+
+    promises: tuple[Promise, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The load a plan must carry for one workload, peak factor and headroom included.
+
+    ``requests_per_second``: Poisson arrivals (rate*); ``inflight``: requests held in flight, staggered (inflight*).
+    Either may be 0 when the problem states no such floor; not both. ``decided_by`` is the YAML path of the floor
+    that set the rate, or of the concurrency where that is all there is. ``hours_per_month`` is None around the
+    clock, else the hours actually used each month (offline batch work).
+    """
+
+    requests_per_second: float
+    inflight: float
+    decided_by: str
+    hours_per_month: float | None = None
+
+    @property
+    def is_batch(self) -> bool:
+        """Offline work: only throughput matters and only the hours used are billed."""
+        return self.hours_per_month is not None
