@@ -56,3 +56,10 @@ def to_thousandths_down(value: float) -> int:
 def to_thousandths_up(value: float) -> int:
     """A demand (requests/s, requests in flight) in thousandths, rounded up."""
     return ceil_guarded(value * 1e3)
+
+
+def significant(value: float, digits: int) -> float:
+    """``value`` to so many significant digits, for display; infinities and 0 pass through."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    return round(value, digits - 1 - math.floor(math.log10(abs(value))))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from optimizer.ledger import CostLine
 from optimizer.vocabulary import Link, Tier
+from optimizer.workload import Metric, Promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Group:
     max_model_len: int
     crosses_nodes: bool
     memory: MemoryGib
+    engine: str = ""  # id in catalogs/engines
+    recovery: float | None = None  # weight recovery x KV recovery against native precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,22 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPromise:
+    """One latency promise and what is expected of it at the stated load: median estimate and two-sided 90 % band.
+
+    A metric without a promise is listed too (limit None), at the problem's percentile, so that a reader sees it.
+    """
+
+    metric: Metric
+    percentile: float
+    estimate_s: float
+    low_s: float
+    high_s: float
+    limit_s: float | None
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """Median estimate for one workload at the stated load, with 90 % bands."""
 
@@ -105,6 +124,7 @@ class Prediction:
     grade: str
     upper_bound: bool  # a technique this class of model usually runs with is not modelled
     grade_reasons: tuple[str, ...]
+    promises: tuple[KeptPromise, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +144,24 @@ class PlanKey:
     """What makes two plans 'the same' for a ranking: sorted content, never an index."""
 
     parts: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The cheapest way to run the same configuration at another provider."""
+
+    provider: str
+    tier: Tier
+    monthly_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stress:
+    """A what-if: whether the plan still holds, and what a plan that does would cost (None: not solved)."""
+
+    what: str
+    holds: bool
+    monthly_cents: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +185,9 @@ class Plan:
     spare_node_cents: int
     tie_with: int | None = None
     notes: tuple[str, ...] = ()
+    cost_per_million_output_tokens: float | None = None  # at the stated load, around the clock
+    also: tuple[Elsewhere, ...] = ()  # cheapest first
+    stress: tuple[Stress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +197,7 @@ class FunnelStep:
     rule: str
     remaining: int
     cheapest_removed_cents: int | None
+    note: str = ""  # what would bring the removed ones back (a measurement, an edit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +240,43 @@ class WorkloadLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadFloor:
+    """One traffic figure of the problem file and the load it alone would ask for."""
+
+    path: str  # YAML path
+    stated: float  # as written in the file
+    requests_per_second: float | None
+    inflight: float | None
+    wins: bool  # whether it is the floor that counts
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for one workload, as the report echoes it."""
+
+    workload: str
+    model: str
+    input_tokens: float
+    input_p95: float | None
+    output_tokens: float
+    output_p95: float | None
+    context_max: int
+    promises: tuple[Promise, ...]
+    min_recovery: float | None
+    floors: tuple[LoadFloor, ...]
+    hours_per_month: float | None  # batch work: the hours used; None = around the clock
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The price below which a GPU of a provider would win."""
+
+    gpu: str
+    provider: str
+    wins_below_per_gpu_hour: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Base of the four outcomes; ``plans`` is empty unless the problem was solved."""
 
@@ -210,6 +289,12 @@ class Outcome:
     funnel: tuple[FunnelStep, ...]
     plans: tuple[Plan, ...]
     relaxations: tuple[Relaxation, ...]
+    asked: tuple[Asked, ...] = ()
+    rules: tuple[str, ...] = ()  # user rules that differ from the defaults, as "path: value"
+    currency: str = "USD"
+    confidence: float = 0.9
+    distinct_by: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
