@@ -1,0 +1,70 @@
+"""The command line: one module per command, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from optimizer.errors import InputError, OptimizerError
+
+EXIT_OUR_FAILURE = 1
+EXIT_INVALID_INPUT = 2
+
+_COMMANDS = {
+    "solve": "Rank the cheapest deployments for a problem file (the default: `optimize FILE`).",
+    "check": "Read a problem file and say what was understood, or everything that is wrong with it.",
+    "memory": "Print the memory bill of a model on a GPU, layer by layer.",
+    "predict": "Predict latency and throughput of single configurations given in a CSV.",
+    "catalog": "List the GPUs, models and offers that plans are made of.",
+    "validate": "Score the performance model against published measurements.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Loads a command's module on demand; a first argument that is no command name means ``solve``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = import_module(f"optimizer.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        names_file = bool(args) and not args[0].startswith("-") and args[0] not in _COMMANDS
+        return super().parse_args(ctx, ["solve", *args] if names_file else args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="llm-deployment-optimizer")
+def cli() -> None:
+    """Which GPUs, how many, set up how, meet your targets for the least money?
+
+    optimize problems/chatbot_100users.yaml
+    """
+
+
+def main() -> None:
+    """Run the command line and turn every error raised on purpose into a message and an exit code."""
+    try:
+        cli(prog_name="optimize")
+    except InputError as error:
+        click.echo(f"Error: {_count(error)}\n{error}", err=True)
+        sys.exit(EXIT_INVALID_INPUT)
+    except OptimizerError as error:
+        click.echo(f"Internal error, please report it: {error}", err=True)
+        sys.exit(EXIT_OUR_FAILURE)
+
+
+def _count(error: InputError) -> str:
+    number = len(error.findings)
+    return "1 thing to mend" if number == 1 else f"{number} things to mend"

@@ -1,0 +1,36 @@
+"""Progress on stderr, only once a run has taken longer than a second and only for a person watching."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TextIO
+
+_QUIET_SECONDS = 1.0
+
+
+class Progress:
+    """A single line, rewritten in place; silent when the stream is not a terminal or the run is quick."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._start = time.monotonic()
+        self._width = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._width:
+            self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
+
+    def say(self, step: str) -> None:
+        """Show the step in hand."""
+        elapsed = time.monotonic() - self._start
+        if elapsed < _QUIET_SECONDS or not self._stream.isatty():
+            return
+        line = f"{step} ({elapsed:.0f} s)"
+        self._stream.write("\r" + line.ljust(self._width))
+        self._stream.flush()
+        self._width = len(line)

@@ -1,0 +1,38 @@
+"""``optimize FILE``: the ranked, proven deployments of a problem file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import problem_options
+
+EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
+
+
+@click.command(name="solve")
+@problem_options
+@click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")
+@click.option("--save-model", type=click.Path(path_type=Path), help="Also write the CP-SAT model (protobuf text).")
+def command(
+    file: Path,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    style: str,
+    output: Path | None,
+    save_model: Path | None,
+) -> None:
+    """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof."""
+    from optimizer.commands.progress import Progress
+    from optimizer.decide import solve_problem
+    from optimizer.report import render, status_of, write_output
+
+    with Progress(sys.stderr) as progress:
+        outcome = solve_problem(file, sets=sets, catalogs=catalogs, save_model=save_model, progress=progress.say)
+    to_terminal = output is None and sys.stdout.isatty()
+    write_output(render(outcome, style, terminal=to_terminal), output)
+    sys.exit(EXIT_CODES[status_of(outcome)])
