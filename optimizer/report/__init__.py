@@ -1,0 +1,53 @@
+"""Render an outcome as text, JSON or CSV and write it safely. No computation: every figure comes from the plan.
+
+The renderers are imported inside the functions, so that a run pays only for the format it prints.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from optimizer.errors import UsageError
+from optimizer.plan.types import Feasible, Infeasible, Optimal, Outcome, Unknown
+
+_STATUS: tuple[tuple[type[Outcome], str], ...] = (
+    (Optimal, "optimal"),
+    (Feasible, "feasible"),
+    (Infeasible, "infeasible"),
+    (Unknown, "unknown"),
+)
+
+
+def status_of(outcome: Outcome) -> str:
+    """The word for an outcome's type: optimal, feasible, infeasible or unknown."""
+    return next(word for kind, word in _STATUS if isinstance(outcome, kind))
+
+
+def render(outcome: Outcome, style: str, *, terminal: bool = False) -> str:
+    """The report as ``text``, ``json`` or ``csv``; ``terminal`` lets the text carry colour where it is wanted."""
+    if style == "json":
+        from optimizer.report.json_report import render_json
+
+        return render_json(outcome)
+    if style == "csv":
+        from optimizer.report.csv_report import render_csv
+
+        return render_csv(outcome)
+    if style != "text":
+        raise UsageError(f"no report format {style!r}; there are text, json and csv")
+    from optimizer.report.text import render_coloured, render_text, wants_colour
+
+    return render_coloured(outcome) if terminal and wants_colour() else render_text(outcome)
+
+
+def write_output(report: str, output: Path | None) -> None:
+    """Write a report to a file, whole or not at all, or to stdout where ``output`` is None."""
+    if output is not None:
+        from optimizer.report.write import write_atomic
+
+        write_atomic(output, report)
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(report.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()

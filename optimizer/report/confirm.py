@@ -1,0 +1,144 @@
+"""The commands that confirm a prediction: start one replica as planned, then load it with its share of the traffic.
+
+Options as documented by vLLM (``vllm serve``, ``vllm bench serve``), SGLang (``sglang.launch_server``,
+``sglang.bench_serving``) and TensorRT-LLM (``trtllm-serve``, its ``benchmark_serving``). Any other engine is measured
+with vLLM's client, which talks to every OpenAI-compatible server.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from optimizer.plan.types import Asked, Group, Plan, Prediction
+from optimizer.report.words import quant_name
+from optimizer.units import SHARE_UNITS, ceil_guarded, significant
+
+_COLUMNS = 92
+_WARM_ROUNDS = 10
+"""Requests sent per request in flight: enough for a p95 and for the cold start to wash out."""
+
+_LEAST_PROMPTS = 200
+_CALIBRATED = frozenset({"int8", "int4", "nvfp4"})
+"""Formats that need a checkpoint of their own; fp8 can be made while loading, native formats load as they are."""
+
+
+def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
+    """Server and client command of one replica per group, ready for a shell."""
+    questions = {one.workload: one for one in asked}
+    predictions = {one.workload: one for one in plan.predicted}
+    commands: list[str] = []
+    for group in plan.groups:
+        if group.workload in questions and group.workload in predictions:
+            commands += _pair(group, questions[group.workload], predictions[group.workload])
+    return tuple(commands)
+
+
+def _pair(group: Group, asked: Asked, prediction: Prediction) -> list[str]:
+    engine = group.engine.partition("-")[0]
+    serve = {"vllm": _serve_vllm, "sglang": _serve_sglang, "trtllm": _serve_trtllm}.get(engine)
+    bench = {"sglang": _bench_sglang, "trtllm": _bench_trtllm}.get(engine, _bench_vllm)
+    client = bench(group, _traffic(group, asked, prediction))
+    return [_shell(serve(group)), _shell(client)] if serve else [_shell(client)]
+
+
+def _traffic(group: Group, asked: Asked, prediction: Prediction) -> tuple[str, ...]:
+    """Lengths and the load of one replica: its share of the arrivals, or of the requests in flight without any."""
+    part = group.share / SHARE_UNITS / group.replicas
+    inflight = max(1, ceil_guarded(prediction.concurrency * part))
+    rate = significant(prediction.requests_per_second * part, 3)
+    prompts = max(_LEAST_PROMPTS, _WARM_ROUNDS * inflight)
+    arrivals = rate > 0 and any(floor.requests_per_second for floor in asked.floors if floor.wins)
+    load = ("--request-rate", f"{rate:g}") if arrivals else ("--max-concurrency", str(inflight))
+    lengths = (f"{asked.input_tokens:.0f}", f"{asked.output_tokens:.0f}")
+    return ("--random-input-len", lengths[0], "--random-output-len", lengths[1], *load, "--num-prompts", str(prompts))
+
+
+def _model(group: Group) -> str:
+    """The checkpoint to load: the catalog's model, or the user's own in a format that needs one."""
+    if group.weight_quant in _CALIBRATED:
+        return f"PATH_OF_{quant_name(group.weight_quant)}_CHECKPOINT_OF_{group.model.rpartition('/')[2]}"
+    return group.model
+
+
+def _serve_vllm(group: Group) -> list[str]:
+    command = ["vllm", "serve", _model(group), "--tensor-parallel-size", str(group.tensor_parallel)]
+    if group.pipeline_parallel > 1:
+        command += ["--pipeline-parallel-size", str(group.pipeline_parallel)]
+    if group.weight_quant == "fp8":
+        command += ["--quantization", "fp8"]
+    if group.kv_cache != "auto":
+        command += ["--kv-cache-dtype", group.kv_cache]
+    command += ["--gpu-memory-utilization", f"{group.gpu_memory_utilization:g}"]
+    command += ["--max-model-len", str(group.max_model_len), "--max-num-seqs", str(group.max_num_seqs)]
+    return [*command, "--max-num-batched-tokens", str(group.max_num_batched_tokens)]
+
+
+def _bench_vllm(group: Group, traffic: tuple[str, ...]) -> list[str]:
+    command = ["vllm", "bench", "serve", "--model", _model(group), "--dataset-name", "random", *traffic, "--ignore-eos"]
+    return [*command, "--percentile-metrics", "ttft,tpot,e2el", "--metric-percentiles", "50,90,95,99"]
+
+
+def _serve_sglang(group: Group) -> list[str]:
+    command = [
+        "python",
+        "-m",
+        "sglang.launch_server",
+        "--model-path",
+        _model(group),
+        "--tp",
+        str(group.tensor_parallel),
+    ]
+    if group.pipeline_parallel > 1:
+        command += ["--pp-size", str(group.pipeline_parallel)]
+    if group.weight_quant == "fp8":
+        command += ["--quantization", "fp8"]
+    if group.kv_cache != "auto":
+        command += ["--kv-cache-dtype", "fp8_e4m3"]
+    command += ["--mem-fraction-static", f"{group.gpu_memory_utilization:g}"]
+    command += ["--context-length", str(group.max_model_len), "--max-running-requests", str(group.max_num_seqs)]
+    return [*command, "--chunked-prefill-size", str(group.max_num_batched_tokens)]
+
+
+def _bench_sglang(group: Group, traffic: tuple[str, ...]) -> list[str]:
+    """SGLang's range ratio 1 means constant lengths."""
+    command = ["python", "-m", "sglang.bench_serving", "--backend", "sglang", "--model", _model(group)]
+    return [*command, "--dataset-name", "random", *traffic, "--random-range-ratio", "1.0"]
+
+
+def _serve_trtllm(group: Group) -> list[str]:
+    command = ["trtllm-serve", _model(group), "--tp_size", str(group.tensor_parallel)]
+    if group.pipeline_parallel > 1:
+        command += ["--pp_size", str(group.pipeline_parallel)]
+    command += ["--kv_cache_free_gpu_memory_fraction", f"{group.gpu_memory_utilization:g}"]
+    command += ["--max_seq_len", str(group.max_model_len), "--max_batch_size", str(group.max_num_seqs)]
+    return [*command, "--max_num_tokens", str(group.max_num_batched_tokens)]
+
+
+def _bench_trtllm(group: Group, traffic: tuple[str, ...]) -> list[str]:
+    command = ["python", "-m", "tensorrt_llm.serve.scripts.benchmark_serving", "--backend", "openai"]
+    command += ["--model", _model(group), "--dataset-name", "random", *traffic, "--ignore-eos"]
+    return [*command, "--percentile-metrics", "ttft,tpot,e2el"]
+
+
+def _shell(words: Sequence[str]) -> str:
+    """Quoted, with a backslash where a line would grow too long; an option stays beside its value."""
+    lines = [""]
+    for word in _options([shlex.quote(word) for word in words]):
+        joined = f"{lines[-1]} {word}".strip() if len(lines) == 1 else f"{lines[-1]} {word}"
+        if lines[-1] and len(joined) > _COLUMNS:
+            lines.append(f"    {word}")
+        else:
+            lines[-1] = joined
+    return " \\\n".join(lines)
+
+
+def _options(words: Sequence[str]) -> list[str]:
+    """Glue every option to the value that follows it."""
+    glued: list[str] = []
+    for word in words:
+        if glued and glued[-1].startswith("--") and " " not in glued[-1] and not word.startswith("--"):
+            glued[-1] += f" {word}"
+        else:
+            glued.append(word)
+    return glued

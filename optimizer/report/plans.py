@@ -1,0 +1,227 @@
+"""The ranked table: two lines a plan and a third for context, then the ledger of the first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction
+from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, segments
+from optimizer.report.words import (
+    count,
+    exact,
+    gpu_name,
+    interconnect_name,
+    kv_name,
+    latency_unit,
+    metric_name,
+    money,
+    percent,
+    percentile_name,
+    plural,
+    price,
+    quant_name,
+    tier_name,
+    two_digits,
+)
+from optimizer.vocabulary import Link, Tier
+
+_INDENT = "    "
+_CLOSE = 0.1
+"""A promise with less than this share of its limit left counts as binding."""
+
+
+def ranked(outcome: Outcome) -> Iterator[Line]:
+    """Every plan, best first."""
+    for plan in outcome.plans:
+        yield from _plan(plan, outcome)
+        yield BLANK
+
+
+def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
+    single = len(plan.groups) == 1 and len(plan.nodes) == 1
+    head = [f"#{plan.rank}  {money(plan.monthly_cents, plan.currency)}/mo", _hardware(plan)]
+    head += [*(_setup(plan.groups[0]) if single else []), f"grade {plan.grade}"]
+    for text in segments(head, joint="   " if len("   ".join(head)) <= WIDTH else "  ", hang=_INDENT):
+        yield Line(text, Style.STRONG)
+    summary = [_headroom(plan, outcome), _binds(plan.binding, single=single)]
+    if single:
+        yield from _quiet([*_flags(plan), *_promised(plan.predicted, outcome), *summary])
+        yield from _quiet([_source(plan.nodes[0]), *_context(plan)])
+        return
+    yield from _quiet([*_flags(plan), *summary, *_context(plan)])
+    for group in plan.groups:
+        yield from _quiet([_group(group), *_promised(_of(group, plan.predicted), outcome)])
+    for node in plan.nodes:
+        yield from _quiet([f"get {node.count}x {node.gpus_per_node}-GPU node: {_source(node)}", _idle(node)])
+
+
+def _quiet(parts: list[str]) -> Iterator[Line]:
+    for text in segments(parts, indent=_INDENT):
+        yield Line(text, Style.QUIET)
+
+
+def _hardware(plan: Plan) -> str:
+    """``4x H200 SXM 141GB (1 node, 0 idle)``; several kinds are joined by ``+``."""
+    kinds: dict[str, int] = {}
+    for node in plan.nodes:
+        kinds[node.gpu] = kinds.get(node.gpu, 0) + node.count * node.gpus_per_node
+    nodes = sum(node.count for node in plan.nodes)
+    idle = sum(node.idle_gpus for node in plan.nodes)
+    spare = sum(node.spare for node in plan.nodes)
+    inside = [plural(nodes, "node"), f"{idle} idle"] + ([f"{spare} spare"] if spare else [])
+    return " + ".join(f"{number}x {gpu_name(gpu)}" for gpu, number in kinds.items()) + f" ({', '.join(inside)})"
+
+
+def _setup(group: Group) -> list[str]:
+    quant = f"{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}"
+    return [quant, _parallel(group), interconnect_name(group.interconnect)]
+
+
+def _parallel(group: Group) -> str:
+    """``TP2 x 2 replicas``, ``TP2 PP2 x 1 replica``."""
+    stages = f" PP{group.pipeline_parallel}" if group.pipeline_parallel > 1 else ""
+    across = " across nodes" if group.crosses_nodes else ""
+    return f"TP{group.tensor_parallel}{stages} x {plural(group.replicas, 'replica')}{across}"
+
+
+def _group(group: Group) -> str:
+    share = "" if group.share == 2520 else f" ({percent(group.share / 2520)} of it)"
+    gpus = group.tensor_parallel * group.pipeline_parallel * group.replicas
+    return f"{group.workload}{share}: {gpus}x {gpu_name(group.gpu)}, {', '.join(_setup(group))}"
+
+
+def _of(group: Group, predictions: tuple[Prediction, ...]) -> tuple[Prediction, ...]:
+    return tuple(prediction for prediction in predictions if prediction.workload == group.workload)
+
+
+def _flags(plan: Plan) -> list[str]:
+    flags = [] if plan.proven else ["not proven"]
+    if plan.tie_with is not None:
+        flags.append(f"tie with #{plan.tie_with}")
+    return flags
+
+
+def _source(node: NodeLine) -> str:
+    """Where to get it, how it is paid for and how old the price is."""
+    if node.tier is Tier.OWNED:
+        return f"your own {node.gpus_per_node}-GPU node"
+    name = " ".join(part for part in (node.provider, node.region, node.instance_type) if part)
+    dated = f"price of {node.price_date}" if node.price_date else "price without a date"
+    link = ", link unverified (computed as PCIe)" if node.link is Link.UNVERIFIED else ""
+    return f"{name}, {tier_name(node.tier, node.commitment_months)}, {dated}{link}"
+
+
+def _idle(node: NodeLine) -> str:
+    return plural(node.idle_gpus, "GPU") + " idle" if node.idle_gpus else ""
+
+
+def _promised(predictions: tuple[Prediction, ...], outcome: Outcome) -> list[str]:
+    several = len({prediction.workload for prediction in predictions}) > 1
+    parts = []
+    for prediction in predictions:
+        name = f"{prediction.workload} " if several else ""
+        parts += [f"{name}{_kept(promise)}" for promise in prediction.promises]
+        if outcome.proof.objective == "maximize_load":
+            capacity = prediction.capacity
+            parts.append(
+                f"{name}carries {count(capacity.concurrency)} in flight, "
+                f"{count(capacity.output_tokens_per_second)} tokens/s"
+            )
+    return parts
+
+
+def _kept(promise: KeptPromise) -> str:
+    """``TTFT p95 0.74 s [0.50-1.1] of 1 s``: median estimate, 90 % band, limit."""
+    name = f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}"
+    if not math.isfinite(promise.estimate_s):
+        return f"{name} without bound: the load is more than the plan carries"
+    factor, unit = latency_unit(promise.limit_s, promise.estimate_s)
+    low, high = two_digits(promise.low_s * factor), two_digits(promise.high_s * factor)
+    text = f"{name} {two_digits(promise.estimate_s * factor)} {unit} [{low}-{high}]"
+    return text if promise.limit_s is None else f"{text} of {exact(round(promise.limit_s * factor, 6))}"
+
+
+def _headroom(plan: Plan, outcome: Outcome) -> str:
+    """How much more load the plan carries before a promise breaks."""
+    if outcome.proof.objective == "maximize_load":
+        return ""
+    more = plan.load_factor - 1
+    return f"+{percent(more)} load" if more >= 0.0005 else "no load to spare"
+
+
+def _binds(bindings: tuple[Binding, ...], *, single: bool) -> str:
+    """The promises that the plan runs closest to."""
+    if not bindings:
+        return ""
+    order = sorted(bindings, key=lambda binding: binding.slack)
+    close = [binding for binding in order if binding.slack < _CLOSE][:3] or order[:1]
+    names = []
+    for binding in close:
+        owner = f"{binding.workload} " if binding.workload and not single else ""
+        name = f"{owner}{promise_name(binding.promise)}"
+        if name not in names:
+            names.append(name)
+    return f"binds: {', '.join(names)}"
+
+
+def promise_name(path: str) -> str:
+    """A YAML path in words: ``workloads.chat.slo.ttft_ms.p95`` -> ``TTFT p95``; others lose the workload only."""
+    before, found, after = path.partition(".slo.")
+    if found:
+        metric, _, percentile = after.partition(".")
+        known = {
+            "ttft_ms": "TTFT",
+            "tpot_ms": "TPOT",
+            "e2e_s": "E2E",
+            "tokens_per_second_per_user": "tokens/s per user",
+        }
+        return f"{known.get(metric, metric)} {percentile}".strip()
+    parts = before.split(".")
+    return " ".join(parts[2:] if parts[0] == "workloads" and len(parts) > 2 else parts).replace("_", " ")
+
+
+def _context(plan: Plan) -> list[str]:
+    """Other providers, a spare node, what-ifs."""
+    parts = []
+    if plan.also:
+        others = [f"{other.provider} {_gap(other.monthly_cents, plan.monthly_cents)}" for other in plan.also]
+        parts.append(f"also: {', '.join(others)}")
+    if plan.spare_node_cents and not any(node.spare for node in plan.nodes):
+        parts.append(f"one spare node +{money(plan.spare_node_cents, plan.currency)}")
+    for stress in plan.stress:
+        repair = "" if stress.monthly_cents is None else f" (then {money(stress.monthly_cents, plan.currency)}/mo)"
+        parts.append(f"{stress.what}: {'holds' if stress.holds else 'fails'}{repair}")
+    return parts
+
+
+def _gap(cents: int, reference: int) -> str:
+    if reference <= 0:
+        return "more" if cents > 0 else "same"
+    more = cents / reference - 1
+    return "same price" if abs(more) < 0.005 else f"{'+' if more > 0 else ''}{percent(more)}"
+
+
+def ledger(plan: Plan) -> Iterator[Line]:
+    """What the first plan costs, line by line, and what that leaves out."""
+    yield Line(f"What #{plan.rank} costs a month", Style.HEADING)
+    rows = [
+        (
+            line.name,
+            f"{count(line.quantity)} {line.unit}",
+            f"x {price(line.unit_price, plan.currency)}",
+            money(line.monthly_cents, plan.currency),
+        )
+        for line in plan.cost_lines
+        if line.monthly_cents
+    ]
+    rows.append(("total", "", "", money(plan.monthly_cents, plan.currency)))
+    for text in columns(rows, "<>>>"):
+        yield from (Line(piece) for piece in segments([text], indent=""))
+    if plan.cost_per_million_output_tokens is not None:
+        each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
+        yield Line(f"  {each} per million output tokens, if the stated load runs around the clock")
+    if plan.excludes:
+        for text in segments([f"not in the price: {plan.excludes[0]}", *plan.excludes[1:]], indent="  ", joint=", "):
+            yield Line(text)
+    yield BLANK

@@ -1,0 +1,105 @@
+"""The head of the text report: the question as understood, the load it means and which floor wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.plan.types import Asked, LoadFloor, Outcome, WorkloadLoad
+from optimizer.report.layout import BLANK, Line, Style, paragraph
+from optimizer.report.words import count, exact, limit, metric_name, percent, percentile_name
+
+_COLUMN = 10
+
+
+def question(outcome: Outcome) -> Iterator[Line]:
+    """What was asked: per workload the lengths, the promises and the load; then the rules that narrow the choice."""
+    yield Line(f"{outcome.problem_name}  ({outcome.problem_path})", Style.HEADING)
+    loads = {load.workload: load for load in outcome.loads}
+    for asked in outcome.asked:
+        yield from _workload(asked, loads.get(asked.workload))
+    if outcome.rules:
+        yield from _field("rules", "; ".join(outcome.rules))
+    yield from _field("margin", _margin(outcome.confidence))
+    for warning in outcome.warnings:
+        for text in paragraph(f"warning   {warning}", hang=" " * (_COLUMN + 2)):
+            yield Line(text, Style.CAUTION)
+    yield BLANK
+
+
+def _workload(asked: Asked, load: WorkloadLoad | None) -> Iterator[Line]:
+    yield from _field("workload", f"{asked.workload}: {asked.model}")
+    yield from _field("tokens", _tokens(asked))
+    yield from _field("promises", _promises(asked))
+    if load is not None:
+        yield from _field("load", _load(asked, load))
+
+
+def _field(label: str, text: str) -> Iterator[Line]:
+    for line in paragraph(f"{label:<{_COLUMN}}{text}", hang=" " * (_COLUMN + 2)):
+        yield Line(line)
+
+
+def _tokens(asked: Asked) -> str:
+    tail = f"; at most {asked.context_max:,} together (context)"
+    return (
+        f"{_length(asked.input_tokens, asked.input_p95)} in, {_length(asked.output_tokens, asked.output_p95)} out{tail}"
+    )
+
+
+def _length(mean: float, p95: float | None) -> str:
+    return f"{exact(mean)}" if p95 is None else f"{exact(mean)} on average (p95 {exact(p95)})"
+
+
+def _promises(asked: Asked) -> str:
+    parts = [
+        f"{metric_name(promise.metric)} {percentile_name(promise.percentile)} at most {limit(promise.limit_s)}"
+        for promise in asked.promises
+    ]
+    if asked.min_recovery is not None:
+        parts.append(f"quality at least {percent(asked.min_recovery)} of the model as published")
+    return ", ".join(parts) or "none on latency: only throughput counts"
+
+
+def _load(asked: Asked, load: WorkloadLoad) -> str:
+    parts = [
+        f"{count(load.requests_per_second)} requests/s",
+        f"{count(load.output_tokens_per_second)} output tokens/s",
+        f"{count(load.inflight)} requests in flight",
+    ]
+    text = ", ".join(part for part in parts if not part.startswith("0 ")) or "as much as the hardware carries"
+    if asked.hours_per_month is not None:
+        text += f", {count(asked.hours_per_month)} hours a month"
+    return f"{text}{_floors(asked.floors)}"
+
+
+def _floors(floors: tuple[LoadFloor, ...]) -> str:
+    """Which stated figure decides: the larger of several floors, never their sum."""
+    if not floors:
+        return ""
+    winners = [floor for floor in floors if floor.wins]
+    losers = [floor for floor in floors if not floor.wins]
+    text = " and ".join(_stated(floor) for floor in winners) or "none"
+    verb = "decides" if len(winners) == 1 else "decide"
+    if not losers:
+        return f" ({text} {verb})"
+    less = ", ".join(f"{_stated(floor)} asks for less{_means(floor)}" for floor in losers)
+    return f" ({text} {verb}; {less})"
+
+
+def _stated(floor: LoadFloor) -> str:
+    return f"{floor.path.rpartition('traffic.')[2]} {exact(floor.stated)}"
+
+
+def _means(floor: LoadFloor) -> str:
+    if floor.requests_per_second is not None:
+        return f", {count(floor.requests_per_second)} requests/s"
+    return f", {count(floor.inflight)} in flight" if floor.inflight is not None else ""
+
+
+def _margin(confidence: float) -> str:
+    if confidence <= 0.5:
+        return "none: each promise holds in the median estimate, so it is as likely broken as kept"
+    return (
+        f"each promise must hold in {exact(round(confidence * 100, 6))} of 100 cases of model error "
+        "(margins.confidence); printed latencies are the median estimate"
+    )

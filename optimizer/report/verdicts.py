@@ -1,0 +1,221 @@
+"""Below the table: the arithmetic verdict, the physics verdict, the funnel, the ways out, the terms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from optimizer.plan.types import Infeasible, Outcome, Plan, Proof, Relaxation
+from optimizer.report.confirm import confirm_commands
+from optimizer.report.layout import BLANK, Line, Style, columns, labelled, paragraph
+from optimizer.report.words import gpu_name, money, percent, plural, price, yaml_scalar
+
+_SUPERLATIVE = {
+    "minimize_cost": "is the cheapest",
+    "maximize_load": "carries the most load",
+    "minimize_ttft": "has the lowest time to first token (TTFT)",
+    "minimize_tpot": "has the lowest time per output token (TPOT)",
+    "minimize_gpus": "needs the fewest GPUs",
+}
+_GRADE = {
+    "A": "this GPU, model family and precision have been measured together",
+    "B": "two of GPU, model family and precision have been measured together, the third is inferred",
+    "C": "extrapolated, or never measured under load; expect the wide band",
+}
+_TERMS = (
+    ("TTFT", r"TTFT", "time to first token: waiting in the queue plus reading the prompt, at the server"),
+    ("TPOT", r"TPOT", "time per output token after the first; 50 ms is 20 tokens/s for one user"),
+    ("E2E", r"E2E", "end to end: from sending a request to its last token"),
+    ("p95", r" p\d\d", "95 of 100 requests are at or below this; p50 is the median, p99 is 99 of 100"),
+    ("[a-b]", r"\[[\d.,]+-", "the true value lies inside in 9 of 10 cases; before the bracket, the median estimate"),
+    (
+        "FP8, INT4",
+        r"/mo .*(FP8|INT4|INT8|FP4|16-bit)",
+        "number format of the model's weights; fewer bits need less memory",
+    ),
+    ("KV", r"KV ", "KV cache: GPU memory that holds what each request in flight has read and written so far"),
+    ("TP2", r"\bTP\d", "each copy of the model is split over 2 GPUs that share the work on every token"),
+    ("PP2", r"\bPP\d", "the layers of a copy sit on 2 GPUs (or groups of them) one after the other"),
+    ("replica", r"replica", "one full copy of the model that answers requests on its own"),
+    ("NVLink", r"NVLink", "direct links between GPUs; PCIe is the slower way through the host"),
+    ("idle", r"\d idle", "GPUs that are paid for, because the node comes with them, but serve nothing"),
+    ("+38 % load", r"% load", "how much more of the stated load fits before a promise breaks"),
+    ("binds", r"binds:", "the promise or limit that the plan runs closest to, error margin included"),
+    ("tie", r"tie with", "less than 3 % apart: treat as equal"),
+    (
+        "grade",
+        r"grade [ABC]",
+        "A: this GPU, kind of model and precision were measured; B: two of the three; C: extrapolated",
+    ),
+)
+
+
+def verdicts(outcome: Outcome) -> Iterator[Line]:
+    """Two verdicts, never one: whether the sum is right, and whether the machine will behave."""
+    first = outcome.plans[0]
+    yield Line("Two verdicts", Style.HEADING)
+    for text in labelled("arithmetic", _arithmetic(outcome), 12):
+        yield Line(text)
+    for text in labelled("physics", _physics(first), 12):
+        yield Line(text)
+    yield from _confirm(outcome, first)
+    yield from _notes(outcome.plans)
+    yield BLANK
+
+
+def _arithmetic(outcome: Outcome) -> str:
+    proof = outcome.proof
+    best = _SUPERLATIVE.get(proof.objective, f"is best by {proof.objective}")
+    if outcome.plans[0].proven:
+        claim = f"proven: #1 {best} among the"
+    else:
+        gap = "an unknown gap" if proof.gap is None else f"a gap of at most {percent(proof.gap)}"
+        claim = f"not proven: #1 {best} found so far, with {gap} to the best possible, among the"
+    others = ""
+    if len(outcome.plans) > 1 and outcome.distinct_by:
+        proven = "Each further rank is proven" if all(plan.proven for plan in outcome.plans) else "Each further rank is"
+        differs = " or ".join(outcome.distinct_by).replace("_", " ")
+        others = f" {proven} the best that differs from all above it in {differs}."
+    return f"{claim} {_basis(proof)}.{_set_aside(proof, len(outcome.plans))}{others}"
+
+
+def _basis(proof: Proof) -> str:
+    """What the arithmetic rests on, in the words every report uses."""
+    prices = "no outside price"
+    if proof.prices_from is not None:
+        dates = (
+            proof.prices_from if proof.prices_from == proof.prices_to else f"{proof.prices_from} to {proof.prices_to}"
+        )
+        prices = f"prices from {dates}"
+    return (
+        f"{plural(proof.candidates_enumerated, 'configuration')} enumerated, "
+        f"under performance model {proof.performance_model} and {prices}"
+    )
+
+
+def _set_aside(proof: Proof, ranks: int) -> str:
+    text = f" {proof.candidates_feasible:,} of them can keep every promise."
+    if proof.candidates_screened:
+        unsolved = f" {proof.candidates_screened:,} were set aside unsolved:"
+        text += f"{unsolved} their cheapest nodes alone cost more than #{ranks}."
+    if proof.replay_rejected:
+        text += (
+            f" {plural(proof.replay_rejected, 'plan')} failed when replayed request by request and left the ranking."
+        )
+    return text
+
+
+def _physics(plan: Plan) -> str:
+    reasons = dict.fromkeys(reason for one in plan.predicted for reason in one.grade_reasons)
+    text = f"#{plan.rank} is grade {plan.grade}: {_GRADE.get(plan.grade, 'see the notes')}."
+    if reasons:
+        text += " " + "; ".join(reasons) + "."
+    if any(one.upper_bound for one in plan.predicted):
+        text += (
+            " Its cost is an upper bound: models of this kind usually run with techniques that are not modelled yet"
+            " (expert parallelism, speculative decoding, disaggregated prefill), which make them cheaper."
+        )
+    return text
+
+
+def _confirm(outcome: Outcome, plan: Plan) -> Iterator[Line]:
+    commands = confirm_commands(plan, outcome.asked)
+    if not commands:
+        return
+    yield Line("  Confirm on one replica before you sign; TTFT and TPOT should fall inside the brackets above:")
+    for command in commands:
+        yield from (Line(f"    {text}") for text in command.splitlines())
+
+
+def _notes(plans: tuple[Plan, ...]) -> Iterator[Line]:
+    """Each note once, with the ranks it concerns."""
+    ranks: dict[str, list[str]] = {}
+    for plan in plans:
+        for note in plan.notes:
+            ranks.setdefault(note, []).append(f"#{plan.rank}")
+    for note, concerned in ranks.items():
+        for text in labelled("note", f"{', '.join(concerned)}: {note}", 12):
+            yield Line(text, Style.CAUTION)
+
+
+def funnel(outcome: Outcome) -> Iterator[Line]:
+    """How the configurations dwindled, rule by rule."""
+    if not outcome.funnel:
+        return
+    yield Line("How the choice narrowed", Style.HEADING)
+    rows = [("rule", "left", "cheapest that it removed")]
+    for step in outcome.funnel:
+        removed = step.cheapest_removed_cents
+        rows.append(
+            (step.rule, f"{step.remaining:,}", "" if removed is None else f"{money(removed, outcome.currency)}/mo")
+        )
+    for text in columns(rows, "<>>"):
+        yield Line(text)
+    for step in outcome.funnel:
+        if step.note:
+            yield from (Line(text) for text in paragraph(f"{step.rule}: {step.note}", hang="    "))
+    yield BLANK
+
+
+def no_plan(outcome: Outcome) -> Iterator[Line]:
+    """Nothing to rank: say what that means and what to change."""
+    if isinstance(outcome, Infeasible):
+        head = (
+            f"No deployment keeps every promise. Proven over the {_basis(outcome.proof)}."
+            if outcome.proof.candidates_enumerated
+            else "No deployment keeps every promise: no configuration is left to enumerate."
+        )
+    else:
+        head = (
+            "Unknown: the search ended at its time limit with neither a plan nor a proof that none exists, "
+            f"over the {_basis(outcome.proof)}. Allow more time, or narrow hardware.gpus or hardware.providers."
+        )
+    for text in paragraph(head, indent=""):
+        yield Line(text, Style.STRONG)
+    yield BLANK
+    yield from funnel(outcome)
+    yield from _ways_out(outcome)
+
+
+def _ways_out(outcome: Outcome) -> Iterator[Line]:
+    if not isinstance(outcome, Infeasible):
+        return
+    yield Line("What would make it possible", Style.HEADING)
+    if not outcome.relaxations:
+        text = (
+            "No single edit of a promise or limit is enough. The rule in the table above that leaves 0 says what stands"
+            " in the way: start there, with a smaller model or precision, more kinds of GPU, or a lower load."
+        )
+        yield from (Line(piece) for piece in paragraph(text))
+        yield BLANK
+        return
+    yield from (Line(text) for text in paragraph("Any one of these edits of the problem file; each was solved again:"))
+    rows = [_edit(relaxation, outcome.currency) for relaxation in outcome.relaxations]
+    yield from (Line(text) for text in columns(rows, "<<>"))
+    yield BLANK
+
+
+def _edit(relaxation: Relaxation, currency: str) -> tuple[str, str, str]:
+    change = f"{yaml_scalar(relaxation.before)} -> {yaml_scalar(relaxation.after)}"
+    return (relaxation.change, change, f"then from {money(relaxation.monthly_cents, currency)}/mo")
+
+
+def targets(outcome: Outcome) -> Iterator[Line]:
+    """Prices to negotiate for."""
+    if not outcome.targets:
+        return
+    yield Line("Prices to ask for", Style.HEADING)
+    for target in outcome.targets:
+        amount = price(target.wins_below_per_gpu_hour, outcome.currency)
+        yield Line(f"  {target.provider} {gpu_name(target.gpu)} wins below {amount} per GPU-hour")
+    yield BLANK
+
+
+def terms(printed: str) -> Iterator[Line]:
+    """The terms that appear above, each explained once."""
+    used = [(term, meaning) for term, mark, meaning in _TERMS if re.search(mark, printed)]
+    if not used:
+        return
+    yield Line("Terms", Style.HEADING)
+    for term, meaning in used:
+        yield from (Line(text, Style.QUIET) for text in labelled(term, meaning, 12))

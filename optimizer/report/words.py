@@ -1,0 +1,155 @@
+"""How figures and catalog words read: money, latencies, token counts, GPU names, payment tiers."""
+
+from __future__ import annotations
+
+import math
+
+from optimizer.units import significant
+from optimizer.vocabulary import Tier
+from optimizer.workload import Metric
+
+_SYMBOL = {"USD": "$"}
+_ACRONYMS = frozenset({"rtx", "sxm", "pcie", "nvl", "gh200", "gb200", "gb300", "pro", "mi210", "b60", "mlu370", "x8"})
+_TIER = {
+    Tier.ON_DEMAND: "on demand",
+    Tier.SPOT: "spot",
+    Tier.RESERVED_1Y: "1-year commitment",
+    Tier.RESERVED_3Y: "3-year commitment",
+    Tier.PURCHASE: "purchase",
+    Tier.OWNED: "owned",
+}
+_METRIC = {Metric.TTFT: "TTFT", Metric.TPOT: "TPOT", Metric.E2E: "E2E"}
+_QUANT = {"bf16": "16-bit", "int8": "INT8", "int4": "INT4", "fp8": "FP8", "nvfp4": "NVFP4", "mxfp4": "MXFP4"}
+_KV = {"auto": "KV 16-bit", "fp8": "KV FP8"}
+_INTERCONNECT = {"nvlink": "NVLink", "pcie": "PCIe", "none": "single GPU"}
+
+
+def money(cents: int, currency: str) -> str:
+    """Whole currency, as a reader budgets: ``$8,420``, ``CNY 61,000``. The JSON report carries the cents."""
+    whole = math.floor(abs(cents) / 100 + 0.5)
+    sign = "-" if cents < 0 and whole else ""
+    symbol = _SYMBOL.get(currency)
+    return f"{sign}{symbol}{whole:,}" if symbol else f"{sign}{currency} {whole:,}"
+
+
+def price(amount: float, currency: str) -> str:
+    """A unit price with two to four decimals: ``$23.92``, ``$11.5342``, ``$0.0832``."""
+    whole, _, decimals = f"{amount:,.4f}".partition(".")
+    text = f"{whole}.{decimals.rstrip('0'):0<2}"
+    symbol = _SYMBOL.get(currency)
+    return f"{symbol}{text}" if symbol else f"{currency} {text}"
+
+
+def two_digits(value: float) -> str:
+    """Two significant digits without an exponent: 0.7432 -> 0.74, 31.4 -> 31, 1234 -> 1,200; infinity in words."""
+    if not math.isfinite(value):
+        return "no end"
+    if value == 0:
+        return "0"
+    rounded = significant(value, 2)
+    decimals = max(0, 1 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{decimals}f}"
+
+
+def count(value: float) -> str:
+    """A count or rate with three significant digits, whole from 100 on: 6.67, 31.5, 1,024."""
+    if not math.isfinite(value):
+        return "no end"
+    if abs(value) >= 100:
+        return f"{math.floor(value + 0.5):,}"
+    return f"{significant(value, 3):g}"
+
+
+def exact(value: float) -> str:
+    """A figure the user stated, as stated: 1, 1.25, 100,000."""
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:,.10g}"
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage; below 1 % one decimal."""
+    value = abs(share) * 100
+    sign = "-" if share < 0 else ""
+    return f"{sign}{value:.0f} %" if value >= 1 or value == 0 else f"{sign}{value:.1f} %"
+
+
+def latency_unit(limit_s: float | None, value_s: float) -> tuple[float, str]:
+    """Factor and unit a latency reads best in: that of its limit, else of the value."""
+    reference = value_s if limit_s is None else limit_s
+    return (1.0, "s") if reference >= 1 else (1e3, "ms")
+
+
+def latency(seconds: float) -> str:
+    """A latency on its own: ``740 ms``, ``1.2 s``; a stated limit keeps its digits via ``limit``."""
+    factor, unit = latency_unit(None, seconds)
+    return f"{two_digits(seconds * factor)} {unit}"
+
+
+def limit(seconds: float) -> str:
+    """A latency limit as stated: ``1 s``, ``50 ms``, ``1.25 s``."""
+    factor, unit = latency_unit(None, seconds)
+    return f"{exact(round(seconds * factor, 6))} {unit}"
+
+
+def metric_name(metric: Metric) -> str:
+    """Short field name of a latency."""
+    return _METRIC[metric]
+
+
+def percentile_name(percentile: float) -> str:
+    """``p95``."""
+    return f"p{percentile:g}"
+
+
+def gpu_name(gpu: str) -> str:
+    """A catalog id in words: ``h200_sxm_141`` -> ``H200 SXM 141GB``, ``rtx_6000_ada_48`` -> ``RTX 6000 Ada 48GB``."""
+    parts = gpu.split("_")
+    words = [_gpu_word(part) for part in parts]
+    if parts[-1].isdigit() and len(parts) > 1:
+        words[-1] = f"{parts[-1]}GB"
+    return " ".join(words)
+
+
+def _gpu_word(part: str) -> str:
+    if part == "pcie":
+        return "PCIe"
+    return part.upper() if part in _ACRONYMS or any(letter.isdigit() for letter in part) else part.capitalize()
+
+
+def tier_name(tier: Tier, months: int) -> str:
+    """How it is paid: ``on demand``, ``1-year commitment``; another commitment length is spelt out."""
+    name = _TIER[tier]
+    usual = {Tier.RESERVED_1Y: 12, Tier.RESERVED_3Y: 36}.get(tier, 0)
+    return name if months in (0, usual) or tier is Tier.PURCHASE else f"{name} for {months} months"
+
+
+def quant_name(quant: str) -> str:
+    """Weight format as printed: ``FP8``, ``16-bit``."""
+    return _QUANT.get(quant, quant.upper())
+
+
+def kv_name(kv: str) -> str:
+    """KV-cache format as printed: ``KV 16-bit``, ``KV FP8``."""
+    return _KV.get(kv, f"KV {kv.upper()}")
+
+
+def interconnect_name(interconnect: str) -> str:
+    """How the GPUs of one replica talk."""
+    return _INTERCONNECT.get(interconnect, interconnect)
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 node``, ``2 nodes``, ``1,458 nodes``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def yaml_scalar(value: object) -> str:
+    """A value as it would be written in the problem file."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(yaml_scalar(item) for item in value) + "]"
+    return str(value)

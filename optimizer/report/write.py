@@ -1,0 +1,51 @@
+"""Write a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from optimizer.errors import Finding, UsageError
+
+
+def write_atomic(path: Path | str, content: str | bytes) -> None:
+    """Write ``content`` to a temporary file beside ``path`` and rename it into place.
+
+    A reader sees the old file or the new one, never half of it. Raises ``UsageError`` where it cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise UsageError([Finding("is a directory; give a file name", file=str(path))])
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)  # a pipe or a device: nothing to rename over
+        else:
+            _replace(target, data)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError([Finding(f"cannot be written: {reason}", file=str(path))]) from error
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """The temporary file lives in the target's directory, as a rename is atomic only within one file system."""
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+    handle, name = tempfile.mkstemp(dir=target.resolve().parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(target.resolve())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    """The process's umask; reading it means setting it for an instant."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

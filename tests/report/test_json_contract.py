@@ -1,0 +1,263 @@
+"""The JSON report against a strict mirror of the contract: exact keys, exact nesting, closed words."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from optimizer.plan.types import Outcome, Target
+from optimizer.report import render
+
+KEYS_IN_ORDER = [
+    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "relaxations", "targets",
+]  # fmt: skip
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Number = float | int
+MaybeNumber = Number | None
+
+
+class _Problem(_Strict):
+    name: str
+    path: str
+    sha256: str = Field(min_length=64, max_length=64)
+
+
+class _Load(_Strict):
+    workload: str
+    requests_per_second: Number
+    output_tokens_per_second: Number
+    inflight: Number
+    decided_by: str
+
+
+class _Objective(_Strict):
+    name: str
+    value: MaybeNumber
+    bound: MaybeNumber
+    unit: str
+
+
+class _Proof(_Strict):
+    objective: _Objective
+    gap: MaybeNumber
+    candidates_enumerated: int
+    candidates_feasible: int
+    candidates_screened: int
+    replay_rejected: int
+    prices_from: str | None
+    prices_to: str | None
+    performance_model: str
+
+
+class _Step(_Strict):
+    rule: str
+    remaining: int
+    cheapest_removed_monthly: MaybeNumber
+
+
+class _Node(_Strict):
+    offer_id: str
+    provider: str
+    instance_type: str
+    region: str
+    gpu: str
+    gpus_per_node: int
+    link: Literal["nvswitch", "nvlink_pair", "xgmi", "hccs", "pcie", "unverified"]
+    count: int
+    idle_gpus: int
+    tier: Literal["on_demand", "spot", "reserved_1y", "reserved_3y", "purchase", "owned"]
+    commitment_months: int
+    monthly_cost: Number
+    price_date: str | None
+    price_source: str
+    original_currency: str
+
+
+class _Memory(_Strict):
+    weights: Number
+    kv_cache: Number
+    activations: Number
+    overhead: Number
+    total: Number
+    usable: Number
+
+
+class _Group(_Strict):
+    workload: str
+    share: Number
+    model: str
+    gpu: str
+    offer_id: str
+    weight_quant: str
+    kv_cache: str
+    checkpoint: Literal["published", "quantize_yourself"]
+    tensor_parallel: int
+    pipeline_parallel: int
+    replicas: int
+    interconnect: Literal["nvlink", "pcie", "none"]
+    max_num_seqs: int
+    max_model_len: int
+    memory_gib_per_gpu: _Memory
+
+
+class _Latency(_Strict):
+    mean: MaybeNumber
+    p50: MaybeNumber
+    p90: MaybeNumber
+    p95: MaybeNumber
+    p99: MaybeNumber
+
+
+class _Capacity(_Strict):
+    concurrency: Number
+    output_tokens_per_second: Number
+    requests_per_second: Number
+
+
+class _Interval(_Strict):
+    ttft_ms: list[MaybeNumber] = Field(min_length=2, max_length=2)
+    tpot_ms: list[MaybeNumber] = Field(min_length=2, max_length=2)
+
+
+class _Prediction(_Strict):
+    workload: str
+    ttft_ms: _Latency
+    tpot_ms: _Latency
+    e2e_s: _Latency
+    concurrency: Number
+    output_tokens_per_second: Number
+    requests_per_second: Number
+    capacity: _Capacity
+    interval: _Interval
+    grade: Literal["A", "B", "C"]
+    upper_bound: bool
+
+
+class _Binding(_Strict):
+    promise: str
+    workload: str | None
+    value: MaybeNumber
+    limit: MaybeNumber
+    unit: str
+    slack: MaybeNumber
+
+
+class _CostLine(_Strict):
+    name: str
+    quantity: Number
+    unit: str
+    unit_price: Number
+    monthly: Number
+
+
+class _Stress(_Strict):
+    what: str
+    holds: bool
+    monthly_cost: MaybeNumber
+
+
+class _Plan(_Strict):
+    rank: int
+    proven: bool
+    monthly_cost: Number
+    currency: str
+    cost_per_million_output_tokens: MaybeNumber
+    gpus: int
+    load_factor: Number
+    grade: Literal["A", "B", "C"]
+    tie_with: int | None
+    nodes: list[_Node]
+    groups: list[_Group]
+    predicted: list[_Prediction]
+    binding: list[_Binding]
+    cost_lines: list[_CostLine]
+    excludes: list[str]
+    spare_node_costs: Number
+    stress: list[_Stress]
+
+
+class _Relaxation(_Strict):
+    change: str
+    from_: Any = Field(alias="from")
+    to: Any
+    monthly_cost: Number
+
+
+class _Target(_Strict):
+    gpu: str
+    provider: str
+    wins_below_per_gpu_hour: Number
+
+
+class _Report(_Strict):
+    problem: _Problem
+    status: Literal["optimal", "feasible", "infeasible", "unknown"]
+    load: list[_Load]
+    warnings: list[str]
+    proof: _Proof
+    funnel: list[_Step]
+    plans: list[_Plan]
+    relaxations: list[_Relaxation]
+    targets: list[_Target]
+
+
+@pytest.fixture(params=["optimal", "feasible", "infeasible", "no_way_out", "unknown", "two_workloads", "owned", "cny"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_every_report_obeys_the_contract(name: str, outcomes: dict[str, Outcome]) -> None:
+    printed = json.loads(render(outcomes[name], "json"))
+    _Report.model_validate(printed)
+    assert list(printed) == KEYS_IN_ORDER
+
+
+def test_status_words(outcomes: dict[str, Outcome]) -> None:
+    for name in ("optimal", "feasible", "infeasible", "unknown"):
+        assert json.loads(render(outcomes[name], "json"))["status"] == name
+
+
+def test_money_prints_two_decimals(name: str, outcomes: dict[str, Outcome]) -> None:
+    printed = render(outcomes[name], "json")
+    keys = "monthly_cost|monthly|cheapest_removed_monthly|cost_per_million_output_tokens|spare_node_costs"
+    amounts = re.findall(rf'"(?:{keys})": (.*?),?\n', printed)
+    assert amounts
+    assert all(amount == "null" or re.fullmatch(r"-?\d+\.\d\d", amount) for amount in amounts)
+
+
+def test_without_a_plan_there_are_no_plans_and_no_proof_numbers(outcomes: dict[str, Outcome]) -> None:
+    printed = json.loads(render(outcomes["infeasible"], "json"))
+    assert printed["plans"] == []
+    assert printed["proof"]["gap"] is None
+    assert printed["proof"]["objective"]["value"] is None
+    assert printed["proof"]["objective"]["bound"] is None
+
+
+def test_infinite_and_undefined_figures_are_null(outcomes: dict[str, Outcome]) -> None:
+    text = render(outcomes["two_workloads"], "json")
+    assert "Infinity" not in text and "NaN" not in text
+    assert json.loads(text)["plans"][0]["predicted"][1]["ttft_ms"]["p95"] is None
+
+
+def test_same_outcome_same_bytes(name: str, outcomes: dict[str, Outcome]) -> None:
+    assert render(outcomes[name], "json") == render(replace(outcomes[name]), "json")
+
+
+def test_price_targets_print_as_money(outcomes: dict[str, Outcome]) -> None:
+    outcome = replace(outcomes["optimal"], targets=(Target("h200_sxm_141", "nebius", 2.345),))
+    assert '"wins_below_per_gpu_hour": 2.35' in render(outcome, "json")
+
+
+def test_relaxation_values_keep_their_types(outcomes: dict[str, Outcome]) -> None:
+    first = json.loads(render(outcomes["infeasible"], "json"))["relaxations"][0]
+    assert first == {"change": "workloads.chat.slo.ttft_ms.p95", "from": 100, "to": 240, "monthly_cost": 9300.0}
