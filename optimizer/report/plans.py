@@ -107,7 +107,7 @@ def _source(node: NodeLine) -> str:
     if node.tier is Tier.OWNED:
         return f"your own {node.gpus_per_node}-GPU node"
     name = " ".join(part for part in (node.provider, node.region, node.instance_type) if part)
-    dated = f"price of {node.price_date}" if node.price_date else "price without a date"
+    dated = f"price of {node.price_date}" if node.price_date else node.price_source or "price without a date"
     link = ", link unverified (computed as PCIe)" if node.link is Link.UNVERIFIED else ""
     return f"{name}, {tier_name(node.tier, node.commitment_months)}, {dated}{link}"
 

@@ -81,7 +81,7 @@ def _arithmetic(outcome: Outcome) -> str:
 
 def _basis(proof: Proof) -> str:
     """What the arithmetic rests on, in the words every report uses."""
-    prices = "no outside price"
+    prices = "your own prices and hardware"
     if proof.prices_from is not None:
         dates = (
             proof.prices_from if proof.prices_from == proof.prices_to else f"{proof.prices_from} to {proof.prices_to}"
