@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from optimizer.catalog.types import Gpu, Offer, Price
 from optimizer.ledger import CostLine
 from optimizer.vocabulary import Link, Tier
+
+
+class Origin(StrEnum):
+    """Where an option comes from: decides which of the user's rules concern it."""
+
+    CATALOG = "catalog"
+    QUOTE = "quote"  # the user's own quote (`offers`)
+    OWNED = "owned"  # the user's own hardware (`hardware.owned`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class NodeOption:
     monthly_cents: int  # sum of ``lines``
     power_kw: float  # GPUs at TDP + non-GPU power, without PUE
     max_nodes: int | None  # stock or owned count
+    origin: Origin = Origin.CATALOG
 
     @property
     def key(self) -> tuple[str, str]:

@@ -1,0 +1,66 @@
+"""The bill of a whole plan: the nodes' lines times their number, and the lines of the plan as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from optimizer.ledger import CostLine
+from optimizer.pricing.types import NodeOption
+from optimizer.units import to_cents
+from optimizer.vocabulary import Tier
+
+if TYPE_CHECKING:
+    from optimizer.problem import Problem
+
+
+def plan_lines(problem: Problem) -> tuple[CostLine, ...]:
+    """Lines that a plan carries whatever nodes it has: extras and staff, as stated, without further tax."""
+    extras, staff = problem.payment.extras_monthly, problem.ownership.staff_monthly
+    lines = (
+        CostLine("extras", 1, "month", extras, to_cents(extras)),
+        CostLine("staff", 1, "month", staff, to_cents(staff)),
+    )
+    return tuple(line for line in lines if line.monthly_cents)
+
+
+def cost_lines(nodes: Iterable[tuple[NodeOption, int]], problem: Problem) -> tuple[CostLine, ...]:
+    """The ledger of a plan: every line of every option times its nodes, then the plan's own lines.
+
+    Cents are multiplied as integers: nothing is rounded a second time, so the total is nodes x price to the cent.
+    """
+    lines = [
+        CostLine(
+            f"{line.name}: {option.offer.id} ({option.tier})",
+            line.quantity * count,
+            line.unit,
+            line.unit_price,
+            line.monthly_cents * count,
+        )
+        for option, count in sorted(nodes, key=lambda pair: pair[0].key)
+        for line in option.lines
+    ]
+    return (*lines, *plan_lines(problem))
+
+
+def total_cents(nodes: Iterable[tuple[NodeOption, int]], problem: Problem) -> int:
+    """Cents per month of a plan."""
+    of_nodes = sum(option.monthly_cents * count for option, count in nodes)
+    return of_nodes + sum(line.monthly_cents for line in plan_lines(problem))
+
+
+def excluded_costs(options: Sequence[NodeOption], problem: Problem) -> tuple[str, ...]:
+    """What the bill of a plan on these options leaves out, in the words of a reader."""
+    tiers = {option.tier for option in options}
+    left_out = ["storage", "network egress", "load balancer"]
+    if not problem.ownership.staff_monthly:
+        left_out.append("staff")
+    if not problem.payment.tax_percent and any(option.offer.tax_percent is None for option in options):
+        left_out.append("tax")
+    if Tier.SPOT in tiers:
+        left_out.append("interruptions of spot nodes")
+    if Tier.PURCHASE in tiers:
+        left_out.append("network between bought servers")
+    if Tier.OWNED in tiers and any(entry.monthly_cost is None for entry in problem.hardware.owned):
+        left_out.append("the price once paid for owned hardware")
+    return tuple(left_out)

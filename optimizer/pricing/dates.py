@@ -1,0 +1,21 @@
+"""Ages of prices against a stated day, never against the clock."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+
+MAX_AGE_DAYS = 180
+"""A price older than this is reference only (shown on request, never ranked)."""
+
+
+@lru_cache(maxsize=4096)
+def parse_day(text: str) -> date:
+    """ISO day; of a bare month or year the first day, so that a vague date counts as old rather than as new."""
+    parts = text.split("-")
+    return date.fromisoformat("-".join([*parts, *("01" for _ in range(3 - len(parts)))]))
+
+
+def age_days(day: str, as_of: date) -> int:
+    """Days from ``day`` to ``as_of``; negative when the price is newer."""
+    return (as_of - parse_day(day)).days

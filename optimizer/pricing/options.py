@@ -1,0 +1,144 @@
+"""Every way to get one node: each offer in each tier it has a price for, the user's quotes and the user's hardware.
+
+What the user's rules forbid is listed all the same: the fleet model forbids it, by rows (see ``rules``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from optimizer.errors import CatalogError
+from optimizer.ledger import CostLine
+from optimizer.pricing.ownership import purchase_lines, running_lines
+from optimizer.pricing.quotes import owned_offers, quoted_offers
+from optimizer.pricing.terms import COMMITMENT_MONTHS, Terms, terms_of
+from optimizer.pricing.types import NodeOption, NodeType, Origin
+from optimizer.units import to_cents
+from optimizer.vocabulary import Link, Tier
+
+if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog, Gpu, Offer, Price
+    from optimizer.problem import Problem
+    from optimizer.problem.schema import OwnedHardware
+
+MIN_FABRIC_GBPS = 100.0
+"""A slower or unstated fabric between nodes carries no pipeline stages, so it counts as none."""
+
+
+def node_options(problem: Problem, catalog: Catalog, only: Collection[str] | None = None) -> tuple[NodeOption, ...]:
+    """All options of a problem, sorted by content key: the same for any order of the catalog's rows.
+
+    ``only`` prices just the offers of these ids (of the catalog, of the user, or owned), for a caller that has a plan.
+    """
+    builder = _Builder(catalog, terms_of(problem, catalog))
+    quotes = {offer.id: offer for offer in quoted_offers(problem, catalog)}
+    options: list[NodeOption] = []
+    for offer in catalog.offers.values():
+        if offer.id not in quotes and (only is None or offer.id in only):
+            options.extend(builder.of_offer(offer, Origin.CATALOG))
+    for offer in quotes.values():
+        options.extend(builder.of_offer(offer, Origin.QUOTE))
+    options.extend(builder.owned(offer, entry) for offer, entry in owned_offers(problem, catalog))
+    wanted = options if only is None else [option for option in options if option.offer.id in only]
+    return tuple(sorted(wanted, key=lambda option: option.key))
+
+
+class _Builder:
+    """Builds options under one set of terms; shares the node types among them."""
+
+    def __init__(self, catalog: Catalog, terms: Terms) -> None:
+        self._catalog = catalog
+        self._terms = terms
+        self._node_types: dict[tuple[str, int, Link, float], NodeType] = {}
+
+    def of_offer(self, offer: Offer, origin: Origin) -> Iterator[NodeOption]:
+        """One option per tier, at the price that counts."""
+        gpu = self._catalog.gpus[offer.gpu]
+        node_type = self._node_type(offer, gpu)
+        power_kw = node_power_kw(gpu, offer.gpus_per_node)
+        for price in prices_that_count(offer):
+            lines = self._lines(offer, price, power_kw, origin)
+            yield NodeOption(
+                node_type=node_type,
+                offer=offer,
+                price=price,
+                tier=price.tier,
+                commitment_months=COMMITMENT_MONTHS.get(price.tier, 0),
+                lines=lines,
+                monthly_cents=sum([line.monthly_cents for line in lines]),
+                power_kw=power_kw,
+                max_nodes=offer.stock,
+                origin=origin,
+            )
+
+    def owned(self, offer: Offer, entry: OwnedHardware) -> NodeOption:
+        """Own hardware: the stated cost per node, all in; without one, energy and space only."""
+        gpu = self._catalog.gpus[offer.gpu]
+        power_kw = node_power_kw(gpu, offer.gpus_per_node)
+        if entry.monthly_cost is None:
+            lines = running_lines(power_kw, self._terms.ownership)
+        else:
+            cents = to_cents(entry.monthly_cost)
+            lines = (CostLine("owned hardware, as stated", 1, "node-month", entry.monthly_cost, cents),)
+        return NodeOption(
+            node_type=self._node_type(offer, gpu),
+            offer=offer,
+            price=None,
+            tier=Tier.OWNED,
+            commitment_months=0,
+            lines=lines,
+            monthly_cents=sum(line.monthly_cents for line in lines),
+            power_kw=power_kw,
+            max_nodes=entry.nodes,
+            origin=Origin.OWNED,
+        )
+
+    def _lines(self, offer: Offer, price: Price, power_kw: float, origin: Origin) -> tuple[CostLine, ...]:
+        terms = self._terms
+        if not price.amount > 0:
+            raise CatalogError(f"{offer.id}: the {price.tier} price is {price.amount}; a price must be above 0")
+        amount = price.amount * terms.exchange.rate(price.currency)
+        off = 0.0 if origin is Origin.QUOTE else terms.discount(offer.provider, price.tier, offer.gpu)
+        tax = terms.tax if offer.tax_percent is None else offer.tax_percent / 100
+        if price.tier is Tier.PURCHASE:
+            return purchase_lines(amount * (1 - off), tax, power_kw, terms.ownership)
+        return rent_lines(amount, terms.hours(price.tier), off, tax)
+
+    def _node_type(self, offer: Offer, gpu: Gpu) -> NodeType:
+        stated = offer.network_gbps or 0.0
+        fabric = stated if stated >= MIN_FABRIC_GBPS else 0.0
+        key = (gpu.id, offer.gpus_per_node, offer.link, fabric)
+        found = self._node_types.get(key)
+        if found is None:
+            found = self._node_types[key] = NodeType(gpu, offer.gpus_per_node, offer.link, fabric)
+        return found
+
+
+def rent_lines(price_per_hour: float, hours: float, discount: float, tax: float) -> tuple[CostLine, ...]:
+    """Lines of one rented node: rent at list price, discount off it, tax on what is left. Each is rounded once."""
+    rent = price_per_hour * hours
+    lines = [CostLine("rent", hours, "hour", price_per_hour, to_cents(rent))]
+    if discount:
+        lines.append(CostLine("discount", -discount, "of rent", rent, to_cents(-discount * rent)))
+    if tax:
+        net = rent * (1 - discount)
+        lines.append(CostLine("tax", tax, "of rent after discount", net, to_cents(tax * net)))
+    return tuple(lines)
+
+
+def prices_that_count(offer: Offer) -> tuple[Price, ...]:
+    """One price per tier: a rankable one before a reference, then the newest."""
+    if len(offer.prices) == 1:
+        return offer.prices
+    best: dict[Tier, Price] = {}
+    for price in offer.prices:
+        other = best.get(price.tier)
+        if other is None or (price.rankable, price.date or "") > (other.rankable, other.date or ""):
+            best[price.tier] = price
+    return tuple(best.values())
+
+
+def node_power_kw(gpu: Gpu, gpus_per_node: int) -> float:
+    """GPUs at TDP plus the node's non-GPU power, without PUE."""
+    return gpus_per_node * (gpu.tdp_w + gpu.node_overhead_w) / 1000

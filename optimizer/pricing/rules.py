@@ -1,0 +1,173 @@
+"""Which of the user's rules forbid an option. The fleet model turns each into a row; nothing is dropped in Python.
+
+Own hardware answers to the rules about hardware only. A quote is something the user names, so the provider classes
+(marketplaces are off by default) and the age of prices do not concern it; its own ``valid_until`` does. A quote cannot
+state a region, so a region filter concerns it only where it replaces an offer that has one.
+``hardware.market`` forbids nothing: it sets what is shown as obtainable, see ``market``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from optimizer.pricing.dates import MAX_AGE_DAYS, age_days, parse_day
+from optimizer.pricing.terms import as_of_day
+from optimizer.pricing.types import NodeOption, NodeType, Origin
+from optimizer.vocabulary import NVLINK_CLASS, ProviderClass, Tier
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from optimizer.catalog.types import Catalog, Price
+    from optimizer.problem import Problem
+
+
+class RuleName(StrEnum):
+    """A rule that may forbid an option; the value names it in the funnel."""
+
+    PROVIDERS = "providers"
+    PROVIDER_CLASSES = "provider classes"
+    REGIONS = "regions"
+    TIERS = "payment tiers"
+    COMMITMENT = "commitment"
+    ONLY_OWNED = "only owned"
+    GPUS = "GPUs allowed"
+    CONFIDENCE = "card facts of low confidence"
+    LICENCE = "data-centre licence"
+    NVLINK = "NVLink forbidden"
+    PRICE = "price may be ranked"
+
+    @property
+    def path(self) -> str:
+        """The YAML path of the rule in a problem file."""
+        return _PATHS[self]
+
+
+_PATHS = {
+    RuleName.PROVIDERS: "hardware.providers",
+    RuleName.PROVIDER_CLASSES: "hardware.providers.classes",
+    RuleName.REGIONS: "hardware.regions",
+    RuleName.TIERS: "payment.tiers",
+    RuleName.COMMITMENT: "payment.max_commitment_months",
+    RuleName.ONLY_OWNED: "hardware.only_owned",
+    RuleName.GPUS: "hardware.gpus",
+    RuleName.CONFIDENCE: "hardware.gpus",
+    RuleName.LICENCE: "hardware.datacenter_licensed_only",
+    RuleName.NVLINK: "hardware.nvlink",
+    RuleName.PRICE: "payment.as_of",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRules:
+    """The user's rules about offers and cards, ready to be asked about one option after the other."""
+
+    providers: Collection[str] | None  # None: all
+    excluded_providers: Collection[str]
+    classes: Collection[ProviderClass]
+    regions: Collection[str] | None
+    tiers: Collection[Tier]
+    max_commitment_months: int | None
+    only_owned: bool
+    gpus: Collection[str] | None
+    excluded_gpus: Collection[str]
+    licensed_only: bool
+    nvlink_forbidden: bool
+    as_of: date
+
+    def forbidden_by(self, option: NodeOption) -> tuple[RuleName, ...]:
+        """Every rule that forbids the option, in the order of ``RuleName``; empty: it may be used."""
+        forbidden = self._about_offers(option) if option.origin is not Origin.OWNED else ()
+        return (*forbidden, *self._about_cards(option))
+
+    def why_not_rankable(self, option: NodeOption) -> str | None:
+        """Why the price is shown on request only, never ranked; None: it may be ranked.
+
+        Undated prices, prices older than 180 days against ``as_of`` and what the catalog marks as reference. Own
+        hardware has no price; a quote holds until its ``valid_until``, that day included.
+        """
+        if option.price is None:
+            return None
+        if option.origin is Origin.QUOTE:
+            return self._why_expired(option.offer.valid_until)
+        return self._why_reference(option.price)
+
+    def _why_expired(self, until: str | None) -> str | None:
+        if until is None or parse_day(until) >= self.as_of:
+            return None
+        return f"the quote was valid until {until}, before {self.as_of}"
+
+    def _why_reference(self, price: Price) -> str | None:
+        if not price.rankable:
+            return price.reason or "reference price"
+        if price.date is None:
+            return "the price is undated"
+        age = age_days(price.date, self.as_of)
+        if age <= MAX_AGE_DAYS:
+            return None
+        return f"the price of {price.date} is {age} days old on {self.as_of}, more than {MAX_AGE_DAYS}"
+
+    def _about_offers(self, option: NodeOption) -> Iterator[RuleName]:
+        offer = option.offer
+        if offer.provider in self.excluded_providers or not _allowed(offer.provider, self.providers):
+            yield RuleName.PROVIDERS
+        quoted = option.origin is Origin.QUOTE
+        if self.providers is None and not quoted and offer.provider_class not in self.classes:
+            yield RuleName.PROVIDER_CLASSES
+        if not (quoted and not offer.region) and not _allowed(offer.region, self.regions):
+            yield RuleName.REGIONS
+        if option.tier not in self.tiers:
+            yield RuleName.TIERS
+        if self.max_commitment_months is not None and option.commitment_months > self.max_commitment_months:
+            yield RuleName.COMMITMENT
+        if self.only_owned:
+            yield RuleName.ONLY_OWNED
+        if self.why_not_rankable(option) is not None:
+            yield RuleName.PRICE
+
+    def _about_cards(self, option: NodeOption) -> Iterator[RuleName]:
+        gpu = option.node_type.gpu
+        named = self.gpus is not None and gpu.id in self.gpus
+        if gpu.id in self.excluded_gpus or not _allowed(gpu.id, self.gpus):
+            yield RuleName.GPUS
+        if gpu.confidence == "low" and option.origin is Origin.CATALOG and not named:
+            yield RuleName.CONFIDENCE
+        if self.licensed_only and not gpu.datacenter_licensed and not named:
+            yield RuleName.LICENCE
+        if self.nvlink_forbidden and has_nvlink(option.node_type):
+            yield RuleName.NVLINK
+
+
+def option_rules(problem: Problem, catalog: Catalog) -> OptionRules:
+    """The rules of a problem."""
+    from optimizer.problem.schema import Exclude, ProviderFilter
+
+    hardware, payment = problem.hardware, problem.payment
+    providers, gpus = hardware.providers, hardware.gpus
+    by_class = providers if isinstance(providers, ProviderFilter) else ProviderFilter()
+    return OptionRules(
+        providers=providers if isinstance(providers, tuple) else None,
+        excluded_providers=by_class.exclude,
+        classes=by_class.classes,
+        regions=hardware.regions,
+        tiers=payment.tiers,
+        max_commitment_months=payment.max_commitment_months,
+        only_owned=hardware.only_owned,
+        gpus=gpus if isinstance(gpus, tuple) else None,
+        excluded_gpus=gpus.exclude if isinstance(gpus, Exclude) else (),
+        licensed_only=hardware.datacenter_licensed_only,
+        nvlink_forbidden=hardware.nvlink == "forbidden",
+        as_of=as_of_day(problem, catalog),
+    )
+
+
+def has_nvlink(node_type: NodeType) -> bool:
+    """Whether GPUs of the node are joined by a direct fabric; one GPU alone never is."""
+    return node_type.gpus_per_node > 1 and node_type.link in NVLINK_CLASS
+
+
+def _allowed(value: str, allowed: Collection[str] | None) -> bool:
+    return allowed is None or value in allowed

@@ -1,0 +1,148 @@
+"""The money side of a problem, derived once: what day prices are aged against, how many hours are billed, which rates.
+
+Hours. ``payment.hours_per_month`` is how many hours a month rented nodes run. A value that is a whole month by some
+calendar (672 to 744 hours) also is what reservations and owned hardware are paid for; below it (part-time use) those
+still pay a whole month of 730 hours. Where **all** workloads are batch work, on-demand and spot nodes are billed the
+hours of the longest one; as soon as one workload is online, around the clock: a plan does not say which node runs
+which workload, so a shared node may never be switched off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from optimizer.pricing.dates import parse_day
+from optimizer.pricing.exchange import USD, Exchange
+from optimizer.pricing.ownership import OwnershipRates
+from optimizer.vocabulary import Tier
+
+if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
+    from optimizer.problem import Problem
+
+MEAN_MONTH_HOURS = 730.0
+"""8,760 hours a year / 12."""
+
+SHORTEST_MONTH_HOURS = 672.0
+"""28 days: from here on ``hours_per_month`` means a whole month."""
+
+COMMITMENT_MONTHS = MappingProxyType({Tier.RESERVED_1Y: 12, Tier.RESERVED_3Y: 36})
+"""Months a tier binds the user for; other tiers bind for none (a purchase is allowed or not by ``payment.tiers``)."""
+
+PAID_BY_USE = frozenset({Tier.ON_DEMAND, Tier.SPOT})
+"""Tiers billed for the hours used only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """A negotiated percentage off list prices; None matches everything."""
+
+    provider: str | None
+    tier: Tier | None
+    gpu: str | None
+    share: float
+
+    def matches(self, provider: str, tier: Tier, gpu: str) -> bool:
+        """Whether it applies to a price."""
+        return self.provider in (None, provider) and self.tier in (None, tier) and self.gpu in (None, gpu)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What turns a price into cents per month under one problem."""
+
+    currency: str
+    exchange: Exchange
+    as_of: date
+    use_hours: float  # billed per month for on-demand and spot
+    month_hours: float  # billed per month for reservations
+    tax: float  # share
+    discounts: tuple[Discount, ...]  # those still valid
+    ownership: OwnershipRates
+
+    def hours(self, tier: Tier) -> float:
+        """Hours a month that a rented node is billed in a tier."""
+        return self.use_hours if tier in PAID_BY_USE else self.month_hours
+
+    def discount(self, provider: str, tier: Tier, gpu: str) -> float:
+        """Share off a list price: the largest of the discounts that match (they do not add up)."""
+        return max((d.share for d in self.discounts if d.matches(provider, tier, gpu)), default=0.0)
+
+
+def terms_of(problem: Problem, catalog: Catalog) -> Terms:
+    """Derive the terms of a problem."""
+    payment = problem.payment
+    exchange = exchange_of(problem, catalog)
+    as_of = as_of_day(problem, catalog)
+    month = payment.hours_per_month if payment.hours_per_month >= SHORTEST_MONTH_HOURS else MEAN_MONTH_HOURS
+    tax = payment.tax_percent / 100
+    discounts = tuple(
+        Discount(entry.provider, Tier(entry.tier) if entry.tier else None, entry.gpu, entry.percent / 100)
+        for entry in payment.discounts
+        if entry.until is None or parse_day(str(entry.until)) >= as_of
+    )
+    return Terms(
+        currency=payment.currency,
+        exchange=exchange,
+        as_of=as_of,
+        use_hours=use_hours(problem, month),
+        month_hours=month,
+        tax=tax,
+        discounts=discounts,
+        ownership=_ownership(problem, exchange, tax, month),
+    )
+
+
+def as_of_day(problem: Problem, catalog: Catalog) -> date:
+    """The day prices are aged against: stated, else the newest price date of the catalog.
+
+    A catalog without a dated price has nothing to age: the first of all days then, so that nothing is too old.
+    """
+    stated = problem.payment.as_of or catalog.newest_price_date
+    return parse_day(stated) if stated else date.min
+
+
+def use_hours(problem: Problem, month_hours: float) -> float:
+    """Hours a month that on-demand and spot nodes are billed (see the module's docstring)."""
+    from optimizer.problem import load_of
+
+    stated = [load_of(workload, problem).hours_per_month for workload in problem.workloads]
+    used = [hours for hours in stated if hours is not None]
+    if len(used) < len(stated):
+        return problem.payment.hours_per_month
+    return min(max(used), month_hours)
+
+
+def exchange_of(problem: Problem, catalog: Catalog) -> Exchange:
+    """Rates of the catalog; ``payment.fx`` (units per US dollar, one date) replaces them."""
+    per_usd = {USD: 1.0, **{code: rate.per_usd for code, rate in catalog.fx.items()}}
+    dates = {code: rate.date for code, rate in catalog.fx.items()}
+    stated = problem.payment.fx
+    if stated is not None:
+        per_usd |= stated.rates
+        dates |= {code: str(stated.date) for code in stated.rates if stated.date is not None}
+    return Exchange(problem.payment.currency, per_usd, dates)
+
+
+def _ownership(problem: Problem, exchange: Exchange, tax: float, month_hours: float) -> OwnershipRates:
+    """Figures that the user states are in the problem's currency; the defaults are US dollars and converted."""
+    stated = problem.ownership
+
+    def money(field: str) -> float:
+        amount: float = getattr(stated, field)
+        return amount if field in stated.model_fields_set else amount * exchange.rate(USD)
+
+    return OwnershipRates(
+        term_months=stated.term_months,
+        residual=stated.residual,
+        cost_of_capital=stated.cost_of_capital,
+        electricity_per_kwh=money("electricity_per_kwh"),
+        pue=stated.pue,
+        colo_per_kw_month=money("colo_per_kw_month"),
+        support=stated.support_percent / 100,
+        tax=tax,
+        month_hours=month_hours,
+    )

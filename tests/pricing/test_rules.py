@@ -1,0 +1,168 @@
+"""Which rule of the user forbids which option, and why a price is not ranked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from optimizer.catalog.types import MarketFlag
+from optimizer.pricing import RuleName, market_remark, node_options, option_rules
+from optimizer.vocabulary import Link, ProviderClass, Tier
+
+QUOTE = {
+    "id": "q1",
+    "provider": "vast",
+    "gpu": "h100_sxm_80",
+    "gpus_per_node": 8,
+    "currency": "USD",
+    "price_per_hour": 10.0,
+}
+
+
+@pytest.fixture
+def verdict(problem, make_catalog):
+    """Rules that forbid the only option of an offer (or of the problem itself)."""
+
+    def ask(*offers, **sections):
+        catalog = make_catalog(*offers)
+        asked = problem(**sections)
+        (option,) = node_options(asked, catalog)
+        return option_rules(asked, catalog).forbidden_by(option)
+
+    return ask
+
+
+def test_nothing_forbids_a_plain_offer(verdict, make_offer):
+    assert verdict(make_offer()) == ()
+
+
+@pytest.mark.parametrize(
+    ("hardware", "rules"),
+    [
+        ({"providers": ("aws",)}, ()),
+        ({"providers": ("gcp",)}, (RuleName.PROVIDERS,)),
+        ({"providers": {"exclude": ("aws",)}}, (RuleName.PROVIDERS,)),
+        ({"providers": {"exclude": ("gcp",)}}, ()),
+        ({"providers": {"classes": ("neocloud",)}}, (RuleName.PROVIDER_CLASSES,)),
+        ({"regions": ("us-east-1",)}, ()),
+        ({"regions": ("eu-west-1",)}, (RuleName.REGIONS,)),
+        ({"only_owned": True}, (RuleName.ONLY_OWNED,)),
+        ({"gpus": ("h100_sxm_80",)}, ()),
+        ({"gpus": ("a100_pcie_80",)}, (RuleName.GPUS,)),
+        ({"gpus": {"exclude": ("h100_sxm_80",)}}, (RuleName.GPUS,)),
+        ({"gpus": {"exclude": ("a100_pcie_80",)}}, ()),
+        ({"nvlink": "forbidden"}, (RuleName.NVLINK,)),
+        ({"nvlink": "required"}, ()),
+        ({"market": "cn"}, ()),
+    ],
+)
+def test_hardware_rules(verdict, make_offer, hardware, rules):
+    assert verdict(make_offer(), hardware=hardware) == rules
+
+
+@pytest.mark.parametrize("region", ["", "global"])
+def test_a_blank_or_global_region_fails_a_region_filter(verdict, make_offer, region):
+    assert verdict(make_offer(region=region), hardware={"regions": ("us-east-1",)}) == (RuleName.REGIONS,)
+
+
+def test_marketplaces_are_off_unless_their_class_or_name_is_asked_for(verdict, make_offer):
+    market = make_offer(provider="vast", provider_class=ProviderClass.MARKETPLACE)
+    assert verdict(market) == (RuleName.PROVIDER_CLASSES,)
+    assert verdict(market, hardware={"providers": {"classes": ("marketplace",)}}) == ()
+    assert verdict(market, hardware={"providers": ("vast",)}) == ()
+
+
+def test_tiers_and_commitment(verdict, make_offer, make_price):
+    reserved = make_offer("a", make_price(Tier.RESERVED_3Y))
+    assert verdict(reserved) == (RuleName.TIERS,)
+    assert verdict(reserved, payment={"tiers": ("reserved_3y",)}) == ()
+    for months, rules in ((35, (RuleName.COMMITMENT,)), (36, ()), (37, ())):
+        payment = {"tiers": ("reserved_3y",), "max_commitment_months": months}
+        assert verdict(reserved, payment=payment) == rules
+
+
+def test_geforce_cards_and_doubtful_cards_need_to_be_named(verdict, make_offer):
+    geforce = make_offer(gpu="rtx_4090_24", link=Link.PCIE)
+    assert verdict(geforce) == (RuleName.LICENCE,)
+    assert verdict(geforce, hardware={"datacenter_licensed_only": False}) == ()
+    assert verdict(geforce, hardware={"gpus": ("rtx_4090_24",)}) == ()
+    doubtful = make_offer(gpu="b100_192")
+    assert verdict(doubtful) == (RuleName.CONFIDENCE,)
+    assert verdict(doubtful, hardware={"gpus": ("b100_192",)}) == ()
+
+
+@pytest.mark.parametrize(
+    ("link", "gpus", "rules"),
+    [
+        (Link.UNVERIFIED, 8, ()),
+        (Link.PCIE, 8, ()),
+        (Link.NVLINK_PAIR, 2, (RuleName.NVLINK,)),
+        (Link.XGMI, 8, (RuleName.NVLINK,)),
+        (Link.NVSWITCH, 1, ()),
+    ],
+)
+def test_forbidding_nvlink(verdict, make_offer, link, gpus, rules):
+    assert verdict(make_offer(link=link, gpus_per_node=gpus), hardware={"nvlink": "forbidden"}) == rules
+
+
+def test_own_hardware_answers_to_hardware_rules_only(verdict):
+    owned = {"owned": ({"gpu": "h100_sxm_80", "gpus_per_node": 8},)}
+    strict = {"providers": ("gcp",), "regions": ("eu",), "only_owned": True}
+    assert verdict(hardware={**owned, **strict}, payment={"tiers": ("spot",), "max_commitment_months": 0}) == ()
+    assert verdict(hardware={**owned, "gpus": ("a100_pcie_80",)}) == (RuleName.GPUS,)
+    assert verdict(hardware={**owned, "nvlink": "forbidden"}) == (RuleName.NVLINK,)
+
+
+def test_a_quote_is_named_by_the_user(verdict, make_offer):
+    assert verdict(offers=(QUOTE,)) == ()
+    assert verdict(offers=(QUOTE,), hardware={"regions": ("eu",)}) == ()
+    assert verdict(make_offer("q1"), offers=(QUOTE,), hardware={"regions": ("eu",)}) == (RuleName.REGIONS,)
+    assert verdict(offers=(QUOTE,), hardware={"providers": ("aws",)}) == (RuleName.PROVIDERS,)
+    bought = {**QUOTE, "price_per_hour": None, "purchase_price": 250_000.0}
+    assert verdict(offers=(bought,)) == (RuleName.TIERS,)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"date": "2026-07-01"}, None),
+        ({"date": "2026-01-02"}, None),  # 180 days
+        ({"date": "2026-01-01"}, "181 days old"),
+        ({"date": "2026-01"}, "181 days old"),  # a bare month counts from its first day
+        ({"date": None}, "undated"),
+        ({"rankable": False, "reason": "bare card"}, "bare card"),
+    ],
+)
+def test_what_may_not_be_ranked(*, problem, make_catalog, make_offer, make_price, change, reason):
+    catalog, asked = make_catalog(make_offer("a", make_price(**change))), problem()
+    (option,) = node_options(asked, catalog)
+    rules = option_rules(asked, catalog)
+    why = rules.why_not_rankable(option)
+    assert (why is None) if reason is None else (why is not None and reason in why)
+    assert rules.forbidden_by(option) == (() if reason is None else (RuleName.PRICE,))
+
+
+def test_prices_age_against_as_of(problem, make_catalog, make_offer):
+    catalog, asked = make_catalog(make_offer()), problem(payment={"as_of": "2027-01-01"})
+    (option,) = node_options(asked, catalog)
+    assert "184 days old" in str(option_rules(asked, catalog).why_not_rankable(option))
+
+
+@pytest.mark.parametrize(("until", "rules"), [("2026-06-30", (RuleName.PRICE,)), ("2026-07-01", ()), (None, ())])
+def test_a_quote_holds_to_its_last_day(verdict, until, rules):
+    assert verdict(offers=({**QUOTE, "valid_until": until},)) == rules
+
+
+def test_every_rule_names_its_place_in_the_problem_file():
+    assert all(rule.path.split(".")[0] in {"hardware", "payment"} for rule in RuleName)
+
+
+def test_a_market_adds_a_remark_and_forbids_nothing(make_catalog):
+    flag = MarketFlag("h100_sxm_80", "cn", "restricted", "2022-10", "export rule", "BIS")
+    catalog = replace(make_catalog(), markets=(flag,))
+    assert market_remark(catalog, "h100_sxm_80", "cn") == (
+        "h100_sxm_80: obtainable in market cn: restricted since 2022-10: export rule (source: BIS)"
+    )
+    assert market_remark(catalog, "h100_sxm_80", None) is None
+    assert "nothing known" in str(market_remark(catalog, "rtx_4090_24", "us"))
