@@ -1,9 +1,9 @@
-"""Rows of the catalogs as frozen values. Units are in the field names; every figure's source is in the CSV beside it."""
+"""Rows of the catalogs as frozen values. Units are in the field names; sources stand in the CSV beside each figure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from optimizer.vocabulary import Link, ProviderClass, Tier
@@ -90,7 +90,7 @@ class Model:
     shared_experts: int
     expert_intermediate_size: int
     first_dense_layers: int
-    native_dtype: str  # bf16, fp16, fp8, mxfp4
+    native_dtype: str  # bf16, fp16, fp8, mxfp4, int4
     context_limit: int
     legal_tp: tuple[int, ...]
     fp8_block_legal_tp: tuple[int, ...]  # empty = no further limit
@@ -156,6 +156,22 @@ class Engine:
     profile: str  # which performance parameters apply: vllm, sglang, trtllm, generic, ...
     source: str
     notes: str
+    large_memory_from_mib: int = 0  # cards with at least this memory take the ``large_`` defaults; 0 = none do
+    large_excludes_archs: tuple[str, ...] = ()
+    large_max_num_seqs: int = 0
+    large_max_num_batched_tokens: int = 0
+
+    def _is_large(self, gpu: Gpu) -> bool:
+        threshold = self.large_memory_from_mib
+        return 0 < threshold <= gpu.memory_mib and gpu.arch not in self.large_excludes_archs
+
+    def max_num_seqs_on(self, gpu: Gpu) -> int:
+        """The engine's default limit of running sequences on this card."""
+        return self.large_max_num_seqs if self._is_large(gpu) else self.max_num_seqs
+
+    def max_num_batched_tokens_on(self, gpu: Gpu) -> int:
+        """The engine's default token budget of a step on this card."""
+        return self.large_max_num_batched_tokens if self._is_large(gpu) else self.max_num_batched_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +194,40 @@ class FxRate:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who rents out or sells nodes."""
+
+    id: str
+    aliases: tuple[str, ...]
+    provider_class: ProviderClass
+    country: str  # ISO 3166; empty = not established
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A published checkpoint of a model in a weight format."""
+
+    model: str
+    weight_quant: str
+    checkpoint: str
+    size_gb: float | None  # measured, where known
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarketFlag:
+    """Whether a card is obtainable in a market: yes, restricted or unknown. A flag with a source, never a permit."""
+
+    gpu: str
+    market: str  # cn, us
+    obtainable: str
+    since: str  # year and month; empty = not stated
+    basis: str
+    source: str
+
+
 @dataclass(frozen=True)
 class Catalog:
     """All catalogs of a run, keyed by id; rows are looked up, never mutated."""
@@ -190,3 +240,10 @@ class Catalog:
     fx: Mapping[str, FxRate]
     newest_price_date: str
     root: str  # the directory it was read from
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    checkpoints: tuple[Checkpoint, ...] = ()
+    markets: tuple[MarketFlag, ...] = ()
+
+    def has_checkpoint(self, model: str, weight_quant: str) -> bool:
+        """Whether somebody published this model in this format (else: quantize it yourself)."""
+        return any(c.model == model and c.weight_quant == weight_quant for c in self.checkpoints)

@@ -1,0 +1,153 @@
+"""Reading the catalogs: packaged files, a directory that overrides or extends them, and the joins between files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from optimizer.catalog import rows
+from optimizer.catalog.offers import read_offers
+from optimizer.catalog.types import Catalog, Model
+from optimizer.documents.csv_file import Table, read_table
+from optimizer.documents.suggest import did_you_mean
+from optimizer.errors import CatalogError, Finding
+
+T = TypeVar("T")
+K = TypeVar("K", str, tuple[str, float], tuple[str, str], tuple[str, str, str])
+
+FILES = (
+    "gpus.csv",
+    "models.csv",
+    "offers.csv",
+    "engines.csv",
+    "quantization.csv",
+    "fx.csv",
+    "providers.csv",
+    "checkpoints.csv",
+    "markets.csv",
+)
+_OTHER_PREFIXES = ("performance", "kernels", "measurements")
+
+
+def default_root() -> Path:
+    """The packaged catalogs: ``optimizer/_catalogs`` in an installed wheel, ``catalogs`` beside the package else."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_catalogs"
+    return installed if installed.is_dir() else package.parent / "catalogs"
+
+
+def load_catalog(root: Path | None = None, *, models: Collection[str] | None = None) -> Catalog:
+    """Read all catalogs; raises CatalogError with every defect found.
+
+    ``root`` overrides and extends the packaged catalogs: a row with the same id replaces the packaged one, a file that
+    is not there is the packaged one. ``models`` limits the models that are parsed to these ids.
+    """
+    return _Reader(_directories(root)).catalog(models)
+
+
+def with_model(catalog: Catalog, model: Model) -> Catalog:
+    """The catalog with one more model, as read from a ``config.json``."""
+    from dataclasses import replace
+
+    return replace(catalog, models=dict(sorted({**catalog.models, model.id: model}.items())))
+
+
+def _directories(root: Path | None) -> tuple[Path, ...]:
+    packaged = default_root()
+    if root is None or root.resolve() == packaged.resolve():
+        return (packaged,)
+    if not root.is_dir():
+        raise CatalogError([Finding("no such directory", str(root))])
+    strangers = sorted(
+        path.name for path in root.glob("*.csv") if path.name not in FILES and not path.name.startswith(_OTHER_PREFIXES)
+    )
+    findings = [Finding("not a catalog file", str(root / name), hint=did_you_mean(name, FILES)) for name in strangers]
+    if not findings and not any((root / name).exists() for name in (*FILES, *_OTHER_PREFIXES)):
+        findings = [Finding(f"holds no catalog file; known: {', '.join(FILES)}", str(root))]
+    if findings:
+        raise CatalogError(findings)
+    return (packaged, root)
+
+
+def _shown(key: object) -> str:
+    return " / ".join(map(str, key)) if isinstance(key, tuple) else repr(key)
+
+
+class _Reader:
+    """Collects findings over all files, so that one run names every defect."""
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self._directories = directories
+        self._findings: list[Finding] = []
+
+    def catalog(self, models: Collection[str] | None) -> Catalog:
+        gpus = self._keyed(rows.GPUS)
+        parsed = self._keyed(rows.MODELS, models)
+        engines = self._keyed(rows.ENGINES)
+        facts = self._keyed(rows.RECOVERIES)
+        fx = self._keyed(rows.FX)
+        providers = self._keyed(rows.PROVIDERS)
+        checkpoints = self._keyed(rows.CHECKPOINTS)
+        markets = self._keyed(rows.MARKETS)
+        tables = self._tables("offers.csv", rows.OFFER_COLUMNS, rows.OFFER_EXTRAS)
+        offers = read_offers(tables, gpus, providers, fx) if gpus and providers else {}
+        self._take(tables)
+        self._known(gpus, [(f"{gpu.id}: sibling", gpu.sibling) for gpu in gpus.values() if gpu.sibling], "gpus.csv")
+        self._known(gpus, [("gpu", flag.gpu) for flag in markets.values()], "markets.csv")
+        if self._findings:
+            raise CatalogError(self._findings)
+        dates = [price.date for offer in offers.values() for price in offer.prices if price.date]
+        return Catalog(
+            gpus=gpus,
+            models=parsed,
+            offers=offers,
+            engines=engines,
+            quant_facts=tuple(facts.values()),
+            fx=fx,
+            newest_price_date=max(dates, default=""),
+            root=str(self._directories[-1]),
+            providers=providers,
+            checkpoints=tuple(checkpoints.values()),
+            markets=tuple(markets.values()),
+        )
+
+    def _tables(self, name: str, required: Sequence[str], optional: Sequence[str]) -> list[Table]:
+        tables = []
+        for directory in self._directories:
+            path = directory / name
+            if directory is not self._directories[0] and not path.exists():
+                continue
+            try:
+                tables.append(read_table(path, required, optional))
+            except CatalogError as error:
+                self._findings.extend(error.findings)
+        return tables
+
+    def _take(self, tables: Sequence[Table]) -> None:
+        for table in tables:
+            self._findings.extend(table.findings)
+
+    def _keyed(self, schema: rows.Schema[T, K], only: Collection[str] | None = None) -> dict[K, T]:
+        """Rows of a file by key, sorted; a row of a later directory replaces one of an earlier."""
+        found: dict[K, T] = {}
+        tables = self._tables(schema.file, schema.required, schema.optional)
+        for table in tables:
+            lines: dict[K, int] = {}
+            for row in table:
+                if only is not None and row.text("id") not in only:
+                    continue
+                value = schema.parse(row)
+                key = schema.key(value)
+                if key in lines:
+                    row.error(f"{_shown(key)} stands twice: also in line {lines[key]}")
+                lines[key] = row.line
+                found[key] = value
+        self._take(tables)
+        return {key: found[key] for key in sorted(found)}
+
+    def _known(self, known: Mapping[str, object], pairs: Sequence[tuple[str, str]], name: str) -> None:
+        for where, word in pairs:
+            if known and word not in known:
+                path = str(self._directories[-1] / name)
+                self._findings.append(Finding(f"{where}: unknown GPU {word!r}", path, hint=did_you_mean(word, known)))

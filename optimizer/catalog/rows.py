@@ -1,0 +1,313 @@
+"""One function per catalog file: a row of text -> a frozen value, every defect noted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from optimizer.catalog.types import (
+    Attention,
+    Checkpoint,
+    Engine,
+    FxRate,
+    Gpu,
+    MarketFlag,
+    Model,
+    Price,
+    Provider,
+    QuantFact,
+)
+from optimizer.documents.csv_file import Row
+from optimizer.vocabulary import Link, ProviderClass, Tier
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+LINKS: Mapping[str, Link] = {str(link): link for link in Link}
+TIERS: Mapping[str, Tier] = {str(tier): tier for tier in Tier if tier is not Tier.OWNED}
+PROVIDER_CLASSES: Mapping[str, ProviderClass] = {str(item): item for item in ProviderClass}
+ATTENTIONS: Mapping[str, Attention] = {str(item): item for item in Attention}
+CONFIDENCES: Mapping[str, str] = {word: word for word in ("high", "medium", "low")}
+DTYPES: Mapping[str, str] = {word: word for word in ("bf16", "fp16", "fp8", "mxfp4", "int4")}
+QUANTS = ("bf16", "fp8", "int8", "int4", "nvfp4", "mxfp4")
+KV_CACHES = ("auto", "fp8")
+RANKABLE: Mapping[str, bool] = {"yes": True, "reference": False}
+OBTAINABLE: Mapping[str, str] = {word: word for word in ("yes", "restricted", "unknown")}
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+GPU_COLUMNS = _columns(
+    "id vendor architecture compute_capability memory_marketed_gb memory_mib memory_basis memory_bandwidth_gb_s "
+    "bf16_dense_tflops fp8_dense_tflops int8_dense_tops fp4_dense_tflops supports_bf16 supports_fp8 supports_fp4 link "
+    "link_gb_s_both_directions link_domain_gpus pcie_generation pcie_lanes tdp_w node_overhead_w_per_gpu form_factor "
+    "release_year datacenter_licensed sibling confidence export_note source notes"
+)
+GPU_EXTRAS = _columns("link_as_published node_overhead_basis source_date")
+
+
+def gpu(row: Row) -> Gpu:
+    """A row of gpus.csv."""
+    return Gpu(
+        id=row.required("id"),
+        vendor=row.required("vendor"),
+        arch=row.required("architecture"),
+        compute_capability=row.number_or_none("compute_capability"),
+        memory_gb=row.positive("memory_marketed_gb"),
+        memory_mib=row.integer("memory_mib", 1),
+        memory_is_fallback=row.text("memory_basis") == "fallback",
+        bandwidth_gb_s=row.positive("memory_bandwidth_gb_s"),
+        bf16_tflops=row.number_or_none("bf16_dense_tflops"),
+        fp8_tflops=row.number_or_none("fp8_dense_tflops"),
+        int8_tops=row.number_or_none("int8_dense_tops"),
+        fp4_tflops=row.number_or_none("fp4_dense_tflops"),
+        supports_bf16=row.flag("supports_bf16"),
+        supports_fp8=row.flag("supports_fp8"),
+        supports_fp4=row.flag("supports_fp4"),
+        link=row.choice("link", LINKS),
+        link_gb_s=row.number("link_gb_s_both_directions"),
+        link_domain_gpus=row.integer("link_domain_gpus", 1),
+        pcie_gen=row.integer("pcie_generation", 1),
+        pcie_lanes=row.integer("pcie_lanes", 1),
+        tdp_w=row.positive("tdp_w"),
+        node_overhead_w=row.number("node_overhead_w_per_gpu"),
+        form_factor=row.text("form_factor"),
+        release_year=row.integer_or_none("release_year", 1990, 2100),
+        datacenter_licensed=row.flag("datacenter_licensed"),
+        sibling=row.text("sibling") or None,
+        confidence=row.choice("confidence", CONFIDENCES),
+        export_note=row.text("export_note"),
+        source=row.required("source"),
+        notes=row.text("notes"),
+    )
+
+
+MODEL_COLUMNS = _columns(
+    "id family total_params active_params embed_params head_params routed_expert_params tied_embeddings layers "
+    "hidden_size intermediate_size attention_heads kv_heads head_dim vocabulary attention sliding_window_tokens "
+    "full_attention_layers sliding_layers linear_layers mla_kv_lora_rank mla_rope_head_dim mla_nope_head_dim "
+    "mla_v_head_dim kv_bytes_per_token_full_16bit kv_bytes_per_token_sliding_16bit linear_state_bytes_per_sequence "
+    "index_bytes_per_token experts experts_per_token shared_experts expert_intermediate_size first_dense_layers "
+    "native_dtype context_limit_tokens legal_tp fp8_block_legal_tp licence_unverified source notes"
+)
+MODEL_EXTRAS = _columns("layer_pattern source_date")
+
+
+def model(row: Row) -> Model:
+    """A row of models.csv."""
+    return Model(
+        id=row.required("id"),
+        family=row.required("family"),
+        total_params=row.positive("total_params"),
+        active_params=row.positive("active_params"),
+        embed_params=row.number("embed_params"),
+        head_params=row.number("head_params"),
+        routed_expert_params=row.number("routed_expert_params"),
+        num_layers=row.integer("layers", 1),
+        hidden_size=row.integer("hidden_size", 1),
+        intermediate_size=row.integer("intermediate_size"),
+        num_attention_heads=row.integer("attention_heads", 1),
+        num_kv_heads=row.integer("kv_heads", 1),
+        head_dim=row.integer("head_dim", 1),
+        vocab_size=row.integer("vocabulary", 1),
+        attention=row.choice("attention", ATTENTIONS),
+        sliding_window=row.integer("sliding_window_tokens"),
+        full_attention_layers=row.integer("full_attention_layers"),
+        sliding_layers=row.integer("sliding_layers"),
+        linear_layers=row.integer("linear_layers"),
+        kv_lora_rank=row.integer("mla_kv_lora_rank"),
+        rope_head_dim=row.integer("mla_rope_head_dim"),
+        nope_head_dim=row.integer("mla_nope_head_dim"),
+        v_head_dim=row.integer("mla_v_head_dim"),
+        kv_bytes_full_16bit=row.number("kv_bytes_per_token_full_16bit"),
+        kv_bytes_sliding_16bit=row.number("kv_bytes_per_token_sliding_16bit"),
+        linear_state_bytes=row.number("linear_state_bytes_per_sequence"),
+        index_bytes_per_token=row.number("index_bytes_per_token"),
+        num_experts=row.integer("experts"),
+        experts_per_token=row.integer("experts_per_token"),
+        shared_experts=row.integer("shared_experts"),
+        expert_intermediate_size=row.integer("expert_intermediate_size"),
+        first_dense_layers=row.integer("first_dense_layers"),
+        native_dtype=row.choice("native_dtype", DTYPES),
+        context_limit=row.integer("context_limit_tokens", 1),
+        legal_tp=row.integers("legal_tp") or (1,),
+        fp8_block_legal_tp=row.integers("fp8_block_legal_tp"),
+        licence=row.text("licence_unverified"),
+        source=row.required("source"),
+        notes=row.text("notes"),
+        tied_embeddings=row.flag("tied_embeddings"),
+    )
+
+
+PROVIDER_COLUMNS = _columns("id aliases class country name")
+
+
+def provider(row: Row) -> Provider:
+    """A row of providers.csv."""
+    return Provider(
+        id=row.required("id"),
+        aliases=row.words("aliases"),
+        provider_class=row.choice("class", PROVIDER_CLASSES),
+        country=row.text("country"),
+        name=row.text("name") or row.text("id"),
+    )
+
+
+ENGINE_COLUMNS = _columns(
+    "id display_name vendors weight_quants kv_caches gpu_memory_utilization max_num_seqs max_num_batched_tokens "
+    "profile source notes"
+)
+ENGINE_EXTRAS = _columns(
+    "large_memory_from_mib large_excludes_architectures large_max_num_seqs large_max_num_batched_tokens source_date"
+)
+
+
+def engine(row: Row) -> Engine:
+    """A row of engines.csv."""
+    return Engine(
+        id=row.required("id"),
+        display_name=row.required("display_name"),
+        vendors=row.words("vendors"),
+        weight_quants=row.words("weight_quants", QUANTS),
+        kv_caches=row.words("kv_caches", KV_CACHES),
+        gpu_memory_utilization=row.number("gpu_memory_utilization", 0.01, 1.0),
+        max_num_seqs=row.integer("max_num_seqs", 1),
+        max_num_batched_tokens=row.integer("max_num_batched_tokens", 1),
+        profile=row.required("profile"),
+        source=row.required("source"),
+        notes=row.text("notes"),
+        large_memory_from_mib=row.integer_or_none("large_memory_from_mib") or 0,
+        large_excludes_archs=row.words("large_excludes_architectures"),
+        large_max_num_seqs=row.integer_or_none("large_max_num_seqs", 1) or row.integer("max_num_seqs", 1),
+        large_max_num_batched_tokens=row.integer_or_none("large_max_num_batched_tokens", 1)
+        or row.integer("max_num_batched_tokens", 1),
+    )
+
+
+RECOVERY_COLUMNS = _columns("format min_params recovery source")
+RECOVERY_EXTRAS = _columns("source_date notes")
+
+
+def quant_fact(row: Row) -> QuantFact:
+    """A row of quantization.csv."""
+    return QuantFact(
+        format=row.choice("format", {word: word for word in (*QUANTS, "kv_fp8")}),
+        min_params_b=row.number("min_params") / 1e9,
+        recovery=row.number("recovery", 0.0, 1.0),
+        source=row.required("source"),
+    )
+
+
+FX_COLUMNS = _columns("currency per_usd date source")
+FX_EXTRAS = ("kind",)
+
+
+def fx_rate(row: Row) -> FxRate:
+    """A row of fx.csv."""
+    day = row.day("date")
+    if day is None and not row.text("date"):
+        row.error("date is blank: a rate needs its day")
+    kind = row.text("kind")
+    source = row.required("source")
+    return FxRate(row.required("currency"), row.positive("per_usd"), day or "", f"{kind}: {source}" if kind else source)
+
+
+CHECKPOINT_COLUMNS = _columns("model weight_quant checkpoint source")
+CHECKPOINT_EXTRAS = _columns("size_gb source_date")
+
+
+def checkpoint(row: Row) -> Checkpoint:
+    """A row of checkpoints.csv."""
+    return Checkpoint(
+        model=row.required("model"),
+        weight_quant=row.choice("weight_quant", {word: word for word in QUANTS}),
+        checkpoint=row.required("checkpoint"),
+        size_gb=row.number_or_none("size_gb"),
+        source=row.required("source"),
+    )
+
+
+MARKET_COLUMNS = _columns("gpu market obtainable since basis source")
+MARKET_EXTRAS = ("source_date",)
+
+
+def market_flag(row: Row) -> MarketFlag:
+    """A row of markets.csv."""
+    return MarketFlag(
+        gpu=row.required("gpu"),
+        market=row.required("market"),
+        obtainable=row.choice("obtainable", OBTAINABLE),
+        since=row.text("since"),
+        basis=row.text("basis"),
+        source=row.required("source"),
+    )
+
+
+OFFER_COLUMNS = _columns("offer_id provider gpu gpus_per_node link tier amount currency price_date price_source")
+OFFER_EXTRAS = _columns(
+    "instance_type link_basis region network_gbps price_date_as_stated rankable reason notes tax_percent stock "
+    "lead_time_weeks quote_ref valid_until"
+)
+OFFER_LEVEL = _columns(
+    "provider instance_type gpu gpus_per_node link region network_gbps tax_percent stock lead_time_weeks quote_ref "
+    "valid_until notes"
+)
+"""Columns that every price row of one offer must repeat."""
+
+
+def price(row: Row) -> Price:
+    """The price of a row of offers.csv. Undated prices are never ranked, whatever the file says."""
+    day = row.day("price_date")
+    reason = row.text("reason")
+    rankable = row.choice("rankable", RANKABLE) if row.text("rankable") else not reason
+    if day is None:
+        rankable, reason = False, reason or "undated"
+    if rankable and reason:
+        row.error("rankable is yes, yet a reason against it is given")
+    return Price(
+        tier=row.choice("tier", TIERS),
+        amount=row.positive("amount"),
+        currency=row.required("currency"),
+        date=day,
+        source=row.required("price_source"),
+        rankable=rankable,
+        reason="" if rankable else reason or "marked as reference",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Schema(Generic[T, K]):
+    """How one catalog file is read: its columns, what a row becomes, what makes a row unique."""
+
+    file: str
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    parse: Callable[[Row], T]
+    key: Callable[[T], K]
+
+
+def _id(item: Gpu | Model | Engine | Provider) -> str:
+    return item.id
+
+
+GPUS: Schema[Gpu, str] = Schema("gpus.csv", GPU_COLUMNS, GPU_EXTRAS, gpu, _id)
+MODELS: Schema[Model, str] = Schema("models.csv", MODEL_COLUMNS, MODEL_EXTRAS, model, _id)
+ENGINES: Schema[Engine, str] = Schema("engines.csv", ENGINE_COLUMNS, ENGINE_EXTRAS, engine, _id)
+PROVIDERS: Schema[Provider, str] = Schema("providers.csv", PROVIDER_COLUMNS, (), provider, _id)
+FX: Schema[FxRate, str] = Schema("fx.csv", FX_COLUMNS, FX_EXTRAS, fx_rate, lambda rate: rate.currency)
+RECOVERIES: Schema[QuantFact, tuple[str, float]] = Schema(
+    "quantization.csv", RECOVERY_COLUMNS, RECOVERY_EXTRAS, quant_fact, lambda fact: (fact.format, fact.min_params_b)
+)
+CHECKPOINTS: Schema[Checkpoint, tuple[str, str, str]] = Schema(
+    "checkpoints.csv",
+    CHECKPOINT_COLUMNS,
+    CHECKPOINT_EXTRAS,
+    checkpoint,
+    lambda item: (item.model, item.weight_quant, item.checkpoint),
+)
+MARKETS: Schema[MarketFlag, tuple[str, str]] = Schema(
+    "markets.csv", MARKET_COLUMNS, MARKET_EXTRAS, market_flag, lambda flag: (flag.gpu, flag.market)
+)

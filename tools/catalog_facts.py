@@ -1,0 +1,424 @@
+"""Facts and classifications that stand in no source file: each with where it comes from."""
+
+from __future__ import annotations
+
+import re
+
+_CAPABILITY_BY_ARCH = {
+    "volta": "7.0",
+    "turing": "7.5",
+    "ampere": "8.6",
+    "ada": "8.9",
+    "hopper": "9.0",
+    "blackwell": "10.0",
+    "blackwell_ultra": "10.3",
+    "blackwell_rtx": "12.0",
+}
+_GA100 = re.compile(r"a(100|800|30)_")
+
+
+def compute_capability(gpu: str, arch: str) -> str:
+    """CUDA compute capability (developer.nvidia.com/cuda-gpus); GA100 parts are 8.0, other Ampere 8.6."""
+    return "8.0" if _GA100.match(gpu) else _CAPABILITY_BY_ARCH.get(arch, "")
+
+
+SIBLINGS = {
+    "a100_pcie_40": "a100_pcie_80",
+    "a800_40_active": "a100_pcie_80",
+    "a800_pcie_80": "a100_pcie_80",
+    "a800_sxm_80": "a100_sxm_80",
+    "gb300_288": "b300_sxm_288",
+    "gh200_144": "gh200_96",
+    "h100_nvl_94": "h100_sxm_80",
+    "h20_141": "h200_sxm_141",
+    "h20_96": "h200_sxm_141",
+    "h200_nvl_141": "h200_sxm_141",
+    "h800_pcie_80": "h100_pcie_80",
+    "h800_sxm_80": "h100_sxm_80",
+    "l2_24": "l4_24",
+    "l20_48": "l40s_48",
+    "l40_48": "l40s_48",
+    "mi308x_192": "mi300x_192",
+    "mi350x_288": "mi355x_288",
+    "rtx_3090_24": "rtx_3090ti_24",
+    "rtx_4090_48mod": "rtx_4090_24",
+    "rtx_4090d_24": "rtx_4090_24",
+    "rtx_5090_d_32": "rtx_5090_32",
+    "rtx_6000_ada_48": "l40s_48",
+    "rtx_pro_6000_maxq_96": "rtx_pro_6000_server_96",
+    "rtx_pro_6000_ws_96": "rtx_pro_6000_server_96",
+    "ascend_910b1_64": "ascend_910b2_64",
+    "ascend_910b3_64": "ascend_910b2_64",
+}
+"""Cards without measurements -> the measured card of the same chip, or of the same generation and memory kind."""
+
+
+def obtainable(export_note: str, market: str) -> tuple[str, str]:
+    """(yes | restricted | unknown, since) of a card in a market, read off its export note. A flag, never a permit."""
+    since = re.findall(r"\d{4}-\d{2}", export_note)
+    if market == "us":
+        return ("unknown", "") if not export_note or export_note.startswith("CN") else ("yes", "")
+    if not export_note or export_note == "unofficial":
+        return "unknown", ""
+    if "CN sale allowed" in export_note:
+        return "yes", since[-1]
+    if export_note.startswith("CN") and not since:
+        return "yes", ""
+    return "restricted", since[0]
+
+
+_QUANTS = (
+    ("NVFP4", "nvfp4"),
+    ("MXFP4", "mxfp4"),
+    ("FP4 experts", "mxfp4"),
+    ("FP8 KV", ""),
+    ("FP8", "fp8"),
+    ("INT8 W8A16", ""),
+    ("INT8", "int8"),
+    ("INT4", "int4"),
+)
+
+
+def quant_of(text: str) -> str:
+    """Catalog name of a published weight format; blank where it is none of ours (8-bit weight-only, KV formats)."""
+    return next((quant for word, quant in _QUANTS if word in text), "")
+
+
+CARD_MODELS = {
+    "Llama-3.1-8B-Instruct": "meta-llama/Llama-3.1-8B-Instruct",
+    "Llama-3.1-70B-Instruct": "meta-llama/Llama-3.1-70B-Instruct",
+    "Llama-3.1-405B-Instruct": "meta-llama/Llama-3.1-405B-Instruct",
+    "Llama-3.3-70B-Instruct": "meta-llama/Llama-3.3-70B-Instruct",
+}
+"""Model names of the accuracy table -> catalog ids."""
+
+ALIASES = {"vast-ai": "vast", "jarvis-labs": "jarvislabs", "msrp/street": "msrp-street", "nvidia->CN": "nvidia-cn"}
+"""Provider names that mean the same provider, or that make no good id."""
+
+ILLUSTRATIVE = frozenset({"campus-hpc", "cn-leasing"})
+ESTIMATES = frozenset({"nvidia", "street", "cn-channel"})
+"""Sellers whose whole-server rows are estimates, averages or hearsay rather than a quote."""
+
+PROVIDER_COLUMNS = "id aliases class country name"
+PROVIDERS = (
+    ("aliyun", "", "hyperscaler", "CN", "Alibaba Cloud"),
+    ("autodl", "", "marketplace", "CN", "AutoDL"),
+    ("aws", "", "hyperscaler", "US", "Amazon Web Services"),
+    ("azure", "", "hyperscaler", "US", "Microsoft Azure"),
+    ("campus-hpc", "", "reseller", "CN", "a university computing centre (illustrative)"),
+    ("cn-channel", "", "reseller", "CN", "Chinese resale channel (press reports)"),
+    ("cn-leasing", "", "reseller", "CN", "Chinese leasing (illustrative)"),
+    ("coreweave", "", "neocloud", "US", "CoreWeave"),
+    ("crusoe", "", "neocloud", "US", "Crusoe"),
+    ("digitalocean", "do", "neocloud", "US", "DigitalOcean"),
+    ("gcp", "google", "hyperscaler", "US", "Google Cloud"),
+    ("gongjiyun", "", "marketplace", "CN", "Gongjiyun"),
+    ("gpuhub", "", "marketplace", "", "GPUhub"),
+    ("hyperstack", "", "neocloud", "GB", "Hyperstack (NexGen Cloud)"),
+    ("jarvislabs", "jarvis-labs", "neocloud", "IN", "Jarvislabs"),
+    ("lambda", "", "neocloud", "US", "Lambda"),
+    ("market-eu", "", "reseller", "", "European retail (press report)"),
+    ("modal", "", "neocloud", "US", "Modal"),
+    ("msrp-street", "msrp/street", "reseller", "", "launch prices and street prices"),
+    ("nebius", "", "neocloud", "NL", "Nebius"),
+    ("novita", "", "neocloud", "US", "Novita AI"),
+    ("nvidia", "", "reseller", "US", "NVIDIA"),
+    ("nvidia-cn", "nvidia->CN", "reseller", "CN", "NVIDIA list to Chinese customers (press report)"),
+    ("oci", "oracle", "hyperscaler", "US", "Oracle Cloud Infrastructure"),
+    ("packet-ai", "", "neocloud", "", "Packet.ai"),
+    ("qubrid", "", "neocloud", "US", "Qubrid AI"),
+    ("runpod", "", "neocloud", "US", "Runpod"),
+    ("seeweb", "", "neocloud", "IT", "Seeweb"),
+    ("sfcompute", "", "marketplace", "US", "San Francisco Compute"),
+    ("spheron", "", "marketplace", "", "Spheron"),
+    ("street", "", "reseller", "", "street prices quoted by guides"),
+    ("tencent-intl", "", "hyperscaler", "CN", "Tencent Cloud International"),
+    ("tensordock", "", "marketplace", "US", "TensorDock"),
+    ("thinkmate", "", "reseller", "US", "Thinkmate"),
+    ("vast", "vast-ai", "marketplace", "US", "Vast.ai"),
+    ("verda", "datacrunch", "neocloud", "FI", "Verda (formerly DataCrunch)"),
+    ("vultr", "", "neocloud", "US", "Vultr"),
+)
+"""Class and country (ISO 3166, blank where not established) are our classification from the providers' own sites."""
+
+_NVIDIA_QUANTS = "bf16 fp8 int8 int4 nvfp4 mxfp4"
+ENGINE_COLUMNS = (
+    "id display_name vendors weight_quants kv_caches gpu_memory_utilization max_num_seqs max_num_batched_tokens"
+    " large_memory_from_mib large_excludes_architectures large_max_num_seqs large_max_num_batched_tokens profile"
+    " source source_date notes"
+)
+_DATE = "2026-11-21"
+_OWN = "assumption: the engine sizes this itself; chosen to match its documented batch limits"
+ENGINES = (
+    (
+        "vllm",
+        "vLLM",
+        "nvidia amd intel",
+        _NVIDIA_QUANTS,
+        "auto fp8",
+        "0.92",
+        "256",
+        "2048",
+        "71680",
+        "ampere",
+        "1024",
+        "8192",
+        "vllm",
+        "vllm/engine/arg_utils.py (API server defaults by card memory); gpu_memory_utilization 0.92"
+        " (0.90 before): collected data",
+        _DATE,
+        "70 GiB and more, A100 excepted: larger batches",
+    ),
+    (
+        "vllm-ascend",
+        "vLLM Ascend",
+        "huawei",
+        "bf16 int8",
+        "auto",
+        "0.9",
+        "256",
+        "2048",
+        "",
+        "",
+        "",
+        "",
+        "vllm",
+        "vllm-ascend plugin documentation",
+        _DATE,
+        "fp16 where the card has no bf16",
+    ),
+    (
+        "sglang",
+        "SGLang",
+        "nvidia amd intel huawei",
+        _NVIDIA_QUANTS,
+        "auto fp8",
+        "0.88",
+        "256",
+        "2048",
+        "71680",
+        "",
+        "1024",
+        "8192",
+        "sglang",
+        "sglang server_args.py: mem_fraction_static and chunked_prefill_size by card memory",
+        _DATE,
+        "max_num_seqs: " + _OWN,
+    ),
+    (
+        "trtllm",
+        "TensorRT-LLM",
+        "nvidia",
+        _NVIDIA_QUANTS,
+        "auto fp8",
+        "0.9",
+        "2048",
+        "8192",
+        "",
+        "",
+        "",
+        "",
+        "trtllm",
+        "TensorRT-LLM LLM API: max_batch_size 2048, max_num_tokens 8192, free_gpu_memory_fraction 0.9",
+        _DATE,
+        "0.9 is of the memory left after the weights; taken of the whole card here",
+    ),
+    (
+        "tgi",
+        "Text Generation Inference",
+        "nvidia amd intel",
+        "bf16 fp8 int4",
+        "auto fp8",
+        "0.95",
+        "128",
+        "4096",
+        "",
+        "",
+        "",
+        "",
+        "tgi",
+        "TGI launcher: max_concurrent_requests 128, max_batch_prefill_tokens 4096",
+        _DATE,
+        "",
+    ),
+    (
+        "lmdeploy",
+        "LMDeploy",
+        "nvidia huawei",
+        "bf16 fp8 int8 int4 mxfp4",
+        "auto",
+        "0.85",
+        "128",
+        "8192",
+        "71680",
+        "",
+        "256",
+        "8192",
+        "lmdeploy",
+        "LMDeploy EngineConfig: max_batch_size 128 (256 on A100 and H100), max_prefill_token_num 8192",
+        _DATE,
+        "utilization: " + _OWN,
+    ),
+    (
+        "mlc-llm",
+        "MLC LLM",
+        "nvidia amd",
+        "bf16 fp8 int4",
+        "auto",
+        "0.85",
+        "128",
+        "2048",
+        "",
+        "",
+        "",
+        "",
+        "mlc-llm",
+        "MLC LLM serve: gpu_memory_utilization 0.85, prefill_chunk_size 2048",
+        _DATE,
+        "",
+    ),
+    (
+        "deepspeed-mii",
+        "DeepSpeed-MII (FastGen)",
+        "nvidia",
+        "bf16",
+        "auto",
+        "0.9",
+        "512",
+        "768",
+        "",
+        "",
+        "",
+        "",
+        "deepspeed-mii",
+        "DeepSpeed inference v2 config: max_ragged_sequence_count 512, max_ragged_batch_size 768",
+        _DATE,
+        "measurements are of 2023",
+    ),
+    (
+        "atom",
+        "ATOM",
+        "amd",
+        "bf16 fp8 mxfp4",
+        "auto fp8",
+        "0.9",
+        "512",
+        "16384",
+        "",
+        "",
+        "",
+        "",
+        "atom",
+        "ROCm ATOM documentation",
+        _DATE,
+        "",
+    ),
+    (
+        "optimum-habana",
+        "Optimum for Intel Gaudi",
+        "intel",
+        "bf16 fp8",
+        "auto fp8",
+        "0.9",
+        "256",
+        "2048",
+        "",
+        "",
+        "",
+        "",
+        "optimum-habana",
+        "static batches; " + _OWN,
+        _DATE,
+        "measured with static batches only",
+    ),
+    (
+        "mindie",
+        "MindIE",
+        "huawei",
+        "bf16 int8",
+        "auto",
+        "0.9",
+        "200",
+        "8192",
+        "",
+        "",
+        "",
+        "",
+        "mindie",
+        "MindIE service config: maxBatchSize 200, maxPrefillTokens 8192",
+        _DATE,
+        "",
+    ),
+    (
+        "gpt-fast",
+        "gpt-fast",
+        "nvidia amd",
+        "bf16 int8 int4",
+        "auto",
+        "0.9",
+        "1",
+        "2048",
+        "",
+        "",
+        "",
+        "",
+        "gpt-fast",
+        "research code, one sequence at a time",
+        _DATE,
+        "in the catalog for its measurements",
+    ),
+    (
+        "exllamav2",
+        "ExLlamaV2",
+        "nvidia amd",
+        "bf16 int4",
+        "auto",
+        "0.9",
+        "32",
+        "2048",
+        "",
+        "",
+        "",
+        "",
+        "exllamav2",
+        _OWN,
+        _DATE,
+        "in the catalog for its measurements",
+    ),
+    (
+        "generic",
+        "generic engine",
+        "nvidia amd intel huawei cambricon",
+        _NVIDIA_QUANTS,
+        "auto fp8",
+        "0.9",
+        "256",
+        "2048",
+        "",
+        "",
+        "",
+        "",
+        "generic",
+        "assumption: what paged-attention engines have in common",
+        _DATE,
+        "used for an engine the catalog does not know; grade C",
+    ),
+)
+
+RECOVERY_COLUMNS = "format min_params recovery source source_date notes"
+_RECOVERY = "defaults suggested with the collected accuracy tables"
+RECOVERY = (
+    ("fp8", "0", "0.995", _RECOVERY + "; arXiv 2411.02355, 2505.20276", _DATE, ""),
+    ("int8", "0", "0.985", _RECOVERY + "; arXiv 2411.02355", _DATE, ""),
+    ("int4", "0", "0.965", _RECOVERY, _DATE, "stated for 8B and below; also taken between 8B and 30B"),
+    ("int4", "30000000000", "0.98", _RECOVERY, _DATE, "warn at contexts of 64K and more (arXiv 2505.20276)"),
+    ("nvfp4", "0", "0.98", _RECOVERY, _DATE, ""),
+    ("mxfp4", "0", "0.94", _RECOVERY + "; intel/auto-round", _DATE, "a model whose native format this is: 1.0"),
+    ("kv_fp8", "0", "0.99", _RECOVERY + "; vLLM blog 2026-04-22", _DATE, ""),
+)
+
+FX_COLUMNS = "currency per_usd date kind source"
+FX = (
+    ("CNY", "7.1", "2026-09-24", "assumption", "round figure, dated to the newest CNY price; set payment.fx for yours"),
+    ("EUR", "0.86", "2026-09-24", "assumption", "round figure; set payment.fx for yours"),
+)
