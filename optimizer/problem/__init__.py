@@ -1,0 +1,22 @@
+"""The problem room: a file of business targets, strictly read, and the load and promises it means."""
+
+from optimizer.problem.known import KnownIds
+from optimizer.problem.load import lengths_of, load_of, rate_floors, slo_of
+from optimizer.problem.paths import StatedPromise, stated_promises, value_at
+from optimizer.problem.reader import load_problem, problem_from_bytes
+from optimizer.problem.schema import Problem, Workload
+
+__all__ = [
+    "KnownIds",
+    "Problem",
+    "StatedPromise",
+    "Workload",
+    "lengths_of",
+    "load_of",
+    "load_problem",
+    "problem_from_bytes",
+    "rate_floors",
+    "slo_of",
+    "stated_promises",
+    "value_at",
+]

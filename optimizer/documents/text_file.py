@@ -1,0 +1,78 @@
+"""Reading a text file that a person wrote: every way in which it can fail to be text is a Finding."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from optimizer.errors import Finding
+
+MAX_BYTES = 1 << 20
+"""Largest file read: 1 MiB. A problem file has a few thousand bytes."""
+
+_BOMS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+def read_bytes(path: Path, kind: str = "problem file") -> bytes | Finding:
+    """The bytes of a regular, non-empty file of at most ``MAX_BYTES``; otherwise what is wrong with it."""
+    name = str(path)
+    try:
+        unreadable = _not_a_file(path, kind)
+        if unreadable is not None:
+            return unreadable
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        return Finding(f"cannot be read: {error}", name.replace("\x00", "?"))
+    if len(data) > MAX_BYTES:
+        return Finding("is larger than 1 MiB", name, hint=f"a {kind} has a few kilobytes: is this the right file?")
+    if not data.strip():
+        return Finding("is empty", name, 1, 1, f"a {kind} needs at least a list of workloads")
+    return data
+
+
+def _not_a_file(path: Path, kind: str) -> Finding | None:
+    name = str(path)
+    if path.is_dir():
+        return Finding("is a directory, not a file", name, hint=f"name the {kind} inside it")
+    if not path.exists():
+        return Finding("no such file", name, hint=f"check the name and the folder of the {kind}")
+    if not path.is_file():
+        return Finding("is not a regular file", name, hint=f"save the {kind} to disk first")
+    return None
+
+
+def decode(data: bytes, file: str) -> str | Finding:
+    """UTF-8 text without byte order mark and control characters; otherwise what is wrong and where."""
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            hint = "save it as UTF-8 without a byte order mark (BOM)"
+            return Finding(f"starts with a {encoding} byte order mark", file, 1, 1, hint)
+    if b"\x00" in data:
+        line, column = _place(data, data.index(b"\x00"))
+        hint = "it looks like a binary file: is this the right one?"
+        return Finding("contains a NUL byte, so it is not text", file, line, column, hint)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line, column = _place(data, error.start)
+        message = f"byte 0x{data[error.start]:02x} is not valid UTF-8"
+        return Finding(message, file, line, column, "save the file with the encoding UTF-8")
+    return _without_control(text, file)
+
+
+def _without_control(text: str, file: str) -> str | Finding:
+    match = _CONTROL.search(text)
+    if match is None:
+        return text
+    start = text.rfind("\n", 0, match.start()) + 1
+    line, column = text.count("\n", 0, match.start()) + 1, match.start() - start + 1
+    message = f"contains the control character U+{ord(match[0]):04X}"
+    return Finding(message, file, line, column, "delete it; it is invisible in most editors")
+
+
+def _place(data: bytes, index: int) -> tuple[int, int]:
+    """Line and column (in characters as far as they decode) of a byte."""
+    start = data.rfind(b"\n", 0, index) + 1
+    return data.count(b"\n", 0, index) + 1, len(data[start:index].decode("utf-8", "replace")) + 1

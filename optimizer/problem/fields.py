@@ -1,0 +1,119 @@
+"""Kinds of values in a problem file, and the base of its sections: strict, frozen, unknown keys refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+_MAX = 1e12
+
+
+class Section(BaseModel):
+    """A mapping of the problem file. A key without value (or ``null``) takes its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def null_means_default(cls, data: Any) -> Any:
+        """Drop keys without value wherever there is a default; an empty section is all defaults."""
+        if data is None and all(not field.is_required() for field in cls.model_fields.values()):
+            return {}
+        if not isinstance(data, dict):
+            return data
+        fields = cls.model_fields
+        return {
+            key: value
+            for key, value in data.items()
+            if value is not None or key not in fields or fields[key].is_required()
+        }
+
+
+def _yes_no(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    word = _YES_NO.get(value.lower()) if isinstance(value, str) else None
+    if word is None:
+        raise PydanticCustomError("yes_no", "expected yes or no")
+    return word
+
+
+def _iso_date(value: str) -> str:
+    try:
+        if len(value) != 10:
+            raise ValueError
+        date.fromisoformat(value)
+    except ValueError:
+        raise PydanticCustomError("iso_date", "expected a day as year-month-day, such as 2026-08-03") from None
+    return value
+
+
+def is_currency(value: str) -> bool:
+    """Whether a text has the form of an ISO 4217 code."""
+    return len(value) == 3 and value.isascii() and value.isupper() and value.isalpha()
+
+
+def _currency(value: str) -> str:
+    if not is_currency(value):
+        raise PydanticCustomError("currency", "expected a currency code of three capital letters, such as USD or CNY")
+    return value
+
+
+def _workload_name(value: str) -> str:
+    if any(char in value for char in ".[]=") or value.isdigit() or value != value.strip():
+        raise PydanticCustomError(
+            "workload_name", "a name may not contain . [ ] = or be a number: paths such as workloads.chat.slo use it"
+        )
+    return value
+
+
+def one_of(words: Iterable[str], aliases: Iterable[tuple[str, str]] = ()) -> Callable[[Any], Any]:
+    """A validator: the value is one of ``words``, or an alias of one."""
+    known, same = tuple(str(word) for word in words), dict(aliases)
+
+    def check(value: Any) -> Any:
+        word = same.get(value, value) if isinstance(value, str) else value
+        if word not in known:
+            raise PydanticCustomError("choice", "expected one of {words}", {"words": ", ".join(known)})
+        return word
+
+    return check
+
+
+def as_tuple(value: Any) -> Any:
+    """A list as it is; a single value counts as a list of one."""
+    return value if value is None or isinstance(value, (dict, list, tuple)) else (value,)
+
+
+def unique(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Repeats dropped, first occurrence kept."""
+    return tuple(dict.fromkeys(items))
+
+
+_Item = TypeVar("_Item")
+
+Listed = Annotated[tuple[_Item, ...], Field(min_length=1), BeforeValidator(as_tuple), AfterValidator(unique)]
+"""A list of words or ids: never empty, as that would forbid everything; one value alone is a list of one."""
+
+YesNo = Annotated[bool, BeforeValidator(_yes_no)]
+"""yes, no, true or false in any case."""
+
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_workload_name)]
+Day = Annotated[str, AfterValidator(_iso_date)]
+Currency = Annotated[str, AfterValidator(_currency)]
+
+Positive = Annotated[float, Field(gt=0, le=_MAX)]
+NonNegative = Annotated[float, Field(ge=0, le=_MAX)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+CountOrZero = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+Ids = Listed[Text]
+"""A list of catalog ids."""

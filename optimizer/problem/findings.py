@@ -1,0 +1,275 @@
+"""pydantic's errors as findings: where in the file, what is wrong, the value and unit seen, how to mend it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.documents.fullwidth import describe, has_fullwidth, to_ascii
+from optimizer.documents.nodes import Entry, Key, Mapping, Node, Place, Scalar, Sequence, child
+from optimizer.documents.scalars import shorten
+from optimizer.documents.suggest import did_you_mean, suggest
+from optimizer.errors import Finding
+from optimizer.problem.layout import homes_of, keys_of, section_at
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+Path = tuple[Key, ...]
+
+_UNITS = (
+    ("_ms", "milliseconds"),
+    ("think_time_s", "seconds"),
+    ("e2e_s", "seconds"),
+    ("_percent", "percent"),
+    ("percent", "percent"),
+    ("_kw", "kW"),
+    ("_hours", "hours"),
+    ("hours_per_month", "hours"),
+    ("_weeks", "weeks"),
+    ("_months", "months"),
+    ("tokens_per_second", "tokens per second"),
+    ("tokens_per_second_per_user", "tokens per second"),
+    ("requests_per_second", "requests per second"),
+    ("input", "tokens"),
+    ("output", "tokens"),
+    ("context_max", "tokens"),
+    ("mean", "tokens"),
+    ("concurrency", "requests in flight"),
+    ("price_per_hour", "money per node and hour"),
+    ("purchase_price", "money per node"),
+    ("monthly", "money per month"),
+    ("monthly_cost", "money per node and month"),
+)
+_SHARES = frozenset(
+    {
+        "shared_prefix",
+        "min_recovery",
+        "gpu_memory_utilization",
+        "residual",
+        "cost_of_capital",
+        "confidence",
+        "load_headroom",
+    }
+)
+_NUMBER = re.compile(r"\s*([-+]?[0-9][0-9.,_ ]*)\s*(\D*?)\s*")
+_BOUNDS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_NEEDS_NUMBER = frozenset({"float_type", "int_type", "float_parsing", "int_parsing", "int_from_float", "finite_number"})
+_NEEDS_KEYS = frozenset({"model_type", "model_attributes_type", "dict_type", "dict_attributes_type"})
+_VARIANTS = frozenset({"number", "mapping", "list", "rates"})
+"""Steps of a pydantic location that name a variant of a value, not a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A finding with the path it is about.
+
+    ``path`` is what has to go for the rest to be checked, ``location`` where the error is (of a missing key: where it
+    would be), ``explains`` the keys that are missing because of it.
+    """
+
+    path: Path
+    location: Path
+    finding: Finding
+    kind: str
+    explains: tuple[Path, ...] = ()
+
+
+def unit_of(path: Path) -> str:
+    """The unit of the value at a path, in words; empty where it has none."""
+    names = [key for key in reversed(path) if isinstance(key, str)]
+    name = names[0] if names else ""
+    if name in ("p50", "p90", "p95", "p99") and len(names) > 1:
+        name = names[1]
+    return next((unit for ending, unit in _UNITS if name == ending or name.endswith(ending)), "")
+
+
+def dotted(path: Path) -> str:
+    """A path as users write it; items of a list by index."""
+    return ".".join(str(key) for key in path)
+
+
+def resolve_path(root: Node, location: tuple[Key, ...]) -> Path:
+    """The part of a pydantic location that exists in the document; names of variants are left out."""
+    path: list[Key] = []
+    node: Node = root
+    for key in location:
+        inner = child(node, key)
+        if inner is not None:
+            path.append(key)
+            node = inner
+    return tuple(path)
+
+
+def node_at(root: Node, path: Path) -> Node | None:
+    """The value at a path, or None."""
+    node: Node | None = root
+    for key in path:
+        node = child(node, key) if node is not None else None
+    return node
+
+
+def entry_at(root: Node, path: Path) -> Entry | None:
+    """The key and value at a path that ends in a key, or None."""
+    parent = node_at(root, path[:-1]) if path else None
+    return parent.get(path[-1]) if isinstance(parent, Mapping) and isinstance(path[-1], str) else None
+
+
+def place_of(root: Node, path: Path) -> Place:
+    """Where a value stands: itself, its key where it is a collection, or the nearest thing around it."""
+    for length in range(len(path), 0, -1):
+        entry = entry_at(root, path[:length])
+        node = node_at(root, path[:length])
+        if node is None:
+            continue
+        if length < len(path) or not isinstance(node, Scalar) or not node.raw:
+            return entry.place if entry else node.place
+        return node.place
+    return root.place
+
+
+def defect_of(error: ErrorDetails, root: Node) -> Defect:
+    """One pydantic error as a finding in the document."""
+    location = tuple(key for key in error["loc"] if key not in _VARIANTS)
+    path = resolve_path(root, location)
+    if error["type"] == "missing":
+        return Defect(path, location, _missing(root, path, str(location[-1])), "missing")
+    if error["type"] == "extra_forbidden":
+        return _unknown_key(root, path)
+    message, hint = _value_problem(error["type"], error.get("ctx", {}), str(error["msg"]), path, node_at(root, path))
+    return Defect(path, location, place_of(root, path).finding(message, hint), error["type"])
+
+
+def _missing(root: Node, path: Path, key: str) -> Finding:
+    where = dotted(path) or "the file"
+    section = section_at(path)
+    field = section.model_fields.get(key) if section else None
+    example = {"input": "input: 1024", "output": "output: 300", "context_max": "context_max: 8192"}.get(
+        key, f"{key}: ..."
+    )
+    hint = f"add {example}" if field is not None else None
+    return place_of(root, path).finding(f"the key {key!r} is missing in {where}", hint)
+
+
+def _unknown_key(root: Node, path: Path) -> Defect:
+    entry = entry_at(root, path)
+    place = entry.place if entry else place_of(root, path)
+    key, parent = str(path[-1]), path[:-1]
+    section = section_at(parent)
+    keys = keys_of(section) if section else ()
+    if key == "classes" and parent[-1:] == ("tokens",):
+        hint = "state input and output as a number or {mean: , p95: }, or split the classes into workloads"
+        lengths = tuple((*parent, name) for name in ("input", "output", "context_max"))
+        return Defect(
+            path, path, place.finding("tokens.classes is not supported yet", hint), "extra_forbidden", lengths
+        )
+    where = dotted(parent)
+    message = f"unknown key {shorten(key)!r}" + (f" in {where}" if where else "")
+    near, homes = next(iter(suggest(to_ascii(key), keys, 1)), None), homes_of(key)
+    below = [home for home in homes if home.startswith(f"{_schema_path(parent)}.".lstrip("."))]
+    if has_fullwidth(key):
+        hint = describe(key)
+    elif below or (homes and not near):
+        hint = f"it belongs under {' or '.join(home or 'the top level' for home in (below or homes)[:3])}"
+    elif near:
+        hint = f"did you mean {near}?"
+    else:
+        hint = f"keys here: {', '.join(keys)}"
+    return Defect(path, path, place.finding(message, hint), "extra_forbidden", ((*parent, near),) if near else ())
+
+
+def _schema_path(path: Path) -> str:
+    return ".".join(key for key in path if isinstance(key, str))
+
+
+def _value_problem(
+    kind: str, context: dict[str, Any], text: str, path: Path, node: Node | None
+) -> tuple[str, str | None]:
+    """Message and hint; the hint about full-width characters comes before any other."""
+    message, hint = _plain_value_problem(kind, context, text, path, node)
+    if isinstance(node, Scalar) and has_fullwidth(node.raw):
+        hint = describe(node.raw)
+    return f"{dotted(path) or 'the file'} {message}", hint
+
+
+def _plain_value_problem(
+    kind: str, context: dict[str, Any], text: str, path: Path, node: Node | None
+) -> tuple[str, str | None]:
+    unit, seen = unit_of(path), _seen(node)
+    message, hint = f"is {seen}: {text}", None
+    if kind in _BOUNDS:
+        words, key = _BOUNDS[kind]
+        message = f"is {seen}{' ' + unit if unit else ''}: it has to be {words} {context[key]:g}"
+        hint = _bound_hint(path, node, unit)
+    elif kind in _NEEDS_NUMBER:
+        whole = "whole number" if kind.startswith("int") else "number"
+        message = f"needs a {whole}{f' of {unit}' if unit else ''}, not {seen}"
+        hint = _number_hint(node, unit)
+    elif kind == "choice":
+        hint = (
+            did_you_mean(node.raw, context["words"].split(", "))
+            if isinstance(node, Scalar) and isinstance(node.value, str)
+            else None
+        )
+    elif kind in _NEEDS_KEYS:
+        section = section_at(path)
+        message = f"needs keys with values, not {seen}"
+        hint = f"keys: {', '.join(keys_of(section))}" if section else None
+    elif kind == "tuple_type":
+        message, hint = f"needs a list, not {seen}", "start every item with '- ', or write [a, b]"
+    elif kind == "too_short":
+        message, hint = "is an empty list, which would allow nothing", "leave the key out for no restriction"
+    elif kind == "string_type":
+        message, hint = f"needs text, not {seen}", _text_hint(node)
+    elif kind in ("string_too_short", "string_too_long"):
+        message = "is an empty text" if kind == "string_too_short" else "is too long a text"
+    return message, hint
+
+
+def _seen(node: Node | None) -> str:
+    """The value as a person would say it."""
+    if isinstance(node, Mapping):
+        return "a mapping of keys"
+    if isinstance(node, Sequence):
+        return "a list"
+    if node is None or node.value is None:
+        return "nothing"
+    if isinstance(node.value, str):
+        return f"the text {shorten(node.value)!r}"
+    if isinstance(node.value, bool):
+        return node.raw
+    return shorten(node.raw)
+
+
+def _bound_hint(path: Path, node: Node | None, unit: str) -> str | None:
+    value = node.value if isinstance(node, Scalar) else None
+    if path and path[-1] in _SHARES and isinstance(value, (int, float)) and 1 < value <= 100:
+        return f"it is a share: {value} % is {value / 100:g}"
+    if isinstance(value, (int, float)) and value <= 0:
+        return "leave the key out, or write null, for no such value" if value == 0 else "is the sign a slip?"
+    return f"the unit is {unit}" if unit else None
+
+
+def _number_hint(node: Node | None, unit: str) -> str | None:
+    in_unit = f", in {unit}" if unit else ""
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        match = _NUMBER.fullmatch(node.value)
+        if match and not match[2] and node.quoted:
+            return f"delete the quotes: {match[1]}"
+        if match:
+            return f"write the number alone, without unit or separators{in_unit}"
+    if isinstance(node, Scalar) and isinstance(node.value, float):
+        return f"round it: {round(node.value)}"
+    return f"write a number{in_unit}"
+
+
+def _text_hint(node: Node | None) -> str | None:
+    if isinstance(node, Scalar) and node.value is not None:
+        return f'put it in quotes: "{shorten(node.raw)}"'
+    return None

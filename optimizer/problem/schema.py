@@ -1,0 +1,273 @@
+"""The problem file: every key, its unit, its bounds and its default. The docstrings are the reference documentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from optimizer.problem.fields import (
+    CountOrZero,
+    Currency,
+    Day,
+    Listed,
+    NonNegative,
+    Percent,
+    Positive,
+    Section,
+    Share,
+    Text,
+    is_currency,
+    one_of,
+)
+from optimizer.problem.schema_hardware import (
+    EngineSection,
+    Exclude,
+    Hardware,
+    Limits,
+    OwnedHardware,
+    ProviderFilter,
+    Quota,
+    Quote,
+    TierWord,
+)
+from optimizer.problem.schema_workload import (
+    Batch,
+    LengthDistribution,
+    PercentileLimits,
+    Quality,
+    SloSection,
+    Tokens,
+    Traffic,
+    Users,
+    Workload,
+)
+from optimizer.problem.words import DistinctBy, Objective
+from optimizer.vocabulary import Tier
+
+__all__ = [
+    "Batch",
+    "Budget",
+    "Discount",
+    "EngineSection",
+    "Exclude",
+    "Fx",
+    "Hardware",
+    "LengthDistribution",
+    "Limits",
+    "Margins",
+    "OwnedHardware",
+    "Ownership",
+    "Payment",
+    "PercentileLimits",
+    "Problem",
+    "ProblemFile",
+    "ProviderFilter",
+    "Quality",
+    "Quota",
+    "Quote",
+    "Ranking",
+    "SloSection",
+    "Tokens",
+    "Traffic",
+    "Users",
+    "Workload",
+]
+
+
+DistinctWord = Annotated[DistinctBy, Field(strict=False), BeforeValidator(one_of(DistinctBy))]
+
+
+class Discount(Section):
+    """A negotiated percentage off list prices. What is left out matches everything."""
+
+    provider: Text | None = None
+    """Provider it holds for."""
+
+    tier: TierWord | None = None
+    """Payment tier it holds for."""
+
+    gpu: Text | None = None
+    """Card it holds for."""
+
+    percent: Annotated[float, Field(gt=0, lt=100)]
+    """Percent off the list price."""
+
+    until: Day | None = None
+    """Last day it holds."""
+
+
+class Fx(Section):
+    """Exchange rates of the user's own, written ``{CNY: 7.1, date: 2026-08-03}``."""
+
+    rates: dict[Currency, Positive]
+    """Units of each currency per one US dollar."""
+
+    date: Day | None = None
+    """Day of the rates."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def currencies_are_keys(cls, data: Any) -> Any:
+        """Every key but ``date`` is a currency."""
+        if not isinstance(data, dict):
+            return data
+        rates = {key: value for key, value in data.items() if key != "date"}
+        return {"rates": rates, **({"date": data["date"]} if data.get("date") is not None else {})}
+
+
+class Payment(Section):
+    """How capacity is paid for, and in which money."""
+
+    tiers: Listed[TierWord] = (Tier.ON_DEMAND,)
+    """Ways to pay that are considered."""
+
+    max_commitment_months: CountOrZero | None = None
+    """Longest commitment in months."""
+
+    hours_per_month: Annotated[float, Field(gt=0, le=744)] = 730.0
+    """Hours a month that capacity runs."""
+
+    discounts: tuple[Discount, ...] = ()
+    """Negotiated discounts; of several that match a price the largest counts."""
+
+    currency: Currency = "USD"
+    """Currency of all amounts in the report, the budget and the ownership figures."""
+
+    fx: Fx | None = None
+    """Exchange rates instead of those in catalogs/fx.csv."""
+
+    tax_percent: Percent = 0.0
+    """Tax on top of prices, in percent."""
+
+    extras_monthly: NonNegative = 0.0
+    """Fixed cost per month that the plan shall include (storage, egress, ...)."""
+
+    as_of: Day | None = None
+    """The day prices are aged against; null: the newest price date in the catalog."""
+
+
+class Ownership(Section):
+    """What bought and owned hardware costs per month. Amounts are in the problem's currency."""
+
+    term_months: Annotated[int, Field(ge=1, le=240)] = 48
+    """Months over which a purchase is written off."""
+
+    residual: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the purchase price that is left at the end."""
+
+    cost_of_capital: Share = 0.08
+    """Interest per year, as a share."""
+
+    electricity_per_kwh: NonNegative = 0.10
+    """Price of a kWh."""
+
+    pue: Annotated[float, Field(ge=1, le=5)] = 1.3
+    """Power usage effectiveness: facility power / IT power."""
+
+    colo_per_kw_month: NonNegative = 165.0
+    """Rent of space and cooling per kW of IT power and month."""
+
+    support_percent: Percent = 5.0
+    """Support contract per year, in percent of the purchase price."""
+
+    staff_monthly: NonNegative = 0.0
+    """Staff per month, whatever the number of nodes."""
+
+
+class Margins(Section):
+    """How much caution a plan must have."""
+
+    confidence: Annotated[float, Field(ge=0.5, le=0.99)] = 0.9
+    """One-sided confidence per promise: this quantile of the model error must still meet it. 0.5: no margin."""
+
+    load_headroom: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Load carried beyond the stated one, as a share (0.2 = 20 % more)."""
+
+    spare_nodes: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Nodes that may fail with every promise kept."""
+
+
+class Budget(Section):
+    """The most a plan may cost."""
+
+    monthly: Positive | None = None
+    """Most money per month, in the problem's currency."""
+
+
+class Ranking(Section):
+    """Which plans are listed."""
+
+    top: Annotated[int, Field(ge=1, le=100)] = 10
+    """Most plans listed."""
+
+    distinct_by: Listed[DistinctWord] = (
+        DistinctBy.GPU,
+        DistinctBy.WEIGHT_QUANT,
+    )
+    """What two listed plans must differ in."""
+
+
+class ProblemFile(Section):
+    """All that a problem file may say."""
+
+    name: Text = "unnamed problem"
+    """Title of the report; left out: the name of the file."""
+
+    workloads: Annotated[tuple[Workload, ...], Field(min_length=1)]
+    """What has to be served."""
+
+    hardware: Hardware = Hardware()
+    """What may be used."""
+
+    offers: tuple[Quote, ...] = ()
+    """The user's own quotes."""
+
+    engine: EngineSection = EngineSection()
+    """What runs on it."""
+
+    payment: Payment = Payment()
+    """How it is paid."""
+
+    ownership: Ownership = Ownership()
+    """What owning costs."""
+
+    margins: Margins = Margins()
+    """How much caution."""
+
+    objective: Annotated[Objective, Field(strict=False), BeforeValidator(one_of(Objective))] = Objective.MINIMIZE_COST
+    """What is optimised first; then cost, then GPUs."""
+
+    budget: Budget = Budget()
+    """The most it may cost."""
+
+    ranking: Ranking = Ranking()
+    """Which plans are listed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def quotes_take_the_currency(cls, data: Any) -> Any:
+        """A quote without currency is in ``payment.currency``."""
+        if not isinstance(data, dict) or not isinstance(data.get("offers"), (list, tuple)):
+            return data
+        payment = data.get("payment")
+        stated = payment.get("currency") if isinstance(payment, dict) else None
+        currency = stated if isinstance(stated, str) and is_currency(stated) else "USD"
+        offers = tuple(
+            {**quote, "currency": currency} if isinstance(quote, dict) and quote.get("currency") is None else quote
+            for quote in data["offers"]
+        )
+        return {**data, "offers": offers}
+
+
+class Problem(ProblemFile):
+    """A problem file that was read and found sound."""
+
+    path: str
+    """The file as it was named."""
+
+    sha256: str
+    """Of the file's bytes, and of the ``--set`` options where there are any."""
+
+    warnings: tuple[str, ...] = ()
+    """What is allowed but probably not meant."""
