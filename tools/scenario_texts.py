@@ -81,8 +81,9 @@ SCENARIOS: tuple[Scenario, ...] = (
         "Retrieval with Qwen-72B INT8 on RTX 4090",
         "Qwen-72B at INT8 with prompts of 2,000 tokens: how long until the first token?",
         "0.87 s on one RTX 4090 at 660 TOPS x 50 %.",
-        "The weights are 73 GB: no single RTX 4090 holds them. 660 TOPS is the rate with 2:4 sparsity; dense INT8 is"
-        " half. And with eight cards over PCIe, the all-reduces of a 2,000-token prompt (32 MB, twice per layer) cost"
+        "The weights are 75 GB (embedding and head stay at 16 bits): no single RTX 4090"
+        " holds them. 660 TOPS is the rate with 2:4 sparsity; dense INT8 is half."
+        " And with eight cards over PCIe, the all-reduces of a 2,000-token prompt (32 MB, twice per layer) cost"
         " as much as the arithmetic that they divide.",
         runs=(Run("rag_72b_on_rtx4090.yaml"),),
     ),
@@ -91,7 +92,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "100 users at 20 tokens/s on a 72B model",
         "100 users x 20 tokens/s = 2,000 tokens/s: what does it take?",
         "2 x 72e9 x 2,000 = 288 TFLOPS: one RTX 4090 (INT8) has the compute, one A100 (FP16) has not.",
-        "Arithmetic is one wall of three. The weights must fit (73 GB at INT8, 145 GB at FP16), the KV cache of 100"
+        "Arithmetic is one wall of three. The weights must fit (75 GB at INT8, 145 GB at FP16), the KV cache of 100"
         " requests too, and each step reads all weights, so bandwidth sets the pace. Also, prompts have to be"
         " read: at 1,024 tokens in and 512 out they are two thirds of the arithmetic, which the guide leaves out.",
         runs=(Run("users_100_at_20tps_72b.yaml"),),
@@ -112,8 +113,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         "TP over PCIe costs 50-80 ms per token; prefer PP or replicas of a smaller model.",
         "For a single user PP leaves all cards but one waiting, and its time per token is that of reading all weights"
         " at one card's bandwidth. TP reads them in parallel but pays two all-reduces per layer, each with the"
-        " latency of the PCIe hops: a few kilobytes per message, so latency, not bandwidth, is what it costs. GeForce cards have"
-        " no peer-to-peer. Neither has been measured under load here: both are grade C.",
+        " latency of the PCIe hops: a few kilobytes per message, so latency, not bandwidth, is what it costs."
+        " GeForce cards have no peer-to-peer. Neither has been measured under load here: both are grade C.",
         runs=(Run("rtx4090_tp_or_pp.yaml"),),
     ),
     Scenario(
