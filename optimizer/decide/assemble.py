@@ -1,0 +1,203 @@
+"""From the solver's choice to a plan that leaves nothing to compute: nodes, groups, predictions, ledger, context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from optimizer.decide.predict import expect
+from optimizer.plan.key import plan_key
+from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan
+from optimizer.pricing import cost_lines, excluded_costs, market_remark, option_rules, total_cents
+from optimizer.units import CENTS_PER_UNIT
+from optimizer.vocabulary import NVLINK_CLASS
+
+if TYPE_CHECKING:
+    from optimizer.decide.choice import Choice, ChosenNodes, ChosenReplicas
+    from optimizer.decide.inputs import Inputs
+    from optimizer.performance.types import MemoryBill
+    from optimizer.pricing import NodeOption
+    from optimizer.problem import Problem
+
+_GIB = 2.0**30
+_ELSEWHERE = 3
+"""Other providers named per plan."""
+_HOURS = 730.0
+_SECONDS_PER_HOUR = 3600.0
+
+
+def assemble(inputs: Inputs, choice: Choice, options: Sequence[NodeOption]) -> Plan:
+    """Build the plan of one choice."""
+    problem = inputs.problem
+    expectations = [
+        expect(inputs, chosen, choice.load_factor if problem.objective == "maximize_load" else 1.0)
+        for chosen in choice.replicas
+    ]
+    groups = tuple(_group(inputs, chosen, choice.nodes) for chosen in choice.replicas)
+    nodes = tuple(_nodes(choice))
+    pairs = [(bought.option, bought.count) for bought in choice.nodes]
+    cents = total_cents(pairs, problem)
+    predicted = tuple(expectation.prediction for expectation in expectations)
+    promised = [binding for expectation in expectations for binding in expectation.bindings]
+    bindings = sorted([*promised, *_limits(problem, cents, nodes)], key=lambda b: (b.slack, b.promise))
+    tokens = sum(prediction.output_tokens_per_second for prediction in predicted)
+    return Plan(
+        rank=choice.rank,
+        proven=choice.proven,
+        key=plan_key(groups, nodes, problem.ranking.distinct_by),
+        monthly_cents=cents,
+        currency=problem.payment.currency,
+        gpus=sum(node.count * node.gpus_per_node for node in nodes),
+        load_factor=choice.load_factor,
+        grade=max(prediction.grade for prediction in predicted),
+        nodes=nodes,
+        groups=groups,
+        predicted=predicted,
+        binding=tuple(bindings),
+        cost_lines=cost_lines(pairs, problem),
+        excludes=excluded_costs([option for option, _ in pairs], problem),
+        spare_node_cents=max(option.monthly_cents for option, _ in pairs),
+        notes=tuple(_notes(inputs, choice, [reason for p in predicted for reason in p.grade_reasons])),
+        cost_per_million_output_tokens=_per_million(cents, tokens),
+        also=tuple(_elsewhere(problem, inputs, choice, options)),
+    )
+
+
+def _group(inputs: Inputs, chosen: ChosenReplicas, nodes: Sequence[ChosenNodes]) -> Group:
+    candidate, spec = chosen.candidate, chosen.candidate.spec
+    workload = inputs.problem.workloads[candidate.workload]
+    at = [bought.option for bought in nodes if bought.option.node_type.key == candidate.node_type.key]
+    published = (spec.model.id, spec.weight_quant) in inputs.catalog.checkpoints
+    return Group(
+        workload=workload.name,
+        share=chosen.share,
+        model=spec.model.id,
+        gpu=spec.gpu.id,
+        gpus_per_node=candidate.node_type.gpus_per_node,
+        link=candidate.node_type.link,
+        offer_id=at[0].offer.id,
+        weight_quant=spec.weight_quant,
+        kv_cache=spec.kv_cache,
+        checkpoint="published" if published else "quantize_yourself",
+        tensor_parallel=spec.tensor_parallel,
+        pipeline_parallel=spec.pipeline_parallel,
+        replicas=chosen.replicas,
+        interconnect=_interconnect(chosen),
+        gpu_memory_utilization=spec.gpu_memory_utilization,
+        max_num_seqs=spec.max_num_seqs,
+        max_num_batched_tokens=spec.max_num_batched_tokens,
+        max_model_len=spec.max_model_len,
+        crosses_nodes=spec.crosses_nodes,
+        memory=_memory(candidate.bill),
+        engine=spec.engine.id,
+        recovery=candidate.recovery,
+    )
+
+
+def _interconnect(chosen: ChosenReplicas) -> str:
+    if chosen.candidate.spec.gpus == 1:
+        return "none"
+    return "nvlink" if chosen.candidate.spec.link in NVLINK_CLASS else "pcie"
+
+
+def _memory(bill: MemoryBill) -> MemoryGib:
+    """The KV cache takes what weights, activations and overhead leave of the usable memory."""
+    return MemoryGib(
+        weights=bill.weights / _GIB,
+        kv_cache=bill.kv_budget / _GIB,
+        activations=bill.activations / _GIB,
+        overhead=bill.overhead / _GIB,
+        total=bill.usable / _GIB,
+        usable=bill.usable / _GIB,
+    )
+
+
+def _nodes(choice: Choice) -> Iterator[NodeLine]:
+    """One line per option. Idle GPUs: those of the node type that hold no replica, shown on its first line."""
+    for node_type, bought in _by_type(choice).items():
+        used = sum(
+            c.replicas * c.candidate.spec.gpus for c in choice.replicas if c.candidate.node_type.key == node_type
+        )
+        for nodes in bought:
+            option = nodes.option
+            gpus = nodes.count * option.offer.gpus_per_node
+            taken = min(used, gpus)
+            used -= taken
+            yield NodeLine(
+                offer_id=option.offer.id,
+                provider=option.offer.provider,
+                instance_type=option.offer.instance_type,
+                region=option.offer.region,
+                gpu=option.offer.gpu,
+                gpus_per_node=option.offer.gpus_per_node,
+                link=option.offer.link,
+                count=nodes.count,
+                idle_gpus=gpus - taken,
+                spare=nodes.spare,
+                tier=option.tier,
+                commitment_months=option.commitment_months,
+                monthly_cents=option.monthly_cents * nodes.count,
+                price_date=option.price.date if option.price else None,
+                price_source=option.price.source if option.price else "your own",
+                original_currency=option.price.currency if option.price else "",
+            )
+
+
+def _by_type(choice: Choice) -> dict[tuple[str, int, str, float], list[ChosenNodes]]:
+    found: dict[tuple[str, int, str, float], list[ChosenNodes]] = {}
+    for nodes in choice.nodes:
+        found.setdefault(nodes.option.node_type.key, []).append(nodes)
+    return found
+
+
+def _limits(problem: Problem, cents: int, nodes: Sequence[NodeLine]) -> Iterator[Binding]:
+    """How close the plan runs to the limits that the problem states on the whole plan."""
+    limits = problem.hardware.limits
+    gpus = sum(node.count * node.gpus_per_node for node in nodes)
+    stated = (
+        ("budget.monthly", cents / CENTS_PER_UNIT, problem.budget.monthly, problem.payment.currency),
+        ("hardware.limits.max_gpus", float(gpus), limits.max_gpus, "GPUs"),
+        ("hardware.limits.max_nodes", float(sum(node.count for node in nodes)), limits.max_nodes, "nodes"),
+        ("hardware.limits.max_gpu_kinds", float(len({n.gpu for n in nodes})), limits.max_gpu_kinds, "kinds of GPU"),
+    )
+    for path, value, limit, unit in stated:
+        if limit is not None:
+            yield Binding(path, None, value, float(limit), unit, 1.0 - value / limit)
+
+
+def _per_million(cents: int, tokens_per_second: float) -> float | None:
+    """Currency per million output tokens, the stated load around the clock (730 hours a month)."""
+    monthly = tokens_per_second * _HOURS * _SECONDS_PER_HOUR / 1e6
+    return cents / CENTS_PER_UNIT / monthly if monthly > 0 else None
+
+
+def _elsewhere(problem: Problem, inputs: Inputs, choice: Choice, options: Sequence[NodeOption]) -> Iterator[Elsewhere]:
+    """The same nodes at other providers, cheapest first; only where the whole plan is on one kind of node."""
+    by_type = _by_type(choice)
+    if len(by_type) != 1:
+        return
+    allowed = option_rules(problem, inputs.catalog)
+    (node_type, bought), here = next(iter(by_type.items())), {n.option.offer.provider for n in choice.nodes}
+    count = sum(nodes.count for nodes in bought)
+    cheapest: dict[str, NodeOption] = {}
+    for option in options:
+        provider = option.offer.provider
+        if option.node_type.key != node_type or provider in here or allowed.forbidden_by(option):
+            continue
+        if option.max_nodes is not None and option.max_nodes < count:
+            continue
+        best = cheapest.get(provider)
+        if best is None or (option.monthly_cents, option.key) < (best.monthly_cents, best.key):
+            cheapest[provider] = option
+    ranked = sorted(cheapest.items(), key=lambda item: (item[1].monthly_cents, item[0]))
+    for provider, option in ranked[:_ELSEWHERE]:
+        yield Elsewhere(provider, option.tier, total_cents([(option, count)], problem))
+
+
+def _notes(inputs: Inputs, choice: Choice, reasons: Sequence[str]) -> Iterator[str]:
+    yield from dict.fromkeys(reasons)
+    market = inputs.problem.hardware.market
+    for gpu in sorted({bought.option.offer.gpu for bought in choice.nodes}) if market else []:
+        remark = market_remark(inputs.catalog, gpu, str(market))
+        if remark:
+            yield remark

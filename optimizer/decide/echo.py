@@ -1,0 +1,141 @@
+"""The question as it was understood: what was asked, which floor of the load wins, which rules narrow the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from optimizer.plan.types import Asked, LoadFloor, Plan, WorkloadLoad
+from optimizer.problem import load_of, rate_floors, slo_of, value_at
+
+if TYPE_CHECKING:
+    from optimizer.problem import Problem, Workload
+
+_RULES = (
+    "hardware.gpus",
+    "hardware.nvlink",
+    "hardware.providers",
+    "hardware.regions",
+    "hardware.market",
+    "hardware.datacenter_licensed_only",
+    "hardware.only_owned",
+    "hardware.limits.max_gpus",
+    "hardware.limits.max_nodes",
+    "hardware.limits.max_power_kw",
+    "hardware.limits.max_gpu_kinds",
+    "engine.name",
+    "engine.version",
+    "engine.weight_quant",
+    "engine.kv_cache",
+    "engine.tensor_parallel",
+    "engine.pipeline_parallel",
+    "engine.gpu_memory_utilization",
+    "engine.max_num_seqs",
+    "engine.max_num_batched_tokens",
+    "payment.tiers",
+    "payment.max_commitment_months",
+    "payment.tax_percent",
+    "margins.load_headroom",
+    "margins.spare_nodes",
+    "budget.monthly",
+    "objective",
+)
+"""Keys that are echoed when the file sets them."""
+
+
+def asked(problem: Problem) -> tuple[Asked, ...]:
+    """What was asked of each workload."""
+    return tuple(_asked(workload, problem) for workload in problem.workloads)
+
+
+def _asked(workload: Workload, problem: Problem) -> Asked:
+    from optimizer.problem import lengths_of
+
+    lengths = lengths_of(workload)
+    return Asked(
+        workload=workload.name,
+        model=workload.model,
+        input_tokens=lengths.input_mean,
+        input_p95=lengths.input_p95,
+        output_tokens=lengths.output_mean,
+        output_p95=lengths.output_p95,
+        context_max=lengths.context_max,
+        promises=slo_of(workload).promises,
+        min_recovery=workload.quality.min_recovery,
+        floors=tuple(_floors(workload)),
+        hours_per_month=load_of(workload, problem).hours_per_month,
+    )
+
+
+def _floors(workload: Workload) -> Iterator[LoadFloor]:
+    """Each stated figure of ``traffic`` and the load it alone asks for; the largest rate and the concurrency count."""
+    base = f"workloads.{workload.name}.traffic"
+    rates = rate_floors(workload)
+    largest = max(rates.values(), default=0.0)
+    for key, rate in rates.items():
+        yield LoadFloor(f"{base}.{key}", _stated(workload, key, rate), rate, None, wins=rate == largest)
+    if workload.traffic.concurrency is not None:
+        held = workload.traffic.concurrency
+        yield LoadFloor(f"{base}.concurrency", held, None, held, wins=True)
+
+
+def _stated(workload: Workload, key: str, rate: float) -> float:
+    """The figure as written; for users and batch work the number of users or requests."""
+    traffic = workload.traffic
+    if key == "users" and traffic.users is not None:
+        return traffic.users.active
+    if key == "batch" and traffic.batch is not None:
+        return traffic.batch.requests
+    value = getattr(traffic, key)
+    return float(value) if value is not None else rate
+
+
+def loads(problem: Problem, best: Plan | None) -> tuple[WorkloadLoad, ...]:
+    """The load of each workload; what was not stated follows from Little's law at the best plan's latencies."""
+    return tuple(_load(workload, problem, best) for workload in problem.workloads)
+
+
+def _load(workload: Workload, problem: Problem, best: Plan | None) -> WorkloadLoad:
+    from optimizer.problem import lengths_of
+
+    load = load_of(workload, problem)
+    rate, inflight = load.requests_per_second, load.inflight
+    mine = [p for p in best.predicted if p.workload == workload.name] if best else []
+    if mine and problem.objective == "maximize_load":
+        rate, inflight = sum(p.requests_per_second for p in mine), sum(p.concurrency for p in mine)
+    elif mine and not rate:
+        rate = sum(p.requests_per_second for p in mine)
+    elif mine and not inflight:
+        inflight = sum(p.concurrency for p in mine)
+    tokens = rate * lengths_of(workload).output_mean
+    return WorkloadLoad(workload.name, rate, tokens, inflight, load.decided_by)
+
+
+def rules(problem: Problem) -> tuple[str, ...]:
+    """The user's rules that differ from the defaults, as ``path: value``."""
+    return tuple(_rule(path, value_at(problem, path)) for path in _RULES if value_at(problem, path) != _default(path))
+
+
+def _default(path: str) -> object:
+    from optimizer.problem import Problem
+
+    first, *rest = path.split(".")
+    value: object = Problem.model_fields[first].default
+    for key in rest:
+        value = getattr(value, key)
+    return value
+
+
+def _rule(path: str, value: object) -> str:
+    return f"{path.split('.', 1)[-1]}: {_words(value)}"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(_words(item) for item in value)
+    if hasattr(value, "model_fields_set"):
+        stated = sorted(value.model_fields_set)
+        return "; ".join(f"{key} {_words(getattr(value, key))}" for key in stated)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,62 @@
+"""What a decision starts from: the problem, the catalogs and the performance parameters, read and joined once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
+    from optimizer.performance import Parameters
+    from optimizer.problem import KnownIds, Problem
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One problem with everything needed to answer it."""
+
+    problem: Problem
+    catalog: Catalog
+    params: Parameters
+
+
+def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | None = None) -> Inputs:
+    """Read a problem file and the catalogs it refers to.
+
+    Raises ``ProblemError`` or ``CatalogError`` with every finding.
+    """
+    from optimizer.catalog import load_catalog, with_configs
+    from optimizer.performance import load_parameters
+    from optimizer.problem import load_problem
+
+    catalog = load_catalog(catalogs)
+    problem = load_problem(path, sets=sets, known=known_ids(catalog))
+    models = [workload.model for workload in problem.workloads]
+    return Inputs(problem, with_configs(catalog, models, Path(path).parent), load_parameters(_parameter_root(catalogs)))
+
+
+def _parameter_root(catalogs: Path | None) -> Path:
+    """A user's catalogs may bring their own performance parameters; otherwise the packaged ones hold."""
+    from optimizer.catalog import default_root
+
+    return catalogs if catalogs is not None and (catalogs / "performance").is_dir() else default_root()
+
+
+def known_ids(catalog: Catalog) -> KnownIds:
+    """What the references of a problem file are checked against."""
+    from optimizer.catalog import model_from_config
+    from optimizer.problem import KnownIds
+
+    offers = catalog.offers.values()
+    return KnownIds(
+        gpus=frozenset(catalog.gpus),
+        models={model.id: model.context_limit for model in catalog.models.values()},
+        engines=frozenset(catalog.engines),
+        providers=frozenset(offer.provider for offer in offers),
+        currencies=frozenset(catalog.fx) | {"USD"},
+        regions=frozenset(offer.region for offer in offers),
+        newest_price_date=catalog.newest_price_date,
+        context_of_config=lambda path: model_from_config(path).context_limit,
+    )
