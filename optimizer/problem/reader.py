@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,10 +14,14 @@ from optimizer.documents.nodes import Sequence as Items
 from optimizer.documents.text_file import decode, read_bytes
 from optimizer.documents.yaml_file import parse_yaml
 from optimizer.errors import Finding, ProblemError
+from optimizer.problem.check_rest import check
 from optimizer.problem.edits import apply_set
-from optimizer.problem.findings import Defect, defect_of, node_at
+from optimizer.problem.findings import Defect, defect_of, node_at, place_of
+from optimizer.problem.issues import Issue
 from optimizer.problem.known import KnownIds
+from optimizer.problem.references import check_references
 from optimizer.problem.schema import Problem, ProblemFile
+from optimizer.problem.warnings import warnings_of
 
 _ROUNDS = 6
 """Dropping a value can leave its parent incomplete; a path of the schema is at most this deep."""
@@ -47,33 +52,62 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
     for option in sets:
         root, found = apply_set(root, option)
         findings += found
-    stated, defects, _ = _validated(root)
-    findings += [defect.finding for defect in defects]
-    if findings or stated is None:
+    checked = _validated(root)
+    findings += checked.findings
+    known = known or KnownIds()
+    if checked.stated is not None:
+        issues = (*check(checked.stated), *check_references(checked.stated, known, path.parent))
+        findings += [_finding(issue, checked.root) for issue in issues if not _doubtful(issue, checked.refused)]
+    if findings or checked.stated is None:
         raise ProblemError(_in_order(findings))
-    return _problem(stated, path, _digest(data, sets), ())
+    return _problem(checked.stated, path, _digest(data, sets), tuple(warnings_of(checked.stated, known)))
 
 
-def _validated(root: Node) -> tuple[ProblemFile | None, list[Defect], Node]:
-    """The file as far as it is sound, what is wrong with it, and the document without that.
+@dataclass(frozen=True, slots=True)
+class _Validated:
+    """A document after validation: what is sound, what is not."""
 
-    Values that are wrong are taken out and the rest is validated again, so that checks across keys still run. Findings
-    of later rounds only follow from what was taken out.
+    stated: ProblemFile | None
+    root: Node
+    findings: tuple[Finding, ...]
+    refused: frozenset[tuple[str, ...]]  # keys (without indices) of what was taken out or misspelt
+
+
+def _validated(root: Node) -> _Validated:
+    """Validate; take out what is wrong and validate the rest again, so that checks across keys still run.
+
+    Errors of later rounds only follow from what was taken out, so those of the first round are the findings.
     """
     explained = set(refused_paths(root))
-    defects: list[Defect] = []
+    refused = {_names(path) for path in explained}
+    findings: tuple[Finding, ...] = ()
     for round_number in range(_ROUNDS):
         try:
-            return ProblemFile.model_validate(plain(root)), defects, root
+            return _Validated(ProblemFile.model_validate(plain(root)), root, findings, frozenset(refused))
         except ValidationError as error:
             found = [defect_of(detail, root) for detail in error.errors(include_url=False, include_input=False)]
         if round_number == 0:
             explained |= {path for defect in found for path in defect.explains if node_at(root, path) is None}
-            defects = [defect for defect in found if not _follows(defect, root, explained)]
+            findings = tuple(defect.finding for defect in found if not _follows(defect, root, explained))
+        refused |= {_names(path) for defect in found for path in (defect.path, defect.location, *defect.explains)}
         if any(not defect.path for defect in found):
-            return None, defects, root
+            break
         root = without(root, frozenset(defect.path for defect in found))
-    return None, defects, root
+    return _Validated(None, root, findings, frozenset(refused))
+
+
+def _names(path: tuple[Key, ...]) -> tuple[str, ...]:
+    return tuple(key for key in path if isinstance(key, str))
+
+
+def _doubtful(issue: Issue, refused: frozenset[tuple[str, ...]]) -> bool:
+    """Whether a value that the check looked at was refused itself."""
+    looked_at = [_names(path) for path in (issue.path, *issue.about)]
+    return any(one[: len(other)] == other or other[: len(one)] == one for one in looked_at for other in refused)
+
+
+def _finding(issue: Issue, root: Node) -> Finding:
+    return place_of(root, issue.path).finding(issue.message, issue.hint)
 
 
 def _follows(defect: Defect, root: Node, explained: set[tuple[Key, ...]]) -> bool:

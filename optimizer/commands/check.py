@@ -1,0 +1,26 @@
+"""``optimize check FILE``: what was understood, or everything that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import problem_options
+
+
+@click.command(name="check")
+@problem_options
+def command(file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool) -> None:
+    """Read the problem FILE against the catalogs and say what was understood, without solving anything.
+
+    Exit code 0: sound. 2: all that is wrong is listed, with line and column.
+    """
+    from optimizer.catalog import load_catalog
+    from optimizer.decide.inputs import known_ids
+    from optimizer.problem import load_problem
+    from optimizer.problem.summary import summary_of
+
+    problem = load_problem(file, sets=sets, known=known_ids(load_catalog(catalogs)))
+    for line in summary_of(problem):
+        click.echo(line)

@@ -1,0 +1,143 @@
+"""Checks across hardware, offers, engine, payment and objective. One function per rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.problem.check_workloads import check_workloads
+from optimizer.problem.issues import Issue, KeyPath
+from optimizer.problem.schema import Exclude, ProblemFile, Quote
+from optimizer.problem.words import Nvlink, Objective
+from optimizer.vocabulary import Tier
+
+COMMITMENT_MONTHS = ((Tier.RESERVED_1Y, 12), (Tier.RESERVED_3Y, 36))
+"""Months that a reservation binds for."""
+
+
+def check(problem: ProblemFile) -> Iterator[Issue]:
+    """Every rule that needs more than one key."""
+    yield from check_workloads(problem)
+    yield from _owned_only(problem)
+    yield from _limits_against_engine(problem)
+    yield from _one_quota_each(problem)
+    yield from _offers(problem)
+    yield from _commitment(problem)
+    yield from _budget(problem)
+    yield from _latency_objective(problem)
+    yield from _bounded_load(problem)
+
+
+def _owned_only(problem: ProblemFile) -> Iterator[Issue]:
+    """``only_owned`` leaves at least one owned node that no other rule forbids."""
+    hardware = problem.hardware
+    if not hardware.only_owned:
+        return
+    path: KeyPath = ("hardware", "only_owned")
+    about: tuple[KeyPath, ...] = (("hardware", "owned"), ("hardware", "gpus"), ("hardware", "nvlink"))
+    if not hardware.owned:
+        yield Issue(path, "only_owned is yes, but owned lists no hardware", "list it under hardware.owned", about)
+        return
+    if hardware.nvlink is Nvlink.FORBIDDEN and all(owned.nvlink for owned in hardware.owned):
+        message = "nvlink is forbidden, but all owned hardware has it and only_owned is yes"
+        yield Issue(("hardware", "nvlink"), message, "allow NVLink, or other hardware", about)
+    cards = {owned.gpu for owned in hardware.owned}
+    if isinstance(hardware.gpus, Exclude):
+        left = cards - set(hardware.gpus.exclude)
+    else:
+        left = cards if hardware.gpus is None else cards & set(hardware.gpus)
+    if not left:
+        message = f"gpus leaves out all owned cards ({', '.join(sorted(cards))}), and only_owned is yes"
+        yield Issue(("hardware", "gpus"), message, "name an owned card in gpus", about)
+
+
+def _limits_against_engine(problem: ProblemFile) -> Iterator[Issue]:
+    """The smallest replica that the engine section allows fits into ``max_gpus``."""
+    most = problem.hardware.limits.max_gpus
+    smallest = min(problem.engine.tensor_parallel) * min(problem.engine.pipeline_parallel)
+    if most is not None and smallest > most:
+        message = f"max_gpus is {most}, but the smallest replica allowed under engine takes {smallest} GPUs"
+        about: tuple[KeyPath, ...] = (("engine", "tensor_parallel"), ("engine", "pipeline_parallel"))
+        hint = "raise max_gpus, or allow smaller tensor_parallel and pipeline_parallel"
+        yield Issue(("hardware", "limits", "max_gpus"), message, hint, about)
+
+
+def _one_quota_each(problem: ProblemFile) -> Iterator[Issue]:
+    """One quota per provider and card."""
+    seen: set[tuple[str, str | None]] = set()
+    for index, quota in enumerate(problem.hardware.quota):
+        key = (quota.provider, quota.gpu)
+        if key in seen:
+            what = f"{quota.provider} and {quota.gpu or 'all its cards'}"
+            yield Issue(("hardware", "quota", index), f"a second quota for {what}", "keep one of the two")
+        seen.add(key)
+
+
+def _offers(problem: ProblemFile) -> Iterator[Issue]:
+    """Ids are unique, each quote has one price, and its tier suits the kind of price."""
+    seen: set[str] = set()
+    for index, quote in enumerate(problem.offers):
+        path: KeyPath = ("offers", index)
+        if quote.id in seen:
+            yield Issue((*path, "id"), f"the offer id {quote.id!r} is taken", "give each quote its own id")
+        seen.add(quote.id)
+        yield from _quoted_price(quote, path)
+
+
+def _quoted_price(quote: Quote, path: KeyPath) -> Iterator[Issue]:
+    about = ((*path, "price_per_hour"), (*path, "purchase_price"), (*path, "tier"))
+    if quote.price_per_hour is not None and quote.purchase_price is not None:
+        hint = "write two quotes with an id each"
+        yield Issue(
+            (*path, "purchase_price"), f"{quote.id} has both a price per hour and a purchase price", hint, about
+        )
+    elif quote.price_per_hour is None and quote.purchase_price is None:
+        hint = "state price_per_hour (of a node) or purchase_price"
+        yield Issue((*path, "id"), f"{quote.id} has no price", hint, about)
+    elif (quote.tier is Tier.PURCHASE) != (quote.purchase_price is not None):
+        needed = "purchase_price" if quote.tier is Tier.PURCHASE else "price_per_hour"
+        yield Issue((*path, "tier"), f"{quote.id}: the tier {quote.tier} needs a {needed}", None, about)
+
+
+def _commitment(problem: ProblemFile) -> Iterator[Issue]:
+    """``max_commitment_months`` leaves at least one of the tiers."""
+    payment = problem.payment
+    most, months = payment.max_commitment_months, dict(COMMITMENT_MONTHS)
+    if most is not None and all(months.get(tier, 0) > most for tier in payment.tiers):
+        message = f"max_commitment_months is {most}, which none of the tiers ({', '.join(payment.tiers)}) keeps"
+        hint = "raise it, or add on_demand to payment.tiers"
+        yield Issue(("payment", "max_commitment_months"), message, hint, (("payment", "tiers"),))
+
+
+def _budget(problem: ProblemFile) -> Iterator[Issue]:
+    """The fixed extras leave something of the budget."""
+    monthly, extras = problem.budget.monthly, problem.payment.extras_monthly
+    if monthly is not None and extras >= monthly:
+        message = f"budget.monthly of {monthly:,.2f} is used up by payment.extras_monthly of {extras:,.2f}"
+        yield Issue(("budget", "monthly"), message, None, (("payment", "extras_monthly"),))
+
+
+def _latency_objective(problem: ProblemFile) -> Iterator[Issue]:
+    """A latency can be minimised only where requests are answered online."""
+    if problem.objective not in (Objective.MINIMIZE_TTFT, Objective.MINIMIZE_TPOT):
+        return
+    if all(workload.traffic.batch is not None for workload in problem.workloads):
+        message = f"{problem.objective} needs a workload that is not batch work"
+        yield Issue(("objective",), message, "use minimize_cost", (("workloads",),))
+
+
+def _bounded_load(problem: ProblemFile) -> Iterator[Issue]:
+    """``maximize_load`` has an end: a budget, a limit, a quota, a stock, or owned hardware only."""
+    if problem.objective is not Objective.MAXIMIZE_LOAD:
+        return
+    hardware, limits = problem.hardware, problem.hardware.limits
+    bounded = (
+        problem.budget.monthly is not None
+        or hardware.only_owned
+        or any(limit is not None for limit in (limits.max_gpus, limits.max_nodes, limits.max_power_kw))
+        or bool(hardware.quota)
+        or any(quote.stock is not None for quote in problem.offers)
+    )
+    if not bounded:
+        hint = "state budget.monthly, a limit under hardware.limits, quota, the stock of a quote, or only_owned: yes"
+        about: tuple[KeyPath, ...] = (("budget",), ("hardware",), ("offers",))
+        yield Issue(("objective",), "maximize_load without anything that bounds it has no answer", hint, about)

@@ -1,0 +1,154 @@
+"""Checks across the keys of a workload: lengths, promises, traffic. One function per rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+
+from optimizer.problem.issues import Issue, KeyPath
+from optimizer.problem.load import PERCENTILE_KEYS, lengths_of, slo_of
+from optimizer.problem.schema import LengthDistribution, PercentileLimits, ProblemFile, Workload
+from optimizer.problem.words import Objective
+
+LARGEST_P95_TO_MEAN = math.exp(1.6448536269514722**2 / 2)
+"""A lognormal's p95 is mean x exp(1.645 s - s^2 / 2), largest at s = 1.645: 3.87 means."""
+
+LONGEST_MONTH_HOURS = 744.0
+"""31 days."""
+
+_LATENCY_FLOORS = (("ttft_ms", 1.0, "milliseconds"), ("tpot_ms", 0.1, "milliseconds"), ("e2e_s", 0.001, "seconds"))
+"""Below these no engine answers: the unit was mistaken."""
+
+
+def check_workloads(problem: ProblemFile) -> Iterator[Issue]:
+    """Every rule for every workload."""
+    yield from _unique_names(problem)
+    for index, workload in enumerate(problem.workloads):
+        base: KeyPath = ("workloads", index)
+        yield from _distributions(workload, base)
+        yield from _context(workload, base)
+        yield from _percentiles_in_order(workload, base)
+        yield from _latency_units(workload, base)
+        yield from _users(workload, base)
+        yield from _batch(workload, base)
+        yield from _some_traffic(problem, workload, base)
+
+
+def _unique_names(problem: ProblemFile) -> Iterator[Issue]:
+    """Workload names are unique: paths are built from them."""
+    seen: set[str] = set()
+    for index, workload in enumerate(problem.workloads):
+        if workload.name in seen:
+            yield Issue(
+                ("workloads", index, "name"), f"the name {workload.name!r} is taken", "give each workload its own name"
+            )
+        seen.add(workload.name)
+
+
+def _distributions(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """mean < p95 <= 3.87 x mean, as a lognormal has it; and p95 <= context_max."""
+    for key in ("input", "output"):
+        length = getattr(workload.tokens, key)
+        if not isinstance(length, LengthDistribution) or length.p95 is None:
+            continue
+        path, about = (*base, "tokens", key, "p95"), ((*base, "tokens", key), (*base, "tokens", "context_max"))
+        if length.p95 <= length.mean:
+            hint = "for a constant length write the number alone"
+            yield Issue(path, f"p95 of {length.p95:g} tokens is not above the mean of {length.mean:g}", hint, about)
+        elif length.p95 > LARGEST_P95_TO_MEAN * length.mean:
+            message = f"p95 of {length.p95:g} tokens is more than {LARGEST_P95_TO_MEAN:.2f} times the mean"
+            hint = "no lognormal has such a tail: split the requests into two workloads"
+            yield Issue(path, message, hint, about)
+        if length.p95 > workload.tokens.context_max:
+            message = f"p95 of {length.p95:g} tokens is beyond context_max of {workload.tokens.context_max:,}"
+            yield Issue(path, message, "raise context_max: more than 5 % of the requests would be cut", about)
+
+
+def _context(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """mean input + mean output <= context_max."""
+    lengths = lengths_of(workload)
+    total = lengths.input_mean + lengths.output_mean
+    if total > lengths.context_max:
+        yield Issue(
+            (*base, "tokens", "context_max"),
+            f"context_max is {lengths.context_max:,} tokens, but input + output are {total:,.0f} on average",
+            "it is the longest input + output that must be accepted",
+            ((*base, "tokens", "input"), (*base, "tokens", "output")),
+        )
+
+
+def _percentiles_in_order(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """A limit at a lower percentile is not above one at a higher percentile."""
+    for key in ("ttft_ms", "tpot_ms", "e2e_s"):
+        limit = getattr(workload.slo, key)
+        if not isinstance(limit, PercentileLimits):
+            continue
+        stated = [(name, getattr(limit, name)) for name, _ in PERCENTILE_KEYS if getattr(limit, name) is not None]
+        if not stated:
+            yield Issue((*base, "slo", key), f"{key} states no limit", "for example {p95: 1000}")
+        for (low, low_value), (high, high_value) in pairwise(stated):
+            if low_value > high_value:
+                message = f"{key}: the {low} limit of {low_value:g} is above the {high} limit of {high_value:g}"
+                path = (*base, "slo", key)
+                yield Issue((*path, low), message, "are the two swapped?", ((*path, high),))
+
+
+def _latency_units(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """Limits are in the unit of their name."""
+    for key, floor, unit in _LATENCY_FLOORS:
+        limit = getattr(workload.slo, key)
+        if isinstance(limit, PercentileLimits):
+            values = [((*base, "slo", key, name), getattr(limit, name)) for name, _ in PERCENTILE_KEYS]
+        else:
+            values = [((*base, "slo", key), limit)]
+        for path, value in values:
+            if value is not None and value < floor:
+                yield Issue(path, f"{key} is {value:g} {unit}, which nothing can meet", f"the unit is {unit}")
+
+
+def _users(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """Users state either how often they ask or how long they think."""
+    users = workload.traffic.users
+    if users is None:
+        return
+    path = (*base, "traffic", "users")
+    stated = [name for name in ("requests_per_user_per_hour", "think_time_s") if getattr(users, name) is not None]
+    about = ((*path, "requests_per_user_per_hour"), (*path, "think_time_s"))
+    if len(stated) == 2:
+        yield Issue((*path, "think_time_s"), "users state both a request rate and a think time", "keep one", about)
+    elif not stated:
+        message = "users need requests_per_user_per_hour or think_time_s"
+        yield Issue(path, message, "for example requests_per_user_per_hour: 30", about)
+
+
+def _batch(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """Batch work stands alone, fits into a month and promises no latency."""
+    traffic = workload.traffic
+    if traffic.batch is None:
+        return
+    path = (*base, "traffic", "batch")
+    others = sorted(traffic.model_fields_set - {"batch"})
+    if others:
+        message = f"batch work stands beside {', '.join(others)}"
+        yield Issue(path, message, "state online traffic and batch work as two workloads")
+    promises = slo_of(workload).promises
+    if promises:
+        message = "batch work has no latency promises: only throughput matters"
+        hint = "delete slo, or state the traffic as requests_per_second"
+        yield Issue((*base, "slo"), message, hint, (path,))
+    hours = traffic.batch.within_hours * traffic.batch.runs_per_month
+    if hours > LONGEST_MONTH_HOURS:
+        message = f"{traffic.batch.runs_per_month:g} runs of {traffic.batch.within_hours:g} hours are {hours:g} hours"
+        yield Issue(path, f"{message}, more than a month has", "lower within_hours or runs_per_month")
+
+
+def _some_traffic(problem: ProblemFile, workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """A load is stated, unless the largest one is asked for."""
+    traffic = workload.traffic
+    floors = (traffic.concurrency, traffic.requests_per_second, traffic.output_tokens_per_second)
+    stated = any(floor is not None for floor in floors) or traffic.users is not None or traffic.batch is not None
+    if not stated and problem.objective is not Objective.MAXIMIZE_LOAD:
+        path = (*base, "traffic")
+        hint = "state concurrency, requests_per_second, output_tokens_per_second, users or batch"
+        yield Issue(path, f"the workload {workload.name!r} has no traffic", hint, (path, ("objective",)))

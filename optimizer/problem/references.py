@@ -1,0 +1,129 @@
+"""Checks of the ids that a problem names against those the catalogs know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from optimizer.documents.suggest import did_you_mean
+from optimizer.errors import InputError
+from optimizer.problem.issues import Issue, KeyPath
+from optimizer.problem.known import KnownIds
+from optimizer.problem.schema import Exclude, ProblemFile, ProviderFilter, Workload
+
+_Named = Iterator[tuple[KeyPath, str]]
+
+
+def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Iterator[Issue]:
+    """Every id that no catalog has, with the nearest that one has."""
+    providers = known.providers | {quote.provider for quote in problem.offers} if known.providers else frozenset()
+    currencies = known.currencies | set(problem.payment.fx.rates if problem.payment.fx else ())
+    for what, names, ids in (
+        ("GPU", _gpus(problem), known.gpus),
+        ("provider", _providers(problem), providers),
+        ("region", _regions(problem), known.regions),
+        ("engine", iter([(("engine", "name"), problem.engine.name)]), known.engines),
+    ):
+        yield from _unknown(what, names, ids)
+    if known.currencies:
+        yield from _currencies(problem, currencies)
+    for index, workload in enumerate(problem.workloads):
+        yield from _model(workload, ("workloads", index), known, folder)
+
+
+def config_path(model: str, folder: Path) -> Path | None:
+    """The config.json that a ``model`` names relative to the problem file's folder; None where it is a catalog id."""
+    if not (model.endswith(".json") or model.startswith(("./", "../", "/", "~"))):
+        return None
+    path = folder / Path(model).expanduser()
+    return path / "config.json" if path.is_dir() else path
+
+
+def _unknown(what: str, names: _Named, ids: Collection[str]) -> Iterator[Issue]:
+    if not ids:
+        return
+    for path, name in names:
+        if name not in ids:
+            command = "`optimize catalog gpus` lists them" if what == "GPU" else f"known: {_some(ids)}"
+            yield Issue(path, f"unknown {what} {name!r}", did_you_mean(name, ids) or command)
+
+
+def _gpus(problem: ProblemFile) -> _Named:
+    hardware = problem.hardware
+    if isinstance(hardware.gpus, Exclude):
+        yield from _listed(("hardware", "gpus", "exclude"), hardware.gpus.exclude)
+    else:
+        yield from _listed(("hardware", "gpus"), hardware.gpus or ())
+    for index, owned in enumerate(hardware.owned):
+        yield ("hardware", "owned", index, "gpu"), owned.gpu
+    for index, quota in enumerate(hardware.quota):
+        if quota.gpu is not None:
+            yield ("hardware", "quota", index, "gpu"), quota.gpu
+    for index, quote in enumerate(problem.offers):
+        yield ("offers", index, "gpu"), quote.gpu
+    for index, discount in enumerate(problem.payment.discounts):
+        if discount.gpu is not None:
+            yield ("payment", "discounts", index, "gpu"), discount.gpu
+
+
+def _providers(problem: ProblemFile) -> _Named:
+    hardware = problem.hardware
+    if isinstance(hardware.providers, ProviderFilter):
+        yield from _listed(("hardware", "providers", "exclude"), hardware.providers.exclude)
+    else:
+        yield from _listed(("hardware", "providers"), hardware.providers or ())
+    for index, quota in enumerate(hardware.quota):
+        yield ("hardware", "quota", index, "provider"), quota.provider
+    for index, discount in enumerate(problem.payment.discounts):
+        if discount.provider is not None:
+            yield ("payment", "discounts", index, "provider"), discount.provider
+
+
+def _regions(problem: ProblemFile) -> _Named:
+    yield from _listed(("hardware", "regions"), problem.hardware.regions or ())
+
+
+def _listed(path: KeyPath, names: Collection[str]) -> _Named:
+    for index, name in enumerate(names):
+        yield (*path, index), name
+
+
+def _currencies(problem: ProblemFile, rated: Collection[str]) -> Iterator[Issue]:
+    """Every currency in use has an exchange rate."""
+    stated: list[tuple[KeyPath, str]] = [(("payment", "currency"), problem.payment.currency)]
+    for index, quote in enumerate(problem.offers):
+        if quote.currency != problem.payment.currency:
+            stated.append((("offers", index, "currency"), quote.currency))
+    for path, currency in stated:
+        if currency not in rated:
+            hint = f"known: {_some(rated)}; or state it: payment: {{fx: {{{currency}: <units per USD>, date: <day>}}}}"
+            yield Issue(path, f"no exchange rate for {currency!r}", hint, (("payment", "fx"), ("payment", "currency")))
+
+
+def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> Iterator[Issue]:
+    """The model is known, and the context asked for is within its limit."""
+    path = (*base, "model")
+    config = config_path(workload.model, folder)
+    limit = known.models.get(workload.model)
+    if config is None:
+        if limit is None and known.models:
+            hint = did_you_mean(workload.model, known.models) or "`optimize catalog models` lists them;"
+            message = f"unknown model {workload.model!r}"
+            yield Issue(path, message, f"{hint} any other model: the path of its Hugging Face config.json")
+    elif not config.is_file():
+        hint = "the path of a Hugging Face config.json is relative to the problem file"
+        yield Issue(path, f"no such file: {workload.model!r}", hint)
+    elif known.context_of_config is not None:
+        try:
+            limit = known.context_of_config(config)
+        except InputError as error:
+            yield Issue(path, f"{workload.model} cannot be used: {error}")
+    if limit is not None and workload.tokens.context_max > limit:
+        message = f"context_max is {workload.tokens.context_max:,} tokens; {workload.model} stops at {limit:,}"
+        hint = f"lower it to {limit} at most, or take a model with a longer context"
+        yield Issue((*base, "tokens", "context_max"), message, hint, (path, (*base, "tokens")))
+
+
+def _some(ids: Collection[str], most: int = 12) -> str:
+    names = sorted(ids)
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -1,0 +1,69 @@
+"""What a problem may say, but probably does not mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.problem.check_rest import COMMITMENT_MONTHS
+from optimizer.problem.known import KnownIds
+from optimizer.problem.load import slo_of
+from optimizer.problem.schema import ProblemFile
+from optimizer.problem.words import Nvlink, Objective
+from optimizer.vocabulary import Tier
+
+
+def warnings_of(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
+    """Sentences for the report, each opening with the path it is about."""
+    yield from _workloads(problem)
+    yield from _links(problem)
+    yield from _tiers(problem)
+    yield from _dates(problem, known)
+
+
+def _workloads(problem: ProblemFile) -> Iterator[str]:
+    for workload in problem.workloads:
+        path, traffic = f"workloads.{workload.name}", workload.traffic
+        if traffic.users is not None and "peak_factor" not in traffic.model_fields_set:
+            yield (
+                f"{path}.traffic.users: users are not requests in flight, and without peak_factor their average rate"
+                " is taken as the peak"
+            )
+        online = traffic.batch is None and problem.objective is not Objective.MAXIMIZE_LOAD
+        if online and not slo_of(workload).promises:
+            yield f"{path}.slo: no latency promise is stated, so replicas may run at 0.9 of saturation"
+
+
+def _links(problem: ProblemFile) -> Iterator[str]:
+    hardware = problem.hardware
+    if hardware.nvlink is Nvlink.REQUIRED and hardware.only_owned and not any(o.nvlink for o in hardware.owned):
+        yield "hardware.nvlink: required, but no owned node states nvlink: yes, so only one-GPU replicas may pass"
+
+
+def _tiers(problem: ProblemFile) -> Iterator[str]:
+    payment = problem.payment
+    for quote in problem.offers:
+        if quote.tier not in payment.tiers:
+            yield f"offers.{quote.id}: its tier {quote.tier} is not in payment.tiers, so it is not used"
+    most = payment.max_commitment_months
+    for tier, months in COMMITMENT_MONTHS:
+        if most is not None and tier in payment.tiers and months > most:
+            yield f"payment.tiers: {tier} binds for {months} months, beyond max_commitment_months of {most}"
+    online = any(workload.traffic.batch is None for workload in problem.workloads)
+    if Tier.SPOT in payment.tiers and online:
+        yield "payment.tiers: spot capacity can be taken away at any moment, also from online workloads"
+
+
+def _dates(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
+    """ISO days compare as text."""
+    payment = problem.payment
+    as_of = payment.as_of or known.newest_price_date
+    if payment.fx is not None and payment.fx.date is None:
+        yield "payment.fx: the exchange rates have no date"
+    if as_of is None:
+        return
+    for quote in problem.offers:
+        if quote.valid_until is not None and quote.valid_until < as_of:
+            yield f"offers.{quote.id}: valid until {quote.valid_until}, which is before {as_of}"
+    for index, discount in enumerate(payment.discounts):
+        if discount.until is not None and discount.until < as_of:
+            yield f"payment.discounts.{index}: held until {discount.until}, before {as_of}, so it is not applied"
