@@ -175,6 +175,11 @@ def market_rows(gpus: Sequence[Row]) -> Table:
 _BILLION = 1e9
 
 
+def full_layer_bytes(model: Row) -> str:
+    """KV bytes of the full-attention layers: none where every layer slides (the source repeats the sliding figure)."""
+    return number(model["kv_bytes_full_layers_fp16"]) if model["full_attn_layers"] != "0" else "0"
+
+
 def model_row(model: Row) -> dict[str, str]:
     """One row of models.csv: parameters in units, everything per token or per sequence in bytes."""
     dtype = model["native_dtype"]
@@ -204,7 +209,7 @@ def model_row(model: Row) -> dict[str, str]:
         "mla_rope_head_dim": number(model["qk_rope_head_dim"] or "0"),
         "mla_nope_head_dim": number(model["qk_nope_head_dim"] or "0"),
         "mla_v_head_dim": number(model["v_head_dim"] or "0"),
-        "kv_bytes_per_token_full_16bit": number(model["kv_bytes_full_layers_fp16"]),
+        "kv_bytes_per_token_full_16bit": full_layer_bytes(model),
         "kv_bytes_per_token_sliding_16bit": number(model["kv_bytes_swa_layers_fp16"]),
         "linear_state_bytes_per_sequence": number(model["linear_state_bytes_per_seq"]),
         "index_bytes_per_token": number(model["dsa_index_bytes_per_token"]),

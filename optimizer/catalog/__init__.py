@@ -1,6 +1,15 @@
 """GPUs, models, offers, engines and accuracy facts: their schema, the joins between them, where each figure is from."""
 
-from optimizer.catalog.loader import default_root, load_catalog, with_model
+from optimizer.catalog.loader import default_root, load_catalog
+from optimizer.catalog.references import is_config_path, model_from_config, with_configs, with_model
 from optimizer.catalog.types import Catalog
 
-__all__ = ["Catalog", "default_root", "load_catalog", "with_model"]
+__all__ = [
+    "Catalog",
+    "default_root",
+    "is_config_path",
+    "load_catalog",
+    "model_from_config",
+    "with_configs",
+    "with_model",
+]

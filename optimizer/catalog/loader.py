@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from optimizer.catalog import rows
 from optimizer.catalog.offers import read_offers
-from optimizer.catalog.types import Catalog, Model
+from optimizer.catalog.types import Catalog, Checkpoint
 from optimizer.documents.csv_file import Table, read_table
 from optimizer.documents.suggest import did_you_mean
 from optimizer.errors import CatalogError, Finding
@@ -46,13 +46,6 @@ def load_catalog(root: Path | None = None, *, models: Collection[str] | None = N
     return _Reader(_directories(root)).catalog(models)
 
 
-def with_model(catalog: Catalog, model: Model) -> Catalog:
-    """The catalog with one more model, as read from a ``config.json``."""
-    from dataclasses import replace
-
-    return replace(catalog, models=dict(sorted({**catalog.models, model.id: model}.items())))
-
-
 def _directories(root: Path | None) -> tuple[Path, ...]:
     packaged = default_root()
     if root is None or root.resolve() == packaged.resolve():
@@ -68,6 +61,14 @@ def _directories(root: Path | None) -> tuple[Path, ...]:
     if findings:
         raise CatalogError(findings)
     return (packaged, root)
+
+
+def _by_format(items: Iterable[Checkpoint]) -> dict[tuple[str, str], tuple[Checkpoint, ...]]:
+    found: dict[tuple[str, str], tuple[Checkpoint, ...]] = {}
+    for item in items:
+        key = (item.model, item.weight_quant)
+        found[key] = (*found.get(key, ()), item)
+    return found
 
 
 def _shown(key: object) -> str:
@@ -108,7 +109,7 @@ class _Reader:
             newest_price_date=max(dates, default=""),
             root=str(self._directories[-1]),
             providers=providers,
-            checkpoints=tuple(checkpoints.values()),
+            checkpoints=_by_format(checkpoints.values()),
             markets=tuple(markets.values()),
         )
 

@@ -241,9 +241,6 @@ class Catalog:
     newest_price_date: str
     root: str  # the directory it was read from
     providers: Mapping[str, Provider] = field(default_factory=dict)
-    checkpoints: tuple[Checkpoint, ...] = ()
+    checkpoints: Mapping[tuple[str, str], tuple[Checkpoint, ...]] = field(default_factory=dict)
+    """Published checkpoints by (model, weight_quant)."""
     markets: tuple[MarketFlag, ...] = ()
-
-    def has_checkpoint(self, model: str, weight_quant: str) -> bool:
-        """Whether somebody published this model in this format (else: quantize it yourself)."""
-        return any(c.model == model and c.weight_quant == weight_quant for c in self.checkpoints)
