@@ -1,0 +1,104 @@
+"""Forward behaviour at a stated load: what ``verify`` recomputes every promise with. The median estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.performance.bands import error_factor
+from optimizer.performance.lengths import LengthMoments, moments_of
+from optimizer.performance.load import (
+    TINY,
+    Array,
+    Flow,
+    admission,
+    flow_at,
+    saturation,
+)
+from optimizer.performance.parameters import Parameters
+from optimizer.performance.percentiles import STORED, normal_score
+from optimizer.performance.replicas import Replicas, replicas_of
+from optimizer.performance.types import Behaviour, Grade, Percentiles, ReplicaSpec
+from optimizer.workload import Lengths, Metric, Promise
+
+INVERSION_STEPS = 48
+"""Bisection steps from a load to the number being decoded: exact to the last bits."""
+
+_EXCESS = 1.0 + 1e-9
+_NEVER = Percentiles(*([float("inf")] * 5))
+
+
+def behaviours(
+    specs: Sequence[ReplicaSpec],
+    lengths: Lengths,
+    params: Parameters,
+    *,
+    rates: Sequence[float] | None = None,
+    inflights: Sequence[float] | None = None,
+) -> list[Behaviour]:
+    """One replica of each specification at a load: Poisson arrivals at ``rates`` or ``inflights`` held in flight.
+
+    A load beyond saturation, or a replica whose weights or longest request do not fit, comes back unstable.
+    """
+    if (rates is None) == (inflights is None):
+        raise ValueError("state either rates or inflights")
+    if not specs:
+        return []
+    moments = moments_of(lengths)
+    replicas = replicas_of(specs, lengths, params)
+    limit = saturation(replicas, moments)
+    closed = inflights is not None
+    load = np.array(inflights if inflights is not None else rates, dtype=np.float64)
+    flow = flow_under(replicas, moments, limit, load, closed=closed)
+    stable = replicas.fits & (load <= _EXCESS * (limit.inflight if closed else limit.rate * (1.0 - TINY)))
+    return _rows(flow, limit, stable, moments)
+
+
+def flow_under(r: Replicas, m: LengthMoments, limit: Flow, load: Array, *, closed: bool) -> Flow:
+    """The flow whose rate (or number in flight, ``closed``) equals ``load``; beyond saturation the saturated one."""
+    low, high = np.zeros_like(load), limit.decoding.copy()
+    for _ in range(INVERSION_STEPS):
+        middle = 0.5 * (low + high)
+        flow = flow_at(r, m, middle, closed=closed)
+        above = (flow.inflight if closed else flow.rate) >= load
+        high = np.where(above, middle, high)
+        low = np.where(above, low, middle)
+    flow = flow_at(r, m, high, closed=closed)
+    return flow if closed else admission(flow, r, m, limit)
+
+
+def promised_seconds(behaviour: Behaviour, promise: Promise, grade: Grade, confidence: float) -> float:
+    """The promised percentile of a behaviour with the model-error margin at ``confidence``: compare with the limit."""
+    values = {Metric.TTFT: behaviour.ttft, Metric.TPOT: behaviour.tpot, Metric.E2E: behaviour.e2e}[promise.metric]
+    return values.at(promise.percentile) * error_factor(promise.metric, grade, confidence)
+
+
+def _rows(flow: Flow, limit: Flow, stable: npt.NDArray[np.bool_], m: LengthMoments) -> list[Behaviour]:
+    columns = {metric: _percentile_columns(flow, metric) for metric in Metric}
+    result = []
+    for i, good in enumerate(stable.tolist()):
+        ttft, tpot, e2e = (Percentiles(*columns[metric][i]) if good else _NEVER for metric in Metric)
+        rate = float(flow.rate[i])
+        result.append(
+            Behaviour(
+                ttft,
+                tpot,
+                e2e,
+                inflight=float(flow.inflight[i]),
+                requests_per_second=rate,
+                output_tokens_per_second=rate * m.output,
+                utilization=rate / float(limit.rate[i]),
+                kv_tokens_used=float(flow.inflight[i]) * m.resident,
+                stable=good,
+            )
+        )
+    return result
+
+
+def _percentile_columns(flow: Flow, metric: Metric) -> list[list[float]]:
+    means = {Metric.TTFT: flow.ttft, Metric.TPOT: flow.tpot, Metric.E2E: flow.e2e}[metric]
+    columns = [means, *(flow.quantile(metric, normal_score(p)) for p in STORED)]
+    rows: list[list[float]] = np.stack(columns, axis=-1).tolist()
+    return rows

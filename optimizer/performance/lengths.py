@@ -1,0 +1,102 @@
+"""Moments of a workload's token lengths: what the closed forms need to know of a distribution.
+
+A length with a 95th percentile is lognormal with the stated mean, else constant; outputs are clipped at the context
+limit and inputs at what the output leaves of it (design.md section 3). Input and output are independent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from statistics import NormalDist
+
+from optimizer.workload import KvSizing, Lengths
+
+_CELLS = 48
+"""Equiprobable cells a lognormal is cut into; moments are sums over the cells' conditional means."""
+
+_SCORE_95 = 1.6448536269514722
+
+
+@dataclass(frozen=True, slots=True)
+class LengthMoments:
+    """Moments over requests, in tokens."""
+
+    input: float
+    prompt: float  # input tokens that need prefill: not found in the prefix cache
+    prompt_cells: tuple[float, ...]  # equiprobable values of ``prompt``
+    prompt_scv: float  # squared coefficient of variation of ``prompt``
+    context: float  # tokens a prompt token attends to, mean over prompt tokens
+    steps: float  # decode steps: output tokens after the first
+    steps_scv: float
+    inverse_steps: float  # mean of 1 / steps
+    output: float
+    resident_seen: float  # KV tokens of a request being decoded, mean over time (length-biased)
+    resident: float  # what memory is planned with: the same, or context_max under kv_sizing worst_case
+    reserved: float  # the same for engines that reserve room for the whole output on admission
+    context_max: int
+
+
+def sigma_of(mean: float, p95: float | None) -> float:
+    """Standard deviation of the logarithm of a lognormal with this mean and 95th percentile.
+
+    ln(p95 / mean) = 1.645 s - s^2 / 2, smaller root; no lognormal has p95 / mean above exp(1.353) = 3.87, where s
+    stops at 1.645.
+    """
+    if p95 is None or p95 <= mean:
+        return 0.0
+    return _SCORE_95 - math.sqrt(max(_SCORE_95**2 - 2.0 * math.log(p95 / mean), 0.0))
+
+
+@lru_cache(maxsize=64)
+def moments_of(lengths: Lengths) -> LengthMoments:
+    """Moments of a workload's lengths, clipped at its longest context."""
+    outputs = [min(value, lengths.context_max - 1.0) for value in _cells(lengths.output_mean, lengths.output_p95)]
+    inputs = _cells(lengths.input_mean, lengths.input_p95)
+    pairs = [(max(min(i, lengths.context_max - o), 1.0), max(o, 1.0)) for i in inputs for o in outputs]
+    count = len(pairs)
+    share = 1.0 - lengths.shared_prefix
+    mean_in = sum(i for i, _ in pairs) / count
+    mean_steps = max(sum(o - 1.0 for _, o in pairs) / count, 1.0)
+    squares = sum(i * i for i, _ in pairs) / count
+    prompt = max(mean_in * share, 1.0)
+    attended = share * (1.0 - share / 2.0) * squares / prompt
+    weight = sum(max(o - 1.0, 1.0) for _, o in pairs)
+    seen = sum(max(o - 1.0, 1.0) * (i + o / 2.0) for i, o in pairs) / weight
+    whole = sum(max(o - 1.0, 1.0) * (i + o) for i, o in pairs) / weight
+    worst = lengths.kv_sizing is KvSizing.WORST_CASE
+    return LengthMoments(
+        input=mean_in,
+        prompt=prompt,
+        prompt_cells=_grouped([max(i * share, 1.0) for i in inputs]),
+        prompt_scv=max(squares / mean_in**2 - 1.0, 0.0),
+        context=attended,
+        steps=mean_steps,
+        steps_scv=max(sum(max(o - 1.0, 1.0) ** 2 for _, o in pairs) / count / mean_steps**2 - 1.0, 0.0),
+        inverse_steps=sum(1.0 / max(o - 1.0, 1.0) for _, o in pairs) / count,
+        output=sum(o for _, o in pairs) / count,
+        resident_seen=seen,
+        resident=float(lengths.context_max) if worst else seen,
+        reserved=float(lengths.context_max) if worst else whole,
+        context_max=lengths.context_max,
+    )
+
+
+def _grouped(cells: list[float]) -> tuple[float, ...]:
+    """Means of groups of six neighbouring cells: enough to count chunks."""
+    return tuple(sum(cells[i : i + 6]) / len(cells[i : i + 6]) for i in range(0, len(cells), 6))
+
+
+def _cells(mean: float, p95: float | None) -> list[float]:
+    """Conditional means of the equiprobable cells of a lognormal; one value where it is constant.
+
+    E[X; X < q] = mean x Phi(ln-score of q - s), so the cells' mean is the stated mean exactly.
+    """
+    sigma = sigma_of(mean, p95)
+    if sigma == 0.0:
+        return [mean]
+    normal = NormalDist()
+    edges = [0.0, *(normal.cdf(normal.inv_cdf(i / _CELLS) - sigma) for i in range(1, _CELLS)), 1.0]
+    return [mean * _CELLS * (high - low) for low, high in pairwise(edges)]

@@ -1,0 +1,208 @@
+"""Operating points: the largest load of each specification inside its promises, for many specifications in lockstep.
+
+A plan keeps two promises, so a point has two loads: a Poisson rate and a number held in flight (design.md section 3,
+"Load"). Both are found on the closed form's own parameter, the share u of the saturated batch: a scan over a geometric
+grid takes the first violation (a capability is the largest load such that all smaller loads hold too), bisection then
+closes in from below. A percentile holds when its prediction x error factor is within the limit.
+
+Rates stay below 0.9 of saturation x the throughput error factor (batch work: 1.0), with or without a latency promise:
+a promise can only take load away. A number in flight may fill every slot, since slots are a hard limit that already
+keeps a tenth of the KV blocks free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.performance.bands import error_factor, throughput_factor
+from optimizer.performance.grades import grades_of
+from optimizer.performance.lengths import LengthMoments, moments_of
+from optimizer.performance.load import Array, Flow, admission, flow_at, saturation
+from optimizer.performance.parameters import Parameters
+from optimizer.performance.percentiles import STORED, between, bracket, normal_score
+from optimizer.performance.replicas import Replicas, replica_fits, replicas_of
+from optimizer.performance.types import OperatingPoint, PointKind, ReplicaSpec
+from optimizer.workload import Lengths, Load, Metric, Promise, Slo
+
+UTILIZATION = 0.9
+"""Share of the saturation rate a replica may be asked to run at; batch work may run at all of it."""
+
+GRID = (0.004, 0.01, 0.025, 0.06, 0.12, 0.2, 0.3, 0.42, 0.56, 0.7, 0.85, 1.0)
+"""Shares of the saturated batch that are scanned for the first violation."""
+
+REFINEMENTS = 11
+"""Bisection steps inside the bracket: 2^-11 of it is given away, never overstated."""
+
+LADDER = (0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.06, 0.03)
+"""Lower loads, as shares of the full point's, that latency objectives may choose from."""
+
+_BELOW = 1.0 - 1e-9
+_KIND_METRIC = {PointKind.TTFT: Metric.TTFT, PointKind.TPOT: Metric.TPOT}
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Everything constant over the search."""
+
+    replicas: Replicas
+    moments: LengthMoments
+    limit: Flow
+    promises: tuple[Promise, ...]
+    factors: Array  # promise x specification
+    rate_cap: Array
+
+    def at(self, share: Array, *, closed: bool) -> Flow:
+        flow = flow_at(self.replicas, self.moments, share * self.limit.decoding, closed=closed)
+        return flow if closed else admission(flow, self.replicas, self.moments, self.limit)
+
+    def promised(self, flow: Flow, index: int) -> Array:
+        """The promised percentile with its margin."""
+        promise = self.promises[index]
+        low, high, weight = bracket(promise.percentile)
+        values = [flow.quantile(promise.metric, normal_score(STORED[i])) for i in (low, high)]
+        return np.asarray(between(values[0], values[1], weight) * self.factors[index])
+
+    def violated(self, flow: Flow, metric: Metric, *, closed: bool) -> npt.NDArray[np.bool_]:
+        """Whether any promise on ``metric`` is broken, or the rate exceeds its cap."""
+        bad = np.zeros(flow.rate.shape, dtype=bool) if closed else flow.rate > self.rate_cap
+        for index, promise in enumerate(self.promises):
+            if promise.metric is metric:
+                bad |= self.promised(flow, index) > promise.limit_s * _BELOW
+        return np.asarray(bad)
+
+
+def operating_points(
+    specs: Sequence[ReplicaSpec],
+    lengths: Lengths,
+    slo: Slo,
+    load: Load,
+    confidence: float,
+    params: Parameters,
+    ladder: bool = False,
+) -> list[tuple[OperatingPoint, ...]]:
+    """Operating points of each specification; an empty tuple where it cannot run at all."""
+    needs = replica_fits(specs, lengths, params)
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for index in np.flatnonzero(needs).tolist():
+        alike.setdefault(_content(specs[index]), []).append(index)
+    leaders = [specs[same[0]] for same in alike.values()]
+    result: list[tuple[OperatingPoint, ...]] = [()] * len(specs)
+    for same, points in zip(
+        alike.values(), _solve(leaders, lengths, slo, load, confidence, params, ladder), strict=True
+    ):
+        for index in same:
+            result[index] = points
+    return result
+
+
+def _content(spec: ReplicaSpec) -> tuple[object, ...]:
+    """What distinguishes two specifications; catalog rows by identity, which is cheaper than by content."""
+    return (
+        id(spec.gpu), id(spec.model), id(spec.engine), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
+        spec.pipeline_parallel, spec.link, spec.gpu_memory_utilization, spec.max_num_seqs, spec.max_num_batched_tokens,
+        spec.expert_parallel, spec.engine_version, spec.crosses_nodes,
+    )  # fmt: skip
+
+
+def _solve(
+    specs: list[ReplicaSpec],
+    lengths: Lengths,
+    slo: Slo,
+    load: Load,
+    confidence: float,
+    params: Parameters,
+    ladder: bool,
+) -> list[tuple[OperatingPoint, ...]]:
+    if not specs:
+        return []
+    question = _ask(specs, lengths, slo, load, confidence, params)
+    sides = (load.requests_per_second > 0, load.inflight > 0)
+    metrics = tuple(dict.fromkeys(promise.metric for promise in slo.promises))
+    open_shares = {metric: _largest(question, metric, closed=False) for metric in metrics} if sides[0] else {}
+    closed_shares = {metric: _largest(question, metric, closed=True) for metric in metrics} if sides[1] else {}
+    caps = (_capped_share(question) if sides[0] else None, np.ones(len(specs)) if sides[1] else None)
+    result: list[list[OperatingPoint]] = [[] for _ in specs]
+    for kind in PointKind:
+        chosen = _metrics_of(kind, metrics)
+        if chosen is None:
+            continue
+        shares = [
+            None if cap is None else np.minimum.reduce([cap, *(found[metric] for metric in chosen)])
+            for cap, found in zip(caps, (open_shares, closed_shares), strict=True)
+        ]
+        for scale in (1.0, *LADDER) if ladder and kind is PointKind.ALL else (1.0,):
+            _emit(result, question, kind, [None if share is None else share * scale for share in shares])
+    return [tuple(points) for points in result]
+
+
+def _ask(
+    specs: list[ReplicaSpec], lengths: Lengths, slo: Slo, load: Load, confidence: float, params: Parameters
+) -> _Question:
+    moments = moments_of(lengths)
+    replicas = replicas_of(specs, lengths, params)
+    limit = saturation(replicas, moments)
+    grades = grades_of(specs, params)
+    top = 1.0 if load.is_batch else UTILIZATION
+    kinds = sorted(set(grades))
+    pick = np.array([kinds.index(grade) for grade in grades])
+    factors = [np.array([error_factor(p.metric, g, confidence) for g in kinds])[pick] for p in slo.promises]
+    throughput = np.array([min(throughput_factor(grade, confidence), 1.0) for grade in kinds])[pick]
+    return _Question(replicas, moments, limit, slo.promises, np.array(factors), top * throughput * limit.rate)
+
+
+def _metrics_of(kind: PointKind, metrics: tuple[Metric, ...]) -> tuple[Metric, ...] | None:
+    """The metrics a kind of point must keep, None where that point would repeat another."""
+    if kind is PointKind.ALL:
+        return metrics
+    if kind is PointKind.MEMORY:
+        return () if metrics else None
+    metric = _KIND_METRIC[kind]
+    return (metric,) if metric in metrics and len(metrics) > 1 else None
+
+
+def _largest(question: _Question, metric: Metric, *, closed: bool) -> Array:
+    """The largest share of the saturated batch up to which every smaller load keeps the promises on ``metric``."""
+    grid = np.array(GRID)
+    flow = question.at(grid[:, None] * np.ones_like(question.limit.rate), closed=closed)
+    bad = question.violated(flow, metric, closed=closed)
+    first = np.where(bad.any(axis=0), bad.argmax(axis=0), len(grid))
+    padded = np.concatenate([[0.0], grid, [grid[-1]]])
+    low, high = padded[first], padded[np.minimum(first + 1, len(grid))]
+    for _ in range(REFINEMENTS):
+        middle = 0.5 * (low + high)
+        bad = question.violated(question.at(middle, closed=closed), metric, closed=closed)
+        low, high = np.where(bad, low, middle), np.where(bad, middle, high)
+    return low
+
+
+def _capped_share(question: _Question) -> Array:
+    """The share at which the rate reaches its cap."""
+    low, high = np.zeros_like(question.rate_cap), np.ones_like(question.rate_cap)
+    for _ in range(2 * REFINEMENTS):
+        middle = 0.5 * (low + high)
+        flow = flow_at(question.replicas, question.moments, middle * question.limit.decoding, closed=False)
+        held = flow.rate <= question.rate_cap
+        low, high = np.where(held, middle, low), np.where(held, high, middle)
+    return low
+
+
+def _emit(result: list[list[OperatingPoint]], question: _Question, kind: PointKind, shares: list[Array | None]) -> None:
+    """Append the point of ``kind`` at the given shares (open, closed), unless that load is there already."""
+    sides = zip(shares, (False, True), strict=True)
+    flows = [None if share is None else question.at(share, closed=closed) for share, closed in sides]
+    given = [flow for flow in flows if flow is not None]
+    least = np.minimum.reduce([share for share in shares if share is not None])
+    runs = least > 0.0
+    rate_flow, inflight_flow = flows[0] or given[0], flows[1] or given[0]
+    latencies = [
+        np.maximum.reduce([question.promised(flow, index) for flow in given]) for index in range(len(question.promises))
+    ]
+    rates, inflights = (rate_flow.rate * _BELOW).tolist(), (inflight_flow.inflight * _BELOW).tolist()
+    rows = np.array(latencies).reshape(len(latencies), -1).T.tolist() if latencies else [[]] * len(rates)
+    for i, good in enumerate(runs.tolist()):
+        if good and not any(p.requests_per_second == rates[i] and p.inflight == inflights[i] for p in result[i]):
+            result[i].append(OperatingPoint(kind, rates[i], inflights[i], tuple(rows[i])))
