@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from optimizer.ledger import CostLine
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction
 from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, segments
 from optimizer.report.words import (
@@ -42,7 +43,7 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
     single = len(plan.groups) == 1 and len(plan.nodes) == 1
     head = [f"#{plan.rank}  {money(plan.monthly_cents, plan.currency)}/mo", _hardware(plan)]
     head += [*(_setup(plan.groups[0]) if single else []), f"grade {plan.grade}"]
-    for text in segments(head, joint="   " if len("   ".join(head)) <= WIDTH else "  ", hang=_INDENT):
+    for text in segments(head, joint="  ", hang=_INDENT):
         yield Line(text, Style.STRONG)
     summary = [_headroom(plan, outcome), _binds(plan.binding, single=single)]
     if single:
@@ -79,10 +80,10 @@ def _setup(group: Group) -> list[str]:
 
 
 def _parallel(group: Group) -> str:
-    """``TP2 x 2 replicas``, ``TP2 PP2 x 1 replica``."""
+    """``TP2 x 3``: three replicas, each split over two GPUs; ``TP2 PP2 x 1``: one on four GPUs."""
     stages = f" PP{group.pipeline_parallel}" if group.pipeline_parallel > 1 else ""
     across = " across nodes" if group.crosses_nodes else ""
-    return f"TP{group.tensor_parallel}{stages} x {plural(group.replicas, 'replica')}{across}"
+    return f"TP{group.tensor_parallel}{stages} x {group.replicas:,}{across}"
 
 
 def _group(group: Group) -> str:
@@ -202,22 +203,33 @@ def _gap(cents: int, reference: int) -> str:
     return "same price" if abs(more) < 0.005 else f"{'+' if more > 0 else ''}{percent(more)}"
 
 
+def _priced(plan: Plan) -> list[CostLine]:
+    return [line for line in plan.cost_lines if line.monthly_cents]
+
+
+def _quantity(line: CostLine, currency: str) -> str:
+    """``730 hours x $27.60``."""
+    plural_unit = line.quantity != 1 and line.unit.endswith(("hour", "month", "node"))
+    return f"{count(line.quantity)} {line.unit}{'s' if plural_unit else ''} x {price(line.unit_price, currency)}"
+
+
 def ledger(plan: Plan) -> Iterator[Line]:
     """What the first plan costs, line by line, and what that leaves out."""
     yield Line(f"What #{plan.rank} costs a month", Style.HEADING)
     rows = [
-        (
-            line.name,
-            f"{count(line.quantity)} {line.unit}",
-            f"x {price(line.unit_price, plan.currency)}",
-            money(line.monthly_cents, plan.currency),
-        )
-        for line in plan.cost_lines
-        if line.monthly_cents
+        (line.name, _quantity(line, plan.currency), money(line.monthly_cents, plan.currency)) for line in _priced(plan)
     ]
-    rows.append(("total", "", "", money(plan.monthly_cents, plan.currency)))
-    for text in columns(rows, "<>>>"):
-        yield from (Line(piece) for piece in segments([text], indent=""))
+    figures = columns(
+        [*((quantity, total) for _, quantity, total in rows), ("total", money(plan.monthly_cents, plan.currency))],
+        ">>",
+        indent="",
+    )
+    wide = min(max(len(name) for name, *_ in rows), WIDTH - 4 - len(figures[0])) if rows else 0
+    for (name, *_), figure in zip([*rows, ("", "", "")], figures, strict=True):
+        if len(name) > wide:
+            yield Line(f"  {name}")
+            name = ""
+        yield Line(f"  {name:<{wide}}  {figure}")
     if plan.cost_per_million_output_tokens is not None:
         each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
         yield Line(f"  {each} per million output tokens, if the stated load runs around the clock")

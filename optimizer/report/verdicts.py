@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from optimizer.plan.types import Infeasible, Outcome, Plan, Proof, Relaxation
+from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.report.confirm import confirm_commands
 from optimizer.report.layout import BLANK, Line, Style, columns, labelled, paragraph
 from optimizer.report.words import gpu_name, money, percent, plural, price, yaml_scalar
@@ -33,10 +33,13 @@ _TERMS = (
         r"/mo .*(FP8|INT4|INT8|FP4|16-bit)",
         "number format of the model's weights; fewer bits need less memory",
     ),
-    ("KV", r"KV ", "KV cache: GPU memory that holds what each request in flight has read and written so far"),
-    ("TP2", r"\bTP\d", "each copy of the model is split over 2 GPUs that share the work on every token"),
-    ("PP2", r"\bPP\d", "the layers of a copy sit on 2 GPUs (or groups of them) one after the other"),
-    ("replica", r"replica", "one full copy of the model that answers requests on its own"),
+    ("KV", r"KV ", "KV cache: GPU memory that holds what each request in flight has read and written"),
+    (
+        "TP2 x 3",
+        r"\bTP\d",
+        "3 copies of the model (replicas), each split over 2 GPUs that share the work on every token",
+    ),
+    ("PP2", r"\bPP\d", "the layers of each copy sit on 2 GPUs (or groups of them) one after the other"),
     ("NVLink", r"NVLink", "direct links between GPUs; PCIe is the slower way through the host"),
     ("idle", r"\d idle", "GPUs that are paid for, because the node comes with them, but serve nothing"),
     ("+38 % load", r"% load", "how much more of the stated load fits before a promise breaks"),
@@ -45,7 +48,7 @@ _TERMS = (
     (
         "grade",
         r"grade [ABC]",
-        "A: this GPU, kind of model and precision were measured; B: two of the three; C: extrapolated",
+        "A: this GPU, model family and precision measured; B: two of the three; C: extrapolated",
     ),
 )
 
@@ -128,11 +131,13 @@ def _confirm(outcome: Outcome, plan: Plan) -> Iterator[Line]:
 
 
 def _notes(plans: tuple[Plan, ...]) -> Iterator[Line]:
-    """Each note once, with the ranks it concerns."""
+    """Each note once, with the ranks it concerns; what the verdict on the first plan already says is left out."""
+    said = {reason for one in plans[0].predicted for reason in one.grade_reasons}
     ranks: dict[str, list[str]] = {}
     for plan in plans:
         for note in plan.notes:
-            ranks.setdefault(note, []).append(f"#{plan.rank}")
+            if plan.rank != plans[0].rank or note not in said:
+                ranks.setdefault(note, []).append(f"#{plan.rank}")
     for note, concerned in ranks.items():
         for text in labelled("note", f"{', '.join(concerned)}: {note}", 12):
             yield Line(text, Style.CAUTION)
@@ -144,17 +149,25 @@ def funnel(outcome: Outcome) -> Iterator[Line]:
         return
     yield Line("How the choice narrowed", Style.HEADING)
     rows = [("rule", "left", "cheapest that it removed")]
-    for step in outcome.funnel:
+    for step in _telling(outcome.funnel):
         removed = step.cheapest_removed_cents
-        rows.append(
-            (step.rule, f"{step.remaining:,}", "" if removed is None else f"{money(removed, outcome.currency)}/mo")
-        )
+        cheapest = "" if removed is None else f"{money(removed, outcome.currency)}/mo"
+        rows.append((step.rule, f"{step.remaining:,}", cheapest))
     for text in columns(rows, "<>>"):
         yield Line(text)
+    silent = len(outcome.funnel) + 1 - len(rows)
+    if silent:
+        yield Line(f"  {plural(silent, 'further rule')} removed nothing")
     for step in outcome.funnel:
         if step.note:
             yield from (Line(text) for text in paragraph(f"{step.rule}: {step.note}", hang="    "))
     yield BLANK
+
+
+def _telling(steps: tuple[FunnelStep, ...]) -> list[FunnelStep]:
+    """The first step and those that removed something."""
+    before = (None, *(step.remaining for step in steps))
+    return [step for step, left in zip(steps, before, strict=False) if step.remaining != left]
 
 
 def no_plan(outcome: Outcome) -> Iterator[Line]:

@@ -21,7 +21,7 @@ _TIER = {
 _METRIC = {Metric.TTFT: "TTFT", Metric.TPOT: "TPOT", Metric.E2E: "E2E"}
 _QUANT = {"bf16": "16-bit", "int8": "INT8", "int4": "INT4", "fp8": "FP8", "nvfp4": "NVFP4", "mxfp4": "MXFP4"}
 _KV = {"auto": "KV 16-bit", "fp8": "KV FP8"}
-_INTERCONNECT = {"nvlink": "NVLink", "pcie": "PCIe", "none": "single GPU"}
+_INTERCONNECT = {"nvlink": "NVLink", "pcie": "PCIe", "none": "1 GPU each"}
 
 
 def money(cents: int, currency: str) -> str:
