@@ -15,10 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-try:
-    from tools import catalog_facts as facts
-except ImportError:  # run as a script: the directory of this file is on the path, not its parent
-    import catalog_facts as facts  # type: ignore[import-not-found,no-redef]
+import catalog_facts as facts
 
 Row = Mapping[str, str]
 Table = list[dict[str, str]]
