@@ -203,10 +203,6 @@ def _gap(cents: int, reference: int) -> str:
     return "same price" if abs(more) < 0.005 else f"{'+' if more > 0 else ''}{percent(more)}"
 
 
-def _priced(plan: Plan) -> list[CostLine]:
-    return [line for line in plan.cost_lines if line.monthly_cents]
-
-
 def _quantity(line: CostLine, currency: str) -> str:
     """``730 hours x $27.60``."""
     plural_unit = line.quantity != 1 and line.unit.endswith(("hour", "month", "node"))
@@ -216,20 +212,16 @@ def _quantity(line: CostLine, currency: str) -> str:
 def ledger(plan: Plan) -> Iterator[Line]:
     """What the first plan costs, line by line, and what that leaves out."""
     yield Line(f"What #{plan.rank} costs a month", Style.HEADING)
-    rows = [
-        (line.name, _quantity(line, plan.currency), money(line.monthly_cents, plan.currency)) for line in _priced(plan)
-    ]
-    figures = columns(
-        [*((quantity, total) for _, quantity, total in rows), ("total", money(plan.monthly_cents, plan.currency))],
-        ">>",
-        indent="",
-    )
-    wide = min(max(len(name) for name, *_ in rows), WIDTH - 4 - len(figures[0])) if rows else 0
-    for (name, *_), figure in zip([*rows, ("", "", "")], figures, strict=True):
-        if len(name) > wide:
-            yield Line(f"  {name}")
-            name = ""
-        yield Line(f"  {name:<{wide}}  {figure}")
+    lines = [line for line in plan.cost_lines if line.monthly_cents]
+    rows = [(line.name, _quantity(line, plan.currency), money(line.monthly_cents, plan.currency)) for line in lines]
+    rows.append(("total", "", money(plan.monthly_cents, plan.currency)))
+    figures = columns([row[1:] for row in rows], ">>", indent="")
+    wide = min(max(len(row[0]) for row in rows), WIDTH - 4 - max(map(len, figures)))
+    for row, figure in zip(rows, figures, strict=True):
+        beside = row[0] if len(row[0]) <= wide else ""
+        if not beside:
+            yield Line(f"  {row[0]}")
+        yield Line(f"  {beside:<{wide}}  {figure}")
     if plan.cost_per_million_output_tokens is not None:
         each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
         yield Line(f"  {each} per million output tokens, if the stated load runs around the clock")

@@ -64,7 +64,7 @@ def _load(asked: Asked, load: WorkloadLoad) -> str:
     parts = [
         f"{count(load.requests_per_second)} requests/s",
         f"{count(load.output_tokens_per_second)} output tokens/s",
-        f"{count(load.inflight)} requests in flight",
+        f"{count(load.inflight)} request{'' if load.inflight == 1 else 's'} in flight",
     ]
     text = ", ".join(part for part in parts if not part.startswith("0 ")) or "as much as the hardware carries"
     if asked.hours_per_month is not None:

@@ -110,9 +110,8 @@ def _set_aside(proof: Proof, ranks: int) -> str:
 
 def _physics(plan: Plan) -> str:
     reasons = dict.fromkeys(reason for one in plan.predicted for reason in one.grade_reasons)
-    text = f"#{plan.rank} is grade {plan.grade}: {_GRADE.get(plan.grade, 'see the notes')}."
-    if reasons:
-        text += " " + "; ".join(reasons) + "."
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    text = f"#{plan.rank} is grade {plan.grade}: {_GRADE.get(plan.grade, 'see the notes')}{why}."
     if any(one.upper_bound for one in plan.predicted):
         text += (
             " Its cost is an upper bound: models of this kind usually run with techniques that are not modelled yet"
@@ -138,8 +137,11 @@ def _notes(plans: tuple[Plan, ...]) -> Iterator[Line]:
         for note in plan.notes:
             if plan.rank != plans[0].rank or note not in said:
                 ranks.setdefault(note, []).append(f"#{plan.rank}")
+    if ranks:
+        yield BLANK
+        yield Line("Notes on the ranking", Style.HEADING)
     for note, concerned in ranks.items():
-        for text in labelled("note", f"{', '.join(concerned)}: {note}", 12):
+        for text in paragraph(f"{', '.join(concerned)}: {note}", hang="    "):
             yield Line(text, Style.CAUTION)
 
 
