@@ -115,3 +115,19 @@ def without(node: Node, paths: frozenset[tuple[Key, ...]], here: tuple[Key, ...]
             tuple(Entry(entry.key, entry.place, without(entry.value, paths, (*here, entry.key))) for entry in entries),
         )
     return node
+
+
+def with_entry(node: Node, path: tuple[Key, ...], key: str, value: Node) -> Node:
+    """The document with one more key in the mapping at a path."""
+    if not path:
+        assert isinstance(node, Mapping)
+        return Mapping(node.place, (*node.entries, Entry(key, node.place, value)))
+    if isinstance(node, Sequence):
+        items = (with_entry(item, path[1:], key, value) if i == path[0] else item for i, item in enumerate(node.items))
+        return Sequence(node.place, tuple(items))
+    assert isinstance(node, Mapping)
+    entries = (
+        Entry(entry.key, entry.place, with_entry(entry.value, path[1:], key, value)) if entry.key == path[0] else entry
+        for entry in node.entries
+    )
+    return Mapping(node.place, tuple(entries))

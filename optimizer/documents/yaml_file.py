@@ -41,12 +41,16 @@ _HINTS = (
     ("mapping values are not allowed", "check the indentation, and that the line above has a colon and a space"),
     ("could not find expected ':'", "a key needs a colon and a space after it"),
     ("cannot start any token", "put the text in quotes, and indent with spaces, never tabs"),
-    ("unexpected end of stream", "a closing quote or bracket is missing"),
+    ("end of stream", "a closing quote or bracket is missing"),
+    ("<stream end>", "a closing quote or bracket is missing"),
     ("expected ',' or", "a comma or a closing bracket is missing"),
     ("expected <block end>", "check the indentation: keys of one level start in the same column"),
     ("undefined alias", "text that starts with * needs quotes"),
     ("found undefined tag handle", "text that starts with ! needs quotes"),
 )
+
+_ESCAPES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What ruamel's scanner lets escape on a few malformed inputs, such as a huge \\U escape or ``%YAML x``."""
 
 
 class _RefusedError(Exception):
@@ -72,13 +76,13 @@ def parse_yaml(text: str, file: str) -> tuple[Node | None, tuple[Finding, ...]]:
         return None, (*builder.findings, refused.finding)
     except YAMLError as error:
         return None, (*builder.findings, _syntax_finding(error, text, file))
-    except (RecursionError, ValueError, IndexError, TypeError, AttributeError, AssertionError, KeyError) as error:
-        # ruamel's scanner lets a few malformed inputs escape as plain Python errors (a huge \U escape, %YAML x).
+    except _ESCAPES as error:
         return None, (Finding(f"is not valid YAML ({type(error).__name__})", file, builder.line, 1),)
-    if builder.root is None:
+    root = builder.root
+    if root is None or (isinstance(root, Scalar) and not root.raw and not root.quoted):
         hint = "a problem file needs at least a list of workloads"
         return None, (*builder.findings, Finding("holds no values, only blanks or comments", file, 1, 1, hint))
-    return builder.root, tuple(builder.findings)
+    return root, tuple(builder.findings)
 
 
 def parse_value(text: str, file: str) -> tuple[Node | None, tuple[Finding, ...]]:
@@ -89,7 +93,7 @@ def parse_value(text: str, file: str) -> tuple[Node | None, tuple[Finding, ...]]
             builder.take(event)
     except _RefusedError as refused:
         return None, (*builder.findings, refused.finding)
-    except (YAMLError, RecursionError, ValueError, IndexError, TypeError, AttributeError, AssertionError, KeyError):
+    except (YAMLError, *_ESCAPES):
         return None, (Finding(f"{shorten(text)!r} is not a YAML value", file, hint="put text in quotes"),)
     return builder.root or Scalar(Place(file), None, ""), tuple(builder.findings)
 
@@ -240,13 +244,14 @@ def _syntax_finding(error: YAMLError, text: str, file: str) -> Finding:
     """ruamel's syntax error in a line a person can act on; full-width punctuation is named first."""
     if not isinstance(error, MarkedYAMLError):
         return Finding(f"is not valid YAML: {shorten(str(error), 120)}", file, 1, 1)
-    mark = error.problem_mark or error.context_mark
+    problem = str(error.problem or error.context or "unreadable")
+    opened = "end of stream" in problem or "<stream end>" in problem
+    mark = (error.context_mark if opened else None) or error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     line = min(line, text.count("\n") + 1)
     fullwidth = find_fullwidth(text, file, line)
     if fullwidth is not None:
         return fullwidth
-    problem = str(error.problem or error.context or "unreadable")
     hint = next((hint for words, hint in _HINTS if words in problem), "check quotes, brackets and indentation")
     context = f" {error.context}" if error.context and error.problem else ""
     return Finding(f"is not valid YAML: {shorten(problem + context, 120)}", file, line, column, hint)

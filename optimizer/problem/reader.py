@@ -9,7 +9,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from optimizer.documents.nodes import Key, Node, plain, refused_paths, without
+from optimizer.documents.nodes import (
+    Entry,
+    Key,
+    Mapping,
+    Node,
+    Place,
+    Scalar,
+    plain,
+    refused_paths,
+    with_entry,
+    without,
+)
 from optimizer.documents.nodes import Sequence as Items
 from optimizer.documents.text_file import decode, read_bytes
 from optimizer.documents.yaml_file import parse_yaml
@@ -25,6 +36,21 @@ from optimizer.problem.warnings import warnings_of
 
 _ROUNDS = 6
 """Dropping a value can leave its parent incomplete; a path of the schema is at most this deep."""
+
+
+def _stand_in(value: str | int) -> Scalar:
+    return Scalar(Place(""), value, str(value))
+
+
+_STAND_INS: dict[str, Node] = {
+    **{key: _stand_in("?") for key in ("model", "provider", "gpu", "id")},
+    **{key: _stand_in(1) for key in ("input", "output", "mean", "active", "requests", "within_hours", "percent")},
+    **{key: _stand_in(1) for key in ("gpus_per_node", "max_gpus")},
+    "name": _stand_in("unnamed"),
+    "context_max": _stand_in(2),
+    "tokens": Mapping(Place(""), tuple(Entry(key, Place(""), _stand_in(1)) for key in ("input", "output"))),
+}
+"""What takes the place of a required key that is missing or wrong, so that everything else is still checked."""
 
 
 def load_problem(path: Path | str, *, sets: Sequence[str] = (), known: KnownIds | None = None) -> Problem:
@@ -76,6 +102,8 @@ class _Validated:
 def _validated(root: Node) -> _Validated:
     """Validate; take out what is wrong and validate the rest again, so that checks across keys still run.
 
+    For keys that must not be absent something stands in; no check that looks at it is reported.
+
     Errors of later rounds only follow from what was taken out, so those of the first round are the findings.
     """
     explained = set(refused_paths(root))
@@ -85,14 +113,21 @@ def _validated(root: Node) -> _Validated:
         try:
             return _Validated(ProblemFile.model_validate(plain(root)), root, findings, frozenset(refused))
         except ValidationError as error:
-            found = [defect_of(detail, root) for detail in error.errors(include_url=False, include_input=False)]
+            details = error.errors(include_url=False, include_input=False)
+        found = [defect for defect in (defect_of(detail, root) for detail in details) if not _hollow(defect, root)]
         if round_number == 0:
             explained |= {path for defect in found for path in defect.explains if node_at(root, path) is None}
-            findings = tuple(defect.finding for defect in found if not _follows(defect, root, explained))
-        refused |= {_names(path) for defect in found for path in (defect.path, defect.location, *defect.explains)}
-        if any(not defect.path for defect in found):
+            findings = tuple(defect.finding for defect in found if not _covered(defect.location, explained))
+        missing = {defect.location: defect.path for defect in found if defect.kind == "missing"}
+        missing = {location: path for location, path in missing.items() if location[-1] in _STAND_INS}
+        gone = frozenset(defect.path for defect in found if defect.location not in missing)
+        refused |= {_names(path) for path in gone}
+        refused |= {_names(path) for defect in found for path in (defect.location, *defect.explains)}
+        if () in gone:
             break
-        root = without(root, frozenset(defect.path for defect in found))
+        for location, path in missing.items():
+            root = with_entry(root, path, str(location[-1]), _STAND_INS[str(location[-1])])
+        root = without(root, gone)
     return _Validated(None, root, findings, frozenset(refused))
 
 
@@ -110,13 +145,15 @@ def _finding(issue: Issue, root: Node) -> Finding:
     return place_of(root, issue.path).finding(issue.message, issue.hint)
 
 
-def _follows(defect: Defect, root: Node, explained: set[tuple[Key, ...]]) -> bool:
-    """Whether an error only follows from another: in a refused value, a misspelt key, a list without sound items."""
-    path = defect.location
-    if any(path[:length] in explained for length in range(1, len(path) + 1)):
-        return True
+def _hollow(defect: Defect, root: Node) -> bool:
+    """pydantic calls a list too short when all its items are wrong; the items are reported, the list is fine."""
     node = node_at(root, defect.path)
     return defect.kind == "too_short" and isinstance(node, Items) and bool(node.items)
+
+
+def _covered(path: tuple[Key, ...], explained: set[tuple[Key, ...]]) -> bool:
+    """Whether a path lies in a value that a finding exists for, or is a key that was misspelt."""
+    return any(path[:length] in explained for length in range(1, len(path) + 1))
 
 
 def _problem(stated: ProblemFile, path: Path, sha256: str, warnings: tuple[str, ...]) -> Problem:

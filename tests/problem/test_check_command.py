@@ -1,0 +1,76 @@
+"""``optimize check``: what was understood, exit codes, no heavy imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+
+RUN = """
+import sys
+from optimizer.commands import main
+try:
+    main()
+finally:
+    heavy = sorted({"ortools", "pandas", "numpy", "scipy", "numba"} & set(sys.modules))
+    assert not heavy, heavy
+"""
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_sound_file_is_echoed() -> None:
+    done = run("check", "problems/chatbot_100users.yaml", "--set", "margins.spare_nodes=1")
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in (
+        "Chatbot, 100 requests in flight (problems/chatbot_100users.yaml)",
+        "meta-llama/Llama-3.1-70B-Instruct",
+        "6.667 requests/s = 2,000 output tokens/s, 100 in flight",
+        "set by workloads.chat.traffic.output_tokens_per_second",
+        "TTFT p95 <= 1,000 ms, TPOT p95 <= 50 ms",
+        "1 spare nodes",
+    ):
+        assert words in done.stdout
+
+
+def test_everything_wrong_is_listed_and_exits_2(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    text = (REPOSITORY / "problems" / "chatbot_100users.yaml").read_text()
+    text = text.replace("meta-llama/Llama-3.1", "meta-lama/Llama-3.1").replace("concurrency: 100", "concurrency: -1")
+    file.write_text(text)
+    done = run("check", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "2 things to mend" in done.stderr
+    assert "did you mean meta-llama/Llama-3.1-70B-Instruct" in done.stderr
+    assert f"{file}:12:12: unknown model" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == [file]
+
+
+def test_every_way_of_saying_things_is_echoed() -> None:
+    done = run("check", "tests/problem/full.yaml", "--set", "hardware.regions=null")
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "all but t4_16",
+        "NVLink required",
+        "providers: hyperscaler, neocloud but azure",
+        "max_power_kw 80.5",
+        "owned: 2 x 8 a800_sxm_80",
+        "GeForce cards too",
+        "sglang 0.5.2; weights: bf16, fp8",
+        "tax 6 %",
+        "2 quotes of your own",
+        "budget 1,000,000.00 a month",
+        "headroom 20%",
+        "200 hours a month",
+    ):
+        assert words in done.stdout
+    done = run("check", "tests/problem/full.yaml", "--set", "hardware={only_owned: yes, gpus: [a800_sxm_80], owned: "
+               "[{gpu: a800_sxm_80, gpus_per_node: 8}]}")  # fmt: skip
+    assert "hardware  a800_sxm_80; NVLink any; owned only; owned: 1 x 8 a800_sxm_80" in done.stdout

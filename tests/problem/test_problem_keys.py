@@ -1,0 +1,291 @@
+"""Every key's happy path: the full file, defaults, forms of writing."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from optimizer.documents.nodes import plain
+from optimizer.documents.yaml_file import parse_yaml
+from optimizer.problem import KnownIds, Problem, load_problem
+from optimizer.problem.layout import all_sections, keys_of, section_at
+from optimizer.problem.schema import ProblemFile
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+
+
+def value(problem: Problem, path: str) -> object:
+    """The value at a dotted path, list items by index."""
+    node: object = problem
+    for key in path.split("."):
+        node = node[int(key)] if isinstance(node, tuple) else getattr(node, key)
+    return node
+
+
+FULL = {
+    "name": "Everything",
+    "workloads.0.name": "chat",
+    "workloads.0.model": "meta-llama/Llama-3.1-70B-Instruct",
+    "workloads.0.traffic.concurrency": 100,
+    "workloads.0.traffic.requests_per_second": 4.5,
+    "workloads.0.traffic.output_tokens_per_second": 2000,
+    "workloads.0.traffic.users.active": 500,
+    "workloads.0.traffic.users.requests_per_user_per_hour": 30,
+    "workloads.0.traffic.users.think_time_s": None,
+    "workloads.0.traffic.peak_factor": 1.5,
+    "workloads.1.traffic.batch.requests": 100000,
+    "workloads.1.traffic.batch.within_hours": 10,
+    "workloads.1.traffic.batch.runs_per_month": 20,
+    "workloads.0.tokens.input.mean": 1024,
+    "workloads.0.tokens.input.p95": 3000,
+    "workloads.0.tokens.output": 300,
+    "workloads.0.tokens.context_max": 8192,
+    "workloads.1.tokens.context_max": 2200,  # constant lengths: input + output
+    "workloads.0.tokens.shared_prefix": 0.25,
+    "workloads.0.tokens.kv_sizing": "worst_case",
+    "workloads.0.slo.ttft_ms.p50": 500,
+    "workloads.0.slo.ttft_ms.p90": 800,
+    "workloads.0.slo.ttft_ms.p95": 1000,
+    "workloads.0.slo.ttft_ms.p99": 2000,
+    "workloads.0.slo.tpot_ms": 50,
+    "workloads.0.slo.e2e_s.p99": 60,
+    "workloads.0.slo.tokens_per_second_per_user": 25,
+    "workloads.0.slo.percentile": 90,
+    "workloads.0.quality.min_recovery": 0.95,
+    "hardware.gpus.exclude": ("t4_16", "v100_sxm_16"),
+    "hardware.nvlink": "required",
+    "hardware.providers.classes": ("hyperscaler", "neocloud"),
+    "hardware.providers.exclude": ("azure",),
+    "hardware.regions": ("us-east-1", "eu-north1"),
+    "hardware.market": "us",
+    "hardware.datacenter_licensed_only": False,
+    "hardware.owned.0.gpu": "a800_sxm_80",
+    "hardware.owned.0.gpus_per_node": 8,
+    "hardware.owned.0.nodes": 2,
+    "hardware.owned.0.nvlink": True,
+    "hardware.owned.0.monthly_cost": 900,
+    "hardware.only_owned": False,
+    "hardware.quota.0.provider": "aws",
+    "hardware.quota.0.gpu": "h100_sxm_80",
+    "hardware.quota.0.max_gpus": 32,
+    "hardware.limits.max_gpus": 64,
+    "hardware.limits.max_nodes": 9,
+    "hardware.limits.max_power_kw": 80.5,
+    "hardware.limits.max_gpu_kinds": 2,
+    "offers.0.id": "quote-1",
+    "offers.0.provider": "cn-channel",
+    "offers.0.gpu": "h20_96",
+    "offers.0.gpus_per_node": 8,
+    "offers.0.nvlink": True,
+    "offers.0.currency": "CNY",
+    "offers.1.currency": "CNY",  # payment.currency
+    "offers.0.price_per_hour": 60,
+    "offers.1.purchase_price": 450000,
+    "offers.0.tier": "reserved_1y",
+    "offers.1.tier": "purchase",  # follows the kind of price
+    "offers.0.tax_percent": 13,
+    "offers.0.stock": 4,
+    "offers.0.lead_time_weeks": 6,
+    "offers.0.quote_ref": "Q-2026-17",
+    "offers.0.valid_until": "2026-12-31",
+    "engine.name": "sglang",
+    "engine.version": "0.5.2",
+    "engine.weight_quant": ("bf16", "fp8"),  # fp16 is bf16
+    "engine.kv_cache": ("fp8",),  # one value is a list of one
+    "engine.tensor_parallel": (2, 4),
+    "engine.pipeline_parallel": (1,),
+    "engine.gpu_memory_utilization": 0.85,
+    "engine.max_num_seqs": 128,
+    "engine.max_num_batched_tokens": 4096,
+    "payment.tiers": ("on_demand", "reserved_1y", "purchase"),
+    "payment.max_commitment_months": 12,
+    "payment.hours_per_month": 720,
+    "payment.discounts.0.provider": "aws",
+    "payment.discounts.0.tier": "on_demand",
+    "payment.discounts.0.gpu": "h100_sxm_80",
+    "payment.discounts.0.percent": 12,
+    "payment.discounts.0.until": "2026-12-31",
+    "payment.currency": "CNY",
+    "payment.fx.rates": {"CNY": 7.1, "EUR": 0.9},
+    "payment.fx.date": "2026-08-03",
+    "payment.tax_percent": 6,
+    "payment.extras_monthly": 250,
+    "payment.as_of": "2026-08-15",
+    "ownership.term_months": 36,
+    "ownership.residual": 0.2,
+    "ownership.cost_of_capital": 0.05,
+    "ownership.electricity_per_kwh": 0.7,
+    "ownership.pue": 1.4,
+    "ownership.colo_per_kw_month": 900,
+    "ownership.support_percent": 4,
+    "ownership.staff_monthly": 5000,
+    "margins.confidence": 0.8,
+    "margins.load_headroom": 0.2,
+    "margins.spare_nodes": 1,
+    "objective": "minimize_gpus",
+    "budget.monthly": 1000000,
+    "ranking.top": 5,
+    "ranking.distinct_by": ("configuration", "provider", "node"),
+}
+
+DEFAULTS = {
+    "name": "p",
+    "workloads.0.traffic.peak_factor": 1.0,
+    "workloads.0.tokens.shared_prefix": 0.0,
+    "workloads.0.tokens.kv_sizing": "typical",
+    "workloads.0.slo.tpot_ms": None,
+    "workloads.0.slo.percentile": 95,
+    "workloads.0.quality.min_recovery": 0.97,
+    "hardware.gpus": None,
+    "hardware.nvlink": "any",
+    "hardware.providers": None,
+    "hardware.regions": None,
+    "hardware.market": None,
+    "hardware.datacenter_licensed_only": True,
+    "hardware.owned": (),
+    "hardware.only_owned": False,
+    "hardware.quota": (),
+    "hardware.limits.max_gpus": None,
+    "offers": (),
+    "engine.name": "vllm",
+    "engine.weight_quant": None,
+    "engine.kv_cache": ("auto", "fp8"),
+    "engine.tensor_parallel": (1, 2, 4, 8),
+    "engine.pipeline_parallel": (1, 2, 4),
+    "engine.gpu_memory_utilization": None,
+    "payment.tiers": ("on_demand",),
+    "payment.max_commitment_months": None,
+    "payment.hours_per_month": 730,
+    "payment.currency": "USD",
+    "payment.fx": None,
+    "payment.tax_percent": 0,
+    "payment.as_of": None,
+    "ownership.term_months": 48,
+    "ownership.residual": 0.1,
+    "ownership.cost_of_capital": 0.08,
+    "ownership.electricity_per_kwh": 0.10,
+    "ownership.pue": 1.3,
+    "ownership.colo_per_kw_month": 165,
+    "ownership.support_percent": 5,
+    "ownership.staff_monthly": 0,
+    "margins.confidence": 0.9,
+    "margins.load_headroom": 0,
+    "margins.spare_nodes": 0,
+    "objective": "minimize_cost",
+    "budget.monthly": None,
+    "ranking.top": 10,
+    "ranking.distinct_by": ("gpu", "weight_quant"),
+}
+
+
+@pytest.mark.parametrize(("path", "expected"), FULL.items())
+def test_every_key_is_read(path: str, expected: object) -> None:
+    assert value(load_problem(HERE / "full.yaml"), path) == expected
+
+
+@pytest.mark.parametrize(("path", "expected"), DEFAULTS.items())
+def test_defaults_are_those_of_the_design(load, minimal: str, path: str, expected: object) -> None:
+    assert value(load(minimal), path) == expected
+
+
+def test_every_field_has_a_docstring_and_is_tested() -> None:
+    tested = set()
+    for path in FULL:
+        names = tuple(key for key in path.split(".") if not key.isdigit())
+        tested |= {(section_at(names[:length]), names[length]) for length in range(len(names))}
+    for _, section in all_sections():
+        documented = attribute_docstrings(section)
+        for key in section.model_fields:
+            assert documented.get(key, "").endswith("."), f"{section.__name__}.{key} has no docstring"
+            assert (section, key) in tested, f"{section.__name__}.{key} appears in no test"
+
+
+def attribute_docstrings(section: type) -> dict[str, str]:
+    """The text under each field, as written."""
+    (cls,) = ast.parse(inspect.getsource(section)).body
+    assert isinstance(cls, ast.ClassDef)
+    found: dict[str, str] = {}
+    for field, text in pairwise(cls.body):
+        is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+            found[field.target.id] = str(text.value.value)
+    return found
+
+
+def test_the_example_of_the_design_has_only_known_keys(full: str) -> None:
+    root, findings = parse_yaml(full, "full.yaml")
+    assert not findings
+    assert set(plain(root)) == set(keys_of(ProblemFile))
+
+
+@pytest.mark.parametrize("word", ["yes", "YES", "true", "True", "tRuE"])
+def test_yes_and_true_are_the_same(load, minimal: str, word: str) -> None:
+    problem = load(
+        f"{minimal}hardware:\n  owned: [{{gpu: x, gpus_per_node: 1, nvlink: {word}}}]\n  only_owned: {word}\n"
+    )
+    assert problem.hardware.only_owned is True
+    assert problem.hardware.owned[0].nvlink is True
+
+
+@pytest.mark.parametrize("word", ["no", "No", "false", "FALSE"])
+def test_no_and_false_are_the_same(load, minimal: str, word: str) -> None:
+    problem = load(f"{minimal}hardware: {{datacenter_licensed_only: {word}}}\n")
+    assert problem.hardware.datacenter_licensed_only is False
+
+
+def test_null_and_empty_sections_mean_the_default(load, minimal: str) -> None:
+    text = (
+        f"{minimal}hardware:\noffers:\nbudget: {{monthly: null}}\npayment: {{hours_per_month: null, tax_percent: ~}}\n"
+    )
+    problem = load(text)
+    assert problem.hardware == load(minimal).hardware
+    assert problem.payment.hours_per_month == 730
+    assert "hours_per_month" not in problem.payment.model_fields_set
+
+
+def test_gpus_and_providers_as_lists(load, minimal: str) -> None:
+    problem = load(f"{minimal}hardware: {{gpus: [a, b, a], providers: aws}}\n")
+    assert problem.hardware.gpus == ("a", "b")
+    assert problem.hardware.providers == ("aws",)
+
+
+def test_simple_anchors_are_fine(load, minimal: str) -> None:
+    text = minimal.replace("{p95: 1000}", "&limit {p95: 1000}") + "      tpot_ms: *limit\n"
+    slo = load(text).workloads[0].slo
+    assert slo.tpot_ms == slo.ttft_ms
+
+
+def test_windows_line_ends_are_fine(load, minimal: str) -> None:
+    assert load(minimal.replace("\n", "\r\n")).workloads == load(minimal).workloads
+
+
+def test_sha256_is_of_the_bytes_and_the_edits(load, minimal: str) -> None:
+    assert load(minimal).sha256 == hashlib.sha256(minimal.encode()).hexdigest()
+    edited = load(minimal, "margins.spare_nodes=1")
+    assert edited.sha256 not in (load(minimal).sha256, load(minimal, "margins.spare_nodes=2").sha256)
+    assert edited.sha256 == load(minimal, "margins.spare_nodes=1").sha256
+
+
+def test_problems_are_frozen(load, minimal: str) -> None:
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError):
+        load(minimal).workloads[0].tokens.context_max = 5
+
+
+def test_references_are_found(load, full: str, known: KnownIds) -> None:
+    assert load(full, known=known).engine.name == "sglang"
+
+
+def test_shipped_problems_are_sound() -> None:
+    files = sorted((REPOSITORY / "problems").glob("*.yaml"))
+    assert files
+    for file in files:
+        assert load_problem(file).workloads, file
+        assert file.read_text().startswith("# "), f"{file} does not say what it teaches"

@@ -1,0 +1,128 @@
+"""Load, promises and lengths, against hand calculations."""
+
+from __future__ import annotations
+
+import pytest
+
+from optimizer.problem import lengths_of, load_of, rate_floors, slo_of, stated_promises, value_at
+from optimizer.workload import KvSizing, Lengths, Metric
+
+
+def traffic(minimal: str, lines: str) -> str:
+    return minimal.replace("concurrency: 100", lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "rate", "inflight", "decided_by"),
+    [
+        ("concurrency: 100", 0, 100, "concurrency"),
+        ("requests_per_second: 4", 4, 0, "requests_per_second"),
+        ("output_tokens_per_second: 2000", 2000 / 300, 0, "output_tokens_per_second"),
+        ("users: {active: 500, requests_per_user_per_hour: 36}", 5, 0, "users"),
+        ("users: {active: 500, think_time_s: 100}", 5, 0, "users"),
+        ("{requests_per_second: 7, output_tokens_per_second: 2000, concurrency: 9}", 7, 9, "requests_per_second"),
+        ("{requests_per_second: 6, output_tokens_per_second: 2000}", 2000 / 300, 0, "output_tokens_per_second"),
+        ("{requests_per_second: 6, peak_factor: 1.5, concurrency: 10}", 9, 15, "requests_per_second"),
+        ("{concurrency: 10, peak_factor: 3}", 0, 30, "concurrency"),
+        ("{requests_per_second: 5, users: {active: 500, think_time_s: 100}}", 5, 0, "requests_per_second"),
+    ],
+)
+def test_the_largest_floor_counts(load, minimal, lines, rate, inflight, decided_by) -> None:
+    inline = lines.startswith("{")
+    text = (
+        minimal.replace("    traffic:\n      concurrency: 100\n", f"    traffic: {lines}\n")
+        if inline
+        else traffic(minimal, lines)
+    )
+    problem = load(text)
+    found = load_of(problem.workloads[0], problem)
+    assert found.requests_per_second == pytest.approx(rate)
+    assert found.inflight == pytest.approx(inflight)
+    assert found.decided_by == f"workloads.chat.traffic.{decided_by}"
+    assert not found.is_batch
+
+
+def test_headroom_raises_both(load, minimal) -> None:
+    text = traffic(minimal, "concurrency: 100\n      requests_per_second: 4\n      peak_factor: 2")
+    problem = load(text, "margins.load_headroom=0.25")
+    found = load_of(problem.workloads[0], problem)
+    assert (found.requests_per_second, found.inflight) == (10.0, 250.0)
+
+
+def test_batch_work(load, minimal) -> None:
+    text = traffic(minimal, "batch: {requests: 72000, within_hours: 10, runs_per_month: 20}")
+    problem = load(text.replace("    slo:\n      ttft_ms: {p95: 1000}\n", ""))
+    found = load_of(problem.workloads[0], problem)
+    assert found.requests_per_second == pytest.approx(2.0)  # 72,000 / 36,000 s
+    assert (found.inflight, found.hours_per_month, found.is_batch) == (0, 200, True)
+    assert found.decided_by == "workloads.chat.traffic.batch"
+    assert rate_floors(problem.workloads[0]) == {"batch": pytest.approx(2.0)}
+
+
+def test_a_batch_may_fill_the_longest_month_but_no_more(load, refuse, minimal) -> None:
+    text = minimal.replace("    slo:\n      ttft_ms: {p95: 1000}\n", "")
+    problem = load(traffic(text, "batch: {requests: 1, within_hours: 24, runs_per_month: 31}"))
+    assert load_of(problem.workloads[0], problem).hours_per_month == 744
+    refuse(traffic(text, "batch: {requests: 1, within_hours: 24, runs_per_month: 31.5}"))
+
+
+def test_maximize_load_takes_one_request_in_flight_as_the_unit(load, minimal) -> None:
+    text = minimal.replace("    traffic:\n      concurrency: 100\n", "")
+    problem = load(f"{text}objective: maximize_load\nbudget: {{monthly: 9000}}\n")
+    found = load_of(problem.workloads[0], problem)
+    assert (found.requests_per_second, found.inflight, found.decided_by) == (0, 1, "objective")
+
+
+def test_percentiles(load, minimal) -> None:
+    text = minimal.replace(
+        "ttft_ms: {p95: 1000}", "{ttft_ms: {p50: 500, p99: 2000}, tpot_ms: 50, e2e_s: 9, percentile: 90}"
+    ).replace("slo:\n      ", "slo: ")
+    promises = slo_of(load(text, "workloads.chat.slo.tokens_per_second_per_user=25").workloads[0]).promises
+    base = "workloads.chat.slo"
+    assert [(p.metric, p.percentile, p.limit_s, p.path) for p in promises] == [
+        (Metric.TTFT, 50, 0.5, f"{base}.ttft_ms.p50"),
+        (Metric.TTFT, 99, 2.0, f"{base}.ttft_ms.p99"),
+        (Metric.TPOT, 90, 0.05, f"{base}.tpot_ms"),
+        (Metric.E2E, 90, 9.0, f"{base}.e2e_s"),
+        (Metric.TPOT, 90, 0.04, f"{base}.tokens_per_second_per_user"),
+    ]
+
+
+def test_plain_numbers_are_read_at_p95_by_default(load, minimal) -> None:
+    problem = load(minimal, "workloads.chat.slo.ttft_ms=800")
+    assert [promise.percentile for promise in slo_of(problem.workloads[0]).promises] == [95]
+
+
+def test_lengths(load, full) -> None:
+    chat, nightly = load(full).workloads
+    assert lengths_of(chat) == Lengths(1024, 300, 8192, 3000, None, 0.25, KvSizing.WORST_CASE)
+    assert lengths_of(nightly) == Lengths(2000, 200, 2200)
+
+
+def test_constant_lengths_round_the_longest_request_up(load, minimal) -> None:
+    text = minimal.replace("      context_max: 8192\n", "").replace("output: 300", "output: 300.5")
+    assert lengths_of(load(text).workloads[0]).context_max == 1325
+
+
+def test_a_distribution_needs_context_max(refuse, minimal) -> None:
+    text = minimal.replace("      context_max: 8192\n", "").replace("input: 1024", "input: {mean: 1024, p95: 2000}")
+    (finding,) = refuse(text)
+    assert "'context_max' is missing" in finding.message
+
+
+def test_every_promise_path_leads_to_its_value(load, full) -> None:
+    problem = load(full)
+    promises = stated_promises(problem)
+    paths = {promise.path for promise in promises}
+    for promise in promises:
+        assert value_at(problem, promise.path) == promise.value
+    for workload in problem.workloads:
+        assert {promise.path for promise in slo_of(workload).promises} <= paths
+    assert {"hardware.limits.max_gpus", "hardware.quota.0.max_gpus", "budget.monthly", "margins.confidence"} <= paths
+    assert {"workloads.nightly.traffic.batch.requests", "workloads.chat.traffic.users.active"} <= paths
+
+
+@pytest.mark.parametrize("path", ["x", "workloads.none", "workloads.0.slo.ttft_ms.p42", "budget.monthly.x", "offers.9"])
+def test_a_path_that_leads_nowhere(load, full, path: str) -> None:
+    with pytest.raises(KeyError):
+        value_at(load(full), path)
