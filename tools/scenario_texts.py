@@ -46,8 +46,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         "One server with 8x A10 24 GB, Qwen3-32B at INT4, 2K to 4K context: how many requests at once?",
         '77 = (192 - 18 - 20) GB / 2 GB, "in practice some tens".',
         "The guide pools the memory of eight cards and divides. The KV cache of Qwen3-32B takes 0.26 MB per token, so"
-        " a 4K request needs 1.07 GB, not 2. But every split pays for its own copy of the weights and for all-reduces"
-        " over PCIe, and prompts are read at the A10's modest speed: the first token, not memory, stops the growth.",
+        " a 4K request needs 1.07 GB, not 2, and memory would allow more. But every token crosses PCIe twice per layer,"
+        " and prompts are read at the A10's modest speed: the time per token stops the growth long before memory does."
+        " Splitting over more cards carries less, not more: TP8 is the worst of all, small groups and stacked layers"
+        " (PP) the best.",
         runs=(Run("a10_server_qwen3_32b.yaml"),),
     ),
     Scenario(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from optimizer.ledger import CostLine
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction
-from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, segments
+from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, paragraph, segments
 from optimizer.report.words import (
     count,
     exact,
@@ -226,6 +226,6 @@ def ledger(plan: Plan) -> Iterator[Line]:
         each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
         yield Line(f"  {each} per million output tokens, if the stated load runs around the clock")
     if plan.excludes:
-        for text in segments([f"not in the price: {plan.excludes[0]}", *plan.excludes[1:]], indent="  ", joint=", "):
+        for text in paragraph(f"not in the price: {', '.join(plan.excludes)}", hang="    "):
             yield Line(text)
     yield BLANK
