@@ -37,7 +37,7 @@ GPU_BANDS: dict[str, tuple[float, float, Callable[[Gpu], float | None]]] = {
     "overhead W": (60, 580, lambda g: g.node_overhead_w),
     "release": (2017, 2026, lambda g: g.release_year),
     "compute capability": (7.0, 12.0, lambda g: g.compute_capability),
-    "ridge, flops per byte": (70, 460, lambda g: g.bf16_tflops and 1e3 * g.bf16_tflops / g.bandwidth_gb_s),
+    "ridge, flops per byte": (30, 460, lambda g: g.bf16_tflops and 1e3 * g.bf16_tflops / g.bandwidth_gb_s),
 }
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from optimizer.catalog import load_catalog, model_from_config, with_configs
-from optimizer.catalog.config_json import ALIASES
 from optimizer.catalog.families import FAMILIES, WRAPPERS
 from optimizer.catalog.types import Attention, Model
 from optimizer.errors import CatalogError
@@ -345,11 +344,6 @@ def test_a_problem_may_name_a_path(write: Writer) -> None:
     assert catalog.models["./config.json"].id == "./config.json"
     assert len(catalog.models) == len(CATALOG.models) + 1
     assert list(catalog.models) == sorted(catalog.models)
-
-
-def test_alias_keys_are_spelt_once() -> None:
-    names = [alias for aliases in ALIASES.values() for alias in aliases]
-    assert len(names) == len(set(names))
 
 
 def _refusal(folder: Path) -> str:
