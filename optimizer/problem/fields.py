@@ -16,7 +16,7 @@ _MAX = 1e12
 class Section(BaseModel):
     """A mapping of the problem file. A key without value (or ``null``) takes its default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
