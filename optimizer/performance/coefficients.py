@@ -115,6 +115,7 @@ def work_of(spec: ReplicaSpec) -> Work:
     if not model.head_params:
         body = model.total_params - model.embed_params - model.routed_expert_params
     active_routed = model.routed_expert_params * model.experts_per_token / max(model.num_experts, 1)
+    # expert parallel ranks share all experts and work off each other's tokens: bytes fall, operations do not
     shard = tp * ep
     kv_share = 1.0 if model.attention is Attention.MLA else max(1.0 / tp, 1.0 / model.num_kv_heads)
     kv_scale = kv_share * (0.5 if spec.kv_cache == "fp8" else 1.0)
@@ -133,7 +134,7 @@ def work_of(spec: ReplicaSpec) -> Work:
         dense_bytes=body * _bits(dense_format) / 8 / tp,
         expert_bytes=model.routed_expert_params * _bits(routed_format) / 8 / shard,
         dense_flops=2.0 * body / tp,
-        expert_flops=2.0 * active_routed / shard,
+        expert_flops=2.0 * active_routed / tp,
         experts=model.num_experts,
         experts_per_token=model.experts_per_token,
         head_bytes=2.0 * head / tp,
@@ -257,11 +258,12 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
     scopes = scopes_of(spec, work.expert_format, params)
     slow = params.product("slowdown", *scopes)
     pad = params.first("expert_tile_tokens")
-    miss = 1.0 - work.experts_per_token / work.experts if work.experts else 1.0
+    ranks = max(spec.expert_parallel, 1)
+    miss = (1.0 - work.experts_per_token / work.experts) ** ranks if work.experts else 1.0
     bandwidth = rates.bandwidth
     dense_rate = rates.dense_peak * rates.dense.mfu
     expert_rate = rates.expert_peak * rates.expert.mfu
-    per_token_of_experts = work.expert_flops / max(work.experts_per_token, 1) * max(work.experts, 1)
+    per_token_of_experts = work.expert_flops / ranks / max(work.experts_per_token, 1) * max(work.experts, 1)
     reads = bandwidth * rates.decode.bandwidth_fraction
     calls = 2.0 * work.layers
     wire = 2.0 * (spec.tensor_parallel - 1) / spec.tensor_parallel * 2.0 * work.hidden

@@ -1,0 +1,190 @@
+"""Fit the performance parameters to measurements, through the simulation, on top of their priors.
+
+Maximum a posteriori in the logarithm of each parameter: data residuals are log(predicted / measured), weighted so that
+every source x GPU x model group counts about alike and robust to outliers (soft-L1 weights, reweighted each round);
+prior residuals are log(value / prior) / prior_log_sd. Gauss-Newton with a numeric Jacobian; a perturbed parameter only
+re-simulates the rows it touches. The Jacobian of all rows also serves the cross-validation (see ``crossval``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.calibrate.forward import Prediction, kv_tokens_of, predict_case, settings_of
+from optimizer.calibrate.rows import Case, Row
+from optimizer.performance.coefficients import coefficients
+from optimizer.performance.parameters import Parameter, Parameters
+
+Floats = npt.NDArray[np.float64]
+
+STEP = 0.04
+"""Log perturbation of the numeric Jacobian."""
+
+SPREAD = {"tpot": 0.10, "ttft": 0.25, "throughput": 0.12}
+"""Log error at which a residual counts one: what the model can be expected to reach on each metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One measured figure of one case."""
+
+    case: int
+    metric: str
+    measured: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Cases, targets and the free parameters."""
+
+    cases: tuple[Case, ...]
+    targets: tuple[Target, ...]
+    table: tuple[Parameter, ...]
+    base: Parameters
+
+    @property
+    def free(self) -> list[int]:
+        """Positions of the fitted parameters in the table."""
+        return [i for i, parameter in enumerate(self.table) if parameter.prior_log_sd > 0]
+
+    def parameters(self, theta: Floats) -> Parameters:
+        """The parameter set at log values ``theta``."""
+        values = dict(self.base.values)
+        for position, log_value in zip(self.free, theta, strict=True):
+            parameter = self.table[position]
+            values[parameter.name, parameter.scope] = math.exp(float(log_value))
+        return replace(self.base, values=values)
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """Log predictions of every target at ``theta`` and their derivatives."""
+
+    theta: Floats
+    log_predictions: Floats
+    jacobian: Floats
+
+
+def targets_of(cases: Sequence[Case], weight_of: Callable[[Row], float]) -> tuple[Target, ...]:
+    """What was measured: TPOT and TTFT where requests are served in flight, else throughput."""
+    sizes: dict[tuple[str, str], int] = {}
+    found = []
+    for index, case in enumerate(cases):
+        row = case.row
+        for metric, value in measured_of(row).items():
+            if value > 0:
+                sizes[row.group, metric] = sizes.get((row.group, metric), 0) + 1
+                found.append((index, metric, value, weight_of(row)))
+    result = []
+    for index, metric, value, weight in found:
+        size = sizes[cases[index].row.group, metric]
+        balance = 1.0 / math.sqrt(size) * math.sqrt(min(size, 10))
+        factor = 0.4 if metric == "ttft" and cases[index].row.start == "unknown" else 1.0
+        result.append(Target(index, metric, value, weight * balance * factor))
+    return tuple(result)
+
+
+def measured_of(row: Row) -> dict[str, float]:
+    """Measured figures of a row: the mean where it is stated, else the median."""
+    served = row.load in ("closed_loop", "open_loop")
+    result = {}
+    if served or row.load == "static_batch":
+        result["tpot"] = row.tpot_ms_mean if row.tpot_ms_mean > 0 else row.tpot_ms_p50
+    if served:
+        result["ttft"] = row.ttft_ms_mean if row.ttft_ms_mean > 0 else row.ttft_ms_p50
+    if not result.get("tpot", 0) > 0:
+        result["throughput"] = row.output_tokens_per_s
+    return result
+
+
+def value_of(prediction: Prediction, target: Target, row: Row) -> float:
+    """The predicted counterpart of a target."""
+    if target.metric == "throughput":
+        return prediction.output_tokens_per_s
+    if target.metric == "tpot":
+        return prediction.tpot_mean if row.tpot_ms_mean > 0 else prediction.tpot_p50
+    return prediction.ttft_mean if row.ttft_ms_mean > 0 else prediction.ttft_p50
+
+
+def linearise(problem: Problem, theta: Floats, progress: Callable[[str], None] = lambda _: None) -> Linearised:
+    """Predictions of every target and their derivatives by each free parameter, through the simulation."""
+    base = problem.parameters(theta)
+    specs = [case.spec for case in problem.cases]
+    cache = kv_tokens_of(problem.cases)
+    start = np.array(coefficients(specs, base)).T
+    host = [settings_of(case.spec, 1.0, base) for case in problem.cases]
+    current = _log_predictions(problem, base, range(len(specs)), cache)
+    jacobian = np.zeros((len(problem.targets), len(theta)))
+    for column in range(len(theta)):
+        moved = theta.copy()
+        moved[column] += STEP
+        params = problem.parameters(moved)
+        changed = (start != np.array(coefficients(specs, params)).T).any(axis=1)
+        touched = [
+            i for i, case in enumerate(problem.cases) if changed[i] or settings_of(case.spec, 1.0, params) != host[i]
+        ]
+        after = _log_predictions(problem, params, touched, cache)
+        affected = ~np.isnan(after)
+        jacobian[affected, column] = (after[affected] - current[affected]) / STEP
+        progress(f"{column + 1}/{len(theta)}")
+    return Linearised(theta, current, jacobian)
+
+
+def _log_predictions(problem: Problem, params: Parameters, indices: Sequence[int], cache: Floats) -> Floats:
+    chosen = list(indices)
+    result = np.full(len(problem.targets), np.nan)
+    if not chosen:
+        return result
+    c = coefficients([problem.cases[i].spec for i in chosen], params)
+    made = {i: predict_case(problem.cases[i], c.row(k), float(cache[i]), params) for k, i in enumerate(chosen)}
+    for position, target in enumerate(problem.targets):
+        if target.case in made:
+            row = problem.cases[target.case].row
+            result[position] = math.log(max(value_of(made[target.case], target, row), 1e-9))
+    return result
+
+
+def solve(problem: Problem, linear: Linearised, use: npt.NDArray[np.bool_], limit: float = 0.5) -> Floats:
+    """Parameters that fit the targets in ``use`` best under the linearisation: reweighted least squares with priors."""
+    free = [problem.table[i] for i in problem.free]
+    prior = np.log([parameter.prior for parameter in free])
+    sd = np.array([parameter.prior_log_sd for parameter in free])
+    low = np.log([max(parameter.low, 1e-9) for parameter in free])
+    high = np.log([parameter.high for parameter in free])
+    measured = np.log([target.measured for target in problem.targets])
+    spread = np.array([SPREAD[target.metric] for target in problem.targets])
+    weight = np.array([target.weight for target in problem.targets])[use]
+    matrix = linear.jacobian[use] / spread[use, None]
+    offset = (linear.log_predictions - measured)[use] / spread[use]
+    theta = linear.theta.copy()
+    for _ in range(30):
+        residual = offset + matrix @ (theta - linear.theta)
+        robust = weight / np.sqrt(1.0 + residual**2)
+        normal = (matrix * robust[:, None]).T @ matrix + np.diag(1.0 / sd**2)
+        gradient = matrix.T @ (robust * residual) + (theta - prior) / sd**2
+        update = np.linalg.solve(normal, gradient)
+        bounded = np.clip(np.clip(theta - update, low, high), linear.theta - limit, linear.theta + limit)
+        moved = float(np.abs(bounded - theta).max())
+        theta = bounded
+        if moved < 1e-4:
+            break
+    return theta
+
+
+def fit(
+    problem: Problem, rounds: int = 4, progress: Callable[[str], None] = lambda _: None
+) -> tuple[Floats, Linearised]:
+    """Fit all targets; returns the parameters and the last linearisation (taken at its own ``theta``)."""
+    theta = np.log([problem.table[i].value for i in problem.free])
+    linear = linearise(problem, theta, progress)
+    everything = np.ones(len(problem.targets), dtype=bool)
+    for _ in range(rounds):
+        theta = solve(problem, linear, everything)
+        linear = linearise(problem, theta, progress)
+    return theta, linear

@@ -1,0 +1,133 @@
+"""Predict measured configurations by replaying their own load pattern on the simulated replica."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.calibrate.rows import Case, Row
+from optimizer.performance.coefficients import coefficients
+from optimizer.performance.memory import memory_table
+from optimizer.performance.parameters import Parameters
+from optimizer.performance.step import StepCoefficients, step_seconds
+from optimizer.performance.types import ReplicaSpec
+from optimizer.simulate.replica import Arrivals, Pattern, Settings, Trace, simulate
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Median estimate of one configuration. Latencies in ms; nan where it cannot be computed."""
+
+    ttft_mean: float
+    ttft_p50: float
+    ttft_p95: float
+    ttft_p99: float
+    tpot_mean: float
+    tpot_p50: float
+    tpot_p95: float
+    tpot_p99: float
+    output_tokens_per_s: float
+
+
+def kv_tokens_of(cases: Sequence[Case]) -> npt.NDArray[np.float64]:
+    """Tokens of KV cache of each replica, all blocks, for sequences of the row's resident length.
+
+    These configurations ran, so where the estimate leaves nothing a 50th of the memory is taken, and always room for
+    one request.
+    """
+    table = memory_table([case.spec for case in cases])
+    resident = np.array([case.row.input_tokens + 0.5 * case.row.output_tokens for case in cases])
+    longest = np.array([case.row.input_tokens + case.row.output_tokens for case in cases])
+    budget = np.maximum(table.kv_budget, 0.02 * table.usable)
+    tokens: npt.NDArray[np.float64] = np.maximum(budget / table.kv.sequence(resident) * resident, 1.02 * longest + 16)
+    return tokens
+
+
+def settings_of(spec: ReplicaSpec, kv_tokens: float, params: Parameters) -> Settings:
+    """Scheduler, cache and front end of a replica."""
+    profile = spec.engine.profile
+    scopes = (f"engine:{profile}@{params.generation(profile, spec.engine_version)}", f"engine:{profile}")
+    return Settings(
+        max_seqs=spec.max_num_seqs,
+        token_budget=spec.max_num_batched_tokens * spec.pipeline_parallel,
+        kv_tokens=kv_tokens,
+        frontend_s=params.first("frontend_ms", *scopes) * 1e-3,
+        service_s=params.first("frontend_service_ms", *scopes) * 1e-3,
+        mixed=params.first("mixed_steps", *scopes) > 0.5,
+        reserve=params.first("reserve_output", *scopes),
+    )
+
+
+def pattern_of(case: Case, c: StepCoefficients, settings: Settings, start: str) -> Pattern:
+    """The load pattern one replica of the case saw."""
+    row = case.row
+    share = max(case.replicas, 1)
+    base = Pattern(Arrivals.BURST, 1, row.input_tokens, row.output_tokens, length_low=row.length_low)
+    if row.load == "static_batch":
+        batch = max(round(row.concurrency / share), 1)
+        return replace(base, requests=batch, concurrency=batch)
+    if row.load == "open_loop" and math.isfinite(row.request_rate):
+        count = int(np.clip(row.requests if row.requests > 0 else 300, 20, 600))
+        return replace(base, arrivals=Arrivals.POISSON, requests=count, rate=row.request_rate / share)
+    slots = max(round(row.concurrency / share), 1)
+    count = int(row.requests / share) if row.requests > 0 else 10 * slots
+    count = int(np.clip(count, slots, max(10 * slots, 20)))
+    if start == "burst":
+        return replace(base, requests=count, concurrency=slots)
+    spread = request_seconds(c, resident_requests(row, settings, slots), row)
+    return replace(base, arrivals=Arrivals.STEADY, requests=count, concurrency=slots, spread_s=spread)
+
+
+def resident_requests(row: Row, settings: Settings, offered: float) -> float:
+    """Requests in the batch when ``offered`` are in flight: bounded by the scheduler and the cache."""
+    held = row.input_tokens + row.output_tokens * (0.5 + 0.5 * settings.reserve)
+    return max(min(offered, settings.max_seqs, settings.kv_tokens / held), 1.0)
+
+
+def request_seconds(c: StepCoefficients, resident: float, row: Row) -> float:
+    """Rough duration of one request among ``resident`` others: its own steps, each with a share of prompt work."""
+    prompt = resident * row.input_tokens / row.output_tokens
+    kv = resident * (row.input_tokens + row.output_tokens / 2)
+    return float(row.output_tokens * step_seconds(c, resident, kv, prompt, row.input_tokens / 2))
+
+
+def offline_throughput(c: StepCoefficients, settings: Settings, row: Row) -> float:
+    """Output tokens per second when all is queued at once: the batch stays as full as scheduler and cache let."""
+    resident = resident_requests(row, settings, row.concurrency if row.concurrency > 0 else math.inf)
+    return resident * row.output_tokens / request_seconds(c, resident, row)
+
+
+def predict_cases(cases: Sequence[Case], params: Parameters) -> list[Prediction]:
+    """Predictions of many cases; rows that state no start pattern get the mixture ``unknown_start_burst_share``."""
+    c = coefficients([case.spec for case in cases], params)
+    cache = kv_tokens_of(cases)
+    return [predict_case(case, c.row(i), float(cache[i]), params) for i, case in enumerate(cases)]
+
+
+def predict_case(case: Case, c: StepCoefficients, kv_tokens: float, params: Parameters) -> Prediction:
+    """Prediction of one case given its step coefficients and cache size."""
+    settings = settings_of(case.spec, kv_tokens, params)
+    row = case.row
+    if row.load == "offline" or (row.load == "open_loop" and not math.isfinite(row.request_rate)):
+        unknown = (math.nan,) * 8
+        return Prediction(*unknown, output_tokens_per_s=case.replicas * offline_throughput(c, settings, row))
+    starts = ("burst", "steady") if row.start == "unknown" and row.load == "closed_loop" else (row.start,)
+    outcomes = [_metrics(simulate(c, settings, pattern_of(case, c, settings, start))) for start in starts]
+    values = np.array(outcomes[0])
+    if len(outcomes) == 2:
+        share = params.first("unknown_start_burst_share")
+        values = np.exp(share * np.log(outcomes[0]) + (1 - share) * np.log(outcomes[1]))
+    values[-1] *= case.replicas
+    return Prediction(*(float(value) for value in values))
+
+
+def _metrics(trace: Trace) -> list[float]:
+    result = []
+    for values in (trace.ttft, trace.tpot):
+        milliseconds = 1e3 * values
+        result += [float(milliseconds.mean()), *(float(v) for v in np.percentile(milliseconds, (50, 95, 99)))]
+    return [max(value, 1e-6) for value in [*result, trace.output_tokens_per_second]]

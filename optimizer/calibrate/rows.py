@@ -1,0 +1,188 @@
+"""Measured configurations: one row of a measurement table (ours or a user's) as typed values.
+
+Also the translation of a row into what the model needs: a replica specification, how many replicas, a load pattern.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from optimizer.catalog.types import Catalog, Engine, Gpu, Model
+from optimizer.errors import InputError
+from optimizer.performance.types import ReplicaSpec
+from optimizer.vocabulary import Link
+
+T = TypeVar("T")
+
+LOADS = ("closed_loop", "open_loop", "static_batch", "offline")
+STARTS = ("burst", "steady", "unknown")
+LINKS = {
+    "nvlink": Link.NVSWITCH,
+    "nvswitch": Link.NVSWITCH,
+    "nvlink_pair": Link.NVLINK_PAIR,
+    "xgmi": Link.XGMI,
+    "infinity-fabric": Link.XGMI,
+    "hccs": Link.HCCS,
+    "roce": Link.HCCS,  # Gaudi's on-chip Ethernet: a direct fabric of the node
+    "pcie": Link.PCIE,
+    "none": Link.PCIE,
+}
+QUANTS = {"fp16": "bf16", "bf16": "bf16", "fp8": "fp8", "int8": "int8", "int4": "int4", "awq": "int4", "gptq": "int4",
+          "nvfp4": "nvfp4", "mxfp4": "mxfp4"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One configuration, and what was measured of it (nan where it was not). Latencies in ms."""
+
+    row_id: str
+    source: str
+    gpu: str
+    gpu_count: int
+    interconnect: str
+    engine: str
+    engine_version: str
+    model: str
+    weight_quant: str
+    kv_cache: str
+    tp: int
+    pp: int
+    dp: int
+    input_tokens: float
+    output_tokens: float
+    load: str
+    start: str
+    requests: float
+    length_low: float
+    concurrency: float
+    request_rate: float
+    output_tokens_per_s: float = math.nan
+    ttft_ms_mean: float = math.nan
+    ttft_ms_p50: float = math.nan
+    ttft_ms_p99: float = math.nan
+    tpot_ms_mean: float = math.nan
+    tpot_ms_p50: float = math.nan
+    tpot_ms_p99: float = math.nan
+    e2e_ms: float = math.nan
+
+    @property
+    def group(self) -> str:
+        """Source x GPU x model: what cross-validation leaves out whole."""
+        return f"{self.source}|{self.gpu}|{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A row in the terms of the model."""
+
+    row: Row
+    spec: ReplicaSpec
+    replicas: int
+    unknown_engine: bool = False
+
+
+def parse_row(cells: Mapping[str, str | None]) -> Row:
+    """Read one line of a table; only gpu, model, input_tokens and output_tokens are needed."""
+
+    def text(name: str, default: str = "") -> str:
+        value = (cells.get(name) or "").strip()
+        return value if value and value.lower() != "nan" else default
+
+    def number(name: str, default: float = math.nan) -> float:
+        raw = text(name)
+        if not raw:
+            return default
+        try:
+            return float(raw)
+        except ValueError:
+            raise InputError(f"{name} is not a number: {raw!r}") from None
+
+    def whole(name: str, default: int) -> int:
+        value = number(name, default)
+        if not (math.isfinite(value) and value >= 1 and value == int(value)):
+            raise InputError(f"{name} must be a whole number of at least 1, not {text(name)}")
+        return int(value)
+
+    tp, pp, dp = whole("tp", 1), whole("pp", 1), whole("dp", 1)
+    inputs, outputs = number("input_tokens"), number("output_tokens")
+    for name, value in (("input_tokens", inputs), ("output_tokens", outputs)):
+        if not (math.isfinite(value) and value >= 1):
+            raise InputError(f"{name} must be a number of at least 1")
+    concurrency, rate = number("concurrency"), number("request_rate")
+    load = text("load", "open_loop" if math.isnan(concurrency) and rate > 0 else "closed_loop")
+    start = text("start", "steady" if load == "open_loop" else "burst" if load != "closed_loop" else "unknown")
+    for name, word, known in (("load", load, LOADS), ("start", start, STARTS)):
+        if word not in known:
+            raise InputError(f"{name} must be one of {', '.join(known)}, not {word!r}")
+    if load in ("closed_loop", "static_batch") and not (math.isfinite(concurrency) and concurrency >= 1):
+        raise InputError(f"{load} needs a concurrency of at least 1")
+    if load == "open_loop" and not rate > 0:
+        raise InputError("open_loop needs a request_rate above 0")
+    low = number("length_low", 1.0)
+    if not 0 < low <= 1:
+        raise InputError("length_low must lie in (0, 1]")
+    endings = ("_ms", "_mean", "_p50", "_p99")
+    measured = {name: number(name) for name in Row.__dataclass_fields__ if name.endswith(endings)}
+    return Row(
+        row_id=text("row_id"), source=text("source"), gpu=text("gpu"), gpu_count=whole("gpu_count", tp * pp * dp),
+        interconnect=text("interconnect"), engine=text("engine"), engine_version=text("engine_version"),
+        model=text("model"), weight_quant=text("weight_quant"), kv_cache=text("kv_cache"), tp=tp, pp=pp, dp=dp,
+        input_tokens=inputs, output_tokens=outputs, load=load, start=start, requests=number("requests"),
+        length_low=low, concurrency=concurrency, request_rate=rate,
+        output_tokens_per_s=number("output_tokens_per_s"), **measured,
+    )  # fmt: skip
+
+
+def case_of(row: Row, catalog: Catalog) -> Case:
+    """What the model is asked for a row; raises InputError where it cannot be asked."""
+    gpu = _known(catalog.gpus, row.gpu, "gpu")
+    model = _known(catalog.models, row.model, "model")
+    engine, unknown = engine_of(row.engine, catalog)
+    quant = quant_of(row.weight_quant, gpu, model)
+    kv = "fp8" if row.kv_cache.startswith(("fp8", "int8")) else "auto"
+    link = LINKS.get(row.interconnect, gpu.link if gpu.link_gb_s else Link.PCIE)
+    shared = row.dp > 1 and model.is_moe and not fits(gpu, model, quant, row.tp * row.pp)
+    spec = ReplicaSpec(
+        gpu=gpu, model=model, engine=engine, weight_quant=quant, kv_cache=kv, tensor_parallel=row.tp,
+        pipeline_parallel=row.pp, link=link, gpu_memory_utilization=engine.gpu_memory_utilization,
+        max_num_seqs=engine.max_num_seqs_on(gpu), max_num_batched_tokens=engine.max_num_batched_tokens_on(gpu),
+        max_model_len=int(row.input_tokens + row.output_tokens), expert_parallel=row.dp if shared else 1,
+        engine_version=row.engine_version,
+    )  # fmt: skip
+    return Case(row, spec, row.dp, unknown)
+
+
+def engine_of(name: str, catalog: Catalog) -> tuple[Engine, bool]:
+    """The engine of that id, or the generic profile; and whether the name was unknown."""
+    if name in catalog.engines:
+        return catalog.engines[name], False
+    return catalog.engines["generic"], True
+
+
+def quant_of(name: str, gpu: Gpu, model: Model) -> str:
+    """Weight format of a row: fp4 means nvfp4 on NVIDIA and mxfp4 on AMD; blank or native is the model's own."""
+    native = {"fp8": "fp8", "mxfp4": "mxfp4", "fp16": "bf16", "bf16": "bf16"}
+    if name in ("", "native"):
+        return native.get(model.native_dtype, "int4" if model.native_dtype.startswith("int4") else "bf16")
+    if name == "fp4":
+        return "nvfp4" if gpu.vendor == "nvidia" else "mxfp4"
+    if name not in QUANTS:
+        raise InputError(f"unknown weight_quant {name!r}: one of {', '.join(sorted({*QUANTS, 'fp4', 'native'}))}")
+    return QUANTS[name]
+
+
+def fits(gpu: Gpu, model: Model, quant: str, gpus: int) -> bool:
+    """Whether the weights alone fit ``gpus`` cards (told apart: copies of a model, or experts spread over ranks)."""
+    bits = {"bf16": 16.0, "fp8": 8.03, "int8": 8.03, "int4": 4.16, "nvfp4": 4.5, "mxfp4": 4.25}[quant]
+    return model.total_params * bits / 8 / gpus < 0.9 * gpu.memory_mib * 2**20
+
+
+def _known(table: Mapping[str, T], key: str, what: str) -> T:
+    if key in table:
+        return table[key]
+    near = difflib.get_close_matches(key, list(table), n=1)
+    raise InputError(f"unknown {what} {key!r}" + (f"; did you mean {near[0]}?" if near else ""))

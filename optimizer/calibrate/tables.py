@@ -1,0 +1,105 @@
+"""``optimize predict``: a table of configurations in, the same table with predictions out.
+
+Cells that are not understood make that row's ``error``, never a crash; a file that is no table at all is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from optimizer.calibrate.forward import Prediction, predict_cases
+from optimizer.calibrate.rows import Case, case_of, parse_row
+from optimizer.catalog.types import Catalog
+from optimizer.errors import Finding, InputError, UsageError
+from optimizer.performance import Parameters, band, grade_of
+from optimizer.performance.bands import throughput_factor
+from optimizer.performance.types import Grade
+from optimizer.workload import Metric
+
+NEEDED = ("gpu", "model", "input_tokens", "output_tokens")
+
+OUTPUT = (
+    "pred_ttft_ms_mean", "pred_ttft_ms_p50", "pred_ttft_ms_p95", "pred_ttft_ms_p99",
+    "pred_tpot_ms_mean", "pred_tpot_ms_p50", "pred_tpot_ms_p95", "pred_tpot_ms_p99", "pred_output_tokens_per_s",
+    "pred_ttft_lo", "pred_ttft_hi", "pred_tpot_lo", "pred_tpot_hi",
+    "pred_output_tokens_per_s_lo", "pred_output_tokens_per_s_hi", "grade", "error",
+)  # fmt: skip
+
+
+def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Header and rows of a CSV file; raises InputError where it is not one."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError([Finding(f"cannot be read: {error.strerror or error}", str(path))]) from error
+    except UnicodeDecodeError as error:
+        raise UsageError([Finding("is not UTF-8 text", str(path))]) from error
+    if "\0" in text:
+        raise UsageError([Finding("is not a CSV file", str(path))])
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise UsageError([Finding(f"is not a CSV file: {error}", str(path), reader.line_num)]) from error
+    if not lines:
+        raise UsageError([Finding("is empty: a header line is needed", str(path))])
+    header = [name.strip() for name in lines[0][1]]
+    findings = [Finding(f"column {name} is missing", str(path), 1) for name in NEEDED if name not in header]
+    repeated = sorted({name for name in header if name and header.count(name) > 1})
+    findings += [Finding(f"column {name} appears twice", str(path), 1) for name in repeated]
+    findings += [
+        Finding(f"{len(cells)} cells where the header has {len(header)}", str(path), number)
+        for number, cells in lines[1:]
+        if len(cells) != len(header)
+    ]
+    if findings:
+        raise UsageError(findings)
+    return header, [dict(zip(header, cells, strict=True)) for _, cells in lines[1:]]
+
+
+def predict_table(
+    header: Sequence[str], rows: Sequence[dict[str, str]], catalog: Catalog, params: Parameters
+) -> tuple[str, int]:
+    """The table with prediction columns as CSV text, and how many rows could not be predicted."""
+    cases: list[Case | None] = []
+    errors: list[str] = []
+    for cells in rows:
+        try:
+            cases.append(case_of(parse_row(cells), catalog))
+            errors.append("")
+        except InputError as error:
+            cases.append(None)
+            errors.append(" ".join(str(error).split()))
+    known = [case for case in cases if case is not None]
+    predictions = iter(predict_cases(known, params))
+    kept = [name for name in header if name not in OUTPUT]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*kept, *OUTPUT], lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for cells, case, message in zip(rows, cases, errors, strict=True):
+        predicted = _cells(case, next(predictions), params) if case else {}
+        writer.writerow({**cells, **predicted, "error": message})
+    return text.getvalue(), sum(bool(error) for error in errors)
+
+
+def case_grade(case: Case, params: Parameters) -> Grade:
+    """Grade of a case: an engine the catalog does not know is C."""
+    return Grade.C if case.unknown_engine else grade_of(case.spec, params)[0]
+
+
+def _cells(case: Case, p: Prediction, params: Parameters) -> dict[str, str]:
+    grade = case_grade(case, params)
+    ttft, tpot = band(Metric.TTFT, grade), band(Metric.TPOT, grade)
+    low, high = throughput_factor(grade, 0.95), throughput_factor(grade, 0.05)
+    speed = p.output_tokens_per_s
+    values = (
+        p.ttft_mean, p.ttft_p50, p.ttft_p95, p.ttft_p99, p.tpot_mean, p.tpot_p50, p.tpot_p95, p.tpot_p99, speed,
+        p.ttft_mean * ttft.low, p.ttft_mean * ttft.high, p.tpot_mean * tpot.low, p.tpot_mean * tpot.high,
+        speed * low, speed * high,
+    )  # fmt: skip
+    shown = ["" if math.isnan(value) else f"{value:.6g}" for value in values]
+    return {**dict(zip(OUTPUT, shown, strict=False)), "grade": grade.value}

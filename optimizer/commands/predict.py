@@ -1,0 +1,33 @@
+"""``optimize predict ROWS.csv -o OUT.csv``: latency and throughput of single configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="predict")
+@click.argument("rows", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write; standard output if left out.")
+@click.option("--catalogs", type=click.Path(path_type=Path), metavar="DIR", help="Catalogs that override the packaged.")
+def command(rows: Path, output: Path | None, catalogs: Path | None) -> None:
+    """Predict every configuration of the table ROWS by replaying its load pattern on a simulated replica.
+
+    Columns: gpu, gpu_count, interconnect, engine, engine_version, model, weight_quant, kv_cache, tp, pp, dp,
+    input_tokens, output_tokens, load, concurrency, request_rate, start, requests, length_low; others are kept.
+    Only gpu, model, input_tokens and output_tokens must be there, and what the load needs.
+    """
+    from optimizer.calibrate.tables import predict_table, read_table
+    from optimizer.catalog import default_root, load_catalog
+    from optimizer.performance import load_parameters
+    from optimizer.report.write import write_atomic
+
+    header, cells = read_table(rows)
+    text, failed = predict_table(header, cells, load_catalog(catalogs), load_parameters(default_root()))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomic(output, text)
+    if failed:
+        click.echo(f"{failed} of {len(cells)} rows could not be predicted: see their error column", err=True)
