@@ -118,14 +118,14 @@ def without(node: Node, paths: frozenset[tuple[Key, ...]], here: tuple[Key, ...]
 
 
 def with_entry(node: Node, path: tuple[Key, ...], key: str, value: Node) -> Node:
-    """The document with one more key in the mapping at a path."""
-    if not path:
-        assert isinstance(node, Mapping)
-        return Mapping(node.place, (*node.entries, Entry(key, node.place, value)))
-    if isinstance(node, Sequence):
+    """The document with one more key in the mapping at a path; unchanged where no mapping is there."""
+    if isinstance(node, Sequence) and path:
         items = (with_entry(item, path[1:], key, value) if i == path[0] else item for i, item in enumerate(node.items))
         return Sequence(node.place, tuple(items))
-    assert isinstance(node, Mapping)
+    if not isinstance(node, Mapping):
+        return node
+    if not path:
+        return Mapping(node.place, (*node.entries, Entry(key, node.place, value)))
     entries = (
         Entry(entry.key, entry.place, with_entry(entry.value, path[1:], key, value)) if entry.key == path[0] else entry
         for entry in node.entries

@@ -137,9 +137,10 @@ def place_of(root: Node, path: Path) -> Place:
 def defect_of(error: ErrorDetails, root: Node) -> Defect:
     """One pydantic error as a finding in the document."""
     location = tuple(key for key in error["loc"] if key not in _VARIANTS)
-    path = resolve_path(root, location)
     if error["type"] == "missing":
+        path = resolve_path(root, location[:-1])
         return Defect(path, location, _missing(root, path, str(location[-1])), "missing")
+    path = resolve_path(root, location)
     if error["type"] == "extra_forbidden":
         return _unknown_key(root, path)
     message, hint = _value_problem(error["type"], error.get("ctx", {}), str(error["msg"]), path, node_at(root, path))

@@ -427,3 +427,9 @@ def test_a_wrong_value_hides_no_other_finding(refuse, minimal, known: KnownIds) 
     assert [finding.line for finding in refuse(text.replace("1024", "x"), known=known)] == [3, 6, 8]
     without_tokens = text[: text.index("    tokens")] + text[text.index("    slo") :]
     assert [finding.line for finding in refuse(without_tokens, known=known)] == [2, 3, 6]
+
+
+def test_a_refused_required_value_hides_no_other_finding(refuse, minimal) -> None:
+    text = minimal.replace("model: meta", "model: !!str meta").replace("concurrency: 100", "concurrency: x")
+    findings = refuse(f"{text}budget: {{monthly: 5}}\npayment: {{extras_monthly: 9}}\n")
+    assert [finding.line for finding in findings] == [3, 5, 12]
