@@ -14,6 +14,7 @@ from optimizer.report.words import (
     gpu_name,
     interconnect_name,
     kv_name,
+    latency,
     latency_unit,
     metric_name,
     money,
@@ -26,6 +27,7 @@ from optimizer.report.words import (
     two_digits,
 )
 from optimizer.vocabulary import Link, Tier
+from optimizer.workload import Metric
 
 _INDENT = "    "
 _CLOSE = 0.1
@@ -119,17 +121,32 @@ def _idle(node: NodeLine) -> str:
 
 def _promised(predictions: tuple[Prediction, ...], outcome: Outcome) -> list[str]:
     several = len({prediction.workload for prediction in predictions}) > 1
+    batch = {asked.workload for asked in outcome.asked if asked.hours_per_month is not None}
     parts = []
     for prediction in predictions:
         name = f"{prediction.workload} " if several else ""
         parts += [f"{name}{_kept(promise)}" for promise in prediction.promises]
-        if outcome.proof.objective == "maximize_load":
-            capacity = prediction.capacity
-            parts.append(
-                f"{name}carries {count(capacity.concurrency)} in flight, "
-                f"{count(capacity.output_tokens_per_second)} tokens/s"
-            )
+        if prediction.workload not in batch:
+            parts += [f"{name}{text}" for text in _unpromised(prediction)]
+        if outcome.proof.objective == "maximize_load" or prediction.workload in batch:
+            parts.append(f"{name}{_carries(prediction)}")
     return parts
+
+
+def _unpromised(prediction: Prediction) -> list[str]:
+    """TTFT and TPOT where the file promises nothing about them: p95 of the median estimate."""
+    promised = {promise.metric for promise in prediction.promises}
+    rest = ((Metric.TTFT, prediction.ttft_ms.p95), (Metric.TPOT, prediction.tpot_ms.p95))
+    return [
+        f"{metric_name(metric)} p95 {latency(value / 1e3)}"
+        for metric, value in rest
+        if metric not in promised and math.isfinite(value)
+    ]
+
+
+def _carries(prediction: Prediction) -> str:
+    capacity = prediction.capacity
+    return f"carries {count(capacity.concurrency)} in flight, {count(capacity.output_tokens_per_second)} tokens/s"
 
 
 def _kept(promise: KeptPromise) -> str:
@@ -148,6 +165,8 @@ def _headroom(plan: Plan, outcome: Outcome) -> str:
     if outcome.proof.objective == "maximize_load":
         return ""
     more = plan.load_factor - 1
+    if more >= 2:
+        return f"carries {count(plan.load_factor)}x the load"
     return f"+{percent(more)} load" if more >= 0.0005 else "no load to spare"
 
 
@@ -167,7 +186,7 @@ def _binds(bindings: tuple[Binding, ...], *, single: bool) -> str:
 
 
 def promise_name(path: str) -> str:
-    """A YAML path in words: ``workloads.chat.slo.ttft_ms.p95`` -> ``TTFT p95``; others lose the workload only."""
+    """A YAML path in words: ``workloads.chat.slo.ttft_ms.p95`` -> ``TTFT p95``; a limit keeps its key."""
     before, found, after = path.partition(".slo.")
     if found:
         metric, _, percentile = after.partition(".")
@@ -178,6 +197,8 @@ def promise_name(path: str) -> str:
             "tokens_per_second_per_user": "tokens/s per user",
         }
         return f"{known.get(metric, metric)} {percentile}".strip()
+    if before.startswith("hardware.limits."):
+        return f"limit {before.rpartition('.')[2]}"
     parts = before.split(".")
     return " ".join(parts[2:] if parts[0] == "workloads" and len(parts) > 2 else parts).replace("_", " ")
 
