@@ -1,0 +1,6 @@
+"""The line from a problem to a verified outcome. The only room that imports both the fleet model and the verifier."""
+
+from optimizer.decide.inputs import Inputs, read_inputs
+from optimizer.decide.solve import decide, solve_problem
+
+__all__ = ["Inputs", "decide", "read_inputs", "solve_problem"]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.decide.predict import expect
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan
 from optimizer.pricing import cost_lines, excluded_costs, market_remark, option_rules, total_cents
-from optimizer.units import CENTS_PER_UNIT
+from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
 from optimizer.vocabulary import NVLINK_CLASS
 
 if TYPE_CHECKING:
-    from optimizer.decide.choice import Choice, ChosenNodes, ChosenReplicas
     from optimizer.decide.inputs import Inputs
+    from optimizer.fleet.types import FleetSolution, GroupChoice, NodeChoice
     from optimizer.performance.types import MemoryBill
     from optimizer.pricing import NodeOption
     from optimizer.problem import Problem
+
+TIE = 0.03
+"""A smaller gap in cost says less than the error of any price or prediction (design section 7)."""
 
 _GIB = 2.0**30
 _ELSEWHERE = 3
@@ -26,29 +30,29 @@ _HOURS = 730.0
 _SECONDS_PER_HOUR = 3600.0
 
 
-def assemble(inputs: Inputs, choice: Choice, options: Sequence[NodeOption]) -> Plan:
-    """Build the plan of one choice."""
+def assemble(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption]) -> Plan:
+    """Build the plan of one solution."""
     problem = inputs.problem
     expectations = [
-        expect(inputs, chosen, choice.load_factor if problem.objective == "maximize_load" else 1.0)
-        for chosen in choice.replicas
+        expect(inputs, chosen, solution.load_factor if problem.objective == "maximize_load" else 1.0)
+        for chosen in solution.groups
     ]
-    groups = tuple(_group(inputs, chosen, choice.nodes) for chosen in choice.replicas)
-    nodes = tuple(_nodes(choice))
-    pairs = [(bought.option, bought.count) for bought in choice.nodes]
+    groups = tuple(_group(inputs, chosen, solution.nodes) for chosen in solution.groups)
+    nodes = tuple(_nodes(solution))
+    pairs = [(bought.option, bought.count) for bought in solution.nodes]
     cents = total_cents(pairs, problem)
     predicted = tuple(expectation.prediction for expectation in expectations)
     promised = [binding for expectation in expectations for binding in expectation.bindings]
     bindings = sorted([*promised, *_limits(problem, cents, nodes)], key=lambda b: (b.slack, b.promise))
     tokens = sum(prediction.output_tokens_per_second for prediction in predicted)
     return Plan(
-        rank=choice.rank,
-        proven=choice.proven,
+        rank=solution.rank,
+        proven=solution.proven,
         key=plan_key(groups, nodes, problem.ranking.distinct_by),
         monthly_cents=cents,
         currency=problem.payment.currency,
         gpus=sum(node.count * node.gpus_per_node for node in nodes),
-        load_factor=choice.load_factor,
+        load_factor=solution.load_factor,
         grade=max(prediction.grade for prediction in predicted),
         nodes=nodes,
         groups=groups,
@@ -57,20 +61,30 @@ def assemble(inputs: Inputs, choice: Choice, options: Sequence[NodeOption]) -> P
         cost_lines=cost_lines(pairs, problem),
         excludes=excluded_costs([option for option, _ in pairs], problem),
         spare_node_cents=max(option.monthly_cents for option, _ in pairs),
-        notes=tuple(_notes(inputs, choice, [reason for p in predicted for reason in p.grade_reasons])),
+        notes=tuple(_notes(inputs, solution, [reason for p in predicted for reason in p.grade_reasons])),
         cost_per_million_output_tokens=_per_million(cents, tokens),
-        also=tuple(_elsewhere(problem, inputs, choice, options)),
+        also=tuple(_elsewhere(inputs, solution, options)),
     )
 
 
-def _group(inputs: Inputs, chosen: ChosenReplicas, nodes: Sequence[ChosenNodes]) -> Group:
+def with_ties(plans: Sequence[Plan]) -> tuple[Plan, ...]:
+    """Mark each plan that costs less than 3 % more than an earlier one as a tie with the first such plan."""
+    return tuple(replace(plan, tie_with=_tied(plan, plans)) for plan in plans)
+
+
+def _tied(plan: Plan, plans: Sequence[Plan]) -> int | None:
+    near = (p.rank for p in plans if p.rank < plan.rank and plan.monthly_cents < p.monthly_cents * (1 + TIE))
+    return next(near, None)
+
+
+def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> Group:
     candidate, spec = chosen.candidate, chosen.candidate.spec
     workload = inputs.problem.workloads[candidate.workload]
     at = [bought.option for bought in nodes if bought.option.node_type.key == candidate.node_type.key]
     published = (spec.model.id, spec.weight_quant) in inputs.catalog.checkpoints
     return Group(
         workload=workload.name,
-        share=chosen.share,
+        share=SHARE_UNITS,
         model=spec.model.id,
         gpu=spec.gpu.id,
         gpus_per_node=candidate.node_type.gpus_per_node,
@@ -94,7 +108,7 @@ def _group(inputs: Inputs, chosen: ChosenReplicas, nodes: Sequence[ChosenNodes])
     )
 
 
-def _interconnect(chosen: ChosenReplicas) -> str:
+def _interconnect(chosen: GroupChoice) -> str:
     if chosen.candidate.spec.gpus == 1:
         return "none"
     return "nvlink" if chosen.candidate.spec.link in NVLINK_CLASS else "pcie"
@@ -112,11 +126,11 @@ def _memory(bill: MemoryBill) -> MemoryGib:
     )
 
 
-def _nodes(choice: Choice) -> Iterator[NodeLine]:
+def _nodes(solution: FleetSolution) -> Iterator[NodeLine]:
     """One line per option. Idle GPUs: those of the node type that hold no replica, shown on its first line."""
-    for node_type, bought in _by_type(choice).items():
+    for node_type, bought in _by_type(solution).items():
         used = sum(
-            c.replicas * c.candidate.spec.gpus for c in choice.replicas if c.candidate.node_type.key == node_type
+            c.replicas * c.candidate.spec.gpus for c in solution.groups if c.candidate.node_type.key == node_type
         )
         for nodes in bought:
             option = nodes.option
@@ -143,9 +157,9 @@ def _nodes(choice: Choice) -> Iterator[NodeLine]:
             )
 
 
-def _by_type(choice: Choice) -> dict[tuple[str, int, str, float], list[ChosenNodes]]:
-    found: dict[tuple[str, int, str, float], list[ChosenNodes]] = {}
-    for nodes in choice.nodes:
+def _by_type(solution: FleetSolution) -> dict[tuple[str, int, str, float], list[NodeChoice]]:
+    found: dict[tuple[str, int, str, float], list[NodeChoice]] = {}
+    for nodes in solution.nodes:
         found.setdefault(nodes.option.node_type.key, []).append(nodes)
     return found
 
@@ -171,13 +185,13 @@ def _per_million(cents: int, tokens_per_second: float) -> float | None:
     return cents / CENTS_PER_UNIT / monthly if monthly > 0 else None
 
 
-def _elsewhere(problem: Problem, inputs: Inputs, choice: Choice, options: Sequence[NodeOption]) -> Iterator[Elsewhere]:
+def _elsewhere(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption]) -> Iterator[Elsewhere]:
     """The same nodes at other providers, cheapest first; only where the whole plan is on one kind of node."""
-    by_type = _by_type(choice)
+    problem, by_type = inputs.problem, _by_type(solution)
     if len(by_type) != 1:
         return
     allowed = option_rules(problem, inputs.catalog)
-    (node_type, bought), here = next(iter(by_type.items())), {n.option.offer.provider for n in choice.nodes}
+    (node_type, bought), here = next(iter(by_type.items())), {n.option.offer.provider for n in solution.nodes}
     count = sum(nodes.count for nodes in bought)
     cheapest: dict[str, NodeOption] = {}
     for option in options:
@@ -194,10 +208,10 @@ def _elsewhere(problem: Problem, inputs: Inputs, choice: Choice, options: Sequen
         yield Elsewhere(provider, option.tier, total_cents([(option, count)], problem))
 
 
-def _notes(inputs: Inputs, choice: Choice, reasons: Sequence[str]) -> Iterator[str]:
+def _notes(inputs: Inputs, solution: FleetSolution, reasons: Sequence[str]) -> Iterator[str]:
     yield from dict.fromkeys(reasons)
     market = inputs.problem.hardware.market
-    for gpu in sorted({bought.option.offer.gpu for bought in choice.nodes}) if market else []:
+    for gpu in sorted({bought.option.offer.gpu for bought in solution.nodes}) if market else []:
         remark = market_remark(inputs.catalog, gpu, str(market))
         if remark:
             yield remark

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.performance import Parameters
     from optimizer.problem import KnownIds, Problem
+    from optimizer.workload import Load
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,12 @@ class Inputs:
     problem: Problem
     catalog: Catalog
     params: Parameters
+    sets: tuple[str, ...] = ()
+    catalogs: Path | None = None
+
+    def with_sets(self, sets: Sequence[str]) -> Inputs:
+        """The same problem file with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
+        return read_inputs(self.problem.path, sets=(*self.sets, *sets), catalogs=self.catalogs)
 
 
 def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | None = None) -> Inputs:
@@ -34,7 +41,8 @@ def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | 
     catalog = load_catalog(catalogs)
     problem = load_problem(path, sets=sets, known=known_ids(catalog))
     models = [workload.model for workload in problem.workloads]
-    return Inputs(problem, with_configs(catalog, models, Path(path).parent), load_parameters(_parameter_root(catalogs)))
+    joined = with_configs(catalog, models, Path(path).parent)
+    return Inputs(problem, joined, load_parameters(_parameter_root(catalogs)), tuple(sets), catalogs)
 
 
 def _parameter_root(catalogs: Path | None) -> Path:
@@ -54,9 +62,16 @@ def known_ids(catalog: Catalog) -> KnownIds:
         gpus=frozenset(catalog.gpus),
         models={model.id: model.context_limit for model in catalog.models.values()},
         engines=frozenset(catalog.engines),
-        providers=frozenset(offer.provider for offer in offers),
+        providers=frozenset(catalog.providers) | {offer.provider for offer in offers},
         currencies=frozenset(catalog.fx) | {"USD"},
         regions=frozenset(offer.region for offer in offers),
         newest_price_date=catalog.newest_price_date,
         context_of_config=lambda path: model_from_config(path).context_limit,
     )
+
+
+def loads_of(problem: Problem) -> tuple[Load, ...]:
+    """The load of every workload, in the order of the file."""
+    from optimizer.problem import load_of
+
+    return tuple(load_of(workload, problem) for workload in problem.workloads)

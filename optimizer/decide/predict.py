@@ -13,8 +13,8 @@ from optimizer.units import SHARE_UNITS
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
-    from optimizer.decide.choice import ChosenReplicas
     from optimizer.decide.inputs import Inputs
+    from optimizer.fleet.types import GroupChoice
     from optimizer.performance.types import Behaviour, Grade, Percentiles
     from optimizer.workload import Lengths, Promise
 
@@ -29,7 +29,7 @@ class Expectation:
     bindings: tuple[Binding, ...]
 
 
-def expect(inputs: Inputs, chosen: ChosenReplicas, load_factor: float) -> Expectation:
+def expect(inputs: Inputs, chosen: GroupChoice, load_factor: float) -> Expectation:
     """Predict a group at the stated load (times ``load_factor`` under ``maximize_load``)."""
     problem = inputs.problem
     workload = problem.workloads[chosen.candidate.workload]
@@ -59,10 +59,10 @@ def expect(inputs: Inputs, chosen: ChosenReplicas, load_factor: float) -> Expect
     return Expectation(prediction, bindings)
 
 
-def _under_load(inputs: Inputs, chosen: ChosenReplicas, lengths: Lengths, factor: float) -> list[Behaviour]:
+def _under_load(inputs: Inputs, chosen: GroupChoice, lengths: Lengths, factor: float) -> list[Behaviour]:
     """One replica under each of the two promises that the load makes: Poisson arrivals, requests held in flight."""
     load = load_of(inputs.problem.workloads[chosen.candidate.workload], inputs.problem)
-    part = chosen.share / SHARE_UNITS / chosen.replicas * factor
+    part = SHARE_UNITS / SHARE_UNITS / chosen.replicas * factor
     spec = [chosen.candidate.spec]
     found: list[Behaviour] = []
     if load.requests_per_second:
@@ -72,7 +72,7 @@ def _under_load(inputs: Inputs, chosen: ChosenReplicas, lengths: Lengths, factor
     return found
 
 
-def _capacity(inputs: Inputs, chosen: ChosenReplicas, lengths: Lengths) -> Capacity:
+def _capacity(inputs: Inputs, chosen: GroupChoice, lengths: Lengths) -> Capacity:
     """All replicas at the operating point inside every promise; what it does not state follows forward."""
     point = max(chosen.candidate.points, key=lambda p: (p.kind == "all", p.requests_per_second, p.inflight))
     spec = [chosen.candidate.spec]

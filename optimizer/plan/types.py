@@ -208,6 +208,7 @@ class Relaxation:
     before: object
     after: object
     monthly_cents: int
+    also: tuple[tuple[str, object, object], ...] = ()  # further edits (path, before, after) that must go with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,66 @@
+"""Every stage of a decision, in order: read, price, enumerate, solve, assemble, verify, classify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.decide.classify import outcome_of
+from optimizer.decide.inputs import Inputs, loads_of, read_inputs
+
+if TYPE_CHECKING:
+    from optimizer.plan.types import Outcome
+
+Say = Callable[[str], None]
+"""Takes the name of the step in hand."""
+
+
+def solve_problem(
+    path: Path | str,
+    *,
+    sets: Sequence[str] = (),
+    catalogs: Path | None = None,
+    save_model: Path | None = None,
+    progress: Say | None = None,
+) -> Outcome:
+    """Answer a problem file: the cheapest deployments that keep every promise, ranked, proven and verified.
+
+    ``sets`` are ``PATH=VALUE`` edits of the file; ``catalogs`` a directory that overrides or extends the packaged
+    catalogs; ``save_model`` a file that receives the CP-SAT model as text. Raises ``ProblemError`` or ``CatalogError``
+    for what the user can mend, ``VerificationError`` where our own check does not confirm a plan.
+    """
+    say = progress or _silent
+    say("reading the problem and the catalogs")
+    inputs = read_inputs(path, sets=sets, catalogs=catalogs)
+    return decide(inputs, save_model=save_model, progress=say)
+
+
+def decide(inputs: Inputs, *, save_model: Path | None = None, progress: Say | None = None) -> Outcome:
+    """Answer a problem that was read already."""
+    from optimizer.candidates import enumerate_candidates
+    from optimizer.decide.assemble import assemble, with_ties
+    from optimizer.decide.check import confirm
+    from optimizer.decide.relax import relaxations
+    from optimizer.fleet import save_model as write_model
+    from optimizer.fleet import solve_fleet
+    from optimizer.pricing import node_options
+
+    say = progress or _silent
+    options = node_options(inputs.problem, inputs.catalog)
+    say("predicting every possible replica")
+    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params)
+    say(f"solving over {candidates.feasible} configurations")
+    result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem))
+    if save_model is not None:
+        write_model(candidates, options, save_model)
+    plans = with_ties([assemble(inputs, solution, options) for solution in result.solutions])
+    say("verifying every plan without the solver")
+    confirm(inputs, plans)
+    say("looking for ways out")
+    ways_out = relaxations(inputs, candidates, options, result, say)
+    return outcome_of(inputs, candidates, options, result, plans, ways_out)
+
+
+def _silent(step: str) -> None:
+    """Say nothing."""
