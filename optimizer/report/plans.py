@@ -78,7 +78,7 @@ def _hardware(plan: Plan) -> str:
 
 def _setup(group: Group) -> list[str]:
     quant = f"{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}"
-    return [quant, _parallel(group), interconnect_name(group.interconnect)]
+    return [quant, _parallel(group), interconnect_name(group.interconnect, group.link)]
 
 
 def _parallel(group: Group) -> str:

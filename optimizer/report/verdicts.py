@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.report.confirm import confirm_commands
 from optimizer.report.layout import BLANK, Line, Style, columns, labelled, paragraph
-from optimizer.report.words import gpu_name, money, percent, plural, price, yaml_scalar
+from optimizer.report.words import distinction, gpu_name, money, percent, plural, price, yaml_scalar
 
 _SUPERLATIVE = {
     "minimize_cost": "is the cheapest",
@@ -40,7 +40,7 @@ _TERMS = (
         "3 copies of the model (replicas), each split over 2 GPUs that share the work on every token",
     ),
     ("PP2", r"\bPP\d", "the layers of each copy sit on 2 GPUs (or groups of them) one after the other"),
-    ("NVLink", r"NVLink", "direct links between GPUs; PCIe is the slower way through the host"),
+    ("NVLink", r"NVLink|xGMI|HCCS", "direct links between GPUs (AMD: xGMI); PCIe is the slower way through the host"),
     ("idle", r"\d idle", "GPUs that are paid for, because the node comes with them, but serve nothing"),
     ("+38 % load", r"% load", "how much more of the stated load fits before a promise breaks"),
     ("binds", r"binds:", "the promise or limit that the plan runs closest to, error margin included"),
@@ -77,7 +77,7 @@ def _arithmetic(outcome: Outcome) -> str:
     others = ""
     if len(outcome.plans) > 1 and outcome.distinct_by:
         proven = "Each further rank is proven" if all(plan.proven for plan in outcome.plans) else "Each further rank is"
-        differs = " or ".join(outcome.distinct_by).replace("_", " ")
+        differs = " or ".join(distinction(name) for name in outcome.distinct_by)
         others = f" {proven} the best that differs from all above it in {differs}."
     return f"{claim} {_basis(proof)}.{_set_aside(proof, len(outcome.plans))}{others}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from optimizer.units import significant
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import Link, Tier
 from optimizer.workload import Metric
 
 _SYMBOL = {"USD": "$"}
@@ -21,7 +21,9 @@ _TIER = {
 _METRIC = {Metric.TTFT: "TTFT", Metric.TPOT: "TPOT", Metric.E2E: "E2E"}
 _QUANT = {"bf16": "16-bit", "int8": "INT8", "int4": "INT4", "fp8": "FP8", "nvfp4": "NVFP4", "mxfp4": "MXFP4"}
 _KV = {"auto": "KV 16-bit", "fp8": "KV FP8"}
-_INTERCONNECT = {"nvlink": "NVLink", "pcie": "PCIe", "none": "1 GPU each"}
+_INTERCONNECT = {"pcie": "PCIe", "none": "1 GPU each"}
+_FABRIC = {Link.XGMI: "xGMI", Link.HCCS: "HCCS"}
+_DISTINCTION = {"gpu": "GPU", "weight_quant": "weight format", "node": "kind of node"}
 
 
 def money(cents: int, currency: str) -> str:
@@ -132,9 +134,16 @@ def kv_name(kv: str) -> str:
     return _KV.get(kv, f"KV {kv.upper()}")
 
 
-def interconnect_name(interconnect: str) -> str:
-    """How the GPUs of one replica talk."""
+def interconnect_name(interconnect: str, link: Link) -> str:
+    """How the GPUs of one replica talk; direct links by the name of their maker."""
+    if interconnect == "nvlink":
+        return _FABRIC.get(link, "NVLink")
     return _INTERCONNECT.get(interconnect, interconnect)
+
+
+def distinction(name: str) -> str:
+    """What two ranks must differ in: ``gpu`` -> ``GPU``, ``weight_quant`` -> ``weight format``."""
+    return _DISTINCTION.get(name, name)
 
 
 def plural(number: int, noun: str) -> str:

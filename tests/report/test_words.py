@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optimizer.report import words
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import Link, Tier
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,13 @@ def test_tiers_say_how_long() -> None:
     assert words.tier_name(Tier.RESERVED_1Y, 12) == "1-year commitment"
     assert words.tier_name(Tier.ON_DEMAND, 0) == "on demand"
     assert words.tier_name(Tier.RESERVED_1Y, 6) == "1-year commitment for 6 months"
+
+
+def test_direct_links_go_by_their_name() -> None:
+    assert words.interconnect_name("nvlink", Link.NVSWITCH) == "NVLink"
+    assert words.interconnect_name("nvlink", Link.XGMI) == "xGMI"
+    assert words.interconnect_name("pcie", Link.UNVERIFIED) == "PCIe"
+    assert words.interconnect_name("none", Link.PCIE) == "1 GPU each"
 
 
 def test_limits_keep_their_digits() -> None:
