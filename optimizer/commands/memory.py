@@ -126,8 +126,8 @@ def _as_text(spec: ReplicaSpec, s: Statement, context: int, users: int) -> list[
     model, bill = spec.model, s.bill
     kv = "fp8 KV" if spec.kv_cache == "fp8" else "16-bit KV"
     lines = [
-        f"{model.id} in {spec.weight_quant} with {kv} on {spec.gpus} x {spec.gpu.id}"
-        f" (TP{spec.tensor_parallel}, PP{spec.pipeline_parallel}), {users:,} x {context:,} tokens",
+        f"{model.id} in {spec.weight_quant}, {kv}, {users:,} x {context:,} tokens",
+        f"on {spec.gpus} x {spec.gpu.id} (TP{spec.tensor_parallel}, PP{spec.pipeline_parallel})",
         "",
         "Weights, whole model                                layers     parameters   bits         GB",
     ]

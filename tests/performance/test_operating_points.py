@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from optimizer.performance.bands import error_factor
 from optimizer.performance.forward import behaviours, promised_seconds
 from optimizer.performance.grades import grade_of
+from optimizer.performance.parameters import Parameters
 from optimizer.performance.points import operating_points
 from optimizer.performance.types import OperatingPoint, PointKind, ReplicaSpec
 from optimizer.workload import Lengths, Load, Metric, Promise, Slo
@@ -53,9 +54,19 @@ slos = st.builds(
 )
 
 
+class World:
+    """Replicas and parameters behind a short name: hypothesis prints every argument of a failing example."""
+
+    def __init__(self, specs: list[ReplicaSpec], params: Parameters) -> None:
+        self.specs, self.params = specs, params
+
+    def __repr__(self) -> str:
+        return "world"
+
+
 @pytest.fixture(scope="session")
-def replicas(make) -> list[ReplicaSpec]:
-    return [make(gpu, model, quant, **rest) for gpu, model, quant, rest in REPLICAS]
+def world(make, params) -> World:
+    return World([make(gpu, model, quant, **rest) for gpu, model, quant, rest in REPLICAS], params)
 
 
 def _all(points: tuple[OperatingPoint, ...]) -> OperatingPoint | None:
@@ -64,11 +75,11 @@ def _all(points: tuple[OperatingPoint, ...]) -> OperatingPoint | None:
 
 @settings(max_examples=40, deadline=None)
 @given(shapes, slos, st.sampled_from([0.5, 0.9]), st.floats(0.02, 1.0))
-def test_every_load_up_to_the_point_keeps_every_promise(replicas, params, lengths, slo, confidence, share) -> None:
+def test_every_load_up_to_the_point_keeps_every_promise(world, lengths, slo, confidence, share) -> None:
     found = [
         (spec, point)
         for spec, points in zip(
-            replicas, operating_points(replicas, lengths, slo, BOTH, confidence, params), strict=True
+            world.specs, operating_points(world.specs, lengths, slo, BOTH, confidence, world.params), strict=True
         )
         if (point := _all(points))
     ]
@@ -76,22 +87,24 @@ def test_every_load_up_to_the_point_keeps_every_promise(replicas, params, length
     rates = [share * point.requests_per_second for _, point in found]
     inflights = [share * point.inflight for _, point in found]
     for kwargs in ({"rates": rates}, {"inflights": inflights}):
-        for (spec, _), behaviour in zip(found, behaviours(specs, lengths, params, **kwargs), strict=True):
+        for (spec, _), behaviour in zip(found, behaviours(specs, lengths, world.params, **kwargs), strict=True):
             assert behaviour.stable
             for promise in slo.promises:
-                seconds = promised_seconds(behaviour, promise, grade_of(spec, params)[0], confidence)
+                seconds = promised_seconds(behaviour, promise, grade_of(spec, world.params)[0], confidence)
                 assert seconds <= promise.limit_s * (1 + 1e-6), (spec.gpu.id, spec.model.id, promise, share)
 
 
 @settings(max_examples=25, deadline=None)
 @given(shapes, slos)
-def test_point_latencies_are_the_forward_ones(replicas, params, lengths, slo) -> None:
-    for spec, points in zip(replicas, operating_points(replicas, lengths, slo, BOTH, 0.9, params), strict=True):
+def test_point_latencies_are_the_forward_ones(world, lengths, slo) -> None:
+    for spec, points in zip(
+        world.specs, operating_points(world.specs, lengths, slo, BOTH, 0.9, world.params), strict=True
+    ):
         for point in points:
-            grade = grade_of(spec, params)[0]
+            grade = grade_of(spec, world.params)[0]
             under = [
-                behaviours([spec], lengths, params, rates=[point.requests_per_second])[0],
-                behaviours([spec], lengths, params, inflights=[point.inflight])[0],
+                behaviours([spec], lengths, world.params, rates=[point.requests_per_second])[0],
+                behaviours([spec], lengths, world.params, inflights=[point.inflight])[0],
             ]
             for stated, promise in zip(point.latencies_s, slo.promises, strict=True):
                 worse = max(promised_seconds(behaviour, promise, grade, 0.9) for behaviour in under)
@@ -100,10 +113,10 @@ def test_point_latencies_are_the_forward_ones(replicas, params, lengths, slo) ->
 
 @settings(max_examples=25, deadline=None)
 @given(shapes, slos, st.floats(1.0, 3.0))
-def test_a_looser_promise_never_lowers_capacity(replicas, params, lengths, slo, factor) -> None:
+def test_a_looser_promise_never_lowers_capacity(world, lengths, slo, factor) -> None:
     looser = Slo(tuple(Promise(p.metric, p.percentile, p.limit_s * factor, p.path) for p in slo.promises))
-    tight = operating_points(replicas, lengths, slo, BOTH, 0.9, params)
-    loose = operating_points(replicas, lengths, looser, BOTH, 0.9, params)
+    tight = operating_points(world.specs, lengths, slo, BOTH, 0.9, world.params)
+    loose = operating_points(world.specs, lengths, looser, BOTH, 0.9, world.params)
     for before, after in zip(map(_all, tight), map(_all, loose), strict=True):
         if before:
             assert after
@@ -113,8 +126,8 @@ def test_a_looser_promise_never_lowers_capacity(replicas, params, lengths, slo, 
 
 @settings(max_examples=15, deadline=None)
 @given(shapes, slos)
-def test_more_confidence_never_raises_capacity(replicas, params, lengths, slo) -> None:
-    bold, careful = (operating_points(replicas, lengths, slo, BOTH, c, params) for c in (0.5, 0.95))
+def test_more_confidence_never_raises_capacity(world, lengths, slo) -> None:
+    bold, careful = (operating_points(world.specs, lengths, slo, BOTH, c, world.params) for c in (0.5, 0.95))
     for before, after in zip(map(_all, bold), map(_all, careful), strict=True):
         if after:
             assert before
