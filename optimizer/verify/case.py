@@ -1,0 +1,165 @@
+"""A plan joined to the problem and the catalog it claims to answer: every name resolved, nothing judged yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optimizer.performance import memory_bill
+from optimizer.performance.gates import KV_CACHES, QUANTS
+from optimizer.performance.types import ReplicaSpec
+from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_rules
+from optimizer.problem import lengths_of, load_of, slo_of
+from optimizer.units import SHARE_UNITS
+from optimizer.verify.types import Mismatch
+
+if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
+    from optimizer.performance import Parameters
+    from optimizer.performance.types import MemoryBill
+    from optimizer.plan.types import Group, NodeLine, Plan
+    from optimizer.problem import Problem, Workload
+    from optimizer.workload import Lengths, Load, Slo
+
+MAXIMIZE_LOAD = "maximize_load"
+"""The objective under which a plan carries its load factor times the stated load."""
+
+_COUNTS = (
+    "replicas",
+    "share",
+    "tensor_parallel",
+    "pipeline_parallel",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "max_model_len",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCase:
+    """One group with what it refers to."""
+
+    path: str
+    group: Group
+    workload: Workload
+    node_type: NodeType
+    spec: ReplicaSpec
+    bill: MemoryBill
+    lengths: Lengths
+    slo: Slo
+    load: Load  # of the whole workload; under maximize_load times the plan's factor
+
+    @property
+    def share(self) -> float:
+        """The part of the workload's load that one replica of the group carries."""
+        return self.group.share / SHARE_UNITS / self.group.replicas
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCase:
+    """One node line with the option it refers to."""
+
+    path: str
+    line: NodeLine
+    option: NodeOption
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything a rule may look at."""
+
+    problem: Problem
+    catalog: Catalog
+    params: Parameters
+    plan: Plan
+    rules: OptionRules
+    nodes: tuple[NodeCase, ...]
+    groups: tuple[GroupCase, ...]
+
+
+def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Mismatch]:
+    """Names in a plan that lead nowhere; where there is one, nothing else can be checked."""
+    options = _options(problem, catalog, plan)
+    workloads = {workload.name for workload in problem.workloads}
+    models = {catalog.models[workload.model].id for workload in problem.workloads}
+    for index, line in enumerate(plan.nodes):
+        if (line.offer_id, str(line.tier)) not in options:
+            found = f"{line.offer_id} ({line.tier})"
+            yield Mismatch("references", f"nodes[{index}].offer_id", "a priced offer", found, "no such offer and tier")
+    for index, group in enumerate(plan.groups):
+        path = f"groups[{index}]"
+        joins: tuple[tuple[str, str, Collection[str]], ...] = (
+            ("workload", group.workload, workloads),
+            ("model", group.model, models),
+            ("gpu", group.gpu, catalog.gpus),
+            ("engine", group.engine, catalog.engines),
+            ("offer_id", group.offer_id, {line.offer_id for line in plan.nodes}),
+            ("weight_quant", group.weight_quant, QUANTS),
+            ("kv_cache", group.kv_cache, KV_CACHES),
+        )
+        for name, found, known in joins:
+            if found not in known:
+                yield Mismatch("references", f"{path}.{name}", "a known name", found, f"no such {name}")
+        for name in _COUNTS:
+            if getattr(group, name) < 1:
+                yield Mismatch("references", f"{path}.{name}", "at least 1", getattr(group, name), "an empty group")
+    for name in ("nodes", "groups"):
+        if not getattr(plan, name):
+            yield Mismatch("references", name, "at least one", 0, "an empty plan")
+
+
+def case_of(problem: Problem, catalog: Catalog, params: Parameters, plan: Plan) -> Case:
+    """Join a plan whose references hold."""
+    options = _options(problem, catalog, plan)
+    nodes = tuple(
+        NodeCase(f"nodes[{index}]", line, options[line.offer_id, str(line.tier)])
+        for index, line in enumerate(plan.nodes)
+    )
+    types = {node.line.offer_id: node.option.node_type for node in nodes}
+    groups = tuple(
+        _group_case(problem, catalog, plan, index, types[group.offer_id]) for index, group in enumerate(plan.groups)
+    )
+    return Case(problem, catalog, params, plan, option_rules(problem, catalog), nodes, groups)
+
+
+def spec_of(group: Group, catalog: Catalog, workload: Workload, node_type: NodeType, version: str) -> ReplicaSpec:
+    """The replica that a group describes, on the node it says it sits in."""
+    return ReplicaSpec(
+        gpu=catalog.gpus[group.gpu],
+        model=catalog.models[workload.model],
+        engine=catalog.engines[group.engine],
+        weight_quant=group.weight_quant,
+        kv_cache=group.kv_cache,
+        tensor_parallel=group.tensor_parallel,
+        pipeline_parallel=group.pipeline_parallel,
+        link=node_type.link,
+        gpu_memory_utilization=group.gpu_memory_utilization,
+        max_num_seqs=group.max_num_seqs,
+        max_num_batched_tokens=group.max_num_batched_tokens,
+        max_model_len=group.max_model_len,
+        engine_version=version,
+        crosses_nodes=group.crosses_nodes,
+    )
+
+
+def _options(problem: Problem, catalog: Catalog, plan: Plan) -> dict[tuple[str, str], NodeOption]:
+    wanted = {line.offer_id for line in plan.nodes}
+    return {option.key: option for option in node_options(problem, catalog, only=wanted)}
+
+
+def _group_case(problem: Problem, catalog: Catalog, plan: Plan, index: int, node_type: NodeType) -> GroupCase:
+    group = plan.groups[index]
+    workload = next(workload for workload in problem.workloads if workload.name == group.workload)
+    spec = spec_of(group, catalog, workload, node_type, problem.engine.version or "")
+    lengths = lengths_of(workload)
+    load = load_of(workload, problem)
+    if problem.objective == MAXIMIZE_LOAD:
+        load = scaled(load, plan.load_factor)
+    bill = memory_bill(spec, lengths)
+    return GroupCase(f"groups[{index}]", group, workload, node_type, spec, bill, lengths, slo_of(workload), load)
+
+
+def scaled(load: Load, factor: float) -> Load:
+    """A load times a factor."""
+    return replace(load, requests_per_second=load.requests_per_second * factor, inflight=load.inflight * factor)

@@ -1,0 +1,181 @@
+"""Rules about what a replica is: precision, parallelism, engine settings, quality, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.performance import (
+    kv_caches,
+    native_quant,
+    pp_refusal,
+    recovery,
+    tp_refusal,
+    weight_quants,
+)
+from optimizer.performance.memory import kv_need_of
+from optimizer.pricing import has_nvlink
+from optimizer.units import SHARE_UNITS
+from optimizer.verify.case import Case, GroupCase
+from optimizer.verify.types import Mismatch
+from optimizer.vocabulary import Link
+
+GIB = 2.0**30
+GIB_TOLERANCE = 0.01
+"""Printed memory may be rounded to two decimals."""
+
+
+def identity(case: Case) -> Iterator[Mismatch]:
+    """A group repeats its workload's model, its node's card, size and link, and says how its GPUs are joined."""
+    for group in case.groups:
+        node, printed = group.node_type, group.group
+        expected = {
+            "model": group.spec.model.id,
+            "gpu": node.gpu.id,
+            "gpus_per_node": node.gpus_per_node,
+            "link": node.link,
+            "engine": case.problem.engine.name,
+            "interconnect": _interconnect(group),
+            "checkpoint": _checkpoint(case, group),
+        }
+        for name, value in expected.items():
+            if getattr(printed, name) != value:
+                yield Mismatch("identity", f"{group.path}.{name}", value, getattr(printed, name), "differs")
+
+
+def _interconnect(group: GroupCase) -> str:
+    if group.spec.gpus == 1:
+        return "none"
+    return "nvlink" if in_nvlink_domain(group) else "pcie"
+
+
+def _checkpoint(case: Case, group: GroupCase) -> str:
+    published = (group.spec.model.id, group.spec.weight_quant) in case.catalog.checkpoints
+    return "published" if published else "quantize_yourself"
+
+
+def in_nvlink_domain(group: GroupCase) -> bool:
+    """Whether the GPUs of a replica sit inside one NVLink domain: two of a bridged pair, else all of one node."""
+    node = group.node_type
+    domain = 2 if node.link is Link.NVLINK_PAIR else node.gpus_per_node
+    return has_nvlink(node) and group.spec.gpus <= domain
+
+
+def precision(case: Case) -> Iterator[Mismatch]:
+    """Card, model and engine can run the weight format and the KV-cache type at all."""
+    for group in case.groups:
+        spec = group.spec
+        weights = weight_quants(spec.gpu, spec.model, spec.engine)
+        if spec.weight_quant not in weights:
+            yield Mismatch("precision", f"{group.path}.weight_quant", weights, spec.weight_quant, "cannot run")
+        caches = kv_caches(spec.gpu, spec.engine)
+        if spec.kv_cache not in caches:
+            yield Mismatch("precision", f"{group.path}.kv_cache", caches, spec.kv_cache, "cannot run")
+
+
+def parallelism(case: Case) -> Iterator[Mismatch]:
+    """Heads divide, stages have layers, a tensor-parallel group stays inside a node, stages cross a stated fabric."""
+    for group in case.groups:
+        spec, node = group.spec, group.node_type
+        tensor, pipeline = spec.tensor_parallel, spec.pipeline_parallel
+        if reason := tp_refusal(spec.model, spec.weight_quant, tensor):
+            yield Mismatch("parallelism", f"{group.path}.tensor_parallel", "a legal degree", tensor, reason)
+        if reason := pp_refusal(spec.model, pipeline):
+            yield Mismatch("parallelism", f"{group.path}.pipeline_parallel", "a legal degree", pipeline, reason)
+        crosses = spec.gpus > node.gpus_per_node
+        if tensor > node.gpus_per_node or (crosses and node.gpus_per_node % tensor):
+            path = f"{group.path}.tensor_parallel"
+            yield Mismatch("parallelism", path, node.gpus_per_node, tensor, "a stage leaves its node")
+        if crosses != spec.crosses_nodes:
+            yield Mismatch("parallelism", f"{group.path}.crosses_nodes", crosses, spec.crosses_nodes, "several nodes")
+        if crosses and not node.fabric_gbps:
+            path = f"{group.path}.pipeline_parallel"
+            yield Mismatch("parallelism", path, "a stated fabric of 100 Gb/s", "none", "stages on several nodes")
+
+
+def engine_settings(case: Case) -> Iterator[Mismatch]:
+    """Formats, degrees and limits are among those the ``engine`` section allows, or the engine's defaults."""
+    stated = case.problem.engine
+    for group in case.groups:
+        spec, native = group.spec, native_quant(group.spec.model)
+        allowed = None
+        if stated.weight_quant is not None:
+            allowed = tuple(native if quant == "native" else quant for quant in stated.weight_quant)
+        choices: tuple[tuple[str, object, tuple[object, ...] | None], ...] = (
+            ("weight_quant", spec.weight_quant, allowed),
+            ("kv_cache", spec.kv_cache, stated.kv_cache),
+            ("tensor_parallel", spec.tensor_parallel, stated.tensor_parallel),
+            ("pipeline_parallel", spec.pipeline_parallel, stated.pipeline_parallel),
+            ("gpu_memory_utilization", spec.gpu_memory_utilization, (_utilization(case, group),)),
+            ("max_num_seqs", spec.max_num_seqs, (stated.max_num_seqs or spec.engine.max_num_seqs_on(spec.gpu),)),
+            (
+                "max_num_batched_tokens",
+                spec.max_num_batched_tokens,
+                (stated.max_num_batched_tokens or spec.engine.max_num_batched_tokens_on(spec.gpu),),
+            ),
+            ("max_model_len", spec.max_model_len, (group.lengths.context_max,)),
+        )
+        for name, found, known in choices:
+            if known is not None and found not in known:
+                yield Mismatch("engine settings", f"{group.path}.{name}", known, found, f"engine.{name}")
+
+
+def _utilization(case: Case, group: GroupCase) -> float:
+    return case.problem.engine.gpu_memory_utilization or group.spec.engine.gpu_memory_utilization
+
+
+def quality(case: Case) -> Iterator[Mismatch]:
+    """Weight recovery x KV recovery reaches the floor of the workload and is the one printed."""
+    for group in case.groups:
+        spec = group.spec
+        kept = recovery(case.catalog, spec.model, spec.weight_quant, spec.kv_cache)
+        floor = group.workload.quality.min_recovery
+        if kept < floor:
+            path = f"workloads.{group.workload.name}.quality.min_recovery"
+            yield Mismatch("quality", path, f"at least {floor}", kept, "accuracy below the floor")
+        if group.group.recovery is not None and abs(group.group.recovery - kept) > 1e-9:
+            yield Mismatch("quality", f"{group.path}.recovery", kept, group.group.recovery, "printed recovery")
+
+
+def memory(case: Case) -> Iterator[Mismatch]:
+    """Everything fits the fullest GPU, one request of ``context_max`` fits, and the bill is the one printed."""
+    for group in case.groups:
+        bill = group.bill
+        if not bill.fits:
+            yield Mismatch("memory", group.path, "room for KV", bill.kv_budget / GIB, "the model does not fit (GiB)")
+        yield from _longest_request(group)
+        printed = group.group.memory
+        expected = {
+            "weights": bill.weights / GIB,
+            "activations": bill.activations / GIB,
+            "overhead": bill.overhead / GIB,
+            "usable": bill.usable / GIB,
+            "total": printed.weights + printed.activations + printed.overhead + printed.kv_cache,
+        }
+        for name, value in expected.items():
+            if abs(getattr(printed, name) - value) > GIB_TOLERANCE * (4 if name == "total" else 1):
+                yield Mismatch("memory", f"{group.path}.memory.{name}", value, getattr(printed, name), "GiB per GPU")
+        if printed.total > printed.usable + GIB_TOLERANCE:
+            path = f"{group.path}.memory.total"
+            yield Mismatch("memory", path, f"at most {printed.usable}", printed.total, "more than is usable (GiB)")
+        if not 0 < printed.kv_cache <= bill.kv_budget / GIB + GIB_TOLERANCE:
+            path = f"{group.path}.memory.kv_cache"
+            yield Mismatch("memory", path, bill.kv_budget / GIB, printed.kv_cache, "KV cache (GiB)")
+
+
+def _longest_request(group: GroupCase) -> Iterator[Mismatch]:
+    """Engines refuse to start unless one request of the longest context fits the whole KV cache."""
+    per_token, per_window_token, window, per_sequence = kv_need_of(group.spec)
+    longest = group.lengths.context_max
+    need = per_token * longest + per_window_token * min(longest, window) + per_sequence
+    if need > group.bill.kv_budget:
+        path = f"workloads.{group.workload.name}.tokens.context_max"
+        found = group.bill.kv_budget / GIB
+        yield Mismatch("memory", path, f"{need / GIB:.3f} GiB", found, "one request of context_max does not fit")
+
+
+def shares(case: Case) -> Iterator[Mismatch]:
+    """The groups of a workload carry all of it: their shares add up to 2520."""
+    for workload in case.problem.workloads:
+        total = sum(group.group.share for group in case.groups if group.workload.name == workload.name)
+        if total != SHARE_UNITS:
+            yield Mismatch("shares", f"workloads.{workload.name}", SHARE_UNITS, total, "shares of its groups")

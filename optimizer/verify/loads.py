@@ -1,0 +1,131 @@
+"""Behaviour of every group of every plan at the loads it claims to carry, computed forward in two calls a workload.
+
+A replica is asked three times: at the stated load, at the plan's capacity, and at its load factor times the stated
+load; each under Poisson arrivals and with requests held in flight, where the problem states such a load.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from optimizer.performance import behaviours, error_factor, grade_of
+from optimizer.performance.bands import throughput_factor
+from optimizer.performance.types import Behaviour, Grade
+from optimizer.verify.case import MAXIMIZE_LOAD, Case, GroupCase
+
+if TYPE_CHECKING:
+    from optimizer.performance import Parameters
+    from optimizer.workload import Lengths, Promise
+
+SATURATION = 0.9
+"""Share of the saturation rate that arrivals may take; batch work may take all of it."""
+
+
+class Claim(Enum):
+    """A load that a plan claims to carry."""
+
+    STATED = "stated"
+    CAPACITY = "capacity"
+    FACTOR = "load factor"
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One replica at one load of the whole workload; None where the problem states no such load."""
+
+    poisson: Behaviour | None
+    held: Behaviour | None
+
+    @property
+    def both(self) -> tuple[Behaviour, ...]:
+        """Those that are stated."""
+        return tuple(behaviour for behaviour in (self.poisson, self.held) if behaviour is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A group at the loads its plan claims to carry."""
+
+    group: GroupCase
+    grade: Grade
+    stated: Carried
+    at_capacity: Carried
+    at_factor: Carried
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One replica at one load: where the answer belongs, and the load."""
+
+    index: int
+    claim: Claim
+    group: GroupCase
+    value: float
+
+
+def serve(cases: Sequence[Case], params: Parameters) -> list[tuple[Served, ...]]:
+    """The groups of each plan at their loads."""
+    groups = [(case, group) for case in cases for group in case.groups]
+    poisson = _answers(list(_asks(groups, held=False)), params, held=False)
+    held = _answers(list(_asks(groups, held=True)), params, held=True)
+
+    def carried(index: int, claim: Claim) -> Carried:
+        return Carried(poisson.get((index, claim)), held.get((index, claim)))
+
+    rows = iter(
+        Served(group, grade_of(group.spec, params)[0], *(carried(index, claim) for claim in Claim))
+        for index, (_, group) in enumerate(groups)
+    )
+    return [tuple(next(rows) for _ in case.groups) for case in cases]
+
+
+def _asks(groups: Iterable[tuple[Case, GroupCase]], *, held: bool) -> Iterator[_Ask]:
+    for index, (case, group) in enumerate(groups):
+        load = group.load.inflight if held else group.load.requests_per_second
+        if not load:
+            continue
+        yield _Ask(index, Claim.STATED, group, load * group.share)
+        if case.problem.objective != MAXIMIZE_LOAD:
+            yield _Ask(index, Claim.FACTOR, group, load * group.share * case.plan.load_factor)
+        for prediction in case.plan.predicted:
+            if prediction.workload == group.workload.name:
+                capacity = prediction.capacity
+                value = capacity.concurrency if held else capacity.requests_per_second
+                yield _Ask(index, Claim.CAPACITY, group, value * group.share)
+
+
+def _answers(asks: Sequence[_Ask], params: Parameters, *, held: bool) -> dict[tuple[int, Claim], Behaviour]:
+    """One vectorised call per distribution of lengths."""
+    by_lengths: dict[Lengths, list[_Ask]] = defaultdict(list)
+    for ask in asks:
+        by_lengths[ask.group.lengths].append(ask)
+    answers: dict[tuple[int, Claim], Behaviour] = {}
+    for lengths, same in by_lengths.items():
+        specs, loads = [ask.group.spec for ask in same], [ask.value for ask in same]
+        if held:
+            rows = behaviours(specs, lengths, params, inflights=loads)
+        else:
+            rows = behaviours(specs, lengths, params, rates=loads)
+        answers |= {(ask.index, ask.claim): row for ask, row in zip(same, rows, strict=True)}
+    return answers
+
+
+def median(behaviour: Behaviour, promise: Promise) -> float:
+    """The promised percentile as predicted, without any margin."""
+    value: float = getattr(behaviour, promise.metric).at(promise.percentile)
+    return value
+
+
+def with_margin(behaviour: Behaviour, promise: Promise, grade: Grade, confidence: float) -> float:
+    """Seconds that the promised percentile stays below at the asked confidence."""
+    return median(behaviour, promise) * error_factor(promise.metric, grade, confidence)
+
+
+def rate_cap(group: GroupCase, grade: Grade, confidence: float) -> float:
+    """Share of the predicted saturation rate that arrivals may take, the error of that prediction included."""
+    share = 1.0 if group.load.is_batch else SATURATION
+    return share * min(throughput_factor(grade, confidence), 1.0)

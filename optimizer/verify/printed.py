@@ -1,0 +1,161 @@
+"""Rules about what is printed beside a plan: grades, predictions, bindings and the key it is ranked by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isclose
+
+from optimizer.performance import band, grade_of, is_upper_bound
+from optimizer.performance.types import Behaviour, Grade, Percentiles
+from optimizer.plan.key import plan_key
+from optimizer.plan.types import KeptPromise, LatencyMs, Prediction
+from optimizer.verify.case import Case
+from optimizer.verify.loads import Served, median, with_margin
+from optimizer.verify.types import Mismatch
+from optimizer.workload import Metric, Promise
+
+TOLERANCE = 1e-6
+"""Relative: printed figures are not rounded before they are verified."""
+
+
+def grades(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """A plan is graded like its worst group, each workload like its worst group."""
+    if case.plan.grade != _worst(served):
+        yield Mismatch("grades", "grade", _worst(served), case.plan.grade, "the worst grade of its groups")
+    for prediction in case.plan.predicted:
+        expected = _worst(_groups_of(prediction, served))
+        if prediction.grade != expected:
+            path = f"predicted[{prediction.workload}].grade"
+            yield Mismatch("grades", path, expected, prediction.grade, "the worst grade of its groups")
+        yield from _reasons(case, prediction, _groups_of(prediction, served))
+
+
+def _reasons(case: Case, prediction: Prediction, served: list[Served]) -> Iterator[Mismatch]:
+    """Every sentence that lowers a grade is printed, and models served with techniques not modelled are marked."""
+    for entry in served:
+        reasons = grade_of(entry.group.spec, case.params)[1]
+        if missing := [reason for reason in reasons if reason not in prediction.grade_reasons]:
+            path = f"predicted[{prediction.workload}].grade_reasons"
+            yield Mismatch("grades", path, missing, prediction.grade_reasons, "a sentence is not printed")
+        bound = is_upper_bound(entry.group.spec.model)
+        if prediction.upper_bound != bound:
+            path = f"predicted[{prediction.workload}].upper_bound"
+            yield Mismatch("grades", path, bound, prediction.upper_bound, "whether a plan's cost is an upper bound")
+
+
+def predictions(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """One prediction per workload: the median estimate under the fuller of its two loads.
+
+    Recomputed where one group serves the workload.
+    """
+    printed = sorted(prediction.workload for prediction in case.plan.predicted)
+    asked = sorted(workload.name for workload in case.problem.workloads)
+    if printed != asked:
+        yield Mismatch("predictions", "predicted", asked, printed, "one prediction per workload")
+    for prediction in case.plan.predicted:
+        groups = _groups_of(prediction, served)
+        if len(groups) == 1 and groups[0].stated.both:
+            yield from _prediction(prediction, groups[0])
+
+
+def kept_promises(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """Every promise is listed with its limit, its estimate under the worse load, and its 90 % band."""
+    for prediction in case.plan.predicted:
+        groups = _groups_of(prediction, served)
+        listed = {(promise.path, promise.percentile): promise for promise in prediction.promises}
+        for promise in groups[0].group.slo.promises if groups else ():
+            printed = listed.get((promise.path, promise.percentile))
+            if printed is None or printed.limit_s != promise.limit_s:
+                found = printed and printed.limit_s
+                yield Mismatch("kept promises", promise.path, promise.limit_s, found, "a promise and its limit")
+            else:
+                yield from _promise(printed, promise, groups)
+
+
+def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """A binding's slack is the share of its limit left; a latency's value carries its margin under the worse load."""
+    confidence = case.problem.margins.confidence
+    for binding in case.plan.binding:
+        slack = 1 - binding.value / binding.limit
+        if not isclose(binding.slack, slack, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+            yield Mismatch("bindings", binding.promise, slack, binding.slack, "slack of a promise")
+        if slack < -TOLERANCE:
+            yield Mismatch("bindings", binding.promise, f"at most {binding.limit}", binding.value, "a broken promise")
+        values = [
+            with_margin(behaviour, promise, entry.grade, confidence) * (1 if binding.unit == "s" else 1e3)
+            for entry in served
+            for promise in entry.group.slo.promises
+            for behaviour in entry.stated.both
+            if promise.path == binding.promise
+        ]
+        if values and not isclose(max(values), binding.value, rel_tol=TOLERANCE):
+            yield Mismatch("bindings", binding.promise, max(values), binding.value, "value with its margin")
+
+
+def key(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """The plan is ranked under the key that its groups and nodes make."""
+    del served
+    expected = plan_key(case.plan.groups, case.plan.nodes, case.problem.ranking.distinct_by)
+    if case.plan.key != expected:
+        yield Mismatch("key", "key", expected.parts, case.plan.key.parts, "the key of its groups and nodes")
+
+
+def _groups_of(prediction: Prediction, served: tuple[Served, ...]) -> list[Served]:
+    return [entry for entry in served if entry.group.workload.name == prediction.workload]
+
+
+def _worst(served: tuple[Served, ...] | list[Served]) -> str | None:
+    order = list(Grade)
+    return max((str(entry.grade) for entry in served), key=lambda grade: order.index(Grade(grade)), default=None)
+
+
+def _prediction(prediction: Prediction, entry: Served) -> Iterator[Mismatch]:
+    behaviour = max(entry.stated.both, key=lambda found: found.inflight)
+    replicas = entry.group.group.replicas
+    figures = [
+        ("concurrency", behaviour.inflight * replicas, prediction.concurrency),
+        ("requests_per_second", behaviour.requests_per_second * replicas, prediction.requests_per_second),
+        (
+            "output_tokens_per_second",
+            behaviour.output_tokens_per_second * replicas,
+            prediction.output_tokens_per_second,
+        ),
+        *_latency("ttft_ms", behaviour.ttft, 1e3, prediction.ttft_ms),
+        *_latency("tpot_ms", behaviour.tpot, 1e3, prediction.tpot_ms),
+        *_latency("e2e_s", behaviour.e2e, 1, prediction.e2e_s),
+        *_interval(Metric.TTFT, behaviour, entry.grade, prediction.ttft_interval_ms),
+        *_interval(Metric.TPOT, behaviour, entry.grade, prediction.tpot_interval_ms),
+    ]
+    for name, expected, found in figures:
+        if not isclose(expected, found, rel_tol=TOLERANCE):
+            path = f"predicted[{prediction.workload}].{name}"
+            yield Mismatch("predictions", path, expected, found, "the median estimate at the stated load")
+
+
+def _latency(name: str, values: Percentiles, scale: float, printed: LatencyMs) -> Iterator[tuple[str, float, float]]:
+    for part in ("mean", "p50", "p90", "p95", "p99"):
+        yield f"{name}.{part}", getattr(values, part) * scale, getattr(printed, part)
+
+
+def _interval(
+    metric: Metric, behaviour: Behaviour, grade: Grade, printed: tuple[float, float]
+) -> Iterator[tuple[str, float, float]]:
+    mean, spread = getattr(behaviour, metric).mean * 1e3, band(metric, grade)
+    yield f"interval.{metric}_ms.low", mean * spread.low, printed[0]
+    yield f"interval.{metric}_ms.high", mean * spread.high, printed[1]
+
+
+def _promise(printed: KeptPromise, promise: Promise, groups: list[Served]) -> Iterator[Mismatch]:
+    estimates = [(median(behaviour, promise), entry.grade) for entry in groups for behaviour in entry.stated.both]
+    if not estimates:
+        return
+    estimate, grade = max(estimates)
+    spread = band(promise.metric, grade)
+    figures = (
+        ("estimate", estimate, printed.estimate_s),
+        ("low", estimate * spread.low, printed.low_s),
+        ("high", estimate * spread.high, printed.high_s),
+    )
+    for name, expected, found in figures:
+        if not isclose(expected, found, rel_tol=TOLERANCE):
+            yield Mismatch("kept promises", f"{promise.path} {name}", expected, found, "seconds under the worse load")

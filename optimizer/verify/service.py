@@ -1,0 +1,108 @@
+"""Rules about what users feel, recomputed forward: latency, saturation, KV cache, capacity, load factor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.performance.types import Behaviour
+from optimizer.verify.case import MAXIMIZE_LOAD, Case
+from optimizer.verify.loads import Carried, Served, rate_cap, with_margin
+from optimizer.verify.types import Mismatch
+
+TOLERANCE = 1e-6
+"""Relative: floating noise between two ways of computing the same load."""
+
+
+def poisson(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """Promise (a): Poisson arrivals at rate*, split evenly over the replicas, keep every SLO with its margin."""
+    for entry in served:
+        yield from _kept("poisson", case, entry, entry.stated.poisson)
+
+
+def inflight(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """Promise (b): inflight* requests held in flight, steady, keep every SLO with its margin."""
+    for entry in served:
+        yield from _kept("inflight", case, entry, entry.stated.held)
+
+
+def saturation(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """Arrivals stay below 0.9 of the saturation rate (batch work: 1.0), with the margin of the asked confidence."""
+    for entry in served:
+        yield from _below_cap("saturation", case, entry, entry.stated)
+
+
+def kv_cache(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """Requests being decoded hold less KV than planned (90 % of the blocks), under both loads."""
+    del case
+    for entry in served:
+        planned = entry.group.bill.kv_tokens + 1  # whole tokens, rounded down in the bill
+        for behaviour in entry.stated.both:
+            if not behaviour.stable:
+                continue
+            waiting = 0.0
+            if behaviour is entry.stated.poisson:
+                waiting = behaviour.ttft.mean / behaviour.e2e.mean  # share of the time in flight; holds no KV yet
+            tokens = behaviour.kv_tokens_used * (1 - waiting)
+            if tokens > planned * (1 + TOLERANCE):
+                yield Mismatch("kv cache", entry.group.path, f"at most {planned}", tokens, "tokens of KV per replica")
+
+
+def capacity(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """The printed capacity covers the load, and at it every SLO still holds with its margin."""
+    for entry in served:
+        yield from _carried("capacity", case, entry, entry.at_capacity)
+        load, name = entry.group.load, entry.group.workload.name
+        for prediction in case.plan.predicted:
+            if prediction.workload != name:
+                continue
+            pairs = (
+                ("requests_per_second", load.requests_per_second, prediction.capacity.requests_per_second),
+                ("concurrency", load.inflight, prediction.capacity.concurrency),
+            )
+            for key, needed, found in pairs:
+                if found < needed * (1 - TOLERANCE):
+                    path = f"predicted[{name}].capacity.{key}"
+                    yield Mismatch("capacity", path, f"at least {needed}", found, "less than the load")
+
+
+def load_factor(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+    """The plan carries its load factor times the stated load: at least once the load, with every SLO kept.
+
+    Under maximize_load every other rule already multiplies the stated load by the factor.
+    """
+    factor = case.plan.load_factor
+    if case.problem.objective == MAXIMIZE_LOAD:
+        if not factor > 0:
+            yield Mismatch("load factor", "load_factor", "above 0", factor, "carries nothing")
+        return
+    if factor < 1:
+        yield Mismatch("load factor", "load_factor", "at least 1", factor, "less than the load")
+    for entry in served:
+        yield from _carried("load factor", case, entry, entry.at_factor)
+
+
+def _carried(rule: str, case: Case, entry: Served, carried: Carried) -> Iterator[Mismatch]:
+    for behaviour in carried.both:
+        yield from _kept(rule, case, entry, behaviour)
+    yield from _below_cap(rule, case, entry, carried)
+
+
+def _kept(rule: str, case: Case, entry: Served, behaviour: Behaviour | None) -> Iterator[Mismatch]:
+    if behaviour is None:
+        return
+    group, confidence = entry.group, case.problem.margins.confidence
+    if not behaviour.stable:
+        yield Mismatch(rule, group.path, "a stable replica", "saturated", "the load exceeds what a replica can carry")
+        return
+    for promise in group.slo.promises:
+        seconds = with_margin(behaviour, promise, entry.grade, confidence)
+        if seconds > promise.limit_s * (1 + TOLERANCE):
+            yield Mismatch(rule, promise.path, f"at most {promise.limit_s} s", seconds, f"broken by {group.path}")
+
+
+def _below_cap(rule: str, case: Case, entry: Served, carried: Carried) -> Iterator[Mismatch]:
+    cap = rate_cap(entry.group, entry.grade, case.problem.margins.confidence)
+    behaviour = carried.poisson
+    if behaviour is not None and behaviour.utilization > cap * (1 + TOLERANCE):
+        found = behaviour.utilization
+        yield Mismatch(rule, entry.group.path, f"at most {cap:.6g}", found, "share of the saturation rate")

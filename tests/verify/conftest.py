@@ -1,0 +1,375 @@
+"""Handmade plans on a small market: real cards, models and parameters, invented offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from optimizer.catalog import default_root, load_catalog
+from optimizer.catalog.types import Catalog, Offer, Price
+from optimizer.performance import (
+    Parameters,
+    band,
+    behaviours,
+    error_factor,
+    grade_of,
+    is_upper_bound,
+    load_parameters,
+    memory_bill,
+    recovery,
+)
+from optimizer.performance.types import Behaviour, Percentiles, ReplicaSpec
+from optimizer.plan.key import plan_key
+from optimizer.plan.types import (
+    Binding,
+    Capacity,
+    Group,
+    KeptPromise,
+    LatencyMs,
+    MemoryGib,
+    NodeLine,
+    Plan,
+    Prediction,
+)
+from optimizer.pricing import NodeOption, cost_lines, excluded_costs, node_options
+from optimizer.problem import lengths_of, load_of, slo_of
+from optimizer.problem.schema import Problem, Workload
+from optimizer.verify import verify_plan
+from optimizer.vocabulary import NVLINK_CLASS, Link, ProviderClass, Tier
+from optimizer.workload import Load, Metric
+
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+DAY = "2026-07-01"
+GIB = 2.0**30
+
+
+def _offer(name: str, gpus: int, amount: float, **changes: Any) -> Offer:
+    price = Price(Tier.ON_DEMAND, amount, "USD", DAY, "price page", True, "")
+    base = Offer(
+        id=name,
+        provider="acme",
+        provider_class=ProviderClass.NEOCLOUD,
+        country="US",
+        instance_type=name,
+        gpu="h100_sxm_80",
+        gpus_per_node=gpus,
+        link=Link.NVSWITCH if gpus > 1 else Link.PCIE,
+        region="us-1",
+        prices=(price,),
+    )
+    return replace(base, **changes)
+
+
+OFFERS = (
+    _offer("acme-4x", 4, 10.0, stock=6),
+    _offer("acme-2x-fabric", 2, 6.0, network_gbps=400.0),
+    _offer("acme-2x-other", 2, 7.0, network_gbps=400.0),
+    _offer("acme-1x", 1, 3.0),
+    _offer("acme-4x-pcie", 4, 8.0, gpu="l40s_48", link=Link.PCIE),
+    _offer("acme-4x-pairs", 4, 8.0, gpu="a100_pcie_80", link=Link.NVLINK_PAIR),
+    _offer("beta-4x", 4, 11.0, provider="beta"),
+    _offer("old-4x", 4, 9.0, prices=(Price(Tier.ON_DEMAND, 9.0, "USD", "2025-01-01", "page", True, ""),)),
+)
+
+CHAT = {
+    "name": "chat",
+    "model": MODEL,
+    "traffic": {"requests_per_second": 2.0, "concurrency": 16.0},
+    "tokens": {"input": 1000.0, "output": 200.0, "context_max": 4096},
+    "slo": {"ttft_ms": {"p95": 2000.0}, "tpot_ms": 100.0},
+}
+
+
+@dataclass(frozen=True)
+class Has:
+    """A group of a handmade plan."""
+
+    offer: str = "acme-4x"
+    replicas: int = 2
+    tp: int = 1
+    pp: int = 1
+    quant: str = "bf16"
+    kv: str = "auto"
+    workload: str = "chat"
+    share: int = 2520
+
+
+@dataclass(frozen=True)
+class Gets:
+    """A node line of a handmade plan."""
+
+    offer: str = "acme-4x"
+    count: int = 1
+    spare: int = 0
+    tier: Tier = Tier.ON_DEMAND
+
+
+@dataclass(frozen=True)
+class World:
+    """A catalog, its parameters, and what tests do with them."""
+
+    catalog: Catalog
+    params: Parameters
+
+    def problem(self, **sections: Any) -> Problem:
+        """A problem; ``slo``, ``traffic``, ``tokens``, ``quality`` and ``model`` change its only workload."""
+        changes = {
+            key: sections.pop(key) for key in ("slo", "traffic", "tokens", "quality", "model") if key in sections
+        }
+        workloads = sections.pop("workloads", ({**CHAT, **changes},))
+        payment = {"tiers": ("on_demand",), "as_of": DAY, **sections.pop("payment", {})}
+        document = {"path": "p.yaml", "sha256": "0", "workloads": workloads, "payment": payment, **sections}
+        return Problem.model_validate(document)
+
+    def plan(
+        self,
+        problem: Problem,
+        groups: Iterable[Has] = (Has(),),
+        nodes: Iterable[Gets] = (Gets(),),
+        load_factor: float = 1.0,
+    ) -> Plan:
+        """A plan with every printed figure worked out from the groups and nodes."""
+        groups, nodes = tuple(groups), tuple(nodes)
+        options = {option.key: option for option in node_options(problem, self.catalog)}
+        bought = [(options[node.offer, str(node.tier)], node) for node in nodes]
+        pairs = [(option, node.count) for option, node in bought]
+        parts = [self._group(problem, has, dict(_first(bought))[has.offer]) for has in groups]
+        lines = tuple(_node_lines(bought, parts))
+        factor = load_factor if problem.objective == "maximize_load" else 1.0
+        told = _by_workload([self._told(problem, group, spec, factor) for group, spec in parts])
+        printed = tuple(group for group, _ in parts)
+        bill = cost_lines(pairs, problem)
+        cents = sum(line.monthly_cents for line in bill)
+        tokens = sum(prediction.output_tokens_per_second for prediction, _ in told)
+        return Plan(
+            rank=1,
+            proven=True,
+            key=plan_key(printed, lines, problem.ranking.distinct_by),
+            monthly_cents=cents,
+            currency=problem.payment.currency,
+            gpus=sum(line.count * line.gpus_per_node for line in lines),
+            load_factor=load_factor,
+            grade=max(prediction.grade for prediction, _ in told),
+            nodes=lines,
+            groups=printed,
+            predicted=tuple(prediction for prediction, _ in told),
+            binding=tuple(binding for _, bindings in told for binding in bindings),
+            cost_lines=bill,
+            excludes=excluded_costs([option for option, _ in pairs], problem),
+            spare_node_cents=max(option.monthly_cents for option, _ in pairs),
+            cost_per_million_output_tokens=cents / 100 / (tokens * 730 * 3600 / 1e6),
+        )
+
+    def broken(self, problem: Problem, plan: Plan) -> set[str]:
+        """Names of the rules that a plan breaks."""
+        return {found.rule for found in verify_plan(problem, self.catalog, self.params, plan)}
+
+    def margin(self, problem: Problem, plan: Plan, metric: Metric, *, held: bool, percentile: float = 95) -> float:
+        """Milliseconds of the first group's promise at the stated load, margin included."""
+        spec, workload = self.spec(problem, plan.groups[0]), problem.workloads[0]
+        poisson, inflight = self._loads(load_of(workload, problem), lengths_of(workload), spec, plan.groups[0].replicas)
+        behaviour = inflight if held else poisson
+        assert behaviour is not None
+        grade = grade_of(spec, self.params)[0]
+        value: float = getattr(behaviour, metric).at(percentile)
+        return value * 1e3 * error_factor(metric, grade, problem.margins.confidence)
+
+    def spec(self, problem: Problem, group: Group) -> ReplicaSpec:
+        """The replica of a group."""
+        engine = self.catalog.engines[problem.engine.name]
+        return ReplicaSpec(
+            gpu=self.catalog.gpus[group.gpu],
+            model=self.catalog.models[group.model],
+            engine=engine,
+            weight_quant=group.weight_quant,
+            kv_cache=group.kv_cache,
+            tensor_parallel=group.tensor_parallel,
+            pipeline_parallel=group.pipeline_parallel,
+            link=group.link,
+            gpu_memory_utilization=group.gpu_memory_utilization,
+            max_num_seqs=group.max_num_seqs,
+            max_num_batched_tokens=group.max_num_batched_tokens,
+            max_model_len=group.max_model_len,
+            crosses_nodes=group.crosses_nodes,
+        )
+
+    def _group(self, problem: Problem, has: Has, option: NodeOption) -> tuple[Group, ReplicaSpec]:
+        workload = _workload(problem, has.workload)
+        engine, gpu = self.catalog.engines[problem.engine.name], option.node_type.gpu
+        stated, gpus = problem.engine, has.tp * has.pp
+        domain = 2 if option.node_type.link is Link.NVLINK_PAIR else option.node_type.gpus_per_node
+        joined = "nvlink" if option.node_type.link in NVLINK_CLASS and gpus <= domain else "pcie"
+        group = Group(
+            workload=has.workload,
+            share=has.share,
+            model=workload.model,
+            gpu=gpu.id,
+            gpus_per_node=option.node_type.gpus_per_node,
+            link=option.node_type.link,
+            offer_id=has.offer,
+            weight_quant=has.quant,
+            kv_cache=has.kv,
+            checkpoint="published" if (workload.model, has.quant) in self.catalog.checkpoints else "quantize_yourself",
+            tensor_parallel=has.tp,
+            pipeline_parallel=has.pp,
+            replicas=has.replicas,
+            interconnect="none" if gpus == 1 else joined,
+            gpu_memory_utilization=stated.gpu_memory_utilization or engine.gpu_memory_utilization,
+            max_num_seqs=stated.max_num_seqs or engine.max_num_seqs_on(gpu),
+            max_num_batched_tokens=stated.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu),
+            max_model_len=workload.tokens.context_max,
+            crosses_nodes=gpus > option.node_type.gpus_per_node,
+            memory=MemoryGib(0, 0, 0, 0, 0, 0),
+            engine=engine.id,
+            recovery=recovery(self.catalog, self.catalog.models[workload.model], has.quant, has.kv),
+        )
+        spec = self.spec(problem, group)
+        bill = memory_bill(spec, lengths_of(workload))
+        sizes = (bill.weights, bill.kv_budget, bill.activations, bill.overhead, bill.usable, bill.usable)
+        return replace(group, memory=MemoryGib(*(size / GIB for size in sizes))), spec
+
+    def _told(
+        self, problem: Problem, group: Group, spec: ReplicaSpec, factor: float
+    ) -> tuple[Prediction, list[Binding]]:
+        workload = _workload(problem, group.workload)
+        load, lengths = load_of(workload, problem), lengths_of(workload)
+        load = replace(
+            load,
+            requests_per_second=load.requests_per_second * factor * group.share / 2520,
+            inflight=load.inflight * factor * group.share / 2520,
+        )
+        under = [found for found in self._loads(load, lengths, spec, group.replicas) if found]
+        fuller = max(under, key=lambda behaviour: behaviour.inflight)
+        grade, reasons = grade_of(spec, self.params)
+        intervals = [
+            (getattr(fuller, m).mean * 1e3 * band(m, grade).low, getattr(fuller, m).mean * 1e3 * band(m, grade).high)
+            for m in (Metric.TTFT, Metric.TPOT)
+        ]
+        kept, bindings = [], []
+        for promise in slo_of(workload).promises:
+            estimate = max(getattr(found, promise.metric).at(promise.percentile) for found in under)
+            spread = band(promise.metric, grade)
+            low, high = estimate * spread.low, estimate * spread.high
+            kept.append(
+                KeptPromise(promise.metric, promise.percentile, estimate, low, high, promise.limit_s, promise.path)
+            )
+            value = estimate * error_factor(promise.metric, grade, problem.margins.confidence) * 1e3
+            limit = promise.limit_s * 1e3
+            bindings.append(Binding(promise.path, workload.name, value, limit, "ms", 1 - value / limit))
+        rate = load.requests_per_second or fuller.requests_per_second * group.replicas
+        inflight = load.inflight or fuller.inflight * group.replicas
+        prediction = Prediction(
+            workload=workload.name,
+            ttft_ms=_latency(fuller.ttft, 1e3),
+            tpot_ms=_latency(fuller.tpot, 1e3),
+            e2e_s=_latency(fuller.e2e, 1.0),
+            concurrency=fuller.inflight * group.replicas,
+            output_tokens_per_second=fuller.output_tokens_per_second * group.replicas,
+            requests_per_second=fuller.requests_per_second * group.replicas,
+            capacity=Capacity(inflight, rate * lengths.output_mean, rate),
+            ttft_interval_ms=intervals[0],
+            tpot_interval_ms=intervals[1],
+            grade=str(grade),
+            upper_bound=is_upper_bound(spec.model),
+            grade_reasons=reasons,
+            promises=tuple(kept),
+        )
+        return prediction, bindings
+
+    def _loads(
+        self, load: Load, lengths: Any, spec: ReplicaSpec, replicas: int
+    ) -> tuple[Behaviour | None, Behaviour | None]:
+        rate, held = load.requests_per_second / replicas, load.inflight / replicas
+        poisson = behaviours([spec], lengths, self.params, rates=[rate])[0] if rate else None
+        inflight = behaviours([spec], lengths, self.params, inflights=[held])[0] if held else None
+        return poisson, inflight
+
+
+def _by_workload(told: Sequence[tuple[Prediction, list[Binding]]]) -> list[tuple[Prediction, list[Binding]]]:
+    """One prediction per workload: rates add up, latencies are those of the slower group."""
+    merged: dict[str, tuple[Prediction, list[Binding]]] = {}
+    for prediction, bindings in told:
+        if prediction.workload not in merged:
+            merged[prediction.workload] = (prediction, bindings)
+            continue
+        other, other_bindings = merged[prediction.workload]
+        slower = max(prediction, other, key=lambda p: p.ttft_ms.mean)
+        both = Capacity(
+            prediction.capacity.concurrency + other.capacity.concurrency,
+            prediction.capacity.output_tokens_per_second + other.capacity.output_tokens_per_second,
+            prediction.capacity.requests_per_second + other.capacity.requests_per_second,
+        )
+        promises = tuple(
+            max(pair, key=lambda p: p.estimate_s) for pair in zip(prediction.promises, other.promises, strict=True)
+        )
+        reasons = tuple(dict.fromkeys((*other.grade_reasons, *prediction.grade_reasons)))
+        grade = max(prediction.grade, other.grade)
+        total = replace(slower, capacity=both, promises=promises, grade=grade, grade_reasons=reasons)
+        worse = [max(pair, key=lambda b: b.value) for pair in zip(bindings, other_bindings, strict=True)]
+        merged[prediction.workload] = (total, worse)
+    return list(merged.values())
+
+
+def _workload(problem: Problem, name: str) -> Workload:
+    return next(workload for workload in problem.workloads if workload.name == name)
+
+
+def _first(bought: Sequence[tuple[NodeOption, Gets]]) -> Iterable[tuple[str, NodeOption]]:
+    return ((node.offer, option) for option, node in bought)
+
+
+def _latency(values: Percentiles, scale: float) -> LatencyMs:
+    return LatencyMs(*(value * scale for value in (values.mean, values.p50, values.p90, values.p95, values.p99)))
+
+
+def _node_lines(
+    bought: Sequence[tuple[NodeOption, Gets]], parts: Sequence[tuple[Group, ReplicaSpec]]
+) -> Iterable[NodeLine]:
+    types = {node.offer: option.node_type for option, node in bought}
+    used = {
+        node_type: sum(group.replicas * spec.gpus for group, spec in parts if types[group.offer_id] == node_type)
+        for node_type in types.values()
+    }
+    for option, node in bought:
+        gpus = node.count * option.offer.gpus_per_node
+        taken = min(used[option.node_type], gpus)
+        used[option.node_type] -= taken
+        yield NodeLine(
+            offer_id=option.offer.id,
+            provider=option.offer.provider,
+            instance_type=option.offer.instance_type,
+            region=option.offer.region,
+            gpu=option.offer.gpu,
+            gpus_per_node=option.offer.gpus_per_node,
+            link=option.offer.link,
+            count=node.count,
+            idle_gpus=gpus - taken,
+            spare=node.spare,
+            tier=option.tier,
+            commitment_months=option.commitment_months,
+            monthly_cents=option.monthly_cents * node.count,
+            price_date=option.price.date if option.price else None,
+            price_source=option.price.source if option.price else "your own",
+            original_currency=option.price.currency if option.price else "",
+        )
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    catalog = load_catalog()
+    offers = {offer.id: offer for offer in OFFERS}
+    small = replace(catalog, offers=offers, newest_price_date=DAY)
+    return World(small, load_parameters(default_root()))
+
+
+@pytest.fixture
+def has() -> type[Has]:
+    return Has
+
+
+@pytest.fixture
+def gets() -> type[Gets]:
+    return Gets

@@ -1,0 +1,563 @@
+"""Each rule three times: kept, broken, and exactly on its boundary. A rule without all three fails the last test."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from optimizer.catalog.types import Price
+from optimizer.plan.key import plan_key
+from optimizer.plan.types import PlanKey
+from optimizer.verify import RANKING_RULES, SERVICE_RULES, STATIC_RULES, verify_plan, verify_ranking
+from optimizer.verify.case import case_of
+from optimizer.verify.loads import serve
+from optimizer.verify.service import kv_cache
+from optimizer.vocabulary import Tier
+from optimizer.workload import Metric
+
+OWNED = {"gpu": "h100_sxm_80", "gpus_per_node": 4, "nodes": 2}
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a check needs: the world and the words for groups and nodes."""
+
+    world: object
+    has: object
+    gets: object
+
+    def plan(self, problem, groups=None, nodes=None, **more):
+        groups = groups or [self.has()]
+        nodes = nodes or [self.gets()]
+        return self.world.plan(problem, groups, nodes, **more)
+
+
+CHECKS: list[tuple[str, str, Callable]] = []
+
+
+def check(rule: str, kind: str):
+    """Register a check: it returns a problem and a plan; only a ``broken`` one may break the rule."""
+
+    def register(function):
+        CHECKS.append((rule, kind, function))
+        return function
+
+    return register
+
+
+COVERED: list[tuple[str, str]] = []
+
+
+def covers(rule: str, *kinds: str):
+    """Mark a test as covering a rule by itself."""
+
+    def register(function):
+        COVERED.extend((rule, kind) for kind in kinds)
+        return function
+
+    return register
+
+
+def edited(plan, part: str, index: int = 0, **changes):
+    """A plan with one of its groups, nodes, predictions or bindings changed."""
+    items = list(getattr(plan, part))
+    items[index] = replace(items[index], **changes)
+    return replace(plan, **{part: tuple(items)})
+
+
+# Rules that compare what is printed with what follows: kept = as it follows, boundary = the smallest honest variation.
+
+
+def printed(rule: str, part: str | None, honest: Callable[[Kit], tuple] | None = None, **lie):
+    """Three checks of a printed figure: a plain plan, the same with a lie, and an honest variation."""
+
+    def base(kit: Kit):
+        problem = kit.world.problem()
+        return problem, kit.plan(problem)
+
+    def broken(kit: Kit):
+        problem, plan = base(kit)
+        return problem, (edited(plan, part, **lie) if part else replace(plan, **lie))
+
+    CHECKS.extend([(rule, "kept", base), (rule, "broken", broken), (rule, "boundary", honest or base)])
+
+
+def two_groups(kit: Kit):
+    problem = kit.world.problem()
+    return problem, kit.plan(problem, [kit.has(share=1260), kit.has(share=1260)])
+
+
+def idle_node(kit: Kit):
+    problem = kit.world.problem()
+    return problem, kit.plan(problem, [kit.has(replicas=4)])
+
+
+def pairs_beyond_a_pair(kit: Kit):
+    problem = kit.world.problem()
+    return problem, kit.plan(problem, [kit.has("acme-4x-pairs", replicas=1, tp=4)], [kit.gets("acme-4x-pairs")])
+
+
+def owned_plan(kit: Kit, **limits):
+    problem = kit.world.problem(hardware={"owned": (OWNED,), **limits})
+    name = "owned-4x-h100_sxm_80"
+    return problem, kit.plan(problem, [kit.has(name)], [kit.gets(name, tier=Tier.OWNED)])
+
+
+printed("identity", "groups", pairs_beyond_a_pair, interconnect="nvlink")
+printed("shares", "groups", two_groups, share=2519)
+printed("counts", "nodes", idle_node, idle_gpus=3)
+printed("node lines", "nodes", owned_plan, region="eu-1")
+printed("ledger", None, owned_plan, monthly_cents=1)
+printed("spare cost", None, owned_plan, spare_node_cents=1)
+printed("per million tokens", None, owned_plan, cost_per_million_output_tokens=1.0)
+printed("excludes", None, owned_plan, excludes=("storage",))
+printed("grades", None, pairs_beyond_a_pair, grade="D")
+printed("predictions", "predicted", two_groups, concurrency=1.0)
+printed("kept promises", "predicted", two_groups, promises=())
+printed("bindings", "binding", two_groups, slack=0.5)
+printed("key", None, owned_plan, key=PlanKey(()))
+
+
+# What a replica is.
+
+
+def formats(kit: Kit, offer: str, **more):
+    problem = kit.world.problem(quality={"min_recovery": 0.9})
+    return problem, kit.plan(problem, [kit.has(offer, **more)], [kit.gets(offer)])
+
+
+@check("precision", "kept")
+def native_precision(kit):
+    return formats(kit, "acme-4x")
+
+
+@check("precision", "broken")
+def nvfp4_on_hopper(kit):
+    return formats(kit, "acme-4x", quant="nvfp4")
+
+
+@check("precision", "boundary")
+def fp8_from_capability_8_9(kit):
+    return formats(kit, "acme-4x-pcie", quant="fp8", kv="fp8")
+
+
+@check("parallelism", "kept")
+def inside_a_node(kit):
+    return formats(kit, "acme-4x", replicas=1, tp=2, pp=2)
+
+
+@check("parallelism", "broken")
+def stages_over_no_fabric(kit):
+    problem = kit.world.problem()
+    return problem, kit.plan(problem, [kit.has(replicas=1, tp=4, pp=2)], [kit.gets(count=2)])
+
+
+@check("parallelism", "boundary")
+def stages_over_a_stated_fabric(kit):
+    problem = kit.world.problem()
+    groups = [kit.has("acme-2x-fabric", replicas=1, tp=2, pp=2)]
+    return problem, kit.plan(problem, groups, [kit.gets("acme-2x-fabric", count=2)])
+
+
+@check("engine settings", "kept")
+def settings_allowed(kit):
+    engine = {"weight_quant": ("native",), "tensor_parallel": (1,), "max_num_seqs": 64}
+    problem = kit.world.problem(engine=engine)
+    return problem, kit.plan(problem)
+
+
+@check("engine settings", "broken")
+def a_degree_not_allowed(kit):
+    problem = kit.world.problem(engine={"tensor_parallel": (2, 4)})
+    return problem, kit.plan(problem)
+
+
+@check("engine settings", "boundary")
+def the_only_degree_allowed(kit):
+    problem = kit.world.problem(engine={"tensor_parallel": (2,), "kv_cache": ("fp8",), "gpu_memory_utilization": 0.8})
+    return problem, kit.plan(problem, [kit.has(tp=2, kv="fp8")])
+
+
+def quality_at(kit, change):
+    plan = kit.plan(kit.world.problem(), [kit.has(quant="fp8")])
+    floor = plan.groups[0].recovery + change
+    problem = kit.world.problem(quality={"min_recovery": floor})
+    return problem, kit.plan(problem, [kit.has(quant="fp8")])
+
+
+check("quality", "kept")(lambda kit: quality_at(kit, -0.01))
+check("quality", "broken")(lambda kit: quality_at(kit, 1e-6))
+check("quality", "boundary")(lambda kit: quality_at(kit, 0.0))
+
+
+def memory_at(kit, utilization):
+    problem = kit.world.problem(engine={"gpu_memory_utilization": utilization}, traffic={"concurrency": 1.0})
+    return problem, kit.plan(problem)
+
+
+def tight_utilization(kit, change):
+    """The share of memory that leaves exactly one request of context_max."""
+    memory = kit.plan(kit.world.problem()).groups[0].memory
+    longest = 131072 * 4096 / 2**30  # 2 x 32 layers x 8 heads x 128 x 2 bytes per token
+    needed = memory.weights + memory.activations + memory.overhead + longest
+    return needed / (kit.world.catalog.gpus["h100_sxm_80"].memory_mib / 1024) * (1 + change)
+
+
+check("memory", "kept")(lambda kit: memory_at(kit, 0.9))
+check("memory", "broken")(lambda kit: memory_at(kit, tight_utilization(kit, -1e-5)))
+check("memory", "boundary")(lambda kit: memory_at(kit, tight_utilization(kit, 1e-9)))
+
+
+# What nodes are used.
+
+
+def permitted_at(kit, offer="acme-4x", **sections):
+    problem = kit.world.problem(**sections)
+    return problem, kit.plan(problem, [kit.has(offer)], [kit.gets(offer)])
+
+
+check("permitted", "kept")(lambda kit: permitted_at(kit, hardware={"providers": ("acme",), "regions": ("us-1",)}))
+check("permitted", "broken")(lambda kit: permitted_at(kit, "old-4x"))
+check("permitted", "boundary")(lambda kit: permitted_at(kit, "old-4x", payment={"as_of": "2025-06-30"}))  # 180 days
+
+
+@pytest.mark.parametrize(
+    "hardware",
+    [
+        {"providers": ("beta",)},
+        {"providers": {"classes": ("hyperscaler",)}},
+        {"regions": ("eu-1",)},
+        {"only_owned": True},
+        {"gpus": ("l40s_48",)},
+        {"nvlink": "forbidden"},
+    ],
+)
+def test_each_rule_about_offers_is_checked(world, hardware):
+    problem = world.problem(hardware=hardware)
+    assert "permitted" in world.broken(problem, world.plan(problem))
+
+
+def nvlink_at(kit, offer, tp):
+    problem = kit.world.problem(hardware={"nvlink": "required"})
+    return problem, kit.plan(problem, [kit.has(offer, replicas=1, tp=tp)], [kit.gets(offer)])
+
+
+check("nvlink required", "kept")(lambda kit: nvlink_at(kit, "acme-4x", 4))
+check("nvlink required", "broken")(lambda kit: nvlink_at(kit, "acme-4x-pairs", 4))
+check("nvlink required", "boundary")(lambda kit: nvlink_at(kit, "acme-4x-pairs", 2))
+
+
+@pytest.mark.parametrize(("tp", "broken"), [(1, False), (2, True)])
+def test_one_gpu_needs_no_link(world, has, gets, tp, broken):
+    problem = world.problem(hardware={"nvlink": "required"})
+    plan = world.plan(problem, [has("acme-4x-pcie", tp=tp)], [gets("acme-4x-pcie")])
+    assert ("nvlink required" in world.broken(problem, plan)) is broken
+
+
+def packing_at(kit, groups, count):
+    problem = kit.world.problem()
+    share = 2520 // len(groups)
+    return problem, kit.plan(problem, [replace(kit.has(), share=share, **g) for g in groups], [kit.gets(count=count)])
+
+
+check("packing", "kept")(lambda kit: packing_at(kit, [{"replicas": 2}], 1))
+check("packing", "broken")(lambda kit: packing_at(kit, [{"replicas": 2, "tp": 2}, {"replicas": 1}], 1))
+check("packing", "boundary")(lambda kit: packing_at(kit, [{"replicas": 1, "tp": 2}, {"replicas": 2}], 1))
+
+
+def spares_at(kit, replicas, count, spare):
+    problem = kit.world.problem(margins={"spare_nodes": 1})
+    return problem, kit.plan(problem, [kit.has(replicas=replicas)], [kit.gets(count=count, spare=spare)])
+
+
+check("spare nodes", "kept")(lambda kit: spares_at(kit, 3, 2, 1))
+check("spare nodes", "broken")(lambda kit: spares_at(kit, 5, 2, 1))
+check("spare nodes", "boundary")(lambda kit: spares_at(kit, 4, 2, 1))
+
+
+def limited(kit, nodes, **limits):
+    problem = kit.world.problem(hardware={"limits": limits})
+    return problem, kit.plan(problem, [kit.has(replicas=4 * nodes)], [kit.gets(count=nodes)])
+
+
+NODE_KW = 4 * (0.7 + 0.58)
+
+for name, key, limit, boundary, over in (
+    ("max gpus", "max_gpus", 8, 2, 3),
+    ("max nodes", "max_nodes", 2, 2, 3),
+    ("max power", "max_power_kw", 2 * NODE_KW, 2, 3),
+):
+    for kind, nodes in (("kept", 1), ("broken", over), ("boundary", boundary)):
+        check(name, kind)(lambda kit, nodes=nodes, key=key, limit=limit: limited(kit, nodes, **{key: limit}))
+
+
+def kinds_at(kit, most, offers):
+    problem = kit.world.problem(hardware={"limits": {"max_gpu_kinds": most}})
+    groups = [kit.has(offer, share=2520 // len(offers)) for offer in offers]
+    return problem, kit.plan(problem, groups, [kit.gets(offer) for offer in offers])
+
+
+check("max gpu kinds", "kept")(lambda kit: kinds_at(kit, 2, ["acme-4x"]))
+check("max gpu kinds", "broken")(lambda kit: kinds_at(kit, 1, ["acme-4x", "acme-4x-pcie"]))
+check("max gpu kinds", "boundary")(lambda kit: kinds_at(kit, 2, ["acme-4x", "acme-4x-pcie"]))
+
+
+def stock_at(kit, count):
+    problem = kit.world.problem()
+    return problem, kit.plan(problem, [kit.has(replicas=4 * count)], [kit.gets(count=count)])
+
+
+check("stock", "kept")(lambda kit: stock_at(kit, 1))
+check("stock", "broken")(lambda kit: stock_at(kit, 7))
+check("stock", "boundary")(lambda kit: stock_at(kit, 6))
+
+
+def quota_at(kit, most, gpu="h100_sxm_80"):
+    quota = ({"provider": "acme", "gpu": gpu, "max_gpus": most}, {"provider": "beta", "max_gpus": 0})
+    problem = kit.world.problem(hardware={"quota": quota})
+    return problem, kit.plan(problem)
+
+
+check("quota", "kept")(lambda kit: quota_at(kit, 16))
+check("quota", "broken")(lambda kit: quota_at(kit, 3, None))
+check("quota", "boundary")(lambda kit: quota_at(kit, 4))
+
+
+def budget_at(kit, monthly):
+    problem = kit.world.problem(budget={"monthly": monthly}, payment={"extras_monthly": 100.0})
+    return problem, kit.plan(problem)
+
+
+check("budget", "kept")(lambda kit: budget_at(kit, 10_000.0))
+check("budget", "broken")(lambda kit: budget_at(kit, 7_399.99))
+check("budget", "boundary")(lambda kit: budget_at(kit, 7_400.0))
+
+
+# Money whose rounding is seen on an awkward price.
+
+
+def rounding_at(kit, monthly, change=0):
+    """Three nodes at a price that makes ``monthly`` a month, the bill off by some cents."""
+    price = Price(Tier.ON_DEMAND, monthly / 730, "USD", "2026-07-01", "page", True, "")
+    offers = {**kit.world.catalog.offers, "acme-4x": replace(kit.world.catalog.offers["acme-4x"], prices=(price,))}
+    world = replace(kit.world, catalog=replace(kit.world.catalog, offers=offers))
+    problem = world.problem()
+    plan = world.plan(problem, [kit.has()], [kit.gets(count=3)])
+    lines = (replace(plan.cost_lines[0], monthly_cents=plan.cost_lines[0].monthly_cents + change),)
+    return problem, replace(plan, cost_lines=lines), world
+
+
+check("rounding", "kept")(lambda kit: rounding_at(kit, 7300.0))
+check("rounding", "broken")(lambda kit: rounding_at(kit, 7300.0, change=2))
+check("rounding", "boundary")(lambda kit: rounding_at(kit, 735.005))  # half a cent a node
+
+
+# What users feel.
+
+
+def latency_at(kit, metric, held, factor):
+    """The promise set to ``factor`` times what the plan keeps under one of the two loads."""
+    load = {"concurrency": 16.0} if held else {"requests_per_second": 2.0}
+    plan = kit.plan(kit.world.problem(traffic=load))
+    value = kit.world.margin(kit.world.problem(traffic=load), plan, metric, held=held)
+    problem = kit.world.problem(traffic=load, slo={f"{metric}_ms": value * factor})
+    return problem, kit.plan(problem)
+
+
+for name, held, metric in (("poisson", False, Metric.TTFT), ("inflight", True, Metric.TPOT)):
+    for kind, factor in (("kept", 2.0), ("broken", 0.9999), ("boundary", 1.0)):
+        check(name, kind)(lambda kit, m=metric, h=held, f=factor: latency_at(kit, m, h, f))
+
+
+def saturation_at(kit, factor):
+    """Arrivals at ``factor`` times 0.9 of saturation x the throughput's error factor, without a latency promise."""
+    from optimizer.performance import behaviours, grade_of
+    from optimizer.performance.bands import throughput_factor
+    from optimizer.problem import lengths_of
+
+    problem = kit.world.problem(traffic={"requests_per_second": 2.0}, slo={})
+    spec = kit.world.spec(problem, kit.plan(problem).groups[0])
+    seen = behaviours([spec], lengths_of(problem.workloads[0]), kit.world.params, rates=[1.0])[0]
+    top = 0.9 * throughput_factor(grade_of(spec, kit.world.params)[0], 0.9) / seen.utilization
+    problem = kit.world.problem(traffic={"requests_per_second": 2 * top * factor}, slo={})
+    return problem, kit.plan(problem)
+
+
+check("saturation", "kept")(lambda kit: saturation_at(kit, 0.5))
+check("saturation", "broken")(lambda kit: saturation_at(kit, 1.0001))
+check("saturation", "boundary")(lambda kit: saturation_at(kit, 1.0))
+
+
+def kv_at(kit, sizing, held):
+    tokens = {"input": 1000.0, "output": 200.0, "context_max": 4096, "kv_sizing": sizing}
+    problem = kit.world.problem(tokens=tokens, traffic={"concurrency": held}, slo={}, engine={"max_num_seqs": 4096})
+    return problem, kit.plan(problem, [kit.has(replicas=1)])
+
+
+def most_resident(kit):
+    """Requests of ``context_max`` that 90 % of the KV blocks hold."""
+    _, plan = kv_at(kit, "worst_case", 1.0)
+    return 0.9 * plan.groups[0].memory.kv_cache * 2**30 / (131072 * 4096)
+
+
+check("kv cache", "kept")(lambda kit: kv_at(kit, "worst_case", 1.0))
+check("kv cache", "boundary")(lambda kit: kv_at(kit, "worst_case", most_resident(kit) * 0.99))
+
+
+@covers("kv cache", "broken")
+def test_a_replica_that_holds_too_much_is_found(world, has, gets):
+    """A load beyond the cache is refused as unstable, so the bill is halved to see this rule alone."""
+    problem, plan = kv_at(Kit(world, has, gets), "worst_case", most_resident(Kit(world, has, gets)) * 0.99)
+    case = case_of(problem, world.catalog, world.params, plan)
+    (served,) = serve([case], world.params)
+    bill = served[0].group.bill
+    halved = replace(served[0], group=replace(served[0].group, bill=replace(bill, kv_tokens=bill.kv_tokens // 2)))
+    assert not list(kv_cache(case, served))
+    assert [found.rule for found in kv_cache(case, (halved,))] == ["kv cache"]
+
+
+def capacity_at(kit, **figures):
+    problem = kit.world.problem()
+    plan = kit.plan(problem)
+    return problem, edited(plan, "predicted", capacity=replace(plan.predicted[0].capacity, **figures))
+
+
+check("capacity", "kept")(lambda kit: capacity_at(kit, concurrency=17.0, requests_per_second=2.1))
+check("capacity", "broken")(lambda kit: capacity_at(kit, concurrency=15.99))
+check("capacity", "boundary")(lambda kit: capacity_at(kit, concurrency=16.0, requests_per_second=2.0))
+
+
+@pytest.mark.parametrize("figures", [{"concurrency": 1e6}, {"requests_per_second": 1e4}, {"requests_per_second": 1.9}])
+def test_a_capacity_too_large_or_too_small_is_found(world, has, gets, figures):
+    problem, plan = capacity_at(Kit(world, has, gets), **figures)
+    assert "capacity" in world.broken(problem, plan)
+
+
+def factor_at(kit, factor):
+    problem = kit.world.problem()
+    return problem, replace(kit.plan(problem), load_factor=factor)
+
+
+check("load factor", "kept")(lambda kit: factor_at(kit, 1.1))
+check("load factor", "broken")(lambda kit: factor_at(kit, 100.0))
+check("load factor", "boundary")(lambda kit: factor_at(kit, 1.0))
+
+
+def test_under_maximize_load_the_factor_multiplies_the_load(world, has, gets):
+    limits = {"limits": {"max_gpus": 8}}
+    problem = world.problem(objective="maximize_load", hardware=limits)
+    for factor, broken in ((2.0, False), (1000.0, True), (0.0, True)):
+        if factor:
+            plan = world.plan(problem, [has()], [gets()], load_factor=factor)
+        else:
+            plan = replace(world.plan(problem, [has()], [gets()]), load_factor=0.0)
+        assert bool(world.broken(problem, plan)) is broken
+
+
+# Names that lead nowhere.
+
+check("references", "kept")(permitted_at)
+check("references", "boundary")(owned_plan)
+
+
+@check("references", "broken")
+def an_unknown_offer(kit):
+    problem = kit.world.problem()
+    return problem, edited(kit.plan(problem), "nodes", offer_id="gone")
+
+
+# The list of plans.
+
+
+def listed(world, has, gets, counts, **sections):
+    """A ranking of plans that differ in their format, with so many nodes each."""
+    problem = world.problem(**sections)
+    quants = ("bf16", "fp8", "int8", "int4")
+    plans = [
+        replace(world.plan(problem, [has(quant=quant)], [gets(count=count)]), rank=rank)
+        for rank, (quant, count) in enumerate(zip(quants, counts, strict=False), start=1)
+    ]
+    return problem, plans
+
+
+def broken_of(problem, plans):
+    return {found.rule for found in verify_ranking(problem, plans)}
+
+
+@covers("ranks", "kept", "broken", "boundary")
+def test_ranks_count_from_one_up_to_what_was_asked(world, has, gets):
+    problem, plans = listed(world, has, gets, (1, 1, 2), ranking={"top": 3})
+    assert not broken_of(problem, plans)
+    assert not broken_of(problem, plans[:2])
+    assert "ranks" in broken_of(problem, plans[1:])
+    problem, plans = listed(world, has, gets, (1, 1, 2), ranking={"top": 2})
+    assert broken_of(problem, plans) == {"ranks"}
+
+
+@covers("order", "kept", "broken", "boundary")
+def test_costs_never_decrease(world, has, gets):
+    for counts, broken in (((1, 2), False), ((2, 1), True), ((2, 2), False)):
+        assert ("order" in broken_of(*listed(world, has, gets, counts))) is broken
+
+
+@pytest.mark.parametrize(("objective", "broken"), [("minimize_gpus", True), ("maximize_load", True)])
+def test_the_order_follows_the_objective(world, has, gets, objective, broken):
+    limits = {"limits": {"max_gpus": 64}}
+    problem, plans = listed(world, has, gets, (2, 1), objective=objective, hardware=limits)
+    assert ("order" in broken_of(problem, plans)) is broken
+    better = [replace(plan, load_factor=3.0 - plan.rank) for plan in plans]
+    assert ("order" in broken_of(problem, better)) is (objective == "minimize_gpus")
+
+
+@covers("distinct", "kept", "broken", "boundary")
+def test_no_key_is_listed_twice(world, has, gets):
+    problem, plans = listed(world, has, gets, (1, 1))
+    assert not broken_of(problem, plans)
+    assert "distinct" in broken_of(problem, [plans[0], replace(plans[0], rank=2)])
+    by_gpu = world.problem(ranking={"distinct_by": ("gpu",)})
+    same_card = [replace(plan, key=plan_key(plan.groups, plan.nodes, ("gpu",))) for plan in plans]
+    assert broken_of(by_gpu, same_card) == {"distinct"}
+
+
+@covers("flagged first", "kept", "broken", "boundary")
+def test_tp4_over_pcie_comes_first_only_where_the_card_is_named(world, has, gets):
+    for gpus, tp, broken in ((None, 4, True), (("l40s_48",), 4, False), (None, 2, False)):
+        problem = world.problem(hardware={"gpus": gpus})
+        plan = world.plan(problem, [has("acme-4x-pcie", replicas=1, tp=tp)], [gets("acme-4x-pcie")])
+        assert ("flagged first" in broken_of(problem, [plan])) is broken
+
+
+@covers("ties", "kept", "broken", "boundary")
+def test_a_tie_is_within_three_percent(world, has, gets):
+    problem, (one, two) = listed(world, has, gets, (1, 1))
+    for cents, broken in ((751_900, False), (751_901, True), (730_000, False)):
+        second = replace(two, monthly_cents=cents, tie_with=1)
+        assert ("ties" in broken_of(problem, [one, second])) is broken
+    assert "ties" in broken_of(problem, [one, replace(two, tie_with=7)])
+
+
+# Running them.
+
+
+@pytest.mark.parametrize(("rule", "kind", "make"), CHECKS, ids=[f"{rule} {kind}" for rule, kind, _ in CHECKS])
+def test_rule(world, has, gets, rule, kind, make):
+    problem, plan, *changed = make(Kit(world, has, gets))
+    world = changed[0] if changed else world
+    found = verify_plan(problem, world.catalog, world.params, plan)
+    if kind == "broken":
+        assert rule in {mismatch.rule for mismatch in found}
+    else:
+        assert not found, [str(mismatch) for mismatch in found]
+
+
+def test_no_rule_is_without_its_three_tests():
+    """Every function of the registries, by its name, is kept, broken and on its boundary once."""
+    tested: dict[str, set[str]] = defaultdict(set)
+    for rule, kind in [*((rule, kind) for rule, kind, _ in CHECKS), *COVERED]:
+        tested[rule].add(kind)
+    rules = {rule.__name__.replace("_", " ") for rule in (*STATIC_RULES, *SERVICE_RULES, *RANKING_RULES)}
+    assert {*rules, "references"} == set(tested)
+    assert all(kinds == {"kept", "broken", "boundary"} for kinds in tested.values())
