@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from math import isclose
 
 from optimizer.performance import band, grade_of, is_upper_bound
@@ -16,6 +17,8 @@ from optimizer.workload import Metric, Promise
 
 TOLERANCE = 1e-6
 """Relative: printed figures are not rounded before they are verified."""
+
+_SCALES = {"s": 1.0, "ms": 1e3}
 
 
 def grades(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
@@ -65,7 +68,7 @@ def kept_promises(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
         listed = {(promise.path, promise.percentile): promise for promise in prediction.promises}
         for promise in groups[0].group.slo.promises if groups else ():
             printed = listed.get((promise.path, promise.percentile))
-            if printed is None or printed.limit_s != promise.limit_s:
+            if printed is None or (printed.limit_s, printed.metric) != (promise.limit_s, promise.metric):
                 found = printed and printed.limit_s
                 yield Mismatch("kept promises", promise.path, promise.limit_s, found, "a promise and its limit")
             else:
@@ -73,23 +76,27 @@ def kept_promises(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
 
 
 def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
-    """A binding's slack is the share of its limit left; a latency's value carries its margin under the worse load."""
-    confidence = case.problem.margins.confidence
+    """Every promise is listed with its limit and its value, margin included, under the worse load; slacks follow."""
     for binding in case.plan.binding:
         slack = 1 - binding.value / binding.limit
         if not isclose(binding.slack, slack, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             yield Mismatch("bindings", binding.promise, slack, binding.slack, "slack of a promise")
         if slack < -TOLERANCE:
             yield Mismatch("bindings", binding.promise, f"at most {binding.limit}", binding.value, "a broken promise")
-        values = [
-            with_margin(behaviour, promise, entry.grade, confidence) * (1 if binding.unit == "s" else 1e3)
-            for entry in served
-            for promise in entry.group.slo.promises
-            for behaviour in entry.stated.both
-            if promise.path == binding.promise
-        ]
-        if values and not isclose(max(values), binding.value, rel_tol=TOLERANCE):
-            yield Mismatch("bindings", binding.promise, max(values), binding.value, "value with its margin")
+    listed = {(binding.workload, binding.promise): binding for binding in case.plan.binding}
+    values: dict[tuple[str, Promise], float] = {}
+    for entry in served:
+        for promise, behaviour in product(entry.group.slo.promises, entry.stated.both):
+            seconds = with_margin(behaviour, promise, entry.grade, case.problem.margins.confidence)
+            about = (entry.group.workload.name, promise)
+            values[about] = max(seconds, values.get(about, 0.0))
+    for (workload, promise), seconds in values.items():
+        printed = listed.get((workload, promise.path))
+        scale = _SCALES.get(printed.unit, 0.0) if printed else 0.0
+        if printed is None or not isclose(printed.value, seconds * scale, rel_tol=TOLERANCE):
+            yield Mismatch("bindings", promise.path, seconds, printed and printed.value, "seconds, margin included")
+        if printed is None or not isclose(printed.limit, promise.limit_s * scale, rel_tol=TOLERANCE):
+            yield Mismatch("bindings", promise.path, promise.limit_s, printed and printed.limit, "limit of a promise")
 
 
 def key(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:

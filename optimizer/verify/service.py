@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isclose
 
 from optimizer.performance.types import Behaviour
 from optimizer.verify.case import MAXIMIZE_LOAD, Case
@@ -63,6 +64,10 @@ def capacity(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
                 if found < needed * (1 - TOLERANCE):
                     path = f"predicted[{name}].capacity.{key}"
                     yield Mismatch("capacity", path, f"at least {needed}", found, "less than the load")
+            tokens = prediction.capacity.requests_per_second * entry.group.lengths.output_mean
+            if not isclose(prediction.capacity.output_tokens_per_second, tokens, rel_tol=TOLERANCE):
+                path, found = f"predicted[{name}].capacity", prediction.capacity.output_tokens_per_second
+                yield Mismatch("capacity", f"{path}.output_tokens_per_second", tokens, found, "rate x mean output")
 
 
 def load_factor(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:

@@ -422,7 +422,9 @@ def test_a_replica_that_holds_too_much_is_found(world, has, gets):
 def capacity_at(kit, **figures):
     problem = kit.world.problem()
     plan = kit.plan(problem)
-    return problem, edited(plan, "predicted", capacity=replace(plan.predicted[0].capacity, **figures))
+    capacity = replace(plan.predicted[0].capacity, **figures)
+    tokens = capacity.requests_per_second * 200
+    return problem, edited(plan, "predicted", capacity=replace(capacity, output_tokens_per_second=tokens))
 
 
 check("capacity", "kept")(lambda kit: capacity_at(kit, concurrency=17.0, requests_per_second=2.1))
