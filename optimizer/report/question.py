@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from optimizer.plan.types import Asked, LoadFloor, Outcome, WorkloadLoad
-from optimizer.report.layout import BLANK, Line, Style, paragraph
+from optimizer.report.layout import BLANK, Line, Style, paragraph, segments
 from optimizer.report.words import count, exact, limit, metric_name, percent, percentile_name
 
 _COLUMN = 10
@@ -13,7 +13,8 @@ _COLUMN = 10
 
 def question(outcome: Outcome) -> Iterator[Line]:
     """What was asked: per workload the lengths, the promises and the load; then the rules that narrow the choice."""
-    yield Line(f"{outcome.problem_name}  ({outcome.problem_path})", Style.HEADING)
+    for text in segments([outcome.problem_name, f"({outcome.problem_path})"], joint="  ", hang="  "):
+        yield Line(text, Style.HEADING)
     loads = {load.workload: load for load in outcome.loads}
     for asked in outcome.asked:
         yield from _workload(asked, loads.get(asked.workload))

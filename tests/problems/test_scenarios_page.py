@@ -1,0 +1,47 @@
+"""docs/scenarios.md is generated from runs: complete, and true to a run made now."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HINT = "run: python tools/generate_scenarios.py"
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        import generate_scenarios
+    finally:
+        sys.path.pop(0)
+    return generate_scenarios
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+
+
+def test_answers_all_twelve_questions(generator: ModuleType, page: str) -> None:
+    assert [scenario.number for scenario in generator.SCENARIOS] == list(range(1, 13))
+    for scenario in generator.SCENARIOS:
+        assert f"## {scenario.number}. {scenario.title}" in page, HINT
+        assert scenario.guides in page, HINT
+        assert scenario.why in page, HINT
+
+
+def test_names_only_problem_files_that_exist(generator: ModuleType) -> None:
+    for scenario in generator.SCENARIOS:
+        for run in scenario.runs:
+            assert (ROOT / "problems" / run.file).is_file()
+
+
+@pytest.mark.parametrize("number", [4, 12])
+def test_a_section_equals_what_a_run_prints_now(number: int, generator: ModuleType, page: str) -> None:
+    scenario = next(one for one in generator.SCENARIOS if one.number == number)
+    assert generator.section(scenario) in page, HINT
