@@ -1,0 +1,6 @@
+"""Candidates: possible replica configurations, their operating points, and how many each rule leaves."""
+
+from optimizer.candidates.enumerate import enumerate_candidates
+from optimizer.candidates.types import Candidate, CandidateSet
+
+__all__ = ["Candidate", "CandidateSet", "enumerate_candidates"]

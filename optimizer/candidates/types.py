@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from optimizer.candidates.rules import UserRules
 from optimizer.performance.types import Grade, MemoryBill, OperatingPoint, ReplicaSpec
+from optimizer.plan.types import FunnelStep
 from optimizer.pricing.types import NodeType
+from optimizer.vocabulary import NVLINK_CLASS, Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +35,52 @@ class Candidate:
             spec.tensor_parallel,
             spec.pipeline_parallel,
         )
+
+    @property
+    def replicas_per_node(self) -> int:
+        """Replicas that one node holds; 0 where a replica fills several nodes."""
+        return self.node_type.gpus_per_node // self.spec.gpus
+
+    @property
+    def nodes_per_replica(self) -> int:
+        """Whole nodes that one replica fills; 0 where it sits inside a node."""
+        return 0 if self.replicas_per_node else self.spec.gpus // self.node_type.gpus_per_node
+
+    def nodes_for(self, replicas: int) -> int:
+        """Nodes that so many replicas need when nothing else is on them."""
+        per_node = self.replicas_per_node
+        return -(-replicas // per_node) if per_node else replicas * self.nodes_per_replica
+
+    @property
+    def interconnect(self) -> str:
+        """How the GPUs of the replica reach each other: ``none`` (one GPU), ``nvlink`` or ``pcie``."""
+        if self.spec.gpus == 1:
+            return "none"
+        return "nvlink" if self.in_nvlink_domain else "pcie"
+
+    @property
+    def in_nvlink_domain(self) -> bool:
+        """Whether a replica on several GPUs sits inside one NVLink domain: a bridge joins two GPUs, a board a node."""
+        link = self.node_type.link
+        domain = 2 if link is Link.NVLINK_PAIR else self.node_type.gpus_per_node
+        return link in NVLINK_CLASS and self.spec.gpus <= domain
+
+    @property
+    def has_unmeasured_topology(self) -> bool:
+        """TP >= 4 over PCIe: computed with a pessimistic host topology, so ranked with care (design section 4)."""
+        link = self.node_type.link
+        slow = link not in NVLINK_CLASS or link is Link.NVLINK_PAIR
+        return slow and self.spec.tensor_parallel >= 4
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSet:
+    """Every candidate that is physically and legally possible, and how many each rule leaves."""
+
+    candidates: tuple[Candidate, ...]  # sorted by content key
+    rules: UserRules
+    enumerated: int  # combinations looked at
+    feasible: int  # left when every rule and promise has been applied to each alone
+    funnel: tuple[FunnelStep, ...]
+    warnings: tuple[str, ...] = ()
+    note: str = ""  # what would bring back what the confidence margin removed

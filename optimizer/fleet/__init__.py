@@ -1,0 +1,88 @@
+"""The CP-SAT model: which candidates, how many replicas, on which nodes; ranked, proven, relaxed where nothing fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.fleet.types import (
+    Edit,
+    FleetResult,
+    FleetSolution,
+    FleetStatus,
+    GroupChoice,
+    NodeChoice,
+    SolveSettings,
+)
+
+if TYPE_CHECKING:
+    from optimizer.candidates.types import CandidateSet
+    from optimizer.catalog.types import Catalog
+    from optimizer.performance import Parameters
+    from optimizer.pricing.types import NodeOption
+    from optimizer.problem import Problem
+    from optimizer.workload import Load
+
+__all__ = [
+    "Edit",
+    "FleetResult",
+    "FleetSolution",
+    "FleetStatus",
+    "GroupChoice",
+    "NodeChoice",
+    "SolveSettings",
+    "propose_edits",
+    "save_model",
+    "solve_fleet",
+]
+
+
+def solve_fleet(
+    problem: Problem,
+    candidate_set: CandidateSet,
+    options: Sequence[NodeOption],
+    loads: Sequence[Load],
+    settings: SolveSettings | None = None,
+) -> FleetResult:
+    """The ranked plans of a problem, each proven best given the ones before it."""
+    from optimizer.fleet.rank import rank_plans
+
+    return rank_plans(candidate_set, options, loads, settings or SolveSettings())
+
+
+def save_model(candidate_set: CandidateSet, options: Sequence[NodeOption], path: Path) -> None:
+    """Write the CP-SAT model of rank 1, with its objective, as protobuf text."""
+    from optimizer.fleet.model import build_model, model_text
+    from optimizer.fleet.screen import prepare
+    from optimizer.fleet.solve import levels
+
+    v = build_model(prepare(candidate_set, options, screens=True).instance)
+    first = levels(v)[0]
+    if first.maximize:
+        v.cp.maximize(first.expression)
+    else:
+        v.cp.minimize(first.expression)
+    path.write_text(model_text(v), encoding="utf-8")
+
+
+def propose_edits(
+    problem: Problem,
+    catalog: Catalog,
+    params: Parameters,
+    candidate_set: CandidateSet,
+    options: Sequence[NodeOption],
+    settings: SolveSettings | None = None,
+) -> tuple[Edit, ...]:
+    """Edits of an infeasible problem, most useful first; empty where three changes at once do not help.
+
+    Candidates are enumerated again with operating points at smaller loads, so that a latency is relaxed no further than
+    needed.
+    """
+    from dataclasses import replace
+
+    from optimizer.candidates import enumerate_candidates
+    from optimizer.fleet.relax import edits_of
+
+    finer = enumerate_candidates(problem, catalog, options, params, ladder=True)
+    return edits_of(problem, replace(finer, note=candidate_set.note), options, settings or SolveSettings())

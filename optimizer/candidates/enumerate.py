@@ -1,0 +1,250 @@
+"""Every replica configuration that is physically and legally possible, with its operating points.
+
+Enumerated are node types x weight formats x KV types x tensor-parallel x pipeline-parallel sizes for each workload.
+Removed here, and nowhere else: a card the engine does not run on, a format the card or model has no way to serve, a
+tensor-parallel degree that does not divide the model, a replica that neither fits a node nor fills whole nodes joined
+by a stated fabric, and one whose memory cannot hold the weights and one request of ``context_max``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optimizer.candidates.funnel import CandidateKey, Physical, build_funnel, kept_points
+from optimizer.candidates.rules import UserRules, user_rules
+from optimizer.candidates.types import Candidate, CandidateSet
+from optimizer.performance.types import OperatingPoint, ReplicaSpec
+from optimizer.pricing.types import NodeOption, NodeType
+from optimizer.workload import Lengths, Metric, Promise, Slo
+
+if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog, Engine, Model
+    from optimizer.performance import Parameters
+    from optimizer.problem import Problem
+    from optimizer.problem.schema import Workload
+
+_TENSOR_PARALLEL = (1, 2, 4, 8)
+_PIPELINE_PARALLEL = (1, 2, 4)
+
+UNLIMITED_S = 1e6
+"""Limit of a latency that is minimised without having been promised: no replica is this slow and still stable."""
+
+
+def enumerate_candidates(
+    problem: Problem,
+    catalog: Catalog,
+    options: Sequence[NodeOption],
+    params: Parameters,
+    *,
+    ladder: bool = False,
+) -> CandidateSet:
+    """All candidates of a problem, sorted by content, and the funnel.
+
+    ``ladder`` asks for operating points at smaller loads too, where latency is what is traded: the objectives that
+    minimise a latency, and the search for a way out of an infeasible problem.
+    """
+    rules = user_rules(problem, catalog, options)
+    by_key = {option.node_type.key: option.node_type for option in options}
+    node_types = [by_key[key] for key in sorted(by_key)]
+    builder = _Builder(problem, catalog, params, ladder or rules.objective in LATENCY_OBJECTIVES)
+    found: list[Candidate] = []
+    for index in range(len(problem.workloads)):
+        found.extend(builder.candidates(index, node_types, rules))
+    candidates = tuple(sorted(found, key=lambda candidate: candidate.key))
+    without_margin = builder.without_margin(candidates, rules)
+    summary = build_funnel(candidates, rules, options, Physical(builder.enumerated, builder.removed), without_margin)
+    return CandidateSet(
+        candidates=candidates,
+        rules=rules,
+        enumerated=builder.enumerated,
+        feasible=summary.remaining,
+        funnel=summary.steps,
+        warnings=summary.warnings,
+        note=summary.note,
+    )
+
+
+LATENCY_OBJECTIVES = {"minimize_ttft": Metric.TTFT, "minimize_tpot": Metric.TPOT}
+"""Objectives that minimise a latency, and which."""
+
+
+def objective_promise(slo: Slo, objective: str, percentile: float) -> tuple[Slo, int | None]:
+    """Promises whose latencies operating points must state, and the index of the one that is minimised.
+
+    It is the highest percentile stated of the metric; a metric without a promise gets one that always holds.
+    """
+    metric = LATENCY_OBJECTIVES.get(objective)
+    if metric is None:
+        return slo, None
+    stated = [index for index, promise in enumerate(slo.promises) if promise.metric is metric]
+    if stated:
+        return slo, max(stated, key=lambda index: (slo.promises[index].percentile, -index))
+    return Slo((*slo.promises, Promise(metric, percentile, UNLIMITED_S, "objective"))), len(slo.promises)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What is the same for all candidates of one workload."""
+
+    model: Model
+    engine: Engine
+    utilization: float
+    max_num_seqs: int | None  # as stated; None: the engine's default on the card
+    max_num_batched_tokens: int | None
+    max_model_len: int
+
+
+class _Builder:
+    """Builds the candidates of each workload and counts what is impossible."""
+
+    def __init__(self, problem: Problem, catalog: Catalog, params: Parameters, ladder: bool) -> None:
+        self._problem, self._catalog, self._params, self._ladder = problem, catalog, params, ladder
+        self.enumerated = 0
+        self.removed: Counter[str] = Counter()
+
+    def candidates(self, index: int, node_types: Sequence[NodeType], rules: UserRules) -> Iterator[Candidate]:
+        """Candidates of one workload that can run at all. Performance is computed once per replica, not per node."""
+        from optimizer.performance import memory_bills, recovery
+        from optimizer.performance.grades import grades_of
+
+        setting = self._setting(self._problem.workloads[index])
+        places = [(node_type, spec, _content(spec)) for node_type, spec in self._places(setting, node_types)]
+        specs = {content: spec for _, spec, content in places}
+        bills = dict(zip(specs, memory_bills(list(specs.values()), self._lengths(index)), strict=True))
+        confidence = self._problem.margins.confidence
+        points = dict(zip(specs, self._points(list(specs.values()), index, rules, confidence), strict=True))
+        able = [content for content in specs if points[content]]
+        grades = dict(zip(able, grades_of([specs[content] for content in able], self._params), strict=True))
+        kept: dict[tuple[str, str], float] = {}
+        for node_type, spec, content in places:
+            if not points[content]:
+                self.removed["memory"] += 1
+                continue
+            formats = (spec.weight_quant, spec.kv_cache)
+            if formats not in kept:
+                kept[formats] = recovery(self._catalog, setting.model, *formats)
+            yield Candidate(
+                workload=index,
+                node_type=node_type,
+                spec=specs[content],
+                bill=bills[content],
+                points=points[content],
+                grade=grades[content],
+                recovery=kept[formats],
+            )
+
+    def without_margin(self, candidates: Sequence[Candidate], rules: UserRules) -> dict[CandidateKey, Candidate]:
+        """Candidates that keep every promise at confidence 0.5 only, with the points they have there."""
+        if self._problem.margins.confidence <= 0.5:
+            return {}
+        failing = [candidate for candidate in candidates if not kept_points(candidate, rules)]
+        found: dict[CandidateKey, Candidate] = {}
+        for index in range(len(self._problem.workloads)):
+            mine = [candidate for candidate in failing if candidate.workload == index]
+            points = self._points([candidate.spec for candidate in mine], index, rules, 0.5)
+            for candidate, of_candidate in zip(mine, points, strict=True):
+                moved = replace(candidate, points=of_candidate)
+                if kept_points(moved, rules):
+                    found[candidate.key] = moved
+        return found
+
+    def _points(
+        self, specs: Sequence[ReplicaSpec], index: int, rules: UserRules, confidence: float
+    ) -> list[tuple[OperatingPoint, ...]]:
+        from optimizer.performance import operating_points
+
+        asked, workload = rules.workloads[index], self._problem.workloads[index]
+        slo, _ = objective_promise(asked.slo, rules.objective, workload.slo.percentile)
+        lengths = self._lengths(index)
+        return operating_points(specs, lengths, slo, asked.load, confidence, self._params, ladder=self._ladder)
+
+    def _places(self, setting: _Setting, node_types: Sequence[NodeType]) -> Iterator[tuple[NodeType, ReplicaSpec]]:
+        """Node types and replicas that pass every gate but memory."""
+        from optimizer.performance import engine_refusal, kv_caches, legal_tp, weight_quants
+
+        engine, model = self._problem.engine, setting.model
+        tensor = sorted({*_TENSOR_PARALLEL, *engine.tensor_parallel})
+        pipeline = sorted({*_PIPELINE_PARALLEL, *engine.pipeline_parallel})
+        legal = {quant: frozenset(legal_tp(model, quant)) for quant in setting.engine.weight_quants}
+        sizes = len(tensor) * len(pipeline)
+        formats = len(setting.engine.weight_quants) * len(setting.engine.kv_caches)
+        for node_type in node_types:
+            self.enumerated += formats * sizes
+            gpu = node_type.gpu
+            if engine_refusal(gpu, setting.engine):
+                self.removed["engine runs on the card"] += formats * sizes
+                continue
+            quants, caches = weight_quants(gpu, model, setting.engine), kv_caches(gpu, setting.engine)
+            self.removed["precision"] += (formats - len(quants) * len(caches)) * sizes
+            for quant in quants:
+                for tp in tensor:
+                    if tp not in legal[quant]:
+                        self.removed["tensor parallel divides the model"] += len(pipeline) * len(caches)
+                        continue
+                    for pp in pipeline:
+                        if pp > model.num_layers or not fits_nodes(node_type, tp, pp):
+                            self.removed["fits a node or fills nodes"] += len(caches)
+                            continue
+                        for cache in caches:
+                            yield node_type, _spec(setting, node_type, (quant, cache), (tp, pp))
+
+    def _lengths(self, index: int) -> Lengths:
+        from optimizer.problem import lengths_of
+
+        return lengths_of(self._problem.workloads[index])
+
+    def _setting(self, workload: Workload) -> _Setting:
+        stated = self._problem.engine
+        engine = self._catalog.engines[stated.name]
+        return _Setting(
+            model=self._catalog.models[workload.model],
+            engine=engine,
+            utilization=stated.gpu_memory_utilization or engine.gpu_memory_utilization,
+            max_num_seqs=stated.max_num_seqs,
+            max_num_batched_tokens=stated.max_num_batched_tokens,
+            max_model_len=workload.tokens.context_max,
+        )
+
+
+def fits_nodes(node_type: NodeType, tensor_parallel: int, pipeline_parallel: int) -> bool:
+    """A replica sits inside one node; or it fills whole nodes, each stage inside one, over a stated fabric."""
+    gpus, per_node = tensor_parallel * pipeline_parallel, node_type.gpus_per_node
+    if gpus <= per_node:
+        return True
+    return node_type.fabric_gbps > 0 and gpus % per_node == 0 and per_node % tensor_parallel == 0
+
+
+def _content(spec: ReplicaSpec) -> tuple[str | int | bool, ...]:
+    """What tells the replicas of one workload apart."""
+    return (
+        spec.gpu.id,
+        str(spec.link),
+        spec.weight_quant,
+        spec.kv_cache,
+        spec.tensor_parallel,
+        spec.pipeline_parallel,
+        spec.crosses_nodes,
+    )
+
+
+def _spec(setting: _Setting, node_type: NodeType, formats: tuple[str, str], sizes: tuple[int, int]) -> ReplicaSpec:
+    (quant, cache), (tp, pp) = formats, sizes
+    engine, gpu = setting.engine, node_type.gpu
+    return ReplicaSpec(
+        gpu=gpu,
+        model=setting.model,
+        engine=engine,
+        weight_quant=quant,
+        kv_cache=cache,
+        tensor_parallel=tp,
+        pipeline_parallel=pp,
+        link=node_type.link,
+        gpu_memory_utilization=setting.utilization,
+        max_num_seqs=setting.max_num_seqs or engine.max_num_seqs_on(gpu),
+        max_num_batched_tokens=setting.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu),
+        max_model_len=setting.max_model_len,
+        crosses_nodes=tp * pp > node_type.gpus_per_node,
+    )

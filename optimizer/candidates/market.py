@@ -1,0 +1,102 @@
+"""Lower bounds that need no solver: replicas a load takes, and the least money that buys so many nodes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from optimizer.candidates.types import Candidate
+from optimizer.performance.types import OperatingPoint
+from optimizer.pricing.types import NodeOption, NodeType
+from optimizer.units import floor_guarded
+from optimizer.workload import Load
+
+DEMAND = 1_441_440
+"""Units in which a workload's demand is counted: about a million, and divisible by 1 to 16, 32 and 96, so that a
+capacity of exactly 1/n of the demand rounds to exactly 1/n of the units."""
+
+THOUSANDTHS = 1000
+"""A load factor is counted in thousandths."""
+
+
+def capacities(point: OperatingPoint, load: Load, demand: int = DEMAND) -> tuple[int, int]:
+    """Capacity of one replica for (arrivals, requests in flight), rounded down, where the load is ``demand`` units.
+
+    A load that the problem does not state (0) is carried by any replica.
+    """
+    return (
+        _scaled(point.requests_per_second, load.requests_per_second, demand),
+        _scaled(point.inflight, load.inflight, demand),
+    )
+
+
+def _scaled(capacity: float, load: float, demand: int) -> int:
+    return floor_guarded(capacity / load * demand) if load > 0 else -1
+
+
+def binding_capacity(point: OperatingPoint, load: Load, demand: int = DEMAND) -> int:
+    """The smaller of the two capacities that count."""
+    stated = [capacity for capacity in capacities(point, load, demand) if capacity >= 0]
+    return min(stated)
+
+
+def replicas_needed(point: OperatingPoint, load: Load) -> int | None:
+    """Fewest replicas that carry the load; None where one carries less than a unit of it."""
+    capacity = binding_capacity(point, load)
+    return -(-DEMAND // capacity) if capacity > 0 else None
+
+
+NodeKey = tuple[str, int, str, float]
+"""Content key of a node type."""
+
+
+class Market:
+    """The options that may be used, cheapest first, by node type. Stock is per offer, all tiers together."""
+
+    def __init__(self, options: Iterable[NodeOption]) -> None:
+        self._by_type: dict[NodeKey, list[NodeOption]] = defaultdict(list)
+        for option in options:
+            self._by_type[option.node_type.key].append(option)
+        for of_type in self._by_type.values():
+            of_type.sort(key=lambda option: (option.monthly_cents, option.key))
+        self._costs: dict[tuple[NodeKey, int], int | None] = {}
+
+    def options(self, node_type: NodeType) -> list[NodeOption]:
+        """Options of a node type, cheapest first."""
+        return self._by_type.get(node_type.key, [])
+
+    def cheapest(self, node_type: NodeType, nodes: int) -> int | None:
+        """Cents per month of the cheapest so many nodes; None where stock does not suffice."""
+        key = (node_type.key, nodes)
+        if key not in self._costs:
+            chosen = self.fill(node_type, nodes)
+            total = None if chosen is None else sum(option.monthly_cents * count for option, count in chosen)
+            self._costs[key] = total
+        return self._costs[key]
+
+    def fill(self, node_type: NodeType, nodes: int) -> list[tuple[NodeOption, int]] | None:
+        """The cheapest so many nodes: greedy is exact, as each offer's cheapest tier comes first."""
+        left, taken = nodes, defaultdict[str, int](int)
+        chosen: list[tuple[NodeOption, int]] = []
+        for option in self.options(node_type):
+            stock = left if option.max_nodes is None else option.max_nodes - taken[option.offer.id]
+            count = min(left, stock)
+            if count > 0:
+                chosen.append((option, count))
+                taken[option.offer.id] += count
+                left -= count
+            if not left:
+                return chosen
+        return None
+
+
+def least_cents(candidate: Candidate, load: Load, market: Market, spare: int, points: Iterable[int]) -> int | None:
+    """Cheapest nodes that hold enough replicas at one of the points, ignoring every other rule."""
+    costs: list[int] = []
+    for index in points:
+        replicas = replicas_needed(candidate.points[index], load)
+        if replicas is not None:
+            cents = market.cheapest(candidate.node_type, candidate.nodes_for(replicas) + spare)
+            if cents is not None:
+                costs.append(cents)
+    return min(costs, default=None)

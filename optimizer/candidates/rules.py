@@ -1,0 +1,159 @@
+"""The user's rules about configurations and limits, read once from the problem into plain values.
+
+The fleet model states each of them as a row; the funnel counts with the same values. Python never drops a candidate
+because of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.pricing.rules import OptionRules, RuleName
+from optimizer.pricing.types import NodeOption, Origin
+from optimizer.units import floor_guarded, to_cents
+from optimizer.workload import Load, Slo
+
+if TYPE_CHECKING:
+    from optimizer.candidates.types import Candidate
+    from optimizer.catalog.types import Catalog
+    from optimizer.problem import Problem
+    from optimizer.problem.schema import Workload
+
+CARD_RULES = frozenset({RuleName.GPUS, RuleName.LICENCE, RuleName.NVLINK})
+"""Rules of pricing about cards and links: the model states them on the decision literals of a workload."""
+
+OFFER_RULES = tuple(rule for rule in RuleName if rule not in CARD_RULES)
+"""Rules of pricing about offers: the model states them on numbers of nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """At most ``max_gpus`` of one card at one provider; None stands for every one."""
+
+    provider: str | None
+    gpu: str | None
+    max_gpus: int
+
+    def concerns(self, option: NodeOption) -> bool:
+        """Whether nodes of the option count."""
+        return self.provider in (None, option.offer.provider) and self.gpu in (None, option.node_type.gpu.id)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadRules:
+    """What is asked of one workload."""
+
+    name: str
+    load: Load
+    slo: Slo
+    quants: frozenset[str] | None  # None: all
+    min_recovery: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits over the whole plan; None = none."""
+
+    gpus: int | None = None
+    nodes: int | None = None
+    power_w: int | None = None
+    gpu_kinds: int | None = None
+    budget_cents: int | None = None
+    quotas: tuple[Quota, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserRules:
+    """All rules of a problem that the fleet model states as rows."""
+
+    workloads: tuple[WorkloadRules, ...]
+    options: OptionRules
+    nvlink: str  # any, required, forbidden
+    kv_caches: frozenset[str]
+    tensor_parallel: frozenset[int]
+    pipeline_parallel: frozenset[int]
+    limits: Limits
+    fixed_cents: int  # lines that every plan carries: extras, staff
+    spare_nodes: int
+    named_gpus: frozenset[str]  # cards the user names: in gpus, owned or quotes
+    objective: str
+    distinct_by: tuple[str, ...]
+    top: int
+
+    def gpu_allowed(self, gpu: str) -> bool:
+        """``hardware.gpus``: a list of cards, or all but some."""
+        allowed = self.options.gpus
+        return gpu not in self.options.excluded_gpus and (allowed is None or gpu in allowed)
+
+    def licence_allowed(self, candidate: Candidate) -> bool:
+        """``hardware.datacenter_licensed_only``: GeForce cards only where named in ``gpus``."""
+        gpu = candidate.node_type.gpu
+        named = self.options.gpus is not None and gpu.id in self.options.gpus
+        return gpu.datacenter_licensed or not self.options.licensed_only or named
+
+    def quant_allowed(self, workload: int, quant: str) -> bool:
+        """``engine.weight_quant``; null allows all."""
+        allowed = self.workloads[workload].quants
+        return allowed is None or quant in allowed
+
+    def is_flagged(self, candidate: Candidate) -> bool:
+        """TP >= 4 over PCIe on a card the user did not name: never rank 1, never cheaper than rank 1."""
+        return candidate.has_unmeasured_topology and candidate.node_type.gpu.id not in self.named_gpus
+
+    def forbidden_by(self, option: NodeOption) -> tuple[RuleName, ...]:
+        """Rules about offers that forbid an option."""
+        return tuple(rule for rule in self.options.forbidden_by(option) if rule not in CARD_RULES)
+
+
+def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOption]) -> UserRules:
+    """Read the rules of a problem."""
+    from optimizer.pricing import option_rules, plan_lines
+
+    hardware, engine = problem.hardware, problem.engine
+    of_options = option_rules(problem, catalog)
+    named = {option.node_type.gpu.id for option in options if option.origin is not Origin.CATALOG}
+    return UserRules(
+        workloads=tuple(_workload_rules(workload, problem, catalog) for workload in problem.workloads),
+        options=of_options,
+        nvlink=str(hardware.nvlink),
+        kv_caches=frozenset(engine.kv_cache),
+        tensor_parallel=frozenset(engine.tensor_parallel),
+        pipeline_parallel=frozenset(engine.pipeline_parallel),
+        limits=_limits(problem),
+        fixed_cents=sum(line.monthly_cents for line in plan_lines(problem)),
+        spare_nodes=problem.margins.spare_nodes,
+        named_gpus=frozenset(named | set(of_options.gpus or ())),
+        objective=str(problem.objective),
+        distinct_by=tuple(sorted({str(name) for name in problem.ranking.distinct_by})),
+        top=problem.ranking.top,
+    )
+
+
+def _workload_rules(workload: Workload, problem: Problem, catalog: Catalog) -> WorkloadRules:
+    from optimizer.performance.gates import native_quant
+    from optimizer.problem import load_of, slo_of
+
+    stated = problem.engine.weight_quant
+    native = native_quant(catalog.models[workload.model])
+    return WorkloadRules(
+        name=workload.name,
+        load=load_of(workload, problem),
+        slo=slo_of(workload),
+        quants=None if stated is None else frozenset(native if quant == "native" else quant for quant in stated),
+        min_recovery=workload.quality.min_recovery,
+    )
+
+
+def _limits(problem: Problem) -> Limits:
+    stated = problem.hardware.limits
+    budget = problem.budget.monthly
+    return Limits(
+        gpus=stated.max_gpus,
+        nodes=stated.max_nodes,
+        power_w=None if stated.max_power_kw is None else floor_guarded(stated.max_power_kw * 1000),
+        gpu_kinds=stated.max_gpu_kinds,
+        budget_cents=None if budget is None else to_cents(budget),
+        quotas=tuple(Quota(entry.provider, entry.gpu, entry.max_gpus) for entry in problem.hardware.quota),
+    )

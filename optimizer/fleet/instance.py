@@ -1,0 +1,210 @@
+"""The data of one fleet model: what is decided over, in integers, after the screens.
+
+A *slot* is one operating point of one candidate. Slots and options are in content order, so that nothing depends on the
+order of a catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from optimizer.candidates.enumerate import LATENCY_OBJECTIVES, objective_promise
+from optimizer.candidates.market import THOUSANDTHS, capacities
+from optimizer.candidates.rules import UserRules
+from optimizer.candidates.types import Candidate
+from optimizer.errors import ProblemError
+from optimizer.performance.types import OperatingPoint
+from optimizer.pricing.types import NodeOption, NodeType
+from optimizer.units import CENTS_PER_UNIT, ceil_guarded, seconds_to_us_up
+from optimizer.workload import Load
+
+ACTIVITY_LIMIT = 2**31
+"""Largest activity of a row of money in cents; beyond, whole currency units are used."""
+
+REFUSAL_LIMIT = 2**62
+"""Rows of a larger activity overflow inside the solver."""
+
+MAX_LATENCY_US = 2**31 - 1
+"""Latencies are clipped here (36 minutes): the promise of no service is longer."""
+
+MAX_REPLICAS = 1_000_000
+"""No plan has more replicas of one workload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One operating point of one candidate, in the integers of the model."""
+
+    candidate: Candidate
+    point: int
+    latencies_us: tuple[int, ...]  # one per promise
+    capacity: tuple[int, int]  # arrivals, requests in flight, in units of the demand; -1: no such demand
+    max_replicas: int  # more are never needed
+    objective_us: int  # the latency that is minimised; 0 under other objectives
+
+    @property
+    def workload(self) -> int:
+        """Index of its workload."""
+        return self.candidate.workload
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of a replica."""
+        return self.candidate.spec.gpus
+
+    @property
+    def node_type(self) -> NodeType:
+        """Node type it stands on."""
+        return self.candidate.node_type
+
+    @property
+    def max_nodes(self) -> int:
+        """Nodes for the most replicas."""
+        return self.candidate.nodes_for(self.max_replicas)
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Values that the decision literals of one workload range over, whatever the screens left out."""
+
+    gpu: tuple[str, ...]
+    quant: tuple[str, ...]
+    kv: tuple[str, ...]
+    tp: tuple[int, ...]
+    pp: tuple[int, ...]
+    link: tuple[str, ...]
+    interconnect: tuple[str, ...]
+    unlicensed: frozenset[str]  # cards whose licence keeps them out
+    poor: frozenset[tuple[str, str]]  # (weight format, KV type) below the quality floor
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Everything that the rules of the model read."""
+
+    rules: UserRules
+    slots: tuple[Slot, ...]
+    options: tuple[NodeOption, ...]
+    prices: tuple[int, ...]  # of one node of each option, in money units
+    power_w: tuple[int, ...]
+    decisions: tuple[Decisions, ...]  # one per workload
+    money_unit: int  # cents: 1, or 100 where amounts are large
+    load_scale: int  # units in which the stated demand is counted
+
+    @property
+    def node_types(self) -> tuple[NodeType, ...]:
+        """Node types of the slots and options, in content order."""
+        found = {slot.node_type.key: slot.node_type for slot in self.slots}
+        found |= {option.node_type.key: option.node_type for option in self.options}
+        return tuple(found[key] for key in sorted(found))
+
+    def max_nodes(self, node_type: NodeType) -> int:
+        """Nodes of a type that any plan may need."""
+        most = [0] * len(self.rules.workloads)
+        for slot in self.slots:
+            if slot.node_type.key == node_type.key:
+                most[slot.workload] = max(most[slot.workload], slot.max_nodes)
+        return sum(most) + self.rules.spare_nodes
+
+
+def decisions_of(workload: int, candidates: Iterable[Candidate], rules: UserRules) -> Decisions:
+    """Values of the decision literals of one workload."""
+    mine = [candidate for candidate in candidates if candidate.workload == workload]
+    floor = rules.workloads[workload].min_recovery
+    return Decisions(
+        gpu=tuple(sorted({candidate.node_type.gpu.id for candidate in mine})),
+        quant=tuple(sorted({candidate.spec.weight_quant for candidate in mine})),
+        kv=tuple(sorted({candidate.spec.kv_cache for candidate in mine})),
+        tp=tuple(sorted({candidate.spec.tensor_parallel for candidate in mine})),
+        pp=tuple(sorted({candidate.spec.pipeline_parallel for candidate in mine})),
+        link=tuple(sorted({link_of(candidate.node_type) for candidate in mine})),
+        interconnect=tuple(sorted({candidate.interconnect for candidate in mine})),
+        unlicensed=frozenset(c.node_type.gpu.id for c in mine if not rules.licence_allowed(c)),
+        poor=frozenset((c.spec.weight_quant, c.spec.kv_cache) for c in mine if c.recovery < floor),
+    )
+
+
+def link_of(node_type: NodeType) -> str:
+    """Value of the link literal: the node's link, or ``single`` for a node of one GPU."""
+    return str(node_type.link) if node_type.gpus_per_node > 1 else "single"
+
+
+def slots_of(
+    candidate: Candidate, rules: UserRules, load_scale: int, points: Iterable[int], max_replicas: int | None = None
+) -> list[Slot]:
+    """Slots of one candidate; a point that carries nothing has none."""
+    asked = rules.workloads[candidate.workload]
+    index = objective_index(candidate.workload, rules)
+    slots: list[Slot] = []
+    for point in points:
+        of_point = candidate.points[point]
+        capacity = capacities(of_point, asked.load, load_scale)
+        smallest = min(value for value in capacity if value >= 0)
+        if smallest <= 0:
+            continue
+        needed = -(-load_scale // smallest)
+        latencies = tuple(latency_us(of_point, i) for i in range(len(asked.slo.promises)))
+        slots.append(
+            Slot(
+                candidate=candidate,
+                point=point,
+                latencies_us=latencies,
+                capacity=capacity,
+                max_replicas=min(MAX_REPLICAS, needed if max_replicas is None else max_replicas),
+                objective_us=0 if index is None else latency_us(of_point, index),
+            )
+        )
+    return slots
+
+
+def objective_index(workload: int, rules: UserRules) -> int | None:
+    """Index of the latency that the objective minimises."""
+    return objective_promise(rules.workloads[workload].slo, rules.objective, 95)[1]
+
+
+def latency_us(point: OperatingPoint, index: int) -> int:
+    """A latency in whole microseconds, rounded up."""
+    seconds = point.latencies_s[index]
+    return MAX_LATENCY_US if seconds >= MAX_LATENCY_US / 1e6 else seconds_to_us_up(seconds)
+
+
+def is_latency_objective(rules: UserRules) -> bool:
+    """Whether a latency is minimised."""
+    return rules.objective in LATENCY_OBJECTIVES
+
+
+def money_unit(activity: int) -> int:
+    """Cents, or whole currency units where money could reach 2^31 cents; refused where even those overflow."""
+    if activity < ACTIVITY_LIMIT:
+        return 1
+    if activity // CENTS_PER_UNIT >= REFUSAL_LIMIT:
+        raise ProblemError("the amounts of money are too large to compute with; state them in a larger currency")
+    return CENTS_PER_UNIT
+
+
+def power_of(option: NodeOption) -> int:
+    """Watts of a node, rounded up."""
+    return ceil_guarded(option.power_kw * 1000)
+
+
+def load_factor(choices: Iterable[tuple[Candidate, int, int]], loads: Sequence[Load]) -> int:
+    """Largest f in thousandths, rounded down, that replicas of (candidate, point, replicas) carry."""
+    factors: list[int] = []
+    for candidate, point, replicas in choices:
+        load, of_point = loads[candidate.workload], candidate.points[point]
+        pairs = (
+            (of_point.requests_per_second, load.requests_per_second),
+            (of_point.inflight, load.inflight),
+        )
+        ratios = [capacity * replicas / asked for capacity, asked in pairs if asked > 0]
+        factors.append(int(min(ratios) * THOUSANDTHS * (1 + 1e-9)))
+    return min(factors)
+
+
+def demand_units(largest_ratio: float) -> int:
+    """Units of demand where a factor is sought: fewer where all replicas together carry many times the demand."""
+    for units in (THOUSANDTHS * 1000, THOUSANDTHS * 100, THOUSANDTHS * 10):
+        if units * largest_ratio < ACTIVITY_LIMIT:
+            return units
+    return THOUSANDTHS

@@ -1,0 +1,190 @@
+"""Ranked plans: solve, forbid the plan key, solve again; each rank is proven given the cuts before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from optimizer.candidates.market import THOUSANDTHS
+from optimizer.candidates.rules import UserRules
+from optimizer.candidates.types import CandidateSet
+from optimizer.fleet.facts import key_of, option_facts
+from optimizer.fleet.instance import Instance, load_factor
+from optimizer.fleet.model import build_model
+from optimizer.fleet.rules_ranking import differs_from, flagged_never_cheaper, flagged_never_first
+from optimizer.fleet.screen import Screened, prepare
+from optimizer.fleet.solve import Found, Nothing, solve_levels
+from optimizer.fleet.types import (
+    FleetResult,
+    FleetSolution,
+    FleetStatus,
+    GroupChoice,
+    NodeChoice,
+    SolveSettings,
+)
+from optimizer.fleet.variables import Variables
+from optimizer.pricing.types import NodeOption
+from optimizer.units import from_cents
+from optimizer.workload import Load
+
+UNITS = {
+    "minimize_cost": "cents per month",
+    "maximize_load": "thousandths of the stated load",
+    "minimize_ttft": "microseconds",
+    "minimize_tpot": "microseconds",
+    "minimize_gpus": "GPUs",
+}
+
+
+def rank_plans(
+    candidate_set: CandidateSet, options: Sequence[NodeOption], loads: Sequence[Load], settings: SolveSettings
+) -> FleetResult:
+    """The ranking of a problem."""
+    screened = prepare(candidate_set, options, screens=settings.screens)
+    instance, rules = screened.instance, candidate_set.rules
+    solutions: list[FleetSolution] = []
+    ending: Nothing | None = Nothing(proven=True)
+    if all(any(slot.workload == w for slot in instance.slots) for w in range(len(rules.workloads))):
+        v = build_model(instance)
+        solutions, ending = _ranks(v, screened, loads, settings)
+    return FleetResult(
+        status=_status(solutions, ending),
+        solutions=tuple(solutions),
+        objective=rules.objective,
+        unit=UNITS[rules.objective],
+        enumerated=candidate_set.enumerated,
+        feasible=candidate_set.feasible,
+        screened=screened.screened,
+        warnings=_warnings(screened, solutions),
+    )
+
+
+def _ranks(
+    v: Variables, screened: Screened, loads: Sequence[Load], settings: SolveSettings
+) -> tuple[list[FleetSolution], Nothing | None]:
+    """Plans in rank order, and how the search ended where it ended before the last rank."""
+    rules = v.instance.rules
+    solutions: list[FleetSolution] = []
+    by_cost = rules.objective == "minimize_cost"
+    if not by_cost:
+        flagged_never_first(v)
+    for rank in range(1, rules.top + 1):
+        cp = v.cp.clone()
+        if rank == 1 and by_cost:
+            flagged_never_first(_on(v, cp))
+        found = solve_levels(v, cp, settings)
+        if isinstance(found, Nothing):
+            return solutions, found
+        solution = _solution(v.instance, found, rank, loads)
+        solutions.append(solution)
+        if rank == 1 and by_cost:
+            flagged_never_cheaper(v, _cheaper_flagged(screened, found))
+        differs_from(v, solution.key.parts)
+    return solutions, None
+
+
+def _on(v: Variables, cp: object) -> Variables:
+    """The same variables, adding rows to a copy of the model."""
+    from copy import copy
+
+    twin = copy(v)
+    twin.cp = cp  # type: ignore[assignment]
+    return twin
+
+
+def _cheaper_flagged(screened: Screened, first: Found) -> list[int]:
+    instance = screened.instance
+    return [
+        index
+        for index, (slot, bound) in enumerate(zip(instance.slots, screened.bounds, strict=True))
+        if instance.rules.is_flagged(slot.candidate) and bound.cents < first.value * instance.money_unit
+    ]
+
+
+def _solution(instance: Instance, found: Found, rank: int, loads: Sequence[Load]) -> FleetSolution:
+    rules = instance.rules
+    groups = tuple(
+        GroupChoice(instance.slots[index].candidate, instance.slots[index].point, replicas)
+        for index, replicas in sorted(found.replicas.items(), key=lambda item: instance.slots[item[0]].workload)
+    )
+    nodes = _node_choices(instance, found)
+    cents = sum(choice.option.monthly_cents * choice.count for choice in nodes) + rules.fixed_cents
+    factor = load_factor(((g.candidate, g.point, g.replicas) for g in groups), loads)
+    value, bound = found.value, found.bound
+    if rules.objective == "maximize_load":
+        factor = value
+    elif rules.objective == "minimize_cost":
+        exact = cents if found.proven or value == bound else None
+        bound = exact if exact is not None else bound * instance.money_unit + rules.fixed_cents
+        value = cents
+    facts = [fact for group in groups for fact in _facts(instance, group)]
+    facts += [fact for choice in nodes for fact in option_facts(choice.option, rules)]
+    return FleetSolution(
+        rank=rank,
+        key=key_of(facts),
+        groups=groups,
+        nodes=nodes,
+        monthly_cents=cents,
+        gpus=sum(choice.count * choice.option.node_type.gpus_per_node for choice in nodes),
+        objective=value,
+        bound=bound,
+        proven=found.proven,
+        load_factor=factor / THOUSANDTHS,
+    )
+
+
+def _facts(instance: Instance, group: GroupChoice) -> tuple[tuple[str, ...], ...]:
+    from optimizer.fleet.facts import slot_facts
+
+    return slot_facts(group.candidate, instance.rules)
+
+
+def _node_choices(instance: Instance, found: Found) -> tuple[NodeChoice, ...]:
+    """Nodes by option; the spares of a node type are counted on its dearest nodes."""
+    choices = {index: NodeChoice(instance.options[index], count, 0) for index, count in found.nodes.items()}
+    for key in sorted({choice.option.node_type.key for choice in choices.values()}):
+        left = found.spares
+        members = [index for index, choice in choices.items() if choice.option.node_type.key == key]
+        members.sort(key=lambda index: (-instance.options[index].monthly_cents, instance.options[index].key))
+        for index in members:
+            taken = min(left, choices[index].count)
+            choices[index] = replace(choices[index], spare=taken)
+            left -= taken
+    return tuple(sorted(choices.values(), key=lambda choice: choice.option.key))
+
+
+def _status(solutions: Sequence[FleetSolution], ending: Nothing | None) -> FleetStatus:
+    open_end = ending is not None and not ending.proven
+    if not solutions:
+        return FleetStatus.UNKNOWN if open_end else FleetStatus.INFEASIBLE
+    if open_end or not all(solution.proven for solution in solutions):
+        return FleetStatus.FEASIBLE
+    return FleetStatus.PROVEN
+
+
+def _comes_first(score: int, solutions: Sequence[FleetSolution], rules: UserRules) -> bool:
+    if not solutions:
+        return True
+    first = solutions[0].objective
+    match rules.objective:
+        case "maximize_load":
+            return score < -first
+        case "minimize_cost":
+            return score + rules.fixed_cents < first
+    return score < first
+
+
+def _warnings(screened: Screened, solutions: Sequence[FleetSolution]) -> tuple[str, ...]:
+    instance, rules = screened.instance, screened.instance.rules
+    warnings: list[str] = []
+    if instance.money_unit != 1:
+        warnings.append("amounts are large: the search counted whole currency units per node, rounded up, not cents")
+    ahead = [(bound, slot) for slot, bound in screened.flagged if _comes_first(bound.score, solutions, rules)]
+    if ahead:
+        bound, slot = min(ahead, key=lambda pair: (pair[0].score, pair[0].cents, pair[1].candidate.key, pair[1].point))
+        spec, money = slot.candidate.spec, from_cents(bound.cents + rules.fixed_cents)
+        warnings.append(
+            f"{spec.gpu.id} with TP{spec.tensor_parallel} over PCIe would come first, at {money:,.2f} a month or more; "
+            "its host topology is not known, so it is not ranked that high unless the card is named in hardware.gpus"
+        )
+    return tuple(warnings)

@@ -1,0 +1,120 @@
+"""Rules about nodes: replicas fit on them, spares stand by, and the offers are allowed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from optimizer.candidates.rules import OFFER_RULES
+from optimizer.fleet.instance import Instance, Slot
+from optimizer.fleet.variables import Variables
+from optimizer.pricing.rules import RuleName
+from optimizer.pricing.types import NodeType
+
+if TYPE_CHECKING:
+    from optimizer.fleet.cpsat import IntVar, LinearExprT
+
+HARD_RULES = frozenset({RuleName.PRICE})
+"""Rules about offers that no edit relaxes: a reference price is never ranked."""
+
+
+def in_use(v: Variables) -> None:
+    """``in_use[t] >= sum over the slots of w on type t of at[c,k]`` for each w, and ``in_use[t] <=`` the whole sum."""
+    for node_type, slots in _by_type(v):
+        used = v.in_use(node_type)
+        for workload in sorted({slot.workload for _, slot in slots}):
+            mine = v.chosen(index for index, slot in slots if slot.workload == workload)
+            v.cp.add(used >= mine).with_name(f"in_use[{workload},{node_type.key}]")
+        v.cp.add(used <= v.chosen(index for index, _ in slots)).with_name(f"in_use[{node_type.key}]")
+
+
+def packing(v: Variables) -> None:
+    """Replicas fit: for every size s on node type t,
+
+    ``sum over replicas of n >= s GPUs inside a node of n reps <= s floor(G / s) (nodes[t] - whole[t] - k in_use[t])``
+
+    G is GPUs per node, whole[t] the nodes that larger replicas fill, k the spare nodes. Sizes are powers of two, so
+    placing the largest first never fails when this holds.
+    """
+    for node_type, slots in _by_type(v):
+        free = v.nodes(node_type) - _whole_nodes(v, slots) - v.spares(node_type)
+        inside = [(index, slot) for index, slot in slots if slot.candidate.replicas_per_node]
+        v.cp.add(free >= 0).with_name(f"packing.whole[{node_type.key}]")
+        for size in sorted({slot.gpus for _, slot in inside}):
+            load = sum(slot.gpus * v.reps(index) for index, slot in inside if slot.gpus >= size)
+            room = size * (node_type.gpus_per_node // size)
+            v.cp.add(load <= room * free).with_name(f"packing[{node_type.key},{size}]")
+
+
+def no_empty_nodes(v: Variables) -> None:
+    """``nodes[t] <= replicas inside nodes of t + whole[t] + k in_use[t]``: every node but the spares has work."""
+    with_slots = {node_type.key: slots for node_type, slots in _by_type(v)}
+    for node_type in v.instance.node_types:
+        slots = with_slots.get(node_type.key, [])
+        work = sum(v.reps(index) for index, slot in slots if slot.candidate.replicas_per_node)
+        most = work + _whole_nodes(v, slots) + v.spares(node_type)
+        v.cp.add(v.nodes(node_type) <= most).with_name(f"no_empty_nodes[{node_type.key}]")
+
+
+def spans_one_offer(v: Variables) -> None:
+    """Replicas that fill several nodes take them from one offer, where alone two nodes share a fabric:
+
+    ``sum over offers f of spans[c,k,f] = reps[c,k]`` and
+    ``sum over tiers of nodes[f] >= sum over c, k of m[c] spans[c,k,f] + k holds[f]``, with ``holds[f] = 1`` if any span
+    stands there, so that a spare can step in.
+    """
+    spare = v.instance.rules.spare_nodes
+    for node_type, slots in _by_type(v):
+        spanning = [(index, slot) for index, slot in slots if slot.candidate.nodes_per_replica]
+        offers = _offers(v.instance, node_type)
+        if not spanning or len(offers) <= 1:
+            continue
+        stands: list[list[IntVar]] = []
+        for offer, options in offers.items():
+            holds = v.cp.new_bool_var(f"holds[{offer}]")
+            spans = [v.cp.new_int_var(0, slot.max_replicas, f"spans[{i}|{offer}]") for i, slot in spanning]
+            need = sum(slot.candidate.nodes_per_replica * s for (_, slot), s in zip(spanning, spans, strict=True))
+            v.cp.add(sum(v.node(o) for o in options) >= need + spare * holds).with_name(f"spans_one_offer[{offer}]")
+            for (_, slot), span in zip(spanning, spans, strict=True):
+                v.cp.add(span <= slot.max_replicas * holds)
+            stands.append(spans)
+        for position, (index, _) in enumerate(spanning):
+            v.cp.add(sum(spans[position] for spans in stands) == v.reps(index))
+
+
+def offer_rules(v: Variables) -> None:
+    """``offending[r] = sum over options that rule r forbids of nodes[o]`` and ``offending[r] <= 0``, for each rule r.
+
+    Providers, provider classes, regions, tiers, commitment, only_owned, cards of low confidence, prices that may be
+    ranked. Own hardware and quotes answer to the rules that concern them (``pricing.rules``).
+    """
+    options, rules = v.instance.options, v.instance.rules
+    forbidden = [rules.forbidden_by(option) for option in options]
+    for rule in OFFER_RULES:
+        members = [index for index, by in enumerate(forbidden) if rule in by]
+        total = sum(v.node(index) for index in members)
+        v.cp.add(v.offending(rule) == total).with_name(f"channel.offending[{rule}]")
+        most = sum(v.instance.max_nodes(options[index].node_type) for index in members)
+        slack = 0 if rule in HARD_RULES else most * v.relaxed(rule.path)
+        v.cp.add(v.offending(rule) <= slack).with_name(f"rule:{rule.path}:{rule}")
+
+
+def _by_type(v: Variables) -> list[tuple[NodeType, list[tuple[int, Slot]]]]:
+    found: dict[tuple[str, int, str, float], list[tuple[int, Slot]]] = defaultdict(list)
+    for index, slot in v.slots():
+        found[slot.node_type.key].append((index, slot))
+    return [(found[key][0][1].node_type, found[key]) for key in sorted(found)]
+
+
+def _whole_nodes(v: Variables, slots: list[tuple[int, Slot]]) -> LinearExprT:
+    return sum(
+        slot.candidate.nodes_per_replica * v.reps(index) for index, slot in slots if slot.candidate.nodes_per_replica
+    )
+
+
+def _offers(instance: Instance, node_type: NodeType) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for index, option in enumerate(instance.options):
+        if option.node_type.key == node_type.key:
+            found[option.offer.id].append(index)
+    return dict(sorted(found.items()))

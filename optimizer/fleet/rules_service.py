@@ -1,0 +1,86 @@
+"""Rules about serving: who serves a workload, with how many replicas, inside which promises."""
+
+from __future__ import annotations
+
+from optimizer.candidates.market import THOUSANDTHS
+from optimizer.candidates.rules import WorkloadRules
+from optimizer.fleet.instance import MAX_LATENCY_US
+from optimizer.fleet.variables import Variables
+from optimizer.units import seconds_to_us_down
+
+
+def one_candidate(v: Variables) -> None:
+    """``sum over c, k of at[c,k] = 1`` for each workload: one candidate at one operating point serves all 2520/2520."""
+    for workload in range(len(v.instance.rules.workloads)):
+        v.cp.add_exactly_one([v.at(index) for index, _ in v.slots(workload)]).with_name(f"one_candidate[{workload}]")
+
+
+def replicas_follow(v: Variables) -> None:
+    """``reps[c,k] <= max_reps[c,k] at[c,k]``: replicas run only where the point is chosen."""
+    for index, slot in v.slots():
+        v.cp.add(v.reps(index) <= slot.max_replicas * v.at(index)).with_name(f"replicas_follow[{index}]")
+
+
+def capacity(v: Variables) -> None:
+    """``cap[c,k] reps[c,k] >= demand[w] at[c,k] - excess[w]`` for arrivals and for requests in flight.
+
+    Counted in units of the demand: capacity rounded down and capped at the whole demand, so coefficients stay small.
+    The excess, 0 outside the elastic solve, is load given up.
+    """
+    demand = v.instance.load_scale
+    for index, slot in v.slots():
+        asked = v.instance.rules.workloads[slot.workload]
+        for path, value in zip(load_paths(asked), slot.capacity, strict=True):
+            if value >= 0:
+                row = min(value, demand) * v.reps(index) >= demand * v.at(index) - v.excess(path, demand * 9 // 10)
+                v.cp.add(row).with_name(f"capacity:{path}[{index}]")
+
+
+def load_paths(asked: WorkloadRules) -> tuple[str, str]:
+    """YAML paths of the arrivals and of the requests in flight of a workload."""
+    base, decided = f"workloads.{asked.name}.traffic", asked.load.decided_by
+    inner = {f"{base}.users": f"{base}.users.active", f"{base}.batch": f"{base}.batch.requests"}
+    return inner.get(decided, decided), f"{base}.concurrency"
+
+
+def capacity_at_factor(v: Variables) -> None:
+    """``sum over c, k of cap[c,k] reps[c,k] >= demand[w] f`` for ``maximize_load``: one factor f for all workloads.
+
+    With it ``reps[c,k] >= at[c,k]``: a workload is served by somebody even where that carries less than f = 0.001.
+    """
+    from optimizer.fleet.cpsat import LinearExpr
+
+    unit = v.instance.load_scale // THOUSANDTHS
+    for index, _ in v.slots():
+        v.cp.add(v.reps(index) >= v.at(index)).with_name(f"served[{index}]")
+    for workload in range(len(v.instance.rules.workloads)):
+        slots = v.slots(workload)
+        for what in (0, 1):
+            values = [slot.capacity[what] for _, slot in slots]
+            if all(value >= 0 for value in values):
+                total = LinearExpr.weighted_sum([v.reps(index) for index, _ in slots], values)
+                v.cp.add(total >= unit * v.factor()).with_name(f"capacity.factor[{workload},{what}]")
+
+
+def latency(v: Variables) -> None:
+    """``sum over c, k of latency_us[c,k,p] at[c,k] <= limit_us[w,p] + excess[p]`` for each promise p.
+
+    Limits are rounded down, latencies up, both in whole microseconds; there is no excess outside the elastic solve.
+    One point per workload is chosen, so the sum is the latency of the chosen one.
+    """
+    from optimizer.fleet.cpsat import LinearExpr
+
+    for workload, asked in enumerate(v.instance.rules.workloads):
+        slots = v.slots(workload)
+        for number, promise in enumerate(asked.slo.promises):
+            limit = min(MAX_LATENCY_US, seconds_to_us_down(promise.limit_s))
+            latencies = [slot.latencies_us[number] for _, slot in slots]
+            chosen = LinearExpr.weighted_sum([v.at(index) for index, _ in slots], latencies)
+            excess = v.excess(promise.path, max(latencies, default=0) - limit)
+            v.cp.add(chosen <= limit + excess).with_name(f"latency:{promise.path}")
+
+
+def worst_latency(v: Variables) -> None:
+    """``worst >= objective_us[c,k] at[c,k]``: what ``minimize_ttft`` and ``minimize_tpot`` make small."""
+    for index, slot in v.slots():
+        v.cp.add(v.worst() >= slot.objective_us * v.at(index)).with_name(f"worst_latency[{index}]")

@@ -1,0 +1,314 @@
+"""Which candidates and options the model needs: bounds without a solver, and what is safe to leave out.
+
+Screens are admissible. A slot is left out when a rule of the user fixes it to 0, or when its cheapest nodes alone,
+ignoring every other rule, already score worse than a plan that is known to exist for the last rank asked for. An option
+is left out when it is forbidden, stands on a node type no slot uses, or is dominated: another option of the same node
+type is at most as dear and nothing limits how many of it there are.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from optimizer.candidates.funnel import kept_points, nvlink_kept
+from optimizer.candidates.market import DEMAND, THOUSANDTHS, Market
+from optimizer.candidates.rules import Limits, UserRules
+from optimizer.candidates.types import Candidate, CandidateSet
+from optimizer.fleet.bounds import Ceiling, ceiling_of
+from optimizer.fleet.facts import option_facts, slot_facts
+from optimizer.fleet.instance import (
+    MAX_REPLICAS,
+    Instance,
+    Slot,
+    decisions_of,
+    demand_units,
+    money_unit,
+    power_of,
+    slots_of,
+)
+from optimizer.plan.types import PlanKey
+from optimizer.pricing.types import NodeOption
+
+MANY = 64
+"""Candidates per workload that a joint upper bound looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standalone:
+    """What one slot alone would cost: a bound on every plan that contains it."""
+
+    score: int  # no plan with the slot does better
+    reached: int | None  # a plan that does this well exists, on the nodes below; None: none is known
+    cents: int  # cheapest nodes
+    nodes: tuple[tuple[NodeOption, int], ...]  # those nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """The instance to solve, and what is known without solving."""
+
+    instance: Instance
+    bounds: tuple[Standalone, ...]  # one per slot of the instance
+    screened: int  # candidates left out by their bound
+    flagged: tuple[tuple[Slot, Standalone], ...]  # allowed slots that may not come first, whatever the screens
+
+
+def configuration_allowed(candidate: Candidate, rules: UserRules) -> bool:
+    """Whether no rule about cards, links, formats, sizes or quality fixes the candidate to 0."""
+    spec = candidate.spec
+    return (
+        rules.gpu_allowed(candidate.node_type.gpu.id)
+        and rules.licence_allowed(candidate)
+        and nvlink_kept(candidate, rules.nvlink)
+        and rules.quant_allowed(candidate.workload, spec.weight_quant)
+        and spec.kv_cache in rules.kv_caches
+        and spec.tensor_parallel in rules.tensor_parallel
+        and spec.pipeline_parallel in rules.pipeline_parallel
+        and candidate.recovery >= rules.workloads[candidate.workload].min_recovery
+    )
+
+
+def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, screens: bool) -> Screened:
+    """The instance of a problem."""
+    rules = candidate_set.rules
+    allowed = tuple(option for option in options if not rules.forbidden_by(option))
+    market = Market(allowed)
+    standing = [c for c in candidate_set.candidates if market.options(c.node_type) and configuration_allowed(c, rules)]
+    ceiling = ceiling_of(rules, market, {c.node_type.key: c.node_type for c in standing})
+    scale = _load_scale(candidate_set.candidates, rules, ceiling)
+    known = _kept_slots(standing, rules, ceiling, scale)
+    alone = [(slot, standalone(slot, rules, market, ceiling, scale)) for slot in known]
+    bounded = [(slot, bound) for slot, bound in alone if bound is not None]
+    upper = upper_bound(bounded, rules)
+    kept = [(slot, bound) for slot, bound in bounded if upper is None or bound.score <= upper]
+    activity = _activity(bounded, upper, rules)
+    decisions = tuple(decisions_of(w, candidate_set.candidates, rules) for w in range(len(rules.workloads)))
+    slots = [slot for slot, _ in kept] if screens else _all_slots(candidate_set.candidates, rules, ceiling, scale)
+    in_play = undominated(allowed, slots, rules) if screens else tuple(options)
+    bound_of = {(slot.candidate.key, slot.point): bound for slot, bound in bounded}
+    instance = Instance(
+        rules=rules,
+        slots=tuple(slots),
+        options=tuple(sorted(in_play, key=lambda option: option.key)),
+        prices=(),
+        power_w=(),
+        decisions=decisions,
+        money_unit=money_unit(activity),
+        load_scale=scale,
+    )
+    return Screened(
+        instance=_priced(instance),
+        bounds=tuple(bound_of.get((slot.candidate.key, slot.point), _HOPELESS) for slot in slots),
+        screened=_candidates(bounded) - _candidates(kept),
+        flagged=tuple((slot, bound) for slot, bound in bounded if rules.is_flagged(slot.candidate) and bound.nodes),
+    )
+
+
+_HOPELESS = Standalone(score=2**62, reached=None, cents=2**62, nodes=())
+"""A slot that no nodes can hold."""
+
+
+def _priced(instance: Instance) -> Instance:
+    from dataclasses import replace
+
+    return replace(
+        instance,
+        prices=tuple(-(-option.monthly_cents // instance.money_unit) for option in instance.options),
+        power_w=tuple(power_of(option) for option in instance.options),
+    )
+
+
+def _kept_slots(candidates: Iterable[Candidate], rules: UserRules, ceiling: Ceiling, scale: int) -> list[Slot]:
+    """Slots that no promise fixes to 0."""
+    return [
+        slot
+        for candidate in candidates
+        for slot in slots_of(candidate, rules, scale, kept_points(candidate, rules), ceiling.replicas(candidate))
+    ]
+
+
+def _all_slots(candidates: Iterable[Candidate], rules: UserRules, ceiling: Ceiling, scale: int) -> list[Slot]:
+    """Every operating point of every candidate."""
+    return [
+        slot
+        for candidate in candidates
+        for slot in slots_of(candidate, rules, scale, range(len(candidate.points)), ceiling.replicas(candidate))
+    ]
+
+
+def standalone(slot: Slot, rules: UserRules, market: Market, ceiling: Ceiling, scale: int) -> Standalone | None:
+    """Bound of one slot; None where stock does not suffice."""
+    if ceiling.applies:
+        return _standalone_load(slot, rules, market, scale)
+    count = slot.max_nodes + rules.spare_nodes
+    nodes = market.fill(slot.node_type, count)
+    if nodes is None:
+        return None
+    cents = sum(option.monthly_cents * of_option for option, of_option in nodes)
+    match rules.objective:
+        case "minimize_cost":
+            score = cents
+        case "minimize_gpus":
+            score = count * slot.node_type.gpus_per_node
+        case _:
+            score = slot.objective_us
+    exists = keeps_limits(nodes, rules) and not slot.candidate.nodes_per_replica
+    return Standalone(score, score if exists else None, cents, tuple(nodes))
+
+
+def _standalone_load(slot: Slot, rules: UserRules, market: Market, scale: int) -> Standalone | None:
+    """``maximize_load``: the score is minus the factor, in thousandths."""
+    capacity = min(value for value in slot.capacity if value >= 0)
+    unit = scale // THOUSANDTHS
+    most = capacity * slot.max_replicas // unit
+    candidate = slot.candidate
+    for replicas in range(slot.max_replicas, 0, -1):
+        nodes = market.fill(slot.node_type, candidate.nodes_for(replicas) + rules.spare_nodes)
+        if nodes is not None and keeps_limits(nodes, rules):
+            reached = None if candidate.nodes_per_replica else -(capacity * replicas // unit)
+            cents = sum(option.monthly_cents * count for option, count in nodes)
+            return Standalone(-most, reached, cents, tuple(nodes))
+        if slot.max_replicas - replicas >= MANY:
+            break
+    return Standalone(-most, None, 0, ()) if slot.max_replicas else None
+
+
+def keeps_limits(nodes: Iterable[tuple[NodeOption, int]], rules: UserRules) -> bool:
+    """Whether nodes keep every limit over the plan."""
+    nodes, limits = tuple(nodes), rules.limits
+    return (
+        _most(sum(n * o.node_type.gpus_per_node for o, n in nodes), limits.gpus)
+        and _most(sum(n for _, n in nodes), limits.nodes)
+        and _most(sum(n * power_of(o) for o, n in nodes), limits.power_w)
+        and _most(len({o.node_type.gpu.id for o, _ in nodes}), limits.gpu_kinds)
+        and _most(sum(n * o.monthly_cents for o, n in nodes) + rules.fixed_cents, limits.budget_cents)
+        and _quotas_kept(nodes, limits)
+        and _stock_kept(nodes)
+    )
+
+
+def _most(value: int, limit: int | None) -> bool:
+    return limit is None or value <= limit
+
+
+def _quotas_kept(nodes: Sequence[tuple[NodeOption, int]], limits: Limits) -> bool:
+    return all(
+        sum(n * o.node_type.gpus_per_node for o, n in nodes if entry.concerns(o)) <= entry.max_gpus
+        for entry in limits.quotas
+    )
+
+
+def _stock_kept(nodes: Sequence[tuple[NodeOption, int]]) -> bool:
+    return all(
+        o.max_nodes is None or sum(n for other, n in nodes if other.offer.id == o.offer.id) <= o.max_nodes
+        for o, _ in nodes
+    )
+
+
+def upper_bound(bounded: Sequence[tuple[Slot, Standalone]], rules: UserRules) -> int | None:
+    """A score that the last plan of the ranking cannot exceed; None where not that many plans are known to exist.
+
+    Plans known to exist: every workload on nodes of its own. Flagged candidates do not count, as they may be refused.
+    """
+    groups: list[list[tuple[Slot, Standalone]]] = []
+    for workload in range(len(rules.workloads)):
+        mine = [
+            (slot, bound)
+            for slot, bound in bounded
+            if slot.workload == workload and bound.reached is not None and not rules.is_flagged(slot.candidate)
+        ]
+        mine.sort(key=lambda pair: (pair[1].reached, pair[1].cents, pair[0].candidate.key, pair[0].point))
+        groups.append(mine)
+    if not all(groups):
+        return None
+    seen: set[PlanKey] = set()
+    for score, plan in _joint(groups, rules):
+        seen.add(_key(plan, rules))
+        if len(seen) == rules.top:
+            return score
+    return None
+
+
+def _joint(
+    groups: list[list[tuple[Slot, Standalone]]], rules: UserRules
+) -> Iterable[tuple[int, list[tuple[Slot, Standalone]]]]:
+    """Plans of one slot per workload, each on nodes of its own, best score first; only those that keep every limit."""
+    if len(groups) == 1:
+        yield from ((_reached(pair[1]), [pair]) for pair in groups[0])
+        return
+    groups = [group[:MANY] for group in groups]
+    start = tuple(0 for _ in groups)
+    heap, seen = [(_score(groups, start, rules), start)], {start}
+    while heap and len(seen) < MANY * MANY:
+        score, place = heapq.heappop(heap)
+        plan = [group[index] for group, index in zip(groups, place, strict=True)]
+        if keeps_limits([pair for _, bound in plan for pair in bound.nodes], rules):
+            yield score, plan
+        for position in range(len(groups)):
+            after = (*place[:position], place[position] + 1, *place[position + 1 :])
+            if after[position] < len(groups[position]) and after not in seen:
+                seen.add(after)
+                heapq.heappush(heap, (_score(groups, after, rules), after))
+
+
+def _score(groups: list[list[tuple[Slot, Standalone]]], place: tuple[int, ...], rules: UserRules) -> int:
+    scores = [_reached(group[index][1]) for group, index in zip(groups, place, strict=True)]
+    return sum(scores) if rules.objective in ("minimize_cost", "minimize_gpus") else max(scores)
+
+
+def _reached(bound: Standalone) -> int:
+    return bound.score if bound.reached is None else bound.reached
+
+
+def _key(plan: Sequence[tuple[Slot, Standalone]], rules: UserRules) -> PlanKey:
+    facts = {fact for slot, _ in plan for fact in slot_facts(slot.candidate, rules)}
+    facts |= {fact for _, bound in plan for option, _ in bound.nodes for fact in option_facts(option, rules)}
+    return PlanKey(tuple(sorted(facts)))
+
+
+def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: UserRules) -> tuple[NodeOption, ...]:
+    """Allowed options that some plan may need."""
+    types = {slot.node_type.key for slot in slots}
+    kept: list[NodeOption] = []
+    free: set[tuple[object, ...]] = set()
+    for option in sorted(allowed, key=lambda option: (option.monthly_cents, option.key)):
+        if option.node_type.key not in types:
+            continue
+        group = (option.node_type.key, option_facts(option, rules))
+        if group in free:
+            continue
+        kept.append(option)
+        if option.max_nodes is None and not any(quota.concerns(option) for quota in rules.limits.quotas):
+            free.add(group)
+    return tuple(kept)
+
+
+def _load_scale(candidates: Sequence[Candidate], rules: UserRules, ceiling: Ceiling) -> int:
+    if rules.objective != "maximize_load":
+        return DEMAND
+    most = 1.0
+    for candidate in candidates:
+        load, replicas = rules.workloads[candidate.workload].load, ceiling.replicas(candidate) or 0
+        for point in candidate.points:
+            pairs = ((point.requests_per_second, load.requests_per_second), (point.inflight, load.inflight))
+            ratios = [capacity / asked for capacity, asked in pairs if asked > 0]
+            most = max(most, min(replicas, MAX_REPLICAS) * max(ratios))
+    return demand_units(most)
+
+
+def _activity(bounded: Sequence[tuple[Slot, Standalone]], upper: int | None, rules: UserRules) -> int:
+    """Cents that the row of money can reach: at most what the last plan asked for costs, where that is known."""
+    if upper is not None and rules.objective == "minimize_cost":
+        return upper + rules.fixed_cents
+    most = [0] * len(rules.workloads)
+    for slot, bound in bounded:
+        most[slot.workload] = max(most[slot.workload], bound.cents)
+    total = sum(most) + rules.fixed_cents
+    budget = rules.limits.budget_cents
+    return total if budget is None else min(total, budget)
+
+
+def _candidates(pairs: Iterable[tuple[Slot, Standalone]]) -> int:
+    return len({slot.candidate.key for slot, _ in pairs})

@@ -1,0 +1,198 @@
+"""Solving one model: lexicographic levels, each proven before the next is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.fleet.instance import ACTIVITY_LIMIT
+from optimizer.fleet.types import SolveSettings
+from optimizer.fleet.variables import Variables
+from optimizer.pricing.types import NodeType
+
+if TYPE_CHECKING:
+    from optimizer.fleet.cpsat import CpModel, CpSolver, IntVar, LinearExprT
+
+
+SMALL = 500
+"""Slots up to which a model counts as small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One objective of the lexicographic order."""
+
+    name: str
+    expression: LinearExprT
+    maximize: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A plan in the indices of the model."""
+
+    replicas: dict[int, int]  # by slot, chosen ones only
+    nodes: dict[int, int]  # by option, used ones only
+    spares: int
+    value: int  # of the first level
+    bound: int
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No plan: proven so, or only not found within the limit."""
+
+    proven: bool
+
+
+def levels(v: Variables) -> list[Level]:
+    """The objective, then money, then GPUs, then the content of the candidates, then replicas.
+
+    The content order makes the answer unique whatever the seed. Where an objective is the money or the GPUs
+    themselves, it is not asked twice.
+    """
+    objective = v.instance.rules.objective
+    cost, gpus = Level("cost", v.cost()), Level("gpus", v.gpus())
+    match objective:
+        case "minimize_cost":
+            first = [cost, gpus]
+        case "minimize_gpus":
+            first = [gpus, cost]
+        case "maximize_load":
+            first = [Level("factor", v.factor(), maximize=True), cost, gpus]
+        case _:
+            first = [Level("latency", v.worst()), cost, gpus]
+    return [first[0], *_merged([*first[1:], *_content(v), Level("replicas", v.replicas())], _reaches(v, first[1:]))]
+
+
+def _reaches(v: Variables, money_and_gpus: Sequence[Level]) -> list[int]:
+    """How large each level after the first can get."""
+    instance = v.instance
+    nodes = [instance.max_nodes(option.node_type) for option in instance.options]
+    gpus = sum(n * option.node_type.gpus_per_node for n, option in zip(nodes, instance.options, strict=True))
+    money = sum(n * price for n, price in zip(nodes, instance.prices, strict=True))
+    most = [[slot.max_replicas for _, slot in v.slots(w)] for w in range(len(instance.rules.workloads))]
+    content = [len(of_workload) for of_workload in most]
+    reach = {"cost": money, "gpus": gpus}
+    return [*(reach[level.name] for level in money_and_gpus), *content, sum(max(m, default=0) for m in most)]
+
+
+def _merged(levels: Sequence[Level], reaches: Sequence[int]) -> list[Level]:
+    """Neighbouring levels as one, weighted, as long as the weights stay small: fewer solves, the same answer."""
+    merged: list[Level] = []
+    size = ACTIVITY_LIMIT
+    for level, reach in zip(levels, reaches, strict=True):
+        if size * (reach + 1) >= ACTIVITY_LIMIT // 4 or not merged:
+            merged.append(level)
+            size = reach + 1
+        else:
+            last = merged[-1]
+            merged[-1] = Level(f"{last.name}, {level.name}", last.expression * (reach + 1) + level.expression)
+            size *= reach + 1
+    return merged
+
+
+def _content(v: Variables) -> list[Level]:
+    """Position of the chosen slot in content order, workload after workload."""
+    return [
+        Level(f"content {w}", _weighted([(position, v.at(index)) for position, (index, _) in enumerate(v.slots(w))]))
+        for w in range(len(v.instance.rules.workloads))
+    ]
+
+
+def _weighted(terms: Sequence[tuple[int, IntVar]]) -> LinearExprT:
+    from optimizer.fleet.cpsat import LinearExpr
+
+    return LinearExpr.weighted_sum([variable for _, variable in terms], [weight for weight, _ in terms])
+
+
+def solver_of(settings: SolveSettings, *, small: bool = True) -> CpSolver:
+    """One worker, fixed seed, limits in deterministic time; presolve inclusion off (or-tools issue 5293).
+
+    Small models spend most of a solve on probing and symmetry that they do not need.
+    """
+    from optimizer.fleet.cpsat import CpSolver
+
+    solver = CpSolver()
+    parameters = solver.parameters
+    parameters.num_workers = 1
+    parameters.random_seed = settings.random_seed
+    parameters.presolve_inclusion_work_limit = 0
+    parameters.max_deterministic_time = settings.max_deterministic_time
+    parameters.symmetry_level = 0
+    if small:
+        parameters.cp_model_probing_level = 0
+    return solver
+
+
+def solve_levels(v: Variables, cp: CpModel, settings: SolveSettings) -> Found | Nothing:
+    """Solve level after level on a copy of the model, each value held as an equality for the next."""
+    from optimizer.fleet.cpsat import FEASIBLE, INFEASIBLE, OPTIMAL
+
+    proven, first = True, True
+    value = bound = 0
+    found: Found | None = None
+    for level in levels(v):
+        if level.maximize:
+            cp.maximize(level.expression)
+        else:
+            cp.minimize(level.expression)
+        solver = solver_of(settings, small=len(v.instance.slots) <= SMALL)
+        status = solver.solve(cp)
+        if status not in (OPTIMAL, FEASIBLE):
+            if found is None:
+                return Nothing(proven=status == INFEASIBLE)
+            proven = False
+            break
+        reached, best = round(solver.objective_value), round(solver.best_objective_bound)
+        proven = proven and status == OPTIMAL and reached == best
+        if first:
+            value, bound, first = reached, best, False
+        found = _read(v, solver, value, bound, proven)
+        cp.add(level.expression == reached)
+    assert found is not None
+    return _canonical_nodes(v, cp, settings, found) if proven else found
+
+
+def _read(v: Variables, solver: CpSolver, value: int, bound: int, proven: bool) -> Found:
+    replicas = {index: int(solver.value(v.reps(index))) for index, _ in v.slots() if solver.value(v.at(index))}
+    counts = {index: int(solver.value(v.node(index))) for index in range(len(v.instance.options))}
+    nodes = {index: count for index, count in counts.items() if count}
+    return Found(replicas, nodes, v.instance.rules.spare_nodes, value, bound, proven)
+
+
+def _canonical_nodes(v: Variables, cp: CpModel, settings: SolveSettings, found: Found) -> Found:
+    """Of plans that tie so far, the one with most nodes of the option first in content order, then the second, ...
+
+    Nothing is asked where every node type in use has one option left, or its nodes all are of its single cheapest.
+    """
+    from optimizer.fleet.cpsat import OPTIMAL
+
+    for index in _open_options(v, found):
+        cp.maximize(v.node(index))
+        solver = solver_of(settings)
+        if solver.solve(cp) != OPTIMAL:
+            return found
+        cp.add(v.node(index) == round(solver.objective_value))
+        found = _read(v, solver, found.value, found.bound, found.proven)
+    return found
+
+
+def _open_options(v: Variables, found: Found) -> list[int]:
+    """Options whose number may still vary, in content order."""
+    instance = v.instance
+    used: dict[tuple[str, int, str, float], NodeType] = {
+        instance.options[index].node_type.key: instance.options[index].node_type for index in found.nodes
+    }
+    members = {key: [i for i, o in enumerate(instance.options) if o.node_type.key == key] for key in used}
+    if all(_is_single_cheapest(indices, found, instance.prices) for indices in members.values()):
+        return []
+    return sorted(index for indices in members.values() if len(indices) > 1 for index in indices)
+
+
+def _is_single_cheapest(indices: Sequence[int], found: Found, prices: Sequence[int]) -> bool:
+    cheapest = min(prices[index] for index in indices)
+    ties = [index for index in indices if prices[index] == cheapest]
+    return len(indices) == 1 or (len(ties) == 1 and all(index == ties[0] for index in indices if index in found.nodes))

@@ -1,0 +1,92 @@
+"""What the fleet model answers: frozen values, no solver objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from optimizer.candidates.types import Candidate
+from optimizer.performance.types import OperatingPoint
+from optimizer.plan.types import PlanKey
+from optimizer.pricing.types import NodeOption
+
+
+class FleetStatus(StrEnum):
+    """How a search ended."""
+
+    PROVEN = "proven"  # every plan listed is the best that is left
+    FEASIBLE = "feasible"  # plans found, at least one not proven within the limit
+    INFEASIBLE = "infeasible"  # proven: no plan keeps every rule
+    UNKNOWN = "unknown"  # no plan and no proof within the limit
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChoice:
+    """Replicas of one candidate at one operating point, serving all of its workload."""
+
+    candidate: Candidate
+    point: int  # index into candidate.points
+    replicas: int
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """The operating point they run inside."""
+        return self.candidate.points[self.point]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChoice:
+    """Nodes of one option."""
+
+    option: NodeOption
+    count: int
+    spare: int  # of ``count``, kept in reserve
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSolution:
+    """One ranked plan."""
+
+    rank: int
+    key: PlanKey
+    groups: tuple[GroupChoice, ...]  # in the order of the workloads
+    nodes: tuple[NodeChoice, ...]  # sorted by option key
+    monthly_cents: int  # fixed lines included
+    gpus: int  # of all nodes, idle and spare ones included
+    objective: int  # in the unit of the result
+    bound: int  # what the solver proved about it
+    proven: bool
+    load_factor: float  # largest f, in thousandths rounded down, that the replicas carry
+
+
+@dataclass(frozen=True, slots=True)
+class FleetResult:
+    """The ranked plans of a problem."""
+
+    status: FleetStatus
+    solutions: tuple[FleetSolution, ...]
+    objective: str
+    unit: str  # cents per month, thousandths of the load, microseconds, GPUs
+    enumerated: int
+    feasible: int
+    screened: int  # left out because their cheapest nodes alone cost more than the last plan listed
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SolveSettings:
+    """How to search. ``screens=False`` switches off every screening and dominance step: same answer, more work."""
+
+    screens: bool = True
+    max_deterministic_time: float = 60.0  # per solve, in the solver's own units, so that a limit never depends on load
+    random_seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of the problem file that could make it feasible; ``also`` lists changes that must go with it."""
+
+    path: str  # as ``--set`` takes it
+    before: object
+    after: object
+    also: tuple[Edit, ...] = ()
