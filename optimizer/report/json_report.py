@@ -235,12 +235,14 @@ def _stress(stress: Stress) -> dict[str, Json]:
 
 
 def _relaxation(relaxation: Relaxation) -> dict[str, Json]:
-    return {
-        "change": relaxation.change,
-        "from": _plain(relaxation.before),
-        "to": _plain(relaxation.after),
-        "monthly_cost": Money(relaxation.monthly_cents),
-    }
+    """``also`` is there only where further edits must go with this one."""
+    together = [_edit(*edit) for edit in relaxation.also]
+    edit = _edit(relaxation.change, relaxation.before, relaxation.after)
+    return {**edit, **({"also": together} if together else {}), "monthly_cost": Money(relaxation.monthly_cents)}
+
+
+def _edit(path: str, before: object, after: object) -> dict[str, Json]:
+    return {"change": path, "from": _plain(before), "to": _plain(after)}
 
 
 def _plain(value: object) -> Json:

@@ -204,15 +204,23 @@ def _ways_out(outcome: Outcome) -> Iterator[Line]:
         yield from (Line(piece) for piece in paragraph(text))
         yield BLANK
         return
-    yield from (Line(text) for text in paragraph("Any one of these edits of the problem file; each was solved again:"))
-    rows = [_edit(relaxation, outcome.currency) for relaxation in outcome.relaxations]
+    head = "Each of these changes of the problem file is enough by itself; each was solved again:"
+    yield from (Line(text) for text in paragraph(head))
+    rows = [row for relaxation in outcome.relaxations for row in _edits(relaxation, outcome.currency)]
     yield from (Line(text) for text in columns(rows, "<<>"))
     yield BLANK
 
 
-def _edit(relaxation: Relaxation, currency: str) -> tuple[str, str, str]:
-    change = f"{yaml_scalar(relaxation.before)} -> {yaml_scalar(relaxation.after)}"
-    return (relaxation.change, change, f"then from {money(relaxation.monthly_cents, currency)}/mo")
+def _edits(relaxation: Relaxation, currency: str) -> Iterator[tuple[str, str, str]]:
+    """The edit, its price, and the edits that must go with it."""
+    price_then = f"then from {money(relaxation.monthly_cents, currency)}/mo"
+    yield (relaxation.change, _arrow(relaxation.before, relaxation.after), price_then)
+    for path, before, after in relaxation.also:
+        yield (f"  and {path}", _arrow(before, after), "")
+
+
+def _arrow(before: object, after: object) -> str:
+    return f"{yaml_scalar(before)} -> {yaml_scalar(after)}"
 
 
 def targets(outcome: Outcome) -> Iterator[Line]:

@@ -237,7 +237,7 @@ INFEASIBLE = Infeasible(
         "funnel": (*FUNNEL[:2], FunnelStep("TTFT p95 at most 1 s", 0, 310_000)),
         "relaxations": (
             Relaxation(TTFT_PATH, 100, 240, 930_000),
-            Relaxation("hardware.limits.max_gpus", 2, 4, 842_000),
+            Relaxation("hardware.limits.max_gpus", 2, 4, 842_000, (("budget.monthly", 8000, 8420),)),
             Relaxation("workloads.chat.quality.min_recovery", 0.999, 0.99, 842_000),
         ),
     }

@@ -186,11 +186,15 @@ class _Plan(_Strict):
     stress: list[_Stress]
 
 
-class _Relaxation(_Strict):
+class _Edit(_Strict):
     change: str
     from_: Any = Field(alias="from")
     to: Any
+
+
+class _Relaxation(_Edit):
     monthly_cost: Number
+    also: list[_Edit] | None = None
 
 
 class _Target(_Strict):
