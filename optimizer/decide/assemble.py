@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optimizer.decide.predict import expect
+from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan
 from optimizer.pricing import cost_lines, excluded_costs, market_remark, option_rules, total_cents
@@ -30,13 +30,21 @@ _HOURS = 730.0
 _SECONDS_PER_HOUR = 3600.0
 
 
-def assemble(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption]) -> Plan:
-    """Build the plan of one solution."""
-    problem = inputs.problem
-    expectations = [
-        expect(inputs, chosen, solution.load_factor if problem.objective == "maximize_load" else 1.0)
-        for chosen in solution.groups
+def assemble(inputs: Inputs, solutions: Sequence[FleetSolution], options: Sequence[NodeOption]) -> tuple[Plan, ...]:
+    """Build the plan of every solution."""
+    maximize = inputs.problem.objective == "maximize_load"
+    asked = [
+        Asked(group, solution.load_factor if maximize else 1.0) for solution in solutions for group in solution.groups
     ]
+    expected = iter(expect(inputs, asked))
+    plans = [_plan(inputs, solution, options, [next(expected) for _ in solution.groups]) for solution in solutions]
+    return _with_ties(plans, inputs.problem.objective)
+
+
+def _plan(
+    inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption], expectations: Sequence[Expectation]
+) -> Plan:
+    problem = inputs.problem
     groups = tuple(_group(inputs, chosen, solution.nodes) for chosen in solution.groups)
     nodes = tuple(_nodes(solution))
     pairs = [(bought.option, bought.count) for bought in solution.nodes]
@@ -67,14 +75,20 @@ def assemble(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOpti
     )
 
 
-def with_ties(plans: Sequence[Plan]) -> tuple[Plan, ...]:
-    """Mark each plan that costs less than 3 % more than an earlier one as a tie with the first such plan."""
+def _with_ties(plans: Sequence[Plan], objective: str) -> tuple[Plan, ...]:
+    """Mark each plan whose cost is within 3 % of an earlier one's as a tie with it, where cost is what ranks them."""
+    if objective != "minimize_cost":
+        return tuple(plans)
     return tuple(replace(plan, tie_with=_tied(plan, plans)) for plan in plans)
 
 
 def _tied(plan: Plan, plans: Sequence[Plan]) -> int | None:
-    near = (p.rank for p in plans if p.rank < plan.rank and plan.monthly_cents < p.monthly_cents * (1 + TIE))
+    near = (p.rank for p in plans if p.rank < plan.rank and _close(plan.monthly_cents, p.monthly_cents))
     return next(near, None)
+
+
+def _close(cents: int, reference: int) -> bool:
+    return abs(cents - reference) < TIE * reference
 
 
 def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> Group:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,14 @@ class Inputs:
 
     def with_sets(self, sets: Sequence[str]) -> Inputs:
         """The same problem file with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
-        return read_inputs(self.problem.path, sets=(*self.sets, *sets), catalogs=self.catalogs)
+        from optimizer.catalog import with_configs
+        from optimizer.problem import load_problem
+
+        edits = (*self.sets, *sets)
+        problem = load_problem(self.problem.path, sets=edits, known=known_ids(self.catalog))
+        models = [workload.model for workload in problem.workloads]
+        catalog = with_configs(self.catalog, models, Path(problem.path).parent)
+        return replace(self, problem=problem, catalog=catalog, sets=edits)
 
 
 def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | None = None) -> Inputs:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.performance import band, behaviours, grade_of, is_upper_bound, promised_seconds
 from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
 from optimizer.problem import lengths_of, load_of, slo_of
-from optimizer.units import SHARE_UNITS
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
@@ -29,15 +29,31 @@ class Expectation:
     bindings: tuple[Binding, ...]
 
 
-def expect(inputs: Inputs, chosen: GroupChoice, load_factor: float) -> Expectation:
-    """Predict a group at the stated load (times ``load_factor`` under ``maximize_load``)."""
-    problem = inputs.problem
-    workload = problem.workloads[chosen.candidate.workload]
-    lengths, slo = lengths_of(workload), slo_of(workload)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A group and the factor its load is multiplied by (not one under ``maximize_load`` only)."""
+
+    group: GroupChoice
+    factor: float
+
+
+def expect(inputs: Inputs, groups: Sequence[Asked]) -> list[Expectation]:
+    """Predict every group at its load. All groups of a workload are predicted at once, which is what takes time."""
+    found: dict[int, Expectation] = {}
+    for workload in sorted({asked.group.candidate.workload for asked in groups}):
+        places = [index for index, asked in enumerate(groups) if asked.group.candidate.workload == workload]
+        mine = [groups[index] for index in places]
+        under, capacities = _under_load(inputs, workload, mine), _capacities(inputs, workload, mine)
+        for index, asked, behaviours_of, capacity in zip(places, mine, under, capacities, strict=True):
+            found[index] = _expectation(inputs, asked.group, behaviours_of, capacity)
+    return [found[index] for index in range(len(groups))]
+
+
+def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], capacity: Capacity) -> Expectation:
+    workload = inputs.problem.workloads[chosen.candidate.workload]
+    slo = slo_of(workload)
     grade, reasons = grade_of(chosen.candidate.spec, inputs.params)
-    under = _under_load(inputs, chosen, lengths, load_factor)
     busiest = max(under, key=lambda behaviour: behaviour.inflight)
-    promises = tuple(_kept(promise, under, grade) for promise in slo.promises)
     ttft, tpot = band(Metric.TTFT, grade), band(Metric.TPOT, grade)
     prediction = Prediction(
         workload=workload.name,
@@ -47,45 +63,59 @@ def expect(inputs: Inputs, chosen: GroupChoice, load_factor: float) -> Expectati
         concurrency=busiest.inflight * chosen.replicas,
         output_tokens_per_second=busiest.output_tokens_per_second * chosen.replicas,
         requests_per_second=busiest.requests_per_second * chosen.replicas,
-        capacity=_capacity(inputs, chosen, lengths),
+        capacity=capacity,
         ttft_interval_ms=(busiest.ttft.mean * _MS * ttft.low, busiest.ttft.mean * _MS * ttft.high),
         tpot_interval_ms=(busiest.tpot.mean * _MS * tpot.low, busiest.tpot.mean * _MS * tpot.high),
         grade=str(grade),
         upper_bound=is_upper_bound(chosen.candidate.spec.model),
         grade_reasons=tuple(reasons),
-        promises=promises,
+        promises=tuple(_kept(promise, under, grade) for promise in slo.promises),
     )
     bindings = tuple(_binding(promise, under, grade, workload.name, inputs) for promise in slo.promises)
     return Expectation(prediction, bindings)
 
 
-def _under_load(inputs: Inputs, chosen: GroupChoice, lengths: Lengths, factor: float) -> list[Behaviour]:
-    """One replica under each of the two promises that the load makes: Poisson arrivals, requests held in flight."""
-    load = load_of(inputs.problem.workloads[chosen.candidate.workload], inputs.problem)
-    part = SHARE_UNITS / SHARE_UNITS / chosen.replicas * factor
-    spec = [chosen.candidate.spec]
-    found: list[Behaviour] = []
+def _under_load(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[list[Behaviour]]:
+    """One replica of each group under each promise that the load makes: Poisson arrivals, requests held in flight."""
+    load, lengths = load_of(inputs.problem.workloads[workload], inputs.problem), _lengths(inputs, workload)
+    specs = [asked.group.candidate.spec for asked in groups]
+    parts = [asked.factor / asked.group.replicas for asked in groups]
+    sides: list[list[Behaviour]] = []
     if load.requests_per_second:
-        found += behaviours(spec, lengths, inputs.params, rates=[load.requests_per_second * part])
+        rates = [load.requests_per_second * part for part in parts]
+        sides.append(behaviours(specs, lengths, inputs.params, rates=rates))
     if load.inflight:
-        found += behaviours(spec, lengths, inputs.params, inflights=[load.inflight * part])
-    return found
+        sides.append(behaviours(specs, lengths, inputs.params, inflights=[load.inflight * part for part in parts]))
+    return [list(of_group) for of_group in zip(*sides, strict=True)]
 
 
-def _capacity(inputs: Inputs, chosen: GroupChoice, lengths: Lengths) -> Capacity:
+def _capacities(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[Capacity]:
     """All replicas at the operating point inside every promise; what it does not state follows forward."""
-    point = max(chosen.candidate.points, key=lambda p: (p.kind == "all", p.requests_per_second, p.inflight))
-    spec = [chosen.candidate.spec]
-    rate, inflight = point.requests_per_second, point.inflight
-    if not rate:
-        rate = behaviours(spec, lengths, inputs.params, inflights=[inflight])[0].requests_per_second
-    if not inflight:
-        inflight = behaviours(spec, lengths, inputs.params, rates=[rate])[0].inflight
-    return Capacity(
-        concurrency=inflight * chosen.replicas,
-        output_tokens_per_second=rate * lengths.output_mean * chosen.replicas,
-        requests_per_second=rate * chosen.replicas,
-    )
+    lengths = _lengths(inputs, workload)
+    specs = [asked.group.candidate.spec for asked in groups]
+    points = [
+        max(asked.group.candidate.points, key=lambda p: (p.kind == "all", p.requests_per_second, p.inflight))
+        for asked in groups
+    ]
+    rates, inflights = [point.requests_per_second for point in points], [point.inflight for point in points]
+    if not all(rates):
+        found = behaviours(specs, lengths, inputs.params, inflights=inflights)
+        rates = [behaviour.requests_per_second for behaviour in found]
+    elif not all(inflights):
+        found = behaviours(specs, lengths, inputs.params, rates=rates)
+        inflights = [behaviour.inflight for behaviour in found]
+    return [
+        Capacity(
+            concurrency=inflight * asked.group.replicas,
+            output_tokens_per_second=rate * lengths.output_mean * asked.group.replicas,
+            requests_per_second=rate * asked.group.replicas,
+        )
+        for asked, rate, inflight in zip(groups, rates, inflights, strict=True)
+    ]
+
+
+def _lengths(inputs: Inputs, workload: int) -> Lengths:
+    return lengths_of(inputs.problem.workloads[workload])
 
 
 def _percentiles(behaviour: Behaviour, metric: Metric) -> Percentiles:

@@ -39,7 +39,7 @@ def solve_problem(
 def decide(inputs: Inputs, *, save_model: Path | None = None, progress: Say | None = None) -> Outcome:
     """Answer a problem that was read already."""
     from optimizer.candidates import enumerate_candidates
-    from optimizer.decide.assemble import assemble, with_ties
+    from optimizer.decide.assemble import assemble
     from optimizer.decide.check import confirm
     from optimizer.decide.relax import relaxations
     from optimizer.fleet import save_model as write_model
@@ -54,7 +54,7 @@ def decide(inputs: Inputs, *, save_model: Path | None = None, progress: Say | No
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem))
     if save_model is not None:
         write_model(candidates, options, save_model)
-    plans = with_ties([assemble(inputs, solution, options) for solution in result.solutions])
+    plans = assemble(inputs, result.solutions, options)
     say("verifying every plan without the solver")
     confirm(inputs, plans)
     say("looking for ways out")

@@ -113,7 +113,7 @@ def weight_bytes(model: Model, weight_quant: str) -> float:
 
 def memory_table(specs: Sequence[ReplicaSpec]) -> MemoryTable:
     """Memory of many specifications at once."""
-    rows = np.array([_row(spec) for spec in specs], dtype=np.float64).reshape(len(specs), -1).T
+    rows = np.array([_row(spec) for spec in specs], dtype=np.float64).reshape(-1, 8).T
     weights, activations, overhead, usable, per_token, per_window, window, per_sequence = rows
     return MemoryTable(weights, activations, overhead, usable, KvNeed(per_token, per_window, window, per_sequence))
 
