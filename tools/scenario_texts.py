@@ -79,8 +79,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         " an A100 40 GB offers 39.5 GB. One RTX 6000 Ada holds them, but reads 38 GB per token at 960 GB/s: 39 ms at"
         " best, some 52 ms at the usual three quarters of that, so it misses 20 tokens/s."
         " On two RTX 4090 they leave 1.8 GB for KV, so 8K of context fits only with an fp8"
-        " KV cache. Two A100 at FP16 run within a few percent of 20 tokens/s: at the default confidence (0.9) that is"
-        " not a promise one can give, at 0.5 it is a coin toss, so both are shown.",
+        " KV cache. Two A100 at FP16 run within a few percent of 20 tokens/s: about a coin toss"
+        " in the median estimate, and no promise at the default confidence.",
         runs=(
             Run("one_user_70b_20tps.yaml", label="at the default confidence of 0.9"),
             Run("one_user_70b_20tps.yaml", ("margins.confidence=0.5",), "at confidence 0.5, the median estimate"),
@@ -94,7 +94,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "The weights are 75 GB (embedding and head stay at 16 bits): no single RTX 4090"
         " holds them. 660 TOPS is the rate with 2:4 sparsity; dense INT8 is half."
         " And with eight cards over PCIe, the all-reduces of a 2,000-token prompt (32 MB, twice per layer) cost"
-        " as much as the arithmetic that they divide.",
+        " more than the arithmetic that they divide: TP8 is the slowest to the first token.",
         runs=(Run("rag_72b_on_rtx4090.yaml"),),
     ),
     Scenario(
@@ -147,8 +147,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         "INT4: 2x RTX 3090 / 4090. INT8: 2x A100 40 GB or 2x A6000. FP8: 1x H100. FP16: 2x A100 80 GB or 4x A100 40 GB."
         " 32K-128K context at FP16: 4x A100 80 GB or 8x A100 40 GB.",
         '"Fits" is a matter of context. Where weights fill the cards, little is left for KV cache: 70B at FP8 leaves'
-        " about 10,000 tokens on one H100, enough for two or three full requests at 4K. Where a machine and precision"
-        " are missing below, the model does not fit with one full request, or not inside the latency promises.",
+        " about 10,000 tokens on one H100, two full requests at 4K, or some ten of usual length with an FP8 KV cache."
+        " INT8 on two A100 40 GB is missing below: 36.4 GB of weights on each card leave 0.3 GB, not enough for one"
+        " request of 4K. Any other machine and precision that is missing does not hold one full request either, or"
+        " not inside the latency promises.",
         runs=(
             Run("table_70b_short_context.yaml", label="4K context"),
             Run(
