@@ -11,7 +11,6 @@ from optimizer.plan.key import plan_key
 from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan
 from optimizer.pricing import cost_lines, excluded_costs, market_remark, option_rules, total_cents
 from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
-from optimizer.vocabulary import NVLINK_CLASS
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
@@ -68,7 +67,7 @@ def _plan(
         binding=tuple(bindings),
         cost_lines=cost_lines(pairs, problem),
         excludes=excluded_costs([option for option, _ in pairs], problem),
-        spare_node_cents=max(option.monthly_cents for option, _ in pairs),
+        spare_node_cents=_one_spare(solution),
         notes=tuple(_notes(inputs, solution, [reason for p in predicted for reason in p.grade_reasons])),
         cost_per_million_output_tokens=_per_million(cents, tokens),
         also=tuple(_elsewhere(inputs, solution, options)),
@@ -110,7 +109,7 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         tensor_parallel=spec.tensor_parallel,
         pipeline_parallel=spec.pipeline_parallel,
         replicas=chosen.replicas,
-        interconnect=_interconnect(chosen),
+        interconnect=candidate.interconnect,
         gpu_memory_utilization=spec.gpu_memory_utilization,
         max_num_seqs=spec.max_num_seqs,
         max_num_batched_tokens=spec.max_num_batched_tokens,
@@ -122,10 +121,10 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
     )
 
 
-def _interconnect(chosen: GroupChoice) -> str:
-    if chosen.candidate.spec.gpus == 1:
-        return "none"
-    return "nvlink" if chosen.candidate.spec.link in NVLINK_CLASS else "pcie"
+def _one_spare(solution: FleetSolution) -> int:
+    """A node more of every node type in use, so that any one node may go: the cheapest option in use of each."""
+    by_type = _by_type(solution).values()
+    return sum(min(nodes.option.monthly_cents for nodes in bought) for bought in by_type)
 
 
 def _memory(bill: MemoryBill) -> MemoryGib:

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 def confirm(inputs: Inputs, plans: Sequence[Plan]) -> None:
     """Recompute every promise of every plan; raise ``VerificationError`` with all that differs."""
-    from optimizer.verify import verify_plan, verify_ranking
+    from optimizer.verify import verify_plans, verify_ranking
 
+    checked = verify_plans(inputs.problem, inputs.catalog, inputs.params, plans)
     found = [
         f"plan {plan.rank}: {mismatch}"
-        for plan in plans
-        for mismatch in verify_plan(inputs.problem, inputs.catalog, inputs.params, plan)
+        for plan, mismatches in zip(plans, checked, strict=True)
+        for mismatch in mismatches
     ]
     found += [str(mismatch) for mismatch in verify_ranking(inputs.problem, plans)]
     if found:

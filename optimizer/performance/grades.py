@@ -6,6 +6,7 @@ silence"). Every step down comes with its sentence.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from optimizer.catalog.types import Model
@@ -13,6 +14,10 @@ from optimizer.performance.parameters import Parameters
 from optimizer.performance.types import Grade, ReplicaSpec
 from optimizer.vocabulary import NVLINK_CLASS
 
+Triple = tuple[str, str, str]
+"""Card, model line, weight format."""
+
+_VERSION = re.compile(r"[-]?[vV]?\d.*$")
 _LADDER = (Grade.A, Grade.B, Grade.C)
 
 LARGE_EXPERT_MODEL = 200e9
@@ -25,50 +30,74 @@ def is_upper_bound(model: Model) -> bool:
     return model.is_moe and model.total_params >= LARGE_EXPERT_MODEL
 
 
+def model_line(model: Model) -> str:
+    """The family a measurement speaks for: versions of one line share their structure, dense and mixtures do not.
+
+    ``Llama-2``, ``Llama-3.1`` and ``Llama-3.3`` are one line of dense models; ``Qwen3`` has a dense line and a mixture.
+    """
+    line = _VERSION.sub("", model.family)
+    return f"{line} MoE" if model.is_moe else line
+
+
 def grade_of(spec: ReplicaSpec, params: Parameters) -> tuple[Grade, tuple[str, ...]]:
     """Grade of a specification and the sentences that explain it."""
-    missing, reasons = _coverage(spec, params)
-    step = min(missing, 2)
+    own = _triple(spec)
+    step = _missing(own, params.coverage)
+    reasons = _coverage_reasons(own, step, params)
     gpu = spec.gpu
     if gpu.sibling:
-        step += 1
         reasons.append(f"{gpu.id} takes the efficiencies of its sibling {gpu.sibling}: one grade down")
     if gpu.memory_is_fallback:
-        step += 1
         reasons.append(f"the usable memory of {gpu.id} is estimated from cards of its kind: one grade down")
     if spec.pipeline_parallel > 1:
-        step = 2
         reasons.append("pipeline parallelism has never been measured under load")
-    if spec.tensor_parallel >= 4 and spec.link not in NVLINK_CLASS:
-        step = 2
+    if _is_wide_pcie(spec):
         reasons.append("tensor parallelism over PCIe depends on the host tenfold; the pessimistic host is assumed")
-    return _LADDER[min(step, 2)], tuple(reasons)
+    return _grade(spec, step), tuple(reasons)
 
 
 def grades_of(specs: Sequence[ReplicaSpec], params: Parameters) -> list[Grade]:
-    """Grades of many specifications; what decides a grade is looked up once."""
-    found: dict[tuple[object, ...], Grade] = {}
+    """Grades of many specifications; how far a triple is from the measured ones is looked up once."""
+    steps: dict[tuple[int, int, str], int] = {}
     result = []
     for spec in specs:
-        key = (id(spec.gpu), id(spec.model), spec.weight_quant, spec.tensor_parallel, spec.pipeline_parallel, spec.link)
-        if key not in found:
-            found[key] = grade_of(spec, params)[0]
-        result.append(found[key])
+        key = (id(spec.gpu), id(spec.model), spec.weight_quant)
+        if key not in steps:
+            steps[key] = _missing(_triple(spec), params.coverage)
+        result.append(_grade(spec, steps[key]))
     return result
 
 
-def _coverage(spec: ReplicaSpec, params: Parameters) -> tuple[int, list[str]]:
-    """How many of card, family and format differ from the nearest measured triple, and which."""
-    own = (spec.gpu.sibling or spec.gpu.id, spec.model.family, spec.weight_quant)
-    if own in params.coverage:
-        return 0, []
-    nearest = max(params.coverage, key=lambda triple: (_shared(own, triple), triple), default=None)
-    shared = _shared(own, nearest) if nearest else 0
-    if nearest is None or shared < 2:
-        return 2, [f"{own[1]} in {own[2]} on {own[0]}: nothing close to it was measured under load"]
-    asked, known = (f"{family} in {quant} on {card}" for card, family, quant in (own, nearest))
-    return 1, [f"measured under load: {known}, not {asked}"]
+def _grade(spec: ReplicaSpec, missing: int) -> Grade:
+    if spec.pipeline_parallel > 1 or _is_wide_pcie(spec):
+        return Grade.C
+    step = missing + bool(spec.gpu.sibling) + spec.gpu.memory_is_fallback
+    return _LADDER[min(step, 2)]
 
 
-def _shared(first: tuple[str, ...], second: tuple[str, ...]) -> int:
-    return sum(a == b for a, b in zip(first, second, strict=True))
+def _is_wide_pcie(spec: ReplicaSpec) -> bool:
+    return spec.tensor_parallel >= 4 and spec.link not in NVLINK_CLASS
+
+
+def _triple(spec: ReplicaSpec) -> Triple:
+    return (spec.gpu.sibling or spec.gpu.id, model_line(spec.model), spec.weight_quant)
+
+
+def _missing(own: Triple, coverage: frozenset[Triple]) -> int:
+    """How many of card, line and format differ from the nearest measured triple, at most two."""
+    if own in coverage:
+        return 0
+    card, line, quant = own
+    near = any((c == card) + (m == line) + (q == quant) == 2 for c, m, q in coverage)
+    return 1 if near else 2
+
+
+def _coverage_reasons(own: Triple, missing: int, params: Parameters) -> list[str]:
+    if missing == 0:
+        return []
+    card, line, quant = own
+    if missing == 2:
+        return [f"{line} in {quant} on {card}: nothing close to it was measured under load"]
+    near = [t for t in params.coverage if sum(a == b for a, b in zip(own, t, strict=True)) == 2]
+    known = " in ".join((max(near)[1], max(near)[2])) + f" on {max(near)[0]}"
+    return [f"measured under load: {known}, not {line} in {quant} on {card}"]

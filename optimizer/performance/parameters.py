@@ -101,7 +101,7 @@ class Parameters:
     kernels: Mapping[str, Kernels]  # by card
     references: Mapping[str, str]  # card or architecture -> the card whose kernels it takes
     generations: tuple[Generation, ...]
-    coverage: frozenset[tuple[str, str, str]]  # (card, model family, weight format) measured under load
+    coverage: frozenset[tuple[str, str, str]]  # (card, model line, weight format) measured under load
     version: str  # names the fit: content hash of the parameter file
 
     def first(self, name: str, *scopes: str) -> float:
@@ -154,7 +154,7 @@ def load_parameters(root: Path) -> Parameters:
     references = {row["key"]: row["kernels_of"] for row in _rows(root / "kernels" / "references.csv")}
     version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     coverage = frozenset(
-        (row["gpu"], row["family"], row["weight_quant"]) for row in _rows(root / "performance" / "coverage.csv")
+        (row["gpu"], row["model_line"], row["weight_quant"]) for row in _rows(root / "performance" / "coverage.csv")
     )
     return Parameters(values, _read_kernels(root / "kernels"), references, generations, coverage, version)
 
