@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, TypeVar
 
@@ -34,7 +35,8 @@ class Section(BaseModel):
         }
 
 
-def _yes_no(value: Any) -> Any:
+def yes_no(value: Any) -> Any:
+    """A validator: yes, no, true or false in any case."""
     if isinstance(value, bool):
         return value
     word = _YES_NO.get(value.lower()) if isinstance(value, str) else None
@@ -72,17 +74,24 @@ def _workload_name(value: str) -> str:
     return value
 
 
-def one_of(words: Iterable[str], aliases: Iterable[tuple[str, str]] = ()) -> Callable[[Any], Any]:
-    """A validator: the value is one of ``words``, or an alias of one."""
-    known, same = tuple(str(word) for word in words), dict(aliases)
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A validator: the value is one of ``words``, or an alias of one. The JSON Schema reads the words off it."""
 
-    def check(value: Any) -> Any:
-        word = same.get(value, value) if isinstance(value, str) else value
-        if word not in known:
-            raise PydanticCustomError("choice", "expected one of {words}", {"words": ", ".join(known)})
+    words: tuple[str, ...]
+    aliases: tuple[tuple[str, str], ...] = ()
+
+    def __call__(self, value: Any) -> Any:
+        """The word meant."""
+        word = dict(self.aliases).get(value, value) if isinstance(value, str) else value
+        if word not in self.words:
+            raise PydanticCustomError("choice", "expected one of {words}", {"words": ", ".join(self.words)})
         return word
 
-    return check
+
+def one_of(words: Iterable[str], aliases: Iterable[tuple[str, str]] = ()) -> OneOf:
+    """A validator: the value is one of ``words``, or an alias of one."""
+    return OneOf(tuple(str(word) for word in words), tuple(aliases))
 
 
 def as_tuple(value: Any) -> Any:
@@ -100,7 +109,7 @@ _Item = TypeVar("_Item")
 Listed = Annotated[tuple[_Item, ...], Field(min_length=1), BeforeValidator(as_tuple), AfterValidator(unique)]
 """A list of words or ids: never empty, as that would forbid everything; one value alone is a list of one."""
 
-YesNo = Annotated[bool, BeforeValidator(_yes_no)]
+YesNo = Annotated[bool, BeforeValidator(yes_no)]
 """yes, no, true or false in any case."""
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]

@@ -51,14 +51,14 @@ def _is_mapping(value: Any) -> str:
     return "list" if isinstance(value, (int, float, str, bool, type(None), tuple, list)) else "mapping"
 
 
-def _parallelism(value: Any) -> Any:
+def parallel_size(value: Any) -> Any:
     """One of the sizes; text and fractions are left to the type check."""
     if isinstance(value, int) and not isinstance(value, bool):
         return int(one_of([str(size) for size in ENGINE_PARALLELISM])(str(value)))
     return value
 
 
-ParallelSize = Annotated[int, BeforeValidator(_parallelism)]
+ParallelSize = Annotated[int, BeforeValidator(parallel_size)]
 
 
 class Exclude(Section):

@@ -48,7 +48,7 @@ def test_everything_wrong_is_listed_and_exits_2(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "2 things to mend" in done.stderr
     assert "did you mean meta-llama/Llama-3.1-70B-Instruct" in done.stderr
-    assert f"{file}:12:12: unknown model" in done.stderr
+    assert f"{file}:13:12: unknown model" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(tmp_path.iterdir()) == [file]
 
