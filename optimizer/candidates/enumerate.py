@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from optimizer.candidates.funnel import CandidateKey, Physical, build_funnel, kept_points
+from optimizer.candidates.funnel import CandidateKey, Physical, build_funnel, configuration_allowed, kept_points
 from optimizer.candidates.rules import UserRules, user_rules
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.performance.types import OperatingPoint, ReplicaSpec
 from optimizer.pricing.types import NodeOption, NodeType
+from optimizer.units import floor_guarded
 from optimizer.workload import Lengths, Metric, Promise, Slo
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def enumerate_candidates(
     for index in range(len(problem.workloads)):
         found.extend(builder.candidates(index, node_types, rules))
     candidates = tuple(sorted(found, key=lambda candidate: candidate.key))
-    without_margin = builder.without_margin(candidates, rules)
+    stands = {option.node_type.key for option in options if not rules.forbidden_by(option)}
+    in_the_race = [c for c in candidates if c.node_type.key in stands and configuration_allowed(c, rules)]
+    without_margin = builder.without_margin(in_the_race, rules)
     summary = build_funnel(candidates, rules, options, Physical(builder.enumerated, builder.removed), without_margin)
     return CandidateSet(
         candidates=candidates,
@@ -158,8 +161,9 @@ class _Builder:
 
         asked, workload = rules.workloads[index], self._problem.workloads[index]
         slo, _ = objective_promise(asked.slo, rules.objective, workload.slo.percentile)
-        lengths = self._lengths(index)
-        return operating_points(specs, lengths, slo, asked.load, confidence, self._params, ladder=self._ladder)
+        lengths, load = self._lengths(index), asked.load
+        points = operating_points(specs, lengths, slo, load, confidence, self._params, ladder=self._ladder)
+        return points if load.inflight == 0 else [_whole_requests(of_spec) for of_spec in points]
 
     def _places(self, setting: _Setting, node_types: Sequence[NodeType]) -> Iterator[tuple[NodeType, ReplicaSpec]]:
         """Node types and replicas that pass every gate but memory."""
@@ -207,6 +211,15 @@ class _Builder:
             max_num_batched_tokens=stated.max_num_batched_tokens,
             max_model_len=workload.tokens.context_max,
         )
+
+
+def _whole_requests(points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint, ...]:
+    """Points that hold whole requests in flight: N over R replicas puts ceil(N / R) on one of them."""
+    return tuple(
+        OperatingPoint(point.kind, point.requests_per_second, held, point.latencies_s)
+        for point in points
+        if (held := float(floor_guarded(point.inflight))) >= 1.0
+    )
 
 
 def fits_nodes(node_type: NodeType, tensor_parallel: int, pipeline_parallel: int) -> bool:

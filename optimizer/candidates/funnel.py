@@ -76,6 +76,21 @@ def kept_points(candidate: Candidate, rules: UserRules) -> tuple[int, ...]:
     return tuple(kept)
 
 
+def configuration_allowed(candidate: Candidate, rules: UserRules) -> bool:
+    """Whether no rule about cards, links, formats, sizes or quality fixes the candidate to 0."""
+    spec = candidate.spec
+    return (
+        rules.gpu_allowed(candidate.node_type.gpu.id)
+        and rules.licence_allowed(candidate)
+        and nvlink_kept(candidate, rules.nvlink)
+        and rules.quant_allowed(candidate.workload, spec.weight_quant)
+        and spec.kv_cache in rules.kv_caches
+        and spec.tensor_parallel in rules.tensor_parallel
+        and spec.pipeline_parallel in rules.pipeline_parallel
+        and candidate.recovery >= rules.workloads[candidate.workload].min_recovery
+    )
+
+
 def build_funnel(
     candidates: Sequence[Candidate],
     rules: UserRules,

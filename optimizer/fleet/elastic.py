@@ -6,18 +6,19 @@ forbidden and the next way out is looked for, so that every single change that h
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.funnel import nvlink_kept, promise_kept
-from optimizer.candidates.market import DEMAND
+from optimizer.candidates.market import DEMAND, NodeKey
 from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.fleet.instance import Instance, Slot, decisions_of, money_unit, power_of, slots_of
 from optimizer.fleet.model import build_model
 from optimizer.fleet.rules_ranking import flagged_never_first
-from optimizer.fleet.solve import solver_of
+from optimizer.fleet.solve import SMALL, solver_of
 from optimizer.fleet.types import SolveSettings
 from optimizer.fleet.variables import Variables
 from optimizer.pricing.rules import RuleName
@@ -77,12 +78,13 @@ def _instance(candidate_set: CandidateSet, options: Sequence[NodeOption], rules:
     """Slots that break at most so many rules by themselves, the cheapest option for each set of rules it breaks."""
     in_play = _cheapest_by_breach(options, rules)
     breaches = [(option.node_type.key, _option_breaches(option, rules)) for option in in_play]
-    slots = [
-        slot
+    slots = _worth_trying(
+        (slot, broken)
         for candidate in candidate_set.candidates
         for slot in slots_of(candidate, rules, DEMAND, range(len(candidate.points)))
-        if _fewest(slot, breaches, rules) <= changes
-    ]
+        for broken in (slot_breaches(candidate, slot.point, rules),)
+        if _fewest(slot, broken, breaches) <= changes
+    )
     types = {slot.node_type.key for slot in slots}
     in_play = [option for option in in_play if option.node_type.key in types]
     unit = money_unit(0 if not slots else _most_money(slots, in_play))
@@ -144,9 +146,38 @@ def slot_breaches(candidate: Candidate, point: int, rules: UserRules) -> frozens
     return frozenset(path for path, is_broken in broken.items() if is_broken)
 
 
-def _fewest(slot: Slot, breaches: Iterable[tuple[object, frozenset[str]]], rules: UserRules) -> int:
-    own = slot_breaches(slot.candidate, slot.point, rules)
+def _fewest(slot: Slot, own: frozenset[str], breaches: Iterable[tuple[object, frozenset[str]]]) -> int:
     return min((len(own | by) for key, by in breaches if key == slot.node_type.key), default=MOST_CHANGES + 1)
+
+
+def _worth_trying(slots: Iterable[tuple[Slot, frozenset[str]]]) -> list[Slot]:
+    """Of slots of one workload on one node type that break the same rules, those that no other beats.
+
+    One beats another with latencies as low, as few nodes and as much capacity per node. This is for speed only: a way
+    out is solved again before anybody sees it.
+    """
+    groups: dict[tuple[int, NodeKey, frozenset[str]], list[Slot]] = defaultdict(list)
+    for slot, broken in slots:
+        groups[slot.workload, slot.node_type.key, broken].append(slot)
+    kept = [slot for (_, _, broken), group in groups.items() for slot in _front(group, broken)]
+    return sorted(kept, key=lambda slot: (slot.candidate.key, slot.point))
+
+
+def _front(group: list[Slot], broken: frozenset[str]) -> list[Slot]:
+    """Pareto front by excess, nodes and capacity per node; latencies count only where a promise is broken."""
+    scores = [(max(slot.latencies_us, default=0) if broken else 0, slot.max_nodes, -_density(slot)) for slot in group]
+    order = sorted(range(len(group)), key=lambda index: (scores[index], group[index].candidate.key, group[index].point))
+    front: list[int] = []
+    for index in order:
+        if not any(all(a <= b for a, b in zip(scores[other], scores[index], strict=True)) for other in front):
+            front.append(index)
+    return [group[index] for index in front]
+
+
+def _density(slot: Slot) -> int:
+    """Capacity of a node full of such replicas, as far as the demand goes."""
+    capacity = min(DEMAND, *(value for value in slot.capacity if value >= 0))
+    return min(DEMAND, capacity * slot.candidate.replicas_per_node)
 
 
 def _search(instance: Instance, changes: int, settings: SolveSettings) -> list[WayOut]:
@@ -174,7 +205,7 @@ def _solve(v: Variables, given_up: LinearExprT, settings: SolveSettings) -> WayO
     solver = None
     for level in (given_up, _how_much(v), v.cost()):
         cp.minimize(level)
-        solver = solver_of(settings)
+        solver = solver_of(settings, small=len(v.instance.slots) <= SMALL)
         if solver.solve(cp) not in (OPTIMAL, FEASIBLE):
             return None
         cp.add(level == round(solver.objective_value))

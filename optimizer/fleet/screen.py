@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from optimizer.candidates.funnel import kept_points, nvlink_kept
+from optimizer.candidates.funnel import configuration_allowed, kept_points
 from optimizer.candidates.market import DEMAND, THOUSANDTHS, Market
 from optimizer.candidates.rules import Limits, UserRules
 from optimizer.candidates.types import Candidate, CandidateSet
@@ -53,21 +53,6 @@ class Screened:
     bounds: tuple[Standalone, ...]  # one per slot of the instance
     screened: int  # candidates left out by their bound
     flagged: tuple[tuple[Slot, Standalone], ...]  # allowed slots that may not come first, whatever the screens
-
-
-def configuration_allowed(candidate: Candidate, rules: UserRules) -> bool:
-    """Whether no rule about cards, links, formats, sizes or quality fixes the candidate to 0."""
-    spec = candidate.spec
-    return (
-        rules.gpu_allowed(candidate.node_type.gpu.id)
-        and rules.licence_allowed(candidate)
-        and nvlink_kept(candidate, rules.nvlink)
-        and rules.quant_allowed(candidate.workload, spec.weight_quant)
-        and spec.kv_cache in rules.kv_caches
-        and spec.tensor_parallel in rules.tensor_parallel
-        and spec.pipeline_parallel in rules.pipeline_parallel
-        and candidate.recovery >= rules.workloads[candidate.workload].min_recovery
-    )
 
 
 def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, screens: bool) -> Screened:
