@@ -70,6 +70,23 @@ def enumerate_candidates(
     )
 
 
+def with_points(
+    problem: Problem, catalog: Catalog, options: Sequence[NodeOption], params: Parameters, known: CandidateSet
+) -> CandidateSet:
+    """The replicas of a candidate set with the loads they carry under a problem that asks the same of their memory.
+
+    For a caller that asks about many promises one after the other; the funnel stays that of ``known``.
+    """
+    rules = user_rules(problem, catalog, options)
+    builder = _Builder(problem, catalog, params, rules.objective in LATENCY_OBJECTIVES)
+    found: list[Candidate] = []
+    for index in range(len(problem.workloads)):
+        mine = [candidate for candidate in known.candidates if candidate.workload == index]
+        points = builder.points([candidate.spec for candidate in mine], index, rules, problem.margins.confidence)
+        found += [replace(candidate, points=able) for candidate, able in zip(mine, points, strict=True) if able]
+    return replace(known, candidates=tuple(sorted(found, key=lambda candidate: candidate.key)), rules=rules)
+
+
 LATENCY_OBJECTIVES = {"minimize_ttft": Metric.TTFT, "minimize_tpot": Metric.TPOT}
 """Objectives that minimise a latency, and which."""
 
@@ -118,7 +135,7 @@ class _Builder:
         specs = {content: spec for _, spec, content in places}
         bills = dict(zip(specs, memory_bills(list(specs.values()), self._lengths(index)), strict=True))
         confidence = self._problem.margins.confidence
-        points = dict(zip(specs, self._points(list(specs.values()), index, rules, confidence), strict=True))
+        points = dict(zip(specs, self.points(list(specs.values()), index, rules, confidence), strict=True))
         able = [content for content in specs if points[content]]
         grades = dict(zip(able, grades_of([specs[content] for content in able], self._params), strict=True))
         kept: dict[tuple[str, str], float] = {}
@@ -147,16 +164,17 @@ class _Builder:
         found: dict[CandidateKey, Candidate] = {}
         for index in range(len(self._problem.workloads)):
             mine = [candidate for candidate in failing if candidate.workload == index]
-            points = self._points([candidate.spec for candidate in mine], index, rules, 0.5)
+            points = self.points([candidate.spec for candidate in mine], index, rules, 0.5)
             for candidate, of_candidate in zip(mine, points, strict=True):
                 moved = replace(candidate, points=of_candidate)
                 if kept_points(moved, rules):
                     found[candidate.key] = moved
         return found
 
-    def _points(
+    def points(
         self, specs: Sequence[ReplicaSpec], index: int, rules: UserRules, confidence: float
     ) -> list[tuple[OperatingPoint, ...]]:
+        """Operating points of each replica of a workload; none where it cannot run."""
         from optimizer.performance import operating_points
 
         asked, workload = rules.workloads[index], self._problem.workloads[index]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -32,7 +33,8 @@ def command(
     from optimizer.report import render, status_of, write_output
 
     with Progress(sys.stderr) as progress:
-        outcome = solve_problem(file, sets=sets, catalogs=catalogs, save_model=save_model, progress=progress.say)
+        keep = partial(write_output, output=save_model) if save_model else None
+        outcome = solve_problem(file, sets=sets, catalogs=catalogs, on_model=keep, progress=progress.say)
     to_terminal = output is None and sys.stdout.isatty()
     write_output(render(outcome, style, terminal=to_terminal), output)
     sys.exit(EXIT_CODES[status_of(outcome)])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from optimizer.performance import band, behaviours, grade_of, is_upper_bound, promised_seconds
 from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
 from optimizer.problem import lengths_of, load_of, slo_of
+from optimizer.units import ceil_guarded
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def _under_load(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[
         rates = [load.requests_per_second * part for part in parts]
         sides.append(behaviours(specs, lengths, inputs.params, rates=rates))
     if load.inflight:
-        sides.append(behaviours(specs, lengths, inputs.params, inflights=[load.inflight * part for part in parts]))
+        held = [float(ceil_guarded(load.inflight * part)) for part in parts]  # whole requests: the fullest replica
+        sides.append(behaviours(specs, lengths, inputs.params, inflights=held))
     return [list(of_group) for of_group in zip(*sides, strict=True)]
 
 

@@ -12,7 +12,8 @@ from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 if TYPE_CHECKING:
     from optimizer.plan.types import Outcome
 
-Say = Callable[[str], None]
+Take = Callable[[str], None]
+Say = Take
 """Takes the name of the step in hand."""
 
 
@@ -21,29 +22,28 @@ def solve_problem(
     *,
     sets: Sequence[str] = (),
     catalogs: Path | None = None,
-    save_model: Path | None = None,
+    on_model: Take | None = None,
     progress: Say | None = None,
 ) -> Outcome:
     """Answer a problem file: the cheapest deployments that keep every promise, ranked, proven and verified.
 
     ``sets`` are ``PATH=VALUE`` edits of the file; ``catalogs`` a directory that overrides or extends the packaged
-    catalogs; ``save_model`` a file that receives the CP-SAT model as text. Raises ``ProblemError`` or ``CatalogError``
+    catalogs; ``on_model`` receives the CP-SAT model as text. Raises ``ProblemError`` or ``CatalogError``
     for what the user can mend, ``VerificationError`` where our own check does not confirm a plan.
     """
     say = progress or _silent
     say("reading the problem and the catalogs")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    return decide(inputs, save_model=save_model, progress=say)
+    return decide(inputs, on_model=on_model, progress=say)
 
 
-def decide(inputs: Inputs, *, save_model: Path | None = None, progress: Say | None = None) -> Outcome:
+def decide(inputs: Inputs, *, on_model: Take | None = None, progress: Say | None = None) -> Outcome:
     """Answer a problem that was read already."""
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
     from optimizer.decide.check import confirm
     from optimizer.decide.relax import relaxations
-    from optimizer.fleet import save_model as write_model
-    from optimizer.fleet import solve_fleet
+    from optimizer.fleet import fleet_model_text, solve_fleet
     from optimizer.pricing import node_options
 
     say = progress or _silent
@@ -52,8 +52,8 @@ def decide(inputs: Inputs, *, save_model: Path | None = None, progress: Say | No
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params)
     say(f"solving over {candidates.feasible} configurations")
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem))
-    if save_model is not None:
-        write_model(candidates, options, save_model)
+    if on_model is not None:
+        on_model(fleet_model_text(candidates, options))
     plans = assemble(inputs, result.solutions, options)
     say("verifying every plan without the solver")
     confirm(inputs, plans)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.fleet.types import (
@@ -32,8 +31,8 @@ __all__ = [
     "GroupChoice",
     "NodeChoice",
     "SolveSettings",
+    "fleet_model_text",
     "propose_edits",
-    "save_model",
     "solve_fleet",
 ]
 
@@ -51,8 +50,8 @@ def solve_fleet(
     return rank_plans(candidate_set, options, loads, settings or SolveSettings())
 
 
-def save_model(candidate_set: CandidateSet, options: Sequence[NodeOption], path: Path) -> None:
-    """Write the CP-SAT model of rank 1, with its objective, as protobuf text."""
+def fleet_model_text(candidate_set: CandidateSet, options: Sequence[NodeOption]) -> str:
+    """The CP-SAT model of rank 1, with its objective, as protobuf text."""
     from optimizer.fleet.model import build_model, model_text
     from optimizer.fleet.screen import prepare
     from optimizer.fleet.solve import levels
@@ -63,7 +62,7 @@ def save_model(candidate_set: CandidateSet, options: Sequence[NodeOption], path:
         v.cp.maximize(first.expression)
     else:
         v.cp.minimize(first.expression)
-    path.write_text(model_text(v), encoding="utf-8")
+    return model_text(v)
 
 
 def propose_edits(

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.bands import error_factor, throughput_factor
+from optimizer.performance.forward import flow_under
 from optimizer.performance.grades import grades_of
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.load import Array, Flow, admission, flow_at, saturation
@@ -26,6 +27,7 @@ from optimizer.performance.parameters import Parameters
 from optimizer.performance.percentiles import STORED, between, bracket, normal_score
 from optimizer.performance.replicas import Replicas, replica_fits, replicas_of
 from optimizer.performance.types import OperatingPoint, PointKind, ReplicaSpec
+from optimizer.units import ceil_guarded
 from optimizer.workload import Lengths, Load, Metric, Promise, Slo
 
 UTILIZATION = 0.9
@@ -37,10 +39,11 @@ GRID = (0.004, 0.01, 0.025, 0.06, 0.12, 0.2, 0.3, 0.42, 0.56, 0.7, 0.85, 1.0)
 REFINEMENTS = 11
 """Bisection steps inside the bracket: 2^-11 of it is given away, never overstated."""
 
-LADDER = (0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.06, 0.03)
-"""Lower loads, as shares of the full point's, that latency objectives may choose from."""
+SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 32)
+"""Replicas that the stated load is split over on the ladder of lower loads that latency objectives choose from."""
 
 _BELOW = 1.0 - 1e-9
+Mask = npt.NDArray[np.bool_]
 _KIND_METRIC = {PointKind.TTFT: Metric.TTFT, PointKind.TPOT: Metric.TPOT}
 
 
@@ -134,8 +137,10 @@ def _solve(
             None if cap is None else np.minimum.reduce([cap, *(found[metric] for metric in chosen)])
             for cap, found in zip(caps, (open_shares, closed_shares), strict=True)
         ]
-        for scale in (1.0, *LADDER) if ladder and kind is PointKind.ALL else (1.0,):
-            _emit(result, question, kind, [None if share is None else share * scale for share in shares])
+        flows = _flows_at(question, shares)
+        _emit(result, question, kind, flows, _runs(shares))
+        if ladder and kind is PointKind.ALL:
+            _emit_ladder(result, question, load, flows)
     return [tuple(points) for points in result]
 
 
@@ -190,13 +195,39 @@ def _capped_share(question: _Question) -> Array:
     return low
 
 
-def _emit(result: list[list[OperatingPoint]], question: _Question, kind: PointKind, shares: list[Array | None]) -> None:
-    """Append the point of ``kind`` at the given shares (open, closed), unless that load is there already."""
+def _flows_at(question: _Question, shares: Sequence[Array | None]) -> list[Flow | None]:
+    """Flows under Poisson arrivals and in flight at the given shares; None where the load does not ask for one."""
     sides = zip(shares, (False, True), strict=True)
-    flows = [None if share is None else question.at(share, closed=closed) for share, closed in sides]
+    return [None if share is None else question.at(share, closed=closed) for share, closed in sides]
+
+
+def _runs(shares: Sequence[Array | None]) -> Mask:
+    return np.asarray(np.minimum.reduce([share for share in shares if share is not None]) > 0.0)
+
+
+def _emit_ladder(
+    result: list[list[OperatingPoint]], question: _Question, load: Load, full: Sequence[Flow | None]
+) -> None:
+    """Points at the stated load split evenly over more and more replicas, where one carries its part."""
+    r, m, limit = question.replicas, question.moments, question.limit
+    for replicas in SPLITS:
+        parts = (load.requests_per_second / replicas, float(ceil_guarded(load.inflight / replicas)))
+        flows: list[Flow | None] = []
+        runs = np.ones(len(result), dtype=bool)
+        for part, most, closed in zip(parts, full, (False, True), strict=True):
+            if most is None:
+                flows.append(None)
+                continue
+            runs &= part <= (most.inflight if closed else most.rate) * _BELOW
+            flows.append(flow_under(r, m, limit, np.full(len(result), part), closed=closed))
+        _emit(result, question, PointKind.ALL, flows, runs)
+
+
+def _emit(
+    result: list[list[OperatingPoint]], question: _Question, kind: PointKind, flows: Sequence[Flow | None], runs: Mask
+) -> None:
+    """Append the point of ``kind`` with these flows (open, closed) where it ``runs``, unless that load is there."""
     given = [flow for flow in flows if flow is not None]
-    least = np.minimum.reduce([share for share in shares if share is not None])
-    runs = least > 0.0
     rate_flow, inflight_flow = flows[0] or given[0], flows[1] or given[0]
     latencies = [
         np.maximum.reduce([question.promised(flow, index) for flow in given]) for index in range(len(question.promises))

@@ -50,6 +50,7 @@ class StepCoefficients(NamedTuple):
     step_fixed: Values  # scheduler, sampling and host work, every step
     step_sequence: Values  # host work per resident sequence
     step_prompt_token: Values  # host work per prompt token
+    chunk: Values  # most prompt tokens that one pipeline stage takes at a time (no unit)
 
     def row(self, index: int) -> StepCoefficients:
         """The coefficients of one specification, as floats."""
@@ -66,12 +67,13 @@ def step_seconds(c: Any, decode_batch: Any, decode_kv_tokens: Any, prefill_token
     ``decode_batch`` sequences each produce a token, holding ``decode_kv_tokens`` tokens of KV in all;
     ``prefill_tokens`` prompt tokens are worked off, each attending ``prefill_context`` tokens on average (half the
     prompt for a whole prompt on an empty cache). With p pipeline stages each stage sees 1/p of the sequences and
-    tokens at a time, and a token passes p stages, so the time is that of the whole depth for 1/p of the work.
+    tokens at a time, and a token passes p stages, so the time is that of the whole depth for 1/p of the work. Prompts
+    cannot be spread like that: one shorter than a chunk crosses the stages one after the other, as a whole.
     Weights and arithmetic overlap in part: (read^s + arithmetic^s)^(1/s), the form fitted to kernel timings.
     """
     batch = decode_batch / c.stages
     kv = decode_kv_tokens / c.stages
-    prompt = prefill_tokens / c.stages
+    prompt = np.maximum(prefill_tokens / c.stages, np.minimum(prefill_tokens, c.chunk))
     tokens = batch + prompt
     length = kv / np.maximum(batch, 1e-9)
     hit = 1.0 - c.miss**tokens

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from optimizer.performance import behaviours, error_factor, grade_of
 from optimizer.performance.bands import throughput_factor
 from optimizer.performance.types import Behaviour, Grade
+from optimizer.units import ceil_guarded
 from optimizer.verify.case import MAXIMIZE_LOAD, Case, GroupCase
 
 if TYPE_CHECKING:
@@ -84,18 +85,20 @@ def serve(cases: Sequence[Case], params: Parameters) -> list[tuple[Served, ...]]
 
 
 def _asks(groups: Iterable[tuple[Case, GroupCase]], *, held: bool) -> Iterator[_Ask]:
+    """Loads of one replica; of N requests held by R replicas one of them holds ceil(N / R)."""
     for index, (case, group) in enumerate(groups):
         load = group.load.inflight if held else group.load.requests_per_second
         if not load:
             continue
-        yield _Ask(index, Claim.STATED, group, load * group.share)
+        whole = ceil_guarded if held else float
+        yield _Ask(index, Claim.STATED, group, whole(load * group.share))
         if case.problem.objective != MAXIMIZE_LOAD:
-            yield _Ask(index, Claim.FACTOR, group, load * group.share * case.plan.load_factor)
+            yield _Ask(index, Claim.FACTOR, group, whole(load * group.share * case.plan.load_factor))
         for prediction in case.plan.predicted:
             if prediction.workload == group.workload.name:
                 capacity = prediction.capacity
                 value = capacity.concurrency if held else capacity.requests_per_second
-                yield _Ask(index, Claim.CAPACITY, group, value * group.share)
+                yield _Ask(index, Claim.CAPACITY, group, whole(value * group.share))
 
 
 def _answers(asks: Sequence[_Ask], params: Parameters, *, held: bool) -> dict[tuple[int, Claim], Behaviour]:

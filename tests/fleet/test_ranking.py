@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fleet_cases import CandidateSpec, Case, OptionSpec, make_candidate, make_gpu, make_option, make_rules, make_type
 from fleet_cases import make_workload as workload
 
 from optimizer.errors import ProblemError
-from optimizer.fleet import FleetResult, FleetStatus, SolveSettings, save_model
+from optimizer.fleet import FleetResult, FleetStatus, SolveSettings, fleet_model_text
 from optimizer.fleet.rank import rank_plans
 from optimizer.vocabulary import Link, Tier
 
@@ -77,9 +76,8 @@ def test_reserved_is_preferred_where_it_costs_the_same_by_content_only() -> None
     assert solve(case).solutions[0].nodes[0].option.tier is Tier.ON_DEMAND
 
 
-def test_saved_model_is_the_protobuf_text(tmp_path: Path) -> None:
+def test_the_model_is_protobuf_text() -> None:
     case = flagged_case(0.5)
-    save_model(case.candidate_set, case.options, tmp_path / "model.txt")
-    text = (tmp_path / "model.txt").read_text()
+    text = fleet_model_text(case.candidate_set, case.options)
     assert "one_candidate[0]" in text
     assert "objective" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -282,7 +283,7 @@ class World:
     def _loads(
         self, load: Load, lengths: Any, spec: ReplicaSpec, replicas: int
     ) -> tuple[Behaviour | None, Behaviour | None]:
-        rate, held = load.requests_per_second / replicas, load.inflight / replicas
+        rate, held = load.requests_per_second / replicas, float(math.ceil(load.inflight / replicas - 1e-9))
         poisson = behaviours([spec], lengths, self.params, rates=[rate])[0] if rate else None
         inflight = behaviours([spec], lengths, self.params, inflights=[held])[0] if held else None
         return poisson, inflight
