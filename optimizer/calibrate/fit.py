@@ -71,22 +71,30 @@ class Linearised:
     jacobian: Floats
 
 
-def targets_of(cases: Sequence[Case], weight_of: Callable[[Row], float]) -> tuple[Target, ...]:
-    """What was measured: TPOT and TTFT where requests are served in flight, else throughput."""
-    sizes: dict[tuple[str, str], int] = {}
+def targets_of(
+    cases: Sequence[Case], weight_of: Callable[[Row], float], stands_for: Sequence[float] | None = None
+) -> tuple[Target, ...]:
+    """What was measured: TPOT and TTFT where requests are served in flight, else throughput.
+
+    A case may stand for several rows that were left out (``stands_for``). A group of n rows weighs like sqrt(10 n) of
+    its rows: more rows tell more, but not in proportion.
+    """
+    counts = [1.0] * len(cases) if stands_for is None else stands_for
+    sizes: dict[tuple[str, str], float] = {}
     found = []
     for index, case in enumerate(cases):
-        row = case.row
-        for metric, value in measured_of(row).items():
+        for metric, value in measured_of(case.row).items():
             if value > 0:
-                sizes[row.group, metric] = sizes.get((row.group, metric), 0) + 1
-                found.append((index, metric, value, weight_of(row)))
+                key = (case.row.group, metric)
+                sizes[key] = sizes.get(key, 0.0) + counts[index]
+                found.append((index, metric, value))
     result = []
-    for index, metric, value, weight in found:
-        size = sizes[cases[index].row.group, metric]
-        balance = 1.0 / math.sqrt(size) * math.sqrt(min(size, 10))
-        factor = 0.4 if metric == "ttft" and cases[index].row.start == "unknown" else 1.0
-        result.append(Target(index, metric, value, weight * balance * factor))
+    for index, metric, value in found:
+        row = cases[index].row
+        size = sizes[row.group, metric]
+        balance = counts[index] * math.sqrt(min(size, 10.0) / size)
+        factor = 0.4 if metric == "ttft" and row.start == "unknown" else 1.0
+        result.append(Target(index, metric, value, weight_of(row) * balance * factor))
     return tuple(result)
 
 
@@ -118,7 +126,7 @@ def linearise(problem: Problem, theta: Floats, progress: Callable[[str], None] =
     specs = [case.spec for case in problem.cases]
     cache = kv_tokens_of(problem.cases)
     start = np.array(coefficients(specs, base)).T
-    host = [settings_of(case.spec, 1.0, base) for case in problem.cases]
+    host = [settings_of(case.spec, 1.0, base, True) for case in problem.cases]
     current = _log_predictions(problem, base, range(len(specs)), cache)
     jacobian = np.zeros((len(problem.targets), len(theta)))
     for column in range(len(theta)):
@@ -126,9 +134,8 @@ def linearise(problem: Problem, theta: Floats, progress: Callable[[str], None] =
         moved[column] += STEP
         params = problem.parameters(moved)
         changed = (start != np.array(coefficients(specs, params)).T).any(axis=1)
-        touched = [
-            i for i, case in enumerate(problem.cases) if changed[i] or settings_of(case.spec, 1.0, params) != host[i]
-        ]
+        hosts = (settings_of(case.spec, 1.0, params, True) for case in problem.cases)
+        touched = [i for i, (now, before) in enumerate(zip(hosts, host, strict=True)) if changed[i] or now != before]
         after = _log_predictions(problem, params, touched, cache)
         affected = ~np.isnan(after)
         jacobian[affected, column] = (after[affected] - current[affected]) / STEP

@@ -17,6 +17,12 @@ from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
 from optimizer.simulate.replica import Arrivals, Pattern, Settings, Trace, simulate
 
+OPEN_LOOP_REQUESTS = 150
+"""Requests of an open-loop run that does not say: published ones used about 100 to several hundred."""
+
+TTFT_VALUES = 4
+"""The first so many fields of a prediction are times to first token."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -47,18 +53,26 @@ def kv_tokens_of(cases: Sequence[Case]) -> npt.NDArray[np.float64]:
     return tokens
 
 
-def settings_of(spec: ReplicaSpec, kv_tokens: float, params: Parameters) -> Settings:
-    """Scheduler, cache and front end of a replica."""
+def settings_of(spec: ReplicaSpec, kv_tokens: float, params: Parameters, open_loop: bool = False) -> Settings:
+    """Scheduler, cache and front end of a replica.
+
+    Clients that hold a number of requests in flight resend from the loop that also receives all streams, which costs
+    more per request than independent (``open_loop``) arrivals.
+    """
     profile = spec.engine.profile
     scopes = (f"engine:{profile}@{params.generation(profile, spec.engine_version)}", f"engine:{profile}")
+    share = params.first("frontend_open_share") if open_loop else 1.0
+    recipe = f"engine:{profile}/moe@{spec.gpu.arch}" if spec.model.is_moe else ""
     return Settings(
         max_seqs=spec.max_num_seqs,
         token_budget=spec.max_num_batched_tokens * spec.pipeline_parallel,
         kv_tokens=kv_tokens,
-        frontend_s=params.first("frontend_ms", *scopes) * 1e-3,
-        service_s=params.first("frontend_service_ms", *scopes) * 1e-3,
+        frontend_s=params.first("frontend_ms", *scopes) * 1e-3 * share,
+        service_s=params.first("frontend_service_ms", *scopes) * 1e-3 * share,
         mixed=params.first("mixed_steps", *scopes) > 0.5,
         reserve=params.first("reserve_output", *scopes),
+        poll_steps=params.first("poll_steps", recipe, *scopes),
+        lag_steps=params.first("first_token_lag_steps", *scopes),
     )
 
 
@@ -71,7 +85,7 @@ def pattern_of(case: Case, c: StepCoefficients, settings: Settings, start: str) 
         batch = max(round(row.concurrency / share), 1)
         return replace(base, requests=batch, concurrency=batch)
     if row.load == "open_loop" and math.isfinite(row.request_rate):
-        count = int(np.clip(row.requests if row.requests > 0 else 300, 20, 600))
+        count = int(np.clip(row.requests if row.requests > 0 else OPEN_LOOP_REQUESTS, 20, 2000))
         return replace(base, arrivals=Arrivals.POISSON, requests=count, rate=row.request_rate / share)
     slots = max(round(row.concurrency / share), 1)
     count = int(row.requests / share) if row.requests > 0 else 10 * slots
@@ -110,7 +124,7 @@ def predict_cases(cases: Sequence[Case], params: Parameters) -> list[Prediction]
 
 def predict_case(case: Case, c: StepCoefficients, kv_tokens: float, params: Parameters) -> Prediction:
     """Prediction of one case given its step coefficients and cache size."""
-    settings = settings_of(case.spec, kv_tokens, params)
+    settings = settings_of(case.spec, kv_tokens, params, case.row.load == "open_loop")
     row = case.row
     if row.load == "offline" or (row.load == "open_loop" and not math.isfinite(row.request_rate)):
         unknown = (math.nan,) * 8
@@ -119,7 +133,8 @@ def predict_case(case: Case, c: StepCoefficients, kv_tokens: float, params: Para
     outcomes = [_metrics(simulate(c, settings, pattern_of(case, c, settings, start))) for start in starts]
     values = np.array(outcomes[0])
     if len(outcomes) == 2:
-        share = params.first("unknown_start_burst_share")
+        ttft, rest = params.first("unknown_start_burst_share"), params.first("unknown_start_burst_share_tpot")
+        share = np.where(np.arange(len(values)) < TTFT_VALUES, ttft, rest)
         values = np.exp(share * np.log(outcomes[0]) + (1 - share) * np.log(outcomes[1]))
     values[-1] *= case.replicas
     return Prediction(*(float(value) for value in values))

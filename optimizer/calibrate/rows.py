@@ -68,6 +68,7 @@ class Row:
     tpot_ms_p50: float = math.nan
     tpot_ms_p99: float = math.nan
     e2e_ms: float = math.nan
+    date: str = ""
 
     @property
     def group(self) -> str:
@@ -133,7 +134,7 @@ def parse_row(cells: Mapping[str, str | None]) -> Row:
         model=text("model"), weight_quant=text("weight_quant"), kv_cache=text("kv_cache"), tp=tp, pp=pp, dp=dp,
         input_tokens=inputs, output_tokens=outputs, load=load, start=start, requests=number("requests"),
         length_low=low, concurrency=concurrency, request_rate=rate,
-        output_tokens_per_s=number("output_tokens_per_s"), **measured,
+        output_tokens_per_s=number("output_tokens_per_s"), date=text("date"), **measured,
     )  # fmt: skip
 
 
@@ -143,7 +144,7 @@ def case_of(row: Row, catalog: Catalog) -> Case:
     model = _known(catalog.models, row.model, "model")
     engine, unknown = engine_of(row.engine, catalog)
     quant = quant_of(row.weight_quant, gpu, model)
-    kv = "fp8" if row.kv_cache.startswith(("fp8", "int8")) else "auto"
+    kv = kv_of(row.kv_cache, quant, gpu, model)
     link = LINKS.get(row.interconnect, gpu.link if gpu.link_gb_s else Link.PCIE)
     shared = row.dp > 1 and model.is_moe and not fits(gpu, model, quant, row.tp * row.pp)
     spec = ReplicaSpec(
@@ -173,6 +174,16 @@ def quant_of(name: str, gpu: Gpu, model: Model) -> str:
     if name not in QUANTS:
         raise InputError(f"unknown weight_quant {name!r}: one of {', '.join(sorted({*QUANTS, 'fp4', 'native'}))}")
     return QUANTS[name]
+
+
+def kv_of(name: str, quant: str, gpu: Gpu, model: Model) -> str:
+    """KV format of a row. Where none is stated the checkpoint decides: published FP8 and NVFP4 conversions of 16-bit
+    models carry scales for an 8-bit cache, which engines then use (measured: their caches hold twice the tokens).
+    """
+    if name:
+        return "fp8" if name.startswith(("fp8", "int8")) else "auto"
+    converted = quant in ("fp8", "nvfp4") and model.native_dtype in ("bf16", "fp16")
+    return "fp8" if converted and gpu.vendor == "nvidia" and gpu.supports_fp8 else "auto"
 
 
 def fits(gpu: Gpu, model: Model, quant: str, gpus: int) -> bool:

@@ -11,14 +11,15 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from optimizer.calibrate.evidence import is_served
 from optimizer.calibrate.forward import Prediction, predict_cases
 from optimizer.calibrate.rows import Case, case_of, parse_row
+from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, TTFT_UNKNOWN
 from optimizer.catalog.types import Catalog
 from optimizer.errors import Finding, InputError, UsageError
-from optimizer.performance import Parameters, band, grade_of
-from optimizer.performance.bands import throughput_factor
+from optimizer.performance import Parameters, grade_of
+from optimizer.performance.bands import named_band
 from optimizer.performance.types import Grade
-from optimizer.workload import Metric
 
 NEEDED = ("gpu", "model", "input_tokens", "output_tokens")
 
@@ -93,13 +94,14 @@ def case_grade(case: Case, params: Parameters) -> Grade:
 
 def _cells(case: Case, p: Prediction, params: Parameters) -> dict[str, str]:
     grade = case_grade(case, params)
-    ttft, tpot = band(Metric.TTFT, grade), band(Metric.TPOT, grade)
-    low, high = throughput_factor(grade, 0.95), throughput_factor(grade, 0.05)
-    speed = p.output_tokens_per_s
+    row, speed = case.row, p.output_tokens_per_s
+    unknown = row.load == "closed_loop" and row.start == "unknown"
+    ttft, tpot = named_band(TTFT_UNKNOWN if unknown else TTFT, grade), named_band(TPOT, grade)
+    flow = named_band(THROUGHPUT if is_served(row) else OFFLINE, grade)
     values = (
         p.ttft_mean, p.ttft_p50, p.ttft_p95, p.ttft_p99, p.tpot_mean, p.tpot_p50, p.tpot_p95, p.tpot_p99, speed,
         p.ttft_mean * ttft.low, p.ttft_mean * ttft.high, p.tpot_mean * tpot.low, p.tpot_mean * tpot.high,
-        speed * low, speed * high,
+        speed * flow.low, speed * flow.high,
     )  # fmt: skip
     shown = ["" if math.isnan(value) else f"{value:.6g}" for value in values]
     return {**dict(zip(OUTPUT, shown, strict=False)), "grade": grade.value}

@@ -24,6 +24,9 @@ BITS = {"bf16": 16.0, "fp8": 8.03, "int8": 8.03, "int4": 4.16, "nvfp4": 4.5, "mx
 SPARSE_ATTENTION_TOKENS = 2048
 """Keys each query attends to under DeepSeek sparse attention (V3.2 technical report: top-k 2048)."""
 
+INDEX_FLOPS_PER_PAIR = 2.0 * 32 * 128
+"""Scoring one key for one query by the sparse-attention indexer: 32 heads of 128, on every rank (same report)."""
+
 LARGE = 1e30
 
 
@@ -147,7 +150,7 @@ def work_of(spec: ReplicaSpec) -> Work:
         window=float(SPARSE_ATTENTION_TOKENS if sparse else model.sliding_window or LARGE),
         state_bytes=2.0 * model.linear_state_bytes / tp,
         attention_layers=model.num_layers,
-        pair_flops=0.0 if sparse else pair,
+        pair_flops=INDEX_FLOPS_PER_PAIR * model.num_layers if sparse else pair,
         pair_window_flops=pair if sparse else 2.0 * heads * width * model.sliding_layers,
         hidden=model.hidden_size,
         dense_format=dense_format,
@@ -273,6 +276,8 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
     fixed = (
         work.layers * layer_us * 1e-6 + work.gemms * rates.dense.overhead_s + work.moe_layers * rates.expert.overhead_s
     )
+    if spec.model.index_bytes_per_token:
+        fixed += work.layers * params.first("sparse_index_us") * 1e-6
     passes = params.first("elementwise_passes")
     engine = f"engine:{spec.engine.profile}"
     return (
@@ -305,6 +310,7 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
         params.first("step_ms", *scopes[:1], engine) * 1e-3,
         params.first("sequence_us", *scopes[:1], engine) * 1e-6,
         params.first("prompt_token_us", *scopes[:1], engine) * 1e-6,
+        float(spec.max_num_batched_tokens),
     )
 
 
@@ -326,5 +332,5 @@ def _scaled(fact: Gemm, kind: str, scopes: tuple[str, ...], params: Parameters) 
         min(fact.mbu * params.product(f"{kind}_mbu_factor", *scopes), 1.0),
         min(fact.mfu * params.product(f"{kind}_mfu_factor", *scopes), 1.0),
         fact.overhead_s * params.product(f"{kind}_overhead_factor", *scopes),
-        max(fact.sharpness, 1.0),
+        max(fact.sharpness * params.product(f"{kind}_sharpness_factor", *scopes), 1.0),
     )

@@ -30,6 +30,7 @@ class Limits(NamedTuple):
     frontend_s: float  # HTTP, tokenization, way to the engine, per request
     service_s: float  # the front end handles one request at a time for this long
     mixed: bool  # prompt and decode share steps (vLLM, TensorRT-LLM); else prompts go first, alone (SGLang)
+    poll_steps: float  # decode steps between two looks at the queue (SGLang --scheduler-recv-interval)
     reserve: float  # share of the output still to come that admission keeps room for (TensorRT-LLM: all)
 
 
@@ -46,6 +47,7 @@ class Requests(NamedTuple):
     done: Floats  # prompt tokens in the KV cache (after preemption: to be redone)
     made: Floats  # output tokens made
     due: Floats  # 1 where the step under way puts out a token
+    late: Floats  # what the step after the first token took: overlapped schedulers deliver a step late
 
 
 _step = jit(step_seconds)
@@ -156,13 +158,29 @@ def _emit(r: Requests, active: Ints, count: int, now: float) -> float:
 
 
 @jit
-def _stretch(
-    c: StepCoefficients, r: Requests, active: Ints, count: int, room: float, until: float
-) -> tuple[float, float]:
-    """Steps without prompt work until a request ends, ``room`` tokens are used up or ``until`` seconds have passed.
+def _deliver(r: Requests, active: Ints, count: int, seconds: float) -> None:
+    """Requests whose first token came out of the step before note how long this one takes."""
+    for k in range(count):
+        i = active[k]
+        if r.made[i] == 1.0 and r.late[i] == 0.0:
+            r.late[i] = seconds
 
-    Returns how many and their seconds.
+
+@jit
+def _stretch(
+    c: StepCoefficients,
+    r: Requests,
+    active: Ints,
+    count: int,
+    room: float,
+    horizon: tuple[float, float, float],
+) -> tuple[float, float]:
+    """Steps without prompt work until a request ends, ``room`` tokens are used up or the scheduler admits requests.
+
+    ``horizon``: seconds until a request is there to be admitted, steps until the scheduler looks at the queue next,
+    and steps between two such looks. Returns how many steps and their seconds.
     """
+    until, pause, interval = horizon
     kv, least = 0.0, 1e18
     for k in range(count):
         i = active[k]
@@ -171,8 +189,42 @@ def _stretch(
     steps = max(min(least, np.floor(room / count)), 1.0)
     once = _step(c, float(count), kv, 0.0, 0.0)
     if steps * once > until:
-        steps = max(min(steps, np.ceil(until / once)), 1.0)
+        late = max(np.ceil(until / once) - pause, 0.0)
+        steps = min(steps, pause + np.ceil(late / interval) * interval)
     return steps, steps * _step(c, float(count), kv + 0.5 * count * (steps - 1.0), 0.0, 0.0)
+
+
+@jit
+def _advance(
+    c: StepCoefficients, r: Requests, active: Ints, count: int, used: float, limits: Limits,
+    horizon: tuple[float, float, float], now: float,
+) -> tuple[float, float, float]:  # fmt: skip
+    """One step with prompt work, else a stretch of steps without; returns seconds, steps and tokens held after."""
+    if _has_prompts(r, active, count):
+        seconds = _prompt_step(c, r, active, count, limits)
+        _deliver(r, active, count, seconds)
+        return seconds, 1.0, used + _emit(r, active, count, now + seconds)
+    steps, seconds = _stretch(c, r, active, count, limits.kv_tokens - used, horizon)
+    _deliver(r, active, count, seconds / steps)
+    for k in range(count):
+        r.made[active[k]] += steps
+        r.done[active[k]] += steps
+    return seconds, steps, used + steps * count
+
+
+@jit
+def _retire(r: Requests, active: Ints, count: int, used: float, now: float) -> tuple[int, float]:
+    """Take requests that are complete out of the batch; returns its size and tokens held."""
+    kept = 0
+    for k in range(count):
+        i = active[k]
+        if r.made[i] < r.output[i]:
+            active[kept] = i
+            kept += 1
+        else:
+            r.finish[i] = now
+            used -= r.prompt[i] + r.made[i]
+    return kept, used
 
 
 @jit
@@ -192,41 +244,31 @@ def run(c: StepCoefficients, r: Requests, limits: Limits, given: int) -> float:
         tail = _enqueue(r, queue, head, tail, i)
     issued = given
     free = free if r.arrive[given - 1] == 0.0 else 0.0  # spread arrivals leave no backlog
-    blocked = False
+    blocked, ticks, interval = False, 0.0, max(np.rint(limits.poll_steps), 1.0)
     while ended < total:
-        if not blocked:
+        looked = not blocked and (count == 0 or ticks % interval == 0.0)
+        if looked:
             head, count, used = _admit(r, queue, (head, tail), active, count, used, now, limits)
         if count == 0:
             now = max(now, r.ready[queue[head]])
             continue
-        if _has_prompts(r, active, count):
-            now += _prompt_step(c, r, active, count, limits)
-            used += _emit(r, active, count, now)
-        else:
-            waiting = head < tail and count < limits.max_seqs and r.ready[queue[head]] > now
-            until = r.ready[queue[head]] - now if waiting else 1e18
-            steps, seconds = _stretch(c, r, active, count, limits.kv_tokens - used, until)
-            now += seconds
-            used += steps * count
-            for k in range(count):
-                r.made[active[k]] += steps
-                r.done[active[k]] += steps
-        kept = 0
-        for k in range(count):
-            i = active[k]
-            if r.made[i] < r.output[i]:
-                active[kept] = i
-                kept += 1
-                continue
-            r.finish[i] = now
+        until = 1e18  # nobody to admit before a request ends
+        if head < tail and count < limits.max_seqs and not blocked:
+            wait = r.ready[queue[head]] - now
+            until = max(wait, 0.0) if wait > 0.0 or not looked else until
+        horizon = (until, interval - ticks % interval, interval)
+        seconds, steps, used = _advance(c, r, active, count, used, limits, horizon, now)
+        now += seconds
+        ticks += steps
+        left, used = _retire(r, active, count, used, now)
+        for _ in range(count - left):
             ended += 1
             blocked = False
-            used -= r.prompt[i] + r.made[i]
             if issued < total:
                 free = _issue(r, issued, now, free, limits)
                 tail = _enqueue(r, queue, head, tail, issued)
                 issued += 1
-        count = kept
+        count = left
         while count > 1 and used + count > limits.kv_tokens:
             count -= 1
             head -= 1

@@ -38,6 +38,8 @@ class Settings:
     service_s: float
     mixed: bool = True
     reserve: float = 0.0
+    poll_steps: float = 1.0
+    lag_steps: float = 0.0  # steps between the making of a token and its delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +106,17 @@ def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace
         arrive = np.cumsum(np.random.default_rng(SEED + 1).exponential(1.0 / pattern.rate, total))
     elif steady:
         arrive[:given] = np.arange(given) * (pattern.spread_s / given)
-    blank = [np.zeros(total) for _ in range(6)]
-    ready, first, finish, done, made, due = blank
+    blank = [np.zeros(total) for _ in range(7)]
+    ready, first, finish, done, made, due, late = blank
     cached = np.floor(pattern.shared_prefix * prompt)
-    requests = Requests(arrive, ready, first, finish, prompt, cached, output, done, made, due)
+    requests = Requests(arrive, ready, first, finish, prompt, cached, output, done, made, due, late)
     limits = Limits(
         settings.max_seqs, settings.token_budget, float(settings.kv_tokens), settings.frontend_s, settings.service_s,
-        settings.mixed, settings.reserve,
+        settings.mixed, settings.poll_steps, settings.reserve,
     )  # fmt: skip
     end = float(run(c, requests, limits, given))
     keep = slice(warm, total)
+    delay = settings.lag_steps * late
     begin = float(arrive[warm] if warm < total else 0.0)
     rate = output.sum() / max(end, 1e-9)
     if warm:  # the tail in which no client sends any more does not count
@@ -123,9 +126,9 @@ def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace
         rate = float((output * overlap).sum()) / max(last - begin, 1e-9)
     gaps = np.maximum(output[keep] - 1.0, 1.0)
     return Trace(
-        ttft=first[keep] - arrive[keep],
+        ttft=first[keep] - arrive[keep] + delay[keep],
         tpot=(finish[keep] - first[keep]) / gaps,
-        e2e=finish[keep] - arrive[keep],
+        e2e=finish[keep] - arrive[keep] + delay[keep],
         output=output[keep],
         duration=end,
         output_tokens_per_second=float(rate),

@@ -1,0 +1,98 @@
+"""Held-out predictions from the stored folds, and the error bands that come of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.calibrate.evidence import packaged_cases
+from optimizer.calibrate.forward import Prediction, predict_cases
+from optimizer.calibrate.rows import Case
+from optimizer.calibrate.scores import Error, errors_of
+from optimizer.calibrate.store import read_fold_parameters, read_folds
+from optimizer.calibrate.tables import case_grade
+from optimizer.catalog.types import Catalog
+from optimizer.performance.grades import model_line
+from optimizer.performance.parameters import Parameters
+from optimizer.performance.types import Band, Grade
+
+Floats = npt.NDArray[np.float64]
+
+EDGES = (0.05, 0.95)
+"""The two-sided 90 % band."""
+
+LEAST_WIDTH = 1.03
+"""No band is narrower than this on either side of one."""
+
+SHRINKAGE = 40
+"""A grade with few rows leans on all grades together as if it had so many rows of theirs."""
+
+
+def held_out_errors(root: Path, catalog: Catalog, base: Parameters) -> list[Error]:
+    """Errors of every current packaged row, each predicted by the fold that did not see its group.
+
+    Grades are those that a stranger's row would get: what its own group adds to the coverage does not count.
+    """
+    folds = read_folds(root)
+    cases = [case for case in packaged_cases(root, catalog, base) if case.row.group in folds]
+    errors: list[Error] = []
+    for number, params in enumerate(read_fold_parameters(root, base)):
+        mine = [case for case in cases if folds[case.row.group] == number]
+        seen = frozenset(triple_of(case) for case in cases if folds[case.row.group] != number)
+        blind = replace(params, coverage=seen)
+        predictions: list[Prediction] = predict_cases(mine, blind)
+        errors += errors_of(mine, predictions, [case_grade(case, blind) for case in mine])
+    return errors
+
+
+def triple_of(case: Case) -> tuple[str, str, str]:
+    """Card, model line and weight format of a case."""
+    return case.spec.gpu.sibling or case.spec.gpu.id, model_line(case.spec.model), case.spec.weight_quant
+
+
+def bands_of(errors: Sequence[Error]) -> dict[tuple[str, Grade], Band]:
+    """5 % and 95 % quantiles of truth / prediction by figure and grade.
+
+    A grade's quantiles are drawn toward those of all grades by ``SHRINKAGE`` rows; widths never fall from A to C.
+    """
+    result: dict[tuple[str, Grade], Band] = {}
+    for metric in sorted({error.metric for error in errors}):
+        mine = [error for error in errors if error.metric == metric]
+        everyone = _edges(mine)
+        low, high = -math.log(LEAST_WIDTH), math.log(LEAST_WIDTH)
+        for grade in (Grade.A, Grade.B, Grade.C):
+            own = [error for error in mine if error.grade is grade]
+            share = len(own) / (len(own) + SHRINKAGE)
+            edges = share * (_edges(own) if own else everyone) + (1 - share) * everyone
+            low, high = min(float(edges[0]), low), max(float(edges[1]), high)
+            result[metric, grade] = Band(math.exp(low), math.exp(high))
+    return result
+
+
+def with_coverage(errors: Sequence[Error], bands: Mapping[tuple[str, Grade], Band]) -> list[Error]:
+    """The errors with a note whether the truth lies inside the 90 % band."""
+    return [
+        replace(error, covered=limits.low <= math.exp(-error.log) <= limits.high)
+        for error in errors
+        for limits in [bands[error.metric, error.grade]]
+    ]
+
+
+def nested_coverage(errors: Sequence[Error], folds: Mapping[str, int]) -> list[Error]:
+    """The same with bands that did not see the fold either: an honest coverage."""
+    result: list[Error] = []
+    for fold in sorted(set(folds.values())):
+        mine = [error for error in errors if folds[error.case.row.group] == fold]
+        result += with_coverage(mine, bands_of([e for e in errors if folds[e.case.row.group] != fold]))
+    return result
+
+
+def _edges(errors: Sequence[Error]) -> Floats:
+    """The two quantiles of ln(truth / prediction); rows count alike."""
+    edges: Floats = np.quantile([-error.log for error in errors], EDGES)
+    return edges
