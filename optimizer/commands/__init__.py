@@ -16,10 +16,12 @@ _COMMANDS = {
     "solve": "Rank the cheapest deployments for a problem file (the default: `optimize FILE`).",
     "new": "Write a commented problem file to start from: chatbot, rag, batch or agents.",
     "budget": "Say what a monthly budget buys: the most load, the best latencies.",
+    "frontier": "Draw the exact cost staircase over a number of the problem, with its break points.",
     "check": "Read a problem file and say what was understood, or everything that is wrong with it.",
     "memory": "Print the memory bill of a model on a GPU, layer by layer.",
     "predict": "Predict latency and throughput of single configurations given in a CSV.",
     "catalog": "List the GPUs, models and offers that plans are made of.",
+    "launch": "Write what starts a plan: scripts, Kubernetes, compose, SkyPilot, benchmark.",
     "validate": "Score the performance model against published measurements.",
     "schema": "Print the JSON Schema of the problem file, for editors.",
 }

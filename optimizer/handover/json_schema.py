@@ -86,7 +86,7 @@ def _explain(section: Schema, docs: dict[str, str]) -> None:
 def _or_null(value: Schema) -> Schema:
     if {"type": "null"} in value.get("anyOf", ()):
         return value
-    description = {key: value.pop(key) for key in ("description", "default") if key in value}
+    description: Schema = {key: value.pop(key) for key in ("description", "default") if key in value}
     return {"anyOf": [value, {"type": "null"}], **description}
 
 

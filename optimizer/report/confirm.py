@@ -35,11 +35,30 @@ def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
 
 
 def _pair(group: Group, asked: Asked, prediction: Prediction) -> list[str]:
-    engine = group.engine.partition("-")[0]
-    serve = {"vllm": _serve_vllm, "sglang": _serve_sglang, "trtllm": _serve_trtllm}.get(engine)
-    bench = {"sglang": _bench_sglang, "trtllm": _bench_trtllm}.get(engine, _bench_vllm)
-    client = bench(group, _traffic(group, asked, prediction))
-    return [_shell(serve(group)), _shell(client)] if serve else [_shell(client)]
+    serve = serve_words(group)
+    client = bench_words(group, asked, prediction)
+    return [_shell(serve), _shell(client)] if serve else [_shell(client)]
+
+
+def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None:
+    """The server's command as words; None where the engine's command is not known.
+
+    ``checkpoint`` names weights that are in the plan's format already. Without it the catalog's model is loaded, and
+    fp8 is made while loading.
+    """
+    serve = {"vllm": _serve_vllm, "sglang": _serve_sglang, "trtllm": _serve_trtllm}.get(_engine(group))
+    return serve(group, checkpoint) if serve else None
+
+
+def bench_words(group: Group, asked: Asked, prediction: Prediction, checkpoint: str | None = None) -> list[str]:
+    """The client's command as words: one replica's share of the planned load."""
+    bench = {"sglang": _bench_sglang, "trtllm": _bench_trtllm}.get(_engine(group), _bench_vllm)
+    return bench(_model(group, checkpoint), _traffic(group, asked, prediction))
+
+
+def _engine(group: Group) -> str:
+    """``vllm`` for vllm-ascend too: the same command line."""
+    return group.engine.partition("-")[0]
 
 
 def _traffic(group: Group, asked: Asked, prediction: Prediction) -> tuple[str, ...]:
@@ -54,18 +73,20 @@ def _traffic(group: Group, asked: Asked, prediction: Prediction) -> tuple[str, .
     return ("--random-input-len", lengths[0], "--random-output-len", lengths[1], *load, "--num-prompts", str(prompts))
 
 
-def _model(group: Group) -> str:
-    """The checkpoint to load: the catalog's model, or the user's own in a format that needs one."""
+def _model(group: Group, checkpoint: str | None) -> str:
+    """The checkpoint to load: the one named, the catalog's model, or the user's own in a format that needs one."""
+    if checkpoint is not None:
+        return checkpoint
     if group.weight_quant in _CALIBRATED:
         return f"PATH_OF_{quant_name(group.weight_quant)}_CHECKPOINT_OF_{group.model.rpartition('/')[2]}"
     return group.model
 
 
-def _serve_vllm(group: Group) -> list[str]:
-    command = ["vllm", "serve", _model(group), "--tensor-parallel-size", str(group.tensor_parallel)]
+def _serve_vllm(group: Group, checkpoint: str | None) -> list[str]:
+    command = ["vllm", "serve", _model(group, checkpoint), "--tensor-parallel-size", str(group.tensor_parallel)]
     if group.pipeline_parallel > 1:
         command += ["--pipeline-parallel-size", str(group.pipeline_parallel)]
-    if group.weight_quant == "fp8":
+    if group.weight_quant == "fp8" and checkpoint is None:
         command += ["--quantization", "fp8"]
     if group.kv_cache != "auto":
         command += ["--kv-cache-dtype", group.kv_cache]
@@ -74,24 +95,24 @@ def _serve_vllm(group: Group) -> list[str]:
     return [*command, "--max-num-batched-tokens", str(group.max_num_batched_tokens)]
 
 
-def _bench_vllm(group: Group, traffic: tuple[str, ...]) -> list[str]:
-    command = ["vllm", "bench", "serve", "--model", _model(group), "--dataset-name", "random", *traffic, "--ignore-eos"]
+def _bench_vllm(model: str, traffic: tuple[str, ...]) -> list[str]:
+    command = ["vllm", "bench", "serve", "--model", model, "--dataset-name", "random", *traffic, "--ignore-eos"]
     return [*command, "--percentile-metrics", "ttft,tpot,e2el", "--metric-percentiles", "50,90,95,99"]
 
 
-def _serve_sglang(group: Group) -> list[str]:
+def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
     command = [
         "python",
         "-m",
         "sglang.launch_server",
         "--model-path",
-        _model(group),
+        _model(group, checkpoint),
         "--tp",
         str(group.tensor_parallel),
     ]
     if group.pipeline_parallel > 1:
         command += ["--pp-size", str(group.pipeline_parallel)]
-    if group.weight_quant == "fp8":
+    if group.weight_quant == "fp8" and checkpoint is None:
         command += ["--quantization", "fp8"]
     if group.kv_cache != "auto":
         command += ["--kv-cache-dtype", "fp8_e4m3"]
@@ -100,14 +121,14 @@ def _serve_sglang(group: Group) -> list[str]:
     return [*command, "--chunked-prefill-size", str(group.max_num_batched_tokens)]
 
 
-def _bench_sglang(group: Group, traffic: tuple[str, ...]) -> list[str]:
+def _bench_sglang(model: str, traffic: tuple[str, ...]) -> list[str]:
     """SGLang's range ratio 1 means constant lengths."""
-    command = ["python", "-m", "sglang.bench_serving", "--backend", "sglang", "--model", _model(group)]
+    command = ["python", "-m", "sglang.bench_serving", "--backend", "sglang", "--model", model]
     return [*command, "--dataset-name", "random", *traffic, "--random-range-ratio", "1.0"]
 
 
-def _serve_trtllm(group: Group) -> list[str]:
-    command = ["trtllm-serve", _model(group), "--tp_size", str(group.tensor_parallel)]
+def _serve_trtllm(group: Group, checkpoint: str | None) -> list[str]:
+    command = ["trtllm-serve", _model(group, checkpoint), "--tp_size", str(group.tensor_parallel)]
     if group.pipeline_parallel > 1:
         command += ["--pp_size", str(group.pipeline_parallel)]
     command += ["--kv_cache_free_gpu_memory_fraction", f"{group.gpu_memory_utilization:g}"]
@@ -115,9 +136,9 @@ def _serve_trtllm(group: Group) -> list[str]:
     return [*command, "--max_num_tokens", str(group.max_num_batched_tokens)]
 
 
-def _bench_trtllm(group: Group, traffic: tuple[str, ...]) -> list[str]:
+def _bench_trtllm(model: str, traffic: tuple[str, ...]) -> list[str]:
     command = ["python", "-m", "tensorrt_llm.serve.scripts.benchmark_serving", "--backend", "openai"]
-    command += ["--model", _model(group), "--dataset-name", "random", *traffic, "--ignore-eos"]
+    command += ["--model", model, "--dataset-name", "random", *traffic, "--ignore-eos"]
     return [*command, "--percentile-metrics", "ttft,tpot,e2el"]
 
 

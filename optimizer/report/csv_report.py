@@ -71,11 +71,11 @@ def render_csv(outcome: Outcome) -> str:
     writer.writerow(["problem", "status", *(name for name, _ in COLUMNS)])
     for plan in outcome.plans:
         cells = [outcome.problem_name, status_of(outcome), *(read(plan) for _, read in COLUMNS)]
-        writer.writerow([_safe(cell) for cell in cells])
+        writer.writerow([safe_cell(cell) for cell in cells])
     return stream.getvalue()
 
 
-def _safe(cell: str) -> str:
+def safe_cell(cell: str) -> str:
     """One line, and never a formula: such a cell gets an apostrophe in front; numbers stay numbers."""
     line = " ".join(cell.splitlines()) if not cell.isprintable() else cell
     if line.lstrip().startswith(_FORMULA_STARTS) and not _is_number(line):

@@ -1,0 +1,34 @@
+"""``optimize launch FILE --rank N -o DIR``: what starts, serves and measures a ranked plan."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import problem_options
+
+
+@click.command(name="launch")
+@problem_options
+@click.option("--rank", type=click.IntRange(min=1), default=1, show_default=True, help="Which plan of the ranking.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the files.")
+def command(
+    file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool, rank: int, output: Path
+) -> None:
+    """Write what starts plan RANK of the problem FILE: scripts, Kubernetes, compose, SkyPilot, and the benchmark.
+
+    The folder's README.md says what to do in which order.
+    """
+    from optimizer.commands.answer import answer, exit_without_plans, plan_of_rank
+    from optimizer.handover.folder import write_files
+    from optimizer.handover.launch import launch_files
+    from optimizer.handover.launch.facts import load_facts
+
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr)
+    exit_without_plans(outcome, file)
+    plan = plan_of_rank(outcome, rank)
+    files = launch_files(outcome, plan, inputs.catalog, load_facts(catalogs), inputs.problem.engine.version)
+    write_files(output, [(one.name, one.text, one.executable) for one in files])
+    click.echo(f"{output}: {len(files)} files; start with {output / 'README.md'}")

@@ -1,0 +1,106 @@
+"""Launch files of one ranked plan: scripts, Kubernetes, docker compose, SkyPilot, benchmark, and the notes on top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.handover.launch.compose import can_compose, compose
+from optimizer.handover.launch.kubernetes import can_span_nodes, manifest
+from optimizer.handover.launch.measurement import measurement_csv
+from optimizer.handover.launch.notes import notes
+from optimizer.handover.launch.placement import Layout, layouts
+from optimizer.handover.launch.scripts import benchmark_script, serve_script
+from optimizer.handover.launch.server import Server, servers_of
+from optimizer.handover.launch.skypilot import document_name, task, why_no_task
+from optimizer.handover.names import plain
+
+if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
+    from optimizer.handover.launch.facts import LaunchFacts
+    from optimizer.plan.types import Outcome, Plan
+
+__all__ = ["LaunchFile", "launch_files"]
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFile:
+    """A file to write: its name under the output folder, what it is for, its text."""
+
+    name: str
+    purpose: str
+    text: str
+    executable: bool = False
+
+
+def launch_files(
+    outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFacts, version: str | None = None
+) -> tuple[LaunchFile, ...]:
+    """Every file of a plan; ``version`` is the engine's, as the problem states it."""
+    servers = servers_of(outcome, plan, catalog, facts, version)
+    nodes = layouts(plan.nodes, servers)
+    origin = f"Plan #{plan.rank} of {plain(outcome.problem_name)} ({outcome.problem_sha256[:12]})"
+    files = [*_per_server(servers, origin), *_per_node(nodes, facts, version, origin)]
+    missing = [*_without_command(servers), *_without_image(servers), *_without_task(nodes, facts)]
+    listed = [(file.name, file.purpose) for file in files]
+    return (LaunchFile("README.md", "read this first", notes(outcome, plan, servers, nodes, listed, missing)), *files)
+
+
+def _per_server(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
+    for server in servers:
+        of = f"workload {plain(server.group.workload)}"
+        if server.serve is not None:
+            yield LaunchFile(f"{server.name}-serve.sh", f"starts one server of {of}", serve_script(server), True)
+        yield LaunchFile(
+            f"{server.name}-benchmark.sh", f"loads one server of {of} and measures", benchmark_script(server), True
+        )
+        yield LaunchFile(
+            f"{server.name}-measurement.csv",
+            "what was set, to complete with what was measured",
+            measurement_csv(server),
+        )
+        if server.image and server.serve is not None and can_span_nodes(server):
+            kind = "LeaderWorkerSet" if server.nodes > 1 else "Deployment"
+            yield LaunchFile(f"{server.name}-kubernetes.yaml", f"{kind} and Service of {of}", manifest(server, origin))
+
+
+def _per_node(nodes: tuple[Layout, ...], facts: LaunchFacts, version: str | None, origin: str) -> Iterator[LaunchFile]:
+    composed = [layout for layout in nodes if can_compose(layout)]
+    for number, layout in enumerate(composed, start=1):
+        name = "compose.yaml" if len(composed) == 1 else f"compose-{number}.yaml"
+        yield LaunchFile(name, f"docker compose: the same on {layout.count} node(s)", compose(layout, origin))
+    taken: set[str] = set()
+    for layout in nodes:
+        if why_no_task(layout, facts) is None:
+            name = document_name(layout, taken)
+            taken.add(name)
+            text = task(layout, facts, version, origin, name)
+            yield LaunchFile(name, f"SkyPilot task: {layout.count} node(s) of {plain(layout.line.provider)}", text)
+
+
+def _without_command(servers: list[Server]) -> Iterator[str]:
+    for server in servers:
+        if server.serve is None:
+            yield (
+                f"{server.name}: no server command, as the options of {server.group.engine} are not known here; set "
+                "what the table lists by its own documentation"
+            )
+
+
+def _without_image(servers: list[Server]) -> Iterator[str]:
+    for server in servers:
+        if server.image is None:
+            yield (
+                f"{server.name}: no container files, as no public image of {server.group.engine} for {server.vendor} "
+                "cards is in catalogs/launch/images.csv"
+            )
+        elif not can_span_nodes(server):
+            yield f"{server.name}: no Kubernetes manifest, as a {server.group.engine} server here spans several nodes"
+
+
+def _without_task(nodes: tuple[Layout, ...], facts: LaunchFacts) -> Iterator[str]:
+    reasons = {
+        f"{plain(n.line.provider) or 'own'}: {why}" for n in nodes if (why := why_no_task(n, facts)) and n.placed
+    }
+    yield from (f"no SkyPilot task for {reason}" for reason in sorted(reasons))

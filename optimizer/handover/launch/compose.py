@@ -1,0 +1,115 @@
+"""Docker compose for one node: each server on cards of its own, a round-robin balancer in front of several.
+
+Field meanings: Compose specification; GPUs as in Docker's and AMD's documentation; nginx's ``upstream`` is round robin,
+the even split that the prediction assumed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optimizer.handover.launch.scripts import visible_devices
+from optimizer.handover.yaml_text import Value, render_yaml
+
+if TYPE_CHECKING:
+    from optimizer.handover.launch.placement import Layout, Placed
+    from optimizer.handover.launch.server import Server
+
+_NGINX = "nginx:stable"
+_VENDORS = ("nvidia", "amd")
+
+
+def can_compose(layout: Layout) -> bool:
+    """Whether every server of the node has an image and a way to get its cards."""
+    servers = [placed.server for placed in layout.placed]
+    return bool(servers) and all(s.image and s.nodes == 1 and s.vendor in _VENDORS for s in servers)
+
+
+def compose(layout: Layout, origin: str) -> str:
+    """The compose file of one node."""
+    services: dict[str, Value] = {}
+    behind: dict[str, list[str]] = {}
+    ports: dict[str, int] = {}
+    for placed in layout.placed:
+        own = behind.setdefault(placed.server.name, [])
+        ports[placed.server.name] = placed.server.port
+        several = sum(one.server is placed.server for one in layout.placed) > 1
+        name = f"{placed.server.name}-{len(own) + 1}" if several else placed.server.name
+        own.append(name)
+        services[name] = _service(placed, publish=not several)
+    balanced = {name: own for name, own in behind.items() if len(own) > 1}
+    document: dict[str, Value] = {"services": services}
+    if balanced:
+        services["balancer"] = {
+            "image": _NGINX,
+            "restart": "unless-stopped",
+            "ports": [f"{ports[name]}:{ports[name]}" for name in balanced],
+            "configs": [{"source": "balancer", "target": "/etc/nginx/conf.d/default.conf"}],
+            "depends_on": [name for own in balanced.values() for name in own],
+        }
+        document["configs"] = {"balancer": {"content": _unexpanded(_nginx(balanced, ports))}}
+    document["volumes"] = {"models": {}}
+    return render_yaml([document], f"{origin}\nNeeds docker compose 2.23.1 or newer; HF_TOKEN is read from the shell.")
+
+
+def _service(placed: Placed, *, publish: bool) -> Value:
+    server = placed.server
+    service: dict[str, Value] = {
+        "image": server.image,
+        "entrypoint": [_unexpanded(word) for word in server.command(server.port)],
+        "restart": "unless-stopped",
+        "ipc": "host",
+        "volumes": ["models:/root/.cache/huggingface"],
+        "environment": {"HF_TOKEN": "${HF_TOKEN:-}", **_devices_variable(server, placed)},
+        "healthcheck": {
+            "test": ["CMD", "python3", "-c", _check(server.port)],
+            "interval": "15s",
+            "timeout": "10s",
+            "retries": 5,
+            "start_period": "60m",
+        },
+        **_devices(server, placed),
+    }
+    if publish:
+        service["ports"] = [f"{server.port}:{server.port}"]
+    return service
+
+
+def _check(port: int) -> str:
+    return f"import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/health', timeout=5)"
+
+
+def _devices(server: Server, placed: Placed) -> dict[str, Value]:
+    if server.vendor == "amd":
+        return {"devices": ["/dev/kfd", "/dev/dri"], "group_add": ["video", "render"]}
+    cards: Value = {
+        "driver": "nvidia",
+        "device_ids": [str(card) for card in placed.gpus],
+        "capabilities": ["gpu"],
+    }
+    return {"deploy": {"resources": {"reservations": {"devices": [cards]}}}}
+
+
+def _devices_variable(server: Server, placed: Placed) -> dict[str, Value]:
+    """AMD containers see every card; the variable narrows them. NVIDIA's runtime hands over only those reserved."""
+    cards = ",".join(map(str, placed.gpus))
+    return {visible_devices(server.vendor): cards} if server.vendor == "amd" else {}
+
+
+def _nginx(balanced: dict[str, list[str]], ports: dict[str, int]) -> str:
+    blocks = []
+    for name, own in balanced.items():
+        port = ports[name]
+        members = "".join(f"  server {service}:{port};\n" for service in own)
+        blocks.append(
+            f"upstream {name} {{\n{members}}}\n"
+            f"server {{\n  listen {port};\n  client_max_body_size 64m;\n  location / {{\n"
+            f"    proxy_pass http://{name};\n    proxy_http_version 1.1;\n    proxy_buffering off;\n"
+            "    proxy_read_timeout 1h;\n  }\n}\n"
+        )
+    return "".join(blocks)
+
+
+def _unexpanded(text: str) -> str:
+    """Compose expands ``$NAME``; ``$$`` stands for a plain ``$``."""
+    return text.replace("$", "$$")

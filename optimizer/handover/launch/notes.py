@@ -1,0 +1,127 @@
+"""README.md beside the launch files: what to do in which order, every setting, what is missing and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from optimizer.handover.launch.kubernetes import GFD_LABEL, OWN_LABEL, node_selector
+from optimizer.handover.launch.scripts import thresholds
+from optimizer.handover.markdown import code, table, text
+from optimizer.report.words import gpu_name, money, plural, tier_name
+from optimizer.vocabulary import Link
+
+if TYPE_CHECKING:
+    from optimizer.handover.launch.placement import Layout
+    from optimizer.handover.launch.server import Server
+    from optimizer.plan.types import Outcome, Plan
+
+
+def notes(
+    outcome: Outcome,
+    plan: Plan,
+    servers: Sequence[Server],
+    nodes: Sequence[Layout],
+    files: Sequence[tuple[str, str]],
+    missing: Sequence[str],
+) -> str:
+    """The page."""
+    parts = [
+        f"# Launch files: {text(outcome.problem_name)}, plan #{plan.rank}",
+        f"{money(plan.monthly_cents, plan.currency)} a month, grade {plan.grade}. Problem "
+        f"{code(outcome.problem_path)}, sha256 {code(outcome.problem_sha256[:12])}. The settings below are the ones "
+        "the prediction assumed: change one and its figures no longer hold.",
+        "## Order of work",
+        "\n".join(f"{number}. {step}" for number, step in enumerate(_steps(plan), start=1)),
+        "## Files",
+        table(("file", "purpose"), [(code(name), text(purpose)) for name, purpose in files]),
+        *([*_missing(missing)] if missing else []),
+        "## Nodes",
+        table(("nodes", "what", "from", "servers on each"), [_node(layout) for layout in nodes]),
+        "## Settings of each server",
+        *(_settings(server) for server in servers),
+        "## Thresholds of the benchmark",
+        *(
+            "\n".join([f"**{text(server.name)}**", "", *(f"- {line}" for line in thresholds(server))])
+            for server in servers
+        ),
+        "## Worth knowing",
+        "\n".join(f"- {line}" for line in _remarks(servers)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _steps(plan: Plan) -> Iterator[str]:
+    yield "Get **one** node, start **one** server (`...-serve.sh`), run its benchmark, compare with the thresholds."
+    yield "Complete the row in `...-measurement.csv`: it has the columns of `optimize predict`, which adds our figures."
+    yield "If it passes, get the rest and roll out with the manifests, the compose files or the SkyPilot tasks."
+    if any(node.spare for node in plan.nodes):
+        yield "Nodes in reserve stay empty. If a node fails, start its servers there; Kubernetes does so itself."
+
+
+def _missing(missing: Sequence[str]) -> Iterator[str]:
+    yield "Left out, and why:"
+    yield "\n".join(f"- {text(line)}" for line in missing)
+
+
+def _node(layout: Layout) -> tuple[str, str, str, str]:
+    line = layout.line
+    where = " ".join(part for part in (line.provider, line.region, line.instance_type) if part)
+    cards = [f"{one.server.name} on cards {','.join(map(str, one.gpus))}" for one in layout.placed]
+    return (
+        str(layout.count),
+        f"{line.gpus_per_node} x {gpu_name(line.gpu)}",
+        text(f"{where}, {tier_name(line.tier, line.commitment_months)}"),
+        text("; ".join(cards) or "none: in reserve"),
+    )
+
+
+def _settings(server: Server) -> str:
+    group = server.group
+    weights = server.checkpoint or (
+        "made while loading" if group.weight_quant == "fp8" else "no published checkpoint is known: make one"
+    )
+    rows = [
+        ("workload", text(group.workload)),
+        ("model", code(group.model)),
+        ("weights", f"{group.weight_quant}: {code(server.checkpoint) if server.checkpoint else weights}"),
+        ("KV cache", "16 bit" if group.kv_cache == "auto" else group.kv_cache),
+        ("tensor parallel", str(group.tensor_parallel)),
+        ("pipeline parallel", str(group.pipeline_parallel)),
+        ("servers", str(group.replicas)),
+        ("longest request (max-model-len)", str(group.max_model_len)),
+        ("requests at once (max-num-seqs)", str(group.max_num_seqs)),
+        ("tokens per step (max-num-batched-tokens)", str(group.max_num_batched_tokens)),
+        ("GPU memory used", f"{group.gpu_memory_utilization:g}"),
+        ("engine, image", f"{text(group.engine)}, {code(server.image) if server.image else 'none known'}"),
+        ("expected per server", f"{_per_server(server)}"),
+    ]
+    return f"### {text(server.name)}\n\n" + table(("setting", "value"), rows)
+
+
+def _per_server(server: Server) -> str:
+    planned = server.prediction
+    share = 1.0 / server.group.replicas
+    return (
+        f"{planned.requests_per_second * share:.3g} requests/s, {planned.concurrency * share:.3g} in flight, "
+        f"{planned.output_tokens_per_second * share:.3g} output tokens/s"
+    )
+
+
+def _remarks(servers: Sequence[Server]) -> Iterator[str]:
+    yield (
+        "The prediction splits requests evenly. A Kubernetes Service spreads connections, not requests: keep-alive "
+        "clients need a gateway in front that balances requests."
+    )
+    yield "Several nodes without Kubernetes need a balancer in front: the compose file's serves its own node only."
+    if any(OWN_LABEL in node_selector(server) for server in servers):
+        labels = sorted({server.group.gpu for server in servers if OWN_LABEL in node_selector(server)})
+        yield "Label the nodes: " + "; ".join(code(f"kubectl label node NAME {OWN_LABEL}={gpu}") for gpu in labels)
+    if any(GFD_LABEL in node_selector(server) for server in servers):
+        yield f"Check the label that your driver gives the card: {code(f'kubectl get nodes -L {GFD_LABEL}')}"
+    if any(server.group.link is Link.NVLINK_PAIR for server in servers):
+        yield "Bridged pairs: a server on two cards must sit on the two that share a bridge (`nvidia-smi topo -m`)."
+    if any(server.image and not server.pinned for server in servers):
+        yield "Image tags float until `engine.version` states one; pin what you measured."
+    count = sum(server.group.replicas for server in servers)
+    yield f"{plural(count, 'server')} in all. Weights are downloaded by each; a shared volume saves time and traffic."

@@ -1,0 +1,34 @@
+"""Every file in problems/ yields every artefact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from optimizer.commands import cli
+
+PROBLEMS = Path(__file__).parents[2] / "problems"
+FILES = sorted(path.name for path in PROBLEMS.glob("*.yaml"))
+INFEASIBLE = {"infeasible_budget.yaml"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_launch(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "launch"
+    result = CliRunner().invoke(cli, ["launch", str(PROBLEMS / name), "-o", str(out)])
+    assert result.exit_code == (3 if name in INFEASIBLE else 0), result.output
+    assert out.exists() == (name not in INFEASIBLE)
+    if out.exists():
+        assert (out / "README.md").read_text(encoding="utf-8").startswith("# Launch files")
+        assert list(out.glob("*-benchmark.sh"))
+
+
+def test_launch_refuses_a_rank_that_is_not_there(tmp_path: Path) -> None:
+    from optimizer.errors import UsageError
+
+    arguments = ["launch", str(PROBLEMS / "rtx4090_tp_or_pp.yaml"), "--rank", "99", "-o", str(tmp_path / "x")]
+    result = CliRunner().invoke(cli, arguments)
+    assert isinstance(result.exception, UsageError)
+    assert not (tmp_path / "x").exists()
