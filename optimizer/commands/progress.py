@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import TextIO
+from typing import Self, TextIO
 
 _QUIET_SECONDS = 1.0
 
@@ -17,7 +17,7 @@ class Progress:
         self._start = time.monotonic()
         self._width = 0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -36,3 +36,18 @@ class Progress:
         self._stream.write("\r" + line.ljust(self._width))
         self._stream.flush()
         self._width = len(line)
+
+
+class Bar(Progress):
+    """How many of a known number of parts are done, as a bar on the same kind of line."""
+
+    _CELLS = 30
+
+    def __init__(self, stream: TextIO, what: str) -> None:
+        super().__init__(stream)
+        self._what = what
+
+    def update(self, done: int, total: int) -> None:
+        """Show that so many parts are done."""
+        filled = self._CELLS * done // max(1, total)
+        self.say(f"[{'#' * filled}{'.' * (self._CELLS - filled)}] {done} of {total} {self._what}")

@@ -43,7 +43,12 @@ Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | bool | Mo
 
 def render_json(outcome: Outcome) -> str:
     """The whole report as indented JSON with a final newline."""
-    return _dump(document(outcome), "") + "\n"
+    return dump(document(outcome))
+
+
+def dump(value: Json) -> str:
+    """Nested values as indented JSON with a final newline."""
+    return _dump(value, "") + "\n"
 
 
 def document(outcome: Outcome) -> dict[str, Json]:
@@ -68,7 +73,7 @@ def document(outcome: Outcome) -> dict[str, Json]:
         "warnings": list(outcome.warnings),
         "proof": _proof(outcome.proof, outcome.currency),
         "funnel": [_funnel_step(step) for step in outcome.funnel],
-        "plans": [_plan(plan) for plan in outcome.plans],
+        "plans": [plan_document(plan) for plan in outcome.plans],
         "relaxations": [_relaxation(relaxation) for relaxation in outcome.relaxations],
         "targets": [
             {
@@ -110,7 +115,8 @@ def _funnel_step(step: FunnelStep) -> dict[str, Json]:
     }
 
 
-def _plan(plan: Plan) -> dict[str, Json]:
+def plan_document(plan: Plan) -> dict[str, Json]:
+    """One plan as nested values."""
     return {
         "rank": plan.rank,
         "proven": plan.proven,

@@ -189,10 +189,11 @@ def no_plan(outcome: Outcome) -> Iterator[Line]:
         yield Line(text, Style.STRONG)
     yield BLANK
     yield from funnel(outcome)
-    yield from _ways_out(outcome)
+    yield from ways_out(outcome)
 
 
-def _ways_out(outcome: Outcome) -> Iterator[Line]:
+def ways_out(outcome: Outcome) -> Iterator[Line]:
+    """Edits of the problem file that would make it possible."""
     if not isinstance(outcome, Infeasible):
         return
     yield Line("What would make it possible", Style.HEADING)

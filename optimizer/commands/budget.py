@@ -1,0 +1,41 @@
+"""``optimize budget FILE``: what a monthly budget buys."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import problem_options
+
+
+@click.command(name="budget")
+@problem_options
+@click.option("--monthly", type=float, metavar="MONEY", help="The budget a month; left out: budget.monthly of FILE.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")
+def command(
+    file: Path,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    monthly: float | None,
+    style: str,
+    output: Path | None,
+) -> None:
+    """What a budget buys: the most users, requests or tokens per second, and the best latencies.
+
+    Ranked: the deployments that carry the largest load with every promise of FILE kept, within the budget. Then the
+    lowest TTFT and TPOT for the load that FILE states. Exit code 3 where the budget buys nothing at all.
+    """
+    from optimizer.commands.progress import Progress
+    from optimizer.commands.solve import EXIT_CODES
+    from optimizer.negotiate.budget import budget
+    from optimizer.report import status_of, write_output
+    from optimizer.report.negotiate_budget import render_budget
+
+    with Progress(sys.stderr) as progress:
+        answer = budget(file, monthly, sets=sets, catalogs=catalogs, progress=progress.say)
+    write_output(render_budget(answer, style), output)
+    sys.exit(EXIT_CODES[status_of(answer.most)])

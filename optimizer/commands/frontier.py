@@ -1,0 +1,52 @@
+"""``optimize frontier FILE``: the cost staircase over a field of the problem."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import problem_options
+
+
+@click.command(name="frontier")
+@problem_options
+@click.option("--over", nargs=2, required=True, metavar="FIELD FROM:TO[:STEP]", help="e.g. --over concurrency 50:400")
+@click.option("--against", nargs=2, metavar="FIELD FROM:TO[:STEP]", help="One staircase per value of a second field.")
+@click.option("--points", type=click.IntRange(min=2), default=20, show_default=True, help="Values of --against.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: one per processor.")
+@click.option("--chart", type=click.Path(path_type=Path), metavar="FILE.svg|png", help="Also draw it (extra: charts).")
+@click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the table to a file instead of stdout.")
+def command(
+    file: Path,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    over: tuple[str, str],
+    against: tuple[str, str] | None,
+    points: int,
+    jobs: int | None,
+    chart: Path | None,
+    style: str,
+    output: Path | None,
+) -> None:
+    """The exact cost of every value of a numeric field of FILE, and where another deployment wins.
+
+    FIELD is a path of the problem file (workloads.chat.slo.ttft_ms.p95) or its last names where they are unambiguous
+    (concurrency, ttft_ms). Break points are found by bisection to the step of the field, not on a grid.
+    """
+    from optimizer.commands.progress import Bar
+    from optimizer.negotiate.frontier import frontier
+    from optimizer.report import write_output
+    from optimizer.report.negotiate_frontier import draw, render_frontier
+    from optimizer.report.write import write_atomic
+
+    with Bar(sys.stderr, "curves") as bar:
+        answer = frontier(
+            file, over, against, points=points, jobs=jobs, sets=sets, catalogs=catalogs, progress=bar.update
+        )
+    if chart is not None:
+        write_atomic(chart, draw(answer, chart))
+    write_output(render_frontier(answer, style), output)

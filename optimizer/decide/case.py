@@ -1,0 +1,128 @@
+"""One problem held ready to be asked again and again: each edit redoes only what it can change.
+
+A load, a budget, a limit, a price or a rule leaves the physics of every replica as it was; a latency limit or the
+confidence changes what a replica may carry, not which replicas there are. What changes is decided by comparing what the
+physics reads, never by the path of an edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optimizer.decide.inputs import Inputs, loads_of
+
+if TYPE_CHECKING:
+    from optimizer.candidates.types import Candidate, CandidateSet
+    from optimizer.fleet.types import FleetResult
+    from optimizer.plan.types import Plan
+    from optimizer.pricing import NodeOption
+    from optimizer.problem import Problem, Workload
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem with its priced nodes and its candidates."""
+
+    inputs: Inputs
+    options: tuple[NodeOption, ...]
+    candidates: CandidateSet
+    replicas: tuple[object, ...]  # what decided which candidates there are
+
+    def edited(self, sets: Sequence[str]) -> Case:
+        """The same problem with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
+        return self.with_inputs(self.inputs.with_sets(sets)) if sets else self
+
+    def with_inputs(self, inputs: Inputs) -> Case:
+        """Another state of the inputs, with as much of the work done here as it leaves valid."""
+        from optimizer.candidates.enumerate import with_points
+        from optimizer.candidates.rules import user_rules
+        from optimizer.pricing import node_options
+
+        options = node_options(inputs.problem, inputs.catalog)
+        replicas = _replicas(inputs.problem, options)
+        if replicas != self.replicas:
+            return _opened(inputs, options)
+        problem, catalog = inputs.problem, inputs.catalog
+        if _promises(self.inputs.problem) != _promises(problem):
+            candidates = with_points(problem, catalog, options, inputs.params, self.candidates)
+        else:
+            candidates = replace(self.candidates, rules=user_rules(problem, catalog, options))
+        return Case(inputs, options, candidates, replicas)
+
+    def only(
+        self,
+        candidate: Callable[[Candidate], bool] = lambda _: True,
+        option: Callable[[NodeOption], bool] = lambda _: True,
+    ) -> Case:
+        """The case with only the candidates and ways to pay that pass; the user's rules stay as they are.
+
+        An edit keeps the selection of candidates where it leaves the replicas as they are, and lists all ways to pay.
+        """
+        kept = tuple(one for one in self.candidates.candidates if candidate(one))
+        options = tuple(one for one in self.options if option(one))
+        return Case(self.inputs, options, replace(self.candidates, candidates=kept), self.replicas)
+
+    def solve(self, top: int = 1) -> FleetResult:
+        """The best plan, or the best so many, proven."""
+        from optimizer.fleet import solve_fleet
+
+        problem = self.inputs.problem
+        wanted = replace(self.candidates, rules=replace(self.candidates.rules, top=top))
+        return solve_fleet(problem, wanted, self.options, loads_of(problem))
+
+    def plans(self, result: FleetResult) -> tuple[Plan, ...]:
+        """The plans of a result, each recomputed by the solver-free check."""
+        from optimizer.decide.assemble import assemble
+        from optimizer.decide.check import confirm
+
+        plans = assemble(self.inputs, result.solutions, self.options)
+        confirm(self.inputs, plans)
+        return plans
+
+
+def open_case(inputs: Inputs) -> Case:
+    """Price the nodes and predict every replica of a problem."""
+    from optimizer.pricing import node_options
+
+    return _opened(inputs, node_options(inputs.problem, inputs.catalog))
+
+
+def _opened(inputs: Inputs, options: tuple[NodeOption, ...]) -> Case:
+    from optimizer.candidates import enumerate_candidates
+
+    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params)
+    return Case(inputs, options, candidates, _replicas(inputs.problem, options))
+
+
+def _replicas(problem: Problem, options: Sequence[NodeOption]) -> tuple[object, ...]:
+    """What decides which replicas there are, how much memory each has and how precise it is."""
+    from optimizer.problem import lengths_of
+
+    stated = problem.engine
+    served = tuple((workload.model, lengths_of(workload), _sides(workload, problem)) for workload in problem.workloads)
+    settings = (stated.name, stated.gpu_memory_utilization, stated.max_num_seqs, stated.max_num_batched_tokens)
+    sizes = (*stated.tensor_parallel, 0, *stated.pipeline_parallel)
+    return (served, settings, sizes, frozenset(option.node_type.key for option in options))
+
+
+def _promises(problem: Problem) -> tuple[object, ...]:
+    """What decides how much of a load each replica carries."""
+    from optimizer.candidates.enumerate import LATENCY_OBJECTIVES
+    from optimizer.problem import slo_of
+
+    promised = tuple(
+        (workload.slo.percentile, *((p.metric, p.percentile, p.limit_s) for p in slo_of(workload).promises))
+        for workload in problem.workloads
+    )
+    objective = problem.objective if problem.objective in LATENCY_OBJECTIVES else None
+    return (promised, problem.margins.confidence, objective)
+
+
+def _sides(workload: Workload, problem: Problem) -> tuple[bool, bool, bool]:
+    """Which kinds of load are stated: arrivals, requests in flight, batch work."""
+    from optimizer.problem import load_of
+
+    load = load_of(workload, problem)
+    return (load.requests_per_second > 0, load.inflight > 0, load.is_batch)

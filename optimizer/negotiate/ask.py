@@ -1,0 +1,129 @@
+"""The best plan under an edit, and how far along an axis that plan is thought to hold."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.negotiate.axes import Axis, Strict
+
+if TYPE_CHECKING:
+    from optimizer.decide.case import Case
+    from optimizer.fleet.types import FleetResult, FleetSolution
+    from optimizer.plan.types import Plan
+
+_RATE_FIELDS = re.compile(
+    r"workloads\.(?P<name>[^.]+)\.traffic\."
+    r"(?P<key>requests_per_second|output_tokens_per_second|users|batch)"
+    r"(\.(active|requests_per_user_per_hour|think_time_s|requests))?"
+)
+_INFLIGHT_FIELD = re.compile(r"workloads\.(?P<name>[^.]+)\.traffic\.concurrency")
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What is best for one state of a problem; no solution where nothing keeps every promise."""
+
+    case: Case
+    result: FleetResult
+
+    @property
+    def solution(self) -> FleetSolution | None:
+        """The best plan as the solver sees it."""
+        return self.result.solutions[0] if self.result.solutions else None
+
+    @property
+    def cents(self) -> int | None:
+        """Its cost a month."""
+        return self.solution.monthly_cents if self.solution else None
+
+    @property
+    def identity(self) -> object:
+        """Configuration and nodes: what is bought and how it is set up, whatever the number of replicas started."""
+        if self.solution is None:
+            return self.result.status
+        groups = tuple(group.candidate.key for group in self.solution.groups)
+        return (groups, tuple((choice.option.key, choice.count) for choice in self.solution.nodes))
+
+    def plan(self) -> Plan | None:
+        """The plan in full, confirmed by the solver-free check."""
+        plans = self.case.plans(self.result)
+        return plans[0] if plans else None
+
+
+def ask(case: Case, sets: Sequence[str] = ()) -> Winner:
+    """The best plan under edits. Raises ``ProblemError`` where they do not fit."""
+    edited = case.edited(sets)
+    return Winner(edited, edited.solve())
+
+
+def worth_asking(case: Case) -> Case:
+    """The case without candidates that the user's rules about cards, formats and offers rule out anyway.
+
+    For asking about loads, latencies, money and limits: such edits never bring those candidates back.
+    """
+    from optimizer.candidates.funnel import configuration_allowed
+
+    rules = case.candidates.rules
+    types = {option.node_type.key for option in case.options if not rules.forbidden_by(option)}
+    return case.only(candidate=lambda one: one.node_type.key in types and configuration_allowed(one, rules))
+
+
+def guess_on(axis: Axis) -> Callable[[int, Winner], int | None]:
+    """A guess of the last position at which the answer of another position still holds."""
+
+    def guess(index: int, winner: Winner) -> int | None:
+        edge = edge_of(winner, axis.path, axis.values[index])
+        if edge is None:
+            return None
+        if axis.field.strict is Strict.UP:
+            return bisect_right(axis.values, edge * (1 + 1e-9)) - 1
+        return bisect_right(axis.values, -edge * (1 - 1e-9), key=lambda value: -value) - 1
+
+    return guess
+
+
+def edge_of(winner: Winner, path: str, value: float) -> float | None:
+    """The value of a load or latency field at which a plan stops keeping every promise; None where it is not known."""
+    if winner.solution is None:
+        return None
+    if ".slo." in path:
+        return _latency_edge(winner, path)
+    scale = _load_edge(winner, path)
+    if scale is None:
+        return None
+    return value / scale if path.endswith("think_time_s") else value * scale
+
+
+def _latency_edge(winner: Winner, path: str) -> float | None:
+    plan = winner.plan()
+    reached = [binding.value for binding in plan.binding if binding.promise == path] if plan else []
+    if not reached:
+        return None
+    return 1e3 / max(reached) if path.endswith("tokens_per_second_per_user") else max(reached)
+
+
+def _load_edge(winner: Winner, path: str) -> float | None:
+    """What the field alone may be multiplied by until the replicas are full."""
+    from optimizer.problem import rate_floors
+
+    match = _RATE_FIELDS.fullmatch(path) or _INFLIGHT_FIELD.fullmatch(path)
+    if match is None or winner.solution is None:
+        return None
+    problem = winner.case.inputs.problem
+    number = next(i for i, workload in enumerate(problem.workloads) if workload.name == match["name"])
+    workload = problem.workloads[number]
+    scale = workload.traffic.peak_factor * (1.0 + problem.margins.load_headroom)
+    group = winner.solution.groups[number]
+    if "key" in match.re.groupindex:
+        alone = rate_floors(workload)[match["key"]] * scale
+        return group.operating_point.requests_per_second * group.replicas / alone
+    return group.operating_point.inflight * group.replicas / ((workload.traffic.concurrency or 1.0) * scale)
+
+
+def nearest(values: Sequence[float], value: float) -> int:
+    """Position of the first of ascending values that is not below a value."""
+    return min(bisect_left(values, value), len(values) - 1)

@@ -1,0 +1,175 @@
+"""What every value of a field costs: the exact staircase, with the points at which another deployment wins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.errors import Finding, ProblemError, UsageError
+from optimizer.negotiate.ask import Winner, ask, guess_on, worth_asking
+from optimizer.negotiate.axes import Axis, axis_of
+from optimizer.negotiate.steps import Stairs
+
+if TYPE_CHECKING:
+    from optimizer.decide.case import Case
+    from optimizer.plan.types import Plan
+
+SAMPLES = 20
+"""Values of the second field, and of a first field whose cost may both rise and fall."""
+
+_LOAD_OR_PROMISE = ("traffic.", "slo.", "budget.", "hardware.limits.", "hardware.quota.", "margins.")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stretch of values over which one deployment wins, or none."""
+
+    first: float  # the loosest value, as far as the order of the axis is known
+    last: float
+    first_cents: int | None  # None: nothing keeps every promise
+    last_cents: int | None
+    plan: Plan | None  # at ``last``
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One staircase, at one value of the second field where there is one."""
+
+    against: float | None
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """The answer of ``optimize frontier``."""
+
+    problem_name: str
+    problem_path: str
+    problem_sha256: str
+    currency: str
+    several_workloads: bool
+    over: Axis
+    against: Axis | None
+    curves: tuple[Curve, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether every change of the winner is listed; else those between the sampled values may be missing."""
+        return self.over.monotone
+
+
+@dataclass(frozen=True)
+class Task:
+    """One curve, for one process to work out."""
+
+    case: Case
+    axis: Axis
+    edit: str | None  # of the second field
+    samples: tuple[int, ...]  # positions to ask whatever their neighbours say
+
+
+def frontier(
+    path: Path | str,
+    over: tuple[str, str],
+    against: tuple[str, str] | None = None,
+    *,
+    points: int = SAMPLES,
+    jobs: int | None = None,
+    sets: Sequence[str] = (),
+    catalogs: Path | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Frontier:
+    """The cost of every value of a numeric field, e.g. ``over=("concurrency", "50:400")``.
+
+    ``against`` repeats the staircase at ``points`` values of a second field. Work is spread over ``jobs`` processes
+    (None: as many as there are processors). Raises ``InputError`` for a field or range that the problem does not take.
+    """
+    from optimizer.decide import read_inputs
+    from optimizer.decide.case import open_case
+
+    inputs = read_inputs(path, sets=[*sets, "ranking.top=1"], catalogs=catalogs)
+    first = axis_of(inputs, *over)
+    second = axis_of(inputs, *against) if against else None
+    if second is not None and second.path == first.path:
+        raise UsageError([Finding(f"--over and --against are the same field, {first.path}")])
+    shown = second and replace(second, values=tuple(second.values[index] for index in _spread(second, points)))
+    case = _lean(open_case(inputs), [axis.path for axis in (first, shown) if axis])
+    samples = () if first.monotone else _spread(first, points)
+    edits = [None] if shown is None else [shown.edit(number) for number in range(len(shown.values))]
+    found = _run([Task(case, first, edit, samples) for edit in edits], jobs or processors(), progress)
+    values = (None,) if shown is None else shown.values
+    problem = inputs.problem
+    return Frontier(
+        problem_name=problem.name,
+        problem_path=problem.path,
+        problem_sha256=problem.sha256,
+        currency=problem.payment.currency,
+        several_workloads=len(problem.workloads) > 1,
+        over=first,
+        against=shown,
+        curves=tuple(Curve(value, steps) for value, steps in zip(values, found, strict=True)),
+    )
+
+
+def processors() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _spread(axis: Axis, points: int) -> tuple[int, ...]:
+    """So many positions of an axis, evenly spread, both ends included."""
+    last = len(axis.values) - 1
+    return tuple(sorted({round(number * last / max(1, points - 1)) for number in range(points)}))
+
+
+def _lean(case: Case, paths: Sequence[str]) -> Case:
+    """Without what the rules exclude, where the fields in question cannot bring it back."""
+    relative = [path.split(".", 2)[2] if path.startswith("workloads.") else path for path in paths]
+    return worth_asking(case) if all(path.startswith(_LOAD_OR_PROMISE) for path in relative) else case
+
+
+def _run(tasks: Sequence[Task], jobs: int, progress: Callable[[int, int], None]) -> list[tuple[Step, ...]]:
+    """The steps of every task, in order. A single curve is quicker than a second process starts."""
+    done: dict[int, tuple[Step, ...]] = {}
+    progress(0, len(tasks))
+    if jobs == 1 or len(tasks) == 1:
+        for number, task in enumerate(tasks):
+            done[number] = work(task)
+            progress(len(done), len(tasks))
+        return list(done.values())
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(work, task): number for number, task in enumerate(tasks)}
+        for future in as_completed(running):
+            done[running[future]] = future.result()
+            progress(len(done), len(tasks))
+    return [done[number] for number in range(len(tasks))]
+
+
+def work(task: Task) -> tuple[Step, ...]:
+    """The steps of one task."""
+    case = task.case.edited([task.edit]) if task.edit else task.case
+
+    def at(index: int) -> Winner:
+        try:
+            return ask(case, [task.axis.edit(index)])
+        except ProblemError as error:
+            raise UsageError(error.findings) from error
+
+    guess = guess_on(task.axis) if task.axis.monotone else lambda _index, _winner: None
+    stairs = Stairs(at, guess)
+    values = task.axis.values
+    return tuple(
+        Step(
+            first=values[stretch.first],
+            last=values[stretch.last],
+            first_cents=stretch.at_first.cents,
+            last_cents=stretch.at_last.cents,
+            plan=stretch.at_last.plan(),
+        )
+        for stretch in stairs.between(0, len(values) - 1, task.samples)
+    )

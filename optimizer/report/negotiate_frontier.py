@@ -1,0 +1,186 @@
+"""The report of ``optimize frontier``: a staircase as text, JSON, CSV and, with the ``charts`` extra, as a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from optimizer.negotiate.frontier import Curve, Frontier, Step
+from optimizer.plan.types import Plan
+from optimizer.report.json_report import Json, Money, dump
+from optimizer.report.layout import BLANK, Line, Style, columns
+from optimizer.report.negotiate_words import Names, finished, hardware, heading, sources, winner, wrapped
+from optimizer.report.words import exact, money
+
+NONE = "no deployment keeps every promise"
+
+
+def render_frontier(answer: Frontier, style: str) -> str:
+    """The frontier as ``text``, ``json`` or ``csv``."""
+    if style == "json":
+        return dump(_document(answer))
+    return _csv(answer) if style == "csv" else finished(_lines(answer))
+
+
+def _lines(answer: Frontier) -> Iterator[Line]:
+    names = Names(answer.several_workloads, answer.currency)
+    path, values = answer.over.path, answer.over.values
+    ends = f"{exact(min(values))} to {names.value(path, max(values))}"
+    yield from heading(f"Cost over {names.of(path)}", answer.problem_name, answer.problem_path)
+    yield from wrapped(f"{ends}; the field is {path}")
+    if answer.exact:
+        step = names.value(path, round(abs(values[1] - values[0]), 9))
+        yield from wrapped(f"Exact: every value at which another deployment wins is listed, in steps of {step}.")
+    else:
+        yield from wrapped(
+            "Sampled: cost may rise and fall with this field, so changes between two sampled values with the same "
+            "winner could be missing; the edges that are listed are exact."
+        )
+    yield BLANK
+    for curve in answer.curves:
+        if answer.against is not None and curve.against is not None:
+            label = f"{names.of(answer.against.path)} {names.value(answer.against.path, curve.against)}"
+            yield from wrapped(f"{label}: {_short(curve, names, path)}", "  ", "      ")
+        else:
+            yield from _steps(curve, names, path)
+    yield BLANK
+
+
+def _short(curve: Curve, names: Names, path: str) -> str:
+    """One cost after the other: ``50 to 92 $16,955; 93 to 99 $20,148``."""
+    parts: list[tuple[float, float, str]] = []
+    for step in curve.steps:
+        cost = _cost(step, names)
+        if parts and parts[-1][2] == cost:
+            parts[-1] = (parts[-1][0], step.last, cost)
+        else:
+            parts.append((step.first, step.last, cost))
+    return "; ".join(f"{_range(first, last)} {cost}" for first, last, cost in parts)
+
+
+def _steps(curve: Curve, names: Names, path: str) -> Iterator[Line]:
+    rows = [(names.of(path), "a month", "deployment that wins")]
+    rows += [(_range(s.first, s.last), _cost(s, names), winner(s.plan) if s.plan else NONE) for s in curve.steps]
+    texts = columns(rows, "><<")
+    yield Line(texts[0], Style.HEADING)
+    yield from (Line(text) for text in texts[1:])
+
+
+def _range(first: float, last: float) -> str:
+    """Loosest value first, both included."""
+    return exact(first) if first == last else f"{exact(first)} to {exact(last)}"
+
+
+def _cost(step: Step, names: Names) -> str:
+    if step.first_cents is None or step.last_cents is None:
+        return "-"
+    first, last = money(step.first_cents, names.currency), money(step.last_cents, names.currency)
+    return first if first == last else f"{first} to {last}"
+
+
+def _document(answer: Frontier) -> dict[str, Json]:
+    against = answer.against
+    return {
+        "problem": {"name": answer.problem_name, "path": answer.problem_path, "sha256": answer.problem_sha256},
+        "currency": answer.currency,
+        "over": answer.over.path,
+        "exact": answer.exact,
+        "against": None if against is None else against.path,
+        "curves": [
+            {"against": curve.against, "steps": [_step(step) for step in curve.steps]} for curve in answer.curves
+        ],
+    }
+
+
+def _step(step: Step) -> dict[str, Json]:
+    return {
+        "from": step.first,
+        "to": step.last,
+        "monthly_cost_from": None if step.first_cents is None else Money(step.first_cents),
+        "monthly_cost_to": None if step.last_cents is None else Money(step.last_cents),
+        "winner": None if step.plan is None else _winner(step.plan),
+    }
+
+
+def _winner(plan: Plan) -> dict[str, Json]:
+    return {
+        "deployment": winner(plan),
+        "gpus": plan.gpus,
+        "grade": plan.grade,
+        "proven": plan.proven,
+        "nodes": [
+            {"offer_id": node.offer_id, "provider": node.provider, "tier": str(node.tier), "count": node.count}
+            for node in plan.nodes
+        ],
+        "groups": [
+            {
+                "workload": group.workload,
+                "gpu": group.gpu,
+                "weight_quant": group.weight_quant,
+                "kv_cache": group.kv_cache,
+                "tensor_parallel": group.tensor_parallel,
+                "pipeline_parallel": group.pipeline_parallel,
+                "replicas": group.replicas,
+            }
+            for group in plan.groups
+        ],
+    }
+
+
+def _csv(answer: Frontier) -> str:
+    stream = io.StringIO()
+    out = csv.writer(stream, lineterminator="\n")
+    header = ["from", "to", "monthly_cost_from", "monthly_cost_to", "currency", "gpus", "deployment", "source"]
+    out.writerow([*([answer.against.path] if answer.against else []), *header])
+    for curve in answer.curves:
+        for step in curve.steps:
+            plan = step.plan
+            row = [f"{step.first:.12g}", f"{step.last:.12g}", _amount(step.first_cents), _amount(step.last_cents)]
+            row += [answer.currency, *((plan.gpus, winner(plan), sources(plan)) if plan else ("", NONE, ""))]
+            out.writerow([*([f"{curve.against:.12g}"] if curve.against is not None else []), *row])
+    return stream.getvalue()
+
+
+def _amount(cents: int | None) -> str:
+    return "" if cents is None else f"{cents / 100:.2f}"
+
+
+def draw(answer: Frontier, path: Path) -> bytes:
+    """The chart as SVG or PNG, by the suffix of ``path``. Raises ``UsageError`` without the ``charts`` extra."""
+    from optimizer.errors import Finding, UsageError
+
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in ("svg", "png"):
+        raise UsageError([Finding(f"a chart is .svg or .png, not {path.suffix or 'without a suffix'}", file=str(path))])
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        hint = "pip install 'llm-deployment-optimizer[charts]'"
+        raise UsageError([Finding("charts need matplotlib, which is not installed", hint=hint)]) from error
+    names = Names(answer.several_workloads, answer.currency)
+    with mpl.rc_context({"svg.hashsalt": answer.problem_sha256, "font.size": 9}):
+        figure = Figure(figsize=(9, 5), layout="constrained")
+        axes = figure.add_subplot()
+        colours = mpl.colormaps["viridis"]
+        for number, curve in enumerate(answer.curves):
+            label = None
+            if answer.against is not None and curve.against is not None:
+                label = f"{names.of(answer.against.path)} {names.value(answer.against.path, curve.against)}"
+            colour = colours(number / max(1, len(answer.curves) - 1))
+            for step in curve.steps:
+                if step.first_cents is not None and step.last_cents is not None:
+                    ends = (step.first_cents / 100, step.last_cents / 100)
+                    axes.plot((step.first, step.last), ends, color=colour, marker="|", label=label)
+                    label = None
+                    if answer.against is None and step.plan is not None:
+                        axes.annotate(hardware(step.plan), (step.first, ends[0]), rotation=45, fontsize=7)
+        axes.set(xlabel=f"{names.of(answer.over.path)}", ylabel=f"{answer.currency} a month", title=answer.problem_name)
+        axes.set_ylim(bottom=0)
+        if answer.against is not None:
+            axes.legend(fontsize=7, ncols=2)
+        stream = io.BytesIO()
+        figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    return stream.getvalue()
