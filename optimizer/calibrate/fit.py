@@ -157,7 +157,7 @@ def _log_predictions(problem: Problem, params: Parameters, indices: Sequence[int
     return result
 
 
-def solve(problem: Problem, linear: Linearised, use: npt.NDArray[np.bool_], limit: float = 0.5) -> Floats:
+def solve(problem: Problem, linear: Linearised, use: npt.NDArray[np.bool_], limit: float = 0.3) -> Floats:
     """Parameters that fit the targets in ``use`` best under the linearisation: reweighted least squares with priors."""
     free = [problem.table[i] for i in problem.free]
     prior = np.log([parameter.prior for parameter in free])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from optimizer.calibrate.crossval import cross_validate, folds_of
-from optimizer.calibrate.evidence import packaged_cases, weighing
+from optimizer.calibrate.evidence import is_served, packaged_cases, weighing
 from optimizer.calibrate.fit import Problem, fit, targets_of
 from optimizer.calibrate.holdout import bands_of, held_out_errors, triple_of
 from optimizer.calibrate.rows import Case, Row
@@ -18,8 +18,8 @@ from optimizer.catalog.types import Catalog
 from optimizer.performance.parameters import load_parameters, read_parameter_rows
 from optimizer.report.write import write_atomic
 
-ROWS_PER_CELL = 30
-"""Rows of one group, engine, format and load that enter a fit: more add time, not knowledge."""
+SERVED_ROWS, OTHER_ROWS = 30, 10
+"""Rows of one group, engine, format and load that enter a fit, served in flight or not."""
 
 SEED = 7
 
@@ -61,7 +61,7 @@ def coverage_csv(cases: Sequence[Case], weight: Callable[[Row], float]) -> str:
 
 
 def thinned(cases: Sequence[Case]) -> tuple[list[Case], list[float]]:
-    """At most ``ROWS_PER_CELL`` rows of each group, engine, format and load, drawn by a fixed seed.
+    """At most so many rows of each group, engine, format and load, drawn by a fixed seed.
 
     Returns the rows kept and how many rows each stands for.
     """
@@ -69,7 +69,7 @@ def thinned(cases: Sequence[Case]) -> tuple[list[Case], list[float]]:
     sizes, kept = Counter(cells), Counter[tuple[str, str, str, str]]()
     chosen = []
     for index in np.random.default_rng(SEED).permutation(len(cases)):
-        if kept[cells[index]] < ROWS_PER_CELL:
+        if kept[cells[index]] < (SERVED_ROWS if is_served(cases[index].row) else OTHER_ROWS):
             kept[cells[index]] += 1
             chosen.append(int(index))
     chosen.sort()

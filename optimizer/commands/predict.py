@@ -11,7 +11,10 @@ import click
 @click.argument("rows", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write; standard output if left out.")
 @click.option("--catalogs", type=click.Path(path_type=Path), metavar="DIR", help="Catalogs that override the packaged.")
-def command(rows: Path, output: Path | None, catalogs: Path | None) -> None:
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), metavar="FILE", help="Own fit, of `optimize calibrate`."
+)
+def command(rows: Path, output: Path | None, catalogs: Path | None, calibration: Path | None) -> None:
     """Predict every configuration of the table ROWS by replaying its load pattern on a simulated replica.
 
     Columns: gpu, gpu_count, interconnect, engine, engine_version, model, weight_quant, kv_cache, tp, pp, dp,
@@ -24,7 +27,7 @@ def command(rows: Path, output: Path | None, catalogs: Path | None) -> None:
     from optimizer.report.write import write_atomic
 
     header, cells = read_table(rows)
-    text, failed = predict_table(header, cells, load_catalog(catalogs), load_parameters(default_root()))
+    text, failed = predict_table(header, cells, load_catalog(catalogs), load_parameters(default_root(), calibration))
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -7,6 +7,7 @@ exceeds a physical peak: efficiencies are clipped at one after the fitted factor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -206,11 +207,12 @@ def rates_of(spec: ReplicaSpec, work: Work, params: Parameters) -> Rates:
         expert=_scaled(_pick(kernels.moe, work.expert_format), "moe", expert_scopes, params),
         expert_peak=compute_peak(gpu, work.expert_format),
         decode=DecodeAttention(
-            min(decode.bandwidth_fraction * params.product("kv_bandwidth_factor", *dense_scopes), 1.0),
+            saturated(decode.bandwidth_fraction * params.product("kv_bandwidth_factor", *dense_scopes)),
             decode.overhead_s * params.product("kv_overhead_factor", *dense_scopes),
             decode.sharpness,
         ),
-        prefill_rate=peak16 * min(kernels.prefill.mfu * params.product("prefill_attention_factor", *dense_scopes), 1.0),
+        prefill_rate=peak16
+        * saturated(kernels.prefill.mfu * params.product("prefill_attention_factor", *dense_scopes)),
         prefill_overhead_s=kernels.prefill.overhead_s,
         allreduce=link_facts(spec, kernels, params),
         hop_s=params.first("pipeline_hop_us") * 1e-6,
@@ -329,8 +331,13 @@ def _pick(facts: Mapping[str, Gemm], fmt: str) -> Gemm:
 
 def _scaled(fact: Gemm, kind: str, scopes: tuple[str, ...], params: Parameters) -> Gemm:
     return Gemm(
-        min(fact.mbu * params.product(f"{kind}_mbu_factor", *scopes), 1.0),
-        min(fact.mfu * params.product(f"{kind}_mfu_factor", *scopes), 1.0),
+        saturated(fact.mbu * params.product(f"{kind}_mbu_factor", *scopes)),
+        saturated(fact.mfu * params.product(f"{kind}_mfu_factor", *scopes)),
         fact.overhead_s * params.product(f"{kind}_overhead_factor", *scopes),
         max(fact.sharpness * params.product(f"{kind}_sharpness_factor", *scopes), 1.0),
     )
+
+
+def saturated(efficiency: float) -> float:
+    """An efficiency that never passes one: bends smoothly from about 0.9 on, so that a fit can follow it."""
+    return min(efficiency / math.pow(1.0 + math.pow(efficiency, 12.0), 1.0 / 12.0), 1.0)

@@ -143,16 +143,21 @@ def version_number(version: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def load_parameters(root: Path) -> Parameters:
-    """Read ``performance/*.csv`` and ``kernels/*.csv`` under a catalog directory."""
+def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
+    """Read ``performance/*.csv`` and ``kernels/*.csv`` under a catalog directory.
+
+    ``calibration`` is a file of ``optimize calibrate``: its parameters override the packaged ones.
+    """
     path = root / "performance" / "parameters.csv"
     values = {(row.name, row.scope): row.value for row in read_parameter_rows(path)}
+    if calibration is not None:
+        values |= {(row.name, row.scope): row.value for row in read_parameter_rows(calibration)}
     generations = tuple(
         Generation(row["engine"], version_number(row["from_version"]) or (0, 0), row["generation"])
         for row in _rows(root / "performance" / "generations.csv")
     )
     references = {row["key"]: row["kernels_of"] for row in _rows(root / "kernels" / "references.csv")}
-    version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    version = hashlib.sha256(path.read_bytes() + (calibration.read_bytes() if calibration else b"")).hexdigest()[:8]
     coverage = frozenset(
         (row["gpu"], row["model_line"], row["weight_quant"]) for row in _rows(root / "performance" / "coverage.csv")
     )

@@ -1,0 +1,42 @@
+"""``optimize validate``: score the performance model against published measurements."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(name="validate")
+@click.option("--refit", is_flag=True, help="Fit all parameters anew first and write them (ten minutes or more).")
+@click.option("--rounds", default=3, show_default=True, help="Rounds of a refit.")
+@click.option("--catalogs", type=click.Path(path_type=Path), metavar="DIR", help="A whole catalog directory to use.")
+def command(refit: bool, rounds: int, catalogs: Path | None) -> None:
+    """Predict every packaged measurement by a fit that saw nothing of its source x GPU x model group, and score it.
+
+    Prints median and mean absolute error, signed bias and how many truths lie inside the 90 % band (bands that did
+    not see them either), by GPU, model family, engine, precision and load.
+    """
+    from optimizer.calibrate.evidence import weighing
+    from optimizer.calibrate.holdout import held_out_errors, nested_coverage
+    from optimizer.calibrate.refit import refit as fit_anew
+    from optimizer.calibrate.store import read_folds
+    from optimizer.calibrate.tabulate import report, text_table
+    from optimizer.catalog import default_root, load_catalog
+    from optimizer.commands.progress import Progress
+    from optimizer.performance import load_parameters
+
+    root = catalogs or default_root()
+    catalog = load_catalog()
+    with Progress(sys.stderr) as progress:
+        if refit:
+            fit_anew(root, catalog, rounds, progress.say)
+        progress.say("predicting held-out rows")
+        every = held_out_errors(root, catalog, load_parameters(root))
+    weight = weighing(root)
+    errors = [error for error in every if weight(error.case.row) > 0]
+    for line in report(nested_coverage(errors, read_folds(root)), text_table, "-- {} --"):
+        click.echo(line)
+    aside = {error.case.row.row_id for error in every} - {error.case.row.row_id for error in errors}
+    click.echo(f"{len(aside)} rows are set aside, each with its reason in measurements/exclusions.csv")
