@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.report.confirm import confirm_commands
@@ -205,9 +205,14 @@ def ways_out(outcome: Outcome) -> Iterator[Line]:
         yield from (Line(piece) for piece in paragraph(text))
         yield BLANK
         return
+    yield from edits(outcome.relaxations, outcome.currency)
+
+
+def edits(relaxations: Sequence[Relaxation], currency: str) -> Iterator[Line]:
+    """Changes of the problem file with what the answer then costs."""
     head = "Each of these changes of the problem file is enough by itself; each was solved again:"
     yield from (Line(text) for text in paragraph(head))
-    rows = [row for relaxation in outcome.relaxations for row in _edits(relaxation, outcome.currency)]
+    rows = [row for relaxation in relaxations for row in _edits(relaxation, currency)]
     yield from (Line(text) for text in columns(rows, "<<>"))
     yield BLANK
 

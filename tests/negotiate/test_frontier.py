@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_cost_never_falls_with_load_or_strictness(surface: Frontier) -> None:
         assert ordered == sorted(ordered)
         rows.append([next(s.last_cents or never for s in curve.steps if s.last >= load) for load in range(60, 261, 5)])
     assert [curve.against for curve in surface.curves] == sorted((c.against for c in surface.curves), reverse=True)
-    for looser, stricter in zip(rows, rows[1:], strict=False):
+    for looser, stricter in pairwise(rows):
         assert all(a <= b for a, b in zip(looser, stricter, strict=True))
 
 

@@ -1,0 +1,50 @@
+"""``optimize explain FILE``: why this plan, and why not another."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import problem_options
+
+
+@click.command(name="explain")
+@problem_options
+@click.option("--why-not", "wish", metavar="WORDS", help='Why not this, e.g. "a100_sxm_80 int4 tp2", or a provider.')
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")
+def command(
+    file: Path,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    wish: str | None,
+    style: str,
+    output: Path | None,
+) -> None:
+    """Why the best plan of the problem FILE is the best: what buys the hardware, what each promise costs.
+
+    With --why-not: the promise that a card, provider or configuration breaks and by how much, or what it costs more
+    and which line that comes from. Exit code 3 where nothing keeps every promise.
+    """
+    from optimizer.commands.progress import Progress
+    from optimizer.commands.solve import EXIT_CODES
+    from optimizer.report import status_of, write_output
+
+    with Progress(sys.stderr) as progress:
+        if wish is not None:
+            from optimizer.negotiate.why_not import why_not
+            from optimizer.report.negotiate_why_not import render_why_not
+
+            refusal = why_not(file, wish, sets=sets, catalogs=catalogs, progress=progress.say)
+            report, code = render_why_not(refusal, style), 0
+        else:
+            from optimizer.negotiate.explain import explain
+            from optimizer.report.negotiate_explain import render_explanation
+
+            answer = explain(file, sets=sets, catalogs=catalogs, progress=progress.say)
+            report, code = render_explanation(answer, style), EXIT_CODES[status_of(answer.outcome)]
+    write_output(report, output)
+    sys.exit(code)

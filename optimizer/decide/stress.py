@@ -1,0 +1,32 @@
+"""The what-if that needs no further solving: a stream of tokens slower than predicted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optimizer.plan.types import Stress
+from optimizer.workload import Metric
+
+if TYPE_CHECKING:
+    from optimizer.plan.types import Plan
+
+SLOWER = 1.2
+
+
+def first_stress(plan: Plan) -> Stress | None:
+    """TPOT 20 % worse than the median estimate; None where nothing is promised about it. Not priced."""
+    promised = [p for one in plan.predicted for p in one.promises if p.metric is Metric.TPOT and p.limit_s is not None]
+    if not promised:
+        return None
+    holds = slower_holds(plan)
+    return Stress("TPOT 20 % worse", holds, plan.monthly_cents if holds else None)
+
+
+def slower_holds(plan: Plan) -> bool:
+    """Whether every TPOT promise holds with the median estimate times 1.2."""
+    return all(
+        p.estimate_s * SLOWER <= p.limit_s
+        for one in plan.predicted
+        for p in one.promises
+        if p.metric is Metric.TPOT and p.limit_s is not None
+    )

@@ -1,0 +1,83 @@
+"""Why this plan: what buys the hardware, what each promise costs, up to which load it wins, what it survives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.negotiate.ask import Winner, ask, worth_asking
+from optimizer.negotiate.moves import Move, Next, moves
+from optimizer.negotiate.steps import first_where
+
+if TYPE_CHECKING:
+    from optimizer.decide.case import Case
+    from optimizer.plan.types import Outcome, Plan, Stress
+
+MOST_LOAD = 32
+"""Times the stated load up to which the next winner is looked for."""
+
+_THOUSANDTHS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Reign:
+    """Multiples of the stated load over which the best plan stays the best."""
+
+    last: float  # the largest multiple, in thousandths
+    after: Next | None  # the winner a thousandth further; None: it still wins at 32 times the load
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that ``optimize explain`` says; without a plan only the outcome, which says what would help."""
+
+    outcome: Outcome
+    plan: Plan | None
+    moves: tuple[Move, ...] = ()
+    reign: Reign | None = None
+    stress: tuple[Stress, ...] = ()
+
+
+def explain(
+    path: Path | str,
+    *,
+    sets: Sequence[str] = (),
+    catalogs: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Explanation:
+    """Explain the best plan of a problem file. Raises ``InputError`` for what the user can mend."""
+    from optimizer.decide import decide, read_inputs
+    from optimizer.decide.case import open_case
+    from optimizer.negotiate.stress import stress
+
+    progress("solving")
+    inputs = read_inputs(path, sets=sets, catalogs=catalogs)
+    outcome = decide(inputs)
+    if not outcome.plans:
+        return Explanation(outcome, None)
+    case = open_case(inputs)
+    best, plan = ask(case), outcome.plans[0]
+    found = moves(case, best, progress)
+    progress("finding the load at which another plan wins")
+    reign = None if best.result.objective == "maximize_load" else _reign(case, best)
+    progress("putting the plan under stress")
+    return Explanation(outcome, plan, found, reign, stress(case, best, plan))
+
+
+def _reign(case: Case, best: Winner) -> Reign:
+    """Asked of all traffic figures at once, as headroom on top of the stated load."""
+    lean, stated = worth_asking(case), case.inputs.problem.margins.load_headroom
+    known: dict[int, Winner] = {}
+
+    def at(thousandths: int) -> Winner:
+        if thousandths not in known:
+            headroom = (1.0 + stated) * thousandths / _THOUSANDTHS - 1.0
+            known[thousandths] = ask(lean, [f"margins.load_headroom={headroom:.12g}"])
+        return known[thousandths]
+
+    index = first_where(lambda n: at(n).identity != best.identity, _THOUSANDTHS, MOST_LOAD * _THOUSANDTHS)
+    if index is None:
+        return Reign(float(MOST_LOAD), None)
+    return Reign((index - 1) / _THOUSANDTHS, Next(index / _THOUSANDTHS, at(index).plan()))

@@ -1,0 +1,187 @@
+"""What every promise costs: the next value, either way, at which the answer gets better or worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from optimizer.errors import ProblemError
+from optimizer.negotiate.ask import Winner, ask, guess_on, worth_asking
+from optimizer.negotiate.axes import Axis, Strict, field_of
+from optimizer.negotiate.steps import first_where
+
+if TYPE_CHECKING:
+    from optimizer.candidates.types import Candidate
+    from optimizer.decide.case import Case
+    from optimizer.plan.types import Plan
+
+REACH = 20
+"""A promise is tightened and loosened up to this factor."""
+
+_ENDS = {
+    "quality.min_recovery": (0.5, 1.0),
+    "margins.confidence": (0.5, 0.99),
+    "margins.load_headroom": (0.0, 100.0),
+    "margins.spare_nodes": (0.0, 16.0),
+    "payment.max_commitment_months": (0.0, 36.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The nearest value at which the answer changes, and the answer there; no plan: nothing keeps every promise."""
+
+    value: float
+    plan: Plan | None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One promise, what loosening it saves and what tightening it costs."""
+
+    path: str
+    stated: float
+    looser: Next | None  # None: loosening it, even to nothing, changes nothing
+    tighter: Next | None  # None: nothing changes within a factor of 20
+
+
+def moves(case: Case, best: Winner, progress: Callable[[str], None]) -> tuple[Move, ...]:
+    """Every promise of the problem that is a number, in file order."""
+    from optimizer.problem import stated_promises
+
+    found: list[Move] = []
+    for promise in stated_promises(case.inputs.problem):
+        if field_of(promise.path).strict is Strict.UNKNOWN or promise.path == "budget.monthly":
+            continue
+        progress(f"moving {promise.path}")
+        looser = _looser(case, best, promise.path, promise.value)
+        tighter = _tighter(case, best, promise.path, promise.value)
+        found.append(Move(promise.path, promise.value, looser, tighter))
+    return tuple(found)
+
+
+def score(winner: Winner) -> float:
+    """How good an answer is under the problem's objective; less is better, none is infinity."""
+    if winner.solution is None:
+        return float("inf")
+    value = winner.solution.objective
+    return -value if winner.result.objective == "maximize_load" else value
+
+
+def axis_from(path: str, start: float, end: float) -> Axis:
+    """Values from one to another in the field's natural steps, ``start`` first, both ends included."""
+    field = field_of(path)
+    grain = Decimal(field.grain)
+    first, last = Decimal(repr(start)), Decimal(repr(end))
+    step = grain if last > first else -grain
+    inner = (first / grain).to_integral_value("ROUND_FLOOR" if step > 0 else "ROUND_CEILING") * grain
+    values = [start]
+    value = inner + step
+    while (value < last) if step > 0 else (value > last):
+        values.append(float(value))
+        value += step
+    return Axis(path, (*values, end), field)
+
+
+def _looser(case: Case, best: Winner, path: str, stated: float) -> Next | None:
+    """The nearest looser value at which the answer is better. The loosest is asked first: often nothing is gained."""
+    end = _end(path, stated, stricter=False)
+    if end == stated:
+        return None
+    axis = axis_from(path, stated, end)
+    asked = _Asked(_worth_asking_looser(case, best, path), axis)
+    index = first_where(lambda i: score(asked.at(i)) < score(best), 1, len(axis.values) - 1)
+    return None if index is None else Next(axis.values[index], asked.at(index).plan())
+
+
+def _tighter(case: Case, best: Winner, path: str, stated: float) -> Next | None:
+    """The nearest stricter value at which the answer is worse. Where each winner ends is guessed, then asked."""
+    end = _end(path, stated, stricter=True)
+    if end == stated:
+        return None
+    axis = axis_from(path, stated, end)
+    asked = _Asked(worth_asking(case), axis)
+    index = first_change(asked.at, guess_on(axis), lambda one: score(one) > score(best), len(axis.values) - 1)
+    return None if index is None else Next(axis.values[index], asked.at(index).plan())
+
+
+class _Asked:
+    """Answers along an axis, each asked at most once. A value that the problem cannot take has no answer."""
+
+    def __init__(self, case: Case, axis: Axis) -> None:
+        self._case, self._axis = case, axis
+        self._known: dict[int, Winner] = {}
+
+    def at(self, index: int) -> Winner:
+        """The answer at a position."""
+        if index not in self._known:
+            try:
+                self._known[index] = ask(self._case, [self._axis.edit(index)])
+            except ProblemError:
+                nothing = self._case.only(candidate=lambda _: False)
+                self._known[index] = Winner(nothing, nothing.solve())
+        return self._known[index]
+
+
+def first_change(
+    at: Callable[[int], Winner],
+    guess: Callable[[int, Winner], int | None],
+    changed: Callable[[Winner], bool],
+    last: int,
+) -> int | None:
+    """Smallest position in 1..last whose answer has changed, where once changed stays changed; None: none has."""
+    low, high, stride = 0, last + 1, 1
+    while high - low > 1:
+        guessed = guess(low, at(low))
+        if guessed is not None and low < guessed < high:
+            probe = guessed
+        elif guessed == low and stride == 1:
+            probe, stride = low + 1, 2
+        elif high <= last:
+            probe = (low + high) // 2
+        else:
+            probe, stride = min(low + stride, last), stride * 4
+        if changed(at(probe)):
+            high = probe
+        else:
+            low, stride = probe, stride if stride > 2 else 1
+    return high if high <= last else None
+
+
+def _end(path: str, stated: float, *, stricter: bool) -> float:
+    """How far a value is moved: the ends of its range, or a factor of 20."""
+    field = field_of(path)
+    up = (field.strict is Strict.UP) is stricter
+    short = ".".join(path.split(".")[-2:])
+    if short in _ENDS:
+        return _ENDS[short][1 if up else 0]
+    if up:
+        return stated * REACH
+    grain = float(field.grain)
+    return min(stated, max(grain, round(stated / REACH / grain) * grain))
+
+
+def _worth_asking_looser(case: Case, best: Winner, path: str) -> Case:
+    """What may win when a field is loosened: rules about quality and payment bring candidates back, others do not."""
+    if "quality." in path or path.startswith("payment."):
+        return case
+    return _could_be_cheaper(worth_asking(case), best) if ".slo." in path else worth_asking(case)
+
+
+def _could_be_cheaper(case: Case, best: Winner) -> Case:
+    """Without candidates whose cheapest nodes alone cost as much as the best plan, however loose its latencies."""
+    if best.cents is None or best.result.objective != "minimize_cost":
+        return case
+    from optimizer.candidates.market import Market, least_cents
+
+    rules, cents = case.candidates.rules, best.cents
+    market = Market(option for option in case.options if not rules.forbidden_by(option))
+
+    def could(candidate: Candidate) -> bool:
+        load, points = rules.workloads[candidate.workload].load, range(len(candidate.points))
+        least = least_cents(candidate, load, market, 0, points)
+        return least is not None and least + rules.fixed_cents < cents
+
+    return case.only(candidate=could)

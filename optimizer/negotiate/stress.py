@@ -1,0 +1,107 @@
+"""What-ifs about the best plan: does it hold, and if not, what does one that would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from optimizer.decide.stress import SLOWER, first_stress, slower_holds
+from optimizer.negotiate.ask import Winner, ask, worth_asking
+from optimizer.plan.types import Stress
+from optimizer.units import CENTS_PER_UNIT
+from optimizer.vocabulary import Tier
+from optimizer.workload import Metric
+
+if TYPE_CHECKING:
+    from optimizer.decide.case import Case
+    from optimizer.plan.types import NodeLine, Plan
+    from optimizer.pricing import NodeOption
+
+DEARER = 1.1
+BUSIER = 1.5
+
+
+def stress(case: Case, best: Winner, plan: Plan) -> tuple[Stress, ...]:
+    """TPOT worse than predicted, dearer prices, more load, one node gone."""
+    lean = worth_asking(case)
+    lines = [*_slower(lean, plan), *_dearer(lean, best, plan)]
+    if best.result.objective != "maximize_load":
+        lines.append(_busier(lean, plan))
+    return (*lines, _one_node_gone(lean, best, plan))
+
+
+def _slower(case: Case, plan: Plan) -> list[Stress]:
+    """The median estimate of TPOT times 1.2. What then holds keeps limits that are smaller by what 1.2 exceeds the
+    margin of a grade A prediction, the smallest there is."""
+    quick = first_stress(plan)
+    if quick is None or slower_holds(plan):
+        return [] if quick is None else [quick]
+    from optimizer.performance import error_factor
+    from optimizer.performance.types import Grade
+
+    margin = error_factor(Metric.TPOT, Grade.A, case.inputs.problem.margins.confidence)
+    scale = min(1.0, margin / SLOWER)
+    promises = [p for one in plan.predicted for p in one.promises if p.metric is Metric.TPOT and p.limit_s is not None]
+    edits = []
+    for promise in promises:
+        assert promise.limit_s is not None
+        if promise.path.endswith("tokens_per_second_per_user"):
+            edits.append(f"{promise.path}={1 / (promise.limit_s * scale):.12g}")
+        else:
+            edits.append(f"{promise.path}={promise.limit_s * 1e3 * scale:.12g}")
+    return [Stress(quick.what, False, ask(case, edits).cents)]
+
+
+def _dearer(case: Case, best: Winner, plan: Plan) -> list[Stress]:
+    """All prices + 10 %, then only those of the plan's own offers: does it stay the best, within the budget?"""
+    own = {node.offer_id for node in plan.nodes if node.tier is not Tier.OWNED}
+    lines = []
+    for what, concerned in (("all prices + 10 %", None), ("prices of its own offers + 10 %", own)):
+        if concerned is not None and not concerned:
+            continue
+        options = tuple(_raised(o) if concerned is None or o.offer.id in concerned else o for o in case.options)
+        priced = replace(case, options=options)
+        after = Winner(priced, priced.solve())
+        lines.append(Stress(what, after.identity == best.identity, after.cents))
+    return lines
+
+
+def _raised(option: NodeOption) -> NodeOption:
+    """The option 10 % dearer, rounded up to the cent; own hardware has no price to raise."""
+    if option.tier is Tier.OWNED:
+        return option
+    return replace(option, monthly_cents=-(-option.monthly_cents * round(DEARER * CENTS_PER_UNIT) // CENTS_PER_UNIT))
+
+
+def _busier(case: Case, plan: Plan) -> Stress:
+    """Load times 1.5."""
+    what = "load x 1.5"
+    if plan.load_factor >= BUSIER:
+        return Stress(what, True, plan.monthly_cents)
+    headroom = (1.0 + case.inputs.problem.margins.load_headroom) * BUSIER - 1.0
+    return Stress(what, False, ask(case, [f"margins.load_headroom={headroom:.12g}"]).cents)
+
+
+def _one_node_gone(case: Case, best: Winner, plan: Plan) -> Stress:
+    """With any one node of the plan gone, do the rest carry the load with its replicas placed anew?"""
+    what = "one node gone"
+    if best.result.objective != "maximize_load" and all(_carries_on(case, best, plan, node) for node in plan.nodes):
+        return Stress(what, True, plan.monthly_cents)
+    spare = case.inputs.problem.margins.spare_nodes + 1
+    return Stress(what, False, ask(case, [f"margins.spare_nodes={spare}"]).cents)
+
+
+def _carries_on(case: Case, best: Winner, plan: Plan, gone: NodeLine) -> bool:
+    """Solve with nothing but the plan's own configurations on its own nodes, less the one that is gone."""
+    assert best.solution is not None
+    left = {(node.offer_id, str(node.tier)): node.count - (node == gone) for node in plan.nodes}
+    keys = {group.candidate.key for group in best.solution.groups}
+    options = tuple(
+        replace(option, offer=replace(option.offer, id="|".join(option.key)), max_nodes=left[option.key])
+        for option in case.options
+        if left.get(option.key)
+    )
+    rules = replace(case.candidates.rules, spare_nodes=0, objective="minimize_cost")
+    kept = tuple(one for one in case.candidates.candidates if one.key in keys)
+    rest = replace(case, options=options, candidates=replace(case.candidates, candidates=kept, rules=rules))
+    return bool(rest.solve().solutions)

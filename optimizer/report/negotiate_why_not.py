@@ -1,0 +1,119 @@
+"""The report of ``optimize explain --why-not``: what the wish breaks, or what it costs more and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.negotiate.why_not import Broken, WhyNot
+from optimizer.plan.types import Plan
+from optimizer.report.json_report import Json, Money, dump, plan_document
+from optimizer.report.layout import BLANK, Line, Style, columns
+from optimizer.report.negotiate_words import Names, finished, heading, signed, sources, winner, wrapped
+from optimizer.report.verdicts import edits
+from optimizer.report.words import money, percent, two_digits
+
+
+def render_why_not(answer: WhyNot, style: str) -> str:
+    """The answer as ``text`` or ``json``."""
+    return dump(_document(answer)) if style == "json" else finished(_lines(answer))
+
+
+def _lines(answer: WhyNot) -> Iterator[Line]:
+    yield from heading(f"Why not {answer.wish.text}", answer.problem_name, answer.problem_path)
+    yield BLANK
+    names = Names(answer.several_workloads, answer.currency)
+    if answer.best is not None:
+        yield from _plan("best", answer.best)
+    if answer.plan is None:
+        yield from _refused(answer, names)
+        return
+    if answer.best is not None and _same(answer.plan, answer.best):
+        yield from wrapped("It is the best plan.", style=Style.STRONG)
+        return
+    yield from _plan("asked", answer.plan)
+    yield BLANK
+    if answer.best is not None:
+        yield from _compared(answer.plan, answer.best)
+
+
+def _plan(what: str, plan: Plan) -> Iterator[Line]:
+    text = (
+        f"{what:<6}{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}; {sources(plan)}; grade {plan.grade}"
+    )
+    yield from wrapped(text, "  ", " " * 8)
+
+
+def _same(one: Plan, other: Plan) -> bool:
+    return one.groups == other.groups and one.nodes == other.nodes
+
+
+def _compared(plan: Plan, best: Plan) -> Iterator[Line]:
+    gap = plan.monthly_cents - best.monthly_cents
+    share = f" ({percent(gap / best.monthly_cents)})" if best.monthly_cents else ""
+    if gap == 0:
+        text = "It keeps every promise for the same price; the best plan comes first by fewer GPUs, then by name."
+    elif gap > 0:
+        text = f"It keeps every promise and costs {money(gap, plan.currency)} a month more{share}."
+    else:
+        text = (
+            f"It keeps every promise for {signed(gap, plan.currency)} a month, but ranks lower under the objective, or "
+            "its host topology is not known and the card is not named in hardware.gpus."
+        )
+    yield from wrapped(text, style=Style.STRONG)
+    yield Line("Where the difference comes from", Style.HEADING)
+    rows = [("asked", *_ledger(line, plan.currency)) for line in _nodes(plan)]
+    rows += [("best", *_ledger(line, best.currency)) for line in _nodes(best)]
+    yield from (Line(text) for text in columns(rows, "<<>"))
+    yield BLANK
+
+
+def _nodes(plan: Plan) -> Iterator[tuple[str, int]]:
+    for line in plan.cost_lines:
+        yield line.name, line.monthly_cents
+
+
+def _ledger(line: tuple[str, int], currency: str) -> tuple[str, str]:
+    return line[0], f"{money(line[1], currency)}/mo"
+
+
+def _refused(answer: WhyNot, names: Names) -> Iterator[Line]:
+    yield BLANK
+    yield from wrapped("It is not possible as the problem stands.", style=Style.STRONG)
+    yield from (line for reason in answer.impossible for line in wrapped(reason, "    ", "      "))
+    for path in answer.rules:
+        yield from wrapped(f"your rule {path} stands against it", "    ", "      ")
+    if answer.broken:
+        yield from wrapped(f"{answer.closest} comes closest, and even with one request at a time breaks:", "    ")
+        yield from (line for one in answer.broken for line in wrapped(_broken(one, names), "      "))
+    yield BLANK
+    if answer.ways_out:
+        yield Line("What would make it possible", Style.HEADING)
+        yield from edits(answer.ways_out, answer.currency)
+
+
+def _broken(one: Broken, names: Names) -> str:
+    over = percent(one.value / one.limit - 1.0)
+    unit = one.unit
+    reached = f"{two_digits(one.value)} {unit} at best, error margin included"
+    return f"{names.of(one.path)}: {reached}; at most {two_digits(one.limit)} {unit} is promised ({over} over)"
+
+
+def _document(answer: WhyNot) -> dict[str, Json]:
+    plan, best = answer.plan, answer.best
+    extra = None if plan is None or best is None else Money(plan.monthly_cents - best.monthly_cents)
+    return {
+        "problem": {"name": answer.problem_name, "path": answer.problem_path},
+        "asked": answer.wish.text,
+        "possible": plan is not None,
+        "extra_monthly_cost": extra,
+        "plan": None if plan is None else plan_document(plan),
+        "best": None if best is None else plan_document(best),
+        "impossible": list(answer.impossible),
+        "rules": list(answer.rules),
+        "broken": [
+            {"promise": one.path, "workload": one.workload, "value": one.value, "limit": one.limit, "unit": one.unit}
+            for one in answer.broken
+        ],
+        "closest": answer.closest or None,
+        "relaxations": [{"change": way.change, "monthly_cost": Money(way.monthly_cents)} for way in answer.ways_out],
+    }

@@ -1,0 +1,76 @@
+"""Why not: the extra cost is that of a solve with nothing else, and what is impossible says why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from optimizer.decide import Inputs, solve_problem
+from optimizer.errors import UsageError
+from optimizer.negotiate.why_not import parse, why_not
+from optimizer.report.negotiate_why_not import render_why_not
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAT = ROOT / "problems" / "chatbot_100users.yaml"
+
+
+def test_what_is_dearer_says_by_how_much() -> None:
+    answer = why_not(CHAT, "aws")
+    only = solve_problem(CHAT, sets=["hardware.providers=[aws]", "ranking.top=1"])
+    assert answer.plan is not None
+    assert answer.best is not None
+    assert answer.plan.monthly_cents == only.plans[0].monthly_cents > answer.best.monthly_cents
+    text = render_why_not(answer, "text")
+    assert "a month more" in text
+    assert "rent: aws" in text
+    assert json.loads(render_why_not(answer, "json"))["possible"]
+
+
+def test_the_best_plan_is_recognised() -> None:
+    best = solve_problem(CHAT, sets=["ranking.top=1"]).plans[0].groups[0]
+    wish = f"{best.gpu} {best.weight_quant} kv-{best.kv_cache} tp{best.tensor_parallel} pp{best.pipeline_parallel}"
+    assert "It is the best plan" in render_why_not(why_not(CHAT, wish), "text")
+
+
+def test_a_broken_promise_says_by_how_much_and_what_would_help() -> None:
+    answer = why_not(CHAT, "l4_24")
+    assert answer.plan is None
+    assert answer.broken
+    assert all(one.value > one.limit for one in answer.broken)
+    text = render_why_not(answer, "text")
+    assert "over)" in text
+    assert "comes closest" in text
+
+
+def test_rules_of_the_user_are_named() -> None:
+    assert "hardware.datacenter_licensed_only" in why_not(CHAT, "rtx_4090_24").rules
+    answer = why_not(CHAT, "azure", sets=["hardware.providers=[aws, gcp]"])
+    assert answer.rules == ("hardware.providers",)
+    assert any(way.change == "hardware.providers" for way in answer.ways_out)
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        ("h100_sxm_80 nvfp4", "Blackwell"),
+        ("h100_sxm_80 bf16 tp1 pp1", "no replica of it fits"),
+        ("ascend_910b1_64", "does not run on"),
+        ("a100_sxm_80 kv-fp8", "capability"),
+    ],
+)
+def test_impossible_things_say_why(wish: str, reason: str) -> None:
+    answer = why_not(CHAT, wish)
+    assert answer.plan is None
+    assert reason in " ".join(answer.impossible)
+
+
+def test_words(chat: Inputs) -> None:
+    wish = parse(chat, "H100_SXM_80, fp16 kv-fp8 TP2 pp=1 aws spot")
+    assert wish.gpus == {"h100_sxm_80"}
+    assert (wish.quants, wish.kv_caches, wish.tensor_parallel, wish.pipeline_parallel) == ({"bf16"}, {"fp8"}, {2}, {1})
+    assert (wish.providers, wish.tiers) == ({"aws"}, {"spot"})
+    assert {"h100_sxm_80", "h100_nvl_94"} <= parse(chat, "h100").gpus
+    with pytest.raises(UsageError, match="h100_sxm_80"):
+        parse(chat, "h100_smx_80")
