@@ -115,6 +115,7 @@ class _Setting:
     max_num_seqs: int | None  # as stated; None: the engine's default on the card
     max_num_batched_tokens: int | None
     max_model_len: int
+    version: str  # of the engine; empty: not stated
 
 
 class _Builder:
@@ -228,6 +229,7 @@ class _Builder:
             max_num_seqs=stated.max_num_seqs,
             max_num_batched_tokens=stated.max_num_batched_tokens,
             max_model_len=workload.tokens.context_max,
+            version=stated.version or "",
         )
 
 
@@ -277,5 +279,6 @@ def _spec(setting: _Setting, node_type: NodeType, formats: tuple[str, str], size
         max_num_seqs=setting.max_num_seqs or engine.max_num_seqs_on(gpu),
         max_num_batched_tokens=setting.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu),
         max_model_len=setting.max_model_len,
+        engine_version=setting.version,
         crosses_nodes=tp * pp > node_type.gpus_per_node,
     )

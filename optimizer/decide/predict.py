@@ -92,27 +92,16 @@ def _under_load(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[
 
 
 def _capacities(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[Capacity]:
-    """All replicas at the operating point inside every promise; what it does not state follows forward."""
-    lengths = _lengths(inputs, workload)
-    specs = [asked.group.candidate.spec for asked in groups]
-    points = [
-        max(asked.group.candidate.points, key=lambda p: (p.kind == "all", p.requests_per_second, p.inflight))
-        for asked in groups
-    ]
-    rates, inflights = [point.requests_per_second for point in points], [point.inflight for point in points]
-    if not all(rates):
-        found = behaviours(specs, lengths, inputs.params, inflights=inflights)
-        rates = [behaviour.requests_per_second for behaviour in found]
-    elif not all(inflights):
-        found = behaviours(specs, lengths, inputs.params, rates=rates)
-        inflights = [behaviour.inflight for behaviour in found]
+    """All replicas at the operating point that carries most with every promise kept."""
+    load, lengths = load_of(inputs.problem.workloads[workload], inputs.problem), _lengths(inputs, workload)
+    points = [(asked.group.roomiest(load), asked.group.replicas) for asked in groups]
     return [
         Capacity(
-            concurrency=inflight * asked.group.replicas,
-            output_tokens_per_second=rate * lengths.output_mean * asked.group.replicas,
-            requests_per_second=rate * asked.group.replicas,
+            concurrency=point.inflight * replicas,
+            output_tokens_per_second=point.requests_per_second * lengths.output_mean * replicas,
+            requests_per_second=point.requests_per_second * replicas,
         )
-        for asked, rate, inflight in zip(groups, rates, inflights, strict=True)
+        for point, replicas in points
     ]
 
 

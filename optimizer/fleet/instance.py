@@ -14,9 +14,10 @@ from optimizer.candidates.market import THOUSANDTHS, capacities
 from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import Candidate
 from optimizer.errors import ProblemError
+from optimizer.fleet.types import GroupChoice
 from optimizer.performance.types import OperatingPoint
 from optimizer.pricing.types import NodeOption, NodeType
-from optimizer.units import CENTS_PER_UNIT, ceil_guarded, seconds_to_us_up
+from optimizer.units import CENTS_PER_UNIT, ceil_guarded, floor_guarded, seconds_to_us_up
 from optimizer.workload import Load
 
 ACTIVITY_LIMIT = 2**31
@@ -188,18 +189,11 @@ def power_of(option: NodeOption) -> int:
     return ceil_guarded(option.power_kw * 1000)
 
 
-def load_factor(choices: Iterable[tuple[Candidate, int, int]], loads: Sequence[Load]) -> int:
-    """Largest f in thousandths, rounded down, that replicas of (candidate, point, replicas) carry."""
-    factors: list[int] = []
-    for candidate, point, replicas in choices:
-        load, of_point = loads[candidate.workload], candidate.points[point]
-        pairs = (
-            (of_point.requests_per_second, load.requests_per_second),
-            (of_point.inflight, load.inflight),
-        )
-        ratios = [capacity * replicas / asked for capacity, asked in pairs if asked > 0]
-        factors.append(int(min(ratios) * THOUSANDTHS * (1 + 1e-9)))
-    return min(factors)
+def load_factor(choices: Iterable[GroupChoice], loads: Sequence[Load]) -> int:
+    """Largest f in thousandths, rounded down, that groups of replicas carry with every promise kept."""
+    asked = ((choice, loads[choice.candidate.workload]) for choice in choices)
+    factors = [choice.factor(choice.roomiest(load), load) for choice, load in asked]
+    return floor_guarded(min(factors) * THOUSANDTHS)
 
 
 def demand_units(largest_ratio: float) -> int:

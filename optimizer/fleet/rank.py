@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from optimizer.candidates.funnel import kept_points
 from optimizer.candidates.market import THOUSANDTHS
 from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import CandidateSet
@@ -103,13 +104,14 @@ def _cheaper_flagged(screened: Screened, first: Found) -> list[int]:
 
 def _solution(instance: Instance, found: Found, rank: int, loads: Sequence[Load]) -> FleetSolution:
     rules = instance.rules
+    chosen = [(instance.slots[index], replicas) for index, replicas in found.replicas.items()]
     groups = tuple(
-        GroupChoice(instance.slots[index].candidate, instance.slots[index].point, replicas)
-        for index, replicas in sorted(found.replicas.items(), key=lambda item: instance.slots[item[0]].workload)
+        GroupChoice(slot.candidate, slot.point, replicas, kept_points(slot.candidate, rules))
+        for slot, replicas in sorted(chosen, key=lambda item: item[0].workload)
     )
     nodes = _node_choices(instance, found)
     cents = sum(choice.option.monthly_cents * choice.count for choice in nodes) + rules.fixed_cents
-    factor = load_factor(((g.candidate, g.point, g.replicas) for g in groups), loads)
+    factor = load_factor(groups, loads)
     value, bound = found.value, found.bound
     if rules.objective == "maximize_load":
         factor = value

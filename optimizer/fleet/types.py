@@ -9,6 +9,7 @@ from optimizer.candidates.types import Candidate
 from optimizer.performance.types import OperatingPoint
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption
+from optimizer.workload import Load
 
 
 class FleetStatus(StrEnum):
@@ -27,11 +28,23 @@ class GroupChoice:
     candidate: Candidate
     point: int  # index into candidate.points
     replicas: int
+    kept: tuple[int, ...] = ()  # indices of all its points that keep every promise
 
     @property
     def operating_point(self) -> OperatingPoint:
         """The operating point they run inside."""
         return self.candidate.points[self.point]
+
+    def factor(self, point: OperatingPoint, load: Load) -> float:
+        """How many times the load the replicas carry at a point."""
+        pairs = ((point.requests_per_second, load.requests_per_second), (point.inflight, load.inflight))
+        return min(capacity * self.replicas / asked for capacity, asked in pairs if asked > 0)
+
+    def roomiest(self, load: Load) -> OperatingPoint:
+        """The point that carries most of a load with every promise kept; under a latency objective the chosen one
+        may carry less."""
+        points = [self.candidate.points[index] for index in sorted({self.point, *self.kept})]
+        return max(points, key=lambda point: self.factor(point, load))
 
 
 @dataclass(frozen=True, slots=True)
