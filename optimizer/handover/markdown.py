@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from optimizer.handover.names import plain
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$#])")
-_LEADS_A_BLOCK = re.compile(r"^(\d+)([.)])|^([-+=])")
+_LEADS_A_BLOCK = re.compile(r"^(\d+)([.)])(?=\s|$)|^([-+=])")
 
 
 def text(words: str) -> str:

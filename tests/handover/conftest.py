@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,8 @@ from optimizer.plan.types import (
 from optimizer.pricing import cost_lines, node_options, total_cents
 from optimizer.vocabulary import Link, Tier
 from optimizer.workload import Metric, Promise
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 MODEL = "meta-llama/Llama-3.1-70B-Instruct"
 HOSTILE = (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from handover_spreadsheet import Spreadsheet
 
 from optimizer.commands import cli
 
@@ -23,6 +24,17 @@ def test_launch(name: str, tmp_path: Path) -> None:
     if out.exists():
         assert (out / "README.md").read_text(encoding="utf-8").startswith("# Launch files")
         assert list(out.glob("*-benchmark.sh"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_shortlist(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "shortlist.xlsx"
+    result = CliRunner().invoke(cli, ["shortlist", str(PROBLEMS / name), "-o", str(out)])
+    assert result.exit_code == (3 if name in INFEASIBLE else 0), result.output
+    sheet = Spreadsheet(out.read_bytes())
+    checks = [cell for title, cell in sheet.formulas() if title == "Summary" and cell.startswith("N")]
+    assert bool(checks) == (name not in INFEASIBLE)
+    assert {sheet.value("Summary", cell) for cell in checks} <= {"as solved"}
 
 
 def test_launch_refuses_a_rank_that_is_not_there(tmp_path: Path) -> None:

@@ -68,8 +68,13 @@ def _run(script: str, tmp_path: Path, environment: dict[str, str] | None = None)
 
 def test_hostile_names_start_exactly_what_was_planned(hostile: Outcome, inputs: Inputs, tmp_path: Path) -> None:
     if "\0" in hostile.plans[0].groups[0].model:  # no program can be given such a name
-        hostile = replace(hostile, plans=(replace(
-            hostile.plans[0], groups=(replace(hostile.plans[0].groups[0], model="m"),)), hostile.plans[1]))  # fmt: skip
+        hostile = replace(
+            hostile,
+            plans=(
+                replace(hostile.plans[0], groups=(replace(hostile.plans[0].groups[0], model="m"),)),
+                hostile.plans[1],
+            ),
+        )
     files = _files(hostile, inputs)
     server = _servers(hostile, hostile.plans[0], inputs)[0]
     serve = next(file for name, file in files.items() if name.endswith("-serve.sh"))

@@ -1,0 +1,56 @@
+"""``optimize shortlist FILE -o shortlist.xlsx``: the ranking as a workbook that procurement can work with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import problem_options
+
+_FORMS = (".xlsx", ".csv", ".md")
+
+
+@click.command(name="shortlist")
+@problem_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A file: .xlsx, .md or .csv.")
+@click.option(
+    "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the labels."
+)
+def command(
+    file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool, output: Path, lang: str
+) -> None:
+    """Write the ranking of the problem FILE as a shortlist: costs with live formulas, bill of materials, promises,
+    reasons, sources, risks, quote comparison, request for quotation.
+
+    The ending of the file decides the form: .xlsx has everything live, .md the same for reading, .csv the cost lines.
+    """
+    from optimizer.commands.answer import answer
+    from optimizer.commands.solve import EXIT_CODES
+    from optimizer.errors import Finding, UsageError
+    from optimizer.handover.language import translator
+    from optimizer.handover.shortlist import workbook_of
+    from optimizer.report import status_of
+    from optimizer.report.write import write_atomic
+
+    if output.suffix not in _FORMS:
+        raise UsageError(
+            [Finding(f"no shortlist ends in {output.suffix!r}", str(output), hint="known: .xlsx, .md, .csv")]
+        )
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr)
+    book = workbook_of(outcome, inputs.problem, inputs.catalog, translator(lang))
+    write_atomic(output, _rendered(book, output.suffix))
+    click.echo(f"{output}: {len(book.sheets)} sheets, {len(outcome.plans)} plans, {status_of(outcome)}")
+    sys.exit(EXIT_CODES[status_of(outcome)])
+
+
+def _rendered(book: object, suffix: str) -> str | bytes:
+    from optimizer.handover.shortlist.cells import Workbook
+    from optimizer.handover.shortlist.plain_forms import render_csv, render_markdown
+    from optimizer.handover.shortlist.xlsx import render_xlsx
+
+    assert isinstance(book, Workbook)
+    if suffix == ".xlsx":
+        return render_xlsx(book)
+    return render_markdown(book) if suffix == ".md" else render_csv(book)

@@ -1,0 +1,226 @@
+"""Promises with bands; why the others lost; where every figure comes from; what could go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from optimizer.handover.shortlist.cells import Cell, Look, Sheet, money, number
+from optimizer.handover.shortlist.phrases import hardware
+from optimizer.pricing.dates import age_days
+from optimizer.report.words import gpu_name, metric_name, percentile_name, yaml_scalar
+from optimizer.vocabulary import Link, Tier
+
+if TYPE_CHECKING:
+    from optimizer.handover.shortlist.inputs_sheet import Say
+    from optimizer.handover.shortlist.priced import Case, PricedLine
+    from optimizer.plan.types import Plan
+
+_STALE_DAYS = 90
+"""Half the age at which a price is no longer ranked: worth asking again."""
+
+_TIGHT = 0.1
+
+
+def promises_sheet(case: Case, say: Say) -> Sheet:
+    """Every promise of every plan: estimate, band, limit; load and capacity."""
+    sheet = Sheet(say("Promises"), (7, 24, 14, 14, 14, 14, 14, 16, 16, 16, 16, 9))
+    sheet.title_row(say("Promises with their 90 % bands"))
+    sheet.note(say("Median estimate at the stated load; the true value lies inside the band in 9 of 10 cases."))
+    sheet.gap()
+    sheet.head(
+        say("rank"),
+        say("workload"),
+        say("latency"),
+        say("estimate, s"),
+        say("low, s"),
+        say("high, s"),
+        say("limit, s"),
+        say("requests/s"),
+        say("carries at most"),
+        say("in flight"),
+        say("carries at most"),
+        say("grade"),
+    )
+    for plan in case.outcome.plans:
+        for prediction in plan.predicted:
+            load = (
+                number(prediction.requests_per_second),
+                number(prediction.capacity.requests_per_second),
+                number(prediction.concurrency),
+                number(prediction.capacity.concurrency),
+                Cell(prediction.grade),
+            )
+            for kept in prediction.promises:
+                name = f"{metric_name(kept.metric)} {percentile_name(kept.percentile)}"
+                figures = (number(v, Look.RATE) for v in (kept.estimate_s, kept.low_s, kept.high_s, kept.limit_s))
+                sheet.add(plan.rank, prediction.workload, name, *figures, *load)
+            if not prediction.promises:
+                sheet.add(plan.rank, prediction.workload, say("none stated"), None, None, None, None, *load)
+    return sheet
+
+
+def why_not_sheet(case: Case, say: Say) -> Sheet:
+    """The plans behind the first, and what every rule removed."""
+    outcome = case.outcome
+    sheet = Sheet(say("Why not"), (46, 14, 18, 18, 60))
+    sheet.title_row(say("Why not the others"))
+    sheet.gap()
+    if len(outcome.plans) > 1:
+        sheet.head(say("plan"), say("rank"), say("more per month"), say("in percent"), say("runs closest to"))
+        best = outcome.plans[0]
+        for plan in outcome.plans[1:]:
+            more = plan.monthly_cents - best.monthly_cents
+            share = more / best.monthly_cents if best.monthly_cents else 0.0
+            closest = plan.binding[0].promise if plan.binding else ""
+            sheet.add(hardware(plan), plan.rank, money(more), number(share, Look.PERCENT), closest)
+        sheet.gap()
+    sheet.head(
+        say("rule"),
+        say("configurations left"),
+        say("removed"),
+        say("cheapest removed"),
+        say("what would bring it back"),
+    )
+    before: int | None = None
+    for step in outcome.funnel:
+        removed = 0 if before is None else before - step.remaining
+        cheapest = money(step.cheapest_removed_cents) if step.cheapest_removed_cents is not None else Cell("")
+        sheet.add(step.rule, step.remaining, removed, cheapest, step.note)
+        before = step.remaining
+    if outcome.relaxations:
+        sheet.gap()
+        sheet.head(say("edit that makes it possible"), say("now"), say("then"), say("cost per month"))
+        for way in outcome.relaxations:
+            edits = [(way.change, way.before, way.after), *way.also]
+            sheet.add(
+                *(
+                    "; ".join(part)
+                    for part in zip(*((p, yaml_scalar(b), yaml_scalar(a)) for p, b, a in edits), strict=True)
+                ),
+                money(way.monthly_cents),
+            )
+    return sheet
+
+
+def sources_sheet(case: Case, say: Say) -> Sheet:
+    """Source and date of every figure."""
+    sheet = Sheet(say("Sources"), (46, 22, 14, 12, 14, 12, 70))
+    sheet.title_row(say("Sources with dates"))
+    sheet.gap()
+    sheet.head(
+        say("price of"),
+        say("payment"),
+        say("amount"),
+        say("currency"),
+        say("price date"),
+        say("age, days"),
+        say("source"),
+    )
+    for option in case.options:
+        price = option.price
+        if price is None:
+            sheet.add(option.offer.id, str(option.tier), None, None, None, None, say("your own"))
+            continue
+        age = Cell(age_days(price.date, case.terms.as_of), Look.COUNT) if price.date else Cell("")
+        sheet.add(
+            option.offer.id,
+            str(option.tier),
+            number(price.amount, Look.RATE),
+            price.currency,
+            price.date or "",
+            age,
+            price.source,
+        )
+    sheet.note(f"{say('Ages are counted to')} {case.terms.as_of.isoformat()}.")
+    sheet.gap()
+    sheet.head(say("fact"), say("id"), "", "", "", "", say("source"))
+    for label, name, source in _facts(case):
+        sheet.add(say(label), name, None, None, None, None, source)
+    return sheet
+
+
+def _facts(case: Case) -> Iterator[tuple[str, str, str]]:
+    for currency in sorted({option.price.currency for option in case.options if option.price} - {case.terms.currency}):
+        if currency in case.catalog.fx:
+            rate = case.catalog.fx[currency]
+            yield "exchange rate", currency, f"{rate.source} ({case.terms.exchange.date(currency) or rate.date})"
+    seen: set[tuple[str, str]] = set()
+    for plan in case.outcome.plans:
+        for group in plan.groups:
+            gpu, model = case.catalog.gpus[group.gpu], case.catalog.models.get(group.model)
+            engine = case.catalog.engines.get(group.engine)
+            facts = [("card", gpu.id, gpu.source)]
+            facts += [("model", model.id, model.source)] if model else []
+            facts += [("engine", engine.id, engine.source)] if engine else []
+            for row in case.catalog.checkpoints.get((group.model, group.weight_quant), ()):
+                facts.append(("checkpoint", row.checkpoint, row.source))
+            for fact in facts:
+                if fact[:2] not in seen:
+                    seen.add(fact[:2])
+                    yield fact
+    yield "performance model", case.outcome.proof.performance_model, "catalogs/performance"
+
+
+def risks_sheet(case: Case, say: Say) -> Sheet:
+    """What could go wrong, with which plans, and what to do about it."""
+    sheet = Sheet(say("Risks"), (16, 34, 80, 52))
+    sheet.title_row(say("Risks"))
+    sheet.gap()
+    sheet.head(say("plans"), say("risk"), say("why"), say("what to do"))
+    ranks: dict[tuple[str, str, str], list[int]] = {}
+    for plan in case.outcome.plans:
+        for risk in dict.fromkeys(_risks(case, plan)):
+            ranks.setdefault(risk, []).append(plan.rank)
+    for (name, why, todo), concerned in ranks.items():
+        which = say("all") if len(concerned) == len(case.outcome.plans) else ", ".join(f"#{rank}" for rank in concerned)
+        sheet.add(which, say(name), why, say(todo))
+    return sheet
+
+
+def _risks(case: Case, plan: Plan) -> Iterator[tuple[str, str, str]]:
+    for prediction in plan.predicted:
+        if prediction.grade != "A":
+            for reason in prediction.grade_reasons or ("",):
+                yield f"grade {prediction.grade}", reason, "run the acceptance test on one node before you sign"
+        if prediction.upper_bound:
+            yield "cost is an upper bound", prediction.workload, "techniques that are not modelled may make it cheaper"
+    if plan.binding and plan.binding[0].slack < _TIGHT:
+        why = f"{plan.binding[0].promise}: {plan.binding[0].slack:.0%}"
+        yield "little room left", why, "raise margins.load_headroom or negotiate the promise"
+    if not any(node.spare for node in plan.nodes):
+        yield "no node in reserve", "", "margins.spare_nodes: 1 prices one"
+    for line in case.of(plan):
+        yield from _offer_risks(case, line)
+    for group in plan.groups:
+        model = case.catalog.models.get(group.model)
+        if model and model.licence:
+            yield "licence of the model", f"{model.id}: {model.licence}", "have it read before production use"
+        if (group.model, group.weight_quant) not in case.catalog.checkpoints:
+            why = f"{group.model} {group.weight_quant}"
+            yield "no published checkpoint is known", why, "quantise it yourself and measure its accuracy"
+    yield "not in the price", "; ".join(plan.excludes), "add what you need to payment.extras_monthly"
+
+
+def _offer_risks(case: Case, line: PricedLine) -> Iterator[tuple[str, str, str]]:
+    offer, gpu, price = line.option.offer, line.option.node_type.gpu, line.option.price
+    if line.node.tier is Tier.SPOT:
+        yield "spot", offer.id, "nodes can be taken away at any time; keep on-demand capacity beside them"
+    if price and price.date and age_days(price.date, case.terms.as_of) > _STALE_DAYS:
+        yield "old price", f"{offer.id}: {price.date}", "ask for a quote"
+    if offer.valid_until:
+        yield "quote expires", f"{offer.id}: {offer.valid_until}", "order or prolong before that day"
+    if offer.link is Link.UNVERIFIED:
+        yield "link between cards not stated", offer.id, "computed as PCIe; ask the provider"
+    if gpu.export_note:
+        yield (
+            "export",
+            f"{gpu_name(gpu.id)}: {gpu.export_note}",
+            "have it checked for your country; this is no legal advice",
+        )
+    if not gpu.datacenter_licensed:
+        yield "driver licence", gpu_name(gpu.id), "the GeForce driver licence excludes data centres"
+    if gpu.memory_is_fallback or gpu.confidence == "low":
+        yield "facts of the card are uncertain", gpu_name(gpu.id), "confirm memory and bandwidth on one node"
+    if offer.lead_time_weeks:
+        yield "delivery", f"{offer.id}: {offer.lead_time_weeks:g}", "weeks until delivery; plan a bridge"
