@@ -1,0 +1,39 @@
+"""``optimize targets FILE``: what others must charge to win."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import problem_options
+
+
+@click.command(name="targets")
+@problem_options
+@click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")
+def command(
+    file: Path,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    style: str,
+    output: Path | None,
+) -> None:
+    """The price per GPU-hour below which each other card and provider would win the problem FILE.
+
+    For every card and provider that could keep the promises but is dearer, has no price or only a reference price:
+    solved exactly, to the cent. Exit code 3 where nothing keeps every promise.
+    """
+    from optimizer.commands.progress import Progress
+    from optimizer.commands.solve import EXIT_CODES
+    from optimizer.negotiate.targets import targets
+    from optimizer.report import status_of, write_output
+    from optimizer.report.negotiate_targets import render_targets
+
+    with Progress(sys.stderr) as progress:
+        answer = targets(file, sets=sets, catalogs=catalogs, progress=progress.say)
+    write_output(render_targets(answer, style), output)
+    sys.exit(EXIT_CODES[status_of(answer.outcome)])
