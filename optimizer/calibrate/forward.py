@@ -103,7 +103,11 @@ def resident_requests(row: Row, settings: Settings, offered: float) -> float:
 
 
 def request_seconds(c: StepCoefficients, resident: float, row: Row) -> float:
-    """Rough duration of one request among ``resident`` others: its own steps, each with a share of prompt work."""
+    """Rough duration of one request among ``resident`` others: its own steps, each with a share of prompt work.
+
+    In a steady state the prompts of others spread over the pipeline stages.
+    """
+    c = c._replace(chunk=0.0)
     prompt = resident * row.input_tokens / row.output_tokens
     kv = resident * (row.input_tokens + row.output_tokens / 2)
     return float(row.output_tokens * step_seconds(c, resident, kv, prompt, row.input_tokens / 2))

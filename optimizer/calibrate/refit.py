@@ -49,7 +49,7 @@ def write_bands(root: Path, catalog: Catalog) -> None:
     """Error bands from the held-out predictions."""
     weight = weighing(root)
     errors = held_out_errors(root, catalog, load_parameters(root))
-    bands = bands_of([error for error in errors if weight(error.case.row) > 0])
+    bands = bands_of([error for error in errors if weight(error.case.row) > 0], weight)
     rows = [(figure, grade.value, f"{band.low:.4f}", f"{band.high:.4f}") for (figure, grade), band in bands.items()]
     write_atomic(root / "performance" / "bands.csv", table_csv(("figure", "grade", "low", "high"), rows))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from optimizer.calibrate.evidence import is_served
 from optimizer.calibrate.forward import Prediction
-from optimizer.calibrate.rows import Case
+from optimizer.calibrate.rows import Case, Row
 from optimizer.performance.types import Grade
 
 TPOT, TTFT, TTFT_UNKNOWN, THROUGHPUT, OFFLINE = "tpot", "ttft", "ttft_unknown_start", "throughput", "offline"
@@ -49,14 +49,26 @@ class Score:
     coverage: float  # percent of truths inside the 90 % band; nan without bands
 
 
+STALL = 20.0
+"""A closed loop whose TTFT p99 is so many medians saw a stall that no queue explains: measured runs show 70 s beside a
+median of 0.5 s, kernels compiled on first use. Such runs are scored on their median, which the stall does not reach."""
+
+
+def stalled(row: Row) -> bool:
+    """Whether a run's mean and tail TTFT are those of a one-time stall."""
+    return row.load == "closed_loop" and row.ttft_ms_p99 > STALL * row.ttft_ms_p50
+
+
 def pairs_of(case: Case, p: Prediction) -> Iterable[tuple[str, float, float]]:
     """(metric, predicted, measured) of everything a row states: means, else medians; p99 apart."""
     row = case.row
     if is_served(row):
         yield TPOT, *((p.tpot_mean, row.tpot_ms_mean) if row.tpot_ms_mean > 0 else (p.tpot_p50, row.tpot_ms_p50))
         metric = TTFT_UNKNOWN if row.start == "unknown" else TTFT
-        yield metric, *((p.ttft_mean, row.ttft_ms_mean) if row.ttft_ms_mean > 0 else (p.ttft_p50, row.ttft_ms_p50))
-        yield TTFT_P99, p.ttft_p99, row.ttft_ms_p99
+        by_mean = row.ttft_ms_mean > 0 and not stalled(row)
+        yield metric, *((p.ttft_mean, row.ttft_ms_mean) if by_mean else (p.ttft_p50, row.ttft_ms_p50))
+        if not stalled(row):
+            yield TTFT_P99, p.ttft_p99, row.ttft_ms_p99
         yield TPOT_P99, p.tpot_p99, row.tpot_ms_p99
         yield THROUGHPUT, p.output_tokens_per_s, measured_throughput(case)
     elif row.load == "offline":
@@ -112,13 +124,15 @@ def _score(key: str, metric: str, errors: Sequence[Error]) -> Score:
 def rank_correlation(errors: Iterable[Error], least: int = 5) -> tuple[float, int]:
     """Median Spearman correlation of predicted and measured throughput over grids that differ in GPU, TP or precision.
 
-    A grid is one source, model and pair of lengths; returns the median and how many grids have ``least`` rows.
+    A grid is one source, engine release, model, load and pair of lengths; returns the median and how many grids have
+    ``least`` rows.
     """
-    grids: dict[tuple[str, str, float, float], list[Error]] = {}
+    grids: dict[tuple[str | float, ...], list[Error]] = {}
     for error in errors:
         if error.metric in (THROUGHPUT, OFFLINE):
             row = error.case.row
-            grids.setdefault((row.source, row.model, row.input_tokens, row.output_tokens), []).append(error)
+            release = (row.source, row.engine, row.engine_version, row.load)
+            grids.setdefault((*release, row.model, row.input_tokens, row.output_tokens), []).append(error)
     found = []
     for grid in grids.values():
         configurations = {(e.case.row.gpu, e.case.row.tp, e.case.spec.weight_quant) for e in grid}

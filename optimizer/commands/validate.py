@@ -36,7 +36,7 @@ def command(refit: bool, rounds: int, catalogs: Path | None) -> None:
         every = held_out_errors(root, catalog, load_parameters(root))
     weight = weighing(root)
     errors = [error for error in every if weight(error.case.row) > 0]
-    for line in report(nested_coverage(errors, read_folds(root)), text_table, "-- {} --"):
+    for line in report(nested_coverage(errors, read_folds(root), weight), text_table, "-- {} --"):
         click.echo(line)
     aside = {error.case.row.row_id for error in every} - {error.case.row.row_id for error in errors}
     click.echo(f"{len(aside)} rows are set aside, each with its reason in measurements/exclusions.csv")

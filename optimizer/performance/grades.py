@@ -49,6 +49,8 @@ def grade_of(spec: ReplicaSpec, params: Parameters) -> tuple[Grade, tuple[str, .
         reasons.append(f"{gpu.id} takes the efficiencies of its sibling {gpu.sibling}: one grade down")
     if gpu.memory_is_fallback:
         reasons.append(f"the usable memory of {gpu.id} is estimated from cards of its kind: one grade down")
+    if is_upper_bound(spec.model):
+        reasons.append(f"{spec.model.id} usually runs with techniques that are not modelled: one grade down")
     if spec.pipeline_parallel > 1:
         reasons.append("pipeline parallelism has never been measured under load")
     if _is_wide_pcie(spec):
@@ -71,7 +73,7 @@ def grades_of(specs: Sequence[ReplicaSpec], params: Parameters) -> list[Grade]:
 def _grade(spec: ReplicaSpec, missing: int) -> Grade:
     if spec.pipeline_parallel > 1 or _is_wide_pcie(spec):
         return Grade.C
-    step = missing + bool(spec.gpu.sibling) + spec.gpu.memory_is_fallback
+    step = missing + bool(spec.gpu.sibling) + spec.gpu.memory_is_fallback + is_upper_bound(spec.model)
     return _LADDER[min(step, 2)]
 
 
