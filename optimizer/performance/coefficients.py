@@ -1,8 +1,8 @@
 """From a replica specification to the coefficients of its step time.
 
-Two halves meet here: what a step has to do (``Work``: bytes, operations, calls of one GPU over the whole depth; model
-and parallelism only) and how fast the card and engine do it (``Rates``: kernel facts x fitted factors). Nothing here
-exceeds a physical peak: efficiencies are clipped at one after the fitted factors are applied.
+Two halves meet here: what a step has to do (``work``: bytes, operations, calls of one GPU over the whole depth) and how
+fast the card and engine do it (``Rates``: kernel facts x fitted factors). Nothing here exceeds a physical peak:
+efficiencies saturate at one after the fitted factors are applied.
 """
 
 from __future__ import annotations
@@ -13,49 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.catalog.types import Attention, Gpu, Model
+from optimizer.catalog.types import Gpu
 from optimizer.performance.parameters import AllReduce, DecodeAttention, Gemm, Kernels, Parameters
 from optimizer.performance.step import StepCoefficients
 from optimizer.performance.types import ReplicaSpec
+from optimizer.performance.work import Work, work_of
 from optimizer.vocabulary import Link
-
-BITS = {"bf16": 16.0, "fp8": 8.03, "int8": 8.03, "int4": 4.16, "nvfp4": 4.5, "mxfp4": 4.25}
-"""Stored bits per weight, scales included (design.md section 4)."""
-
-SPARSE_ATTENTION_TOKENS = 2048
-"""Keys each query attends to under DeepSeek sparse attention (V3.2 technical report: top-k 2048)."""
-
-INDEX_FLOPS_PER_PAIR = 2.0 * 32 * 128
-"""Scoring one key for one query by the sparse-attention indexer: 32 heads of 128, on every rank (same report)."""
-
-LARGE = 1e30
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one GPU does in a step, over the whole depth of the model (1/tp of it where it is sharded)."""
-
-    dense_bytes: float
-    expert_bytes: float
-    dense_flops: float  # per token
-    expert_flops: float  # per token
-    experts: int
-    experts_per_token: int
-    head_bytes: float
-    layers: int
-    moe_layers: int
-    gemms: int
-    kv_bytes: float  # per token, full-attention layers, this GPU
-    kv_flops: float  # per token of KV and sequence (latent attention computes in the compressed space)
-    kv_window_bytes: float
-    window: float
-    state_bytes: float
-    attention_layers: int
-    pair_flops: float
-    pair_window_flops: float
-    hidden: int
-    dense_format: str
-    expert_format: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +39,6 @@ class Rates:
     hop_bytes_s: float
 
 
-def expert_format(gpu: Gpu, quant: str) -> str:
-    """Kernel family of the routed experts: MXFP4 computes at 8 bit where the card has 4-bit units, else at 16 bit."""
-    if quant != "mxfp4":
-        return quant
-    return "mxfp4_a8" if gpu.supports_fp4 else "mxfp4_a16"
-
-
 def compute_peak(gpu: Gpu, fmt: str) -> float:
     """Dense peak in flop/s at which a weight format computes on a card; weight-only formats compute at 16 bit."""
     peak16 = gpu.bf16_tflops or 0.0
@@ -97,66 +53,6 @@ def compute_peak(gpu: Gpu, fmt: str) -> float:
     elif fmt == "mxfp4_a8":
         peak = gpu.fp8_tflops or peak16
     return max(peak, 1e-3) * 1e12
-
-
-def part_formats(model: Model, gpu: Gpu, quant: str) -> tuple[str, str]:
-    """Formats of the always-used weights and of the routed experts.
-
-    Four-bit checkpoints of mixture-of-experts models quantize the routed experts only (published NVFP4, MXFP4 and
-    W4A16 checkpoints; ``catalogs`` lists their sizes), the rest stays at 16 bit. AMD's MXFP4 checkpoints likewise.
-    """
-    if model.is_moe and quant in ("nvfp4", "mxfp4", "int4"):
-        return "bf16", expert_format(gpu, quant)
-    return expert_format(gpu, quant), expert_format(gpu, quant)
-
-
-def work_of(spec: ReplicaSpec) -> Work:
-    """Bytes, operations and calls of one step on one GPU of the replica."""
-    model, tp, ep = spec.model, spec.tensor_parallel, max(spec.expert_parallel, 1)
-    dense_format, routed_format = part_formats(model, spec.gpu, spec.weight_quant)
-    body = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
-    head = model.head_params or model.embed_params  # tied: the embedding is the head
-    if not model.head_params:
-        body = model.total_params - model.embed_params - model.routed_expert_params
-    active_routed = model.routed_expert_params * model.experts_per_token / max(model.num_experts, 1)
-    # expert parallel ranks share all experts and work off each other's tokens: bytes fall, operations do not
-    shard = tp * ep
-    kv_share = 1.0 if model.attention is Attention.MLA else max(1.0 / tp, 1.0 / model.num_kv_heads)
-    kv_scale = kv_share * (0.5 if spec.kv_cache == "fp8" else 1.0)
-    sparse = model.index_bytes_per_token > 0
-    full = model.kv_bytes_full_16bit
-    kv_full = model.index_bytes_per_token * kv_share if sparse else full * kv_scale
-    kv_window = full * kv_scale if sparse else model.kv_bytes_sliding_16bit * kv_scale
-    latent = model.attention is Attention.MLA
-    heads = model.num_attention_heads / tp
-    width = model.nope_head_dim + model.rope_head_dim + model.v_head_dim if latent else 2 * model.head_dim
-    layers_full = model.full_attention_layers
-    pair = 2.0 * heads * width * layers_full
-    latent_width = 2 * model.kv_lora_rank + model.rope_head_dim
-    moe_layers = model.num_layers - model.first_dense_layers if model.is_moe else 0
-    return Work(
-        dense_bytes=body * _bits(dense_format) / 8 / tp,
-        expert_bytes=model.routed_expert_params * _bits(routed_format) / 8 / shard,
-        dense_flops=2.0 * body / tp,
-        expert_flops=2.0 * active_routed / tp,
-        experts=model.num_experts,
-        experts_per_token=model.experts_per_token,
-        head_bytes=2.0 * head / tp,
-        layers=model.num_layers,
-        moe_layers=moe_layers,
-        gemms=4 * model.num_layers - (2 * moe_layers if not model.shared_experts else 0),
-        kv_bytes=kv_full,
-        kv_flops=2.0 * heads * latent_width * layers_full if latent and not sparse else 0.0,
-        kv_window_bytes=kv_window,
-        window=float(SPARSE_ATTENTION_TOKENS if sparse else model.sliding_window or LARGE),
-        state_bytes=2.0 * model.linear_state_bytes / tp,
-        attention_layers=model.num_layers,
-        pair_flops=INDEX_FLOPS_PER_PAIR * model.num_layers if sparse else pair,
-        pair_window_flops=pair if sparse else 2.0 * heads * width * model.sliding_layers,
-        hidden=model.hidden_size,
-        dense_format=dense_format,
-        expert_format=routed_format,
-    )
 
 
 def coefficients(specs: Sequence[ReplicaSpec], params: Parameters) -> StepCoefficients:
@@ -232,7 +128,7 @@ def link_facts(spec: ReplicaSpec, kernels: Kernels, params: Parameters) -> AllRe
     """One all-reduce over the tensor-parallel group.
 
     Over a direct fabric the card's own kernel figures (or its reference card's, scaled by link bandwidth); over PCIe
-    those of the PCIe card of its kind, scaled by the bus: host topology moves these tenfold, so the grade says C.
+    its own or those of the PCIe reference card, scaled by the bus: host topology moves these tenfold (grade C).
     """
     tp = spec.tensor_parallel
     if tp == 1:
@@ -244,8 +140,10 @@ def link_facts(spec: ReplicaSpec, kernels: Kernels, params: Parameters) -> AllRe
             source = params.kernels[params.references["nvlink"]]
             nominal = params.first("link_nominal_gb_s", f"gpu:{source.gpu}") * 1e9
     else:
-        source = params.kernels[params.references["pcie"]]
-        nominal = params.first("link_nominal_gb_s", f"gpu:{source.gpu}") * 1e9
+        source, nominal = kernels, params.first("link_nominal_gb_s", f"gpu:{kernels.gpu}") * 1e9
+        if nominal >= 100e9:  # the reference card was measured on a fabric
+            source = params.kernels[params.references["pcie"]]
+            nominal = params.first("link_nominal_gb_s", f"gpu:{source.gpu}") * 1e9
     size = min((n for n in source.allreduce if n >= tp), default=max(source.allreduce))
     fact = source.allreduce[size]
     kind = "link:direct" if direct else "link:pcie"
@@ -274,7 +172,7 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
     wire = 2.0 * (spec.tensor_parallel - 1) / spec.tensor_parallel * 2.0 * work.hidden
     reduce = rates.allreduce
     hops = spec.pipeline_parallel if spec.pipeline_parallel > 1 else 0
-    layer_us = params.product("layer_us", f"engine:{spec.engine.profile}", *scopes[:1], f"vendor:{spec.gpu.vendor}")
+    layer_us = params.product("layer_us", f"engine:{spec.engine.profile}", *scopes[:1], f"arch:{spec.gpu.arch}")
     fixed = (
         work.layers * layer_us * 1e-6 + work.gemms * rates.dense.overhead_s + work.moe_layers * rates.expert.overhead_s
     )
@@ -314,10 +212,6 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
         params.first("prompt_token_us", *scopes[:1], engine) * 1e-6,
         float(spec.max_num_batched_tokens),
     )
-
-
-def _bits(fmt: str) -> float:
-    return BITS["mxfp4"] if fmt.startswith("mxfp4") else BITS[fmt]
 
 
 def _pick(facts: Mapping[str, Gemm], fmt: str) -> Gemm:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
 from optimizer.performance import load_parameters
-from optimizer.performance.coefficients import coefficients, saturated, work_of
+from optimizer.performance.coefficients import coefficients, saturated
 from optimizer.performance.parameters import Parameters, read_parameter_rows
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
+from optimizer.performance.work import work_of
 
 CATALOG = load_catalog()
 PARAMS = load_parameters(default_root())

@@ -1,0 +1,145 @@
+"""What trusting the predictions costs: cheapest measured configuration against the one that predictions pick.
+
+A grid is one source, model and pair of lengths, measured on several cards, parallel sizes, precisions or loads. For a
+range of TPOT limits, and TTFT limits where the start pattern is known, the cheapest configuration by prediction (every
+row predicted by a fit that saw nothing of its group) is compared with the cheapest by measurement. Cost is the price of
+the GPUs for an hour over the output tokens they make. The choice among whole configurations is what the solver does
+with one workload and a price per GPU.
+
+    python -m benchmarks.regret
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from optimizer.calibrate.evidence import weighing
+from optimizer.calibrate.holdout import held_out_errors
+from optimizer.calibrate.scores import THROUGHPUT, TPOT, TTFT, Error
+from optimizer.catalog import default_root, load_catalog
+from optimizer.catalog.types import Catalog
+from optimizer.performance import error_factor, load_parameters
+from optimizer.performance.types import Grade
+from optimizer.vocabulary import Tier
+from optimizer.workload import Metric
+
+LEAST_ROWS = 8
+TPOT_LIMITS_MS = (10, 15, 20, 30, 40, 50, 75, 100)
+TTFT_LIMITS_MS = (500, 1000, 2000, 5000)
+"""What people ask for. Limits at which the choice of a grid does not depend (all or none keep them) are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measured configuration: predicted and measured figures, price of its GPUs per hour."""
+
+    price: float
+    grade: Grade
+    predicted: Mapping[str, float]
+    measured: Mapping[str, float]
+
+    def cost(self, figures: Mapping[str, float]) -> float:
+        """Per million output tokens."""
+        return self.price / (figures[THROUGHPUT] * 3600.0) * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One question: cost of the pick over the best cost, whether it keeps the limits; None where nothing is picked."""
+
+    ratio: float
+    kept: bool
+
+
+def gpu_prices(catalog: Catalog) -> dict[str, float]:
+    """Median on-demand price of a GPU hour in US dollars, from rankable prices, else from any."""
+    found: dict[str, list[tuple[bool, float]]] = {}
+    for offer in catalog.offers.values():
+        for price in offer.prices:
+            if price.tier is Tier.ON_DEMAND and price.currency == "USD" and price.amount > 0:
+                found.setdefault(offer.gpu, []).append((price.rankable, price.amount / offer.gpus_per_node))
+    return {
+        gpu: median([amount for good, amount in prices if good] or [amount for _, amount in prices])
+        for gpu, prices in found.items()
+    }
+
+
+def grids(errors: Sequence[Error], prices: Mapping[str, float]) -> list[list[Point]]:
+    """Grids with enough rows and at least two kinds of configuration."""
+    rows: dict[str, list[Error]] = {}
+    for error in errors:
+        rows.setdefault(error.case.row.row_id, []).append(error)
+    found: dict[tuple[object, ...], list[tuple[tuple[object, ...], Point]]] = {}
+    for figures in rows.values():
+        row, by_name = figures[0].case.row, {error.metric: error for error in figures}
+        if row.load == "closed_loop" and {TPOT, THROUGHPUT} <= set(by_name) and row.gpu in prices:
+            point = Point(
+                price=prices[row.gpu] * row.tp * row.pp * row.dp,
+                grade=figures[0].grade,
+                predicted={name: error.predicted for name, error in by_name.items()},
+                measured={name: error.measured for name, error in by_name.items()},
+            )
+            kind = (row.gpu, row.tp, row.weight_quant)
+            found.setdefault((row.source, row.model, row.input_tokens, row.output_tokens), []).append((kind, point))
+    kept = [members for members in found.values() if len(members) >= LEAST_ROWS and len({k for k, _ in members}) > 1]
+    return [[point for _, point in members] for members in kept]
+
+
+def questions(grid: Sequence[Point]) -> Iterator[dict[str, float]]:
+    """Limits to ask a grid for: TPOT alone, TPOT and TTFT together; some configurations keep them, some do not."""
+    asked: list[dict[str, float]] = [{TPOT: limit} for limit in TPOT_LIMITS_MS]
+    if all(TTFT in point.measured for point in grid):
+        asked += [{TPOT: tpot, TTFT: ttft} for tpot in TPOT_LIMITS_MS for ttft in TTFT_LIMITS_MS]
+    for limits in asked:
+        held = sum(all(point.measured[name] <= limit for name, limit in limits.items()) for point in grid)
+        if 0 < held < len(grid):
+            yield limits
+
+
+def ask(grid: Sequence[Point], limits: Mapping[str, float], confidence: float) -> Outcome | None:
+    """Pick by prediction at a confidence, judge by measurement."""
+    metrics = {TPOT: Metric.TPOT, TTFT: Metric.TTFT}
+
+    def promised(point: Point) -> bool:
+        factor = {name: error_factor(metrics[name], point.grade, confidence) for name in limits}
+        return all(point.predicted[name] * factor[name] <= limit for name, limit in limits.items())
+
+    def held(point: Point) -> bool:
+        return all(point.measured[name] <= limit for name, limit in limits.items())
+
+    allowed, truly = [point for point in grid if promised(point)], [point for point in grid if held(point)]
+    if not allowed or not truly:
+        return None
+    pick = min(allowed, key=lambda point: point.cost(point.predicted))
+    best = min(point.cost(point.measured) for point in truly)
+    return Outcome(pick.cost(pick.measured) / best, held(pick))
+
+
+def summary(confidence: float, members: Sequence[Sequence[Point]]) -> str:
+    """One line: how many questions, regret of picks that keep their limits, how often they do not."""
+    asked = [ask(grid, limits, confidence) for grid in members for limits in questions(grid)]
+    answered = [outcome for outcome in asked if outcome is not None]
+    ratios = [outcome.ratio for outcome in answered if outcome.kept]
+    broken = 100.0 * sum(not outcome.kept for outcome in answered) / max(len(answered), 1)
+    return (
+        f"| {confidence:.2f} | {len(members)} | {len(asked)} | {len(answered)} | {np.mean(ratios):.3f} "
+        f"| {np.median(ratios):.3f} | {np.quantile(ratios, 0.9):.3f} | {broken:.1f} |"
+    )
+
+
+def table() -> list[str]:
+    """The regret table in Markdown."""
+    root, catalog = default_root(), load_catalog()
+    weight = weighing(root)
+    errors = held_out_errors(root, catalog, load_parameters(root))
+    members = grids([error for error in errors if weight(error.case.row) > 0], gpu_prices(catalog))
+    header = "| confidence | grids | questions | answered | mean regret | median | 90th percentile | limit broken % |"
+    return [header, "| ---: " * 8 + "|", *(summary(confidence, members) for confidence in (0.5, 0.8, 0.9, 0.95))]
+
+
+if __name__ == "__main__":
+    print("\n".join(table()))
