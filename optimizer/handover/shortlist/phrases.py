@@ -8,6 +8,7 @@ from optimizer.report.words import (
     gpu_name,
     interconnect_name,
     kv_name,
+    latency_unit,
     limit,
     metric_name,
     percentile_name,
@@ -59,6 +60,6 @@ def kept(plan: Plan) -> list[str]:
 
 def _kept(promise: KeptPromise) -> str:
     name = f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}"
-    if promise.limit_s is None:
-        return f"{name} {two_digits(promise.estimate_s)} s"
-    return f"{name} {two_digits(promise.estimate_s)} s / {limit(promise.limit_s)}"
+    factor, unit = latency_unit(promise.limit_s, promise.estimate_s)
+    estimate = f"{name} {two_digits(promise.estimate_s * factor)}"
+    return f"{estimate} {unit}" if promise.limit_s is None else f"{estimate} / {limit(promise.limit_s)}"

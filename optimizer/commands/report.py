@@ -1,0 +1,63 @@
+"""``optimize report FILE -o report.html``: the answer as one page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from optimizer.commands.options import problem_options
+
+if TYPE_CHECKING:
+    from optimizer.decide.inputs import Inputs
+    from optimizer.decide.picture import Picture
+    from optimizer.handover.page.replay import Replayed
+    from optimizer.plan.types import Outcome
+
+
+@click.command(name="report")
+@problem_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The page, e.g. report.html.")
+@click.option(
+    "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the labels."
+)
+def command(
+    file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool, output: Path, lang: str
+) -> None:
+    """Write the answer to the problem FILE as one HTML page: no network, no script, light and dark, printable."""
+    from optimizer.commands.answer import answer
+    from optimizer.commands.solve import EXIT_CODES
+    from optimizer.handover.language import translator
+    from optimizer.handover.page import render_page
+    from optimizer.report import status_of
+    from optimizer.report.write import write_atomic
+
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr)
+    picture = _picture(inputs, outcome)
+    replayed = () if no_simulate else _replayed(inputs, outcome)
+    write_atomic(output, render_page(outcome, picture, replayed, translator(lang), lang))
+    click.echo(f"{output}: {len(outcome.plans)} plans, {status_of(outcome)}")
+    sys.exit(EXIT_CODES[status_of(outcome)])
+
+
+def _picture(inputs: Inputs, outcome: Outcome) -> Picture | None:
+    from optimizer.decide.case import open_case
+    from optimizer.decide.picture import picture_of
+
+    return picture_of(open_case(inputs)) if outcome.plans else None
+
+
+def _replayed(inputs: Inputs, outcome: Outcome) -> tuple[Replayed, ...]:
+    """Empty where the simulator's packages (extra ``calibrate``) are not installed: the page then says so."""
+    from importlib.util import find_spec
+
+    from optimizer.calibrate.tables import predict_table
+    from optimizer.handover.page.replay import replay
+
+    if not outcome.plans or find_spec("numba") is None:
+        return ()
+    return replay(
+        outcome, inputs.catalog, lambda head, rows: predict_table(head, rows, inputs.catalog, inputs.params)[0]
+    )

@@ -1,0 +1,187 @@
+"""What the page shows, as plain values for the template."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.handover.names import bash_command, plain
+from optimizer.handover.page.chart_list import Chart, Table, charts_of
+from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
+from optimizer.report import status_of
+from optimizer.report.confirm import bench_words, serve_words
+from optimizer.report.words import count, limit, money, percent, price, two_digits, yaml_scalar
+
+if TYPE_CHECKING:
+    from optimizer.decide.picture import Picture
+    from optimizer.handover.page.charts import Say
+    from optimizer.handover.page.replay import Replayed
+    from optimizer.plan.types import Outcome, Plan
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything on the page; text is plain, drawings are our own SVG."""
+
+    title: str
+    answer: str
+    verdicts: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    question: Table
+    ranking: Table
+    notes: tuple[str, ...]
+    charts: tuple[Chart, ...]
+    cost: Table
+    excludes: str
+    replayed: Table
+    funnel: Table
+    ways_out: Table
+    provenance: Table
+    commands: tuple[str, ...]
+
+
+def view_of(outcome: Outcome, picture: Picture | None, replayed: Sequence[Replayed], say: Say) -> View:
+    """Collect the page."""
+    best = outcome.plans[0] if outcome.plans else None
+    return View(
+        title=plain(outcome.problem_name),
+        answer=_answer(outcome, say),
+        verdicts=_verdicts(outcome, say),
+        warnings=tuple(map(plain, outcome.warnings)),
+        question=_question(outcome, say),
+        ranking=_ranking(outcome, say),
+        notes=tuple(dict.fromkeys(plain(note) for plan in outcome.plans for note in plan.notes)),
+        charts=charts_of(outcome, picture, say) if best and picture else (),
+        cost=_cost(best, say) if best else Table((), ()),
+        excludes=", ".join(map(plain, best.excludes)) if best else "",
+        replayed=_replayed(replayed, say),
+        funnel=_funnel(outcome, say),
+        ways_out=_ways_out(outcome, say),
+        provenance=_provenance(outcome, say),
+        commands=tuple(_commands(best, outcome)) if best else (),
+    )
+
+
+def _answer(outcome: Outcome, say: Say) -> str:
+    if not outcome.plans:
+        return (
+            say("No deployment keeps every promise.") if status_of(outcome) == "infeasible" else say("No answer yet.")
+        )
+    best = outcome.plans[0]
+    text = f"{hardware(best)}, {setup(best)}: {money(best.monthly_cents, best.currency)} {say('a month')}, "
+    return plain(f"{text}{say('grade')} {best.grade}.")
+
+
+def _verdicts(outcome: Outcome, say: Say) -> tuple[tuple[str, str], ...]:
+    proof = outcome.proof
+    prices = f"{proof.prices_from} - {proof.prices_to}" if proof.prices_from else say("your own prices and hardware")
+    gap = "" if proof.gap is None else f", {say('gap')} {percent(proof.gap)}"
+    arithmetic = (
+        f"{say(status_of(outcome))}{gap}; {proof.candidates_enumerated:,} {say('configurations enumerated')}, "
+        f"{proof.candidates_feasible:,} {say('feasible')}; {say('prices from')} {prices}; "
+        f"{say('performance model')} {proof.performance_model}"
+    )
+    if not outcome.plans:
+        return ((say("arithmetic"), arithmetic),)
+    reasons = "; ".join(dict.fromkeys(plain(r) for p in outcome.plans[0].predicted for r in p.grade_reasons))
+    physics = f"{say('grade')} {outcome.plans[0].grade}" + (f": {reasons}" if reasons else "")
+    return ((say("arithmetic"), arithmetic), (say("physics"), f"{physics}. {say('Confirm with the commands below.')}"))
+
+
+def _question(outcome: Outcome, say: Say) -> Table:
+    loads = {load.workload: load for load in outcome.loads}
+    rows = []
+    for asked in outcome.asked:
+        load = loads.get(asked.workload)
+        promises = ", ".join(f"{p.metric.upper()} p{p.percentile:g} {limit(p.limit_s)}" for p in asked.promises)
+        figures = (count(load.requests_per_second), count(load.inflight)) if load else ("", "")
+        tokens = f"{asked.input_tokens:,.0f} / {asked.output_tokens:,.0f}"
+        rows.append((plain(asked.workload), plain(asked.model), promises or say("none"), tokens, *figures))
+    head = ("workload", "model", "promises", "tokens in / out", "requests/s", "in flight")
+    return Table(tuple(map(say, head)), tuple(rows), 3)
+
+
+def _ranking(outcome: Outcome, say: Say) -> Table:
+    head = ("rank", "hardware", "setup", "from", "promises (estimate of limit)", "grade", "headroom", "per month")
+    rows = [
+        (
+            f"#{plan.rank}" + (f" ({say('tie with')} #{plan.tie_with})" if plan.tie_with else ""),
+            hardware(plan),
+            plain(setup(plan)),
+            plain(sources(plan)),
+            "; ".join(kept(plan)) or say("none"),
+            plan.grade,
+            f"+{percent(plan.load_factor - 1)}",
+            money(plan.monthly_cents, plan.currency),
+        )
+        for plan in outcome.plans
+    ]
+    return Table(tuple(map(say, head)), tuple(rows), 2)
+
+
+def _cost(plan: Plan, say: Say) -> Table:
+    rows = [
+        (plain(line.name), f"{line.quantity:,.6g} {line.unit}", price(line.unit_price, plan.currency),
+         money(line.monthly_cents, plan.currency))
+        for line in plan.cost_lines
+    ]  # fmt: skip
+    rows.append((say("total"), "", "", money(plan.monthly_cents, plan.currency)))
+    return Table((say("line"), say("quantity"), say("unit price"), say("per month")), tuple(rows), 3)
+
+
+def _replayed(replayed: Sequence[Replayed], say: Say) -> Table:
+    rows = tuple(
+        (plain(one.workload), one.what, f"{two_digits(one.predicted_ms)} ms", f"{two_digits(one.simulated_ms)} ms",
+         _ratio(one.simulated_ms, one.predicted_ms))
+        for one in replayed
+    )  # fmt: skip
+    head = ("workload", "latency", "predicted", "simulated", "simulated / predicted")
+    return Table(tuple(map(say, head)), rows, 3)
+
+
+def _ratio(value: float, base: float) -> str:
+    return f"{value / base:.2f}" if base > 0 and math.isfinite(value / base) else ""
+
+
+def _funnel(outcome: Outcome, say: Say) -> Table:
+    rows, before = [], None
+    for step in outcome.funnel:
+        if step.remaining != before:
+            cents = step.cheapest_removed_cents
+            cheapest = "" if cents is None else money(cents, outcome.currency)
+            rows.append((step.rule, plain(step.note), f"{step.remaining:,}", cheapest))
+        before = step.remaining
+    return Table((say("rule"), say("what would bring it back"), say("left"), say("cheapest removed")), tuple(rows), 2)
+
+
+def _ways_out(outcome: Outcome, say: Say) -> Table:
+    rows = []
+    for way in outcome.relaxations:
+        edits = [(way.change, way.before, way.after), *way.also]
+        change = "; ".join(f"{path}: {yaml_scalar(before)} -> {yaml_scalar(after)}" for path, before, after in edits)
+        rows.append((plain(change), money(way.monthly_cents, outcome.currency)))
+    return Table((say("edit that makes it possible"), say("per month")), tuple(rows), 1)
+
+
+def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    """Server and client of every group, quoted for a shell."""
+    asked = {one.workload: one for one in outcome.asked}
+    predicted = {one.workload: one for one in plan.predicted}
+    for group in plan.groups:
+        serve = serve_words(group)
+        if serve:
+            yield bash_command(serve)
+        yield bash_command(bench_words(group, asked[group.workload], predicted[group.workload]))
+
+
+def _provenance(outcome: Outcome, say: Say) -> Table:
+    rows = [(say("problem"), plain(f"{outcome.problem_path}, sha256 {outcome.problem_sha256}"), "")]
+    rows.append((say("performance model"), outcome.proof.performance_model, ""))
+    seen = dict.fromkeys(
+        (plain(node.offer_id), plain(node.price_source), node.price_date or "")
+        for p in outcome.plans
+        for node in p.nodes
+    )
+    return Table((say("what"), say("source"), say("date")), (*rows, *seen))

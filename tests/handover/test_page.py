@@ -1,0 +1,217 @@
+"""The report page: self-contained, well-formed, readable without colour or sight, whatever the names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from optimizer.decide.case import open_case
+from optimizer.decide.inputs import Inputs, read_inputs
+from optimizer.decide.picture import Picture, Point, Stair, Turn, picture_of
+from optimizer.decide.solve import decide
+from optimizer.handover.language import translator
+from optimizer.handover.page import render_page
+from optimizer.handover.page.charts import frontier_of
+from optimizer.handover.page.replay import Replayed, replay
+from optimizer.plan.types import Outcome
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden" / "report.html"
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+
+
+def _point(cents: int, ttft_s: float, tokens: float, workload: str = "chat") -> Point:
+    return Point(workload, "h200_sxm_141", "fp8", "auto", 2, 1, 2, 1, cents, ttft_s, tokens)
+
+
+PICTURE = Picture(
+    points=(
+        _point(1_000_000, 0.7, 2100.0),
+        _point(1_200_000, 0.4, 2500.0),
+        _point(1_300_000, 0.5, 2400.0),
+        _point(90_000_000, 0.3, 9000.0),
+    ),
+    stairs=(Stair(1.0, 1_000_000), Stair(1.5, 1_200_000), Stair(2.0, None)),
+    turns=(
+        Turn("workloads.chat.slo.ttft_ms.p95", 1000.0, 500.0, 1_300_000),
+        Turn("workloads.chat.slo.ttft_ms.p95", 1000.0, 2000.0, 1_000_000),
+        Turn("margins.confidence", 0.9, 0.95, None),
+    ),
+)
+REPLAYED = (Replayed("chat", "TTFT p95", 738.9, 812.0),)
+
+
+class _Page(HTMLParser):
+    """What a page holds, and whether its elements nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: Counter[str] = Counter()
+        self.ids: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        for name, value in attrs:
+            self.attributes.append((tag, name, value or ""))
+            if name == "id":
+                self.ids[value or ""] += 1
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="session")
+def page(outcome: Outcome) -> str:
+    """The page of the hand-made outcome."""
+    return render_page(outcome, PICTURE, REPLAYED)
+
+
+def _check(text: str) -> _Page:
+    page = _Page(text)
+    assert max(page.ids.values()) == 1
+    assert not {"script", "iframe", "object", "link", "img", "form", "base"} & set(page.tags)
+    for tag, name, value in page.attributes:
+        assert not name.startswith("on"), (tag, name)
+        if name in ("href", "xlink:href", "src", "aria-labelledby"):
+            for target in value.replace("#", " ").split():
+                assert target in page.ids, (tag, name, value)
+    assert not re.search(r"url\((?!#)", text)
+    assert not re.search(r"@import|https?://(?!www\.w3\.org)", text)
+    return page
+
+
+def test_page_is_self_contained_and_well_formed(page: str) -> None:
+    found = _check(page)
+    assert found.tags["svg"] == 5
+    assert "Content-Security-Policy" in page
+    for drawing in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        ElementTree.fromstring(drawing)
+
+
+def test_page_says_what_was_found(page: str) -> None:
+    text = " ".join(_Page(page).text.split())
+    assert "4x H200" in text or "8x H200" in text
+    assert "grade B" in text
+    assert "1 dearer ones are off the chart." in text
+    assert "nothing keeps every promise" in text
+    assert "1.10" in text
+    assert "vllm bench serve" in text
+
+
+def test_every_chart_has_a_name_a_description_and_a_table(page: str) -> None:
+    drawings = re.findall(r"<figure.*?</details>", page, re.DOTALL)
+    assert len(drawings) == 5
+    for drawing in drawings:
+        assert 'role="img"' in drawing
+        assert re.search(r"<title [^>]*>[^<]+</title><desc [^>]*>[^<]+</desc>", drawing)
+        assert "<table" in drawing
+        assert "#0" not in re.sub(r'href="#[^"]*"|url\(#[^)]*\)', "", drawing)
+
+
+def test_every_table_has_heads_and_a_caption(page: str) -> None:
+    for table in re.findall(r"<table.*?</table>", page, re.DOTALL):
+        assert "<caption" in table
+        heads = len(re.findall(r"<th ", table))
+        rows = [len(re.findall(r"<td ", row)) for row in re.findall(r"<tr>(?!<th)(.*?)</tr>", table, re.DOTALL)]
+        assert set(rows) == {heads}
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_contrast(scheme: int, page: str) -> None:
+    """WCAG: 4.5 for text, 3 for graphics."""
+    block = re.findall(r":root \{([^}]*--page[^}]*)\}", page)[scheme]
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+    for ink, ground, least in (
+        ("ink", "page", 4.5), ("muted", "page", 4.5), ("accent", "page", 4.5), ("ink", "panel", 4.5),
+        ("second", "page", 3), ("third", "page", 3), ("fourth", "page", 3),
+    ):  # fmt: skip
+        high, low = sorted((_luminance(colours[ink]), _luminance(colours[ground])), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= least, (ink, ground)
+
+
+def test_hostile_names_are_text(hostile: Outcome, page: str) -> None:
+    name = hostile.plans[0].groups[0].workload
+    points = tuple(replace(point, workload=name) for point in PICTURE.points)
+    text = render_page(hostile, replace(PICTURE, points=points), (replace(REPLAYED[0], workload=name),))
+    found = _check(text)
+    assert found.tags == _Page(page).tags
+    assert all(char.isprintable() or char == "\n" for char in text)
+
+
+def test_infeasible(infeasible: Outcome) -> None:
+    text = _Page(render_page(infeasible, None, ())).text
+    assert "No deployment keeps every promise." in text
+    assert "budget.monthly: 1000 -> 15000" in text
+
+
+def test_same_bytes(outcome: Outcome, page: str) -> None:
+    assert render_page(outcome, PICTURE, REPLAYED) == page
+
+
+def test_golden_without_drawings(page: str) -> None:
+    """Drawings differ between versions of matplotlib. Set UPDATE_GOLDEN=1 to write it anew."""
+    text = re.sub(r"<svg.*?</svg>", "<svg></svg>", page, flags=re.DOTALL)
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(text, encoding="utf-8")
+    assert GOLDEN.read_text(encoding="utf-8") == text
+
+
+def test_chinese_page(outcome: Outcome) -> None:
+    text = render_page(outcome, PICTURE, REPLAYED, translator("zh"), "zh")
+    assert _check(text).tags["svg"] == 5
+    assert 'lang="zh-CN"' in text
+
+
+def test_frontier_keeps_what_nothing_beats() -> None:
+    frontier = frontier_of(PICTURE.points, lambda point: point.ttft_p95_s)
+    assert [point.monthly_cents for point in frontier] == [1_000_000, 1_200_000, 90_000_000]
+
+
+def test_picture_agrees_with_the_answer() -> None:
+    """Drawn alone, the cheapest configuration of one workload is the plan that the solver proves."""
+    inputs = read_inputs(ROOT / "problems" / "chatbot_100users.yaml")
+    outcome, picture = decide(inputs), picture_of(open_case(inputs))
+    best = outcome.plans[0]
+    assert min(point.monthly_cents for point in picture.points) == best.monthly_cents
+    costs = [stair.monthly_cents for stair in picture.stairs]
+    assert costs[0] == best.monthly_cents
+    known = [cents for cents in costs if cents is not None]
+    assert known == sorted(known)
+    assert costs == [*known, *[None] * (len(costs) - len(known))]
+
+
+def test_replay_simulates_the_benchmark(outcome: Outcome, inputs: Inputs) -> None:
+    from optimizer.calibrate.tables import predict_table
+
+    found = replay(outcome, inputs.catalog, lambda h, r: predict_table(h, r, inputs.catalog, inputs.params)[0])
+    assert [one.what for one in found] == ["TTFT p50", "TTFT p95", "TPOT p50", "TPOT p95"]
+    assert all(one.simulated_ms > 0 for one in found)
