@@ -113,10 +113,15 @@ def request_seconds(c: StepCoefficients, resident: float, row: Row) -> float:
     return float(row.output_tokens * step_seconds(c, resident, kv, prompt, row.input_tokens / 2))
 
 
-def offline_throughput(c: StepCoefficients, settings: Settings, row: Row) -> float:
-    """Output tokens per second when all is queued at once: the batch stays as full as scheduler and cache let."""
-    resident = resident_requests(row, settings, row.concurrency if row.concurrency > 0 else math.inf)
-    return resident * row.output_tokens / request_seconds(c, resident, row)
+def offline(case: Case, c: StepCoefficients, settings: Settings) -> Prediction:
+    """All is queued at once: the batch stays as full as scheduler and cache let; times to first token are queueing."""
+    row = case.row
+    offered = row.concurrency / case.replicas if row.concurrency > 0 else math.inf
+    resident = resident_requests(row, settings, offered)
+    seconds = request_seconds(c, resident, row)
+    flow = case.replicas * resident * row.output_tokens / seconds
+    values = [math.nan] * TTFT_VALUES + [1e3 * seconds / row.output_tokens] * TTFT_VALUES + [flow]
+    return Prediction(*values)
 
 
 def predict_cases(cases: Sequence[Case], params: Parameters) -> list[Prediction]:
@@ -131,8 +136,7 @@ def predict_case(case: Case, c: StepCoefficients, kv_tokens: float, params: Para
     settings = settings_of(case.spec, kv_tokens, params, case.row.load == "open_loop")
     row = case.row
     if row.load == "offline" or (row.load == "open_loop" and not math.isfinite(row.request_rate)):
-        unknown = (math.nan,) * 8
-        return Prediction(*unknown, output_tokens_per_s=case.replicas * offline_throughput(c, settings, row))
+        return offline(case, c, settings)
     starts = ("burst", "steady") if row.start == "unknown" and row.load == "closed_loop" else (row.start,)
     outcomes = [_metrics(simulate(c, settings, pattern_of(case, c, settings, start))) for start in starts]
     values = np.array(outcomes[0])

@@ -24,7 +24,7 @@ from optimizer.performance.types import Band, Grade
 Floats = npt.NDArray[np.float64]
 
 EDGES = (0.04, 0.96)
-"""Held-out quantiles taken for the 90 % band: a little wider, as nested checks found groups never seen outside more often."""
+"""Quantiles taken for the 90 % band: a little wider, as nested checks found groups never seen outside more often."""
 
 LEAST_WIDTH = 1.03
 """No band is narrower than this on either side of one."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.catalog.types import Gpu
+from optimizer.catalog.types import Attention, Gpu
 from optimizer.performance.parameters import AllReduce, DecodeAttention, Gemm, Kernels, Parameters
 from optimizer.performance.step import StepCoefficients
 from optimizer.performance.types import ReplicaSpec
@@ -172,14 +172,16 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
     wire = 2.0 * (spec.tensor_parallel - 1) / spec.tensor_parallel * 2.0 * work.hidden
     reduce = rates.allreduce
     hops = spec.pipeline_parallel if spec.pipeline_parallel > 1 else 0
+    engine = f"engine:{spec.engine.profile}"
     layer_us = params.product("layer_us", f"engine:{spec.engine.profile}", *scopes[:1], f"arch:{spec.gpu.arch}")
     fixed = (
         work.layers * layer_us * 1e-6 + work.gemms * rates.dense.overhead_s + work.moe_layers * rates.expert.overhead_s
     )
+    if spec.model.attention is Attention.MLA:
+        fixed += work.layers * params.first("latent_layer_us", engine) * 1e-6
     if spec.model.index_bytes_per_token:
         fixed += work.layers * params.first("sparse_index_us") * 1e-6
-    passes = params.first("elementwise_passes")
-    engine = f"engine:{spec.engine.profile}"
+    passes = params.first("elementwise_whole_passes") + params.first("elementwise_passes") / spec.tensor_parallel
     return (
         float(spec.pipeline_parallel),
         slow * work.dense_bytes / (bandwidth * rates.dense.mbu),
