@@ -6,6 +6,7 @@ candidate breaks all by itself. Prices are lower bounds: the cheapest nodes that
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from optimizer.candidates.market import Market, NodeKey, least_cents, replicas_n
 from optimizer.candidates.rules import OFFER_RULES, UserRules
 from optimizer.candidates.types import Candidate
 from optimizer.plan.types import FunnelStep
-from optimizer.pricing.types import NodeOption
-from optimizer.units import seconds_to_us_down, seconds_to_us_up
+from optimizer.pricing.types import NodeOption, NodeType
+from optimizer.units import ceil_guarded, seconds_to_us_down, seconds_to_us_up
 
 CandidateKey = tuple[str | int | float, ...]
 """Content key of a candidate."""
@@ -196,14 +197,16 @@ class _Counter:
         moved = [without_margin[candidate.key] for candidate in removed]
         costs = [(self._cents(c, kept_points(c, self._rules)), c.key, c) for c in moved]
         priced = sorted((cents, key, c) for cents, key, c in costs if cents is not None)
-        self.steps.append(FunnelStep("margins.confidence", len(self.left), priced[0][0] if priced else None))
-        if not priced:
-            return ""
-        spec = priced[0][2].spec
-        return (
-            f"the confidence margin alone removed {len(removed)}; a benchmark of {spec.model.id} in {spec.weight_quant}"
-            f" on {spec.gpu.id} (TP{spec.tensor_parallel}, PP{spec.pipeline_parallel}) could bring back the cheapest"
-        )
+        note = ""
+        if priced:
+            spec = priced[0][2].spec
+            note = (
+                f"the error margin alone removed {len(removed):,}; a benchmark of {spec.model.id} in"
+                f" {spec.weight_quant} on {spec.gpu.id} (TP{spec.tensor_parallel}, PP{spec.pipeline_parallel})"
+                " could bring back the cheapest"
+            )
+        self.steps.append(FunnelStep("margins.confidence", len(self.left), priced[0][0] if priced else None, note))
+        return note
 
     def limits(self) -> None:
         """Limits that a candidate breaks with its own nodes alone."""
@@ -219,10 +222,32 @@ class _Counter:
             )
         if limits.nodes is not None:
             self._keep("hardware.limits.max_nodes", lambda c: nodes[c.key] + spare <= (limits.nodes or 0))
+        if limits.power_w is not None:
+            self._keep(
+                "hardware.limits.max_power_kw",
+                lambda c: (nodes[c.key] + spare) * self._least_power_w(c.node_type) <= (limits.power_w or 0),
+            )
+        if limits.quotas:
+            self._keep(
+                "hardware.quota",
+                lambda c: (nodes[c.key] + spare) * c.node_type.gpus_per_node <= self._most_gpus(c.node_type),
+            )
         if limits.budget_cents is not None:
             self._keep(
                 "budget.monthly", lambda c: (self._cents(c, self._points[c.key]) or 0) <= (limits.budget_cents or 0)
             )
+
+    def _least_power_w(self, node_type: NodeType) -> int:
+        return min((ceil_guarded(o.power_kw * 1000) for o in self._market.options(node_type)), default=0)
+
+    def _most_gpus(self, node_type: NodeType) -> float:
+        """GPUs of a node type that the quotas of its options leave at most."""
+        quotas = self._rules.limits.quotas
+        binding = [
+            min((quota for quota in quotas if quota.concerns(option)), key=lambda quota: quota.max_gpus, default=None)
+            for option in self._market.options(node_type)
+        ]
+        return math.inf if None in binding else sum(quota.max_gpus for quota in set(binding) if quota)
 
     def _nodes(self, candidate: Candidate) -> int:
         load = self._rules.workloads[candidate.workload].load

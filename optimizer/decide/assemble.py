@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.key import plan_key
-from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan
-from optimizer.pricing import cost_lines, excluded_costs, market_remark, option_rules, total_cents
+from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan, Prediction
+from optimizer.pricing import cost_lines, excluded_costs, load_hours, market_remark, option_rules, total_cents
 from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution, GroupChoice, NodeChoice
     from optimizer.performance.types import MemoryBill
     from optimizer.pricing import NodeOption
-    from optimizer.problem import Problem
+    from optimizer.problem import Problem, Workload
 
 TIE = 0.03
 """A smaller gap in cost says less than the error of any price or prediction (design section 7)."""
@@ -25,7 +25,6 @@ TIE = 0.03
 _GIB = 2.0**30
 _ELSEWHERE = 3
 """Other providers named per plan."""
-_HOURS = 730.0
 _SECONDS_PER_HOUR = 3600.0
 
 
@@ -50,8 +49,8 @@ def _plan(
     cents = total_cents(pairs, problem)
     predicted = tuple(expectation.prediction for expectation in expectations)
     promised = [binding for expectation in expectations for binding in expectation.bindings]
-    bindings = sorted([*promised, *_limits(problem, cents, nodes)], key=lambda b: (b.slack, b.promise))
-    tokens = sum(prediction.output_tokens_per_second for prediction in predicted)
+    bindings = sorted([*promised, *_limits(problem, cents, nodes, pairs)], key=lambda b: (b.slack, b.promise))
+    tokens = sum(p.output_tokens_per_second * load_hours(_workload(problem, p), problem) for p in predicted)
     return Plan(
         rank=solution.rank,
         proven=solution.proven,
@@ -177,7 +176,9 @@ def _by_type(solution: FleetSolution) -> dict[tuple[str, int, str, float], list[
     return found
 
 
-def _limits(problem: Problem, cents: int, nodes: Sequence[NodeLine]) -> Iterator[Binding]:
+def _limits(
+    problem: Problem, cents: int, nodes: Sequence[NodeLine], bought: Sequence[tuple[NodeOption, int]]
+) -> Iterator[Binding]:
     """How close the plan runs to the limits that the problem states on the whole plan."""
     limits = problem.hardware.limits
     gpus = sum(node.count * node.gpus_per_node for node in nodes)
@@ -185,6 +186,7 @@ def _limits(problem: Problem, cents: int, nodes: Sequence[NodeLine]) -> Iterator
         ("budget.monthly", cents / CENTS_PER_UNIT, problem.budget.monthly, problem.payment.currency),
         ("hardware.limits.max_gpus", float(gpus), limits.max_gpus, "GPUs"),
         ("hardware.limits.max_nodes", float(sum(node.count for node in nodes)), limits.max_nodes, "nodes"),
+        ("hardware.limits.max_power_kw", sum(o.power_kw * count for o, count in bought), limits.max_power_kw, "kW"),
         ("hardware.limits.max_gpu_kinds", float(len({n.gpu for n in nodes})), limits.max_gpu_kinds, "kinds of GPU"),
     )
     for path, value, limit, unit in stated:
@@ -192,10 +194,14 @@ def _limits(problem: Problem, cents: int, nodes: Sequence[NodeLine]) -> Iterator
             yield Binding(path, None, value, float(limit), unit, 1.0 - value / limit)
 
 
-def _per_million(cents: int, tokens_per_second: float) -> float | None:
-    """Currency per million output tokens, the stated load around the clock (730 hours a month)."""
-    monthly = tokens_per_second * _HOURS * _SECONDS_PER_HOUR / 1e6
-    return cents / CENTS_PER_UNIT / monthly if monthly > 0 else None
+def _per_million(cents: int, token_hours: float) -> float | None:
+    """Currency per million output tokens: the bill over tokens/s x the hours a month in which the load runs."""
+    millions = token_hours * _SECONDS_PER_HOUR / 1e6
+    return cents / CENTS_PER_UNIT / millions if millions > 0 else None
+
+
+def _workload(problem: Problem, prediction: Prediction) -> Workload:
+    return next(workload for workload in problem.workloads if workload.name == prediction.workload)
 
 
 def _elsewhere(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption]) -> Iterator[Elsewhere]:

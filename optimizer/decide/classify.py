@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.decide.echo import asked, loads, rules
 from optimizer.plan.types import Feasible, Infeasible, Optimal, Outcome, Plan, Proof, Relaxation, Unknown
-from optimizer.pricing import option_rules
+from optimizer.pricing import option_rules, unused_discounts
 from optimizer.units import CENTS_PER_UNIT
 
 if TYPE_CHECKING:
@@ -39,7 +39,12 @@ def outcome_of(
         problem_path=problem.path,
         problem_sha256=problem.sha256,
         loads=loads(problem, plans[0] if plans else None),
-        warnings=(*problem.warnings, *candidates.warnings, *result.warnings),
+        warnings=(
+            *problem.warnings,
+            *unused_discounts(problem, inputs.catalog, options),
+            *candidates.warnings,
+            *result.warnings,
+        ),
         proof=_proof(inputs, options, result),
         funnel=candidates.funnel,
         plans=plans,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from optimizer.plan.types import Asked, LoadFloor, Plan, WorkloadLoad
+from optimizer.pricing import load_hours
 from optimizer.problem import load_of, rate_floors, slo_of, value_at
+from optimizer.problem.schema import OwnedHardware, Quota
 
 if TYPE_CHECKING:
     from optimizer.problem import Problem, Workload
@@ -18,7 +21,9 @@ _RULES = (
     "hardware.regions",
     "hardware.market",
     "hardware.datacenter_licensed_only",
+    "hardware.owned",
     "hardware.only_owned",
+    "hardware.quota",
     "hardware.limits.max_gpus",
     "hardware.limits.max_nodes",
     "hardware.limits.max_power_kw",
@@ -34,7 +39,10 @@ _RULES = (
     "engine.max_num_batched_tokens",
     "payment.tiers",
     "payment.max_commitment_months",
+    "payment.hours_per_month",
     "payment.tax_percent",
+    "payment.extras_monthly",
+    "payment.as_of",
     "margins.load_headroom",
     "margins.spare_nodes",
     "budget.monthly",
@@ -64,6 +72,7 @@ def _asked(workload: Workload, problem: Problem) -> Asked:
         min_recovery=workload.quality.min_recovery,
         floors=tuple(_floors(workload)),
         hours_per_month=load_of(workload, problem).hours_per_month,
+        load_hours=load_hours(workload, problem),
     )
 
 
@@ -107,6 +116,8 @@ def _load(workload: Workload, problem: Problem, best: Plan | None) -> WorkloadLo
         rate = sum(p.requests_per_second for p in mine)
     elif mine and not inflight:
         inflight = sum(p.concurrency for p in mine)
+    elif not mine:
+        rate, inflight = rate or math.nan, inflight or math.nan
     tokens = rate * lengths_of(workload).output_mean
     return WorkloadLoad(workload.name, rate, tokens, inflight, load.decided_by)
 
@@ -126,8 +137,17 @@ def _default(path: str) -> object:
     return value
 
 
+_NAMES = {
+    "engine.name": "engine",
+    "engine.version": "engine version",
+    "budget.monthly": "budget a month",
+    "hardware.owned": "owned",
+    "hardware.quota": "quota",
+}
+
+
 def _rule(path: str, value: object) -> str:
-    return f"{path.split('.', 1)[-1]}: {_words(value)}"
+    return f"{_NAMES.get(path, path.split('.', 1)[-1])}: {_words(value)}"
 
 
 def _words(value: object) -> str:
@@ -135,6 +155,10 @@ def _words(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ", ".join(_words(item) for item in value)
+    if isinstance(value, OwnedHardware):
+        return f"{value.nodes} x {value.gpus_per_node} {value.gpu}"
+    if isinstance(value, Quota):
+        return f"{value.max_gpus} {value.gpu or 'GPUs'} at {value.provider}"
     if hasattr(value, "model_fields_set"):
         stated = sorted(value.model_fields_set)
         return "; ".join(f"{key} {_words(getattr(value, key))}" for key in stated)

@@ -13,7 +13,7 @@ from optimizer.fleet.facts import key_of, option_facts
 from optimizer.fleet.instance import Instance, load_factor
 from optimizer.fleet.model import build_model
 from optimizer.fleet.rules_ranking import differs_from, flagged_never_cheaper, flagged_never_first
-from optimizer.fleet.screen import Screened, prepare
+from optimizer.fleet.screen import Screened, keeps_limits, prepare
 from optimizer.fleet.solve import Found, Nothing, solve_levels
 from optimizer.fleet.types import (
     FleetResult,
@@ -181,7 +181,11 @@ def _warnings(screened: Screened, solutions: Sequence[FleetSolution]) -> tuple[s
     warnings: list[str] = []
     if instance.money_unit != 1:
         warnings.append("amounts are large: the search counted whole currency units per node, rounded up, not cents")
-    ahead = [(bound, slot) for slot, bound in screened.flagged if _comes_first(bound.score, solutions, rules)]
+    ahead = [
+        (bound, slot)
+        for slot, bound in screened.flagged
+        if _comes_first(bound.score, solutions, rules) and keeps_limits(bound.nodes, rules)
+    ]
     if ahead:
         bound, slot = min(ahead, key=lambda pair: (pair[0].score, pair[0].cents, pair[1].candidate.key, pair[1].point))
         spec, money = slot.candidate.spec, from_cents(bound.cents + rules.fixed_cents)

@@ -185,7 +185,7 @@ class Plan:
     spare_node_cents: int
     tie_with: int | None = None
     notes: tuple[str, ...] = ()
-    cost_per_million_output_tokens: float | None = None  # at the stated load, around the clock
+    cost_per_million_output_tokens: float | None = None  # at the stated load, all the hours that it runs
     also: tuple[Elsewhere, ...] = ()  # cheapest first
     stress: tuple[Stress, ...] = ()
 
@@ -236,7 +236,7 @@ class WorkloadLoad:
     workload: str
     requests_per_second: float
     output_tokens_per_second: float
-    inflight: float
+    inflight: float  # not a number: not stated, and no plan whose latencies would tell
     decided_by: str
 
 
@@ -266,6 +266,7 @@ class Asked:
     min_recovery: float | None
     floors: tuple[LoadFloor, ...]
     hours_per_month: float | None  # batch work: the hours used; None = around the clock
+    load_hours: float = 730.0  # hours a month in which the load runs and its tokens are made
 
 
 @dataclass(frozen=True, slots=True)

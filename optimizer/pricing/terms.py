@@ -9,6 +9,7 @@ which workload, so a shared node may never be switched off.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
@@ -17,11 +18,14 @@ from typing import TYPE_CHECKING
 from optimizer.pricing.dates import parse_day
 from optimizer.pricing.exchange import USD, Exchange
 from optimizer.pricing.ownership import OwnershipRates
+from optimizer.pricing.types import Origin
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
-    from optimizer.problem import Problem
+    from optimizer.pricing.types import NodeOption
+    from optimizer.problem import Problem, Workload
+    from optimizer.problem.schema import Discount as StatedDiscount
 
 MEAN_MONTH_HOURS = 730.0
 """8,760 hours a year / 12."""
@@ -80,7 +84,7 @@ def terms_of(problem: Problem, catalog: Catalog) -> Terms:
     month = payment.hours_per_month if payment.hours_per_month >= SHORTEST_MONTH_HOURS else MEAN_MONTH_HOURS
     tax = payment.tax_percent / 100
     discounts = tuple(
-        Discount(entry.provider, Tier(entry.tier) if entry.tier else None, entry.gpu, entry.percent / 100)
+        _discount(entry)
         for entry in payment.discounts
         if entry.until is None or parse_day(str(entry.until)) >= as_of
     )
@@ -94,6 +98,28 @@ def terms_of(problem: Problem, catalog: Catalog) -> Terms:
         discounts=discounts,
         ownership=_ownership(problem, exchange, tax, month),
     )
+
+
+def unused_discounts(problem: Problem, catalog: Catalog, options: Iterable[NodeOption]) -> Iterator[str]:
+    """A sentence for each discount that is still valid and matches no list price of the tiers asked for."""
+    as_of = as_of_day(problem, catalog)
+    priced = {
+        (option.offer.provider, option.tier, option.offer.gpu)
+        for option in options
+        if option.origin is Origin.CATALOG and option.tier in problem.payment.tiers
+    }
+    for index, entry in enumerate(problem.payment.discounts):
+        discount = _discount(entry)
+        expired = entry.until is not None and parse_day(str(entry.until)) < as_of
+        if not expired and not any(discount.matches(*price) for price in priced):
+            yield (
+                f"payment.discounts.{index}: matches no list price in payment.tiers, so it changes nothing"
+                " (quotes under offers are taken as already negotiated)"
+            )
+
+
+def _discount(entry: StatedDiscount) -> Discount:
+    return Discount(entry.provider, Tier(entry.tier) if entry.tier else None, entry.gpu, entry.percent / 100)
 
 
 def as_of_day(problem: Problem, catalog: Catalog) -> date:
@@ -114,6 +140,20 @@ def use_hours(problem: Problem, month_hours: float) -> float:
     if len(used) < len(stated):
         return problem.payment.hours_per_month
     return min(max(used), month_hours)
+
+
+def load_hours(workload: Workload, problem: Problem) -> float:
+    """Hours a month in which a workload's stated load runs, and in which its tokens are made.
+
+    Batch work: its runs. Online work: around the clock, or part-time where ``payment.hours_per_month`` says so.
+    """
+    from optimizer.problem import load_of
+
+    batch = load_of(workload, problem).hours_per_month
+    if batch is not None:
+        return batch
+    stated = problem.payment.hours_per_month
+    return stated if stated < SHORTEST_MONTH_HOURS else MEAN_MONTH_HOURS
 
 
 def exchange_of(problem: Problem, catalog: Catalog) -> Exchange:

@@ -30,6 +30,9 @@ from optimizer.vocabulary import Link, Tier
 from optimizer.workload import Metric
 
 _INDENT = "    "
+_MONTH_HOURS = 730.0
+"""Around the clock."""
+
 _CLOSE = 0.1
 """A promise with less than this share of its limit left counts as binding."""
 
@@ -230,8 +233,20 @@ def _quantity(line: CostLine, currency: str) -> str:
     return f"{count(line.quantity)} {line.unit}{'s' if plural_unit else ''} x {price(line.unit_price, currency)}"
 
 
-def ledger(plan: Plan) -> Iterator[Line]:
+def _running(outcome: Outcome) -> str:
+    """When the load runs that the tokens are counted from."""
+    hours = {asked.load_hours for asked in outcome.asked} or {_MONTH_HOURS}
+    if hours == {_MONTH_HOURS}:
+        return "if the stated load runs around the clock"
+    if len(hours) == 1:
+        return f"if the stated load runs {count(hours.pop())} hours a month"
+    each = ", ".join(f"{asked.workload} {count(asked.load_hours)}" for asked in outcome.asked)
+    return f"if each stated load runs all its hours a month ({each})"
+
+
+def ledger(outcome: Outcome) -> Iterator[Line]:
     """What the first plan costs, line by line, and what that leaves out."""
+    plan = outcome.plans[0]
     yield Line(f"What #{plan.rank} costs a month", Style.HEADING)
     lines = [line for line in plan.cost_lines if line.monthly_cents]
     rows = [(line.name, _quantity(line, plan.currency), money(line.monthly_cents, plan.currency)) for line in lines]
@@ -245,7 +260,8 @@ def ledger(plan: Plan) -> Iterator[Line]:
         yield Line(f"  {beside:<{wide}}  {figure}")
     if plan.cost_per_million_output_tokens is not None:
         each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
-        yield Line(f"  {each} per million output tokens, if the stated load runs around the clock")
+        for text in paragraph(f"{each} per million output tokens, {_running(outcome)}"):
+            yield Line(text)
     if plan.excludes:
         for text in paragraph(f"not in the price: {', '.join(plan.excludes)}", hang="    "):
             yield Line(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from optimizer.plan.types import Asked, LoadFloor, Outcome, WorkloadLoad
@@ -62,12 +63,13 @@ def _promises(asked: Asked) -> str:
 
 
 def _load(asked: Asked, load: WorkloadLoad) -> str:
-    parts = [
-        f"{count(load.requests_per_second)} requests/s",
-        f"{count(load.output_tokens_per_second)} output tokens/s",
-        f"{count(load.inflight)} request{'' if load.inflight == 1 else 's'} in flight",
-    ]
-    text = ", ".join(part for part in parts if not part.startswith("0 ")) or "as much as the hardware carries"
+    figures = (
+        (load.requests_per_second, "requests/s"),
+        (load.output_tokens_per_second, "output tokens/s"),
+        (load.inflight, "request in flight" if load.inflight == 1 else "requests in flight"),
+    )
+    known = [f"{count(value)} {unit}" for value, unit in figures if math.isfinite(value) and value > 0]
+    text = ", ".join(known) or "as much as the hardware carries"
     if asked.hours_per_month is not None:
         text += f", {count(asked.hours_per_month)} hours a month"
     return f"{text}{_floors(asked.floors)}"

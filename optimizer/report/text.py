@@ -25,7 +25,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
     lines = list(question(outcome))
     if outcome.plans:
         lines += ranked(outcome)
-        lines += ledger(outcome.plans[0])
+        lines += ledger(outcome)
         lines += verdicts(outcome)
         lines += funnel(outcome)
         lines += targets(outcome)

@@ -22,6 +22,11 @@ _GRADE = {
     "B": "two of GPU, model family and precision have been measured together, the third is inferred",
     "C": "extrapolated, or never measured under load; expect the wide band",
 }
+_ABOUT_OFFERS = frozenset(
+    {"providers", "provider classes", "regions", "payment tiers", "commitment", "price may be ranked", "only owned"}
+)
+"""Steps of the funnel that only a price can mend."""
+
 _TERMS = (
     ("TTFT", r"TTFT", "time to first token: waiting in the queue plus reading the prompt, at the server"),
     ("TPOT", r"TPOT", "time per output token after the first; 50 ms is 20 tokens/s for one user"),
@@ -198,19 +203,35 @@ def ways_out(outcome: Outcome) -> Iterator[Line]:
         return
     yield Line("What would make it possible", Style.HEADING)
     if not outcome.relaxations:
-        text = (
-            "No single edit of a promise or limit is enough. The rule in the table above that leaves 0 says what stands"
-            " in the way: start there, with a smaller model or precision, more kinds of GPU, or a lower load."
-        )
-        yield from (Line(piece) for piece in paragraph(text))
+        yield from (Line(piece) for piece in paragraph(_hint(outcome.funnel)))
         yield BLANK
         return
     yield from edits(outcome.relaxations, outcome.currency)
 
 
+def _hint(steps: Sequence[FunnelStep]) -> str:
+    """Where to start when no edit of a promise or limit helps: at the rule that left nothing."""
+    last = next((step.rule for step in steps if step.remaining == 0), None)
+    head = (
+        "Nothing in the catalog could do it, even with every promise and rule of the file given up, at a price that may"
+        " be ranked; a quote of your own (under offers) for a card that can run the model might. "
+    )
+    if last is None:
+        return (
+            f"{head}Single configurations keep every rule, yet no plan keeps all of them together: allow more nodes,"
+            " more kinds of GPU or a larger budget, or lower the load."
+        )
+    head += f"The rule '{last}' in the table above leaves 0: start there, "
+    if last in _ABOUT_OFFERS:
+        return f"{head}with a quote of your own under offers, or with other providers, tiers or regions."
+    return f"{head}with a smaller model or precision, more kinds of GPU, or a lower load."
+
+
 def edits(relaxations: Sequence[Relaxation], currency: str) -> Iterator[Line]:
     """Changes of the problem file with what the answer then costs."""
-    head = "Each of these changes of the problem file is enough by itself; each was solved again:"
+    alone = "Each of these changes of the problem file is enough by itself; each was solved again:"
+    joined = "Each of these changes of the problem file is enough, with the lines marked 'and'; each was solved again:"
+    head = joined if any(relaxation.also for relaxation in relaxations) else alone
     yield from (Line(text) for text in paragraph(head))
     rows = [row for relaxation in relaxations for row in _edits(relaxation, currency)]
     yield from (Line(text) for text in columns(rows, "<<>"))

@@ -6,12 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from optimizer.pricing import NodeType, cost_lines, excluded_costs
+from optimizer.pricing import NodeType, cost_lines, excluded_costs, load_hours
 from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import Case
 from optimizer.verify.types import Mismatch
-
-MONTH_SECONDS = 730 * 3600
 
 
 def node_lines(case: Case) -> Iterator[Mismatch]:
@@ -74,15 +72,20 @@ def spare_cost(case: Case) -> Iterator[Mismatch]:
 
 
 def per_million_tokens(case: Case) -> Iterator[Mismatch]:
-    """Cost per million output tokens: the bill over the tokens of the stated load around the clock."""
+    """Cost per million output tokens: the bill over the tokens of the stated load in the hours that it runs."""
     printed = case.plan.cost_per_million_output_tokens
-    tokens = sum(prediction.output_tokens_per_second for prediction in case.plan.predicted)
+    workloads = {workload.name: workload for workload in case.problem.workloads}
+    tokens = sum(
+        prediction.output_tokens_per_second * load_hours(workloads[prediction.workload], case.problem) * 3600
+        for prediction in case.plan.predicted
+        if prediction.workload in workloads
+    )
     if printed is None or tokens <= 0:
         return
-    expected = case.plan.monthly_cents / CENTS_PER_UNIT / (tokens * MONTH_SECONDS / 1e6)
+    expected = case.plan.monthly_cents / CENTS_PER_UNIT / (tokens / 1e6)
     if abs(printed - expected) > 1e-6 * expected:
         path = "cost_per_million_output_tokens"
-        yield Mismatch("per million tokens", path, expected, printed, "bill over tokens of a month of 730 hours")
+        yield Mismatch("per million tokens", path, expected, printed, "bill over the tokens of a month")
 
 
 def budget(case: Case) -> Iterator[Mismatch]:

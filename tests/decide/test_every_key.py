@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pytest
 
 from optimizer.decide import solve_problem
 from optimizer.plan.types import Outcome, Plan
+from optimizer.report import render
 
 BASE = """
 workloads:
@@ -69,3 +72,84 @@ def test_the_load_factor_counts_what_the_plan_carries_not_where_its_latency_was_
     )
     assert plan.load_factor > 10
     assert plan.predicted[0].capacity.concurrency > 10
+
+
+def test_without_a_plan_what_only_latencies_would_tell_is_unknown(base: Path) -> None:
+    outcome = solve_problem(base, sets=["budget.monthly=1"])
+    assert outcome.loads[0].requests_per_second == 10
+    assert math.isnan(outcome.loads[0].inflight)
+    assert json.loads(render(outcome, "json"))["load"][0]["inflight"] is None
+    assert "10 requests/s, 2,000 output tokens/s (requests_per_second 10 decides)" in render(outcome, "text")
+
+
+def test_no_configuration_that_breaks_the_budget_is_said_to_come_first(base: Path) -> None:
+    assert not [text for text in solve_problem(base, sets=["budget.monthly=1"]).warnings if "come first" in text]
+
+
+def test_the_funnel_says_what_measurement_would_bring_back(base: Path) -> None:
+    notes = [step.note for step in solved(base).funnel if step.rule == "margins.confidence"]
+    assert notes
+    assert "could bring back the cheapest" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "edit"),
+    [
+        ("hardware.limits.max_power_kw", "hardware.limits.max_power_kw=0.2"),
+        ("hardware.quota", "hardware.quota=[{provider: crusoe, max_gpus: 0}]"),
+    ],
+)
+def test_the_funnel_counts_power_and_quotas(base: Path, rule: str, edit: str) -> None:
+    steps = solve_problem(base, sets=[edit]).funnel
+    before = next(index for index, step in enumerate(steps) if step.rule == rule) - 1
+    assert steps[before + 1].remaining < steps[before].remaining
+
+
+def test_power_is_listed_among_what_binds(base: Path) -> None:
+    plan = first(base, "hardware.limits.max_power_kw=4")
+    found = next(binding for binding in plan.binding if binding.promise == "hardware.limits.max_power_kw")
+    assert 0 < found.value <= found.limit == 4
+
+
+@pytest.mark.parametrize("discount", ["{provider: me, percent: 50}", "{tier: reserved_1y, percent: 50}"])
+def test_a_discount_that_matches_nothing_is_said_to_change_nothing(base: Path, discount: str) -> None:
+    quote = "offers=[{id: q, provider: me, gpu: h100_sxm_80, gpus_per_node: 1, price_per_hour: 1}]"
+    warnings = solved(base, quote, f"payment.discounts=[{discount}]").warnings
+    assert [text for text in warnings if text.startswith("payment.discounts.0: matches no list price")]
+
+
+def test_a_discount_that_matches_is_not_warned_about(base: Path) -> None:
+    outcome = solved(base, "payment.discounts=[{provider: crusoe, percent: 50}]")
+    assert not [text for text in outcome.warnings if "discounts" in text]
+
+
+def test_tokens_are_counted_in_the_hours_that_the_load_runs(base: Path) -> None:
+    """Ten hours a night, four nights: 400,000 documents of 200 tokens; part-time use halves bill and tokens alike."""
+    batch = first(
+        base,
+        "workloads.chat.traffic={batch: {requests: 100000, within_hours: 10, runs_per_month: 4}}",
+        "workloads.chat.slo={}",
+    )
+    assert batch.cost_per_million_output_tokens == pytest.approx(batch.monthly_cents / 100 / (400_000 * 200 / 1e6))
+    whole, part = first(base), first(base, "payment.hours_per_month=365")
+    assert part.cost_per_million_output_tokens == pytest.approx(whole.cost_per_million_output_tokens)
+    text = render(solved(base, "payment.hours_per_month=365"), "text")
+    assert "per million output tokens, if the stated load runs 365 hours a month" in text
+
+
+def test_rules_are_echoed_under_names_that_say_what_they_are(base: Path) -> None:
+    outcome = solved(
+        base,
+        "budget.monthly=90000",
+        "engine.name=sglang",
+        "hardware.owned=[{gpu: h100_sxm_80, gpus_per_node: 8, nodes: 2}]",
+        "hardware.quota=[{provider: crusoe, max_gpus: 16}]",
+        "payment.hours_per_month=365",
+    )
+    assert {
+        "budget a month: 90000",
+        "engine: sglang",
+        "owned: 2 x 8 h100_sxm_80",
+        "quota: 16 GPUs at crusoe",
+        "hours_per_month: 365",
+    } <= set(outcome.rules)
