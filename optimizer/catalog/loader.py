@@ -26,6 +26,7 @@ FILES = (
     "providers.csv",
     "checkpoints.csv",
     "markets.csv",
+    "aliases.csv",
 )
 _OTHER_PREFIXES = ("performance", "kernels", "measurements")
 

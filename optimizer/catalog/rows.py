@@ -36,17 +36,18 @@ RANKABLE: Mapping[str, bool] = {"yes": True, "reference": False}
 OBTAINABLE: Mapping[str, str] = {word: word for word in ("yes", "restricted", "unknown")}
 
 
-def _columns(text: str) -> tuple[str, ...]:
+def columns(text: str) -> tuple[str, ...]:
+    """Names separated by blanks."""
     return tuple(text.split())
 
 
-GPU_COLUMNS = _columns(
+GPU_COLUMNS = columns(
     "id vendor architecture compute_capability memory_marketed_gb memory_mib memory_basis memory_bandwidth_gb_s "
     "bf16_dense_tflops fp8_dense_tflops int8_dense_tops fp4_dense_tflops supports_bf16 supports_fp8 supports_fp4 link "
     "link_gb_s_both_directions link_domain_gpus pcie_generation pcie_lanes tdp_w node_overhead_w_per_gpu form_factor "
     "release_year datacenter_licensed sibling confidence export_note source notes"
 )
-GPU_EXTRAS = _columns("link_as_published node_overhead_basis source_date")
+GPU_EXTRAS = columns("link_as_published node_overhead_basis source_date")
 
 
 def gpu(row: Row) -> Gpu:
@@ -85,7 +86,7 @@ def gpu(row: Row) -> Gpu:
     )
 
 
-MODEL_COLUMNS = _columns(
+MODEL_COLUMNS = columns(
     "id family total_params active_params embed_params head_params routed_expert_params tied_embeddings layers "
     "hidden_size intermediate_size attention_heads kv_heads head_dim vocabulary attention sliding_window_tokens "
     "full_attention_layers sliding_layers linear_layers mla_kv_lora_rank mla_rope_head_dim mla_nope_head_dim "
@@ -93,7 +94,7 @@ MODEL_COLUMNS = _columns(
     "index_bytes_per_token experts experts_per_token shared_experts expert_intermediate_size first_dense_layers "
     "native_dtype context_limit_tokens legal_tp fp8_block_legal_tp licence_unverified source notes"
 )
-MODEL_EXTRAS = _columns("layer_pattern source_date")
+MODEL_EXTRAS = columns("layer_pattern source_date")
 
 
 def model(row: Row) -> Model:
@@ -142,7 +143,7 @@ def model(row: Row) -> Model:
     )
 
 
-PROVIDER_COLUMNS = _columns("id aliases class country name")
+PROVIDER_COLUMNS = columns("id aliases class country name")
 
 
 def provider(row: Row) -> Provider:
@@ -156,11 +157,11 @@ def provider(row: Row) -> Provider:
     )
 
 
-ENGINE_COLUMNS = _columns(
+ENGINE_COLUMNS = columns(
     "id display_name vendors weight_quants kv_caches gpu_memory_utilization max_num_seqs max_num_batched_tokens "
     "profile source notes"
 )
-ENGINE_EXTRAS = _columns(
+ENGINE_EXTRAS = columns(
     "large_memory_from_mib large_excludes_architectures large_max_num_seqs large_max_num_batched_tokens source_date"
 )
 
@@ -187,8 +188,8 @@ def engine(row: Row) -> Engine:
     )
 
 
-RECOVERY_COLUMNS = _columns("format min_params recovery source")
-RECOVERY_EXTRAS = _columns("source_date notes")
+RECOVERY_COLUMNS = columns("format min_params recovery source")
+RECOVERY_EXTRAS = columns("source_date notes")
 
 
 def quant_fact(row: Row) -> QuantFact:
@@ -201,7 +202,7 @@ def quant_fact(row: Row) -> QuantFact:
     )
 
 
-FX_COLUMNS = _columns("currency per_usd date source")
+FX_COLUMNS = columns("currency per_usd date source")
 FX_EXTRAS = ("kind",)
 
 
@@ -215,8 +216,8 @@ def fx_rate(row: Row) -> FxRate:
     return FxRate(row.required("currency"), row.positive("per_usd"), day or "", f"{kind}: {source}" if kind else source)
 
 
-CHECKPOINT_COLUMNS = _columns("model weight_quant checkpoint source")
-CHECKPOINT_EXTRAS = _columns("size_gb source_date")
+CHECKPOINT_COLUMNS = columns("model weight_quant checkpoint source")
+CHECKPOINT_EXTRAS = columns("size_gb source_date")
 
 
 def checkpoint(row: Row) -> Checkpoint:
@@ -230,7 +231,7 @@ def checkpoint(row: Row) -> Checkpoint:
     )
 
 
-MARKET_COLUMNS = _columns("gpu market obtainable since basis source")
+MARKET_COLUMNS = columns("gpu market obtainable since basis source")
 MARKET_EXTRAS = ("source_date",)
 
 
@@ -246,12 +247,12 @@ def market_flag(row: Row) -> MarketFlag:
     )
 
 
-OFFER_COLUMNS = _columns("offer_id provider gpu gpus_per_node link tier amount currency price_date price_source")
-OFFER_EXTRAS = _columns(
+OFFER_COLUMNS = columns("offer_id provider gpu gpus_per_node link tier amount currency price_date price_source")
+OFFER_EXTRAS = columns(
     "instance_type link_basis region network_gbps price_date_as_stated rankable reason notes tax_percent stock "
     "lead_time_weeks quote_ref valid_until"
 )
-OFFER_LEVEL = _columns(
+OFFER_LEVEL = columns(
     "provider instance_type gpu gpus_per_node link region network_gbps tax_percent stock lead_time_weeks quote_ref "
     "valid_until notes"
 )

@@ -186,6 +186,20 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
     return table
 
 
+def read_open_table(path: Path) -> Table:
+    """Read somebody else's CSV file, whatever its columns are called; a name that stands twice counts first."""
+    reader = csv.reader(io.StringIO(_decoded(path), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if not header:
+            raise CatalogError([Finding("empty: a header line is needed", str(path))])
+        table = Table(path, {name: len(header) - 1 - at for at, name in enumerate(reversed(header))}, [])
+        table.lines = _rows(reader, len(header), table)
+    except csv.Error as error:
+        raise CatalogError([Finding(f"not valid CSV: {error}", str(path), reader.line_num)]) from None
+    return table
+
+
 def _decoded(path: Path) -> str:
     if not path.is_file():
         raise CatalogError([Finding("no such file" if not path.exists() else "not a file", str(path))])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from optimizer.catalog.types import Gpu, Offer, Price
-from optimizer.vocabulary import NVLINK_CLASS, Link, ProviderClass, Tier
+from optimizer.catalog.links import link_of
+from optimizer.catalog.types import Offer, Price
+from optimizer.vocabulary import ProviderClass, Tier
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -15,18 +16,6 @@ if TYPE_CHECKING:
 
 OWN_PROVIDER = "own"
 """Provider of the user's own hardware."""
-
-
-def link_of(gpu: Gpu, gpus_per_node: int, nvlink: bool | None) -> Link:
-    """The link that ``nvlink: yes | no`` means on a card; blank: what the card's form implies.
-
-    SXM, OAM and HCCS boards come with their fabric. PCIe forms have it only with a bridge, so blank means none there.
-    """
-    if gpus_per_node == 1 or nvlink is False:
-        return Link.PCIE
-    if nvlink is None:
-        return gpu.link if gpu.link is not Link.NVLINK_PAIR else Link.PCIE
-    return gpu.link if gpu.link in NVLINK_CLASS else Link.NVLINK_PAIR
 
 
 def quoted_offers(problem: Problem, catalog: Catalog) -> Iterator[Offer]:

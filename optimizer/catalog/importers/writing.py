@@ -1,0 +1,138 @@
+"""Imported prices as the text of ``offers.csv`` and ``providers.csv``: sorted, harmless in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from optimizer.catalog.importers.imported import Imported, ListedPrice
+from optimizer.catalog.rows import OFFER_COLUMNS, OFFER_EXTRAS, PROVIDER_COLUMNS
+from optimizer.documents.csv_file import read_table
+from optimizer.errors import CatalogError
+
+HEADER = (*OFFER_COLUMNS, *OFFER_EXTRAS)
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_UNFIT = re.compile(r"[^a-z0-9.]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+def offers_csv(imported: Imported, kept: Sequence[Mapping[str, str]] = ()) -> str:
+    """The whole file: rows of ``kept`` whose offer is not imported anew, then the imported ones, sorted by id."""
+    fresh = _rows(imported.prices)
+    ids = {row["offer_id"] for row in fresh}
+    rows = [row for row in kept if row["offer_id"] not in ids] + fresh
+    return _text(HEADER, sorted(rows, key=lambda row: (row["offer_id"], row["tier"])))
+
+
+def providers_csv(imported: Imported, kept: Sequence[Mapping[str, str]] = ()) -> str:
+    """Providers that the packaged catalog does not list, beside those the directory had."""
+    rows = {row["id"]: row for row in kept}
+    for provider in imported.providers:
+        cells = (provider.id, " ".join(provider.aliases), str(provider.provider_class), provider.country, provider.name)
+        rows.setdefault(provider.id, dict(zip(PROVIDER_COLUMNS, map(harmless, cells), strict=True)))
+    return _text(PROVIDER_COLUMNS, [rows[key] for key in sorted(rows)])
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Rows of a catalog file that is there already, to be kept; raises where it is not sound."""
+    if not path.exists():
+        return []
+    columns = (HEADER, OFFER_COLUMNS) if path.name == "offers.csv" else (PROVIDER_COLUMNS, PROVIDER_COLUMNS)
+    table = read_table(path, columns[1], columns[0])
+    if table.findings:
+        raise CatalogError(table.findings)
+    return [{name: cells[at] for name, at in table.index.items()} for _, cells in table.lines]
+
+
+def harmless(text: str) -> str:
+    """Text on one line that no spreadsheet takes for a formula."""
+    plain = _CONTROL.sub(" ", text).strip()
+    return f"'{plain}" if plain.startswith(_FORMULA_STARTS) else plain
+
+
+def _rows(prices: Sequence[ListedPrice]) -> list[dict[str, str]]:
+    """One row per price; prices of a node that differ in more than tier, price, date and source are separate offers."""
+    offers: dict[tuple[object, ...], list[ListedPrice]] = {}
+    for price in prices:
+        level = (price.node, price.notes, price.tax_percent, price.stock, price.lead_time_weeks, price.valid_until)
+        offers.setdefault(level, []).append(price)
+    taken: set[str] = set()
+    rows = []
+    for group in sorted(offers.values(), key=lambda group: _order(group[0])):
+        name = _free(_slug(group[0]), taken)
+        rows += [_row(name, price) for price in group]
+    return rows
+
+
+def _order(price: ListedPrice) -> tuple[str | float, ...]:
+    node = price.node
+    return (_slug(price), node.gpu, node.gpus_per_node, node.region, node.instance_type, str(price.tier), price.amount)
+
+
+def _slug(price: ListedPrice) -> str:
+    node = price.node
+    parts = (
+        (node.id,)
+        if node.id
+        else (
+            node.provider,
+            node.instance_type
+            if node.instance_type.isascii() and node.instance_type
+            else f"{node.gpus_per_node}x-{node.gpu}",
+            node.region,
+        )
+    )
+    words = [_UNFIT.sub("-", part.lower()).strip("-") for part in parts]
+    plain = "-".join(word for word in words if word)
+    return plain or f"{node.gpus_per_node}x-{_UNFIT.sub('-', node.gpu)}"
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    taken.add(free)
+    return free
+
+
+def _row(name: str, price: ListedPrice) -> dict[str, str]:
+    node = price.node
+    filled = {
+        "offer_id": name,
+        "provider": node.provider,
+        "instance_type": node.instance_type,
+        "gpu": node.gpu,
+        "gpus_per_node": str(node.gpus_per_node),
+        "link": str(node.link),
+        "link_basis": node.link_basis,
+        "region": node.region,
+        "tier": str(price.tier),
+        "amount": repr(round(price.amount, 6)),
+        "currency": price.currency,
+        "price_date": price.date,
+        "price_date_as_stated": price.date,
+        "price_source": price.source,
+        "tax_percent": _figure(price.tax_percent),
+        "stock": _figure(price.stock),
+        "lead_time_weeks": _figure(price.lead_time_weeks),
+        "quote_ref": node.quote_ref,
+        "valid_until": price.valid_until,
+        "notes": price.notes,
+    }
+    return {name: harmless(text) for name, text in filled.items()}
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _text(header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, header, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
