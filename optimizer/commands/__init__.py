@@ -19,6 +19,7 @@ _COMMANDS = {
     "new": "Write a commented problem file to start from: chatbot, rag, batch or agents.",
     "budget": "Say what a monthly budget buys: the most load, the best latencies.",
     "targets": "Solve for the price per GPU-hour below which each other card and provider would win.",
+    "diff": "Say what changed between two results or two problem files, and which input caused it.",
     "explain": "Say why the best plan is the best, what each promise costs, and why not another plan.",
     "frontier": "Draw the exact cost staircase over a number of the problem, with its break points.",
     "check": "Read a problem file and say what was understood, or everything that is wrong with it.",

@@ -64,6 +64,31 @@ class Case:
         options = tuple(one for one in self.options if option(one))
         return Case(self.inputs, options, replace(self.candidates, candidates=kept), self.replicas)
 
+    def allowed(self) -> Case:
+        """Without candidates that the user's rules about cards, formats and offers rule out anyway.
+
+        For asking about loads, latencies, money and limits: such edits never bring those candidates back.
+        """
+        from optimizer.candidates.funnel import configuration_allowed
+
+        rules = self.candidates.rules
+        types = {option.node_type.key for option in self.options if not rules.forbidden_by(option)}
+        return self.only(candidate=lambda one: one.node_type.key in types and configuration_allowed(one, rules))
+
+    def cheaper_than(self, cents: int) -> Case:
+        """Without candidates whose cheapest nodes alone cost that much, however loose the latency promises."""
+        from optimizer.candidates.market import Market, least_cents
+
+        rules = self.candidates.rules
+        market = Market(option for option in self.options if not rules.forbidden_by(option))
+
+        def could(candidate: Candidate) -> bool:
+            load, points = rules.workloads[candidate.workload].load, range(len(candidate.points))
+            least = least_cents(candidate, load, market, 0, points)
+            return least is not None and least + rules.fixed_cents < cents
+
+        return self.only(candidate=could)
+
     def solve(self, top: int = 1) -> FleetResult:
         """The best plan, or the best so many, proven."""
         from optimizer.fleet import solve_fleet
@@ -89,11 +114,15 @@ def open_case(inputs: Inputs) -> Case:
     return _opened(inputs, node_options(inputs.problem, inputs.catalog))
 
 
+def case_of(inputs: Inputs, options: tuple[NodeOption, ...], candidates: CandidateSet) -> Case:
+    """A case of work that was done already."""
+    return Case(inputs, options, candidates, _replicas(inputs.problem, options))
+
+
 def _opened(inputs: Inputs, options: tuple[NodeOption, ...]) -> Case:
     from optimizer.candidates import enumerate_candidates
 
-    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params)
-    return Case(inputs, options, candidates, _replicas(inputs.problem, options))
+    return case_of(inputs, options, enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params))
 
 
 def _replicas(problem: Problem, options: Sequence[NodeOption]) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 
 if TYPE_CHECKING:
-    from optimizer.plan.types import Outcome
+    from optimizer.plan.types import Outcome, Relaxation
 
 Take = Callable[[str], None]
 Say = Take
@@ -42,7 +42,6 @@ def decide(inputs: Inputs, *, on_model: Take | None = None, progress: Say | None
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
     from optimizer.decide.check import confirm
-    from optimizer.decide.relax import relaxations
     from optimizer.fleet import fleet_model_text, solve_fleet
     from optimizer.pricing import node_options
 
@@ -57,9 +56,13 @@ def decide(inputs: Inputs, *, on_model: Take | None = None, progress: Say | None
     plans = assemble(inputs, result.solutions, options)
     say("verifying every plan without the solver")
     confirm(inputs, plans)
-    say("looking for ways out")
-    ways_out = relaxations(inputs, candidates, options, result, say)
-    return outcome_of(inputs, candidates, options, result, plans, ways_out)
+    ways: tuple[Relaxation, ...] = ()
+    if result.status == "infeasible":
+        from optimizer.decide.case import case_of
+        from optimizer.decide.ways_out import ways_out
+
+        ways = ways_out(case_of(inputs, options, candidates), say)
+    return outcome_of(inputs, candidates, options, result, plans, ways)
 
 
 def _silent(step: str) -> None:

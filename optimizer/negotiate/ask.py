@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.negotiate.axes import Axis, Strict
+from optimizer.negotiate.axes import Axis
+from optimizer.problem.numbers import Strict
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
@@ -58,18 +59,6 @@ def ask(case: Case, sets: Sequence[str] = ()) -> Winner:
     """The best plan under edits. Raises ``ProblemError`` where they do not fit."""
     edited = case.edited(sets)
     return Winner(edited, edited.solve())
-
-
-def worth_asking(case: Case) -> Case:
-    """The case without candidates that the user's rules about cards, formats and offers rule out anyway.
-
-    For asking about loads, latencies, money and limits: such edits never bring those candidates back.
-    """
-    from optimizer.candidates.funnel import configuration_allowed
-
-    rules = case.candidates.rules
-    types = {option.node_type.key for option in case.options if not rules.forbidden_by(option)}
-    return case.only(candidate=lambda one: one.node_type.key in types and configuration_allowed(one, rules))
 
 
 def guess_on(axis: Axis) -> Callable[[int, Winner], int | None]:

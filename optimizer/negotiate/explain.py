@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.negotiate.ask import Winner, ask, worth_asking
+from optimizer.negotiate.ask import Winner, ask
 from optimizer.negotiate.moves import Move, Next, moves
 from optimizer.negotiate.steps import first_where
 
@@ -68,7 +68,7 @@ def explain(
 
 def _reign(case: Case, best: Winner) -> Reign:
     """Asked of all traffic figures at once, as headroom on top of the stated load."""
-    lean, stated = worth_asking(case), case.inputs.problem.margins.load_headroom
+    lean, stated = case.allowed(), case.inputs.problem.margins.load_headroom
     known: dict[int, Winner] = {}
 
     def at(thousandths: int) -> Winner:

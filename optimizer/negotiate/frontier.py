@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.errors import Finding, ProblemError, UsageError
-from optimizer.negotiate.ask import Winner, ask, guess_on, worth_asking
+from optimizer.negotiate.ask import Winner, ask, guess_on
 from optimizer.negotiate.axes import Axis, axis_of
 from optimizer.negotiate.steps import Stairs
 
@@ -130,7 +130,7 @@ def _spread(axis: Axis, points: int) -> tuple[int, ...]:
 def _lean(case: Case, paths: Sequence[str]) -> Case:
     """Without what the rules exclude, where the fields in question cannot bring it back."""
     relative = [path.split(".", 2)[2] if path.startswith("workloads.") else path for path in paths]
-    return worth_asking(case) if all(path.startswith(_LOAD_OR_PROMISE) for path in relative) else case
+    return case.allowed() if all(path.startswith(_LOAD_OR_PROMISE) for path in relative) else case
 
 
 def _run(tasks: Sequence[Task], jobs: int, progress: Callable[[int, int], None]) -> list[tuple[Step, ...]]:

@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from optimizer.errors import ProblemError
-from optimizer.negotiate.ask import Winner, ask, guess_on, worth_asking
-from optimizer.negotiate.axes import Axis, Strict, field_of
+from optimizer.negotiate.ask import Winner, ask, guess_on
+from optimizer.negotiate.axes import Axis
 from optimizer.negotiate.steps import first_where
+from optimizer.problem.numbers import Strict, field_of
 
 if TYPE_CHECKING:
-    from optimizer.candidates.types import Candidate
     from optimizer.decide.case import Case
     from optimizer.plan.types import Plan
 
@@ -102,7 +102,7 @@ def _tighter(case: Case, best: Winner, path: str, stated: float) -> Next | None:
     if end == stated:
         return None
     axis = axis_from(path, stated, end)
-    asked = _Asked(worth_asking(case), axis)
+    asked = _Asked(case.allowed(), axis)
     index = first_change(asked.at, guess_on(axis), lambda one: score(one) > score(best), len(axis.values) - 1)
     return None if index is None else Next(axis.values[index], asked.at(index).plan())
 
@@ -167,21 +167,5 @@ def _worth_asking_looser(case: Case, best: Winner, path: str) -> Case:
     """What may win when a field is loosened: rules about quality and payment bring candidates back, others do not."""
     if "quality." in path or path.startswith("payment."):
         return case
-    return _could_be_cheaper(worth_asking(case), best) if ".slo." in path else worth_asking(case)
-
-
-def _could_be_cheaper(case: Case, best: Winner) -> Case:
-    """Without candidates whose cheapest nodes alone cost as much as the best plan, however loose its latencies."""
-    if best.cents is None or best.result.objective != "minimize_cost":
-        return case
-    from optimizer.candidates.market import Market, least_cents
-
-    rules, cents = case.candidates.rules, best.cents
-    market = Market(option for option in case.options if not rules.forbidden_by(option))
-
-    def could(candidate: Candidate) -> bool:
-        load, points = rules.workloads[candidate.workload].load, range(len(candidate.points))
-        least = least_cents(candidate, load, market, 0, points)
-        return least is not None and least + rules.fixed_cents < cents
-
-    return case.only(candidate=could)
+    by_cost = ".slo." in path and best.cents is not None and best.result.objective == "minimize_cost"
+    return case.allowed().cheaper_than(best.cents or 0) if by_cost else case.allowed()

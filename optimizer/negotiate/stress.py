@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.decide.stress import SLOWER, first_stress, slower_holds
-from optimizer.negotiate.ask import Winner, ask, worth_asking
+from optimizer.negotiate.ask import Winner, ask
 from optimizer.plan.types import Stress
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
@@ -23,7 +23,7 @@ BUSIER = 1.5
 
 def stress(case: Case, best: Winner, plan: Plan) -> tuple[Stress, ...]:
     """TPOT worse than predicted, dearer prices, more load, one node gone."""
-    lean = worth_asking(case)
+    lean = case.allowed()
     lines = [*_slower(lean, plan), *_dearer(lean, best, plan)]
     if best.result.objective != "maximize_load":
         lines.append(_busier(lean, plan))

@@ -285,7 +285,7 @@ def _ways_out(case: Case, wish: Wish, progress: Callable[[str], None]) -> tuple[
     from dataclasses import replace
 
     from optimizer.candidates import enumerate_candidates
-    from optimizer.decide.relax import as_set
+    from optimizer.decide.edits import as_set
     from optimizer.fleet import SolveSettings
     from optimizer.fleet.relax import edits_of
 

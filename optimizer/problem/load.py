@@ -12,6 +12,7 @@ conservative and needs no predicted latency.
 from __future__ import annotations
 
 from optimizer.problem.schema import LengthDistribution, PercentileLimits, Problem, Traffic, Users, Workload
+from optimizer.units import seconds_to_us_down
 from optimizer.workload import Lengths, Load, Metric, Promise, Slo
 
 SECONDS_PER_HOUR = 3600.0
@@ -46,16 +47,22 @@ def slo_of(workload: Workload) -> Slo:
         if isinstance(limit, PercentileLimits):
             stated = ((name, percentile, getattr(limit, name)) for name, percentile in PERCENTILE_KEYS)
             promises += [
-                Promise(metric, percentile, value * unit, f"{base}.{key}.{name}")
+                Promise(metric, percentile, _whole_us(value * unit), f"{base}.{key}.{name}")
                 for name, percentile, value in stated
                 if value is not None
             ]
         elif limit is not None:
-            promises.append(Promise(metric, slo.percentile, limit * unit, f"{base}.{key}"))
+            promises.append(Promise(metric, slo.percentile, _whole_us(limit * unit), f"{base}.{key}"))
     speed = slo.tokens_per_second_per_user
     if speed is not None:
-        promises.append(Promise(Metric.TPOT, slo.percentile, 1.0 / speed, f"{base}.tokens_per_second_per_user"))
+        path = f"{base}.tokens_per_second_per_user"
+        promises.append(Promise(Metric.TPOT, slo.percentile, _whole_us(1.0 / speed), path))
     return Slo(tuple(promises))
+
+
+def _whole_us(seconds: float) -> float:
+    """A limit in whole microseconds, rounded down: what the fleet model compares, so that a point may lie on it."""
+    return max(1, seconds_to_us_down(seconds)) / 1e6
 
 
 def load_of(workload: Workload, problem: Problem) -> Load:

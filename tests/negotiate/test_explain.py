@@ -9,9 +9,9 @@ import pytest
 
 from optimizer.decide.case import Case
 from optimizer.negotiate.ask import ask
-from optimizer.negotiate.axes import Strict, field_of
 from optimizer.negotiate.explain import Explanation, explain
 from optimizer.negotiate.moves import score
+from optimizer.problem.numbers import Strict, field_of
 from optimizer.report.negotiate_explain import render_explanation
 
 ROOT = Path(__file__).resolve().parents[2]

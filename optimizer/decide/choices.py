@@ -1,0 +1,138 @@
+"""Rules of a problem file that are choices, not numbers: opened whole, then narrowed to what an answer used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optimizer.pricing.types import Origin
+from optimizer.vocabulary import Tier
+
+if TYPE_CHECKING:
+    from optimizer.fleet.types import FleetSolution
+    from optimizer.problem import Problem
+    from optimizer.problem.schema import Hardware
+
+_TIERS = [str(tier) for tier in Tier if tier is not Tier.OWNED]
+_CLASSES = ["hyperscaler", "neocloud", "reseller", "marketplace"]
+_ENGINE: tuple[tuple[str, list[Any] | None], ...] = (
+    ("weight_quant", None),
+    ("kv_cache", ["auto", "fp8"]),
+    ("tensor_parallel", [1, 2, 4, 8]),
+    ("pipeline_parallel", [1, 2, 4]),
+)
+_SETTINGS = ("gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One rule: what stands there, what opens it whole, and the least of that which an answer needs."""
+
+    path: str
+    stated: object
+    open: object
+    narrowed: Callable[[FleetSolution], object]
+
+
+def stated_choices(problem: Problem) -> tuple[Choice, ...]:
+    """Every rule of the problem that forbids something."""
+    return tuple(choice for choice in _all(problem) if choice.stated != choice.open)
+
+
+def _all(problem: Problem) -> Iterator[Choice]:
+    hardware, payment, engine = problem.hardware, problem.payment, problem.engine
+    yield _switch("hardware.nvlink", str(hardware.nvlink), "any")
+    yield _switch("hardware.datacenter_licensed_only", hardware.datacenter_licensed_only, False)
+    yield _switch("hardware.only_owned", hardware.only_owned, False)
+    yield from _gpus(hardware)
+    yield from _providers(hardware)
+    if hardware.regions is not None:
+        regions = list(hardware.regions)
+        yield Choice("hardware.regions", regions, None, lambda found: _with_regions(regions, found))
+    tiers = [str(tier) for tier in payment.tiers]
+    missing = [tier for tier in _TIERS if tier not in tiers]
+    yield Choice("payment.tiers", tiers, [*tiers, *missing], lambda found: _plus(tiers, _tiers(found)))
+    for key, everything in _ENGINE:
+        yield from _engine(key, getattr(engine, key), everything)
+    for key in _SETTINGS:
+        yield _switch(f"engine.{key}", getattr(engine, key), None)
+    yield _switch("payment.as_of", payment.as_of, None)
+
+
+def _switch(path: str, stated: object, opened: object) -> Choice:
+    return Choice(path, stated, opened, lambda _: opened)
+
+
+def _gpus(hardware: Hardware) -> Iterator[Choice]:
+    path, stated = "hardware.gpus", hardware.gpus
+    if isinstance(stated, tuple):
+        cards = list(stated)
+        yield Choice(path, cards, None, lambda found: _plus(cards, _cards(found)))
+    elif stated is not None:
+        excluded = list(stated.exclude)
+
+        def fewer(found: FleetSolution) -> object:
+            left = [card for card in excluded if card not in _cards(found)]
+            return {"exclude": left} if left else None
+
+        yield Choice(path, {"exclude": excluded}, None, fewer)
+
+
+def _providers(hardware: Hardware) -> Iterator[Choice]:
+    stated = hardware.providers
+    if isinstance(stated, tuple):
+        names = list(stated)
+        yield Choice("hardware.providers", names, None, lambda found: _plus(names, _rented(found)))
+        return
+    from optimizer.problem.schema import ProviderFilter
+
+    by_class = stated or ProviderFilter()
+    classes, excluded = [str(kind) for kind in by_class.classes], list(by_class.exclude)
+    opened = [*classes, *(kind for kind in _CLASSES if kind not in classes)]
+    yield Choice("hardware.providers.classes", classes, opened, lambda found: _plus(classes, _kinds(found)))
+    if excluded:
+
+        def fewer(found: FleetSolution) -> object:
+            return [name for name in excluded if name not in _rented(found)]
+
+        yield Choice("hardware.providers.exclude", excluded, [], fewer)
+
+
+def _engine(key: str, stated: Collection[Any] | None, everything: list[Any] | None) -> Iterator[Choice]:
+    if stated is None:
+        return
+    values = list(stated)
+    opened = None if everything is None else [*values, *(one for one in everything if one not in values)]
+
+    def narrowed(found: FleetSolution) -> object:
+        return _plus(values, [getattr(group.candidate.spec, key) for group in found.groups])
+
+    yield Choice(f"engine.{key}", values, opened, narrowed)
+
+
+def _plus(stated: list[Any], used: Collection[Any]) -> list[Any]:
+    return [*stated, *sorted({one for one in used if one not in stated}, key=str)]
+
+
+def _with_regions(regions: list[str], found: FleetSolution) -> object:
+    """A blank or global region fails every filter, so only no filter at all lets it in."""
+    used = [bought.option.offer.region for bought in found.nodes if bought.option.origin is not Origin.OWNED]
+    return _plus(regions, used) if all(used) else None
+
+
+def _cards(found: FleetSolution) -> set[str]:
+    return {bought.option.offer.gpu for bought in found.nodes}
+
+
+def _rented(found: FleetSolution) -> set[str]:
+    return {bought.option.offer.provider for bought in found.nodes if bought.option.origin is not Origin.OWNED}
+
+
+def _tiers(found: FleetSolution) -> set[str]:
+    return {str(bought.option.tier) for bought in found.nodes if bought.option.origin is not Origin.OWNED}
+
+
+def _kinds(found: FleetSolution) -> set[str]:
+    used = (bought.option.offer for bought in found.nodes if bought.option.origin is Origin.CATALOG)
+    return {str(offer.provider_class) for offer in used}

@@ -1,0 +1,294 @@
+"""Ways out of an infeasible problem: every promise and rule loosened alone, exactly as far as needed; then jointly.
+
+A number is loosened to its end first. Where that helps, the least change that makes a plan possible is found by
+bisection in the field's own steps, and the least change beyond which nothing gets cheaper. A choice is opened whole
+and then narrowed to what the answer used. Each way is solved again before it is offered; model and engine stay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from optimizer.decide.choices import Choice, stated_choices
+from optimizer.decide.edits import as_set
+from optimizer.errors import ProblemError
+from optimizer.fleet.types import Edit
+from optimizer.plan.types import Relaxation
+from optimizer.problem.numbers import field_of
+from optimizer.units import CENTS_PER_UNIT
+
+if TYPE_CHECKING:
+    from optimizer.decide.case import Case
+    from optimizer.fleet.types import FleetSolution
+    from optimizer.problem import StatedPromise
+
+_LOOSEST: tuple[tuple[str, object], ...] = (
+    ("quality.min_recovery", 0.0),
+    ("margins.confidence", 0.5),
+    ("margins.load_headroom", 0.0),
+    ("margins.spare_nodes", 0),
+    ("batch.within_hours", 744.0),
+)
+"""Ends of ranges; limits end with ``null``, loads with the smallest step of their field."""
+
+_MANY = 1_000_000
+_NEVER_FELT = 10_000
+"""A latency limit times this is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Edits that make a plan possible, and what the best one then costs."""
+
+    edits: tuple[Edit, ...]
+    cents: int
+
+    @property
+    def relaxation(self) -> Relaxation:
+        """As an outcome carries it."""
+        first, *rest = self.edits
+        also = tuple((edit.path, edit.before, edit.after) for edit in rest)
+        return Relaxation(first.path, first.before, first.after, self.cents, also)
+
+
+def ways_out(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
+    """Single changes, cheapest first, then a joint change that is cheaper still; empty: nothing could ever help."""
+    singles = sorted(_singles(case, say), key=lambda way: (way.cents, way.edits[0].path))
+    say("trying changes together")
+    joint = _joint(case, singles) if singles else _together(case)
+    return tuple(way.relaxation for way in (*singles, *joint))
+
+
+def _singles(case: Case, say: Callable[[str], None]) -> Iterator[Way]:
+    from optimizer.problem import stated_promises
+
+    for promise in stated_promises(case.inputs.problem):
+        say(f"trying {promise.path}")
+        yield from _number(case, promise)
+    for choice in stated_choices(case.inputs.problem):
+        say(f"trying {choice.path}")
+        yield from _choice(case, choice)
+
+
+def _number(case: Case, promise: StatedPromise) -> Iterator[Way]:
+    """The least change that helps and, where that is cheaper, the least after which nothing gets cheaper."""
+    at_end = _solved(case, [Edit(promise.path, promise.value, _loosest(case, promise))])
+    if at_end is None:
+        return
+    if promise.path == "budget.monthly":
+        yield Way(
+            (Edit(promise.path, promise.value, -(-at_end.monthly_cents // CENTS_PER_UNIT)),), at_end.monthly_cents
+        )
+        return
+    steps = _Steps(case, promise)
+    least = steps.first(lambda found: found is not None)
+    if least is None:
+        return
+    yield steps.way(least)
+    if case.inputs.problem.objective == "minimize_cost" and steps.way(least).cents > at_end.monthly_cents:
+        floor = at_end.monthly_cents
+        enough = steps.first(lambda found: found is not None and found.monthly_cents <= floor, after=least)
+        if enough is not None:
+            yield steps.way(enough)
+
+
+def _loosest(case: Case, promise: StatedPromise) -> object:
+    end = next((end for name, end in _LOOSEST if promise.path.endswith(name)), None)
+    if end is not None:
+        return end
+    if promise.path.endswith("context_max"):
+        return _shortest_context(case, promise.path)
+    if ".traffic." in promise.path:
+        return min(promise.value, float(field_of(promise.path).grain))
+    if ".slo." in promise.path:
+        return promise.value * _NEVER_FELT if promise.loosens_up else float(field_of(promise.path).grain)
+    return promise.value * _MANY if promise.path.startswith(("hardware.quota", "hardware.owned")) else None
+
+
+def _shortest_context(case: Case, path: str) -> int:
+    from optimizer.problem import lengths_of
+
+    name = path.split(".")[1]
+    lengths = next(lengths_of(w) for w in case.inputs.problem.workloads if w.name == name)
+    return math.ceil((lengths.input_p95 or lengths.input_mean) + (lengths.output_p95 or lengths.output_mean))
+
+
+def _lean(case: Case, path: str) -> Case:
+    """What may win when a number is loosened: quality and payment bring candidates back, other numbers do not."""
+    if "quality." in path or path.startswith("payment.") or path.endswith("context_max"):
+        return case
+    budget = case.candidates.rules.limits.budget_cents
+    by_cost = ".slo." in path and budget is not None and case.inputs.problem.objective != "maximize_load"
+    return case.allowed().cheaper_than((budget or 0) + 1) if by_cost else case.allowed()
+
+
+class _Steps:
+    """Values of one number from the stated one towards looser, in the field's steps; each asked at most once."""
+
+    def __init__(self, case: Case, promise: StatedPromise) -> None:
+        self._case, self._promise = _lean(case, promise.path), promise
+        self._grain = Decimal(field_of(promise.path).grain or "1")
+        self._known: dict[int, FleetSolution | None] = {}
+        end = _loosest(case, promise)
+        stated = Decimal(repr(promise.value))
+        span = abs(Decimal(repr(end)) - stated) if isinstance(end, (int, float)) else stated * _MANY
+        self._last = max(1, -int(-span // self._grain))
+
+    def edit(self, step: int) -> Edit:
+        """So many steps looser, never past the end."""
+        sign = 1 if self._promise.loosens_up else -1
+        whole = (Decimal(repr(self._promise.value)) / self._grain).to_integral_value(
+            "ROUND_FLOOR" if sign > 0 else "ROUND_CEILING"
+        )
+        value = (whole + sign * step) * self._grain
+        end = _loosest(self._case, self._promise)
+        if step >= self._last and isinstance(end, (int, float)):
+            value = Decimal(repr(end))
+        after: int | float = int(value) if value == value.to_integral_value() else float(value)
+        return Edit(self._promise.path, self._promise.value, after)
+
+    def at(self, step: int) -> FleetSolution | None:
+        """The best plan so many steps looser."""
+        if step not in self._known:
+            self._known[step] = _solved(self._case, [self.edit(step)])
+        return self._known[step]
+
+    def way(self, step: int) -> Way:
+        """The way out that a step is."""
+        found = self.at(step)
+        assert found is not None
+        return Way((self.edit(step),), found.monthly_cents)
+
+    def first(self, test: Callable[[FleetSolution | None], bool], after: int = 0) -> int | None:
+        """First step whose answer passes a test that, once passed, stays passed: doubling, then halving."""
+        low, reach = after, max(1, int(Decimal(repr(self._promise.value)) / self._grain) // 8)
+        high = min(self._last, low + reach)
+        while not test(self.at(high)):
+            if high >= self._last:
+                return None
+            reach *= 2
+            low, high = high, min(self._last, high + reach)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if test(self.at(middle)):
+                high = middle
+            else:
+                low = middle
+        return high
+
+
+def _choice(case: Case, choice: Choice) -> Iterator[Way]:
+    """Opened whole; where that helps, narrowed to what the answer used and solved again."""
+    opened = _solved(case, [Edit(choice.path, choice.stated, choice.open)])
+    if opened is None:
+        return
+    for after in (choice.narrowed(opened), choice.open):
+        found = _solved(case, [Edit(choice.path, choice.stated, after)])
+        if found is not None:
+            yield Way((Edit(choice.path, choice.stated, after),), found.monthly_cents)
+            return
+
+
+def _joint(case: Case, singles: Sequence[Way]) -> Iterator[Way]:
+    """The cheapest single change of every path taken together, less those it does without at the same price.
+
+    Less load is no part of it: that would only say that nothing costs nothing.
+    """
+    by_path: dict[str, Edit] = {}
+    for way in sorted(singles, key=lambda way: way.cents):
+        edit = way.edits[0]
+        if ".traffic." not in edit.path and edit.path != "budget.monthly":
+            by_path.setdefault(edit.path, edit)
+    together = _solved(case, list(by_path.values()))
+    if together is None or together.monthly_cents >= min(way.cents for way in singles):
+        return
+    way = _without_needless(case, list(by_path.values()), together.monthly_cents)
+    if len(way.edits) > 1:
+        yield way
+
+
+def _together(case: Case) -> Iterator[Way]:
+    """No single change helps: the fewest that do together, by the elastic solve, each no looser than need be.
+
+    Where that finds none, everything is opened and put back piece by piece.
+    """
+    from optimizer.fleet import propose_edits
+
+    inputs = case.inputs
+    loosened = {edit.path: edit for edit in _opened(case)}
+    found: dict[tuple[str, ...], Way] = {}
+    for edit in propose_edits(inputs.problem, inputs.catalog, inputs.params, case.candidates, case.options):
+        edits = sorted((edit, *edit.also), key=_money_first)
+        way = _sharpened(case, [loosened.get(one.path, one) for one in edits])
+        if way is not None and len(way.edits) > 1:
+            found.setdefault(tuple(one.path for one in way.edits), way)
+    if found:
+        yield from sorted(found.values(), key=lambda way: (way.cents, way.edits[0].path))
+        return
+    everything = sorted(loosened.values(), key=_money_first)
+    if _solved(case, everything) is not None:
+        way = _sharpened(case, _without_needless(case, everything, None).edits)
+        if way is not None:
+            yield way
+
+
+def _opened(case: Case) -> Iterator[Edit]:
+    """Every rule and promise of the problem as loose as it gets."""
+    from optimizer.problem import stated_promises
+
+    problem = case.inputs.problem
+    for choice in stated_choices(problem):
+        yield Edit(choice.path, choice.stated, choice.open)
+    for promise in stated_promises(problem):
+        loosest = _loosest(case, promise)
+        if loosest != promise.value:
+            yield Edit(promise.path, promise.value, loosest)
+
+
+def _money_first(edit: Edit) -> tuple[int, str]:
+    """Less load is put back first; the budget is set first, so that the rest is loosened no further than it pays."""
+    return (0 if edit.path == "budget.monthly" else 1, edit.path)
+
+
+def _without_needless(case: Case, edits: Sequence[Edit], cents: int | None) -> Way:
+    """Put back one edit after the other where a plan (at ``cents`` at most) remains without it."""
+    kept, best = list(edits), _solved(case, edits)
+    for edit in edits:
+        fewer = [other for other in kept if other is not edit]
+        found = _solved(case, fewer)
+        if fewer and found is not None and (cents is None or found.monthly_cents <= cents):
+            kept, best = fewer, found
+    assert best is not None
+    return Way(tuple(kept), best.monthly_cents)
+
+
+def _sharpened(case: Case, edits: Sequence[Edit]) -> Way | None:
+    """Each number no looser, each choice no wider than the others need it to be; None where they do not help."""
+    from optimizer.problem import stated_promises
+
+    promises = {one.path: one for one in stated_promises(case.inputs.problem)}
+    choices = {one.path: one for one in stated_choices(case.inputs.problem)}
+    kept = list(edits)
+    for number, edit in enumerate(edits):
+        others = case.edited([as_set(other) for other in kept if other is not kept[number]])
+        if edit.path in promises:
+            sharper = next(_number(others, promises[edit.path]), None)
+        else:
+            sharper = next(_choice(others, choices[edit.path]), None) if edit.path in choices else None
+        if sharper is not None:
+            kept[number] = sharper.edits[0]
+    found = _solved(case, kept)
+    return None if found is None else Way(tuple(kept), found.monthly_cents)
+
+
+def _solved(case: Case, edits: Sequence[Edit]) -> FleetSolution | None:
+    """The best plan under edits; None where there is none, or where the edits make no sound problem."""
+    try:
+        solutions = case.edited([as_set(edit) for edit in edits]).solve().solutions
+    except ProblemError:
+        return None
+    return solutions[0] if solutions else None

@@ -1,0 +1,199 @@
+"""Two results or two problem files side by side: what changed, and which input caused it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optimizer.errors import Finding, ProblemError, UsageError
+
+Flat = dict[str, object]
+"""Values by path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that differs; None: absent on that side."""
+
+    path: str
+    before: object
+    after: object
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One changed input put alone into the first problem: what the best plan then costs and whether it is another."""
+
+    change: Change
+    cents: int | None  # None: nothing keeps every promise, or the change makes sense with others only
+    moves_plan: bool
+    moves_cost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The answer of ``optimize diff``. Plans are those of rank 1, as the JSON report prints them."""
+
+    before: str  # names of the two files
+    after: str
+    currency: tuple[str, str]
+    cents: tuple[int | None, int | None]
+    status: tuple[str, str]
+    inputs: tuple[Change, ...]  # of two problem files; empty for two results
+    plan: tuple[Change, ...]
+    cost_lines: tuple[Change, ...]
+    promises: tuple[Change, ...]
+    causes: tuple[Cause, ...]
+    are_problems: bool
+
+    @property
+    def same(self) -> bool:
+        """Whether the answers are the same."""
+        return not (self.plan or self.cost_lines or self.promises) and self.status[0] == self.status[1]
+
+
+def compare(
+    before: Path | str,
+    after: Path | str,
+    *,
+    sets: Sequence[str] = (),
+    catalogs: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Comparison:
+    """Compare two results (``--format json``) or two problem files, which are solved first.
+
+    Of problem files each changed input is also put alone into the first, to see what it does. Raises ``InputError``.
+    """
+    paths = (Path(before), Path(after))
+    kinds = {_is_result(path) for path in paths}
+    if len(kinds) > 1:
+        raise UsageError([Finding(f"{before} and {after}: compare two results or two problem files, not one of each")])
+    if kinds == {True}:
+        if sets:
+            raise UsageError([Finding("--set changes problem files; these are results")])
+        documents = (_read(paths[0]), _read(paths[1]))
+        return _comparison(paths, documents, (), (), are_problems=False)
+    return _problems(paths, sets, catalogs, progress)
+
+
+def _problems(
+    paths: tuple[Path, Path], sets: Sequence[str], catalogs: Path | None, progress: Callable[[str], None]
+) -> Comparison:
+    from optimizer.decide import decide, read_inputs
+    from optimizer.decide.case import open_case
+    from optimizer.negotiate.ask import ask
+    from optimizer.report import render
+
+    inputs = [read_inputs(path, sets=sets, catalogs=catalogs) for path in paths]
+    documents = []
+    for one in inputs:
+        progress(f"solving {one.problem.path}")
+        documents.append(json.loads(render(decide(one), "json")))
+    flat = [
+        _flat(one.problem.model_dump(mode="json", exclude={"path", "sha256", "warnings", "name"})) for one in inputs
+    ]
+    changed = tuple(_changes(flat[0], flat[1]))
+    case = open_case(inputs[0])
+    base = ask(case)
+    causes = []
+    for change in changed:
+        progress(f"trying {change.path} alone")
+        try:
+            alone = ask(case, [f"{change.path}={json.dumps(change.after)}"])
+        except ProblemError:
+            causes.append(Cause(change, None, moves_plan=False, moves_cost=False))
+            continue
+        moves = (alone.identity != base.identity, alone.cents != base.cents)
+        causes.append(Cause(change, alone.cents, moves_plan=moves[0], moves_cost=moves[1]))
+    return _comparison(paths, (documents[0], documents[1]), changed, tuple(causes), are_problems=True)
+
+
+def _comparison(
+    paths: tuple[Path, Path],
+    documents: tuple[dict[str, Any], dict[str, Any]],
+    inputs: tuple[Change, ...],
+    causes: tuple[Cause, ...],
+    *,
+    are_problems: bool,
+) -> Comparison:
+    plans = [document["plans"][0] if document["plans"] else {} for document in documents]
+    lines = [{line["name"]: line["monthly"] for line in plan.get("cost_lines", [])} for plan in plans]
+    promises = [
+        {_promise(one): [one["value"], one["limit"], one["unit"]] for one in p.get("binding", [])} for p in plans
+    ]
+    cents = [round(plan["monthly_cost"] * 100) if plan else None for plan in plans]
+    statuses = [str(document["status"]) for document in documents]
+    currencies = [str(plan.get("currency", "USD")) for plan in plans]
+    return Comparison(
+        before=str(paths[0]),
+        after=str(paths[1]),
+        currency=(currencies[0], currencies[1]),
+        cents=(cents[0], cents[1]),
+        status=(statuses[0], statuses[1]),
+        inputs=inputs,
+        plan=tuple(_changes(_shape(plans[0]), _shape(plans[1]))),
+        cost_lines=tuple(_changes(lines[0], lines[1])),
+        promises=tuple(_changes(promises[0], promises[1])),
+        causes=causes,
+        are_problems=are_problems,
+    )
+
+
+def _promise(binding: Mapping[str, Any]) -> str:
+    return str(binding["promise"])
+
+
+def _shape(plan: Mapping[str, Any]) -> Flat:
+    """What is bought and how it is set up."""
+    shape: Flat = {}
+    for group in plan.get("groups", []):
+        name = group["workload"]
+        for key in ("gpu", "weight_quant", "kv_cache", "tensor_parallel", "pipeline_parallel", "replicas"):
+            shape[f"{name}: {key.replace('_', ' ')}"] = group[key]
+    for node in plan.get("nodes", []):
+        shape[f"nodes of {node['offer_id']} ({node['tier']})"] = node["count"]
+    if plan:
+        shape["grade"] = plan["grade"]
+    return shape
+
+
+def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[Change]:
+    for path in dict.fromkeys((*before, *after)):
+        if before.get(path) != after.get(path):
+            yield Change(path, before.get(path), after.get(path))
+
+
+def _flat(value: object, path: str = "") -> Flat:
+    """Leaves of a problem by path; items of lists by their name or id where they have one, other lists as a whole."""
+    if isinstance(value, dict) and value:
+        return {
+            p: leaf for key, inner in value.items() for p, leaf in _flat(inner, f"{path}.{key}".lstrip(".")).items()
+        }
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        names = [str(item.get("name") or item.get("id") or number) for number, item in enumerate(value)]
+        return {p: leaf for n, item in zip(names, value, strict=True) for p, leaf in _flat(item, f"{path}.{n}").items()}
+    return {path: value}
+
+
+def _is_result(path: Path) -> bool:
+    """A JSON object with plans is a result; everything else is read as a problem file."""
+    try:
+        head = path.read_bytes()[:64].lstrip()
+    except OSError as error:
+        raise UsageError([Finding(f"cannot be read: {error.strerror or error}", file=str(path))]) from error
+    return head.startswith(b"{") and b'"problem"' in head
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise UsageError(
+            [Finding(f"is no result of `optimize FILE --format json`: {error}", file=str(path))]
+        ) from error
+    if not isinstance(document, dict) or not isinstance(document.get("plans"), list) or "status" not in document:
+        raise UsageError([Finding("is no result of `optimize FILE --format json`", file=str(path))])
+    return document
