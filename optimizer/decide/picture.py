@@ -73,7 +73,11 @@ class Picture:
 
 def picture_of(case: Case) -> Picture:
     """Compute the drawing of a problem that has an answer."""
-    return Picture(tuple(_points(case)), tuple(_stairs(case)), tuple(_turns(case)))
+    from optimizer.candidates.funnel import configuration_allowed
+
+    rules = case.candidates.rules
+    lean = case.only(lambda one: configuration_allowed(one, rules))
+    return Picture(tuple(_points(lean)), tuple(_stairs(lean)), tuple(_turns(lean)))
 
 
 def _points(case: Case) -> Iterator[Point]:

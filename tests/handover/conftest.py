@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from optimizer.commands import answer
+from optimizer.decide import picture
 from optimizer.decide.inputs import Inputs, read_inputs
 from optimizer.plan.types import (
     Asked,
@@ -284,3 +287,20 @@ def with_name(outcome: Outcome, name: str) -> Outcome:
 def hostile(request: pytest.FixtureRequest, outcome: Outcome) -> Outcome:
     """The outcome under each hostile name."""
     return with_name(outcome, request.param)
+
+
+@pytest.fixture
+def solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several commands asked about one problem solve it once, and the page draws less."""
+    solved: dict[tuple[object, ...], tuple[Inputs, Outcome]] = {}
+    real = answer.answer
+
+    def once(file: Path, sets: tuple[str, ...], *rest: Any) -> tuple[Inputs, Outcome]:
+        if (file, sets) not in solved:
+            solved[file, sets] = real(file, sets, *rest)
+        return solved[file, sets]
+
+    monkeypatch.setattr(answer, "answer", once)
+    monkeypatch.setattr(picture, "LOAD_FACTORS", (1.0, 2.0))
+    monkeypatch.setattr(picture, "PROMISE_FACTORS", (2.0,))
+    monkeypatch.setattr(picture, "CONFIDENCES", ())

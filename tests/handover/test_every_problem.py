@@ -9,50 +9,40 @@ from click.testing import CliRunner
 from handover_spreadsheet import Spreadsheet
 
 from optimizer.commands import cli
-from optimizer.decide import picture
+from optimizer.errors import UsageError
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 FILES = sorted(path.name for path in PROBLEMS.glob("*.yaml"))
 INFEASIBLE = {"infeasible_budget.yaml"}
 
 
+@pytest.mark.usefixtures("solved_once")
 @pytest.mark.parametrize("name", FILES)
-def test_launch(name: str, tmp_path: Path) -> None:
-    out = tmp_path / "launch"
-    result = CliRunner().invoke(cli, ["launch", str(PROBLEMS / name), "-o", str(out)])
-    assert result.exit_code == (3 if name in INFEASIBLE else 0), result.output
-    assert out.exists() == (name not in INFEASIBLE)
-    if out.exists():
-        assert (out / "README.md").read_text(encoding="utf-8").startswith("# Launch files")
-        assert list(out.glob("*-benchmark.sh"))
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_shortlist(name: str, tmp_path: Path) -> None:
-    out = tmp_path / "shortlist.xlsx"
-    result = CliRunner().invoke(cli, ["shortlist", str(PROBLEMS / name), "-o", str(out)])
-    assert result.exit_code == (3 if name in INFEASIBLE else 0), result.output
-    sheet = Spreadsheet(out.read_bytes())
+def test_every_artefact(name: str, tmp_path: Path) -> None:
+    feasible = name not in INFEASIBLE
+    outputs = {
+        command: tmp_path / file
+        for command, file in (("launch", "launch"), ("shortlist", "shortlist.xlsx"), ("report", "report.html"))
+    }
+    for command, out in outputs.items():
+        extra = ["--no-simulate"] if command == "report" else []
+        result = CliRunner().invoke(cli, [command, str(PROBLEMS / name), "-o", str(out), *extra])
+        assert result.exit_code == (0 if feasible else 3), (command, result.output, result.exception)
+    assert outputs["launch"].exists() == feasible
+    if feasible:
+        assert (outputs["launch"] / "README.md").read_text(encoding="utf-8").startswith("# Launch files")
+        assert list(outputs["launch"].glob("*-benchmark.sh"))
+    sheet = Spreadsheet(outputs["shortlist"].read_bytes())
     checks = [cell for title, cell in sheet.formulas() if title == "Summary" and cell.startswith("N")]
-    assert bool(checks) == (name not in INFEASIBLE)
+    assert bool(checks) == feasible
     assert {sheet.value("Summary", cell) for cell in checks} <= {"as solved"}
+    page = outputs["report"].read_text(encoding="utf-8")
+    assert page.endswith("</html>")
+    assert ("<svg" in page) == feasible
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_report(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture, "LOAD_FACTORS", (1.0, 2.0))
-    monkeypatch.setattr(picture, "PROMISE_FACTORS", (2.0,))
-    out = tmp_path / "report.html"
-    result = CliRunner().invoke(cli, ["report", str(PROBLEMS / name), "-o", str(out), "--no-simulate"])
-    assert result.exit_code == (3 if name in INFEASIBLE else 0), result.output
-    text = out.read_text(encoding="utf-8")
-    assert text.endswith("</html>")
-    assert ("<svg" in text) == (name not in INFEASIBLE)
-
-
+@pytest.mark.usefixtures("solved_once")
 def test_launch_refuses_a_rank_that_is_not_there(tmp_path: Path) -> None:
-    from optimizer.errors import UsageError
-
     arguments = ["launch", str(PROBLEMS / "rtx4090_tp_or_pp.yaml"), "--rank", "99", "-o", str(tmp_path / "x")]
     result = CliRunner().invoke(cli, arguments)
     assert isinstance(result.exception, UsageError)

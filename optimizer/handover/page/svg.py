@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from optimizer.handover.extras import need
@@ -65,7 +66,9 @@ class _Drawing:
 def inline(figure: Figure, name: str, title: str, description: str) -> str:
     """The figure as an ``<svg>`` element that a screen reader can name; call it inside ``drawing()``."""
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    with warnings.catch_warnings():  # text stays text: the reader's fonts draw it, whatever this machine's lack
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ ")
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

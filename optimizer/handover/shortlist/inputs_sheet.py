@@ -43,21 +43,21 @@ def _shared(sheet: Sheet, case: Case, say: Say) -> dict[str, str]:
     currency = terms.currency
     rows: tuple[tuple[str, str, float, Look, str], ...] = (
         ("in_tax", "Tax on prices", terms.tax, Look.PERCENT, ""),
-        ("in_term", "Term of a purchase", own.term_months, Look.COUNT, "months"),
-        ("in_residual", "Value left at the end of the term", own.residual, Look.PERCENT, "of the price"),
+        ("in_term", "Term of a purchase", own.term_months, Look.COUNT, say("months")),
+        ("in_residual", "Value left at the end of the term", own.residual, Look.PERCENT, say("of the price")),
         ("in_capital", "Cost of capital per year", own.cost_of_capital, Look.PERCENT, ""),
-        ("in_support", "Support per year", own.support, Look.PERCENT, "of the price"),
+        ("in_support", "Support per year", own.support, Look.PERCENT, say("of the price")),
         ("in_power", "Electricity", own.electricity_per_kwh, Look.RATE, f"{currency} / kWh"),
         ("in_pue", "PUE (facility power / IT power)", own.pue, Look.RATE, ""),
-        ("in_space", "Space and cooling", own.colo_per_kw_month, Look.RATE, f"{currency} / kW month"),
-        ("in_month", "Hours in a whole month", own.month_hours, Look.NUMBER, "hours"),
-        ("in_extras", "Fixed extras", problem.payment.extras_monthly, Look.MONEY, f"{currency} / month"),
-        ("in_staff", "Staff", problem.ownership.staff_monthly, Look.MONEY, f"{currency} / month"),
+        ("in_space", "Space and cooling", own.colo_per_kw_month, Look.RATE, f"{currency} / kW, {say('month')}"),
+        ("in_month", "Hours in a whole month", own.month_hours, Look.NUMBER, say("hours")),
+        ("in_extras", "Fixed extras", problem.payment.extras_monthly, Look.MONEY, f"{currency} / {say('month')}"),
+        ("in_staff", "Staff", problem.ownership.staff_monthly, Look.MONEY, f"{currency} / {say('month')}"),
     )
     sheet.head(say("For all plans"), say("value"), say("unit"))
     names = {}
     for name, label, value, look, unit in rows:
-        row = sheet.add(say(label), Cell(value, look, changeable=True), say(unit) if unit else None)
+        row = sheet.add(say(label), Cell(value, look, changeable=True), unit or None)
         names[name] = sheet.ref("B", row)
     sheet.gap()
     return names

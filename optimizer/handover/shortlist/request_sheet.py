@@ -46,7 +46,7 @@ def request_sheet(case: Case, say: Say) -> Sheet:
     asked_of = {one.workload: one for one in case.outcome.asked}
     for group in plan.groups:
         for label, value, look in _test(group, asked_of[group.workload], predicted[group.workload], say):
-            sheet.add(say(label), Cell(value, look))
+            sheet.add(label, Cell(value, look))
     sheet.gap()
     sheet.head(say("4. Please state"), "")
     for item in (
@@ -97,18 +97,18 @@ def _asked(asked: Asked) -> Iterator[tuple[str, str]]:
 
 def _test(group: Group, asked: Asked, planned: Prediction, say: Say) -> Iterator[tuple[str, str, Look]]:
     gpus = group.tensor_parallel * group.pipeline_parallel
-    yield "Workload", group.workload, Look.TEXT
+    yield say("Workload"), group.workload, Look.TEXT
     yield (
-        "Set-up",
+        say("Set-up"),
         f"{gpus} {say('accelerators serve one copy of the model')}, "
         f"{say('weights not coarser than')} {group.weight_quant}, "
         f"{say('requests up to')} {group.max_model_len:,} {say('tokens')}",
         Look.TEXT,
     )
-    yield "Load on one copy", bash_line(bench_words(group, asked, planned)), Look.MONO
+    yield say("Load on one copy"), bash_line(bench_words(group, asked, planned)), Look.MONO
     rate = planned.output_tokens_per_second / group.replicas * _FLOOR
-    yield "Passes if output tokens/s", f">= {rate:,.0f}", Look.TEXT
+    yield f"{say('Passes if')} {say('output tokens/s')}", f">= {rate:,.0f}", Look.TEXT
     for promise in asked.promises:
         name = f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}"
-        yield f"Passes if {name}", f"<= {limit(promise.limit_s)}", Look.TEXT
-    yield "Passes if failed requests", "0", Look.TEXT
+        yield f"{say('Passes if')} {name}", f"<= {limit(promise.limit_s)}", Look.TEXT
+    yield f"{say('Passes if')} {say('failed requests')}", "0", Look.TEXT

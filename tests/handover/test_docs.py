@@ -1,0 +1,68 @@
+"""Every command in the documentation runs; links lead somewhere; the shell completes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from optimizer.commands import cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "README.zh-CN.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+GENERATED = {"docs/scenarios.md"}
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_NEEDS_FILES_OF_OTHERS = ("catalog import", "--catalogs prices")
+"""Commands that read what only the reader has: a foreign price list, a filled-in template."""
+
+
+def _commands(page: str) -> list[str]:
+    """``optimize`` lines of the fenced blocks; those chained after an installation too."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    lines = [line for language, body in _FENCE.findall(text) if language == "" for line in body.splitlines()]
+    found = [line.split("&& ")[-1].strip() for line in lines]
+    return [
+        line for line in found if line.startswith("optimize ") and not any(w in line for w in _NEEDS_FILES_OF_OTHERS)
+    ]
+
+
+@pytest.mark.usefixtures("solved_once")
+@pytest.mark.parametrize("page", [page for page in PAGES if _commands(page) and page not in GENERATED])
+def test_every_command_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "problems", tmp_path / "problems")
+    monkeypatch.chdir(tmp_path)
+    if "my_problem.yaml" in "".join(_commands(page)) and "optimize new" not in "".join(_commands(page)):
+        CliRunner().invoke(cli, ["new", "chatbot", "-o", "my_problem.yaml"])
+    for command in _commands(page):
+        words = shlex.split(command.partition(" > ")[0], comments=True)[1:]
+        result = CliRunner().invoke(cli, words)
+        assert result.exit_code == 0, (command, result.output, result.exception)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if not target.startswith("http"):
+            assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("words", ["shortli", "laun", "sche"])
+def test_the_shell_completes_commands(words: str) -> None:
+    asked = {"_OPTIMIZE_COMPLETE": "bash_complete", "COMP_WORDS": f"optimize {words}", "COMP_CWORD": "1"}
+    result = subprocess.run(
+        [sys.executable, "-m", "optimizer"],
+        env={**os.environ, **asked},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"plain,{words}" in result.stdout
