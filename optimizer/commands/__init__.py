@@ -9,7 +9,8 @@ from importlib import import_module
 
 import click
 
-from optimizer.errors import InputError, OptimizerError
+from optimizer.commands.streams import give_up_on_stdout, open_missing_streams
+from optimizer.errors import InputError, OptimizerError, UsageError
 
 EXIT_OUR_FAILURE = 1
 EXIT_INVALID_INPUT = 2
@@ -35,8 +36,11 @@ _COMMANDS = {
 }
 
 
+_OWN_OPTIONS = frozenset({"-h", "--help", "--version"})
+
+
 class _LazyGroup(click.Group):
-    """Loads a command's module on demand; a first argument that is no command name means ``solve``."""
+    """Loads a command's module on demand; a first argument that is neither a command nor our option means ``solve``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -49,7 +53,8 @@ class _LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        names_file = bool(args) and not args[0].startswith("-") and args[0] not in _COMMANDS
+        first = args[0] if args else "--help"
+        names_file = first not in _COMMANDS and first not in _OWN_OPTIONS
         return super().parse_args(ctx, ["solve", *args] if names_file else args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -69,14 +74,29 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and turn every error raised on purpose into a message and an exit code."""
     _suit_a_short_process()
+    open_missing_streams()
     try:
-        cli(prog_name="optimize")
+        _run()
     except InputError as error:
         click.echo(f"Error: {_count(error)}\n{error}", err=True)
         sys.exit(EXIT_INVALID_INPUT)
     except OptimizerError as error:
         click.echo(f"Internal error, please report it: {error}", err=True)
         sys.exit(EXIT_OUR_FAILURE)
+
+
+def _run() -> None:
+    """The command, and what it printed brought out while there still is somebody to tell that it could not be."""
+    try:
+        try:
+            cli(prog_name="optimize")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        give_up_on_stdout()
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough
+            sys.exit(EXIT_OUR_FAILURE)
+        raise UsageError(f"the output cannot be written: {error.strerror or error}") from error
 
 
 def _suit_a_short_process() -> None:

@@ -9,6 +9,7 @@ from optimizer.errors import Finding
 
 _TO_ASCII = {"“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "【": "[", "】": "]", "「": '"', "」": '"', "。": "."}
 _SUSPECT = re.compile(r"[：，（）“”‘’；、【】「」。｛｝［］＃－＝％．＂＇\u3000０-９]")
+_TIGHT = re.compile(r"([：，、])(?=\S)")
 _QUOTED_OR_COMMENT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|(?:^|(?<=\s))#[^\n]*")
 
 
@@ -36,6 +37,7 @@ def find_fullwidth(text: str, file: str, last_line: int) -> Finding | None:
         if match:
             shown = to_ascii(match[0])
             message = f"full-width {match[0]!r} (U+{ord(match[0]):04X}) where YAML needs {shown!r}"
-            hint = f"switch the input method and write: {to_ascii(line).strip()}"
+            spaced = _TIGHT.sub(r"\1 ", line)  # YAML needs the blank that full-width punctuation carries inside
+            hint = f"switch the input method and write: {to_ascii(spaced).strip()}"
             return Finding(message, file, number, match.start() + 1, hint)
     return None

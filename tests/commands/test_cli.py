@@ -147,3 +147,41 @@ def test_the_model_can_be_saved(tmp_path: Path) -> None:
     result = run(FRONT_PAGE, "--save-model", target)
     assert result.returncode == 0, result.stderr
     assert "constraints" in target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("arguments", [(str(FRONT_PAGE),), ("check", str(FRONT_PAGE)), ("--help",)])
+def test_a_full_disk_behind_stdout_is_a_message(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "optimizer", *arguments],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.splitlines() == [
+        "Error: 1 thing to mend",
+        "the output cannot be written: No space left on device",
+    ]
+
+
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0)])
+def test_closed_streams_change_nothing_but_what_is_seen(closed: str, code: int) -> None:
+    command = f"'{sys.executable}' -m optimizer '{FRONT_PAGE}' {closed}"
+    result = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    if ">&-" not in closed.replace("2>&-", ""):
+        assert result.stdout.startswith("Chatbot, 100 requests in flight")
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
+    command = f"'{sys.executable}' -m optimizer '{FRONT_PAGE}' --format json --set ranking.top=60 | head -c 1"
+    result = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("{", "")
+
+
+def test_options_may_stand_before_the_file() -> None:
+    assert run("--format", "json", FRONT_PAGE).stdout == run(FRONT_PAGE, "--format", "json").stdout

@@ -153,3 +153,8 @@ def test_a_long_problem_file_parses_quickly() -> None:
         read(text)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.02
+
+
+def test_the_hint_for_full_width_punctuation_is_yaml_again() -> None:
+    _, findings = parse_yaml("a: 1\nb：{c：1，d：2}\nc: 3\n", "f.yaml")
+    assert (findings[0].hint or "").endswith("write: b: {c: 1, d: 2}")
