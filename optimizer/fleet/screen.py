@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from optimizer.candidates.funnel import configuration_allowed, kept_points
-from optimizer.candidates.market import DEMAND, THOUSANDTHS, Market
+from optimizer.candidates.market import DEMAND, THOUSANDTHS, Market, NodeKey
 from optimizer.candidates.rules import Limits, UserRules
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.fleet.bounds import Ceiling, ceiling_of
@@ -254,20 +254,42 @@ def _key(plan: Sequence[tuple[Slot, Standalone]], rules: UserRules) -> PlanKey:
 
 
 def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: UserRules) -> tuple[NodeOption, ...]:
-    """Allowed options that some plan may need."""
-    types = {slot.node_type.key for slot in slots}
+    """Allowed options that some plan may need.
+
+    Within a node type (and provider, where plans must differ in it) an option is left out once cheaper ones hold as
+    many nodes as any plan has: its nodes could be swapped for theirs. Offers under a quota, and stocks of nodes that
+    one replica may span, count for nothing here, as there it matters whose nodes they are.
+    """
+    most = _most_nodes(slots, rules)
     kept: list[NodeOption] = []
-    free: set[tuple[object, ...]] = set()
-    for option in sorted(allowed, key=lambda option: (option.monthly_cents, option.key)):
-        if option.node_type.key not in types:
-            continue
-        group = (option.node_type.key, option_facts(option, rules))
-        if group in free:
+    held: dict[tuple[object, ...], int] = {}
+    counted: set[tuple[object, ...]] = set()
+    in_types = [option for option in allowed if option.node_type.key in most]
+    for option in sorted(in_types, key=lambda option: (option.monthly_cents, option.key)):
+        key = option.node_type.key
+        group = (key, option_facts(option, rules))
+        if held.get(group, 0) >= most[key]:
             continue
         kept.append(option)
-        if option.max_nodes is None and not any(quota.concerns(option) for quota in rules.limits.quotas):
-            free.add(group)
+        once = (*group, option.offer.id)
+        if once in counted or any(quota.concerns(option) for quota in rules.limits.quotas):
+            continue
+        counted.add(once)
+        stock = most[key] if option.max_nodes is None else 0 if option.node_type.fabric_gbps else option.max_nodes
+        held[group] = held.get(group, 0) + stock
     return tuple(kept)
+
+
+def _most_nodes(slots: Iterable[Slot], rules: UserRules) -> dict[NodeKey, int]:
+    """Nodes of each type that any plan may need, at least one; types that no slot stands on are not in it."""
+    most: dict[tuple[NodeKey, int], int] = {}
+    for slot in slots:
+        key = (slot.node_type.key, slot.workload)
+        most[key] = max(most.get(key, 0), slot.max_nodes)
+    total: dict[NodeKey, int] = {}
+    for (node_type, _), nodes in most.items():
+        total[node_type] = total.get(node_type, max(1, rules.spare_nodes)) + nodes
+    return total
 
 
 def _load_scale(candidates: Sequence[Candidate], rules: UserRules, ceiling: Ceiling) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.fleet.instance import ACTIVITY_LIMIT
+from optimizer.fleet.instance import ACTIVITY_LIMIT, Instance
 from optimizer.fleet.types import SolveSettings
 from optimizer.fleet.variables import Variables
 from optimizer.pricing.types import NodeType
@@ -70,7 +70,8 @@ def levels(v: Variables) -> list[Level]:
 def _reaches(v: Variables, money_and_gpus: Sequence[Level]) -> list[int]:
     """How large each level after the first can get."""
     instance = v.instance
-    nodes = [instance.max_nodes(option.node_type) for option in instance.options]
+    most_nodes = {node_type.key: instance.max_nodes(node_type) for node_type in instance.node_types}
+    nodes = [most_nodes[option.node_type.key] for option in instance.options]
     gpus = sum(n * option.node_type.gpus_per_node for n, option in zip(nodes, instance.options, strict=True))
     money = sum(n * price for n, price in zip(nodes, instance.prices, strict=True))
     most = [[slot.max_replicas for _, slot in v.slots(w)] for w in range(len(instance.rules.workloads))]
@@ -187,7 +188,10 @@ def _open_options(v: Variables, found: Found) -> list[int]:
         instance.options[index].node_type.key: instance.options[index].node_type for index in found.nodes
     }
     members = {key: [i for i, o in enumerate(instance.options) if o.node_type.key == key] for key in used}
-    if all(_is_single_cheapest(indices, found, instance.prices) for indices in members.values()):
+    if all(
+        _is_single_cheapest(indices, found, instance.prices) or _is_only_cheapest_fill(indices, found, instance)
+        for indices in members.values()
+    ):
         return []
     return sorted(index for indices in members.values() if len(indices) > 1 for index in indices)
 
@@ -196,3 +200,22 @@ def _is_single_cheapest(indices: Sequence[int], found: Found, prices: Sequence[i
     cheapest = min(prices[index] for index in indices)
     ties = [index for index in indices if prices[index] == cheapest]
     return len(indices) == 1 or (len(ties) == 1 and all(index == ties[0] for index in indices if index in found.nodes))
+
+
+def _is_only_cheapest_fill(indices: Sequence[int], found: Found, instance: Instance) -> bool:
+    """Whether no other nodes of the type cost as little: all cheaper stocks are used up, and no equally dear is left.
+
+    Only where each option stands for itself: no quota, no second tier of an offer, no replica over several nodes.
+    """
+    options, prices = [instance.options[index] for index in indices], instance.prices
+    if instance.rules.limits.quotas or any(option.node_type.fabric_gbps for option in options):
+        return False
+    if len({option.offer.id for option in options}) < len(options):
+        return False
+    dearest = max(prices[index] for index in indices if index in found.nodes)
+    for index in indices:
+        stock, used = instance.options[index].max_nodes, found.nodes.get(index, 0)
+        if prices[index] < dearest and used != stock:
+            return False
+    ties = [index for index in indices if prices[index] == dearest]
+    return len(ties) == 1 or all(instance.options[i].max_nodes == found.nodes.get(i, 0) for i in ties)

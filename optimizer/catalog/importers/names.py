@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from optimizer.catalog.types import Gpu
@@ -125,6 +126,7 @@ def _is_size(gpu: Gpu, gigabytes: float) -> bool:
     return abs(gigabytes - gpu.memory_gb) <= _TOLERANCE * gpu.memory_gb
 
 
+@lru_cache(maxsize=65536)
 def normalised(name: str) -> str:
     """Lower case, letters and digits only, without the vendor's name."""
     text = re.sub(r"[\W_]+", "", name.lower())

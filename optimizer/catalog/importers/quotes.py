@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 _NEEDED = ("provider", "gpu", "price", "unit")
 _MONTH_HOURS = 730.0
-_UNITS: Mapping[str, tuple[float, bool]] = {
-    "hour": (1.0, False),
-    "month": (1 / _MONTH_HOURS, False),
-    "gpu_hour": (1.0, True),
-    "gpu_month": (1 / _MONTH_HOURS, True),
-    "once": (1.0, False),
+_UNITS: Mapping[str, tuple[float, bool, bool]] = {
+    "hour": (1.0, False, False),
+    "month": (1 / _MONTH_HOURS, False, False),
+    "gpu_hour": (1.0, True, False),
+    "gpu_month": (1 / _MONTH_HOURS, True, False),
+    "once": (1.0, False, True),
 }
-"""Hours' worth of one unit, and whether it is per card."""
+"""Hours' worth of one unit, whether it is per card, whether it is paid once."""
 _FLAGS: Mapping[str, bool | None] = {"": None, "yes": True, "no": False, "true": True, "false": False}
 _CONDITIONS = {"": "", "new": "", "used": "used"}
 _MOST_GPUS = 1024
@@ -122,7 +122,7 @@ class _Quotes:
     def _price(self, row: Row) -> ListedPrice | None:
         node = self._node(row)
         unit = self._choice(row, "unit", _UNITS)
-        tier = self._tier(row, self._word(row, "unit") == "once")
+        tier = self._tier(row, unit is not None and unit[2])
         amount = self._amount(row)
         condition = self._choice(row, "condition", _CONDITIONS)
         tax, included = row.number_or_none("tax_percent", 0, 100), self._choice(row, "tax_included", _FLAGS)
@@ -135,7 +135,7 @@ class _Quotes:
         currency = self._currency(row)
         if node is None or unit is None or tier is None:
             return None
-        hours, per_card = unit
+        hours, per_card, _ = unit
         net = amount / (1 + (tax or 0.0) / 100) if included else amount
         notes = "; ".join(part for part in (condition, row.text("notes")) if part)
         return ListedPrice(
@@ -161,7 +161,8 @@ class _Quotes:
         return 1.0
 
     def _choice(self, row: Row, column: str, choices: Mapping[str, T]) -> T | None:
-        word = self._word(row, column)
+        text = row.text(column)
+        word = text if text in choices else self._word(row, column)
         if word in choices:
             return choices[word]
         known = ", ".join(choice for choice in choices if choice)
@@ -181,7 +182,7 @@ class _Quotes:
 
     def _currency(self, row: Row) -> str:
         text = row.text("currency")
-        code = self._names.one("word", text) or text.upper() or "USD"
+        code = text if text in self._fx else self._names.one("word", text) or text.upper() or "USD"
         if code != "USD" and code not in self._fx:
             row.error(f"currency {text[:20]!r} has no rate in fx.csv", did_you_mean(code, ["USD", *self._fx]))
         return code

@@ -49,7 +49,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def harmless(text: str) -> str:
     """Text on one line that no spreadsheet takes for a formula."""
-    plain = _CONTROL.sub(" ", text).strip()
+    plain = text.strip() if text.isprintable() else _CONTROL.sub(" ", text).strip()
     return f"'{plain}" if plain.startswith(_FORMULA_STARTS) else plain
 
 
@@ -123,7 +123,7 @@ def _row(name: str, price: ListedPrice) -> dict[str, str]:
         "valid_until": price.valid_until,
         "notes": price.notes,
     }
-    return {name: harmless(text) for name, text in filled.items()}
+    return {name: harmless(text) for name, text in filled.items() if text}
 
 
 def _figure(value: float | None) -> str:
@@ -132,7 +132,7 @@ def _figure(value: float | None) -> str:
 
 def _text(header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([row.get(name, "") for name in header] for row in rows)
     return stream.getvalue()
