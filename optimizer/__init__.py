@@ -16,12 +16,24 @@ if TYPE_CHECKING:
     from optimizer.catalog import load_catalog
     from optimizer.decide import solve_problem
     from optimizer.errors import InputError, OptimizerError
+    from optimizer.negotiate.budget import budget
+    from optimizer.negotiate.compare import compare
+    from optimizer.negotiate.explain import explain
+    from optimizer.negotiate.frontier import frontier
+    from optimizer.negotiate.targets import targets
+    from optimizer.negotiate.why_not import why_not
     from optimizer.plan.types import Outcome, Plan
     from optimizer.problem import Problem, load_problem
     from optimizer.report import render
 
 _HOME = {
     "solve_problem": "optimizer.decide",
+    "budget": "optimizer.negotiate.budget",
+    "targets": "optimizer.negotiate.targets",
+    "frontier": "optimizer.negotiate.frontier",
+    "explain": "optimizer.negotiate.explain",
+    "why_not": "optimizer.negotiate.why_not",
+    "compare": "optimizer.negotiate.compare",
     "load_problem": "optimizer.problem",
     "Problem": "optimizer.problem",
     "load_catalog": "optimizer.catalog",
@@ -38,10 +50,16 @@ __all__ = [
     "Outcome",
     "Plan",
     "Problem",
+    "budget",
+    "compare",
+    "explain",
+    "frontier",
     "load_catalog",
     "load_problem",
     "render",
     "solve_problem",
+    "targets",
+    "why_not",
 ]
 
 

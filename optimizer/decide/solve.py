@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 
 if TYPE_CHECKING:
-    from optimizer.plan.types import Outcome, Relaxation
+    from optimizer.plan.types import Outcome, Plan, Relaxation
 
 Take = Callable[[str], None]
 Say = Take
@@ -53,7 +54,7 @@ def decide(inputs: Inputs, *, on_model: Take | None = None, progress: Say | None
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem))
     if on_model is not None:
         on_model(fleet_model_text(candidates, options))
-    plans = assemble(inputs, result.solutions, options)
+    plans = _stressed(assemble(inputs, result.solutions, options), str(inputs.problem.objective))
     say("verifying every plan without the solver")
     confirm(inputs, plans)
     ways: tuple[Relaxation, ...] = ()
@@ -63,6 +64,13 @@ def decide(inputs: Inputs, *, on_model: Take | None = None, progress: Say | None
 
         ways = ways_out(case_of(inputs, options, candidates), say)
     return outcome_of(inputs, candidates, options, result, plans, ways)
+
+
+def _stressed(plans: tuple[Plan, ...], objective: str) -> tuple[Plan, ...]:
+    """The first plan with the what-ifs that cost nothing to answer."""
+    from optimizer.decide.stress import quick_stress
+
+    return tuple(replace(p, stress=quick_stress(p, objective)) if p.rank == 1 else p for p in plans)
 
 
 def _silent(step: str) -> None:

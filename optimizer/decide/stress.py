@@ -1,4 +1,4 @@
-"""The what-if that needs no further solving: a stream of tokens slower than predicted."""
+"""What-ifs that need no further solving: a stream of tokens slower than predicted, more load."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from optimizer.plan.types import Plan
 
 SLOWER = 1.2
+BUSIER = 1.5
+
+
+def quick_stress(plan: Plan, objective: str) -> tuple[Stress, ...]:
+    """The two most telling what-ifs of the best plan, as far as they need no solving; ``optimize explain`` has more."""
+    slower = first_stress(plan)
+    if objective == "maximize_load":
+        return () if slower is None else (slower,)
+    busier = plan.load_factor >= BUSIER
+    load = Stress("load x 1.5", busier, plan.monthly_cents if busier else None)
+    return (load,) if slower is None else (slower, load)
 
 
 def first_stress(plan: Plan) -> Stress | None:

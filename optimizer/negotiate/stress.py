@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optimizer.decide.stress import SLOWER, first_stress, slower_holds
+from optimizer.decide.stress import BUSIER, SLOWER, first_stress, slower_holds
 from optimizer.negotiate.ask import Winner, ask
 from optimizer.plan.types import Stress
 from optimizer.units import CENTS_PER_UNIT
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from optimizer.pricing import NodeOption
 
 DEARER = 1.1
-BUSIER = 1.5
 
 
 def stress(case: Case, best: Winner, plan: Plan) -> tuple[Stress, ...]:

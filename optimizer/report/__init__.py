@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from optimizer.errors import UsageError
 from optimizer.plan.types import Feasible, Infeasible, Optimal, Outcome, Unknown
+
+if TYPE_CHECKING:
+    from optimizer.negotiate.budget import BudgetAnswer
+    from optimizer.negotiate.compare import Comparison
+    from optimizer.negotiate.explain import Explanation
+    from optimizer.negotiate.frontier import Frontier
+    from optimizer.negotiate.targets import Targets
+    from optimizer.negotiate.why_not import WhyNot
+
+    Answer: TypeAlias = BudgetAnswer | Comparison | Explanation | Frontier | Targets | WhyNot
 
 _STATUS: tuple[tuple[type[Outcome], str], ...] = (
     (Optimal, "optimal"),
@@ -24,8 +35,15 @@ def status_of(outcome: Outcome) -> str:
     return next(word for kind, word in _STATUS if isinstance(outcome, kind))
 
 
-def render(outcome: Outcome, style: str, *, terminal: bool = False) -> str:
-    """The report as ``text``, ``json`` or ``csv``; ``terminal`` lets the text carry colour where it is wanted."""
+def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = False) -> str:
+    """The report as ``text``, ``json`` or ``csv``; ``terminal`` lets the text carry colour where it is wanted.
+
+    Takes outcomes and the answers of ``budget``, ``targets``, ``frontier``, ``explain``, ``why_not`` and ``compare``.
+    """
+    if not isinstance(outcome, Outcome):
+        from optimizer.report.negotiate import render_answer
+
+        return render_answer(outcome, style)
     if style == "json":
         from optimizer.report.json_report import render_json
 

@@ -215,7 +215,8 @@ def _context(plan: Plan) -> list[str]:
     if plan.spare_node_cents and not any(node.spare for node in plan.nodes):
         parts.append(f"one spare node +{money(plan.spare_node_cents, plan.currency)}")
     for stress in plan.stress:
-        repair = "" if stress.monthly_cents is None else f" (then {money(stress.monthly_cents, plan.currency)}/mo)"
+        unsolved = stress.holds or stress.monthly_cents is None
+        repair = "" if unsolved else f" (then {money(stress.monthly_cents or 0, plan.currency)}/mo)"
         parts.append(f"{stress.what}: {'holds' if stress.holds else 'fails'}{repair}")
     return parts
 
