@@ -6,6 +6,7 @@ python -m benchmarks.accuracy -          # standard output
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.regret import table as regret_table
-from optimizer.calibrate.evidence import packaged_cases, weighing
+from optimizer.calibrate.evidence import SELECTORS, packaged_cases, weighing
 from optimizer.calibrate.forward import predict_cases
 from optimizer.calibrate.holdout import held_out_errors, nested_coverage
 from optimizer.calibrate.scores import Error, errors_of, rank_correlation
@@ -74,9 +75,10 @@ def main(output: str) -> None:
     unseen = nested_coverage(unseen, read_folds(root), weight)
     cases = [case for case in packaged_cases(root, catalog, params) if weight(case.row) > 0]
     seen = errors_of(cases, predict_cases(cases, params), [case_grade(case, params) for case in cases])
-    lines = [OPENING, "## Against the targets", "", *target_lines(unseen, seen), ""]
+    lines = [OPENING, "", "## Against the targets", "", *target_lines(unseen, seen), ""]
     lines += ["## Regret", "", REGRET, "", *regret_table(), ""]
     lines += report(unseen, markdown_table, "## {}")
+    lines += ["## Rows that count less, or not at all", "", *exclusion_lines(root), ""]
     lines += ["## Fitted values", "", FITTED, "", *parameter_lines(root), ""]
     text = "\n".join(line.rstrip() for line in lines)
     if output == "-":
@@ -113,6 +115,17 @@ def belongs(error: Error, name: str, metric: str) -> bool:
     if name.startswith("dense"):
         return not spec.model.is_moe and spec.gpu.id.startswith(DATA_CENTRE)
     return error.case.row.source.startswith("aic_silicon") or not name.startswith("aic")
+
+
+def exclusion_lines(root: Path) -> list[str]:
+    """What is set aside, and why."""
+    with (root / "measurements" / "exclusions.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    shown = [
+        f"| {' '.join(row[name] for name in SELECTORS if row[name])} | {row['weight']} | {row['reason']} |"
+        for row in rows
+    ]
+    return ["| rows | weight | reason |", "| --- | ---: | --- |", *shown]
 
 
 def parameter_lines(root: Path) -> list[str]:
