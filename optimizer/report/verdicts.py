@@ -22,11 +22,6 @@ _GRADE = {
     "B": "two of GPU, model family and precision have been measured together, the third is inferred",
     "C": "extrapolated, or never measured under load; expect the wide band",
 }
-_ABOUT_OFFERS = frozenset(
-    {"providers", "provider classes", "regions", "payment tiers", "commitment", "price may be ranked", "only owned"}
-)
-"""Steps of the funnel that only a price can mend."""
-
 _TERMS = (
     ("TTFT", r"TTFT", "time to first token: waiting in the queue plus reading the prompt, at the server"),
     ("TPOT", r"TPOT", "time per output token after the first; 50 ms is 20 tokens/s for one user"),
@@ -210,21 +205,14 @@ def ways_out(outcome: Outcome) -> Iterator[Line]:
 
 
 def _hint(steps: Sequence[FunnelStep]) -> str:
-    """Where to start when no edit of a promise or limit helps: at the rule that left nothing."""
+    """What is left when not even giving up every promise and rule helps, and which rule leaves nothing."""
     last = next((step.rule for step in steps if step.remaining == 0), None)
-    head = (
+    where = f" The rule '{last}' in the table above leaves 0." if last else ""
+    return (
         "Nothing in the catalog could do it, even with every promise and rule of the file given up, at a price that may"
-        " be ranked; a quote of your own (under offers) for a card that can run the model might. "
+        f" be ranked.{where} A quote of your own (under offers) for a card that can run the model might, or a smaller"
+        " model or precision."
     )
-    if last is None:
-        return (
-            f"{head}Single configurations keep every rule, yet no plan keeps all of them together: allow more nodes,"
-            " more kinds of GPU or a larger budget, or lower the load."
-        )
-    head += f"The rule '{last}' in the table above leaves 0: start there, "
-    if last in _ABOUT_OFFERS:
-        return f"{head}with a quote of your own under offers, or with other providers, tiers or regions."
-    return f"{head}with a smaller model or precision, more kinds of GPU, or a lower load."
 
 
 def edits(relaxations: Sequence[Relaxation], currency: str) -> Iterator[Line]:

@@ -153,3 +153,13 @@ def test_rules_are_echoed_under_names_that_say_what_they_are(base: Path) -> None
         "quota: 16 GPUs at crusoe",
         "hours_per_month: 365",
     } <= set(outcome.rules)
+def test_a_way_out_asks_for_no_more_budget_than_it_spends(base: Path) -> None:
+    outcome = solve_problem(base, sets=["budget.monthly=100", "workloads.chat.slo.ttft_ms.p95=20"])
+    spent = [
+        (after, way.monthly_cents)
+        for way in outcome.relaxations
+        for path, _, after in ((way.change, way.before, way.after), *way.also)
+        if path == "budget.monthly"
+    ]
+    assert spent
+    assert all(0 <= after * 100 - cents < 100 for after, cents in spent)
