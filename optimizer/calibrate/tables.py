@@ -76,7 +76,7 @@ def predict_table(
             cases.append(None)
             errors.append(" ".join(str(error).split()))
     known = [case for case in cases if case is not None]
-    predictions = iter(predict_cases(known, params))
+    predictions = iter(predict_cases(known, params) if known else ())
     kept = [name for name in header if name not in OUTPUT]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*kept, *OUTPUT], lineterminator="\n", extrasaction="ignore")

@@ -62,6 +62,14 @@ def test_a_bad_row_says_why_and_the_others_are_predicted(change: dict[str, str],
     assert float(good["pred_tpot_ms_mean"]) > 0
 
 
+def test_a_table_without_a_good_row_is_written_with_its_errors() -> None:
+    bad = predict({**PLAIN, "gpu": "nope"})
+    assert bad[0]["error"]
+    assert bad[0]["pred_ttft_ms_mean"] == ""
+    text, failed = predict_table(list(PLAIN), [], CATALOG, PARAMS)
+    assert (len(text.splitlines()), failed) == (1, 0)
+
+
 def test_other_columns_are_carried_through_and_all_output_columns_are_there() -> None:
     row = predict({**PLAIN, "my_note": "büro, 3"})[0]
     assert row["my_note"] == "büro, 3"
