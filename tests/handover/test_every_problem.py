@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,30 @@ def test_launch_refuses_a_rank_that_is_not_there(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, arguments)
     assert isinstance(result.exception, UsageError)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.usefixtures("solved_once")
+def test_hostile_names_from_a_file_to_every_artefact(tmp_path: Path) -> None:
+    """The same names as a user could write them, through the whole program."""
+    text = (PROBLEMS / "rtx4090_tp_or_pp.yaml").read_text(encoding="utf-8")
+    evil = "=cmd|' /C calc'!A0; rm -rf ~ \u202e <script>alert(1)</script> $(touch pwned)"
+    text = text.replace("name: 70B INT4 on RTX 4090 over PCIe, TP or PP", f"name: {json.dumps(evil)}")
+    text = text.replace("- name: solo", f"- name: {json.dumps(evil.strip('='))}")
+    path = tmp_path / "=evil;$(touch pwned).yaml"
+    path.write_text(text.replace(".", "\\uff0e") if "." in evil else text, encoding="utf-8")
+    for command, out in (
+        ("launch", "l"),
+        ("shortlist", "s.xlsx"),
+        ("shortlist", "s.md"),
+        ("shortlist", "s.csv"),
+        ("report", "r.html"),
+    ):
+        result = CliRunner().invoke(cli, [command, str(path), "-o", str(tmp_path / out), "--no-simulate"])
+        assert result.exit_code == 0, (command, result.output, result.exception)
+    assert "<script" not in (tmp_path / "r.html").read_text(encoding="utf-8")
+    sheet = Spreadsheet((tmp_path / "s.xlsx").read_bytes())
+    assert not [where for where in sheet.formulas() if "cmd|" in str(sheet.book[where[0]][where[1]].value)]
+    for written in (tmp_path / "l").iterdir():
+        assert "\u202e" not in written.read_text(encoding="utf-8")
+        if written.suffix == ".sh":
+            assert subprocess.run(["bash", "-n", str(written)], check=False).returncode == 0
