@@ -14,3 +14,34 @@ class CostLine:
     unit: str
     unit_price: float
     monthly_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class RentOrBuy:
+    """The nodes of a plan rented against the same nodes bought. Amounts are of all nodes of the plan."""
+
+    bought: tuple[tuple[str, str], ...]  # offer id and tier of what is or would be bought, one per node line
+    rented: tuple[tuple[str, str], ...]
+    price_cents: int  # once, with tax
+    running_cents: int  # per month of owning: energy, space, support and their tax
+    rent_cents: int  # per month
+    months: int | None  # from this month on buying has cost less, interest included; None: never within 240 months
+
+
+@dataclass(frozen=True, slots=True)
+class ApiComparison:
+    """The same tokens from an API that charges per token."""
+
+    monthly_cents: int  # of the API at the stated load
+    break_even_share: float | None  # of the stated load, from which on the plan is the cheaper one; above 1: not there
+
+
+@dataclass(frozen=True, slots=True)
+class LongRun:
+    """What a plan costs beyond one month, and against other ways to get the tokens."""
+
+    totals: tuple[tuple[int, int], ...]  # (years, cents)
+    mean_load: float  # share of the stated load that runs on average
+    cost_per_million_at_mean_load: float | None  # output tokens
+    rent_or_buy: RentOrBuy | None  # None: nothing known to compare with
+    api: ApiComparison | None  # None: ``payment.api_price`` is not stated

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan, Prediction
-from optimizer.pricing import cost_lines, excluded_costs, load_hours, market_remark, option_rules, total_cents
+from optimizer.pricing import (
+    cost_lines,
+    counterparts,
+    excluded_costs,
+    load_hours,
+    long_run,
+    market_remark,
+    option_rules,
+    total_cents,
+)
 from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
 
 if TYPE_CHECKING:
@@ -35,13 +44,21 @@ def assemble(inputs: Inputs, solutions: Sequence[FleetSolution], options: Sequen
         Asked(group, solution.load_factor if maximize else 1.0) for solution in solutions for group in solution.groups
     ]
     expected = iter(expect(inputs, asked))
-    plans = [_plan(inputs, solution, options, [next(expected) for _ in solution.groups]) for solution in solutions]
+    used = [bought.option for solution in solutions for bought in solution.nodes]
+    other = counterparts(used, options, option_rules(inputs.problem, inputs.catalog))
+    plans = [
+        _plan(inputs, solution, (options, other), [next(expected) for _ in solution.groups]) for solution in solutions
+    ]
     return _with_ties(plans, inputs.problem.objective)
 
 
 def _plan(
-    inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption], expectations: Sequence[Expectation]
+    inputs: Inputs,
+    solution: FleetSolution,
+    market: tuple[Sequence[NodeOption], Mapping[tuple[str, str], NodeOption]],
+    expectations: Sequence[Expectation],
 ) -> Plan:
+    options, other = market
     problem = inputs.problem
     groups = tuple(_group(inputs, chosen, solution.nodes) for chosen in solution.groups)
     nodes = tuple(_nodes(solution))
@@ -51,6 +68,10 @@ def _plan(
     promised = [binding for expectation in expectations for binding in expectation.bindings]
     bindings = sorted([*promised, *_limits(problem, cents, nodes, pairs)], key=lambda b: (b.slack, b.promise))
     tokens = sum(p.output_tokens_per_second * load_hours(_workload(problem, p), problem) for p in predicted)
+    per_million = _per_million(cents, tokens)
+    rates: dict[str, float] = {}
+    for p in predicted:
+        rates[p.workload] = rates.get(p.workload, 0.0) + p.requests_per_second
     return Plan(
         rank=solution.rank,
         proven=solution.proven,
@@ -64,11 +85,12 @@ def _plan(
         groups=groups,
         predicted=predicted,
         binding=tuple(bindings),
-        cost_lines=cost_lines(pairs, problem),
+        cost_lines=cost_lines(pairs, problem, {bought.option.key: bought.spare for bought in solution.nodes}),
         excludes=excluded_costs([option for option, _ in pairs], problem),
         spare_node_cents=_one_spare(solution),
         notes=tuple(_notes(inputs, solution, [reason for p in predicted for reason in p.grade_reasons])),
-        cost_per_million_output_tokens=_per_million(cents, tokens),
+        cost_per_million_output_tokens=per_million,
+        long_run=long_run(pairs, other, rates, per_million, problem, inputs.catalog),
         also=tuple(_elsewhere(inputs, solution, options)),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.ledger import CostLine
+from optimizer.ledger import CostLine, LongRun
 from optimizer.vocabulary import Link, Tier
 from optimizer.workload import Metric, Promise
 
@@ -188,6 +188,7 @@ class Plan:
     cost_per_million_output_tokens: float | None = None  # at the stated load, all the hours that it runs
     also: tuple[Elsewhere, ...] = ()  # cheapest first
     stress: tuple[Stress, ...] = ()
+    long_run: LongRun | None = None  # totals over years, rent or buy, against an API
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Pricing: an offer and a way to pay -> cost lines in integer cents per month. The only definition of cost."""
 
 from optimizer.pricing.bill import cost_lines, excluded_costs, plan_lines, total_cents
+from optimizer.pricing.long_run import api_comparison, counterparts, long_run, rent_or_buy, total_cents_over
 from optimizer.pricing.market import market_remark
 from optimizer.pricing.options import node_options
 from optimizer.pricing.rules import OptionRules, RuleName, has_nvlink, option_rules
@@ -14,15 +15,20 @@ __all__ = [
     "Origin",
     "RuleName",
     "Terms",
+    "api_comparison",
     "cost_lines",
+    "counterparts",
     "excluded_costs",
     "has_nvlink",
     "load_hours",
+    "long_run",
     "market_remark",
     "node_options",
     "option_rules",
     "plan_lines",
+    "rent_or_buy",
     "terms_of",
     "total_cents",
+    "total_cents_over",
     "unused_discounts",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.ledger import CostLine
@@ -24,23 +24,36 @@ def plan_lines(problem: Problem) -> tuple[CostLine, ...]:
     return tuple(line for line in lines if line.monthly_cents)
 
 
-def cost_lines(nodes: Iterable[tuple[NodeOption, int]], problem: Problem) -> tuple[CostLine, ...]:
+def cost_lines(
+    nodes: Iterable[tuple[NodeOption, int]], problem: Problem, spares: Mapping[tuple[str, str], int] | None = None
+) -> tuple[CostLine, ...]:
     """The ledger of a plan: every line of every option times its nodes, then the plan's own lines.
+
+    ``spares`` counts the nodes of each option, by its key, that stand in reserve: they get lines of their own.
 
     Cents are multiplied as integers: nothing is rounded a second time, so the total is nodes x price to the cent.
     """
-    lines = [
+    lines: list[CostLine] = []
+    for option, count in sorted(nodes, key=lambda pair: pair[0].key):
+        spare = min(count, (spares or {}).get(option.key, 0))
+        lines += _times(option, count - spare, "")
+        lines += _times(option, spare, "spare node, ")
+    return (*lines, *plan_lines(problem))
+
+
+def _times(option: NodeOption, count: int, kind: str) -> list[CostLine]:
+    if not count:
+        return []
+    return [
         CostLine(
-            f"{line.name}: {option.offer.id} ({option.tier})",
+            f"{kind}{line.name}: {option.offer.id} ({option.tier})",
             line.quantity * count,
             line.unit,
             line.unit_price,
             line.monthly_cents * count,
         )
-        for option, count in sorted(nodes, key=lambda pair: pair[0].key)
         for line in option.lines
     ]
-    return (*lines, *plan_lines(problem))
 
 
 def total_cents(nodes: Iterable[tuple[NodeOption, int]], problem: Problem) -> int:

@@ -46,6 +46,7 @@ from optimizer.problem.words import DistinctBy, Objective
 from optimizer.vocabulary import Tier
 
 __all__ = [
+    "ApiPrice",
     "Batch",
     "Budget",
     "Discount",
@@ -116,6 +117,16 @@ class Fx(Section):
         return {"rates": rates, **({"date": data["date"]} if data.get("date") is not None else {})}
 
 
+class ApiPrice(Section):
+    """What an API charges for the same model, to hold a plan against."""
+
+    input_per_million: NonNegative
+    """Price of a million input tokens, in the problem's currency."""
+
+    output_per_million: NonNegative
+    """Price of a million output tokens."""
+
+
 class Payment(Section):
     """How capacity is paid for, and in which money."""
 
@@ -142,6 +153,12 @@ class Payment(Section):
 
     extras_monthly: NonNegative = 0.0
     """Fixed cost per month that the plan shall include (storage, egress, ...)."""
+
+    mean_load: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the stated load that runs on average, for the cost per token at the mean; half is an assumption."""
+
+    api_price: ApiPrice | None = None
+    """Prices of an API, to say from which share of the stated load on a plan is cheaper."""
 
     as_of: Day | None = None
     """The day prices are aged against; null: the newest price date in the catalog."""

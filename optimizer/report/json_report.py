@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from optimizer.ledger import CostLine
+from optimizer.ledger import CostLine, LongRun
 from optimizer.plan.types import (
     Binding,
     FunnelStep,
@@ -135,6 +135,29 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "excludes": list(plan.excludes),
         "spare_node_costs": Money(plan.spare_node_cents),
         "stress": [_stress(stress) for stress in plan.stress],
+        "long_run": None if plan.long_run is None else _long_run(plan.long_run),
+    }
+
+
+def _long_run(run: LongRun) -> dict[str, Json]:
+    compared, api = run.rent_or_buy, run.api
+    return {
+        "totals": [{"years": years, "cost": Money(cents)} for years, cents in run.totals],
+        "mean_load": run.mean_load,
+        "cost_per_million_output_tokens_at_mean_load": _cents(run.cost_per_million_at_mean_load),
+        "rent_or_buy": None
+        if compared is None
+        else {
+            "bought": [{"offer_id": offer, "tier": tier} for offer, tier in compared.bought],
+            "rented": [{"offer_id": offer, "tier": tier} for offer, tier in compared.rented],
+            "purchase_price": Money(compared.price_cents),
+            "running_monthly": Money(compared.running_cents),
+            "rent_monthly": Money(compared.rent_cents),
+            "break_even_months": compared.months,
+        },
+        "api": None
+        if api is None
+        else {"monthly_cost": Money(api.monthly_cents), "break_even_load_share": api.break_even_share},
     }
 
 

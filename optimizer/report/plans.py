@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from optimizer.ledger import CostLine
+from optimizer.ledger import ApiComparison, CostLine, RentOrBuy
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction
 from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, paragraph, segments
 from optimizer.report.words import (
@@ -263,7 +263,45 @@ def ledger(outcome: Outcome) -> Iterator[Line]:
         each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
         for text in paragraph(f"{each} per million output tokens, {_running(outcome)}"):
             yield Line(text)
+    for sentence in _long_run(plan):
+        for text in paragraph(sentence, hang="    "):
+            yield Line(text)
     if plan.excludes:
         for text in paragraph(f"not in the price: {', '.join(plan.excludes)}", hang="    "):
             yield Line(text)
     yield BLANK
+
+
+def _long_run(plan: Plan) -> Iterator[str]:
+    """Totals over years, cost per token at the mean load, renting against buying, the same tokens from an API."""
+    run = plan.long_run
+    if run is None:
+        return
+    spans = [f"{money(cents, plan.currency)} over {plural(years, 'year')}" for years, cents in run.totals]
+    yield f"in all {', '.join(spans)}"
+    if run.cost_per_million_at_mean_load is not None and run.mean_load < 1:
+        each = price(round(run.cost_per_million_at_mean_load, 2), plan.currency)
+        share = percent(run.mean_load)
+        yield f"{each} per million output tokens where {share} of the stated load runs on average (payment.mean_load)"
+    if run.rent_or_buy is not None:
+        yield _rent_or_buy(run.rent_or_buy, plan.currency)
+    if run.api is not None:
+        yield _api(run.api, plan)
+
+
+def _rent_or_buy(compared: RentOrBuy, currency: str) -> str:
+    once, rent = money(compared.price_cents, currency), money(compared.rent_cents, currency)
+    running = money(compared.running_cents, currency)
+    when = "never pays off" if compared.months is None else f"is the cheaper way from month {compared.months} on"
+    bought = ", ".join(dict.fromkeys(offer for offer, _ in compared.bought))
+    rented = ", ".join(dict.fromkeys(f"{offer} ({tier})" for offer, tier in compared.rented))
+    return f"buying ({bought}: {once} once, {running}/mo to run) {when}, against renting ({rented}: {rent}/mo)"
+
+
+def _api(compared: ApiComparison, plan: Plan) -> str:
+    text = f"an API at payment.api_price: {money(compared.monthly_cents, plan.currency)} a month for the stated load"
+    if compared.break_even_share is None:
+        return text
+    if compared.break_even_share > plan.load_factor:
+        return f"{text}; it is the cheaper one at any load that this plan carries"
+    return f"{text}; this plan is the cheaper one from {percent(compared.break_even_share)} of it on"

@@ -39,7 +39,8 @@ def node_lines(case: Case) -> Iterator[Mismatch]:
 def ledger(case: Case) -> Iterator[Mismatch]:
     """The cost lines are those of the nodes, each quantity x unit price, and add up to the total."""
     plan = case.plan
-    expected = cost_lines([(node.option, node.line.count) for node in case.nodes], case.problem)
+    spares = {node.option.key: node.line.spare for node in case.nodes}
+    expected = cost_lines([(node.option, node.line.count) for node in case.nodes], case.problem, spares)
     for index, (ours, printed) in enumerate(zip_longest(expected, plan.cost_lines)):
         if ours != printed:
             yield Mismatch("ledger", f"cost_lines[{index}]", ours, printed, "a cost line")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.verify import hardware, legality, money, printed, service
+from optimizer.verify import hardware, legality, long_run, money, printed, service
 from optimizer.verify.case import Case, case_of, references
 from optimizer.verify.loads import Served, serve
 from optimizer.verify.ranking import RANKING_RULES
@@ -46,6 +46,9 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     money.per_million_tokens,
     money.budget,
     money.excludes,
+    long_run.totals,
+    long_run.rent_or_buy,
+    long_run.per_token,
 )
 """Rules about what a plan is."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from optimizer.ledger import CostLine
+from optimizer.ledger import ApiComparison, CostLine, LongRun, RentOrBuy
 from optimizer.plan.types import (
     Asked,
     Binding,
@@ -158,6 +158,15 @@ PLAN = Plan(
     cost_per_million_output_tokens=1.6016,
     also=(Elsewhere("lambda", Tier.ON_DEMAND, 875_700), Elsewhere("aws", Tier.ON_DEMAND, 1_355_600)),
     stress=(Stress("TPOT 20 % worse", True, None),),
+    long_run=LongRun(
+        totals=((1, 10_104_000), (3, 30_312_000), (5, 50_520_000)),
+        mean_load=0.5,
+        cost_per_million_at_mean_load=3.2032,
+        rent_or_buy=RentOrBuy(
+            (("dealer-4x-h200", "purchase"),), (("nebius-h200", "reserved_1y"),), 16_000_000, 240_000, 842_000, 33
+        ),
+        api=ApiComparison(1_200_000, 0.7017),
+    ),
 )
 SECOND = replace(
     PLAN,
@@ -197,6 +206,7 @@ SECOND = replace(
     tie_with=1,
     also=(),
     stress=(),
+    long_run=None,
     spare_node_cents=0,
     notes=("links between its GPUs are not stated by the provider; computed as PCIe",),
 )

@@ -184,6 +184,39 @@ class _Plan(_Strict):
     excludes: list[str]
     spare_node_costs: Number
     stress: list[_Stress]
+    long_run: _LongRun | None
+
+
+class _Total(_Strict):
+    years: int
+    cost: Number
+
+
+class _Way(_Strict):
+    offer_id: str
+    tier: str
+
+
+class _RentOrBuy(_Strict):
+    bought: list[_Way]
+    rented: list[_Way]
+    purchase_price: Number
+    running_monthly: Number
+    rent_monthly: Number
+    break_even_months: int | None
+
+
+class _Api(_Strict):
+    monthly_cost: Number
+    break_even_load_share: MaybeNumber
+
+
+class _LongRun(_Strict):
+    totals: list[_Total]
+    mean_load: Number
+    cost_per_million_output_tokens_at_mean_load: MaybeNumber
+    rent_or_buy: _RentOrBuy | None
+    api: _Api | None
 
 
 class _Edit(_Strict):

@@ -35,7 +35,15 @@ from optimizer.plan.types import (
     Plan,
     Prediction,
 )
-from optimizer.pricing import NodeOption, cost_lines, excluded_costs, node_options
+from optimizer.pricing import (
+    NodeOption,
+    cost_lines,
+    counterparts,
+    excluded_costs,
+    long_run,
+    node_options,
+    option_rules,
+)
 from optimizer.problem import lengths_of, load_of, slo_of
 from optimizer.problem.schema import Problem, Workload
 from optimizer.verify import verify_plan
@@ -142,9 +150,12 @@ class World:
         factor = load_factor if problem.objective == "maximize_load" else 1.0
         told = _by_workload([self._told(problem, group, spec, factor) for group, spec in parts])
         printed = tuple(group for group, _ in parts)
-        bill = cost_lines(pairs, problem)
+        bill = cost_lines(pairs, problem, {option.key: node.spare for option, node in bought})
+        others = counterparts([option for option, _ in pairs], options.values(), option_rules(problem, self.catalog))
         cents = sum(line.monthly_cents for line in bill)
         tokens = sum(prediction.output_tokens_per_second for prediction, _ in told)
+        per_million = cents / 100 / (tokens * 730 * 3600 / 1e6)
+        rates = {prediction.workload: prediction.requests_per_second for prediction, _ in told}
         return Plan(
             rank=1,
             proven=True,
@@ -161,7 +172,8 @@ class World:
             cost_lines=bill,
             excludes=excluded_costs([option for option, _ in pairs], problem),
             spare_node_cents=max(option.monthly_cents for option, _ in pairs),
-            cost_per_million_output_tokens=cents / 100 / (tokens * 730 * 3600 / 1e6),
+            cost_per_million_output_tokens=per_million,
+            long_run=long_run(pairs, others, rates, per_million, problem, self.catalog),
         )
 
     def broken(self, problem: Problem, plan: Plan) -> set[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from optimizer.catalog.types import Price
+from optimizer.ledger import ApiComparison
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import PlanKey
 from optimizer.verify import RANKING_RULES, SERVICE_RULES, STATIC_RULES, verify_plan, verify_ranking
@@ -17,6 +18,17 @@ from optimizer.verify.loads import serve
 from optimizer.verify.service import kv_cache
 from optimizer.vocabulary import Tier
 from optimizer.workload import Metric
+
+SERVER = {
+    "id": "server",
+    "provider": "dealer",
+    "gpu": "h100_sxm_80",
+    "gpus_per_node": 4,
+    "tier": "purchase",
+    "purchase_price": 120_000.0,
+    "currency": "USD",
+}
+"""The same node as ``acme-4x``, bought."""
 
 OWNED = {"gpu": "h100_sxm_80", "gpus_per_node": 4, "nodes": 2}
 
@@ -113,6 +125,36 @@ printed("node lines", "nodes", owned_plan, region="eu-1")
 printed("ledger", None, owned_plan, monthly_cents=1)
 printed("spare cost", None, owned_plan, spare_node_cents=1)
 printed("per million tokens", None, owned_plan, cost_per_million_output_tokens=1.0)
+
+
+def long_run_plan(kit: Kit, **lie):
+    problem = kit.world.problem(
+        payment={"api_price": {"input_per_million": 0.6, "output_per_million": 0.9}}, offers=(SERVER,)
+    )
+    plan = kit.plan(problem)
+    return problem, replace(plan, long_run=replace(plan.long_run, **lie))
+
+
+@check("totals", "broken")
+def a_year_that_costs_nothing(kit: Kit):
+    return long_run_plan(kit, totals=((1, 0), (3, 0), (5, 0)))
+
+
+@check("rent or buy", "broken")
+def an_earlier_break_even(kit: Kit):
+    _, plan = long_run_plan(kit)
+    sooner = replace(plan.long_run.rent_or_buy, months=plan.long_run.rent_or_buy.months - 1)
+    return long_run_plan(kit, rent_or_buy=sooner)
+
+
+@check("per token", "broken")
+def an_api_for_nothing(kit: Kit):
+    return long_run_plan(kit, api=ApiComparison(1, 1.0))
+
+
+for _rule in ("totals", "rent or buy", "per token"):
+    CHECKS.extend([(_rule, "kept", long_run_plan), (_rule, "boundary", owned_plan)])
+
 printed("excludes", None, owned_plan, excludes=("storage",))
 printed("grades", None, pairs_beyond_a_pair, grade="D")
 printed("predictions", "predicted", two_groups, concurrency=1.0)

@@ -8,7 +8,7 @@ from enum import Enum
 
 import pytest
 
-from optimizer.ledger import CostLine
+from optimizer.ledger import ApiComparison, CostLine, LongRun, RentOrBuy
 from optimizer.plan.types import (
     Binding,
     Capacity,
@@ -35,6 +35,19 @@ NOT_RECOMPUTED = {
     "Prediction.grade_reasons",  # prose: more of it is not wrong
 }
 """What a plan says that is not a promise of the plan alone."""
+
+SERVER = {
+    "id": "server",
+    "provider": "dealer",
+    "gpu": "h100_sxm_80",
+    "gpus_per_node": 4,
+    "tier": "purchase",
+    "purchase_price": 120_000.0,
+    "currency": "USD",
+}
+"""The same node as ``acme-4x``, bought."""
+
+LONG_RUN = (LongRun, RentOrBuy, ApiComparison)
 
 NESTED = {"memory", "capacity", "ttft_ms", "tpot_ms", "e2e_s"}
 """Fields whose own fields are broken one by one."""
@@ -78,16 +91,32 @@ def mutants(item: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 
 def test_every_field_of_a_plan_is_checked(world, has, gets):
-    problem = world.problem(margins={"spare_nodes": 1}, payment={"extras_monthly": 10.0})
+    problem = world.problem(
+        margins={"spare_nodes": 1},
+        payment={"extras_monthly": 10.0, "api_price": {"input_per_million": 0.6, "output_per_million": 0.9}},
+        offers=(SERVER,),
+    )
     plan = world.plan(problem, [has(quant="fp8")], [gets(count=2, spare=1)])
     assert not world.broken(problem, plan)
     seen = dict.fromkeys(name for name, _ in mutants(plan))
     missed = [name for name, mutant in mutants(plan) if not world.broken(problem, mutant)]
     assert missed == [], ", ".join(missed)
-    for kind in (Plan, NodeLine, Group, MemoryGib, Prediction, LatencyMs, Capacity, KeptPromise, Binding, CostLine):
+    for kind in (
+        Plan,
+        NodeLine,
+        Group,
+        MemoryGib,
+        Prediction,
+        LatencyMs,
+        Capacity,
+        KeptPromise,
+        Binding,
+        CostLine,
+        *LONG_RUN,
+    ):
         expected = {f"{kind.__name__}.{field.name}" for field in fields(kind)} - NOT_RECOMPUTED
         nested = {
-            name for name in expected if name.split(".")[1] in {"memory", "capacity"} or name.endswith(("_ms", "e2e_s"))
+            name for name in expected if name.split(".")[1] in {"memory", "capacity", "long_run", "rent_or_buy", "api"} or name.endswith(("_ms", "e2e_s"))
         }
         assert expected - nested <= set(seen), kind
 
