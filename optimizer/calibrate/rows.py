@@ -34,6 +34,9 @@ LINKS = {
 QUANTS = {"fp16": "bf16", "bf16": "bf16", "fp8": "fp8", "int8": "int8", "int4": "int4", "awq": "int4", "gptq": "int4",
           "nvfp4": "nvfp4", "mxfp4": "mxfp4"}  # fmt: skip
 
+MAX_TOKENS = 1e8
+"""Longest length that is believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -111,8 +114,8 @@ def parse_row(cells: Mapping[str, str | None]) -> Row:
     tp, pp, dp = whole("tp", 1), whole("pp", 1), whole("dp", 1)
     inputs, outputs = number("input_tokens"), number("output_tokens")
     for name, value in (("input_tokens", inputs), ("output_tokens", outputs)):
-        if not (math.isfinite(value) and value >= 1):
-            raise InputError(f"{name} must be a number of at least 1")
+        if not 1 <= value <= MAX_TOKENS:
+            raise InputError(f"{name} must be a number from 1 to {MAX_TOKENS:,.0f}")
     concurrency, rate = number("concurrency"), number("request_rate")
     load = text("load", "open_loop" if math.isnan(concurrency) and rate > 0 else "closed_loop")
     start = text("start", "steady" if load == "open_loop" else "burst" if load != "closed_loop" else "unknown")

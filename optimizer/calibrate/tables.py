@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from optimizer.calibrate.evidence import is_served
@@ -17,9 +17,10 @@ from optimizer.calibrate.rows import Case, case_of, parse_row
 from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, TTFT_UNKNOWN
 from optimizer.catalog.types import Catalog
 from optimizer.errors import Finding, InputError, UsageError
-from optimizer.performance import Parameters, grade_of
+from optimizer.performance import Parameters, grade_of, memory_bills
 from optimizer.performance.bands import named_band
 from optimizer.performance.types import Grade
+from optimizer.workload import Lengths
 
 NEEDED = ("gpu", "model", "input_tokens", "output_tokens")
 
@@ -29,6 +30,9 @@ OUTPUT = (
     "pred_ttft_lo", "pred_ttft_hi", "pred_tpot_lo", "pred_tpot_hi",
     "pred_output_tokens_per_s_lo", "pred_output_tokens_per_s_hi", "grade", "error",
 )  # fmt: skip
+
+_BEYOND_DOUBT = 1.5
+"""Measured rows with a mislabelled precision reach 1.25 times the memory of their GPUs; those are still predicted."""
 
 
 def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -75,6 +79,8 @@ def predict_table(
         except InputError as error:
             cases.append(None)
             errors.append(" ".join(str(error).split()))
+    for index, message in _impossible(cases):
+        cases[index], errors[index] = None, message
     known = [case for case in cases if case is not None]
     predictions = iter(predict_cases(known, params) if known else ())
     kept = [name for name in header if name not in OUTPUT]
@@ -85,6 +91,20 @@ def predict_table(
         predicted = _cells(case, next(predictions), params) if case else {}
         writer.writerow({**cells, **predicted, "error": message})
     return text.getvalue(), sum(bool(error) for error in errors)
+
+
+def _impossible(cases: Sequence[Case | None]) -> Iterator[tuple[int, str]]:
+    """Rows whose weights exceed the memory of their GPUs so far that no mislabelled precision explains it."""
+    places = [index for index, case in enumerate(cases) if case is not None]
+    specs = [case.spec for case in cases if case is not None]
+    bills = memory_bills(specs, Lengths(1, 1, 2)) if specs else []
+    for index, spec, bill in zip(places, specs, bills, strict=True):
+        memory = bill.usable / spec.gpu_memory_utilization
+        if bill.weights > _BEYOND_DOUBT * memory:
+            yield index, (
+                f"does not fit: {spec.model.id} in {spec.weight_quant} puts {bill.weights / 1e9:,.0f} GB of weights on"
+                f" a GPU of {memory / 1e9:,.0f} GB"
+            )
 
 
 def case_grade(case: Case, params: Parameters) -> Grade:

@@ -70,6 +70,15 @@ def test_a_table_without_a_good_row_is_written_with_its_errors() -> None:
     assert (len(text.splitlines()), failed) == (1, 0)
 
 
+def test_what_no_gpu_could_hold_is_an_error_and_not_a_number() -> None:
+    huge, endless, plain = predict(
+        {**PLAIN, "model": "deepseek-ai/DeepSeek-V3"}, {**PLAIN, "input_tokens": "1e9"}, PLAIN
+    )
+    assert "does not fit" in huge["error"]
+    assert "input_tokens must be a number from 1 to 100,000,000" in endless["error"]
+    assert (huge["pred_tpot_ms_mean"], endless["pred_tpot_ms_mean"], plain["error"]) == ("", "", "")
+
+
 def test_other_columns_are_carried_through_and_all_output_columns_are_there() -> None:
     row = predict({**PLAIN, "my_note": "büro, 3"})[0]
     assert row["my_note"] == "büro, 3"
