@@ -36,6 +36,7 @@ _LOOSEST: tuple[tuple[str, object], ...] = (
 """Ends of ranges; limits end with ``null``, loads with the smallest step of their field."""
 
 _MANY = 1_000_000
+_MOST_BUDGET = 4096
 _NEVER_FELT = 10_000
 """A latency limit times this is no limit."""
 
@@ -76,6 +77,9 @@ def _singles(case: Case, say: Callable[[str], None]) -> Iterator[Way]:
 
 def _number(case: Case, promise: StatedPromise) -> Iterator[Way]:
     """The least change that helps and, where that is cheaper, the least after which nothing gets cheaper."""
+    if promise.path == "budget.monthly" and case.inputs.problem.objective == "maximize_load":
+        yield from _budget_for_any_load(case, promise)
+        return
     at_end = _solved(case, [Edit(promise.path, promise.value, _loosest(case, promise))])
     if at_end is None:
         return
@@ -96,10 +100,20 @@ def _number(case: Case, promise: StatedPromise) -> Iterator[Way]:
             yield steps.way(enough)
 
 
+def _budget_for_any_load(case: Case, promise: StatedPromise) -> Iterator[Way]:
+    """The least budget that carries anything: without any, there is no end to the load."""
+    steps = _Steps(case, promise)
+    least = steps.first(lambda found: found is not None)
+    if least is not None:
+        yield steps.way(least)
+
+
 def _loosest(case: Case, promise: StatedPromise) -> object:
     end = next((end for name, end in _LOOSEST if promise.path.endswith(name)), None)
     if end is not None:
         return end
+    if promise.path == "budget.monthly" and case.inputs.problem.objective == "maximize_load":
+        return promise.value * _MOST_BUDGET
     if promise.path.endswith("context_max"):
         return _shortest_context(case, promise.path)
     if ".traffic." in promise.path:

@@ -42,9 +42,8 @@ def test_commands_of_the_pages_exist(page: str) -> None:
 
 
 def test_render_knows_every_answer() -> None:
-    answer = optimizer.compare(
-        ROOT / "problems" / "infeasible_budget.yaml", ROOT / "problems" / "infeasible_budget.yaml"
-    )
-    assert "What changed" in optimizer.render(answer)
+    file = ROOT / "problems" / "chatbot_100users.yaml"
+    answer = optimizer.frontier(file, ("concurrency", "90:95"), jobs=1)
+    assert "Cost over" in optimizer.render(answer)
     with pytest.raises(UsageError, match="no report format"):
-        optimizer.render(answer, "csv")
+        optimizer.render(answer, "xml")

@@ -73,7 +73,8 @@ def test_too_little_money_says_what_is_missing() -> None:
 def test_a_budget_must_be_stated_somewhere() -> None:
     with pytest.raises(UsageError, match="no budget"):
         budget(CHAT)
-    assert budget(ROOT / "problems" / "infeasible_budget.yaml").budget_cents == 150_000
+    stated = budget(CHAT, sets=[CARDS, "budget.monthly=25000", "ranking.top=1"])
+    assert stated.budget_cents == 2_500_000
 
 
 def test_text_fits_the_page(answer: BudgetAnswer) -> None:
