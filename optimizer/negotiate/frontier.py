@@ -152,7 +152,7 @@ def _run(tasks: Sequence[Task], jobs: int, progress: Callable[[int, int], None])
 
 def work(task: Task) -> tuple[Step, ...]:
     """The steps of one task."""
-    case = task.case.edited([task.edit]) if task.edit else task.case
+    case = _contenders(task.case.edited([task.edit]) if task.edit else task.case, task.axis)
 
     def at(index: int) -> Winner:
         try:
@@ -173,3 +173,15 @@ def work(task: Task) -> tuple[Step, ...]:
         )
         for stretch in stairs.between(0, len(values) - 1, task.samples)
     )
+
+
+def _contenders(case: Case, axis: Axis) -> Case:
+    """Without candidates that cost more at the loosest value than the best plan does at the strictest."""
+    if not axis.monotone or case.inputs.problem.objective != "minimize_cost":
+        return case
+    try:
+        strictest = ask(case, [axis.edit(len(axis.values) - 1)])
+        loosest = case.edited([axis.edit(0)])
+    except ProblemError:
+        return case
+    return case if strictest.cents is None else loosest.cheaper_than(strictest.cents + 1)

@@ -87,5 +87,5 @@ def test_text_and_json(answer: Explanation) -> None:
 
 
 def test_what_cannot_be_is_explained_by_its_ways_out() -> None:
-    text = render_explanation(explain(ROOT / "problems" / "infeasible_budget.yaml"), "text")
+    text = render_explanation(explain(CHAT, sets=[CARDS, "budget.monthly=9000"]), "text")
     assert "What would make it possible" in text

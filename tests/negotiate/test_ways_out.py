@@ -21,7 +21,7 @@ from optimizer.problem import stated_promises
 from optimizer.report import render
 
 ROOT = Path(__file__).resolve().parents[2]
-PROBLEMS = int(os.environ.get("OPTIMIZER_INFEASIBLE_PROBLEMS", "3"))
+PROBLEMS = int(os.environ.get("OPTIMIZER_INFEASIBLE_PROBLEMS", "2"))
 """200 in the long run: OPTIMIZER_INFEASIBLE_PROBLEMS=200 pytest tests/negotiate/test_ways_out.py"""
 
 BASE = """
