@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Within:
+    """A part of the market that a case is confined to."""
+
+    candidate: Callable[[Candidate], bool]
+    option: Callable[[NodeOption], bool]
+
+
+@dataclass(frozen=True)
 class Case:
     """A problem with its priced nodes and its candidates."""
 
@@ -29,6 +37,7 @@ class Case:
     options: tuple[NodeOption, ...]
     candidates: CandidateSet
     replicas: tuple[object, ...]  # what decided which candidates there are
+    within: Within | None = None  # what alone may be used, whatever is edited
 
     def edited(self, sets: Sequence[str]) -> Case:
         """The same problem with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
@@ -43,13 +52,15 @@ class Case:
         options = node_options(inputs.problem, inputs.catalog)
         replicas = _replicas(inputs.problem, options)
         if replicas != self.replicas:
-            return _opened(inputs, options)
+            return _opened(inputs, options).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
         if _promises(self.inputs.problem) != _promises(problem):
             candidates = with_points(problem, catalog, options, inputs.params, self.candidates)
         else:
             candidates = replace(self.candidates, rules=user_rules(problem, catalog, options))
-        return Case(inputs, options, candidates, replicas)
+        if self.within is not None:
+            options = tuple(one for one in options if self.within.option(one))
+        return Case(inputs, options, candidates, replicas, self.within)
 
     def only(
         self,
@@ -62,7 +73,11 @@ class Case:
         """
         kept = tuple(one for one in self.candidates.candidates if candidate(one))
         options = tuple(one for one in self.options if option(one))
-        return Case(self.inputs, options, replace(self.candidates, candidates=kept), self.replicas)
+        return Case(self.inputs, options, replace(self.candidates, candidates=kept), self.replicas, self.within)
+
+    def confined(self, within: Within | None) -> Case:
+        """The case with nothing but a part of the market, in every edit of it too."""
+        return self if within is None else replace(self.only(within.candidate, within.option), within=within)
 
     def allowed(self) -> Case:
         """Without candidates that the user's rules about cards, formats and offers rule out anyway.

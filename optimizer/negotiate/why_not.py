@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.errors import Finding, ProblemError, UsageError
+from optimizer.errors import Finding, UsageError
 from optimizer.plan.types import Relaxation
 
 if TYPE_CHECKING:
@@ -93,14 +93,14 @@ def why_not(
     Raises ``InputError`` where a word is neither card, provider, format, size nor way to pay.
     """
     from optimizer.decide import read_inputs
-    from optimizer.decide.case import open_case
+    from optimizer.decide.case import Within, open_case
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
     wanted = parse(inputs, wish)
     case = open_case(inputs)
     best = case.plans(case.solve())
-    rest = case.only(candidate=wanted.candidate, option=wanted.option)
+    rest = case.confined(Within(wanted.candidate, wanted.option))
     progress("solving with nothing but what was asked for")
     granted = rest.plans(rest.solve())
     answer = WhyNot(
@@ -176,6 +176,8 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Calla
     """Reasons, from those nobody can change to those the user states."""
     from dataclasses import replace
 
+    from optimizer.decide.ways_out import ways_out
+
     served = {one.workload for one in rest.candidates.candidates}
     if len(served) < len(case.inputs.problem.workloads):
         reasons = tuple(dict.fromkeys(_impossible(case.inputs, rest, wish)))
@@ -187,7 +189,7 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Calla
         rules=_rules(rest),
         broken=broken,
         closest=closest,
-        ways_out=_ways_out(case, wish, progress) if rest.options else (),
+        ways_out=ways_out(rest, progress) if rest.options else (),
         impossible=() if rest.options else ("nobody in the catalog offers it: no price at that provider or tier",),
     )
 
@@ -278,30 +280,3 @@ def label(candidate: Candidate) -> str:
     spec = candidate.spec
     stages = f" PP{spec.pipeline_parallel}" if spec.pipeline_parallel > 1 else ""
     return f"{spec.gpu.id} {spec.weight_quant}, KV {spec.kv_cache}, TP{spec.tensor_parallel}{stages}"
-
-
-def _ways_out(case: Case, wish: Wish, progress: Callable[[str], None]) -> tuple[Relaxation, ...]:
-    """Edits that let the wish be granted, each solved again with nothing but what was asked for."""
-    from dataclasses import replace
-
-    from optimizer.candidates import enumerate_candidates
-    from optimizer.decide.edits import as_set
-    from optimizer.fleet import SolveSettings
-    from optimizer.fleet.relax import edits_of
-
-    inputs = case.inputs
-    finer = enumerate_candidates(inputs.problem, inputs.catalog, case.options, inputs.params, ladder=True)
-    kept = replace(finer, candidates=tuple(one for one in finer.candidates if wish.candidate(one)))
-    options = [option for option in case.options if wish.option(option)]
-    found: list[Relaxation] = []
-    for edit in edits_of(inputs.problem, kept, options, SolveSettings()):
-        progress(f"trying {edit.path}")
-        try:
-            edited = case.edited([as_set(one) for one in (edit, *edit.also)])
-        except ProblemError:
-            continue
-        solutions = edited.only(candidate=wish.candidate, option=wish.option).solve().solutions
-        if solutions:
-            also = tuple((one.path, one.before, one.after) for one in edit.also)
-            found.append(Relaxation(edit.path, edit.before, edit.after, solutions[0].monthly_cents, also))
-    return tuple(sorted(found, key=lambda way: (way.monthly_cents, way.change)))

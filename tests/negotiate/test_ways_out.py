@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide.case import Case, open_case
+from optimizer.decide.case import Case, Within, open_case
 from optimizer.decide.choices import stated_choices
 from optimizer.decide.edits import as_set
 from optimizer.decide.ways_out import ways_out
@@ -62,7 +62,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Case:
     """An easy problem on three cards."""
     path = tmp_path_factory.mktemp("ways") / "problem.yaml"
     path.write_text(BASE)
-    return open_case(read_inputs(path)).only(candidate=lambda one: one.node_type.gpu.id in CARDS)
+    part = Within(candidate=lambda one: one.node_type.gpu.id in CARDS, option=lambda _: True)
+    return open_case(read_inputs(path)).confined(part)
 
 
 def infeasible(base: Case, seed: int) -> Case:
