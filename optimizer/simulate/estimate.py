@@ -24,7 +24,7 @@ BATCHES = 10
 STUDENT_T = 2.262
 """97.5 % quantile of Student's t with nine degrees of freedom."""
 
-NARROW = 0.03
+NARROW = 0.05
 """An interval is narrow when its half-width is at most this share of the value."""
 
 TAIL_REQUESTS = 10
