@@ -62,7 +62,13 @@ def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, u
         looked = f.blocked[k] == 0 and (count == 0 or f.ticks[k] % interval == 0.0)
         if looked:
             head, count, used = _admit(r, queue, (head, tail), active, count, used, now, limits)
-            f.head[k], f.batch[k], f.used[k] = head, count, used
+        while count > 1 and used + count > limits.kv_tokens:  # no room for a token each: the newest are put back
+            count -= 1
+            head -= 1
+            queue[head] = active[count]
+            used -= r.prompt[active[count]] + r.made[active[count]]
+            f.blocked[k] = 1
+        f.head[k], f.batch[k], f.used[k] = head, count, used
         if count == 0:
             if head == tail:
                 break
@@ -81,13 +87,7 @@ def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, u
         if left < count:
             f.blocked[k] = 0
         count = left
-        while count > 1 and used + count > limits.kv_tokens:
-            count -= 1
-            head -= 1
-            queue[head] = active[count]
-            used -= r.prompt[active[count]] + r.made[active[count]]
-            f.blocked[k] = 1
-        f.head[k], f.batch[k], f.used[k], f.now[k] = head, count, used, now
+        f.batch[k], f.used[k], f.now[k] = count, used, now
         f.ticks[k] += steps
 
 
