@@ -41,7 +41,7 @@ def main() -> None:
     for name, values in sorted(gaps.items()):
         low, middle, high = statistics.quantiles(values, n=20)[0], statistics.median(values), max(values)
         print(
-            f"{name:10s} simulated / predicted: median {middle:.2f}, 5 % {low:.2f}, most {high:.2f}, {len(values)} values"
+            f"{name:10s} simulated / predicted: median {middle:.2f}, 5 % {low:.2f}, most {high:.2f} (n = {len(values)})"
         )
     print(f"{plans} plans, {rejected} configurations rejected on the way, {broken} promises broken by printed plans")
     sys.exit(1 if broken else 0)

@@ -90,7 +90,9 @@ def test_more_replicas_at_the_same_load_each_never_wait_longer() -> None:
     lengths = Lengths(400, 60, 4096, input_p95=1500, output_p95=200)
     means = []
     for replicas in (1, 2, 4, 8):
-        served = serve(C, ROOMY, stream(poisson(8.0 * replicas, 3000 * replicas), lengths), replicas, Router.ROUND_ROBIN)
+        served = serve(
+            C, ROOMY, stream(poisson(8.0 * replicas, 3000 * replicas), lengths), replicas, Router.ROUND_ROBIN
+        )
         means.append(served.ttft[200:].mean())
     assert means == sorted(means, reverse=True)
 
