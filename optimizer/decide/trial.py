@@ -9,8 +9,9 @@ for the closed form's own error is needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.performance import behaviours, error_factor, grade_of
@@ -18,13 +19,14 @@ from optimizer.plan.types import LatencyMs, Replay, ReplayedPromise
 from optimizer.problem import lengths_of, load_of, slo_of
 from optimizer.simulate.estimate import Estimate, Seen, Wanted
 from optimizer.simulate.fleet import Router
-from optimizer.simulate.replay import Replica, poisson_requests, replay_arrivals, replay_held
+from optimizer.simulate.replay import Replica, poisson_requests, recorded_requests, replay_arrivals, replay_held
 from optimizer.units import ceil_guarded
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
     from optimizer.performance.types import Behaviour, ReplicaSpec
+    from optimizer.simulate.draws import Stream
     from optimizer.workload import Lengths, Promise
 
 ROUTER = Router.ROUND_ROBIN
@@ -140,7 +142,7 @@ class Replayer:
         replica, sides = replica_of(self._inputs, trial.spec, lengths), []
         predicted = self._predicted[trial.key]
         if predicted.open_loop is not None:
-            make, stay = poisson_requests(lengths), predicted.open_loop.e2e.mean
+            make, stay = requests_of(self._inputs, trial.workload, lengths), predicted.open_loop.e2e.mean
             rate = trial.rate(self._inputs)
             seen = replay_arrivals(replica, trial.replicas, rate, make, stay, wanted, self._router)
             sides.append(_Side(predicted.open_loop, seen))
@@ -148,6 +150,18 @@ class Replayer:
             seen = replay_held(replica, trial.held(self._inputs), lengths, predicted.held.e2e.mean, wanted)
             sides.append(_Side(predicted.held, seen))
         return sides
+
+
+def requests_of(inputs: Inputs, workload: int, lengths: Lengths) -> Callable[[float, int], Stream]:
+    """Streams of requests of a workload: its trace where it has one, else Poisson arrivals."""
+    from optimizer.problem import trace_path
+    from optimizer.problem.trace import read_trace
+
+    name = inputs.problem.workloads[workload].traffic.trace
+    if name is None:
+        return poisson_requests(lengths)
+    trace = read_trace(trace_path(name, Path(inputs.problem.path).parent))
+    return recorded_requests(trace.arrival_s, trace.input_tokens, trace.output_tokens, lengths)
 
 
 def replica_of(inputs: Inputs, spec: ReplicaSpec, lengths: Lengths) -> Replica:

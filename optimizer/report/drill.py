@@ -35,7 +35,9 @@ def _group(group: GroupDrill) -> list[str]:
         f"{group.workload}: {two_digits(group.rate)} requests/s on {plural(calm.replicas, 'replica')}, {lost} on the "
         f"node; late is above {what} of {_seconds(group.limit_s)}"
     )
-    rows: list[tuple[str, ...]] = [("", "before", "while down", "after", "late while down", "sent again", "calm again after")]
+    rows: list[tuple[str, ...]] = [
+        ("", "before", "while down", "after", "late while down", "sent again", "calm again after")
+    ]
     for label, course in (("without a spare node", group.without_spare), ("with a spare node", group.with_spare)):
         rows.append((label, *_row(course)))
     return [*paragraph(head, indent=""), "  TTFT p99:", *columns(rows, "<>>>>>>")]

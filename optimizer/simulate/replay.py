@@ -65,3 +65,24 @@ def replay_held(
 def poisson_requests(lengths: Lengths) -> Callable[[float, int], Stream]:
     """Poisson arrivals with the lengths of a workload."""
     return lambda rate, count: stream(poisson(rate, count), lengths)
+
+
+def recorded_requests(
+    arrival_s: Sequence[float], input_tokens: Sequence[float], output_tokens: Sequence[float], lengths: Lengths
+) -> Callable[[float, int], Stream]:
+    """A recorded stream, its clock scaled to the rate asked for and repeated as often as needed.
+
+    Lengths are those recorded, clipped at the longest context as drawn ones are.
+    """
+    times = np.asarray(arrival_s)
+    period = times[-1] * times.size / (times.size - 1)  # one more gap, from the last request to the first again
+    output = np.clip(np.asarray(output_tokens), 1.0, max(lengths.context_max - 1.0, 1.0))
+    prompt = np.clip(np.asarray(input_tokens), 1.0, np.maximum(lengths.context_max - output, 1.0))
+
+    def requests(rate: float, count: int) -> Stream:
+        index = np.arange(count)
+        place, lap = index % times.size, index // times.size
+        arrive = (times[place] + lap * period) * (times.size / period / rate)
+        return Stream(arrive, prompt[place], output[place], np.floor(lengths.shared_prefix * prompt[place]))
+
+    return requests
