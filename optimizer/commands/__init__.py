@@ -31,6 +31,7 @@ _COMMANDS = {
     "shortlist": "Write the ranking as a workbook for procurement (.xlsx, .md, .csv).",
     "launch": "Write what starts a plan: scripts, Kubernetes, compose, SkyPilot, benchmark.",
     "calibrate": "Fit the performance model to your own benchmark results.",
+    "drill": "Let a node of a plan die under load: what users see, with and without a spare.",
     "validate": "Score the performance model against published measurements.",
     "schema": "Print the JSON Schema of the problem file, for editors.",
 }

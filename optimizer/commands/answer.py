@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from optimizer.plan.types import Outcome, Plan
 
 
-def answer(file: Path, sets: tuple[str, ...], catalogs: Path | None, stream: TextIO) -> tuple[Inputs, Outcome]:
+def answer(
+    file: Path, sets: tuple[str, ...], catalogs: Path | None, stream: TextIO, *, simulate: bool = True
+) -> tuple[Inputs, Outcome]:
     """The problem with its catalogs, and its outcome; progress goes to ``stream``."""
     from optimizer.commands.progress import Progress
     from optimizer.decide.inputs import read_inputs
@@ -19,7 +21,7 @@ def answer(file: Path, sets: tuple[str, ...], catalogs: Path | None, stream: Tex
     with Progress(stream) as progress:
         progress.say("reading the problem and the catalogs")
         inputs = read_inputs(file, sets=sets, catalogs=catalogs)
-        return inputs, decide(inputs, progress=progress.say)
+        return inputs, decide(inputs, progress=progress.say, simulate=simulate)
 
 
 def exit_without_plans(outcome: Outcome, file: Path) -> None:

@@ -26,7 +26,7 @@ def command(
     from optimizer.handover.launch import launch_files
     from optimizer.handover.launch.facts import load_facts
 
-    inputs, outcome = answer(file, sets, catalogs, sys.stderr)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
     exit_without_plans(outcome, file)
     plan = plan_of_rank(outcome, rank)
     files = launch_files(outcome, plan, inputs.catalog, load_facts(catalogs), inputs.problem.engine.version)

@@ -31,7 +31,7 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--no-simulate",
             is_flag=True,
-            help="Never replay plans by simulation (this version does not replay them yet).",
+            help="Do not replay plans request by request before they are shown.",
         ),
     )
     for decorator in reversed(decorators):

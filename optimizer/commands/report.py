@@ -34,7 +34,7 @@ def command(
     from optimizer.report import status_of
     from optimizer.report.write import write_atomic
 
-    inputs, outcome = answer(file, sets, catalogs, sys.stderr)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
     picture = _picture(inputs, outcome)
     replayed = () if no_simulate else _replayed(inputs, outcome)
     write_atomic(output, render_page(outcome, picture, replayed, translator(lang), lang))

@@ -34,7 +34,9 @@ def command(
 
     with Progress(sys.stderr) as progress:
         keep = partial(write_output, output=save_model) if save_model else None
-        outcome = solve_problem(file, sets=sets, catalogs=catalogs, on_model=keep, progress=progress.say)
+        outcome = solve_problem(
+            file, sets=sets, catalogs=catalogs, on_model=keep, progress=progress.say, simulate=not no_simulate
+        )
     to_terminal = output is None and sys.stdout.isatty()
     write_output(render(outcome, style, terminal=to_terminal), output)
     sys.exit(EXIT_CODES[status_of(outcome)])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.decide.echo import asked, loads, rules
-from optimizer.plan.types import Feasible, Infeasible, Optimal, Outcome, Plan, Proof, Relaxation, Unknown
+from optimizer.plan.types import Feasible, Infeasible, Optimal, Outcome, Plan, Proof, Rejection, Relaxation, Unknown
 from optimizer.pricing import option_rules, unused_discounts
 from optimizer.units import CENTS_PER_UNIT
 
@@ -31,6 +31,7 @@ def outcome_of(
     result: FleetResult,
     plans: tuple[Plan, ...],
     ways_out: tuple[Relaxation, ...],
+    rejected: tuple[Rejection, ...] = (),
 ) -> Outcome:
     """Put everything a report needs into one value."""
     problem = inputs.problem
@@ -45,7 +46,7 @@ def outcome_of(
             *candidates.warnings,
             *result.warnings,
         ),
-        proof=_proof(inputs, options, result),
+        proof=_proof(inputs, options, result, len(rejected)),
         funnel=candidates.funnel,
         plans=plans,
         relaxations=ways_out,
@@ -54,10 +55,11 @@ def outcome_of(
         currency=problem.payment.currency,
         confidence=problem.margins.confidence,
         distinct_by=tuple(str(name) for name in problem.ranking.distinct_by),
+        rejected=rejected,
     )
 
 
-def _proof(inputs: Inputs, options: Sequence[NodeOption], result: FleetResult) -> Proof:
+def _proof(inputs: Inputs, options: Sequence[NodeOption], result: FleetResult, rejected: int) -> Proof:
     best = result.solutions[0] if result.solutions else None
     unit, scale = _unit(result, inputs.problem.payment.currency)
     value = best.objective / scale if best else None
@@ -72,7 +74,7 @@ def _proof(inputs: Inputs, options: Sequence[NodeOption], result: FleetResult) -
         candidates_enumerated=result.enumerated,
         candidates_feasible=result.feasible,
         candidates_screened=result.screened,
-        replay_rejected=0,
+        replay_rejected=rejected,
         prices_from=min(dates, default=None),
         prices_to=max(dates, default=None),
         performance_model=inputs.params.version,

@@ -1,4 +1,4 @@
-"""Every stage of a decision, in order: read, price, enumerate, solve, assemble, verify, classify."""
+"""Every stage of a decision, in order: read, price, enumerate, solve, assemble, verify, replay, classify."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 
 if TYPE_CHECKING:
-    from optimizer.plan.types import Outcome, Plan, Relaxation
+    from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation
 
 Take = Callable[[str], None]
 Say = Take
@@ -25,20 +25,24 @@ def solve_problem(
     catalogs: Path | None = None,
     on_model: Take | None = None,
     progress: Say | None = None,
+    simulate: bool = True,
 ) -> Outcome:
     """Answer a problem file: the cheapest deployments that keep every promise, ranked, proven and verified.
 
     ``sets`` are ``PATH=VALUE`` edits of the file; ``catalogs`` a directory that overrides or extends the packaged
-    catalogs; ``on_model`` receives the CP-SAT model as text. Raises ``ProblemError`` or ``CatalogError``
-    for what the user can mend, ``VerificationError`` where our own check does not confirm a plan.
+    catalogs; ``on_model`` receives the CP-SAT model as text; ``simulate=False`` replays no plan. Raises
+    ``ProblemError`` or ``CatalogError`` for what the user can mend, ``VerificationError`` where our own check does not
+    confirm a plan.
     """
     say = progress or _silent
     say("reading the problem and the catalogs")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    return decide(inputs, on_model=on_model, progress=say)
+    return decide(inputs, on_model=on_model, progress=say, simulate=simulate)
 
 
-def decide(inputs: Inputs, *, on_model: Take | None = None, progress: Say | None = None) -> Outcome:
+def decide(
+    inputs: Inputs, *, on_model: Take | None = None, progress: Say | None = None, simulate: bool = True
+) -> Outcome:
     """Answer a problem that was read already."""
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
@@ -54,16 +58,30 @@ def decide(inputs: Inputs, *, on_model: Take | None = None, progress: Say | None
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem))
     if on_model is not None:
         on_model(fleet_model_text(candidates, options))
-    plans = _stressed(assemble(inputs, result.solutions, options), str(inputs.problem.objective))
+    plans = assemble(inputs, result.solutions, options)
     say("verifying every plan without the solver")
     confirm(inputs, plans)
+    closed_form = result
+    rejected: tuple[Rejection, ...] = ()
+    if simulate:
+        from optimizer.decide.replay import survivors
+
+        left = survivors(inputs, candidates, options, result, plans, say)
+        result, plans, rejected = left.result, left.plans, left.rejected
+        if rejected:
+            confirm(inputs, plans)
+    plans = _stressed(plans, str(inputs.problem.objective))
     ways: tuple[Relaxation, ...] = ()
-    if result.status == "infeasible":
+    if closed_form.status == "infeasible":
         from optimizer.decide.case import case_of
         from optimizer.decide.ways_out import ways_out
 
         ways = ways_out(case_of(inputs, options, candidates), say)
-    return outcome_of(inputs, candidates, options, result, plans, ways)
+    elif not plans:
+        from optimizer.decide.raise_limits import limits_to_raise
+
+        ways = limits_to_raise(rejected)
+    return outcome_of(inputs, candidates, options, result, plans, ways, rejected)
 
 
 def _stressed(plans: tuple[Plan, ...], objective: str) -> tuple[Plan, ...]:

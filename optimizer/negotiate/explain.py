@@ -54,7 +54,7 @@ def explain(
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    outcome = decide(inputs)
+    outcome = decide(inputs, simulate=False)
     if not outcome.plans:
         return Explanation(outcome, None)
     case = open_case(inputs)

@@ -88,7 +88,7 @@ def targets(
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    outcome = decide(inputs)
+    outcome = decide(inputs, simulate=False)
     case = open_case(inputs)
     best = ask(case)
     found: list[TargetPrice] = []

@@ -128,6 +128,66 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayedPromise:
+    """One latency promise as replayed request by request: the worse of the two loads, and whether it is kept.
+
+    ``low_s`` to ``high_s`` is the 95 % confidence interval of the simulated percentile; ``narrow`` says whether it is
+    as narrow as was asked for. ``with_margin_s`` is ``simulated_s`` times the model error at the asked confidence.
+    """
+
+    metric: Metric
+    percentile: float
+    path: str
+    predicted_s: float  # closed form, median estimate
+    simulated_s: float  # simulation, median estimate
+    low_s: float
+    high_s: float
+    narrow: bool
+    with_margin_s: float
+    limit_s: float
+
+    @property
+    def kept(self) -> bool:
+        """The simulated percentile with its margin is within the limit."""
+        return self.with_margin_s <= self.limit_s
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What requests of one workload saw when the plan was replayed; the busier of its two loads."""
+
+    workload: str
+    ttft_ms: LatencyMs
+    tpot_ms: LatencyMs
+    e2e_s: LatencyMs  # seconds
+    requests: int  # measured, both loads together, warm-up left out
+    router: str
+    promises: tuple[ReplayedPromise, ...]
+
+    @property
+    def kept(self) -> bool:
+        """Every promise is kept."""
+        return all(promise.kept for promise in self.promises)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Replicas that the closed form proposed and the replay refused, with the smallest repair.
+
+    ``replicas_needed``: how many of the same replicas keep every promise (None: no number tried does, or the load is
+    what is sought); ``repaired_cents``: what the ranked plan with them costs, where it made the ranking.
+    """
+
+    rank: int  # of the first plan with them, in the ranking that was replayed
+    round: int  # counts from 1: the ranking that was replayed
+    monthly_cents: int  # of that plan
+    group: Group
+    missed: tuple[ReplayedPromise, ...]
+    replicas_needed: int | None
+    repaired_cents: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """A promise or limit and how close the plan runs to it. ``value`` carries the error margin."""
 
@@ -189,6 +249,7 @@ class Plan:
     also: tuple[Elsewhere, ...] = ()  # cheapest first
     stress: tuple[Stress, ...] = ()
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
+    simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +359,7 @@ class Outcome:
     confidence: float = 0.9
     distinct_by: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
+    rejected: tuple[Rejection, ...] = ()  # by replay, in the order they were found
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from optimizer.problem.known import KnownIds
 from optimizer.problem.load import lengths_of, load_of, rate_floors, slo_of
 from optimizer.problem.paths import StatedPromise, stated_promises, value_at
 from optimizer.problem.reader import load_problem, problem_from_bytes
-from optimizer.problem.references import config_path
+from optimizer.problem.references import config_path, trace_path
 from optimizer.problem.schema import Problem, Workload
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "rate_floors",
     "slo_of",
     "stated_promises",
+    "trace_path",
     "value_at",
 ]

@@ -11,6 +11,9 @@ from optimizer.problem.issues import Issue, KeyPath
 from optimizer.problem.known import KnownIds
 from optimizer.problem.schema import Exclude, ProblemFile, ProviderFilter, Workload
 
+_TRACE_FINDINGS = 20
+"""Defects of one trace that are listed."""
+
 _Named = Iterator[tuple[KeyPath, str]]
 
 
@@ -29,6 +32,7 @@ def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Ite
         yield from _currencies(problem, currencies)
     for index, workload in enumerate(problem.workloads):
         yield from _model(workload, ("workloads", index), known, folder)
+        yield from _trace(workload, ("workloads", index), folder)
 
 
 def config_path(model: str, folder: Path) -> Path | None:
@@ -98,6 +102,25 @@ def _currencies(problem: ProblemFile, rated: Collection[str]) -> Iterator[Issue]
         if currency not in rated:
             hint = f"known: {_some(rated)}; or state it: payment: {{fx: {{{currency}: <units per USD>, date: <day>}}}}"
             yield Issue(path, f"no exchange rate for {currency!r}", hint, (("payment", "fx"), ("payment", "currency")))
+
+
+def trace_path(trace: str, folder: Path) -> Path:
+    """The file that ``traffic.trace`` names, relative to the problem file's folder."""
+    return folder / Path(trace).expanduser()
+
+
+def _trace(workload: Workload, base: KeyPath, folder: Path) -> Iterator[Issue]:
+    """The trace can be read; each of its first defects with the line it is in."""
+    from optimizer.problem.trace import read_trace
+
+    if workload.traffic.trace is None:
+        return
+    try:
+        read_trace(trace_path(workload.traffic.trace, folder))
+    except InputError as error:
+        for finding in error.findings[:_TRACE_FINDINGS]:
+            where = f"{workload.traffic.trace}:{finding.line}" if finding.line else workload.traffic.trace
+            yield Issue((*base, "traffic", "trace"), f"{where}: {finding.message}", finding.hint)
 
 
 def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> Iterator[Issue]:

@@ -62,6 +62,11 @@ class Traffic(Section):
     peak_factor: Annotated[float, Field(ge=1, le=1000)] = 1.0
     """What the stated load is multiplied by at the peak."""
 
+    trace: Text | None = None
+    """Recorded requests to replay plans with instead of Poisson arrivals: a CSV relative to this file (columns
+    arrival_s, input_tokens, output_tokens, or as in the Azure LLM inference and BurstGPT traces), scaled to the stated
+    rate. It changes the replay only; the load is what the other keys state."""
+
     batch: Batch | None = None
     """Offline work instead of the above."""
 

@@ -26,6 +26,7 @@ from optimizer.plan.types import (
     Stress,
 )
 from optimizer.report import status_of
+from optimizer.report.replayed_json import rejection_document, replay_document
 from optimizer.units import SHARE_UNITS, significant
 
 _DIGITS = 6
@@ -74,6 +75,7 @@ def document(outcome: Outcome) -> dict[str, Json]:
         "proof": _proof(outcome.proof, outcome.currency),
         "funnel": [_funnel_step(step) for step in outcome.funnel],
         "plans": [plan_document(plan) for plan in outcome.plans],
+        **({"rejected": [rejection_document(one) for one in outcome.rejected]} if outcome.rejected else {}),
         "relaxations": [_relaxation(relaxation) for relaxation in outcome.relaxations],
         "targets": [
             {
@@ -130,6 +132,7 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "nodes": [_node(node) for node in plan.nodes],
         "groups": [_group(group) for group in plan.groups],
         "predicted": [_prediction(prediction) for prediction in plan.predicted],
+        **({"simulated": [replay_document(replay) for replay in plan.simulated]} if plan.simulated else {}),
         "binding": [_binding(binding) for binding in plan.binding],
         "cost_lines": [_cost_line(line) for line in plan.cost_lines],
         "excludes": list(plan.excludes),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from optimizer.ledger import ApiComparison, CostLine, RentOrBuy
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction
 from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, paragraph, segments
+from optimizer.report.replayed import replayed
 from optimizer.report.words import (
     count,
     exact,
@@ -52,12 +53,14 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
         yield Line(text, Style.STRONG)
     summary = [_headroom(plan, outcome), _binds(plan.binding, single=single)]
     if single:
-        yield from _quiet([*_flags(plan), *_promised(plan.predicted, outcome), *summary])
+        yield from _quiet([*_flags(plan), *_promised(plan.predicted, outcome), replayed(plan), *summary])
         yield from _quiet([_source(plan.nodes[0]), *_context(plan)])
         return
     yield from _quiet([*_flags(plan), *summary, *_context(plan)])
     for group in plan.groups:
-        yield from _quiet([_group(group), *_promised(_of(group, plan.predicted), outcome)])
+        yield from _quiet(
+            [_group(group), *_promised(_of(group, plan.predicted), outcome), replayed(plan, group.workload)]
+        )
     for node in plan.nodes:
         yield from _quiet([f"get {node.count}x {node.gpus_per_node}-GPU node: {_source(node)}", _idle(node)])
 

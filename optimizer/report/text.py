@@ -10,6 +10,7 @@ from optimizer.plan.types import Outcome
 from optimizer.report.layout import WIDTH, Line, Style
 from optimizer.report.plans import ledger, ranked
 from optimizer.report.question import question
+from optimizer.report.replayed import rejections
 from optimizer.report.verdicts import funnel, no_plan, targets, terms, verdicts
 
 _LOOKS = {Style.HEADING: "bold", Style.STRONG: "bold cyan", Style.QUIET: "", Style.CAUTION: "yellow", Style.PLAIN: ""}
@@ -27,6 +28,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
         lines += ranked(outcome)
         lines += ledger(outcome)
         lines += verdicts(outcome)
+        lines += rejections(outcome)
         lines += funnel(outcome)
         lines += targets(outcome)
     else:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.report.confirm import confirm_commands
 from optimizer.report.layout import BLANK, Line, Style, columns, labelled, paragraph
+from optimizer.report.replayed import rejections
 from optimizer.report.words import distinction, gpu_name, money, percent, plural, price, yaml_scalar
 
 _SUPERLATIVE = {
@@ -102,9 +103,7 @@ def _set_aside(proof: Proof, ranks: int) -> str:
         unsolved = f" {proof.candidates_screened:,} were set aside unsolved:"
         text += f"{unsolved} their cheapest nodes alone cost more than #{ranks}."
     if proof.replay_rejected:
-        text += (
-            f" {plural(proof.replay_rejected, 'plan')} failed when replayed request by request and left the ranking."
-        )
+        text += f" {plural(proof.replay_rejected, 'configuration')} rejected by replay (below)."
     return text
 
 
@@ -188,6 +187,7 @@ def no_plan(outcome: Outcome) -> Iterator[Line]:
     for text in paragraph(head, indent=""):
         yield Line(text, Style.STRONG)
     yield BLANK
+    yield from rejections(outcome)
     yield from funnel(outcome)
     yield from ways_out(outcome)
 

@@ -31,7 +31,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def solved(base: Path, *sets: str) -> Outcome:
-    outcome = solve_problem(base, sets=sets)
+    outcome = solve_problem(base, sets=sets, simulate=False)
     assert outcome.plans, sets
     return outcome
 

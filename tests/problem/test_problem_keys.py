@@ -35,6 +35,7 @@ FULL = {
     "workloads.0.traffic.concurrency": 100,
     "workloads.0.traffic.requests_per_second": 4.5,
     "workloads.0.traffic.output_tokens_per_second": 2000,
+    "workloads.0.traffic.trace": None,
     "workloads.0.traffic.users.active": 500,
     "workloads.0.traffic.users.requests_per_user_per_hour": 30,
     "workloads.0.traffic.users.think_time_s": None,

@@ -1,0 +1,48 @@
+"""``optimize drill FILE``: what users see when a node dies, with and without a spare one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import problem_options
+
+
+@click.command(name="drill")
+@problem_options
+@click.option("--rank", type=click.IntRange(min=1), default=1, show_default=True, help="Which plan of the ranking.")
+@click.option(
+    "--minutes", type=click.FloatRange(0.1, 1440), default=5.0, show_default=True, help="How long the node is away."
+)
+@click.option(
+    "--router",
+    type=click.Choice(["round_robin", "least_outstanding", "shortest_queue"]),
+    default="round_robin",
+    show_default=True,
+    help="How requests find a replica.",
+)
+def command(
+    file: Path,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    rank: int,
+    minutes: float,
+    router: str,
+) -> None:
+    """Let a node of plan RANK of the problem FILE die under load and return: what users see meanwhile.
+
+    With --no-simulate the ranking is not replayed first; the drill itself always is.
+    """
+    from optimizer.commands.answer import answer, exit_without_plans, plan_of_rank
+    from optimizer.decide.drill import drill
+    from optimizer.report.drill import render_drill
+    from optimizer.simulate.fleet import Router
+
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
+    exit_without_plans(outcome, file)
+    plan = plan_of_rank(outcome, rank)
+    groups = drill(inputs, plan, minutes, Router(router))
+    click.echo(render_drill(outcome.problem_name, rank, minutes, router, groups), nl=False)

@@ -1,0 +1,143 @@
+"""Failure drill: a node of a plan dies while requests arrive, and returns; with and without a spare node.
+
+The arrivals, lengths and replicas are those of the replay. A dead node's requests are sent again from their first token
+to the replicas that are left, by a router that notices at once; a node that returns serves at once, its prefix cache
+cold. What is missing here (health checks, timeouts, loading weights) belongs to the minutes the node is away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.decide.trial import replica_of
+from optimizer.errors import UsageError
+from optimizer.performance import behaviours
+from optimizer.problem import lengths_of, slo_of
+from optimizer.simulate.draws import Floats, poisson, stream
+from optimizer.simulate.fleet import Outage, Router, Served, serve
+from optimizer.workload import Metric
+
+if TYPE_CHECKING:
+    from optimizer.decide.inputs import Inputs
+    from optimizer.performance.types import ReplicaSpec
+    from optimizer.plan.types import Group, Plan
+
+LARGEST = 30_000_000
+"""Replicas times requests: more would not fit into memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Requests that arrived in one stretch of time; latencies in seconds."""
+
+    requests: int
+    ttft_p50: float
+    ttft_p99: float
+    late: int  # above the TTFT limit
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What users saw in one run."""
+
+    replicas: int
+    left: int  # replicas while the node is down
+    before: Phase
+    down: Phase
+    after: Phase
+    resent: int  # in flight on the node when it died, sent again
+    recovered_s: float  # from the node's return until the last late request had arrived; 0: none was late
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDrill:
+    """One workload of the plan with and without a spare node."""
+
+    workload: str
+    rate: float
+    limit_s: float  # of TTFT; "late" is above it
+    promised: bool  # the limit is one of the problem file's, else twice the calm p99
+    without_spare: Course
+    with_spare: Course
+
+
+def drill(inputs: Inputs, plan: Plan, minutes: float, router: Router) -> tuple[GroupDrill, ...]:
+    """Let one node with the replicas of each group die for ``minutes``."""
+    return tuple(_drilled(inputs, plan, index, 60.0 * minutes, router) for index in range(len(plan.groups)))
+
+
+def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Router) -> GroupDrill:
+    group, predicted = plan.groups[index], plan.predicted[index]
+    workload = next(w for w in inputs.problem.workloads if w.name == group.workload)
+    lengths, spec, rate = lengths_of(workload), _spec(inputs, group), predicted.requests_per_second
+    lost = min(max(group.gpus_per_node // spec.gpus, 1), group.replicas)
+    stay = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
+    stay = stay if math.isfinite(stay) else predicted.e2e_s.mean
+    begin = max(60.0, 10.0 * stay)
+    quiet = begin - 2.0 * stay  # who arrives later is still there when the node dies
+    times = (quiet, begin, begin + away_s, begin + away_s + max(0.5 * away_s, 5.0 * stay))
+    count = math.ceil(rate * times[-1] + 5.0 * math.sqrt(rate * times[-1]) + 10.0)
+    if count * (group.replicas + lost) > LARGEST:
+        raise UsageError(f"{count:,} requests on {group.replicas} replicas are too many to replay: lower --minutes")
+    given, replica = stream(poisson(rate, count), lengths), replica_of(inputs, spec, lengths)
+    outage = Outage(begin, begin + away_s, 0, lost)
+    runs = {
+        n: serve(replica.c, replica.open_loop, given, n, router, outage)
+        for n in sorted({group.replicas, group.replicas + lost})
+    }
+    stated = [p.limit_s for p in slo_of(workload).promises if p.metric is Metric.TTFT]
+    first = runs[group.replicas]
+    calm = first.ttft[(first.arrive > begin / 2) & (first.arrive < quiet)]
+    limit = max(stated) if stated else 2.0 * float(np.percentile(calm, 99)) if calm.size else math.inf
+    courses = [_course(run, n, lost, times, limit) for n, run in runs.items()]
+    return GroupDrill(workload.name, rate, limit, bool(stated), courses[0], courses[1])
+
+
+def _course(run: Served, replicas: int, lost: int, times: Sequence[float], limit: float) -> Course:
+    quiet, begin, back, end = times
+    late = (run.arrive + run.ttft > begin) & (run.arrive <= end) & (run.ttft > limit)
+    last = float(run.arrive[late].max()) if late.any() else back
+    return Course(
+        replicas=replicas,
+        left=replicas - lost,
+        before=_phase(run, begin / 2, quiet, limit),
+        down=_phase(run, begin, back, limit),
+        after=_phase(run, back, end, limit),
+        resent=run.resent,
+        recovered_s=max(last - back, 0.0),
+    )
+
+
+def _phase(run: Served, low: float, high: float, limit: float) -> Phase:
+    inside = (run.arrive >= low) & (run.arrive < high)
+    values: Floats = run.ttft[inside]
+    p50, p99 = (float(v) for v in np.percentile(values, (50, 99))) if values.size else (math.nan, math.nan)
+    return Phase(int(inside.sum()), p50, p99, int((values > limit).sum()))
+
+
+def _spec(inputs: Inputs, group: Group) -> ReplicaSpec:
+    """The replica of a printed group."""
+    from optimizer.performance.types import ReplicaSpec
+
+    catalog = inputs.catalog
+    return ReplicaSpec(
+        gpu=catalog.gpus[group.gpu],
+        model=catalog.models[group.model],
+        engine=catalog.engines[group.engine],
+        weight_quant=group.weight_quant,
+        kv_cache=group.kv_cache,
+        tensor_parallel=group.tensor_parallel,
+        pipeline_parallel=group.pipeline_parallel,
+        link=group.link,
+        gpu_memory_utilization=group.gpu_memory_utilization,
+        max_num_seqs=group.max_num_seqs,
+        max_num_batched_tokens=group.max_num_batched_tokens,
+        max_model_len=group.max_model_len,
+        engine_version=inputs.problem.engine.version or "",
+        crosses_nodes=group.crosses_nodes,
+    )

@@ -1,0 +1,200 @@
+"""Second opinion: every ranked plan is replayed; what misses a promise leaves, and the solver is asked again.
+
+A configuration that misses is given the largest load its replay carries in place of the closed form's, and the fleet
+is solved again: the same replicas come back in larger number, or others win. This ends when every plan of the ranking
+keeps every promise as replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optimizer.candidates.types import Candidate, CandidateSet
+from optimizer.decide.trial import Replayer, Trial
+from optimizer.plan.types import Plan, Rejection
+from optimizer.problem import load_of
+from optimizer.simulate.jit import is_compiled
+
+if TYPE_CHECKING:
+    from optimizer.decide.inputs import Inputs
+    from optimizer.fleet.types import FleetResult
+    from optimizer.performance.types import OperatingPoint
+    from optimizer.pricing import NodeOption
+
+ROUNDS = 12
+"""The solver is asked at most so often; plans that still miss then leave the ranking without a replacement."""
+
+_ROOM = 1.0 + 1e-4
+"""Given to a repaired rate so that whole units of the solver, rounded down, still add up to the load."""
+
+_STEPS = 64
+"""Where the load itself is sought, a replica's share of it is lowered in 64ths."""
+
+COMPILING = "compiling the simulation: only the first run needs to, later ones start at once"
+
+
+@dataclass(frozen=True)
+class Survivors:
+    """Plans that keep every promise as replayed, and what they rest on."""
+
+    candidates: CandidateSet
+    result: FleetResult
+    plans: tuple[Plan, ...]
+    rejected: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """The largest load that a replica carries in the replay: requests per second and requests in flight."""
+
+    rate: float
+    held: float
+
+
+def survivors(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    result: FleetResult,
+    plans: tuple[Plan, ...],
+    say: Callable[[str], None],
+) -> Survivors:
+    """Replay, tighten, solve again, until every plan survives."""
+    from optimizer.decide.assemble import assemble
+    from optimizer.decide.inputs import loads_of
+    from optimizer.fleet import solve_fleet
+
+    if not plans or all(load_of(workload, inputs.problem).is_batch for workload in inputs.problem.workloads):
+        return Survivors(candidates, result, plans, ())
+    say("replaying every plan request by request" if is_compiled("serve_fleet") else COMPILING)
+    replayer, rejected = Replayer(inputs), list[Rejection]()
+    for number in range(1, ROUNDS + 1):
+        failing = list(_failing(inputs, replayer, result, plans))
+        if not failing:
+            break
+        for trial, plan, group in failing:
+            needed, carried = _repair(inputs, replayer, trial)
+            missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
+            chosen = plan.groups[group]
+            rejected.append(Rejection(plan.rank, number, plan.monthly_cents, chosen, missed, needed))
+            candidates = _tightened(inputs, candidates, trial, carried)
+        say(f"solving again: {len(rejected)} configurations rejected by replay")
+        result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem))
+        plans = assemble(inputs, result.solutions, options)
+    else:
+        result = _without(inputs, replayer, result)
+        plans = assemble(inputs, result.solutions, options)
+    replayed = tuple(_with_replays(inputs, replayer, result, plans))
+    return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
+
+
+def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial | None]]:
+    """The trials of each plan, one per group; None for batch work, which promises no latency."""
+    maximize = inputs.problem.objective == "maximize_load"
+    found: list[list[Trial | None]] = []
+    for solution in result.solutions:
+        factor = solution.load_factor if maximize else 1.0
+        row: list[Trial | None] = []
+        for chosen in solution.groups:
+            candidate = chosen.candidate
+            workload = inputs.problem.workloads[candidate.workload]
+            batch = load_of(workload, inputs.problem).is_batch
+            row.append(None if batch else Trial(candidate.workload, candidate.spec, chosen.replicas, factor))
+        found.append(row)
+    return found
+
+
+def _failing(
+    inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan]
+) -> Iterator[tuple[Trial, Plan, int]]:
+    """Each distinct trial that misses a promise, with the first plan it stands in and its group there."""
+    seen, rows = set(), _trials(inputs, result)
+    replayer.predict([trial for trials in rows for trial in trials if trial is not None])
+    for plan, trials in zip(plans, rows, strict=True):
+        for group, trial in enumerate(trials):
+            if trial is not None and trial.key not in seen and not replayer.replay(trial).kept:
+                seen.add(trial.key)
+                yield trial, plan, group
+
+
+def _repair(inputs: Inputs, replayer: Replayer, trial: Trial) -> tuple[int | None, _Carried | None]:
+    """The fewest replicas that keep every promise, and what each then carries; None where no number tried does."""
+    if inputs.problem.objective == "maximize_load":
+        return None, _largest_share(inputs, replayer, trial)
+    low, high = trial.replicas, 2 * trial.replicas + 3
+    if not replayer.replay(replace(trial, replicas=high)).kept:
+        return None, None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if replayer.replay(replace(trial, replicas=middle)).kept else (middle, high)
+    repaired = replace(trial, replicas=high)
+    return high, _Carried(repaired.rate(inputs) / high * _ROOM, float(repaired.held(inputs)))
+
+
+def _largest_share(inputs: Inputs, replayer: Replayer, trial: Trial) -> _Carried | None:
+    """Where the load is what is sought: the largest share of it that the same replicas carry."""
+    low, high = 0, _STEPS
+    while high - low > 1:
+        middle = (low + high) // 2
+        lowered = replace(trial, factor=trial.factor * middle / _STEPS)
+        low, high = (middle, high) if replayer.replay(lowered).kept else (low, middle)
+    kept = replace(trial, factor=trial.factor * low / _STEPS)
+    return _Carried(kept.rate(inputs) / trial.replicas, float(kept.held(inputs))) if low else None
+
+
+def _tightened(inputs: Inputs, candidates: CandidateSet, trial: Trial, carried: _Carried | None) -> CandidateSet:
+    """The candidates with this replica's operating points cut down to what its replay carries; without it for None."""
+    load = load_of(inputs.problem.workloads[trial.workload], inputs.problem)
+    sides = (load.requests_per_second > 0, load.inflight > 0)
+    found: list[Candidate] = []
+    for candidate in candidates.candidates:
+        if not trial.is_same_replica(candidate.workload, candidate.spec):
+            found.append(candidate)
+        elif carried is not None:
+            points = tuple(dict.fromkeys(_cut(point, carried, sides) for point in candidate.points))
+            found.append(replace(candidate, points=points))
+    return replace(candidates, candidates=tuple(found))
+
+
+def _cut(point: OperatingPoint, carried: _Carried, sides: tuple[bool, bool]) -> OperatingPoint:
+    """The point at no more than is carried. A side that no load asks for follows the other in proportion."""
+    rate = min(point.requests_per_second, carried.rate) if sides[0] else point.requests_per_second
+    held = min(point.inflight, carried.held) if sides[1] else point.inflight
+    if not sides[0]:
+        rate *= held / point.inflight
+    if not sides[1]:
+        held *= rate / point.requests_per_second
+    return replace(point, requests_per_second=rate, inflight=held)
+
+
+def _without(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetResult:
+    """The ranking without the plans that still miss a promise, numbered anew and no longer called proven."""
+    rows = zip(result.solutions, _trials(inputs, result), strict=True)
+    kept = [
+        solution for solution, trials in rows if all(trial is None or replayer.replay(trial).kept for trial in trials)
+    ]
+    from optimizer.fleet.types import FleetStatus
+
+    status = FleetStatus.FEASIBLE if kept else FleetStatus.UNKNOWN
+    numbered = tuple(replace(s, rank=rank, proven=False) for rank, s in enumerate(kept, start=1))
+    left = f"after {ROUNDS} rounds some plans still missed a promise when replayed and were left out"
+    return replace(result, status=status, solutions=numbered, warnings=(*result.warnings, left))
+
+
+def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan]) -> Iterator[Plan]:
+    for plan, trials in zip(plans, _trials(inputs, result), strict=True):
+        yield replace(plan, simulated=tuple(replayer.replay(trial) for trial in trials if trial is not None))
+
+
+def _priced(rejection: Rejection, plans: Sequence[Plan]) -> Rejection:
+    """With what the cheapest ranked plan costs that has the replicas the repair asks for."""
+    wanted = replace(rejection.group, replicas=rejection.replicas_needed or 0)
+    same = [plan.monthly_cents for plan in plans if any(_is_repair(group, wanted) for group in plan.groups)]
+    return replace(rejection, repaired_cents=min(same, default=None))
+
+
+def _is_repair(group: object, wanted: object) -> bool:
+    names = ("workload", "gpu", "link", "weight_quant", "kv_cache", "tensor_parallel", "pipeline_parallel", "replicas")
+    return all(getattr(group, name) == getattr(wanted, name) for name in names)

@@ -1,0 +1,194 @@
+"""Replicas of a plan at the load of their workload: what the closed form says of them, and what a replay shows.
+
+The rule of the replay: the simulation is the same median model as the closed form without its queueing approximations,
+so a promise is kept when the *simulated* percentile times the *same* model error at the asked confidence is within the
+limit, no more and no less. Over the plans of the shipped problems the simulated percentile with its margin misses
+where the closed form kept it for a handful of configurations only (``python -m benchmarks.replay``), so no allowance
+for the closed form's own error is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optimizer.performance import behaviours, error_factor, grade_of
+from optimizer.plan.types import LatencyMs, Replay, ReplayedPromise
+from optimizer.problem import lengths_of, load_of, slo_of
+from optimizer.simulate.estimate import Estimate, Seen, Wanted
+from optimizer.simulate.fleet import Router
+from optimizer.simulate.replay import Replica, poisson_requests, recorded_requests, replay_arrivals, replay_held
+from optimizer.units import ceil_guarded
+from optimizer.workload import Metric
+
+if TYPE_CHECKING:
+    from optimizer.decide.inputs import Inputs
+    from optimizer.performance.types import Behaviour, ReplicaSpec
+    from optimizer.simulate.draws import Stream
+    from optimizer.workload import Lengths, Promise
+
+ROUTER = Router.ROUND_ROBIN
+"""What the launch files set up, and the least a router can do."""
+
+_MS = 1e3
+TrialKey = tuple[int, str, str, str, str, int, int, bool, int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """So many replicas of one workload at ``factor`` times its load."""
+
+    workload: int
+    spec: ReplicaSpec
+    replicas: int
+    factor: float
+
+    @property
+    def key(self) -> TrialKey:
+        """What tells trials of one problem apart."""
+        spec = self.spec
+        return (
+            self.workload, spec.gpu.id, str(spec.link), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
+            spec.pipeline_parallel, spec.crosses_nodes, self.replicas, self.factor,
+        )  # fmt: skip
+
+    def is_same_replica(self, workload: int, spec: ReplicaSpec) -> bool:
+        """Whether another candidate is the same replica on another kind of node."""
+        return Trial(workload, spec, self.replicas, self.factor).key == self.key
+
+    def rate(self, inputs: Inputs) -> float:
+        """Requests per second of all replicas; 0 where the problem states none."""
+        load = load_of(inputs.problem.workloads[self.workload], inputs.problem)
+        return load.requests_per_second * self.factor
+
+    def held(self, inputs: Inputs) -> int:
+        """Requests in flight on the fullest replica; 0 where the problem states none."""
+        load = load_of(inputs.problem.workloads[self.workload], inputs.problem)
+        return ceil_guarded(load.inflight * self.factor / self.replicas)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One of the two loads: as predicted and as seen."""
+
+    predicted: Behaviour
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """What the closed form says of one replica under either load; None where the problem states no such load."""
+
+    open_loop: Behaviour | None
+    held: Behaviour | None
+
+
+class Replayer:
+    """Replays trials of one problem, each once."""
+
+    def __init__(self, inputs: Inputs, router: Router = ROUTER) -> None:
+        self._inputs, self._router = inputs, router
+        self._known: dict[TrialKey, Replay] = {}
+        self._predicted: dict[TrialKey, _Predicted] = {}
+
+    def replay(self, trial: Trial) -> Replay:
+        """What its requests see."""
+        if trial.key not in self._known:
+            self.predict([trial])
+            self._known[trial.key] = self._replayed(trial)
+        return self._known[trial.key]
+
+    def predict(self, trials: Sequence[Trial]) -> None:
+        """Ask the closed form about many trials at once, which takes hardly longer than about one."""
+        inputs = self._inputs
+        for workload in sorted({trial.workload for trial in trials}):
+            new = {t.key: t for t in trials if t.workload == workload and t.key not in self._predicted}
+            mine, lengths = list(new.values()), lengths_of(inputs.problem.workloads[workload])
+            specs = [trial.spec for trial in mine]
+            rates = [trial.rate(inputs) / trial.replicas for trial in mine]
+            inflights = [float(trial.held(inputs)) for trial in mine]
+            open_loop = behaviours(specs, lengths, inputs.params, rates=rates) if any(rates) else None
+            held = behaviours(specs, lengths, inputs.params, inflights=inflights) if any(inflights) else None
+            for index, trial in enumerate(mine):
+                self._predicted[trial.key] = _Predicted(
+                    open_loop[index] if open_loop else None, held[index] if held else None
+                )
+
+    def _replayed(self, trial: Trial) -> Replay:
+        inputs = self._inputs
+        workload = inputs.problem.workloads[trial.workload]
+        promises, lengths = slo_of(workload).promises, lengths_of(workload)
+        grade = grade_of(trial.spec, inputs.params)[0]
+        factors = [error_factor(p.metric, grade, inputs.problem.margins.confidence) for p in promises]
+        wanted = [Wanted(p.metric, p.percentile, p.limit_s / f) for p, f in zip(promises, factors, strict=True)]
+        sides = self._sides(trial, lengths, wanted)
+        busier = max(sides, key=lambda side: side.predicted.inflight).seen
+        return Replay(
+            workload=workload.name,
+            ttft_ms=LatencyMs(*(value * _MS for value in busier.ttft)),
+            tpot_ms=LatencyMs(*(value * _MS for value in busier.tpot)),
+            e2e_s=LatencyMs(*busier.e2e),
+            requests=sum(side.seen.requests for side in sides),
+            router=str(self._router),
+            promises=tuple(
+                _promise(promise, factor, sides, index)
+                for index, (promise, factor) in enumerate(zip(promises, factors, strict=True))
+            ),
+        )
+
+    def _sides(self, trial: Trial, lengths: Lengths, wanted: Sequence[Wanted]) -> list[_Side]:
+        replica, sides = replica_of(self._inputs, trial.spec, lengths), []
+        predicted = self._predicted[trial.key]
+        if predicted.open_loop is not None:
+            make, stay = requests_of(self._inputs, trial.workload, lengths), predicted.open_loop.e2e.mean
+            rate = trial.rate(self._inputs)
+            seen = replay_arrivals(replica, trial.replicas, rate, make, stay, wanted, self._router)
+            sides.append(_Side(predicted.open_loop, seen))
+        if predicted.held is not None:
+            seen = replay_held(replica, trial.held(self._inputs), lengths, predicted.held.e2e.mean, wanted)
+            sides.append(_Side(predicted.held, seen))
+        return sides
+
+
+def requests_of(inputs: Inputs, workload: int, lengths: Lengths) -> Callable[[float, int], Stream]:
+    """Streams of requests of a workload: its trace where it has one, else Poisson arrivals."""
+    from optimizer.problem import trace_path
+    from optimizer.problem.trace import read_trace
+
+    name = inputs.problem.workloads[workload].traffic.trace
+    if name is None:
+        return poisson_requests(lengths)
+    trace = read_trace(trace_path(name, Path(inputs.problem.path).parent))
+    return recorded_requests(trace.arrival_s, trace.input_tokens, trace.output_tokens, lengths)
+
+
+def replica_of(inputs: Inputs, spec: ReplicaSpec, lengths: Lengths) -> Replica:
+    """Step times, scheduler and all KV blocks of a replica, as the calibration knows them."""
+    from optimizer.calibrate.forward import settings_of
+    from optimizer.performance.coefficients import coefficients
+    from optimizer.performance.lengths import moments_of
+    from optimizer.performance.memory import memory_table
+
+    table, resident = memory_table([spec]), moments_of(lengths).resident_seen
+    tokens = float(table.kv_budget[0] / table.kv.sequence(resident)[0]) * resident
+    open_loop, closed_loop = (settings_of(spec, tokens, inputs.params, way) for way in (True, False))
+    return Replica(coefficients([spec], inputs.params).row(0), open_loop, closed_loop)
+
+
+def _promise(promise: Promise, factor: float, sides: Sequence[_Side], index: int) -> ReplayedPromise:
+    worst: Estimate = max((side.seen.estimates[index] for side in sides), key=lambda e: e.value)
+    of_metric = {Metric.TTFT: "ttft", Metric.TPOT: "tpot", Metric.E2E: "e2e"}[promise.metric]
+    return ReplayedPromise(
+        metric=promise.metric,
+        percentile=promise.percentile,
+        path=promise.path,
+        predicted_s=max(getattr(side.predicted, of_metric).at(promise.percentile) for side in sides),
+        simulated_s=worst.value,
+        low_s=worst.low,
+        high_s=worst.high,
+        narrow=worst.narrow,
+        with_margin_s=worst.value * factor,
+        limit_s=promise.limit_s,
+    )

@@ -1,0 +1,95 @@
+"""What the replay says, in words: beside each plan, and about the configurations it rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.plan.types import Group, Outcome, Plan, Rejection, ReplayedPromise
+from optimizer.report.layout import BLANK, Line, Style, paragraph
+from optimizer.report.words import (
+    exact,
+    gpu_name,
+    kv_name,
+    latency_unit,
+    metric_name,
+    money,
+    percentile_name,
+    plural,
+    quant_name,
+    two_digits,
+)
+
+
+def replayed(plan: Plan, workload: str | None = None) -> str:
+    """``replayed: TTFT p95 0.24 s, TPOT p95 37 ms``; empty where nothing was replayed or promised."""
+    seen = [_seen(p) for one in plan.simulated if workload in (None, one.workload) for p in one.promises]
+    return f"replayed: {', '.join(seen)}" if seen else ""
+
+
+def _seen(promise: ReplayedPromise) -> str:
+    factor, unit = latency_unit(promise.limit_s, promise.simulated_s)
+    text = f"{_name(promise)} {two_digits(promise.simulated_s * factor)} {unit}"
+    margin = promise.with_margin_s / promise.simulated_s
+    if promise.narrow or not promise.low_s * margin < promise.limit_s < promise.high_s * margin:
+        return text
+    return f"{text} (too close to tell: {two_digits(promise.low_s * factor)}-{two_digits(promise.high_s * factor)})"
+
+
+def rejections(outcome: Outcome) -> Iterator[Line]:
+    """Each rejected configuration: both numbers, the limit and the smallest repair."""
+    if not outcome.rejected:
+        return
+    yield Line("Rejected by replay", Style.HEADING)
+    head = (
+        "The closed form proposed these, the request-by-request replay of the same model refused them; "
+        "margins.confidence is included in every number:"
+    )
+    yield from (Line(text) for text in paragraph(head))
+    for rejection in outcome.rejected:
+        yield from (Line(text) for text in paragraph(_rejection(rejection, outcome.currency), hang="    "))
+    yield BLANK
+
+
+def _rejection(rejection: Rejection, currency: str) -> str:
+    group = rejection.group
+    which = f"#{rejection.rank}" if rejection.round == 1 else f"#{rejection.rank} of round {rejection.round}"
+    amount = money(rejection.monthly_cents, currency)
+    missed = ", ".join(_missed(promise) for promise in rejection.missed)
+    return f"{which} at {amount}/mo, {group.workload} on {_setup(group)}: {missed}; {_repair(rejection, currency)}"
+
+
+def _setup(group: Group) -> str:
+    stages = f" PP{group.pipeline_parallel}" if group.pipeline_parallel > 1 else ""
+    parallel = f"TP{group.tensor_parallel}{stages} x {group.replicas:,}"
+    return f"{gpu_name(group.gpu)}, {quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {parallel}"
+
+
+def _missed(promise: ReplayedPromise) -> str:
+    factor, unit = latency_unit(promise.limit_s, promise.with_margin_s)
+    margin = promise.with_margin_s / promise.simulated_s
+    before, after = (_three(value * factor) for value in (promise.predicted_s * margin, promise.with_margin_s))
+    limit = exact(round(promise.limit_s * factor, 6))
+    return f"{_name(promise)} {after} {unit} replayed, {before} predicted, limit {limit}"
+
+
+def _repair(rejection: Rejection, currency: str) -> str:
+    if rejection.replicas_needed is None:
+        limits = ", ".join(_limit(promise) for promise in rejection.missed)
+        return f"holds at {limits}"
+    more = plural(rejection.replicas_needed, "replica")
+    if rejection.repaired_cents is None:
+        return f"holds with {more} (not in this ranking)"
+    return f"holds with {more}, ranked at {money(rejection.repaired_cents, currency)}/mo"
+
+
+def _limit(promise: ReplayedPromise) -> str:
+    factor, unit = latency_unit(promise.limit_s, promise.with_margin_s)
+    return f"a limit of {_three(promise.with_margin_s * factor)} {unit}"
+
+
+def _name(promise: ReplayedPromise) -> str:
+    return f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}"
+
+
+def _three(value: float) -> str:
+    return exact(float(f"{value:.3g}"))

@@ -1,0 +1,60 @@
+"""Random draws of a replay: arrivals and token lengths, each from a stream of its own and a fixed seed.
+
+Taking more draws from a stream leaves the earlier ones as they were, so a longer replay continues a shorter one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.performance.lengths import sigma_of
+from optimizer.workload import Lengths
+
+Floats = npt.NDArray[np.float64]
+
+SEED = 20260101
+"""The same question gives the same answer, byte by byte."""
+
+_INPUT, _OUTPUT, _ARRIVAL = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Requests in order of arrival; seconds and tokens."""
+
+    arrive: Floats
+    prompt: Floats
+    output: Floats
+    cached: Floats  # prompt tokens that a warm prefix cache holds
+
+
+def lengths_for(lengths: Lengths, count: int, seed: int = SEED) -> tuple[Floats, Floats]:
+    """Prompt and output tokens of ``count`` requests, clipped as the closed form clips them (design section 3)."""
+    output = _lognormal(lengths.output_mean, lengths.output_p95, count, seed, _OUTPUT)
+    output = np.clip(np.rint(output), 1.0, max(lengths.context_max - 1.0, 1.0))
+    prompt = _lognormal(lengths.input_mean, lengths.input_p95, count, seed, _INPUT)
+    return np.clip(np.rint(prompt), 1.0, np.maximum(lengths.context_max - output, 1.0)), output
+
+
+def poisson(rate: float, count: int, seed: int = SEED) -> Floats:
+    """Arrival times of ``count`` requests at ``rate`` per second."""
+    gaps = np.random.default_rng([seed, _ARRIVAL]).exponential(1.0 / rate, count)
+    return np.asarray(np.cumsum(gaps))
+
+
+def stream(arrive: Floats, lengths: Lengths, seed: int = SEED) -> Stream:
+    """Requests that arrive at given times, with the lengths of a workload."""
+    prompt, output = lengths_for(lengths, arrive.size, seed)
+    return Stream(arrive, prompt, output, np.floor(lengths.shared_prefix * prompt))
+
+
+def _lognormal(mean: float, p95: float | None, count: int, seed: int, column: int) -> Floats:
+    sigma = sigma_of(mean, p95)
+    if sigma == 0.0:
+        return np.full(count, mean)
+    scores = np.random.default_rng([seed, column]).standard_normal(count)
+    return np.asarray(np.exp(sigma * scores + math.log(mean) - 0.5 * sigma**2))

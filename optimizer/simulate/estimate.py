@@ -1,0 +1,129 @@
+"""Percentiles of a simulated run with confidence intervals, on runs made longer until the intervals are narrow.
+
+Latencies of neighbouring requests are alike, so the interval comes from batch means (Law, Simulation Modeling and
+Analysis, section 9.5.3): the run is cut into ten consecutive batches, each long against the time a request stays and
+long enough to show the percentile; the batches' percentiles are close to independent, and Student's t gives the
+interval of their mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.simulate.fleet import Served
+from optimizer.workload import Metric
+
+Floats = npt.NDArray[np.float64]
+
+BATCHES = 10
+STUDENT_T = 2.262
+"""97.5 % quantile of Student's t with nine degrees of freedom."""
+
+NARROW = 0.05
+"""An interval is narrow when its half-width is at most this share of the value."""
+
+TAIL_REQUESTS = 10
+"""Requests a batch should see beyond the percentile."""
+
+DOUBLINGS = 3
+"""A run is made at most eight times as long as it began."""
+
+SMALLEST, LARGEST = 1_000, 40_000
+"""Requests measured in a first and in a longest run."""
+
+PRINTED = (50.0, 90.0, 95.0, 99.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A percentile of a metric, and the value whose exceeding matters: a run close to it is made longer."""
+
+    metric: Metric
+    percentile: float
+    limit_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A percentile with its 95 % confidence interval, in seconds."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the interval is as narrow as asked for."""
+        return self.high - self.low <= 2.0 * NARROW * self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Requests to send: ``warm`` and ``cool`` ones at the ends are left out of what is measured."""
+
+    warm: int
+    measured: int
+    cool: int
+
+    @property
+    def total(self) -> int:
+        """All requests sent."""
+        return self.warm + self.measured + self.cool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the requests of a run saw."""
+
+    estimates: tuple[Estimate, ...]  # one per ``Wanted``
+    ttft: tuple[float, ...]  # mean and the printed percentiles, seconds
+    tpot: tuple[float, ...]
+    e2e: tuple[float, ...]
+    requests: int
+
+
+def observe(run: Callable[[Window], Served], wanted: Sequence[Wanted], resident: float) -> Seen:
+    """Simulate until every wanted percentile is narrow or the run is long enough.
+
+    ``resident``: requests in flight at a time; three times as many are sent before measuring begins.
+    """
+    edge = math.ceil(resident)
+    measured = _first_length(wanted, edge)
+    for _ in range(DOUBLINGS + 1):
+        window = Window(3 * edge, measured, 2 * edge)
+        served = run(window)
+        keep = slice(window.warm, window.warm + window.measured)
+        estimates = tuple(estimate(getattr(served, w.metric)[keep], w.percentile) for w in wanted)
+        if all(e.narrow and not _close(e, w) for e, w in zip(estimates, wanted, strict=True)) or measured >= LARGEST:
+            break
+        measured = min(2 * measured, LARGEST)
+    ttft, tpot, e2e = (summary(values[keep]) for values in (served.ttft, served.tpot, served.e2e))
+    return Seen(estimates, ttft, tpot, e2e, window.measured)
+
+
+def estimate(values: Floats, percentile: float) -> Estimate:
+    """A percentile of a run and its confidence interval."""
+    value = float(np.percentile(values, percentile))
+    parts = [float(np.percentile(part, percentile)) for part in np.array_split(values, BATCHES)]
+    half = STUDENT_T * float(np.std(parts, ddof=1)) / math.sqrt(BATCHES)
+    return Estimate(value, max(value - half, 0.0), value + half)
+
+
+def summary(values: Floats) -> tuple[float, ...]:
+    """Mean and the printed percentiles."""
+    return (float(values.mean()), *(float(v) for v in np.percentile(values, PRINTED)))
+
+
+def _close(e: Estimate, wanted: Wanted) -> bool:
+    """The limit lies inside the interval: the run cannot tell whether it is kept."""
+    return e.low < wanted.limit_s < e.high
+
+
+def _first_length(wanted: Sequence[Wanted], edge: int) -> int:
+    tails = [TAIL_REQUESTS / (1.0 - w.percentile / 100.0) for w in wanted]
+    return min(math.ceil(max(SMALLEST, BATCHES * max(tails, default=0.0), BATCHES * edge)), LARGEST)

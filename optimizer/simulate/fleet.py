@@ -1,0 +1,133 @@
+"""A fleet under a stream of requests: identical replicas behind a router, or one replica that holds a steady number.
+
+Cheap to import; the event loop (and numba) is imported when a simulation runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.performance.step import StepCoefficients
+from optimizer.simulate.draws import Stream
+from optimizer.simulate.replica import Settings
+
+if TYPE_CHECKING:
+    from optimizer.simulate.loop import Limits, Requests
+
+Floats = npt.NDArray[np.float64]
+
+
+class Router(StrEnum):
+    """Which replica gets the next request."""
+
+    ROUND_ROBIN = "round_robin"  # each in turn
+    LEAST_OUTSTANDING = "least_outstanding"  # the one with the fewest requests in flight
+    SHORTEST_QUEUE = "shortest_queue"  # the one with the fewest tokens still to work off
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Replicas ``first`` to ``last`` (exclusive) are gone from ``begin_s`` to ``end_s``."""
+
+    begin_s: float
+    end_s: float
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What became of each request, in order of arrival; seconds and tokens."""
+
+    arrive: Floats
+    ttft: Floats
+    tpot: Floats
+    e2e: Floats
+    prompt: Floats
+    output: Floats
+    made: Floats  # output tokens delivered
+    ready: Floats  # when the engine saw it
+    most_kv_tokens: float  # largest number of tokens that a replica's cache held
+    resent: int  # requests lost with a node and sent again
+
+
+def serve(
+    c: StepCoefficients,
+    settings: Settings,
+    requests: Stream,
+    replicas: int,
+    router: Router,
+    outage: Outage | None = None,
+) -> Served:
+    """Send a stream of requests to ``replicas`` replicas whose step times are ``c`` (one row, floats)."""
+    from optimizer.simulate import fleet_loop
+
+    r, total = _requests(requests), requests.arrive.size
+    capacity = total if outage is None else 2 * total
+    width = min(settings.max_seqs, total) + 1
+    head, tail, batch, blocked, up, warm = (np.zeros(replicas, np.int64) for _ in range(6))
+    used, most, now, free, ticks = (np.zeros(replicas) for _ in range(5))
+    queue, active = np.zeros((replicas, capacity), np.int64), np.zeros((replicas, width), np.int64)
+    fleet = fleet_loop.Fleet(
+        queue, active, head, tail, batch, blocked, up, warm, used, most, now, free, ticks, np.zeros(1, np.int64)
+    )
+    fleet.up[:] = 1
+    gone = fleet_loop.Outage(fleet_loop.FOREVER, fleet_loop.FOREVER, 0, 0)
+    if outage is not None:
+        gone = fleet_loop.Outage(outage.begin_s, outage.end_s, outage.first, outage.last)
+    policy = (Router.ROUND_ROBIN, Router.LEAST_OUTSTANDING, Router.SHORTEST_QUEUE).index(router)
+    resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, gone)
+    return _served(r, settings, float(fleet.most.max()), int(resent))
+
+
+def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: int) -> Served:
+    """One replica that always holds ``inflight`` requests: the first so many arrive as stated, each later one when an
+    earlier one ends.
+
+    A router that splits evenly sends a client's next request where its last one just ended, so the replicas of a fleet
+    that holds a steady number in flight do not see each other.
+    """
+    from optimizer.simulate.loop import run
+
+    r = _requests(requests)
+    run(c, r, _limits(settings), min(inflight, requests.arrive.size))
+    return _served(r, settings, float("nan"), 0)
+
+
+def _requests(given: Stream) -> Requests:
+    from optimizer.simulate.loop import Requests
+
+    ready, first, finish, done, made, due, late = (np.zeros(given.arrive.size) for _ in range(7))
+    arrive, cached = given.arrive.copy(), given.cached.copy()
+    return Requests(arrive, ready, first, finish, given.prompt, cached, given.output, done, made, due, late)
+
+
+def _limits(settings: Settings) -> Limits:
+    from optimizer.simulate.loop import Limits
+
+    return Limits(
+        settings.max_seqs, settings.token_budget, float(settings.kv_tokens), settings.frontend_s, settings.service_s,
+        settings.mixed, settings.poll_steps, settings.reserve,
+    )  # fmt: skip
+
+
+def _served(r: Requests, settings: Settings, most: float, resent: int) -> Served:
+    delay = settings.lag_steps * r.late
+    gaps = np.maximum(r.output - 1.0, 1.0)
+    return Served(
+        arrive=r.arrive,
+        ttft=r.first - r.arrive + delay,
+        tpot=(r.finish - r.first) / gaps,
+        e2e=r.finish - r.arrive + delay,
+        prompt=r.prompt,
+        output=r.output,
+        made=r.made,
+        ready=r.ready,
+        most_kv_tokens=most,
+        resent=resent,
+    )

@@ -1,0 +1,209 @@
+"""The event loop of a fleet: replicas behind a router, on the engine steps of the one-replica loop.
+
+Import this module only where a simulation is about to run: it imports numba. Arrivals are taken one after the other;
+before each, every replica works off the steps that begin before it, so the router sees the fleet as it stands (at most
+one step late, as a real one does). A replica that dies loses what it holds: its requests are sent again, from their
+first token, to the replicas that are left, and wait at the router while there are none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.performance.step import StepCoefficients
+from optimizer.simulate.jit import jit
+from optimizer.simulate.loop import Limits, Requests, _admit, _advance, _enqueue, _retire
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ROUND_ROBIN, LEAST_OUTSTANDING, SHORTEST_QUEUE = 0, 1, 2
+FOREVER = 1e18
+
+
+class Fleet(NamedTuple):
+    """State of the replicas: one entry, or one row, each."""
+
+    queue: Ints  # waiting requests in order of arrival at the engine
+    active: Ints  # requests in the batch
+    head: Ints
+    tail: Ints
+    batch: Ints
+    blocked: Ints  # 1: the cache overflowed; nothing is admitted until a request ends
+    up: Ints
+    warm: Ints  # 1: has served a request, so a shared prefix is in its cache
+    used: Floats  # tokens of KV
+    most: Floats  # largest ``used`` seen
+    now: Floats
+    free: Floats  # when the front end is free again
+    ticks: Floats
+    turn: Ints  # one entry: where round robin goes on
+
+
+class Outage(NamedTuple):
+    """The replicas of one node are gone for a while; ``begin`` of ``FOREVER``: nothing happens."""
+
+    begin: float
+    end: float
+    first: int
+    last: int  # exclusive
+
+
+@jit
+def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, until: float) -> None:
+    """Replica ``k`` works off the steps that begin before ``until``."""
+    queue, active = f.queue[k], f.active[k]
+    interval = max(np.rint(limits.poll_steps), 1.0)
+    while f.now[k] < until:
+        head, tail, count, used, now = f.head[k], f.tail[k], f.batch[k], f.used[k], f.now[k]
+        looked = f.blocked[k] == 0 and (count == 0 or f.ticks[k] % interval == 0.0)
+        if looked:
+            head, count, used = _admit(r, queue, (head, tail), active, count, used, now, limits)
+        while count > 1 and used + count > limits.kv_tokens:  # no room for a token each: the newest are put back
+            count -= 1
+            head -= 1
+            queue[head] = active[count]
+            used -= r.prompt[active[count]] + r.made[active[count]]
+            f.blocked[k] = 1
+        f.head[k], f.batch[k], f.used[k] = head, count, used
+        if count == 0:
+            if head == tail:
+                break
+            f.now[k] = max(now, r.ready[queue[head]])
+            continue
+        horizon = until - now
+        if head < tail and count < limits.max_seqs and f.blocked[k] == 0:
+            wait = r.ready[queue[head]] - now
+            if wait > 0.0 or not looked:
+                horizon = min(horizon, max(wait, 0.0))
+        pause = (horizon, interval - f.ticks[k] % interval, interval)
+        seconds, steps, used = _advance(c, r, active, count, used, limits, pause, now)
+        f.most[k] = max(f.most[k], used)
+        now += seconds
+        left, used = _retire(r, active, count, used, now)
+        if left < count:
+            f.blocked[k] = 0
+        count = left
+        f.batch[k], f.used[k], f.now[k] = count, used, now
+        f.ticks[k] += steps
+
+
+@jit
+def _tokens(r: Requests, f: Fleet, k: int) -> float:
+    """Tokens of prompt and output that replica ``k`` still has to work off."""
+    left = 0.0
+    for place in range(f.head[k], f.tail[k]):
+        i = f.queue[k, place]
+        left += r.prompt[i] + r.output[i] - r.done[i]
+    for place in range(f.batch[k]):
+        i = f.active[k, place]
+        left += r.prompt[i] + r.output[i] - r.done[i]
+    return left
+
+
+@jit
+def _route(r: Requests, f: Fleet, policy: int) -> int:
+    """The replica that gets the next request; ties go round. -1 where none is up."""
+    replicas = f.up.size
+    best, least = -1, 0.0
+    for offset in range(replicas):
+        k = (f.turn[0] + offset) % replicas
+        if f.up[k] == 0:
+            continue
+        load = 0.0
+        if policy == LEAST_OUTSTANDING:
+            load = float(f.batch[k] + f.tail[k] - f.head[k])
+        elif policy == SHORTEST_QUEUE:
+            load = _tokens(r, f, k)
+        if best < 0 or load < least:
+            best, least = k, load
+    if best >= 0:
+        f.turn[0] = (best + 1) % replicas
+    return best
+
+
+@jit
+def _send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits) -> None:
+    """Request ``index`` goes to replica ``k`` through its front end, which takes one at a time."""
+    begin = max(when, f.free[k])
+    f.free[k] = begin + limits.service_s
+    r.ready[index] = begin + limits.service_s + limits.frontend_s
+    if f.warm[k] == 0:
+        r.cached[index] = 0.0
+        f.warm[k] = 1
+    f.tail[k] = _enqueue(r, f.queue[k], f.head[k], f.tail[k], index)
+
+
+@jit
+def _drop(f: Fleet, k: int, lost: Ints, held: int) -> int:
+    """Replica ``k`` dies: what it holds is noted in ``lost`` as if it had never begun; returns how many there are."""
+    for place in range(f.batch[k]):
+        lost[held] = f.active[k, place]
+        held += 1
+    for place in range(f.head[k], f.tail[k]):
+        lost[held] = f.queue[k, place]
+        held += 1
+    f.up[k], f.warm[k], f.blocked[k], f.batch[k], f.used[k] = 0, 0, 0, 0, 0.0
+    f.head[k] = f.tail[k]
+    return held
+
+
+@jit
+def _resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: Limits, policy: int) -> int:
+    """Send what was lost again, oldest first, if any replica is up; returns how many still wait at the router."""
+    waiting = np.sort(lost[:held])
+    for position in range(held):
+        i = waiting[position]
+        r.done[i], r.made[i], r.due[i], r.late[i], r.first[i] = 0.0, 0.0, 0.0, 0.0, 0.0
+        k = _route(r, f, policy)
+        if k < 0:
+            lost[:held] = waiting
+            return held
+        _send(r, f, k, i, when, limits)
+    return 0
+
+
+@jit
+def _catch_up(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, until: float) -> None:
+    """Every replica that is up works until ``until``."""
+    for k in range(f.up.size):
+        if f.up[k] == 1:
+            _serve(c, r, f, k, limits, until)
+
+
+@jit
+def serve_fleet(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, outage: Outage) -> int:
+    """Serve all requests, which arrive at their stated times; returns how many were sent a second time."""
+    if policy == ROUND_ROBIN and outage.begin >= FOREVER:  # nobody looks at the fleet: replicas run one by one
+        for i in range(r.prompt.size):
+            _send(r, f, _route(r, f, policy), i, r.arrive[i], limits)
+        _catch_up(c, r, f, limits, FOREVER)
+        return 0
+    lost = np.empty(r.prompt.size, np.int64)
+    held, again, stage = 0, 0, 0
+    for i in range(r.prompt.size + 1):
+        when = r.arrive[i] if i < r.prompt.size else FOREVER
+        if stage == 0 and outage.begin < FOREVER and outage.begin <= when:
+            _catch_up(c, r, f, limits, outage.begin)
+            for k in range(outage.first, outage.last):
+                held = _drop(f, k, lost, held)
+            again, stage = held, 1
+            held = _resend(r, f, lost, held, outage.begin, limits, policy)
+        if stage == 1 and outage.end <= when:
+            _catch_up(c, r, f, limits, outage.end)
+            for k in range(outage.first, outage.last):
+                f.up[k], f.now[k], f.free[k] = 1, outage.end, outage.end
+            stage = 2
+            held = _resend(r, f, lost, held, outage.end, limits, policy)
+        _catch_up(c, r, f, limits, when)
+        if i < r.prompt.size:
+            k = _route(r, f, policy)
+            if k < 0:
+                lost[held] = i
+                held += 1
+            else:
+                _send(r, f, k, i, when, limits)
+    return again

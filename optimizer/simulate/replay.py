@@ -1,0 +1,88 @@
+"""The two promises of a plan, replayed: Poisson arrivals behind a router, and a steady number held in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.performance.step import StepCoefficients
+from optimizer.simulate.draws import Stream, poisson, stream
+from optimizer.simulate.estimate import Seen, Wanted, Window, observe
+from optimizer.simulate.fleet import Router, Served, hold, serve
+from optimizer.simulate.replica import Settings
+from optimizer.workload import Lengths
+
+MOST_REPLICAS = 16
+"""A larger fleet is replayed with so many replicas and their part of the load: beyond, arrivals only get smoother."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One replica as the simulation knows it: step times (one row) and settings under either load."""
+
+    c: StepCoefficients
+    open_loop: Settings
+    closed_loop: Settings
+
+
+def replay_arrivals(
+    replica: Replica,
+    replicas: int,
+    rate: float,
+    requests: Callable[[float, int], Stream],
+    residence_s: float,
+    wanted: Sequence[Wanted],
+    router: Router = Router.ROUND_ROBIN,
+) -> Seen:
+    """Arrivals at ``rate`` per second in all, spread over the replicas by a router.
+
+    ``requests`` makes a stream of a rate and a number of requests; ``residence_s``: about how long a request stays.
+    """
+    shown = min(replicas, MOST_REPLICAS)
+    shown_rate = rate * shown / replicas
+
+    def run(window: Window) -> Served:
+        return serve(replica.c, replica.open_loop, requests(shown_rate, window.total), shown, router)
+
+    return observe(run, wanted, shown_rate * residence_s)
+
+
+def replay_held(
+    replica: Replica, inflight: int, lengths: Lengths, residence_s: float, wanted: Sequence[Wanted]
+) -> Seen:
+    """One replica that always holds ``inflight`` requests, the first ones staggered over the time one of them stays."""
+
+    def run(window: Window) -> Served:
+        arrive = np.zeros(window.total)
+        arrive[:inflight] = np.arange(inflight) * (residence_s / inflight)
+        return hold(replica.c, replica.closed_loop, stream(arrive, lengths), inflight)
+
+    return observe(run, wanted, inflight)
+
+
+def poisson_requests(lengths: Lengths) -> Callable[[float, int], Stream]:
+    """Poisson arrivals with the lengths of a workload."""
+    return lambda rate, count: stream(poisson(rate, count), lengths)
+
+
+def recorded_requests(
+    arrival_s: Sequence[float], input_tokens: Sequence[float], output_tokens: Sequence[float], lengths: Lengths
+) -> Callable[[float, int], Stream]:
+    """A recorded stream, its clock scaled to the rate asked for and repeated as often as needed.
+
+    Lengths are those recorded, clipped at the longest context as drawn ones are.
+    """
+    times = np.asarray(arrival_s)
+    period = times[-1] * times.size / (times.size - 1)  # one more gap, from the last request to the first again
+    output = np.clip(np.asarray(output_tokens), 1.0, max(lengths.context_max - 1.0, 1.0))
+    prompt = np.clip(np.asarray(input_tokens), 1.0, np.maximum(lengths.context_max - output, 1.0))
+
+    def requests(rate: float, count: int) -> Stream:
+        index = np.arange(count)
+        place, lap = index % times.size, index // times.size
+        arrive = (times[place] + lap * period) * (times.size / period / rate)
+        return Stream(arrive, prompt[place], output[place], np.floor(lengths.shared_prefix * prompt[place]))
+
+    return requests
