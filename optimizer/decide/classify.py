@@ -54,6 +54,7 @@ def outcome_of(
         currency=problem.payment.currency,
         confidence=problem.margins.confidence,
         distinct_by=tuple(str(name) for name in problem.ranking.distinct_by),
+        mixes=problem.ranking.max_configurations_per_workload > 1,
     )
 
 

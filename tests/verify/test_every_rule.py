@@ -102,6 +102,28 @@ def two_groups(kit: Kit):
     return problem, kit.plan(problem, [kit.has(share=1260), kit.has(share=1260)])
 
 
+def two_configurations(kit: Kit, most: int):
+    """Half of it on H100, half on L40S in FP8."""
+    problem = kit.world.problem(quality={"min_recovery": 0.9}, ranking={"max_configurations_per_workload": most})
+    groups = [kit.has(share=1260), kit.has("acme-4x-pcie", share=1260, replicas=1, tp=4, quant="fp8")]
+    return problem, kit.plan(problem, groups, [kit.gets(), kit.gets("acme-4x-pcie")])
+
+
+@check("configurations", "kept")
+def as_many_as_permitted(kit):
+    return two_configurations(kit, 2)
+
+
+@check("configurations", "broken")
+def one_more_than_permitted(kit):
+    return two_configurations(kit, 1)
+
+
+@check("configurations", "boundary")
+def two_groups_of_one_configuration(kit):
+    return two_groups(kit)
+
+
 def idle_node(kit: Kit):
     problem = kit.world.problem()
     return problem, kit.plan(problem, [kit.has(replicas=4)])
@@ -300,7 +322,7 @@ def test_one_gpu_needs_no_link(world, has, gets, tp, broken):
 
 
 def packing_at(kit, groups, count):
-    problem = kit.world.problem()
+    problem = kit.world.problem(ranking={"max_configurations_per_workload": 2})
     share = 2520 // len(groups)
     return problem, kit.plan(problem, [replace(kit.has(), share=share, **g) for g in groups], [kit.gets(count=count)])
 
