@@ -88,16 +88,18 @@ def undominated_slots(slots: Sequence[Slot], rules: UserRules) -> list[Slot]:
     """Slots that no earlier one replaces: same workload, node type, size and facts, and at least as much capacity.
 
     Replica by replica the earlier one takes its place at the same price, and comes first in content order, so the
-    answer is the same. Not where a latency is minimised, nor where providers tell plans apart: there more replicas than
-    needed can be wanted, to stand on nodes of several.
+    answer is the same. Not where a latency is minimised, nor where providers tell ranks apart: there more replicas than
+    needed can be wanted, to stand on nodes of several. Facts tell nothing apart where one plan is asked for.
     """
-    if rules.objective not in ("minimize_cost", "minimize_gpus") or "provider" in rules.distinct_by:
+    ranked = rules.top > 1
+    if rules.objective not in ("minimize_cost", "minimize_gpus") or (ranked and "provider" in rules.distinct_by):
         return list(slots)
     fronts: dict[tuple[int, tuple[str, int, str, float], int, bool, tuple[Fact, ...]], list[Slot]] = defaultdict(list)
     kept: list[Slot] = []
     for slot in slots:
         flagged = rules.is_flagged(slot.candidate)
-        group = (slot.workload, slot.node_type.key, slot.gpus, flagged, slot_facts(slot.candidate, rules))
+        facts = slot_facts(slot.candidate, rules) if ranked else ()
+        group = (slot.workload, slot.node_type.key, slot.gpus, flagged, facts)
         if any(_covers(other, slot) for other in fronts[group]):
             continue
         fronts[group].append(slot)
