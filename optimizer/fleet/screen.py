@@ -303,7 +303,7 @@ def _most_nodes(slots: Iterable[Slot], rules: UserRules) -> dict[NodeKey, int]:
         most[key] = max(most.get(key, 0), slot.max_nodes)
     total: dict[NodeKey, int] = {}
     for (node_type, _), nodes in most.items():
-        total[node_type] = total.get(node_type, max(1, rules.spare_nodes)) + nodes
+        total[node_type] = total.get(node_type, max(1, rules.spare_nodes)) + nodes * rules.configurations
     return total
 
 

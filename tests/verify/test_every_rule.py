@@ -359,7 +359,9 @@ for name, key, limit, boundary, over in (
 
 
 def kinds_at(kit, most, offers):
-    problem = kit.world.problem(ranking={"max_configurations_per_workload": 2}, hardware={"limits": {"max_gpu_kinds": most}})
+    problem = kit.world.problem(
+        ranking={"max_configurations_per_workload": 2}, hardware={"limits": {"max_gpu_kinds": most}}
+    )
     groups = [kit.has(offer, share=2520 // len(offers)) for offer in offers]
     return problem, kit.plan(problem, groups, [kit.gets(offer) for offer in offers])
 
