@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -429,7 +430,8 @@ def latency_at(kit, metric, held, factor):
     load = {"concurrency": 16.0} if held else {"requests_per_second": 2.0}
     plan = kit.plan(kit.world.problem(traffic=load))
     value = kit.world.margin(kit.world.problem(traffic=load), plan, metric, held=held)
-    problem = kit.world.problem(traffic=load, slo={f"{metric}_ms": value * factor})
+    limit = math.ceil(value * factor * 1000) / 1000  # limits are read in whole microseconds, rounded down
+    problem = kit.world.problem(traffic=load, slo={f"{metric}_ms": limit})
     return problem, kit.plan(problem)
 
 

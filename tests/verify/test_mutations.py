@@ -116,7 +116,10 @@ def test_every_field_of_a_plan_is_checked(world, has, gets):
     ):
         expected = {f"{kind.__name__}.{field.name}" for field in fields(kind)} - NOT_RECOMPUTED
         nested = {
-            name for name in expected if name.split(".")[1] in {"memory", "capacity", "long_run", "rent_or_buy", "api"} or name.endswith(("_ms", "e2e_s"))
+            name
+            for name in expected
+            if name.split(".")[1] in {"memory", "capacity", "long_run", "rent_or_buy", "api"}
+            or name.endswith(("_ms", "e2e_s"))
         }
         assert expected - nested <= set(seen), kind
 
