@@ -211,7 +211,7 @@ class _Counter:
     def limits(self) -> None:
         """Limits that a candidate breaks with its own nodes alone."""
         limits, spare = self._rules.limits, self._rules.spare_nodes
-        if self._rules.objective == "maximize_load":
+        if self._rules.objective == "maximize_load" or self._rules.mixed:  # no candidate has to carry all the load
             return
         nodes = {c.key: self._nodes(c) for c in self.left}
         self._keep("stock", lambda c: self._cents(c, self._points[c.key]) is not None)

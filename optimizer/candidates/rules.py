@@ -81,6 +81,12 @@ class UserRules:
     objective: str
     distinct_by: tuple[str, ...]
     top: int
+    configurations: int = 1  # most that may share one workload
+
+    @property
+    def mixed(self) -> bool:
+        """Whether several configurations may share a workload."""
+        return self.configurations > 1
 
     def gpu_allowed(self, gpu: str) -> bool:
         """``hardware.gpus``: a list of cards, or all but some."""
@@ -128,6 +134,7 @@ def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOptio
         objective=str(problem.objective),
         distinct_by=tuple(sorted({str(name) for name in problem.ranking.distinct_by})),
         top=problem.ranking.top,
+        configurations=problem.ranking.max_configurations_per_workload,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from optimizer.decide.joint import joint
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan, Prediction
@@ -19,7 +20,7 @@ from optimizer.pricing import (
     option_rules,
     total_cents,
 )
-from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
+from optimizer.units import CENTS_PER_UNIT
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
@@ -64,8 +65,9 @@ def _plan(
     nodes = tuple(_nodes(solution))
     pairs = [(bought.option, bought.count) for bought in solution.nodes]
     cents = total_cents(pairs, problem)
-    predicted = tuple(expectation.prediction for expectation in expectations)
-    promised = [binding for expectation in expectations for binding in expectation.bindings]
+    joined = joint(expectations)
+    predicted = tuple(expectation.prediction for expectation in joined)
+    promised = [binding for expectation in joined for binding in expectation.bindings]
     bindings = sorted([*promised, *_limits(problem, cents, nodes, pairs)], key=lambda b: (b.slack, b.promise))
     tokens = sum(p.output_tokens_per_second * load_hours(_workload(problem, p), problem) for p in predicted)
     per_million = _per_million(cents, tokens)
@@ -118,7 +120,7 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
     published = (spec.model.id, spec.weight_quant) in inputs.catalog.checkpoints
     return Group(
         workload=workload.name,
-        share=SHARE_UNITS,
+        share=chosen.share,
         model=spec.model.id,
         gpu=spec.gpu.id,
         gpus_per_node=candidate.node_type.gpus_per_node,

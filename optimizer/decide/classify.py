@@ -56,6 +56,7 @@ def outcome_of(
         confidence=problem.margins.confidence,
         distinct_by=tuple(str(name) for name in problem.ranking.distinct_by),
         rejected=rejected,
+        mixes=problem.ranking.max_configurations_per_workload > 1,
     )
 
 

@@ -20,6 +20,7 @@ from optimizer.performance import behaviours
 from optimizer.problem import lengths_of, slo_of
 from optimizer.simulate.draws import Floats, poisson, stream
 from optimizer.simulate.fleet import Outage, Router, Served, serve
+from optimizer.units import SHARE_UNITS
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
@@ -72,9 +73,10 @@ def drill(inputs: Inputs, plan: Plan, minutes: float, router: Router) -> tuple[G
 
 
 def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Router) -> GroupDrill:
-    group, predicted = plan.groups[index], plan.predicted[index]
+    group = plan.groups[index]
+    predicted = next(one for one in plan.predicted if one.workload == group.workload)
     workload = next(w for w in inputs.problem.workloads if w.name == group.workload)
-    lengths, spec, rate = lengths_of(workload), _spec(inputs, group), predicted.requests_per_second
+    lengths, spec, rate = lengths_of(workload), _spec(inputs, group), predicted.requests_per_second * group.share / SHARE_UNITS
     lost = min(max(group.gpus_per_node // spec.gpus, 1), group.replicas)
     stay = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
     stay = stay if math.isfinite(stay) else predicted.e2e_s.mean

@@ -46,6 +46,7 @@ _RULES = (
     "margins.load_headroom",
     "margins.spare_nodes",
     "budget.monthly",
+    "ranking.max_configurations_per_workload",
     "objective",
 )
 """Keys that are echoed when the file sets them."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from optimizer.performance import band, behaviours, grade_of, is_upper_bound, promised_seconds
 from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
 from optimizer.problem import lengths_of, load_of, slo_of
-from optimizer.units import ceil_guarded
+from optimizer.units import SHARE_UNITS, ceil_guarded
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ _MS = 1e3
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Behaviour of one replica of a group under each promise of the load, and what follows for the workload."""
+    """Behaviour of one replica of a group under each promise of the load, and what follows for its share."""
 
     prediction: Prediction
     bindings: tuple[Binding, ...]
+    share: float = 1.0  # of the workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,14 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
         promises=tuple(_kept(promise, under, grade) for promise in slo.promises),
     )
     bindings = tuple(_binding(promise, under, grade, workload.name, inputs) for promise in slo.promises)
-    return Expectation(prediction, bindings)
+    return Expectation(prediction, bindings, chosen.share / SHARE_UNITS)
 
 
 def _under_load(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[list[Behaviour]]:
     """One replica of each group under each promise that the load makes: Poisson arrivals, requests held in flight."""
     load, lengths = load_of(inputs.problem.workloads[workload], inputs.problem), _lengths(inputs, workload)
     specs = [asked.group.candidate.spec for asked in groups]
-    parts = [asked.factor / asked.group.replicas for asked in groups]
+    parts = [asked.factor * (asked.group.share / SHARE_UNITS) / asked.group.replicas for asked in groups]
     sides: list[list[Behaviour]] = []
     if load.requests_per_second:
         rates = [load.requests_per_second * part for part in parts]

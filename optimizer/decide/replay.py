@@ -16,6 +16,7 @@ from optimizer.decide.trial import Replayer, Trial
 from optimizer.plan.types import Plan, Rejection
 from optimizer.problem import load_of
 from optimizer.simulate.jit import is_compiled
+from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
@@ -91,7 +92,7 @@ def survivors(
 
 
 def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial | None]]:
-    """The trials of each plan, one per group; None for batch work, which promises no latency."""
+    """The trials of each plan, one per group at its share; None for batch work, which promises no latency."""
     maximize = inputs.problem.objective == "maximize_load"
     found: list[list[Trial | None]] = []
     for solution in result.solutions:
@@ -101,7 +102,7 @@ def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial | None]]:
             candidate = chosen.candidate
             workload = inputs.problem.workloads[candidate.workload]
             batch = load_of(workload, inputs.problem).is_batch
-            row.append(None if batch else Trial(candidate.workload, candidate.spec, chosen.replicas, factor))
+            row.append(None if batch else Trial(candidate.workload, candidate.spec, chosen.replicas, factor * chosen.share / SHARE_UNITS))
         found.append(row)
     return found
 

@@ -38,7 +38,7 @@ TrialKey = tuple[int, str, str, str, str, int, int, bool, int, float]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """So many replicas of one workload at ``factor`` times its load."""
+    """So many replicas of one workload at ``factor`` times its load: their share of it, where others serve the rest."""
 
     workload: int
     spec: ReplicaSpec

@@ -67,7 +67,12 @@ def ways_out(candidate_set: CandidateSet, options: Sequence[NodeOption], setting
 
 
 def _elastic_rules(rules: UserRules) -> UserRules:
-    """Money is what counts last; under ``maximize_load`` any load at all is a way out."""
+    """Money is what counts last; under ``maximize_load`` any load at all is a way out.
+
+    Ways out are sought with one configuration per workload: what helps one helps a mix, and each is solved again with
+    all that the problem permits.
+    """
+    rules = replace(rules, configurations=1)
     if rules.objective != "maximize_load":
         return replace(rules, objective="minimize_cost")
     tiny = [replace(w, load=Load(0.0, 1e-6, w.load.decided_by)) for w in rules.workloads]

@@ -106,7 +106,7 @@ class Instance:
         for slot in self.slots:
             if slot.node_type.key == node_type.key:
                 most[slot.workload] = max(most[slot.workload], slot.max_nodes)
-        return sum(most) + self.rules.spare_nodes
+        return sum(most) * self.rules.configurations + self.rules.spare_nodes
 
 
 def decisions_of(workload: int, candidates: Iterable[Candidate], rules: UserRules) -> Decisions:

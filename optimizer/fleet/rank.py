@@ -11,6 +11,7 @@ from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import CandidateSet
 from optimizer.fleet.facts import key_of, option_facts
 from optimizer.fleet.instance import Instance, load_factor
+from optimizer.fleet.mix import shares_of
 from optimizer.fleet.model import build_model
 from optimizer.fleet.rules_ranking import differs_from, flagged_never_cheaper, flagged_never_first
 from optimizer.fleet.screen import Screened, keeps_limits, prepare
@@ -104,10 +105,11 @@ def _cheaper_flagged(screened: Screened, first: Found) -> list[int]:
 
 def _solution(instance: Instance, found: Found, rank: int, loads: Sequence[Load]) -> FleetSolution:
     rules = instance.rules
-    chosen = [(instance.slots[index], replicas) for index, replicas in found.replicas.items()]
+    shares = shares_of(instance, found.replicas)
     groups = tuple(
-        GroupChoice(slot.candidate, slot.point, replicas, kept_points(slot.candidate, rules))
-        for slot, replicas in sorted(chosen, key=lambda item: item[0].workload)
+        GroupChoice(slot.candidate, slot.point, replicas, kept_points(slot.candidate, rules), shares[index])
+        for index, replicas in sorted(found.replicas.items(), key=lambda item: (instance.slots[item[0]].workload, item))
+        for slot in (instance.slots[index],)
     )
     nodes = _node_choices(instance, found)
     cents = sum(choice.option.monthly_cents * choice.count for choice in nodes) + rules.fixed_cents

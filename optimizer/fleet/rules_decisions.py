@@ -14,7 +14,8 @@ QUALITY = "quality.min_recovery"
 def channel(v: Variables) -> None:
     """``gpu[w,g] = sum over the slots of w on card g of at[c,k]``; the same for quant, kv, tp, pp, link, interconnect.
 
-    A value that no slot of the model has gets the literal all the same, and the sum over nothing: 0.
+    A value that no slot of the model has gets the literal all the same, and the sum over nothing: 0. In a mix the
+    literal is 1 as soon as a slot is chosen: ``gpu[w,g] <= sum of at[c,k] <= most gpu[w,g]``, with as many as may be.
     """
     for workload, decisions in enumerate(v.instance.decisions):
         members: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -23,8 +24,13 @@ def channel(v: Variables) -> None:
                 members[what, content].append(index)
         for what, literals in _ranges(decisions):
             for value in literals:
-                row = v.decision(what, workload, value) == v.chosen(members[what, str(value)])
-                v.cp.add(row).with_name(f"channel.{what}[{workload},{value}]")
+                literal, slots = v.decision(what, workload, value), members[what, str(value)]
+                name = f"channel.{what}[{workload},{value}]"
+                if not v.instance.rules.mixed:
+                    v.cp.add(literal == v.chosen(slots)).with_name(name)
+                    continue
+                v.cp.add(v.chosen(slots) <= v.most(literal)).with_name(name)
+                v.cp.add(literal <= v.chosen(slots)).with_name(f"{name}.none")
 
 
 def allowed_gpus(v: Variables) -> None:
@@ -86,12 +92,24 @@ def parallel_sizes(v: Variables) -> None:
 
 
 def quality(v: Variables) -> None:
-    """``quant[w,q] + kv[w,c] <= 1`` for each pair whose recovery is below the floor (``quality.min_recovery``)."""
+    """``quant[w,q] + kv[w,c] <= 1`` for each pair whose recovery is below the floor (``quality.min_recovery``).
+
+    In a mix a workload may have several of either, so ``sum over the slots of the pair of at[c,k] <= 0``.
+    """
     for workload, decisions in enumerate(v.instance.decisions):
         path = quality_path(v, workload)
         for quant, cache in sorted(decisions.poor):
+            name = f"{QUALITY}:{path}[{quant},{cache}]"
+            if v.instance.rules.mixed:
+                v.cp.add(v.chosen(_of_formats(v, workload, quant, cache)) <= 0).with_name(name)
+                continue
             both = v.decision("quant", workload, quant) + v.decision("kv", workload, cache)
-            v.cp.add(both <= 1 + v.relaxed(path)).with_name(f"{QUALITY}:{path}[{quant},{cache}]")
+            v.cp.add(both <= 1 + v.relaxed(path)).with_name(name)
+
+
+def _of_formats(v: Variables, workload: int, quant: str, cache: str) -> list[int]:
+    formats = ((index, slot.candidate.spec) for index, slot in v.slots(workload))
+    return [index for index, spec in formats if (spec.weight_quant, spec.kv_cache) == (quant, cache)]
 
 
 def gpu_kinds(v: Variables) -> None:

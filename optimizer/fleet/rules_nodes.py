@@ -19,12 +19,15 @@ HARD_RULES = frozenset({RuleName.PRICE})
 
 
 def in_use(v: Variables) -> None:
-    """``in_use[t] >= sum over the slots of w on type t of at[c,k]`` for each w, and ``in_use[t] <=`` the whole sum."""
+    """``in_use[t] >= sum over the slots of w on type t of at[c,k]`` for each w, and ``in_use[t] <=`` the whole sum.
+
+    In a mix ``max_configurations_per_workload in_use[t]`` takes the place of the first ``in_use[t]``.
+    """
     for node_type, slots in _by_type(v):
         used = v.in_use(node_type)
         for workload in sorted({slot.workload for _, slot in slots}):
             mine = v.chosen(index for index, slot in slots if slot.workload == workload)
-            v.cp.add(used >= mine).with_name(f"in_use[{workload},{node_type.key}]")
+            v.cp.add(v.most(used) >= mine).with_name(f"in_use[{workload},{node_type.key}]")
         v.cp.add(used <= v.chosen(index for index, _ in slots)).with_name(f"in_use[{node_type.key}]")
 
 

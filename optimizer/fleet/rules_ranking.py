@@ -13,6 +13,8 @@ from optimizer.fleet.variables import Variables
 def facts(v: Variables) -> None:
     """``fact[a] = 1`` exactly if the plan has it: ``sum over w's slots of at <= fact[a] <= sum over all of at``.
 
+    In a mix ``max_configurations_per_workload fact[a]`` takes the place of the first ``fact[a]``.
+
     For facts of offers: ``sum over options of nodes[o] <= M fact[a]`` and ``fact[a] <=`` that sum.
     """
     of_slots: dict[Fact, list[int]] = defaultdict(list)
@@ -23,7 +25,7 @@ def facts(v: Variables) -> None:
         literal = v.fact(fact)
         for workload in sorted({v.instance.slots[index].workload for index in slots}):
             mine = v.chosen(index for index in slots if v.instance.slots[index].workload == workload)
-            v.cp.add(literal >= mine).with_name(f"fact.of[{workload},{fact}]")
+            v.cp.add(v.most(literal) >= mine).with_name(f"fact.of[{workload},{fact}]")
         v.cp.add(literal <= v.chosen(slots)).with_name(f"fact[{fact}]")
     of_options: dict[Fact, list[int]] = defaultdict(list)
     for index, option in enumerate(v.instance.options):
@@ -38,8 +40,15 @@ def facts(v: Variables) -> None:
 
 
 def differs_from(v: Variables, key: Collection[Fact]) -> None:
-    """``sum over a in key of (1 - fact[a]) + sum over other a of fact[a] >= 1``: the plan key is a new one."""
+    """``sum over a in key of (1 - fact[a]) + sum over other a of fact[a] >= 1``: the plan key is a new one.
+
+    In a mix ``sum over a in key of (1 - fact[a]) >= 1``: a plan lacks something of every earlier one. Otherwise the
+    next rank would be the one before with a token of something else.
+    """
     known = v.facts()
+    if v.instance.rules.mixed:
+        v.cp.add_bool_or([~known[fact] for fact in sorted(known) if fact in key]).with_name("differs_from")
+        return
     v.cp.add_bool_or([~known[fact] if fact in key else known[fact] for fact in sorted(known)]).with_name("differs_from")
 
 

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from optimizer.candidates.market import THOUSANDTHS
 from optimizer.candidates.rules import WorkloadRules
-from optimizer.fleet.instance import MAX_LATENCY_US
+from optimizer.fleet.instance import MAX_LATENCY_US, Slot
 from optimizer.fleet.variables import Variables
-from optimizer.units import seconds_to_us_down
+from optimizer.units import SHARE_UNITS, seconds_to_us_down
 
 
 def one_candidate(v: Variables) -> None:
-    """``sum over c, k of at[c,k] = 1`` for each workload: one candidate at one operating point serves all 2520/2520."""
+    """``sum over c, k of at[c,k] = 1`` for each workload: one candidate at one operating point serves all 2520/2520.
+
+    Where several configurations may share a workload, ``shares`` holds instead.
+    """
+    if v.instance.rules.mixed:
+        shares(v)
+        return
     for workload in range(len(v.instance.rules.workloads)):
         v.cp.add_exactly_one([v.at(index) for index, _ in v.slots(workload)]).with_name(f"one_candidate[{workload}]")
+
+
+def shares(v: Variables) -> None:
+    """``sum over c, k of share[c,k] = 2520``, ``at[c,k] <= share[c,k] <= 2520 at[c,k]`` and
+    ``1 <= sum over c, k of at[c,k] <= max_configurations_per_workload``, one point of a candidate at most.
+    """
+    from optimizer.fleet.cpsat import LinearExpr
+
+    most = v.instance.rules.configurations
+    for workload in range(len(v.instance.rules.workloads)):
+        slots = v.slots(workload)
+        total = LinearExpr.sum([v.share(index) for index, _ in slots])
+        v.cp.add(total == SHARE_UNITS).with_name(f"shares[{workload}]")
+        count = v.chosen(index for index, _ in slots)
+        v.cp.add(count >= 1).with_name(f"configurations.some[{workload}]")
+        v.cp.add(count <= most).with_name(f"rule:ranking.max_configurations_per_workload[{workload}]")
+        points: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        for index, slot in slots:
+            points[slot.candidate.key].append(index)
+            v.cp.add(v.share(index) >= v.at(index)).with_name(f"share.some[{index}]")
+            v.cp.add(v.share(index) <= SHARE_UNITS * v.at(index)).with_name(f"share.follows[{index}]")
+        for of_candidate in points.values():
+            if len(of_candidate) > 1:
+                v.cp.add(v.chosen(of_candidate) <= 1).with_name(f"one_point[{of_candidate[0]}]")
 
 
 def replicas_follow(v: Variables) -> None:
@@ -25,14 +57,17 @@ def capacity(v: Variables) -> None:
     """``cap[c,k] reps[c,k] >= demand[w] at[c,k] - excess[w]`` for arrivals and for requests in flight.
 
     Counted in units of the demand: capacity rounded down and capped at the whole demand, so coefficients stay small.
-    The excess, 0 outside the elastic solve, is load given up.
+    The excess, 0 outside the elastic solve, is load given up. In a mix ``demand[w] / 2520 share[c,k]`` stands on the
+    right: replicas carry their share, and keep every promise at it.
     """
     demand = v.instance.load_scale
+    unit = demand // SHARE_UNITS
     for index, slot in v.slots():
         asked = v.instance.rules.workloads[slot.workload]
         for path, value in zip(load_paths(asked), slot.capacity, strict=True):
             if value >= 0:
-                row = min(value, demand) * v.reps(index) >= demand * v.at(index) - v.excess(path, demand * 9 // 10)
+                asked_for = unit * v.share(index) if v.instance.rules.mixed else demand * v.at(index)
+                row = min(value, demand) * v.reps(index) >= asked_for - v.excess(path, demand * 9 // 10)
                 v.cp.add(row).with_name(f"capacity:{path}[{index}]")
 
 
@@ -66,7 +101,8 @@ def latency(v: Variables) -> None:
     """``sum over c, k of latency_us[c,k,p] at[c,k] <= limit_us[w,p] + excess[p]`` for each promise p.
 
     Limits are rounded down, latencies up, both in whole microseconds; there is no excess outside the elastic solve.
-    One point per workload is chosen, so the sum is the latency of the chosen one.
+    One point per workload is chosen, so the sum is the latency of the chosen one. In a mix each chosen point keeps the
+    limit by itself: ``latency_us[c,k,p] at[c,k] <= limit_us[w,p]``.
     """
     from optimizer.fleet.cpsat import LinearExpr
 
@@ -74,10 +110,19 @@ def latency(v: Variables) -> None:
         slots = v.slots(workload)
         for number, promise in enumerate(asked.slo.promises):
             limit = min(MAX_LATENCY_US, seconds_to_us_down(promise.limit_s))
+            if v.instance.rules.mixed:
+                _latency_of_each(v, slots, number, limit)
+                continue
             latencies = [slot.latencies_us[number] for _, slot in slots]
             chosen = LinearExpr.weighted_sum([v.at(index) for index, _ in slots], latencies)
             excess = v.excess(promise.path, max(latencies, default=0) - limit)
             v.cp.add(chosen <= limit + excess).with_name(f"latency:{promise.path}")
+
+
+def _latency_of_each(v: Variables, slots: list[tuple[int, Slot]], number: int, limit: int) -> None:
+    for index, slot in slots:
+        path = v.instance.rules.workloads[slot.workload].slo.promises[number].path
+        v.cp.add(slot.latencies_us[number] * v.at(index) <= limit).with_name(f"latency:{path}[{index}]")
 
 
 def worst_latency(v: Variables) -> None:

@@ -28,6 +28,7 @@ from optimizer.fleet.instance import (
     power_of,
     slots_of,
 )
+from optimizer.fleet.mix_bounds import least_with, most_money, undominated_slots
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption
 
@@ -37,7 +38,7 @@ MANY = 64
 
 @dataclass(frozen=True, slots=True)
 class Standalone:
-    """What one slot alone would cost: a bound on every plan that contains it."""
+    """What one slot alone would cost, or in a mix what a plan with it costs at least: a bound on every such plan."""
 
     score: int  # no plan with the slot does better
     reached: int | None  # a plan that does this well exists, on the nodes below; None: none is known
@@ -67,12 +68,14 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
     alone = [(slot, standalone(slot, rules, market, ceiling, scale)) for slot in known]
     bounded = [(slot, bound) for slot, bound in alone if bound is not None]
     upper = upper_bound(bounded, rules)
-    kept = [(slot, bound) for slot, bound in bounded if upper is None or bound.score <= upper]
-    activity = _activity(bounded, upper, rules)
+    racing = part_bounds(known, rules, market, scale) if rules.mixed else bounded
+    kept = [(slot, bound) for slot, bound in racing if upper is None or bound.score <= upper]
+    activity = _activity(racing, upper, rules, market)
     decisions = tuple(decisions_of(w, candidate_set.candidates, rules) for w in range(len(rules.workloads)))
-    slots = [slot for slot, _ in kept] if screens else _all_slots(candidate_set.candidates, rules, ceiling, scale)
+    needed = undominated_slots([slot for slot, _ in kept], rules) if rules.mixed else [slot for slot, _ in kept]
+    slots = needed if screens else _all_slots(candidate_set.candidates, rules, ceiling, scale)
     in_play = undominated(allowed, slots, rules) if screens else tuple(options)
-    bound_of = {(slot.candidate.key, slot.point): bound for slot, bound in bounded}
+    bound_of = {(slot.candidate.key, slot.point): bound for slot, bound in racing}
     instance = Instance(
         rules=rules,
         slots=tuple(slots),
@@ -86,7 +89,7 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
     return Screened(
         instance=_priced(instance),
         bounds=tuple(bound_of.get((slot.candidate.key, slot.point), _HOPELESS) for slot in slots),
-        screened=_candidates(bounded) - _candidates(kept),
+        screened=_candidates(racing) - _candidates(kept),
         flagged=tuple((slot, bound) for slot, bound in bounded if rules.is_flagged(slot.candidate) and bound.nodes),
     )
 
@@ -143,6 +146,12 @@ def standalone(slot: Slot, rules: UserRules, market: Market, ceiling: Ceiling, s
     return Standalone(score, score if exists else None, cents, tuple(nodes))
 
 
+def part_bounds(slots: Sequence[Slot], rules: UserRules, market: Market, scale: int) -> list[tuple[Slot, Standalone]]:
+    """Bounds where a slot may serve any share of its workload."""
+    bounds = zip(slots, least_with(slots, rules, market, scale), strict=True)
+    return [(slot, Standalone(least.score, None, least.cents, ())) for slot, least in bounds if least is not None]
+
+
 def _standalone_load(slot: Slot, rules: UserRules, market: Market, scale: int) -> Standalone | None:
     """``maximize_load``: the score is minus the factor, in thousandths."""
     capacity = min(value for value in slot.capacity if value >= 0)
@@ -196,7 +205,10 @@ def upper_bound(bounded: Sequence[tuple[Slot, Standalone]], rules: UserRules) ->
     """A score that the last plan of the ranking cannot exceed; None where not that many plans are known to exist.
 
     Plans known to exist: every workload on nodes of its own. Flagged candidates do not count, as they may be refused.
+    In a mix, where a plan has to lack something of every earlier one, only plans with the fewest facts count: no
+    other plan has but a part of their facts, so each earlier rank takes away one of them at most.
     """
+    fewest = sum(len(rules.workloads) if name == "configuration" else 1 for name in rules.distinct_by)
     groups: list[list[tuple[Slot, Standalone]]] = []
     for workload in range(len(rules.workloads)):
         mine = [
@@ -210,7 +222,10 @@ def upper_bound(bounded: Sequence[tuple[Slot, Standalone]], rules: UserRules) ->
         return None
     seen: set[PlanKey] = set()
     for score, plan in _joint(groups, rules):
-        seen.add(_key(plan, rules))
+        key = _key(plan, rules)
+        if rules.mixed and len(key.parts) > fewest:
+            continue
+        seen.add(key)
         if len(seen) == rules.top:
             return score
     return None
@@ -288,7 +303,7 @@ def _most_nodes(slots: Iterable[Slot], rules: UserRules) -> dict[NodeKey, int]:
         most[key] = max(most.get(key, 0), slot.max_nodes)
     total: dict[NodeKey, int] = {}
     for (node_type, _), nodes in most.items():
-        total[node_type] = total.get(node_type, max(1, rules.spare_nodes)) + nodes
+        total[node_type] = total.get(node_type, max(1, rules.spare_nodes)) + nodes * rules.configurations
     return total
 
 
@@ -305,13 +320,15 @@ def _load_scale(candidates: Sequence[Candidate], rules: UserRules, ceiling: Ceil
     return demand_units(most)
 
 
-def _activity(bounded: Sequence[tuple[Slot, Standalone]], upper: int | None, rules: UserRules) -> int:
+def _activity(bounded: Sequence[tuple[Slot, Standalone]], upper: int | None, rules: UserRules, market: Market) -> int:
     """Cents that the row of money can reach: at most what the last plan asked for costs, where that is known."""
     if upper is not None and rules.objective == "minimize_cost":
         return upper + rules.fixed_cents
     most = [0] * len(rules.workloads)
     for slot, bound in bounded:
         most[slot.workload] = max(most[slot.workload], bound.cents)
+    if rules.mixed:
+        most = [most_money((slot for slot, _ in bounded), rules, market)]
     total = sum(most) + rules.fixed_cents
     budget = rules.limits.budget_cents
     return total if budget is None else min(total, budget)

@@ -51,7 +51,7 @@ def levels(v: Variables) -> list[Level]:
     """The objective, then money, then GPUs, then the content of the candidates, then replicas.
 
     The content order makes the answer unique whatever the seed. Where an objective is the money or the GPUs
-    themselves, it is not asked twice.
+    themselves, it is not asked twice. Mixes are settled in ``mix`` after money and GPUs.
     """
     objective = v.instance.rules.objective
     cost, gpus = Level("cost", v.cost()), Level("gpus", v.gpus())
@@ -64,6 +64,8 @@ def levels(v: Variables) -> list[Level]:
             first = [Level("factor", v.factor(), maximize=True), cost, gpus]
         case _:
             first = [Level("latency", v.worst()), cost, gpus]
+    if v.instance.rules.mixed:
+        return first
     return [first[0], *_merged([*first[1:], *_content(v), Level("replicas", v.replicas())], _reaches(v, first[1:]))]
 
 
@@ -154,7 +156,26 @@ def solve_levels(v: Variables, cp: CpModel, settings: SolveSettings) -> Found | 
         found = _read(v, solver, value, bound, proven)
         cp.add(level.expression == reached)
     assert found is not None
-    return _canonical_nodes(v, cp, settings, found) if proven else found
+    if not proven:
+        return found
+    return _canonical_nodes(v, cp, settings, _settled(v, cp, settings, found) if v.instance.rules.mixed else found)
+
+
+def _settled(v: Variables, cp: CpModel, settings: SolveSettings, found: Found) -> Found:
+    """The one mix among those that tie on every level so far."""
+    from optimizer.fleet.cpsat import OPTIMAL
+    from optimizer.fleet.mix import settle
+
+    def least(expression: LinearExprT) -> CpSolver | None:
+        cp.minimize(expression)
+        solver = solver_of(settings, small=len(v.instance.slots) <= SMALL)
+        if solver.solve(cp) != OPTIMAL:
+            return None
+        cp.add(expression == round(solver.objective_value))
+        return solver
+
+    solver = settle(v, cp, least)
+    return found if solver is None else _read(v, solver, found.value, found.bound, found.proven)
 
 
 def _read(v: Variables, solver: CpSolver, value: int, bound: int, proven: bool) -> Found:

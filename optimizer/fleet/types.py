@@ -9,6 +9,7 @@ from optimizer.candidates.types import Candidate
 from optimizer.performance.types import OperatingPoint
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption
+from optimizer.units import SHARE_UNITS
 from optimizer.workload import Load
 
 
@@ -23,12 +24,13 @@ class FleetStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupChoice:
-    """Replicas of one candidate at one operating point, serving all of its workload."""
+    """Replicas of one candidate at one operating point, serving their share of its workload."""
 
     candidate: Candidate
     point: int  # index into candidate.points
     replicas: int
     kept: tuple[int, ...] = ()  # indices of all its points that keep every promise
+    share: int = SHARE_UNITS  # of 2520
 
     @property
     def operating_point(self) -> OperatingPoint:
@@ -36,9 +38,10 @@ class GroupChoice:
         return self.candidate.points[self.point]
 
     def factor(self, point: OperatingPoint, load: Load) -> float:
-        """How many times the load the replicas carry at a point."""
+        """How many times their share of the load the replicas carry at a point."""
         pairs = ((point.requests_per_second, load.requests_per_second), (point.inflight, load.inflight))
-        return min(capacity * self.replicas / asked for capacity, asked in pairs if asked > 0)
+        part = self.share / SHARE_UNITS
+        return min(capacity * self.replicas / (asked * part) for capacity, asked in pairs if asked > 0)
 
     def roomiest(self, load: Load) -> OperatingPoint:
         """The point that carries most of a load with every promise kept; under a latency objective the chosen one

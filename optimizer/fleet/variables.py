@@ -10,6 +10,7 @@ from optimizer.fleet.facts import Fact, fact_text, slot_facts
 from optimizer.fleet.instance import ACTIVITY_LIMIT, Instance, Slot
 from optimizer.pricing.rules import RuleName
 from optimizer.pricing.types import NodeType
+from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
     from optimizer.fleet.cpsat import CpModel, IntVar, LinearExprT
@@ -25,6 +26,8 @@ class Variables:
         slots, options = instance.slots, instance.options
         self._at = [cp.new_bool_var(f"at[{_name(slot)}]") for slot in slots]
         self._reps = [cp.new_int_var(0, slot.max_replicas, f"reps[{_name(slot)}]") for slot in slots]
+        mixed = slots if instance.rules.mixed else ()
+        self._shares = [cp.new_int_var(0, SHARE_UNITS, f"share[{_name(slot)}]") for slot in mixed]
         most = {node_type.key: instance.max_nodes(node_type) for node_type in instance.node_types}
         self._nodes = [
             cp.new_int_var(0, most[option.node_type.key], f"nodes[{option.offer.id}|{option.tier}]")
@@ -51,6 +54,14 @@ class Variables:
     def reps(self, index: int) -> IntVar:
         """Replicas running at the slot."""
         return self._reps[index]
+
+    def share(self, index: int) -> LinearExprT:
+        """The part of its workload, in 1/2520, that the slot serves; all of it where nothing may be mixed."""
+        return self._shares[index] if self._shares else SHARE_UNITS * self._at[index]
+
+    def most(self, literal: IntVar) -> LinearExprT:
+        """As many of a workload's slots as may be chosen at all where the literal is 1, none where it is 0."""
+        return self.instance.rules.configurations * literal if self._shares else literal
 
     def slots(self, workload: int | None = None) -> list[tuple[int, Slot]]:
         """Slots of a workload, or all, with their index."""

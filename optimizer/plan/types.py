@@ -358,6 +358,7 @@ class Outcome:
     currency: str = "USD"
     confidence: float = 0.9
     distinct_by: tuple[str, ...] = ()
+    mixes: bool = False  # several configurations may share a workload
     targets: tuple[Target, ...] = ()
     rejected: tuple[Rejection, ...] = ()  # by replay, in the order they were found
 

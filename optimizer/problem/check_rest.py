@@ -25,6 +25,7 @@ def check(problem: ProblemFile) -> Iterator[Issue]:
     yield from _budget(problem)
     yield from _latency_objective(problem)
     yield from _bounded_load(problem)
+    yield from _mixes(problem)
 
 
 def _owned_only(problem: ProblemFile) -> Iterator[Issue]:
@@ -123,6 +124,14 @@ def _latency_objective(problem: ProblemFile) -> Iterator[Issue]:
     if all(workload.traffic.batch is not None for workload in problem.workloads):
         message = f"{problem.objective} needs a workload that is not batch work"
         yield Issue(("objective",), message, "use minimize_cost", (("workloads",),))
+
+
+def _mixes(problem: ProblemFile) -> Iterator[Issue]:
+    """Mixes have a share of a stated load; under ``maximize_load`` one configuration serves a workload."""
+    if problem.objective is Objective.MAXIMIZE_LOAD and problem.ranking.max_configurations_per_workload > 1:
+        path: KeyPath = ("ranking", "max_configurations_per_workload")
+        message = "maximize_load looks for one configuration per workload"
+        yield Issue(path, message, "state the load and minimise the cost instead", (("objective",),))
 
 
 def _bounded_load(problem: ProblemFile) -> Iterator[Issue]:

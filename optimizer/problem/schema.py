@@ -224,6 +224,10 @@ class Ranking(Section):
     )
     """What two listed plans must differ in."""
 
+    max_configurations_per_workload: Annotated[int, Field(ge=1, le=8)] = 1
+    """Most configurations (kinds of GPU, formats, sizes) that may share one workload. 1: one configuration serves all
+    of it."""
+
 
 class ProblemFile(Section):
     """All that a problem file may say."""

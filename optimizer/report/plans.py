@@ -27,6 +27,7 @@ from optimizer.report.words import (
     tier_name,
     two_digits,
 )
+from optimizer.units import SHARE_UNITS
 from optimizer.vocabulary import Link, Tier
 from optimizer.workload import Metric
 
@@ -57,10 +58,14 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
         yield from _quiet([_source(plan.nodes[0]), *_context(plan)])
         return
     yield from _quiet([*_flags(plan), *summary, *_context(plan)])
-    for group in plan.groups:
-        yield from _quiet(
-            [_group(group), *_promised(_of(group, plan.predicted), outcome), replayed(plan, group.workload)]
-        )
+    for group, last in zip(plan.groups, _last_of_workload(plan.groups), strict=True):
+        together = [*_promised(_of(group, plan.predicted), outcome), replayed(plan, group.workload)]
+        if group.share == SHARE_UNITS:
+            yield from _quiet([_group(group), *together])
+            continue
+        yield from _quiet([_group(group)])
+        if last:
+            yield from _quiet([f"{group.workload} together: {together[0]}", *together[1:]])
     for node in plan.nodes:
         yield from _quiet([f"get {node.count}x {node.gpus_per_node}-GPU node: {_source(node)}", _idle(node)])
 
@@ -95,9 +100,15 @@ def _parallel(group: Group) -> str:
 
 
 def _group(group: Group) -> str:
-    share = "" if group.share == 2520 else f" ({percent(group.share / 2520)} of it)"
+    share = "" if group.share == SHARE_UNITS else f" ({percent(group.share / SHARE_UNITS)} of it)"
     gpus = group.tensor_parallel * group.pipeline_parallel * group.replicas
     return f"{group.workload}{share}: {gpus}x {gpu_name(group.gpu)}, {', '.join(_setup(group))}"
+
+
+def _last_of_workload(groups: tuple[Group, ...]) -> list[bool]:
+    """Whether a group is the last that serves its workload."""
+    later = [group.workload for group in groups[1:]] + [""]
+    return [group.workload != after for group, after in zip(groups, later, strict=True)]
 
 
 def _of(group: Group, predictions: tuple[Prediction, ...]) -> tuple[Prediction, ...]:

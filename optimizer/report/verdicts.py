@@ -80,6 +80,8 @@ def _arithmetic(outcome: Outcome) -> str:
         proven = "Each further rank is proven" if all(plan.proven for plan in outcome.plans) else "Each further rank is"
         differs = " or ".join(distinction(name) for name in outcome.distinct_by)
         others = f" {proven} the best that differs from all above it in {differs}."
+        if outcome.mixes:
+            others = f" {proven} the best that lacks some {differs} of each above it."
     return f"{claim} {_basis(proof)}.{_set_aside(proof, len(outcome.plans))}{others}"
 
 

@@ -173,6 +173,21 @@ def _longest_request(group: GroupCase) -> Iterator[Mismatch]:
         yield Mismatch("memory", path, f"{need / GIB:.3f} GiB", found, "one request of context_max does not fit")
 
 
+def configurations(case: Case) -> Iterator[Mismatch]:
+    """No more configurations share a workload than ``ranking.max_configurations_per_workload`` permits."""
+    most = case.problem.ranking.max_configurations_per_workload
+    for workload in case.problem.workloads:
+        kinds = {
+            (group.node_type, spec.weight_quant, spec.kv_cache, spec.tensor_parallel, spec.pipeline_parallel)
+            for group in case.groups
+            for spec in (group.spec,)
+            if group.workload.name == workload.name
+        }
+        if len(kinds) > most:
+            path = "ranking.max_configurations_per_workload"
+            yield Mismatch("configurations", path, f"at most {most}", len(kinds), f"serve {workload.name}")
+
+
 def shares(case: Case) -> Iterator[Mismatch]:
     """The groups of a workload carry all of it: their shares add up to 2520."""
     for workload in case.problem.workloads:

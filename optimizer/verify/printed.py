@@ -10,6 +10,7 @@ from optimizer.performance import band, grade_of, is_upper_bound
 from optimizer.performance.types import Behaviour, Grade, Percentiles
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import KeptPromise, LatencyMs, Prediction
+from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import Case
 from optimizer.verify.loads import Served, median, with_margin
 from optimizer.verify.types import Mismatch
@@ -49,7 +50,7 @@ def _reasons(case: Case, prediction: Prediction, served: list[Served]) -> Iterat
 def predictions(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
     """One prediction per workload: the median estimate under the fuller of its two loads.
 
-    Recomputed where one group serves the workload.
+    Where several groups share the workload: means weighed by their shares, percentiles of the slowest group.
     """
     printed = sorted(prediction.workload for prediction in case.plan.predicted)
     asked = sorted(workload.name for workload in case.problem.workloads)
@@ -57,8 +58,8 @@ def predictions(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
         yield Mismatch("predictions", "predicted", asked, printed, "one prediction per workload")
     for prediction in case.plan.predicted:
         groups = _groups_of(prediction, served)
-        if len(groups) == 1 and groups[0].stated.both:
-            yield from _prediction(prediction, groups[0])
+        if groups and groups[0].stated.both:
+            yield from _prediction(prediction, groups)
 
 
 def kept_promises(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
@@ -116,22 +117,26 @@ def _worst(served: tuple[Served, ...] | list[Served]) -> str | None:
     return max((str(entry.grade) for entry in served), key=lambda grade: order.index(Grade(grade)), default=None)
 
 
-def _prediction(prediction: Prediction, entry: Served) -> Iterator[Mismatch]:
-    behaviour = max(entry.stated.both, key=lambda found: found.inflight)
-    replicas = entry.group.group.replicas
+def _prediction(prediction: Prediction, groups: list[Served]) -> Iterator[Mismatch]:
+    busiest = [max(entry.stated.both, key=lambda found: found.inflight) for entry in groups]
+    whole = [(behaviour, entry.group.group.replicas) for behaviour, entry in zip(busiest, groups, strict=True)]
+    parts = [
+        (behaviour, entry.group.group.share / SHARE_UNITS, entry.grade)
+        for behaviour, entry in zip(busiest, groups, strict=True)
+    ]
     figures = [
-        ("concurrency", behaviour.inflight * replicas, prediction.concurrency),
-        ("requests_per_second", behaviour.requests_per_second * replicas, prediction.requests_per_second),
+        ("concurrency", sum(b.inflight * n for b, n in whole), prediction.concurrency),
+        ("requests_per_second", sum(b.requests_per_second * n for b, n in whole), prediction.requests_per_second),
         (
             "output_tokens_per_second",
-            behaviour.output_tokens_per_second * replicas,
+            sum(b.output_tokens_per_second * n for b, n in whole),
             prediction.output_tokens_per_second,
         ),
-        *_latency("ttft_ms", behaviour.ttft, 1e3, prediction.ttft_ms),
-        *_latency("tpot_ms", behaviour.tpot, 1e3, prediction.tpot_ms),
-        *_latency("e2e_s", behaviour.e2e, 1, prediction.e2e_s),
-        *_interval(Metric.TTFT, behaviour, entry.grade, prediction.ttft_interval_ms),
-        *_interval(Metric.TPOT, behaviour, entry.grade, prediction.tpot_interval_ms),
+        *_latency("ttft_ms", [(b.ttft, share) for b, share, _ in parts], 1e3, prediction.ttft_ms),
+        *_latency("tpot_ms", [(b.tpot, share) for b, share, _ in parts], 1e3, prediction.tpot_ms),
+        *_latency("e2e_s", [(b.e2e, share) for b, share, _ in parts], 1, prediction.e2e_s),
+        *_interval(Metric.TTFT, parts, prediction.ttft_interval_ms),
+        *_interval(Metric.TPOT, parts, prediction.tpot_interval_ms),
     ]
     for name, expected, found in figures:
         if not isclose(expected, found, rel_tol=TOLERANCE):
@@ -139,17 +144,21 @@ def _prediction(prediction: Prediction, entry: Served) -> Iterator[Mismatch]:
             yield Mismatch("predictions", path, expected, found, "the median estimate at the stated load")
 
 
-def _latency(name: str, values: Percentiles, scale: float, printed: LatencyMs) -> Iterator[tuple[str, float, float]]:
-    for part in ("mean", "p50", "p90", "p95", "p99"):
-        yield f"{name}.{part}", getattr(values, part) * scale, getattr(printed, part)
+def _latency(
+    name: str, groups: list[tuple[Percentiles, float]], scale: float, printed: LatencyMs
+) -> Iterator[tuple[str, float, float]]:
+    yield f"{name}.mean", sum(values.mean * scale * share for values, share in groups), printed.mean
+    for part in ("p50", "p90", "p95", "p99"):
+        slowest = max(getattr(values, part) for values, _ in groups)
+        yield f"{name}.{part}", slowest * scale, getattr(printed, part)
 
 
 def _interval(
-    metric: Metric, behaviour: Behaviour, grade: Grade, printed: tuple[float, float]
+    metric: Metric, groups: list[tuple[Behaviour, float, Grade]], printed: tuple[float, float]
 ) -> Iterator[tuple[str, float, float]]:
-    mean, spread = getattr(behaviour, metric).mean * 1e3, band(metric, grade)
-    yield f"interval.{metric}_ms.low", mean * spread.low, printed[0]
-    yield f"interval.{metric}_ms.high", mean * spread.high, printed[1]
+    means = [(getattr(behaviour, metric).mean * 1e3 * share, band(metric, grade)) for behaviour, share, grade in groups]
+    yield f"interval.{metric}_ms.low", sum(mean * spread.low for mean, spread in means), printed[0]
+    yield f"interval.{metric}_ms.high", sum(mean * spread.high for mean, spread in means), printed[1]
 
 
 def _promise(printed: KeptPromise, promise: Promise, groups: list[Served]) -> Iterator[Mismatch]:

@@ -28,6 +28,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     legality.quality,
     legality.memory,
     legality.shares,
+    legality.configurations,
     hardware.permitted,
     hardware.nvlink_required,
     hardware.packing,

@@ -85,7 +85,7 @@ MUTATIONS = [
     ("price_per_hour: 60", "price_per_hour: free", "not the text 'free'", None),
     # full-width punctuation
     ("tpot_ms: 50", "tpot_ms: 5０", "needs a number", "full-width characters '０'"),
-    ("tpot_ms: 50", "tpot_ms：50", "full-width '：'", "tpot_ms:50"),
+    ("tpot_ms: 50", "tpot_ms：50", "full-width '：'", "tpot_ms: 50"),
     ("{p50: 500, p90: 800", "{p50: 500， p90: 800", "full-width '，'", "p50: 500, p90: 800"),
     ("nvlink: required", "nvlink: “required”", "expected one of any", "full-width"),
     ("peak_factor: 1.5", "peak_factor（x）: 1.5", "unknown key", "full-width"),

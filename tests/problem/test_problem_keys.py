@@ -136,6 +136,7 @@ FULL = {
     "budget.monthly": 1000000,
     "ranking.top": 5,
     "ranking.distinct_by": ("configuration", "provider", "node"),
+    "ranking.max_configurations_per_workload": 2,
 }
 
 DEFAULTS = {
@@ -187,6 +188,7 @@ DEFAULTS = {
     "budget.monthly": None,
     "ranking.top": 10,
     "ranking.distinct_by": ("gpu", "weight_quant"),
+    "ranking.max_configurations_per_workload": 1,
 }
 
 

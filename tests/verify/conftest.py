@@ -148,7 +148,7 @@ class World:
         parts = [self._group(problem, has, dict(_first(bought))[has.offer]) for has in groups]
         lines = tuple(_node_lines(bought, parts))
         factor = load_factor if problem.objective == "maximize_load" else 1.0
-        told = _by_workload([self._told(problem, group, spec, factor) for group, spec in parts])
+        told = _by_workload([(*self._told(problem, group, spec, factor), group.share / 2520) for group, spec in parts])
         printed = tuple(group for group, _ in parts)
         bill = cost_lines(pairs, problem, {option.key: node.spare for option, node in bought})
         others = counterparts([option for option, _ in pairs], options.values(), option_rules(problem, self.catalog))
@@ -301,15 +301,36 @@ class World:
         return poisson, inflight
 
 
-def _by_workload(told: Sequence[tuple[Prediction, list[Binding]]]) -> list[tuple[Prediction, list[Binding]]]:
-    """One prediction per workload: rates add up, latencies are those of the slower group."""
+def _mean_of(prediction: Prediction, share: float) -> Prediction:
+    """The part of the means that a group contributes."""
+    low, high = prediction.ttft_interval_ms
+    slow, slowest = prediction.tpot_interval_ms
+    return replace(
+        prediction,
+        ttft_ms=replace(prediction.ttft_ms, mean=prediction.ttft_ms.mean * share),
+        tpot_ms=replace(prediction.tpot_ms, mean=prediction.tpot_ms.mean * share),
+        e2e_s=replace(prediction.e2e_s, mean=prediction.e2e_s.mean * share),
+        ttft_interval_ms=(low * share, high * share),
+        tpot_interval_ms=(slow * share, slowest * share),
+    )
+
+
+def _added(one: LatencyMs, two: LatencyMs) -> LatencyMs:
+    """Means add up, percentiles are those of the slower group."""
+    return LatencyMs(
+        one.mean + two.mean, *(max(getattr(one, p), getattr(two, p)) for p in ("p50", "p90", "p95", "p99"))
+    )
+
+
+def _by_workload(told: Sequence[tuple[Prediction, list[Binding], float]]) -> list[tuple[Prediction, list[Binding]]]:
+    """One prediction per workload: rates add up, means are weighed, percentiles are those of the slower group."""
     merged: dict[str, tuple[Prediction, list[Binding]]] = {}
-    for prediction, bindings in told:
+    for of_group, bindings, share in told:
+        prediction = _mean_of(of_group, share)
         if prediction.workload not in merged:
             merged[prediction.workload] = (prediction, bindings)
             continue
         other, other_bindings = merged[prediction.workload]
-        slower = max(prediction, other, key=lambda p: p.ttft_ms.mean)
         both = Capacity(
             prediction.capacity.concurrency + other.capacity.concurrency,
             prediction.capacity.output_tokens_per_second + other.capacity.output_tokens_per_second,
@@ -320,7 +341,25 @@ def _by_workload(told: Sequence[tuple[Prediction, list[Binding]]]) -> list[tuple
         )
         reasons = tuple(dict.fromkeys((*other.grade_reasons, *prediction.grade_reasons)))
         grade = max(prediction.grade, other.grade)
-        total = replace(slower, capacity=both, promises=promises, grade=grade, grade_reasons=reasons)
+        total = replace(
+            other,
+            ttft_ms=_added(other.ttft_ms, prediction.ttft_ms),
+            tpot_ms=_added(other.tpot_ms, prediction.tpot_ms),
+            e2e_s=_added(other.e2e_s, prediction.e2e_s),
+            concurrency=other.concurrency + prediction.concurrency,
+            output_tokens_per_second=other.output_tokens_per_second + prediction.output_tokens_per_second,
+            requests_per_second=other.requests_per_second + prediction.requests_per_second,
+            ttft_interval_ms=tuple(
+                a + b for a, b in zip(other.ttft_interval_ms, prediction.ttft_interval_ms, strict=True)
+            ),
+            tpot_interval_ms=tuple(
+                a + b for a, b in zip(other.tpot_interval_ms, prediction.tpot_interval_ms, strict=True)
+            ),
+            capacity=both,
+            promises=promises,
+            grade=grade,
+            grade_reasons=reasons,
+        )
         worse = [max(pair, key=lambda b: b.value) for pair in zip(bindings, other_bindings, strict=True)]
         merged[prediction.workload] = (total, worse)
     return list(merged.values())

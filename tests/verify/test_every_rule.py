@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -100,6 +101,28 @@ def printed(rule: str, part: str | None, honest: Callable[[Kit], tuple] | None =
 def two_groups(kit: Kit):
     problem = kit.world.problem()
     return problem, kit.plan(problem, [kit.has(share=1260), kit.has(share=1260)])
+
+
+def two_configurations(kit: Kit, most: int):
+    """Half of it on H100, half on L40S in FP8."""
+    problem = kit.world.problem(quality={"min_recovery": 0.9}, ranking={"max_configurations_per_workload": most})
+    groups = [kit.has(share=1260), kit.has("acme-4x-pcie", share=1260, replicas=1, tp=4, quant="fp8")]
+    return problem, kit.plan(problem, groups, [kit.gets(), kit.gets("acme-4x-pcie")])
+
+
+@check("configurations", "kept")
+def as_many_as_permitted(kit):
+    return two_configurations(kit, 2)
+
+
+@check("configurations", "broken")
+def one_more_than_permitted(kit):
+    return two_configurations(kit, 1)
+
+
+@check("configurations", "boundary")
+def two_groups_of_one_configuration(kit):
+    return two_groups(kit)
 
 
 def idle_node(kit: Kit):
@@ -300,7 +323,7 @@ def test_one_gpu_needs_no_link(world, has, gets, tp, broken):
 
 
 def packing_at(kit, groups, count):
-    problem = kit.world.problem()
+    problem = kit.world.problem(ranking={"max_configurations_per_workload": 2})
     share = 2520 // len(groups)
     return problem, kit.plan(problem, [replace(kit.has(), share=share, **g) for g in groups], [kit.gets(count=count)])
 
@@ -337,7 +360,9 @@ for name, key, limit, boundary, over in (
 
 
 def kinds_at(kit, most, offers):
-    problem = kit.world.problem(hardware={"limits": {"max_gpu_kinds": most}})
+    problem = kit.world.problem(
+        ranking={"max_configurations_per_workload": 2}, hardware={"limits": {"max_gpu_kinds": most}}
+    )
     groups = [kit.has(offer, share=2520 // len(offers)) for offer in offers]
     return problem, kit.plan(problem, groups, [kit.gets(offer) for offer in offers])
 
@@ -405,7 +430,8 @@ def latency_at(kit, metric, held, factor):
     load = {"concurrency": 16.0} if held else {"requests_per_second": 2.0}
     plan = kit.plan(kit.world.problem(traffic=load))
     value = kit.world.margin(kit.world.problem(traffic=load), plan, metric, held=held)
-    problem = kit.world.problem(traffic=load, slo={f"{metric}_ms": value * factor})
+    limit = math.ceil(value * factor * 1000) / 1000  # limits are read in whole microseconds, rounded down
+    problem = kit.world.problem(traffic=load, slo={f"{metric}_ms": limit})
     return problem, kit.plan(problem)
 
 

@@ -9,6 +9,7 @@ from optimizer.handover.launch.kubernetes import GFD_LABEL, OWN_LABEL, node_sele
 from optimizer.handover.launch.scripts import thresholds
 from optimizer.handover.markdown import code, table, text
 from optimizer.report.words import gpu_name, money, plural, tier_name
+from optimizer.units import SHARE_UNITS
 from optimizer.vocabulary import Link
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _settings(server: Server) -> str:
 
 def _per_server(server: Server) -> str:
     planned = server.prediction
-    share = 1.0 / server.group.replicas
+    share = server.group.share / SHARE_UNITS / server.group.replicas
     return (
         f"{planned.requests_per_second * share:.3g} requests/s, {planned.concurrency * share:.3g} in flight, "
         f"{planned.output_tokens_per_second * share:.3g} output tokens/s"
