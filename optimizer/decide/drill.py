@@ -76,7 +76,8 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     group = plan.groups[index]
     predicted = next(one for one in plan.predicted if one.workload == group.workload)
     workload = next(w for w in inputs.problem.workloads if w.name == group.workload)
-    lengths, spec, rate = lengths_of(workload), _spec(inputs, group), predicted.requests_per_second * group.share / SHARE_UNITS
+    rate = predicted.requests_per_second * group.share / SHARE_UNITS
+    lengths, spec = lengths_of(workload), _spec(inputs, group)
     lost = min(max(group.gpus_per_node // spec.gpus, 1), group.replicas)
     stay = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
     stay = stay if math.isfinite(stay) else predicted.e2e_s.mean

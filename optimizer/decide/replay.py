@@ -102,7 +102,8 @@ def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial | None]]:
             candidate = chosen.candidate
             workload = inputs.problem.workloads[candidate.workload]
             batch = load_of(workload, inputs.problem).is_batch
-            row.append(None if batch else Trial(candidate.workload, candidate.spec, chosen.replicas, factor * chosen.share / SHARE_UNITS))
+            served = factor * chosen.share / SHARE_UNITS
+            row.append(None if batch else Trial(candidate.workload, candidate.spec, chosen.replicas, served))
         found.append(row)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -231,3 +232,14 @@ def test_margin_is_the_quantile_of_the_error() -> None:
     for metric in Metric:
         widths = [error_factor(metric, grade, 0.9) for grade in Grade]
         assert widths == sorted(widths)
+
+
+def test_ttft_never_falls_as_more_requests_arrive_for_one_slot(make, params) -> None:
+    """The wait for the only slot is rare and long at low rates: most requests see none of it."""
+    spec, lengths = make("h100_sxm_80", SMALL, "bf16", seqs=1), Lengths(16.0, 570.0, 16384)
+    rates = [1e-5 * 1.5**step for step in range(25)]
+    seen = [behaviour.ttft for behaviour in behaviours([spec] * len(rates), lengths, params, rates=rates)]
+    for percentile in (50.0, 90.0, 95.0, 99.0):
+        values = [ttft.at(percentile) for ttft in seen]
+        assert all(low <= high * (1 + 1e-4) for low, high in pairwise(values)), (percentile, values)
+    assert seen[-1].at(95.0) > 10 * seen[0].at(95.0)
