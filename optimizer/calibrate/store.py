@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.performance.calibration import COLUMNS
 from optimizer.performance.parameters import Parameter, Parameters
-
-COLUMNS = ("name", "scope", "value", "low", "high", "prior", "prior_log_sd", "unit", "source")
 
 
 def with_values(table: Sequence[Parameter], theta: npt.NDArray[np.float64]) -> list[Parameter]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from optimizer.commands.options import calibration_option
+
 
 @click.command(name="diff")
 @click.argument("before", type=click.Path(path_type=Path))
@@ -20,6 +22,7 @@ import click
     metavar="DIR",
     help="Directory whose CSV files override or extend the packaged catalogs.",
 )
+@calibration_option
 @click.option("--no-simulate", is_flag=True, help="Never replay plans by simulation.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,26 @@ import click
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+def calibration_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--calibration FILE`` for a command with ``--set``: an edit of ``engine.calibration`` like any other."""
+
+    @wraps(function)
+    def with_edit(*, sets: tuple[str, ...], calibration: Path | None, **rest: Any) -> Any:
+        if calibration is not None:  # here relative to where the user stands, in a problem file to the file
+            sets = (*sets, f"engine.calibration={json.dumps(str(calibration.absolute()))}")
+        return function(sets=sets, **rest)
+
+    option = click.option(
+        "--calibration",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Own fit, of `optimize calibrate`; overrides engine.calibration of the problem.",
+    )
+    return option(with_edit)
+
+
 def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """FILE, ``--set``, ``--catalogs`` and ``--no-simulate``, with one meaning everywhere."""
+    """FILE, ``--set``, ``--catalogs``, ``--calibration`` and ``--no-simulate``, with one meaning everywhere."""
     decorators: tuple[_Decorator, ...] = (
         click.argument("file", type=click.Path(path_type=Path)),
         click.option(
@@ -28,6 +48,7 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="DIR",
             help="Directory whose CSV files override or extend the packaged catalogs.",
         ),
+        calibration_option,
         click.option(
             "--no-simulate",
             is_flag=True,

@@ -50,7 +50,7 @@ class Case:
         from optimizer.pricing import node_options
 
         options = node_options(inputs.problem, inputs.catalog)
-        replicas = _replicas(inputs.problem, options)
+        replicas = _replicas(inputs, options)
         if replicas != self.replicas:
             return _opened(inputs, options).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
@@ -131,7 +131,7 @@ def open_case(inputs: Inputs) -> Case:
 
 def case_of(inputs: Inputs, options: tuple[NodeOption, ...], candidates: CandidateSet) -> Case:
     """A case of work that was done already."""
-    return Case(inputs, options, candidates, _replicas(inputs.problem, options))
+    return Case(inputs, options, candidates, _replicas(inputs, options))
 
 
 def _opened(inputs: Inputs, options: tuple[NodeOption, ...]) -> Case:
@@ -140,15 +140,21 @@ def _opened(inputs: Inputs, options: tuple[NodeOption, ...]) -> Case:
     return case_of(inputs, options, enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params))
 
 
-def _replicas(problem: Problem, options: Sequence[NodeOption]) -> tuple[object, ...]:
-    """What decides which replicas there are, how much memory each has and how precise it is."""
+def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ...]:
+    """What decides which replicas there are, how fast, how much memory each has and how precise it is."""
     from optimizer.problem import lengths_of
 
-    stated = problem.engine
+    problem, stated = inputs.problem, inputs.problem.engine
     served = tuple((workload.model, lengths_of(workload), _sides(workload, problem)) for workload in problem.workloads)
-    settings = (stated.name, stated.gpu_memory_utilization, stated.max_num_seqs, stated.max_num_batched_tokens)
+    settings = (
+        stated.name,
+        stated.version,
+        stated.gpu_memory_utilization,
+        stated.max_num_seqs,
+        stated.max_num_batched_tokens,
+    )
     sizes = (*stated.tensor_parallel, 0, *stated.pipeline_parallel)
-    return (served, settings, sizes, frozenset(option.node_type.key for option in options))
+    return (inputs.params.version, served, settings, sizes, frozenset(option.node_type.key for option in options))
 
 
 def _promises(problem: Problem) -> tuple[object, ...]:

@@ -30,6 +30,7 @@ _RULES = (
     "hardware.limits.max_gpu_kinds",
     "engine.name",
     "engine.version",
+    "engine.calibration",
     "engine.weight_quant",
     "engine.kv_cache",
     "engine.tensor_parallel",

@@ -33,7 +33,10 @@ class Inputs:
         problem = load_problem(self.problem.path, sets=edits, known=known_ids(self.catalog))
         models = [workload.model for workload in problem.workloads]
         catalog = with_configs(self.catalog, models, Path(problem.path).parent)
-        return replace(self, problem=problem, catalog=catalog, sets=edits)
+        params = self.params
+        if problem.engine.calibration != self.problem.engine.calibration:
+            params = _parameters(problem, self.catalogs)
+        return replace(self, problem=problem, catalog=catalog, params=params, sets=edits)
 
 
 def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | None = None) -> Inputs:
@@ -42,14 +45,23 @@ def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | 
     Raises ``ProblemError`` or ``CatalogError`` with every finding.
     """
     from optimizer.catalog import load_catalog, with_configs
-    from optimizer.performance import load_parameters
     from optimizer.problem import load_problem
 
     catalog = load_catalog(catalogs)
     problem = load_problem(path, sets=sets, known=known_ids(catalog))
     models = [workload.model for workload in problem.workloads]
     joined = with_configs(catalog, models, Path(path).parent)
-    return Inputs(problem, joined, load_parameters(_parameter_root(catalogs)), tuple(sets), catalogs)
+    return Inputs(problem, joined, _parameters(problem, catalogs), tuple(sets), catalogs)
+
+
+def _parameters(problem: Problem, catalogs: Path | None) -> Parameters:
+    """The performance parameters, with the calibration that the problem names on top."""
+    from optimizer.performance import load_parameters
+    from optimizer.problem import calibration_path
+
+    stated = problem.engine.calibration
+    own = None if stated is None else calibration_path(stated, Path(problem.path).parent)
+    return load_parameters(_parameter_root(catalogs), own)
 
 
 def _parameter_root(catalogs: Path | None) -> Path:
@@ -74,7 +86,16 @@ def known_ids(catalog: Catalog) -> KnownIds:
         regions=frozenset(offer.region for offer in offers),
         newest_price_date=catalog.newest_price_date,
         context_of_config=lambda path: model_from_config(path).context_limit,
+        read_calibration=_read_calibration,
     )
+
+
+def _read_calibration(path: Path) -> None:
+    """Raise ``CatalogError`` where a calibration cannot be used."""
+    from optimizer.catalog import default_root
+    from optimizer.performance import load_parameters
+
+    load_parameters(default_root(), path)
 
 
 def loads_of(problem: Problem) -> tuple[Load, ...]:

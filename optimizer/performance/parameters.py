@@ -146,18 +146,23 @@ def version_number(version: str) -> tuple[int, int] | None:
 def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
     """Read ``performance/*.csv`` and ``kernels/*.csv`` under a catalog directory.
 
-    ``calibration`` is a file of ``optimize calibrate``: its parameters override the packaged ones.
+    ``calibration`` is a file of ``optimize calibrate``: its parameters override the packaged ones, and the version
+    names both.
     """
     path = root / "performance" / "parameters.csv"
     values = {(row.name, row.scope): row.value for row in read_parameter_rows(path)}
+    version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     if calibration is not None:
-        values |= {(row.name, row.scope): row.value for row in read_parameter_rows(calibration)}
+        from optimizer.performance.calibration import read_calibration
+
+        own = read_calibration(calibration, {name for name, _ in values})
+        values |= {(row.name, row.scope): row.value for row in own}
+        version += f"+{hashlib.sha256(calibration.read_bytes()).hexdigest()[:8]}"
     generations = tuple(
         Generation(row["engine"], version_number(row["from_version"]) or (0, 0), row["generation"])
         for row in _rows(root / "performance" / "generations.csv")
     )
     references = {row["key"]: row["kernels_of"] for row in _rows(root / "kernels" / "references.csv")}
-    version = hashlib.sha256(path.read_bytes() + (calibration.read_bytes() if calibration else b"")).hexdigest()[:8]
     coverage = frozenset(
         (row["gpu"], row["model_line"], row["weight_quant"]) for row in _rows(root / "performance" / "coverage.csv")
     )

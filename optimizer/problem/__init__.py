@@ -4,7 +4,7 @@ from optimizer.problem.known import KnownIds
 from optimizer.problem.load import lengths_of, load_of, rate_floors, slo_of
 from optimizer.problem.paths import StatedPromise, stated_promises, value_at
 from optimizer.problem.reader import load_problem, problem_from_bytes
-from optimizer.problem.references import config_path, trace_path
+from optimizer.problem.references import calibration_path, config_path, trace_path
 from optimizer.problem.schema import Problem, Workload
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Problem",
     "StatedPromise",
     "Workload",
+    "calibration_path",
     "config_path",
     "lengths_of",
     "load_of",

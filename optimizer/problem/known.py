@@ -23,3 +23,5 @@ class KnownIds:
     """What ``payment.as_of`` means when left out."""
     context_of_config: Callable[[Path], int] | None = None
     """Longest context of a Hugging Face config.json; raises InputError for one that cannot be used."""
+    read_calibration: Callable[[Path], None] | None = None
+    """Raises InputError for a calibration file that cannot be used."""

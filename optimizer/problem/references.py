@@ -11,8 +11,8 @@ from optimizer.problem.issues import Issue, KeyPath
 from optimizer.problem.known import KnownIds
 from optimizer.problem.schema import Exclude, ProblemFile, ProviderFilter, Workload
 
-_TRACE_FINDINGS = 20
-"""Defects of one trace that are listed."""
+_FILE_FINDINGS = 20
+"""Defects of one trace or calibration that are listed."""
 
 _Named = Iterator[tuple[KeyPath, str]]
 
@@ -33,6 +33,7 @@ def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Ite
     for index, workload in enumerate(problem.workloads):
         yield from _model(workload, ("workloads", index), known, folder)
         yield from _trace(workload, ("workloads", index), folder)
+    yield from _calibration(problem.engine.calibration, known, folder)
 
 
 def config_path(model: str, folder: Path) -> Path | None:
@@ -118,9 +119,26 @@ def _trace(workload: Workload, base: KeyPath, folder: Path) -> Iterator[Issue]:
     try:
         read_trace(trace_path(workload.traffic.trace, folder))
     except InputError as error:
-        for finding in error.findings[:_TRACE_FINDINGS]:
+        for finding in error.findings[:_FILE_FINDINGS]:
             where = f"{workload.traffic.trace}:{finding.line}" if finding.line else workload.traffic.trace
             yield Issue((*base, "traffic", "trace"), f"{where}: {finding.message}", finding.hint)
+
+
+def calibration_path(calibration: str, folder: Path) -> Path:
+    """The file that ``engine.calibration`` names, relative to the problem file's folder."""
+    return folder / Path(calibration).expanduser()
+
+
+def _calibration(stated: str | None, known: KnownIds, folder: Path) -> Iterator[Issue]:
+    """The calibration can be read; each of its first defects with the line it is in."""
+    if stated is None or known.read_calibration is None:
+        return
+    try:
+        known.read_calibration(calibration_path(stated, folder))
+    except InputError as error:
+        for finding in error.findings[:_FILE_FINDINGS]:
+            where = f"{stated}:{finding.line}" if finding.line else stated
+            yield Issue(("engine", "calibration"), f"{where}: {finding.message}", finding.hint)
 
 
 def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> Iterator[Issue]:

@@ -229,6 +229,9 @@ class EngineSection(Section):
     version: Text | None = None
     """Version, for the record and the performance profile; in quotes."""
 
+    calibration: Text | None = None
+    """File that ``optimize calibrate`` wrote from own measurements, relative to this file; null: the packaged fit."""
+
     weight_quant: Listed[QuantWord] | None = None
     """Weight precisions to consider; null: all that card, engine and quality allow. ``fp16`` means ``bf16``."""
 

@@ -97,6 +97,7 @@ FULL = {
     "offers.0.valid_until": "2026-12-31",
     "engine.name": "sglang",
     "engine.version": "0.5.2",
+    "engine.calibration": "calibration.csv",
     "engine.weight_quant": ("bf16", "fp8"),  # fp16 is bf16
     "engine.kv_cache": ("fp8",),  # one value is a list of one
     "engine.tensor_parallel": (2, 4),
@@ -159,6 +160,7 @@ DEFAULTS = {
     "hardware.limits.max_gpus": None,
     "offers": (),
     "engine.name": "vllm",
+    "engine.calibration": None,
     "engine.weight_quant": None,
     "engine.kv_cache": ("auto", "fp8"),
     "engine.tensor_parallel": (1, 2, 4, 8),

@@ -1,0 +1,50 @@
+"""A calibration: performance parameters that ``optimize calibrate`` fitted to a user's own measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from optimizer.documents.csv_file import Row, read_table
+from optimizer.documents.suggest import did_you_mean
+from optimizer.errors import CatalogError, Finding
+from optimizer.performance.parameters import Parameter
+
+COLUMNS = ("name", "scope", "value", "low", "high", "prior", "prior_log_sd", "unit", "source")
+
+_HINT = "a calibration is a file that `optimize calibrate RESULTS... -o FILE` writes"
+
+
+def read_calibration(path: Path, names: Collection[str]) -> tuple[Parameter, ...]:
+    """The parameters of a calibration file. Raises ``CatalogError`` with everything that is wrong with it.
+
+    ``names``: the parameters that the performance model knows. Values must lie within the bounds beside them.
+    """
+    try:
+        table = read_table(path, COLUMNS)
+    except CatalogError as error:
+        raise CatalogError([replace(finding, hint=finding.hint or _HINT) for finding in error.findings]) from None
+    found = list(_parameters(table, names))
+    if not found and not table.findings:
+        table.findings.append(Finding("no parameters in it", str(path), 1))
+    if table.findings:
+        raise CatalogError(table.findings)
+    return tuple(found)
+
+
+def _parameters(rows: Iterable[Row], names: Collection[str]) -> Iterator[Parameter]:
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        name, scope = row.required("name"), row.text("scope")
+        if name and name not in names:
+            row.error(f"unknown parameter {name!r}", did_you_mean(name, names))
+        if (name, scope) in seen:
+            row.error(f"{name} of {scope or 'all'} stands twice")
+        seen.add((name, scope))
+        low, high = row.number("low"), row.number("high")
+        value = row.positive("value")
+        if not low <= value <= high:
+            row.error(f"{name} {value:g} is outside its bounds {low:g} to {high:g}")
+        sd = row.number("prior_log_sd")
+        yield Parameter(name, scope, value, low, high, row.number("prior"), sd, row.text("unit"), row.text("source"))
