@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,6 +73,16 @@ def _by_format(items: Iterable[Checkpoint]) -> dict[tuple[str, str], tuple[Check
     return found
 
 
+def _sizes(items: Iterable[Checkpoint]) -> dict[str, tuple[tuple[str, float], ...]]:
+    """Bytes of the largest published checkpoint of each format, by model."""
+    found: dict[str, dict[str, float]] = {}
+    for item in items:
+        if item.size_gb is not None:
+            formats = found.setdefault(item.model, {})
+            formats[item.weight_quant] = max(formats.get(item.weight_quant, 0.0), item.size_gb * 1e9)
+    return {model: tuple(sorted(formats.items())) for model, formats in found.items()}
+
+
 def _shown(key: object) -> str:
     return " / ".join(map(str, key)) if isinstance(key, tuple) else repr(key)
 
@@ -91,6 +102,7 @@ class _Reader:
         fx = self._keyed(rows.FX)
         providers = self._keyed(rows.PROVIDERS)
         checkpoints = self._keyed(rows.CHECKPOINTS)
+        sizes = _sizes(checkpoints.values())
         markets = self._keyed(rows.MARKETS)
         tables = self._tables("offers.csv", rows.OFFER_COLUMNS, rows.OFFER_EXTRAS)
         offers = read_offers(tables, gpus, providers, fx) if gpus and providers else {}
@@ -102,7 +114,7 @@ class _Reader:
         dates = [price.date for offer in offers.values() for price in offer.prices if price.date]
         return Catalog(
             gpus=gpus,
-            models=parsed,
+            models={key: replace(model, published_bytes=sizes.get(key, ())) for key, model in parsed.items()},
             offers=offers,
             engines=engines,
             quant_facts=tuple(facts.values()),

@@ -98,6 +98,7 @@ class Model:
     source: str
     notes: str
     tied_embeddings: bool = False
+    published_bytes: tuple[tuple[str, float], ...] = ()  # by weight format: the largest published checkpoint
 
     @property
     def is_moe(self) -> bool:

@@ -131,9 +131,9 @@ def _as_text(spec: ReplicaSpec, s: Statement, context: int, users: int) -> list[
         "",
         "Weights, whole model                                layers     parameters   bits         GB",
     ]
-    lines += [
-        f"  {p.name:48s}{p.layers:8,d} {p.params / 1e9:12.2f} B {p.bits:6.2f} {p.size / _GB:10.2f}" for p in s.parts
-    ]
+    for p in s.parts:
+        told = f"{p.name:48s}{p.layers:8,d} {p.params / 1e9:12.2f} B {p.bits:6.2f}" if p.params else p.name
+        lines.append(f"  {told:78s}{p.size / _GB:10.2f}")
     lines += [f"  {'total':78s}{s.weights / _GB:10.2f}", "", "KV cache, whole model"]
     lines += [
         f"  {f'per token: {s.kv_per_token:,.0f} bytes':78s}{s.kv_per_token / _GB:10.6f}",

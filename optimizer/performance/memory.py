@@ -9,7 +9,7 @@ column per fact and one row per specification.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,24 +86,32 @@ class WeightParts:
     head: float
     experts: float  # routed
     rest: float
+    wider: float  # what the published checkpoint takes beyond the formula
 
     @property
     def total(self) -> float:
         """Checkpoint size."""
-        return self.embedding + self.head + self.experts + self.rest
+        return self.embedding + self.head + self.experts + self.rest + self.wider
 
 
 def weight_parts(model: Model, weight_quant: str) -> WeightParts:
-    """Weights = 16 bit x (embedding + head) + rest x bits / 8; mxfp4 on routed experts only, the rest 16 bit."""
+    """Weights = 16 bit x (embedding + head) + rest x bits / 8; mxfp4 on routed experts only, the rest 16 bit.
+
+    Where a published checkpoint is larger, some layers were left at a wider format (4-bit checkpoints of Qwen3.5 and
+    Kimi keep all but the experts at 16 bit): its size is a fact, and the difference is told apart.
+    """
     bits = BITS[weight_quant]
     rest_bits = BITS["bf16"] if weight_quant == "mxfp4" else bits
     rest = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
-    return WeightParts(
+    parts = WeightParts(
         embedding=2.0 * model.embed_params,
         head=2.0 * model.head_params,
         experts=model.routed_expert_params * bits / 8.0,
         rest=rest * rest_bits / 8.0,
+        wider=0.0,
     )
+    published = dict(model.published_bytes).get(weight_quant, 0.0)
+    return replace(parts, wider=max(published - parts.total, 0.0))
 
 
 def weight_bytes(model: Model, weight_quant: str) -> float:
@@ -160,7 +168,7 @@ def _weights_per_gpu(spec: ReplicaSpec) -> float:
     expert_layers = max(model.num_layers - model.first_dense_layers, 1)
     experts = parts.experts * min(layers / expert_layers, 1.0) / max(spec.expert_parallel, 1)
     ends = parts.embedding + parts.head if stages == 1 else max(parts.embedding, parts.head or parts.embedding)
-    return (experts + parts.rest * layers / model.num_layers + ends) / spec.tensor_parallel
+    return (experts + (parts.rest + parts.wider) * layers / model.num_layers + ends) / spec.tensor_parallel
 
 
 def kv_need_of(spec: ReplicaSpec) -> tuple[float, float, float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,22 @@ def test_measured_checkpoints(catalog: Catalog) -> None:
     }
     for (model, quant), size in measured.items():
         assert weight_bytes(catalog.models[model], quant) / 1e9 == pytest.approx(size, rel=0.003), (model, quant)
+
+
+@pytest.mark.parametrize(
+    ("model", "quant", "size"),
+    [
+        ("moonshotai/Kimi-K2.5", "int4", 595.20),
+        ("Qwen/Qwen3.5-122B-A10B", "int4", 78.89),
+        ("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16", "nvfp4", 352.33),
+        ("deepseek-ai/DeepSeek-V3", "fp8", 688.59),
+    ],
+)
+def test_a_published_checkpoint_that_is_larger_counts(catalog: Catalog, model: str, quant: str, size: float) -> None:
+    known = catalog.models[model]
+    assert weight_bytes(known, quant) / 1e9 == pytest.approx(size, rel=1e-9)
+    assert weight_bytes(replace(known, published_bytes=()), quant) / 1e9 < size
+    assert weight_bytes(replace(known, published_bytes=((quant, 1e9),)), quant) / 1e9 < size
 
 
 def test_planned_tokens_leave_a_tenth_free(make) -> None:
