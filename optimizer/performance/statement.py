@@ -98,12 +98,8 @@ def weight_lines(model: Model, weight_quant: str) -> tuple[Part, ...]:
         Part(_rest_name(model), model.num_layers, rest - attention, rest_bits, (rest - attention) * rest_bits / 8.0),
         Part("output head", 1, model.head_params, 16.0, sizes.head),
     ]
-    wider = (
-        [Part("layers that the published checkpoint leaves at more bits", 0, 0.0, 0.0, sizes.wider)]
-        if sizes.wider
-        else []
-    )
-    return (*(line for line in lines if line.params > 0), *wider)
+    wider = Part("layers that the published checkpoint leaves at more bits", 0, 0.0, 0.0, sizes.wider)
+    return tuple(line for line in (*lines, wider) if line.params > 0 or line.size > 0)
 
 
 def rules_of_thumb(spec: ReplicaSpec, weights: float, per_user: float, context: int, users: int) -> tuple[Rule, ...]:
