@@ -134,19 +134,23 @@ def _mixes(problem: ProblemFile) -> Iterator[Issue]:
         yield Issue(path, message, "state the load and minimise the cost instead", (("objective",),))
 
 
-def _bounded_load(problem: ProblemFile) -> Iterator[Issue]:
-    """``maximize_load`` has an end: a budget, a limit, a quota, a stock, or owned hardware only."""
-    if problem.objective is not Objective.MAXIMIZE_LOAD:
-        return
+def is_bounded(problem: ProblemFile) -> bool:
+    """Whether the file states how much hardware there may be at most."""
     hardware, limits = problem.hardware, problem.hardware.limits
-    bounded = (
+    return (
         problem.budget.monthly is not None
         or hardware.only_owned
         or any(limit is not None for limit in (limits.max_gpus, limits.max_nodes, limits.max_power_kw))
         or bool(hardware.quota)
         or any(quote.stock is not None for quote in problem.offers)
     )
-    if not bounded:
+
+
+def _bounded_load(problem: ProblemFile) -> Iterator[Issue]:
+    """``maximize_load`` has an end: a budget, a limit, a quota, a stock, or owned hardware only."""
+    if problem.objective is not Objective.MAXIMIZE_LOAD:
+        return
+    if not is_bounded(problem):
         hint = "state budget.monthly, a limit under hardware.limits, quota, the stock of a quote, or only_owned: yes"
         about: tuple[KeyPath, ...] = (("budget",), ("hardware",), ("offers",))
         yield Issue(("objective",), "maximize_load without anything that bounds it has no answer", hint, about)

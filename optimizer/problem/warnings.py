@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optimizer.problem.check_rest import COMMITMENT_MONTHS
+from optimizer.problem.check_rest import COMMITMENT_MONTHS, is_bounded
 from optimizer.problem.known import KnownIds
 from optimizer.problem.load import slo_of
 from optimizer.problem.schema import ProblemFile
@@ -15,6 +15,7 @@ from optimizer.vocabulary import Tier
 def warnings_of(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
     """Sentences for the report, each opening with the path it is about."""
     yield from _workloads(problem)
+    yield from _objective(problem)
     yield from _links(problem)
     yield from _tiers(problem)
     yield from _dates(problem, known)
@@ -31,6 +32,14 @@ def _workloads(problem: ProblemFile) -> Iterator[str]:
         online = traffic.batch is None and problem.objective is not Objective.MAXIMIZE_LOAD
         if online and not slo_of(workload).promises:
             yield f"{path}.slo: no latency promise is stated, so replicas may run at 0.9 of saturation"
+
+
+def _objective(problem: ProblemFile) -> Iterator[str]:
+    if problem.objective in (Objective.MINIMIZE_TTFT, Objective.MINIMIZE_TPOT) and not is_bounded(problem):
+        yield (
+            f"objective: {problem.objective} without budget.monthly or a limit under hardware.limits buys GPUs for"
+            " milliseconds, however many there are; state what the answer may cost"
+        )
 
 
 def _links(problem: ProblemFile) -> Iterator[str]:
@@ -61,6 +70,8 @@ def _dates(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
         yield "payment.fx: the exchange rates have no date"
     if as_of is None:
         return
+    if known.newest_price_date is not None and as_of < known.newest_price_date:
+        yield f"payment.as_of: {as_of}; prices up to {known.newest_price_date} are newer than it, and are used"
     for quote in problem.offers:
         if quote.valid_until is not None and quote.valid_until < as_of:
             yield f"offers.{quote.id}: valid until {quote.valid_until}, which is before {as_of}"

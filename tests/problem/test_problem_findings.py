@@ -339,12 +339,21 @@ def test_a_config_json_that_cannot_be_used(refuse, minimal, tmp_path: Path) -> N
             "its tier purchase is not in payment.tiers",
         ),
         ("hardware: {nvlink: required, only_owned: yes, owned: [{gpu: a, gpus_per_node: 8}]}", "one-GPU replicas"),
+        ("payment: {as_of: 2026-08-19}", "prices up to 2026-08-20 are newer than it"),
+        ("objective: minimize_ttft", "buys GPUs for milliseconds"),
     ],
 )
 def test_warnings(load, minimal, extra: str, warning: str) -> None:
     problem = load(f"{minimal}{extra}\n", known=KnownIds(newest_price_date="2026-08-20"))
     assert len(problem.warnings) == 1
     assert warning in problem.warnings[0]
+
+
+def test_what_bounds_a_latency_objective_needs_no_warning(load, minimal) -> None:
+    for bound in ("budget: {monthly: 1000}", "hardware: {limits: {max_gpus: 16}}"):
+        assert load(f"{minimal}objective: minimize_tpot\n{bound}\n").warnings == ()
+    known = KnownIds(newest_price_date="2026-08-20")
+    assert load(f"{minimal}payment: {{as_of: 2026-08-20}}\n", known=known).warnings == ()
 
 
 def test_users_without_peak_factor_are_warned_about(load, minimal) -> None:
