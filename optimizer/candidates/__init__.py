@@ -1,6 +1,7 @@
 """Candidates: possible replica configurations, their operating points, and how many each rule leaves."""
 
 from optimizer.candidates.enumerate import enumerate_candidates
+from optimizer.candidates.funnel import configuration_allowed, kept_points
 from optimizer.candidates.types import Candidate, CandidateSet
 
-__all__ = ["Candidate", "CandidateSet", "enumerate_candidates"]
+__all__ = ["Candidate", "CandidateSet", "configuration_allowed", "enumerate_candidates", "kept_points"]

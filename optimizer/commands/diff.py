@@ -23,7 +23,7 @@ from optimizer.commands.options import calibration_option
     help="Directory whose CSV files override or extend the packaged catalogs.",
 )
 @calibration_option
-@click.option("--no-simulate", is_flag=True, help="Never replay plans by simulation.")
+@click.option("--no-simulate", is_flag=True, help="Do not replay plans request by request before they are compared.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")
 def command(
@@ -46,5 +46,5 @@ def command(
     from optimizer.report.negotiate_compare import render_comparison
 
     with Progress(sys.stderr) as progress:
-        answer = compare(before, after, sets=sets, catalogs=catalogs, progress=progress.say)
+        answer = compare(before, after, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_comparison(answer, style), output)

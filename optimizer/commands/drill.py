@@ -37,6 +37,7 @@ def command(
     With --no-simulate the ranking is not replayed first; the drill itself always is.
     """
     from optimizer.commands.answer import answer, exit_without_plans, plan_of_rank
+    from optimizer.commands.progress import Progress
     from optimizer.decide.drill import drill
     from optimizer.report.drill import render_drill
     from optimizer.simulate.fleet import Router
@@ -44,5 +45,6 @@ def command(
     inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
     exit_without_plans(outcome, file)
     plan = plan_of_rank(outcome, rank)
-    groups = drill(inputs, plan, minutes, Router(router))
+    with Progress(sys.stderr) as progress:
+        groups = drill(inputs, plan, minutes, Router(router), progress.say)
     click.echo(render_drill(outcome.problem_name, rank, minutes, router, groups), nl=False)

@@ -1,10 +1,12 @@
-"""Progress on stderr, only once a run has taken longer than a second and only for a person watching."""
+"""Progress on stderr, only once a run has taken longer than a second and only for a person watching; notices always."""
 
 from __future__ import annotations
 
 import time
 from types import TracebackType
 from typing import Self, TextIO
+
+from optimizer.notice import Notice
 
 _QUIET_SECONDS = 1.0
 
@@ -28,7 +30,12 @@ class Progress:
             self._stream.flush()
 
     def say(self, step: str) -> None:
-        """Show the step in hand."""
+        """Show the step in hand. A notice is a line of its own: a log says as well why a run took longer."""
+        if isinstance(step, Notice):
+            self._stream.write("\r" * bool(self._width) + step.ljust(self._width) + "\n")
+            self._stream.flush()
+            self._width = 0
+            return
         elapsed = time.monotonic() - self._start
         if elapsed < _QUIET_SECONDS or not self._stream.isatty():
             return

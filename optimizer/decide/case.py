@@ -84,7 +84,7 @@ class Case:
 
         For asking about loads, latencies, money and limits: such edits never bring those candidates back.
         """
-        from optimizer.candidates.funnel import configuration_allowed
+        from optimizer.candidates import configuration_allowed
 
         rules = self.candidates.rules
         types = {option.node_type.key for option in self.options if not rules.forbidden_by(option)}

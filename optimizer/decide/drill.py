@@ -8,13 +8,13 @@ cold. What is missing here (health checks, timeouts, loading weights) belongs to
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.decide.trial import replica_of
+from optimizer.decide.trial import replica_of, say_replaying
 from optimizer.errors import UsageError
 from optimizer.performance import behaviours
 from optimizer.problem import lengths_of, slo_of
@@ -67,8 +67,11 @@ class GroupDrill:
     with_spare: Course
 
 
-def drill(inputs: Inputs, plan: Plan, minutes: float, router: Router) -> tuple[GroupDrill, ...]:
+def drill(
+    inputs: Inputs, plan: Plan, minutes: float, router: Router, say: Callable[[str], None] = lambda _: None
+) -> tuple[GroupDrill, ...]:
     """Let one node with the replicas of each group die for ``minutes``."""
+    say_replaying(say, arrivals=True, held=False)
     return tuple(_drilled(inputs, plan, index, 60.0 * minutes, router) for index in range(len(plan.groups)))
 
 

@@ -73,7 +73,7 @@ class Picture:
 
 def picture_of(case: Case) -> Picture:
     """Compute the drawing of a problem that has an answer."""
-    from optimizer.candidates.funnel import configuration_allowed
+    from optimizer.candidates import configuration_allowed
 
     rules = case.candidates.rules
     lean = case.only(lambda one: configuration_allowed(one, rules))
@@ -81,7 +81,7 @@ def picture_of(case: Case) -> Picture:
 
 
 def _points(case: Case) -> Iterator[Point]:
-    from optimizer.candidates.funnel import configuration_allowed, kept_points
+    from optimizer.candidates import configuration_allowed, kept_points
     from optimizer.candidates.market import Market
 
     rules = case.candidates.rules

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate, CandidateSet
-from optimizer.decide.trial import Replayer, Trial
+from optimizer.decide.trial import Replayer, Trial, say_replaying
 from optimizer.plan.types import Plan, Rejection
 from optimizer.problem import load_of
-from optimizer.simulate.jit import is_compiled
 from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ _ROOM = 1.0 + 1e-4
 
 _STEPS = 64
 """Where the load itself is sought, a replica's share of it is lowered in 64ths."""
-
-COMPILING = "compiling the simulation: only the first run needs to, later ones start at once"
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,8 @@ def survivors(
 
     if not plans or all(load_of(workload, inputs.problem).is_batch for workload in inputs.problem.workloads):
         return Survivors(candidates, result, plans, ())
-    say("replaying every plan request by request" if is_compiled("serve_fleet") else COMPILING)
+    loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
+    say_replaying(say, any(load.requests_per_second for load in loads), any(load.inflight for load in loads))
     replayer, rejected = Replayer(inputs), list[Rejection]()
     for number in range(1, ROUNDS + 1):
         failing = list(_failing(inputs, replayer, result, plans))

@@ -30,7 +30,9 @@ def first_stress(plan: Plan) -> Stress | None:
     if not promised:
         return None
     holds = slower_holds(plan)
-    return Stress("TPOT 20 % worse", holds, plan.monthly_cents if holds else None)
+    tightest = max(promised, key=lambda p: p.estimate_s / (p.limit_s or p.estimate_s))
+    reached = tightest.estimate_s * SLOWER
+    return Stress("TPOT 20 % worse", holds, plan.monthly_cents if holds else None, reached, tightest.limit_s)
 
 
 def slower_holds(plan: Plan) -> bool:

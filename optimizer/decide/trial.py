@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.notice import Notice
 from optimizer.performance import behaviours, error_factor, grade_of
 from optimizer.plan.types import LatencyMs, Replay, ReplayedPromise
 from optimizer.problem import lengths_of, load_of, slo_of
 from optimizer.simulate.estimate import Estimate, Seen, Wanted
 from optimizer.simulate.fleet import Router
+from optimizer.simulate.jit import is_compiled
 from optimizer.simulate.replay import Replica, poisson_requests, recorded_requests, replay_arrivals, replay_held
 from optimizer.units import ceil_guarded
 from optimizer.workload import Metric
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 ROUTER = Router.ROUND_ROBIN
 """What the launch files set up, and the least a router can do."""
+
+COMPILING = Notice("compiling the simulation, which takes some seconds: only the first run needs to")
 
 _MS = 1e3
 TrialKey = tuple[int, str, str, str, str, int, int, bool, int, float]
@@ -150,6 +154,12 @@ class Replayer:
             seen = replay_held(replica, trial.held(self._inputs), lengths, predicted.held.e2e.mean, wanted)
             sides.append(_Side(predicted.held, seen))
         return sides
+
+
+def say_replaying(say: Callable[[str], None], arrivals: bool, held: bool) -> None:
+    """Name the step; where code for either kind of load has to be compiled first, say so, since it takes longer."""
+    needed = [name for name, used in (("serve_fleet", arrivals), ("run", held)) if used]
+    say("replaying request by request" if all(map(is_compiled, needed)) else COMPILING)
 
 
 def requests_of(inputs: Inputs, workload: int, lengths: Lengths) -> Callable[[float, int], Stream]:

@@ -16,7 +16,8 @@ from optimizer.fleet.types import (
 )
 
 if TYPE_CHECKING:
-    from optimizer.candidates.types import CandidateSet
+    from optimizer.candidates.rules import UserRules
+    from optimizer.candidates.types import Candidate, CandidateSet
     from optimizer.catalog.types import Catalog
     from optimizer.performance import Parameters
     from optimizer.pricing.types import NodeOption
@@ -31,6 +32,7 @@ __all__ = [
     "GroupChoice",
     "NodeChoice",
     "SolveSettings",
+    "broken_by",
     "fleet_model_text",
     "propose_edits",
     "solve_fleet",
@@ -63,6 +65,13 @@ def fleet_model_text(candidate_set: CandidateSet, options: Sequence[NodeOption])
     else:
         v.cp.minimize(first.expression)
     return model_text(v)
+
+
+def broken_by(candidate: Candidate, point: int, rules: UserRules) -> frozenset[str]:
+    """Paths of the rules and promises that one operating point of a candidate breaks by itself."""
+    from optimizer.fleet.elastic import slot_breaches
+
+    return slot_breaches(candidate, point, rules)
 
 
 def propose_edits(

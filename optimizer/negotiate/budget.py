@@ -70,7 +70,7 @@ def budget(
     inputs = _with_budget(read_inputs(path, sets=sets, catalogs=catalogs), monthly)
     problem = inputs.problem
     progress("looking for the most load")
-    most = decide(inputs.with_sets(["objective=maximize_load"]), simulate=simulate)
+    most = decide(inputs.with_sets(["objective=maximize_load"]), progress=progress, simulate=simulate)
     fastest: tuple[Fastest, ...] = ()
     cheapest: int | None = None
     if all(_has_load(workload) for workload in problem.workloads):

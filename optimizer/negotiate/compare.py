@@ -62,10 +62,12 @@ def compare(
     sets: Sequence[str] = (),
     catalogs: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    simulate: bool = True,
 ) -> Comparison:
     """Compare two results (``--format json``) or two problem files, which are solved first.
 
-    Of problem files each changed input is also put alone into the first, to see what it does. Raises ``InputError``.
+    Of problem files each changed input is also put alone into the first, to see what it does;
+    ``simulate=False`` replays none of their plans. Raises ``InputError``.
     """
     paths = (Path(before), Path(after))
     kinds = {_is_result(path) for path in paths}
@@ -76,11 +78,16 @@ def compare(
             raise UsageError([Finding("--set changes problem files; these are results")])
         documents = (_read(paths[0]), _read(paths[1]))
         return _comparison(paths, documents, (), (), are_problems=False)
-    return _problems(paths, sets, catalogs, progress)
+    return _problems(paths, sets, catalogs, progress, simulate=simulate)
 
 
 def _problems(
-    paths: tuple[Path, Path], sets: Sequence[str], catalogs: Path | None, progress: Callable[[str], None]
+    paths: tuple[Path, Path],
+    sets: Sequence[str],
+    catalogs: Path | None,
+    progress: Callable[[str], None],
+    *,
+    simulate: bool,
 ) -> Comparison:
     from optimizer.decide import decide, read_inputs
     from optimizer.decide.case import open_case
@@ -91,7 +98,7 @@ def _problems(
     documents = []
     for one in inputs:
         progress(f"solving {one.problem.path}")
-        documents.append(json.loads(render(decide(one), "json")))
+        documents.append(json.loads(render(decide(one, progress=progress, simulate=simulate), "json")))
     flat = [
         _flat(one.problem.model_dump(mode="json", exclude={"path", "sha256", "warnings", "name"})) for one in inputs
     ]

@@ -48,7 +48,7 @@ def _slower(case: Case, plan: Plan) -> list[Stress]:
             edits.append(f"{promise.path}={1 / (promise.limit_s * scale):.12g}")
         else:
             edits.append(f"{promise.path}={promise.limit_s * 1e3 * scale:.12g}")
-    return [Stress(quick.what, False, ask(case, edits).cents)]
+    return [replace(quick, monthly_cents=ask(case, edits).cents)]
 
 
 def _dearer(case: Case, best: Winner, plan: Plan) -> list[Stress]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.negotiate.ask import Winner, ask
 from optimizer.plan.types import Target
-from optimizer.pricing.rules import RuleName
+from optimizer.pricing import RuleName
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
 
@@ -159,7 +159,7 @@ class _Bar:
         return TargetPrice(shape.gpu, shape.provider, gpus, shape.offer_id, self._tier, cents, listed, note, winner)
 
     def _could_serve(self, candidates: Iterable[Candidate]) -> bool:
-        from optimizer.candidates.funnel import configuration_allowed, kept_points
+        from optimizer.candidates import configuration_allowed, kept_points
 
         rules = self._case.candidates.rules
         return any(configuration_allowed(one, rules) and kept_points(one, rules) for one in candidates)

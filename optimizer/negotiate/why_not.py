@@ -117,7 +117,7 @@ def why_not(
 
 def parse(inputs: Inputs, text: str) -> Wish:
     """The wish that words mean. Raises ``UsageError`` with a suggestion for a word nobody knows."""
-    from optimizer.problem.words import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
+    from optimizer.problem import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
     from optimizer.vocabulary import Tier
 
     catalog, problem = inputs.catalog, inputs.problem
@@ -196,7 +196,7 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Calla
 
 def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
     """Why no replica of the wish exists: no node, or a format or size that does not go together."""
-    from optimizer.performance.gates import engine_refusal, kv_cache_gates, pp_refusal, tp_refusal, weight_quant_gates
+    from optimizer.performance import engine_refusal, kv_cache_gates, pp_refusal, tp_refusal, weight_quant_gates
 
     engine = inputs.catalog.engines[inputs.problem.engine.name]
     cards = {option.node_type.gpu.id for option in rest.options}
@@ -219,7 +219,7 @@ def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
 
 def _rules(rest: Case) -> tuple[str, ...]:
     """The fewest rules of the user, promises left out, that stand against any one way to grant the wish."""
-    from optimizer.fleet.elastic import slot_breaches
+    from optimizer.fleet import broken_by
 
     rules = rest.candidates.rules
     promises = {promise.path for asked in rules.workloads for promise in asked.slo.promises}
@@ -228,7 +228,7 @@ def _rules(rest: Case) -> tuple[str, ...]:
         paths = frozenset(rule.path for rule in rules.forbidden_by(option))
         offers.setdefault(option.node_type.key, []).append(paths)
     ways: list[frozenset[str]] = [
-        (slot_breaches(one, 0, rules) - promises) | paths
+        (broken_by(one, 0, rules) - promises) | paths
         for one in rest.candidates.candidates
         for paths in offers.get(one.node_type.key, [])
     ]
@@ -270,7 +270,7 @@ def _broken(rest: Case) -> tuple[tuple[Broken, ...], str]:
 
 
 def _keeps(candidate: Candidate, case: Case) -> bool:
-    from optimizer.candidates.funnel import kept_points
+    from optimizer.candidates import kept_points
 
     return bool(kept_points(candidate, case.candidates.rules))
 

@@ -217,11 +217,16 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True)
 class Stress:
-    """A what-if: whether the plan still holds, and what a plan that does would cost (None: not solved)."""
+    """A what-if: whether the plan still holds, and what a plan that does would cost (None: not solved).
+
+    ``reached_s`` of ``limit_s``: the latency that the what-if leads to, where it is about one.
+    """
 
     what: str
     holds: bool
     monthly_cents: int | None
+    reached_s: float | None = None
+    limit_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,12 @@ from optimizer.problem.paths import StatedPromise, stated_promises, value_at
 from optimizer.problem.reader import load_problem, problem_from_bytes
 from optimizer.problem.references import calibration_path, config_path, trace_path
 from optimizer.problem.schema import Problem, Workload
+from optimizer.problem.words import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
 
 __all__ = [
+    "KV_CACHES",
+    "WEIGHT_QUANTS",
+    "WEIGHT_QUANT_ALIASES",
     "KnownIds",
     "Problem",
     "StatedPromise",

@@ -11,7 +11,7 @@ from optimizer.report.json_report import Json, Money, document, dump, plan_docum
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.negotiate_words import Names, finished, heading, signed, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
-from optimizer.report.words import exact, money, percent, two_digits
+from optimizer.report.words import exact, money, percent, two_digits, what_if
 
 
 def render_explanation(answer: Explanation, style: str) -> str:
@@ -109,7 +109,7 @@ def _reign(reign: Reign, plan: Plan) -> Iterator[Line]:
 
 def _stress(stress: tuple[Stress, ...], plan: Plan) -> Iterator[Line]:
     yield Line("What if", Style.HEADING)
-    rows = [(one.what, "holds" if one.holds else "does not hold", _then(one, plan)) for one in stress]
+    rows = [(what_if(one), "holds" if one.holds else "does not hold", _then(one, plan)) for one in stress]
     yield from (Line(text) for text in columns(rows, "<<<"))
     yield BLANK
 

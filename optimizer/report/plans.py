@@ -26,6 +26,7 @@ from optimizer.report.words import (
     quant_name,
     tier_name,
     two_digits,
+    what_if,
 )
 from optimizer.units import SHARE_UNITS
 from optimizer.vocabulary import Link, Tier
@@ -231,7 +232,7 @@ def _context(plan: Plan) -> list[str]:
     for stress in plan.stress:
         unsolved = stress.holds or stress.monthly_cents is None
         repair = "" if unsolved else f" (then {money(stress.monthly_cents or 0, plan.currency)}/mo)"
-        parts.append(f"{stress.what}: {'holds' if stress.holds else 'fails'}{repair}")
+        parts.append(f"{what_if(stress)}: {'holds' if stress.holds else 'fails'}{repair}")
     return parts
 
 

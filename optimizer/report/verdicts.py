@@ -45,6 +45,7 @@ _TERMS = (
     ("idle", r"\d idle", "GPUs that are paid for, because the node comes with them, but serve nothing"),
     ("+38 % load", r"% load", "how much more of the stated load fits before a promise breaks"),
     ("binds", r"binds:", "the promise or limit that the plan runs closest to, error margin included"),
+    ("20 % worse", r"% worse \(", "20 % above the median estimate: a milder test than the far end of the bracket"),
     ("tie", r"tie with", "less than 3 % apart: treat as equal"),
     (
         "grade",

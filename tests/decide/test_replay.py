@@ -10,9 +10,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from optimizer.commands import cli
 from optimizer.decide import replay as room
 from optimizer.decide import solve_problem
+from optimizer.decide import trial as trial_room
 from optimizer.decide.trial import Replayer, Trial
 from optimizer.plan.types import Infeasible, Optimal, Outcome, Plan, Replay
 from optimizer.report import render
@@ -131,6 +134,17 @@ def test_predicted_and_simulated_stand_side_by_side_and_only_when_replayed() -> 
 
 def test_the_same_bytes_every_time() -> None:
     assert render(solve_problem(FRONT_PAGE), "json") == render(front_page(), "json")
+
+
+def test_a_run_that_compiles_first_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody watches: a log says why this run was slower."""
+    cheap = ["--set", "hardware.gpus=[h100_sxm_80]", "--set", "ranking.top=1", "--format", "json"]
+    for compiled in (True, False):
+        monkeypatch.setattr(trial_room, "is_compiled", lambda _, answer=compiled: answer)
+        result = CliRunner().invoke(cli, [str(FRONT_PAGE), *cheap])
+        assert result.exit_code == 0
+        assert ("compiling the simulation" in result.stderr) is not compiled
+        assert json.loads(result.stdout)["status"] == "optimal"
 
 
 def test_no_simulate_never_imports_the_compiler() -> None:

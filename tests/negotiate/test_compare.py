@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from optimizer.commands import cli
 from optimizer.decide import solve_problem
 from optimizer.errors import UsageError
 from optimizer.negotiate.compare import compare
@@ -40,6 +42,18 @@ def test_problem_files_name_the_input_that_did_it(changed: Path) -> None:
     text = render_comparison(answer, "text")
     assert "another plan wins" in text
     assert "Cost lines" in text
+
+
+def test_no_simulate_replays_nothing(changed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optimizer.decide import replay
+
+    def never(*_: object) -> None:
+        raise AssertionError("replayed")
+
+    monkeypatch.setattr(replay, "survivors", never)
+    result = CliRunner().invoke(cli, ["diff", str(CHAT), str(changed), "--no-simulate", "--set", "ranking.top=1"])
+    assert result.exit_code == 0, result.exception
+    assert "another plan wins" in result.output
 
 
 def test_results_are_compared_as_they_stand(tmp_path: Path, changed: Path) -> None:
