@@ -45,8 +45,8 @@ class Case:
 
     def with_inputs(self, inputs: Inputs) -> Case:
         """Another state of the inputs, with as much of the work done here as it leaves valid."""
+        from optimizer.candidates import user_rules
         from optimizer.candidates.enumerate import with_points
-        from optimizer.candidates.rules import user_rules
         from optimizer.pricing import node_options
 
         options = node_options(inputs.problem, inputs.catalog)
@@ -91,10 +91,15 @@ class Case:
         return self.only(candidate=lambda one: one.node_type.key in types and configuration_allowed(one, rules))
 
     def cheaper_than(self, cents: int) -> Case:
-        """Without candidates whose cheapest nodes alone cost that much, however loose the latency promises."""
+        """Without candidates whose cheapest nodes alone cost that much, however loose the latency promises.
+
+        Where several configurations may share a workload each may carry little of it, so that all of them stay.
+        """
         from optimizer.candidates.market import Market, least_cents
 
         rules = self.candidates.rules
+        if rules.mixed:
+            return self
         market = Market(option for option in self.options if not rules.forbidden_by(option))
 
         def could(candidate: Candidate) -> bool:

@@ -6,13 +6,15 @@ import csv
 import io
 from collections.abc import Iterator
 
-from optimizer.negotiate.targets import ANY, TargetPrice, Targets
+from optimizer.negotiate.asking_price import TargetPrice
+from optimizer.negotiate.targets import ANY, Targets
 from optimizer.report.json_report import Json, document, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.negotiate_words import finished, heading, setup, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import gpu_name, money, plural, price, tier_name
 from optimizer.units import CENTS_PER_UNIT
+from optimizer.vocabulary import Tier
 
 
 def render_targets(answer: Targets, style: str) -> str:
@@ -33,37 +35,42 @@ def _lines(answer: Targets) -> Iterator[Line]:
     text = f"to beat  {money(best.monthly_cents, best.currency)}/mo  {winner(best)}; {sources(best)}"
     yield from wrapped(text, "  ", " " * 11)
     if not answer.prices:
-        yield from wrapped(
-            "No other card or provider could serve this problem at an hourly price that payment.tiers allows."
-        )
+        yield from wrapped("No other card or provider could serve this problem at a price that payment.tiers allows.")
         return
+    bought = answer.prices[0].tier is Tier.PURCHASE
     tier = tier_name(answer.prices[0].tier, 0)
+    step = f"{outcome.currency} 1 per GPU" if bought else "one cent per GPU-hour"
     yield from wrapped(
-        f"Each of these wins with a quote at or below the price, {tier}, for whole nodes of that many GPUs; one cent "
-        "per GPU-hour more and it does not. A listed price with a reason beside it does not compete as it is."
+        f"Each of these wins with a quote at or below the price, {tier}, for whole nodes of that many GPUs; {step} "
+        "more and it does not. A listed price with a reason beside it does not compete as it is."
     )
     yield BLANK
     rows = [("GPU", "provider", "node", "wins up to", "listed", "")]
-    rows += [_row(one, outcome.currency) for one in answer.prices if one.cents is not None]
+    rows += [_row(one, outcome.currency) for one in answer.prices if one.per_gpu_hour is not None]
     texts = columns(rows, "<<>>><")
     yield Line(texts[0], Style.HEADING)
     yield from (Line(text) for text in texts[1:])
-    yield Line("  Prices are per GPU and hour.")
-    never = [f"{one.provider} {gpu_name(one.gpu)}" for one in answer.prices if one.cents is None]
+    yield Line("  Prices are per GPU, paid once, in whole nodes." if bought else "  Prices are per GPU and hour.")
+    never = [f"{one.provider} {gpu_name(one.gpu)}" for one in answer.prices if one.per_gpu_hour is None]
     if never:
         yield from wrapped(f"Could serve the load, but win at no price: {', '.join(never)}.")
     yield BLANK
 
 
 def _row(one: TargetPrice, currency: str) -> tuple[str, str, str, str, str, str]:
-    assert one.cents is not None
+    most = (one.cents or 0) / CENTS_PER_UNIT if one.purchase_price is None else one.purchase_price
     several = one.plan is not None and len(one.plan.groups) > 1
     how = "; ".join(setup(group, several) for group in one.plan.groups) if one.plan else ""
-    listed = "-" if one.listed is None else price(round(one.listed, 2), currency)
+    listed = "-" if one.listed is None else _amount(round(one.listed, 2), currency)
     note = one.listed_note if one.listed is not None else "no price: ask for a quote"
     provider = "anyone" if one.provider == ANY else one.provider
     node = plural(one.gpus_per_node, "GPU")
-    return gpu_name(one.gpu), provider, node, price(one.cents / CENTS_PER_UNIT, currency), listed, note or how
+    return gpu_name(one.gpu), provider, node, _amount(most, currency), listed, note or how
+
+
+def _amount(value: float, currency: str) -> str:
+    """With cents where cents matter."""
+    return price(value, currency) if value < 1000 else money(round(value * CENTS_PER_UNIT), currency)
 
 
 def _document(answer: Targets) -> dict[str, Json]:
@@ -72,11 +79,13 @@ def _document(answer: Targets) -> dict[str, Json]:
         {
             "gpu": one.gpu,
             "provider": one.provider,
-            "wins_below_per_gpu_hour": None if one.cents is None else one.cents / CENTS_PER_UNIT,
+            "wins_below_per_gpu_hour": one.per_gpu_hour,
+            "wins_below_purchase_price_per_gpu": one.purchase_price,
             "gpus_per_node": one.gpus_per_node,
             "offer_id": one.offer_id,
             "tier": str(one.tier),
-            "listed_per_gpu_hour": one.listed,
+            "listed_per_gpu_hour": None if one.tier is Tier.PURCHASE else one.listed,
+            "listed_purchase_price_per_gpu": one.listed if one.tier is Tier.PURCHASE else None,
             "listed_note": one.listed_note,
         }
         for one in answer.prices
@@ -87,10 +96,18 @@ def _document(answer: Targets) -> dict[str, Json]:
 def _csv(answer: Targets) -> str:
     stream = io.StringIO()
     out = csv.writer(stream, lineterminator="\n")
-    out.writerow(["gpu", "provider", "gpus_per_node", "tier", "wins_up_to_per_gpu_hour", "currency", "listed", "note"])
+    out.writerow(["gpu", "provider", "gpus_per_node", "tier", "wins_up_to", "currency", "listed", "note"])
     for one in answer.prices:
-        cents = "" if one.cents is None else f"{one.cents / CENTS_PER_UNIT:.2f}"
+        most = one.purchase_price if one.cents is None else f"{one.cents / CENTS_PER_UNIT:.2f}"
         listed = "" if one.listed is None else f"{one.listed:.4f}"
-        row = [one.gpu, one.provider, one.gpus_per_node, one.tier, cents, answer.outcome.currency, listed]
+        row = [
+            one.gpu,
+            one.provider,
+            one.gpus_per_node,
+            one.tier,
+            "" if most is None else most,
+            answer.outcome.currency,
+            listed,
+        ]
         out.writerow([*row, one.listed_note])
     return stream.getvalue()

@@ -11,6 +11,7 @@ import pytest
 
 from optimizer.decide import read_inputs
 from optimizer.decide.case import open_case
+from optimizer.negotiate.asking_price import highest
 from optimizer.negotiate.targets import ANY, Targets, targets
 from optimizer.report.negotiate_targets import render_targets
 
@@ -59,6 +60,41 @@ def test_reference_prices_appear_instead_of_vanishing(answer: Targets) -> None:
 def test_cards_that_nobody_offers_appear() -> None:
     found = targets(CHAT, sets=["hardware.gpus=[b100_192, a100_sxm_80]", "ranking.top=1"]).prices
     assert any(one.gpu == "b100_192" and one.provider == ANY and one.cents for one in found)
+
+
+def test_where_only_purchase_is_allowed_the_purchase_price_is_asked_for() -> None:
+    dealer = {"id": "dealer", "provider": "dealer", "gpu": "h200_sxm_141", "gpus_per_node": 8, "nvlink": True}
+    won = {**dealer, "purchase_price": 280_000, "tier": "purchase"}
+    sets = ["payment.tiers=[purchase]", "hardware.gpus=[h200_sxm_141, h100_sxm_80, h100_nvl_94]", "ranking.top=1"]
+    found = targets(CHAT, sets=[*sets, f"offers={json.dumps([won])}"])
+    priced = {(one.gpu, one.provider): one for one in found.prices}
+    asked = priced["h100_sxm_80", "nvidia"]
+    assert asked.tier == "purchase" and asked.cents is None and asked.listed
+    assert asked.purchase_price is not None and asked.per_gpu_hour is not None
+    assert priced["h100_nvl_94", ANY].purchase_price  # nobody sells it at a price
+    assert found.outcome.targets
+    for more, wins in ((0, True), (1, False)):
+        price = (asked.purchase_price + more) * asked.gpus_per_node
+        quote = {"id": asked.offer_id, "provider": asked.provider, "gpu": asked.gpu, "tier": "purchase"}
+        quote |= {"gpus_per_node": asked.gpus_per_node, "purchase_price": price}
+        inputs = read_inputs(CHAT, sets=[*sets, f"offers={json.dumps([won, quote])}"])
+        solution = open_case(inputs).solve().solutions[0]
+        assert any(bought.option.offer.id == asked.offer_id for bought in solution.nodes) is wins
+    text = render_targets(found, "text")
+    assert "paid once" in text
+    assert json.loads(render_targets(found, "json"))["targets"][0]["wins_below_purchase_price_per_gpu"]
+
+
+@pytest.mark.parametrize("edge", [0, 1, 2, 17, 1000, 123_456])
+@pytest.mark.parametrize("guess", [1, 16, 17, 18, 5000])
+@pytest.mark.parametrize("known", [0.0, 0.5, 1.0, 1.2])
+def test_the_highest_price_is_found_whatever_is_guessed(edge: int, guess: int, known: float) -> None:
+    """``known``: how much of the room that is left is known; more than all of it is found out."""
+
+    def room(price: int) -> int | None:
+        return int(known * (edge - price)) if price <= edge else None
+
+    assert highest(room, guess) == (edge or None)
 
 
 def test_formats(answer: Targets) -> None:
