@@ -16,6 +16,7 @@ from optimizer.commands.options import problem_options
 @click.option("--against", nargs=2, metavar="FIELD FROM:TO[:STEP]", help="One staircase per value of a second field.")
 @click.option("--points", type=click.IntRange(min=2), default=20, show_default=True, help="Values of --against.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: one per processor.")
+@click.option("--engine", metavar="dask://HOST[:PORT]", help="Spread the curves over a Dask cluster (extra: dask).")
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE.svg|png", help="Also draw it (extra: charts).")
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the table to a file instead of stdout.")
@@ -28,6 +29,7 @@ def command(
     against: tuple[str, str] | None,
     points: int,
     jobs: int | None,
+    engine: str | None,
     chart: Path | None,
     style: str,
     output: Path | None,
@@ -45,7 +47,15 @@ def command(
 
     with Bar(sys.stderr, "curves") as bar:
         answer = frontier(
-            file, over, against, points=points, jobs=jobs, sets=sets, catalogs=catalogs, progress=bar.update
+            file,
+            over,
+            against,
+            points=points,
+            jobs=jobs,
+            engine=engine,
+            sets=sets,
+            catalogs=catalogs,
+            progress=bar.update,
         )
     if chart is not None:
         write_atomic(chart, draw(answer, chart))

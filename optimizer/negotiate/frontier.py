@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.errors import Finding, ProblemError, UsageError
 from optimizer.negotiate.ask import Winner, ask, guess_on
 from optimizer.negotiate.axes import Axis, axis_of
+from optimizer.negotiate.engines import processors, run, scheduler_address
 from optimizer.negotiate.steps import Stairs
 
 if TYPE_CHECKING:
@@ -80,6 +78,7 @@ def frontier(
     *,
     points: int = SAMPLES,
     jobs: int | None = None,
+    engine: str | None = None,
     sets: Sequence[str] = (),
     catalogs: Path | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
@@ -87,11 +86,14 @@ def frontier(
     """The cost of every value of a numeric field, e.g. ``over=("concurrency", "50:400")``.
 
     ``against`` repeats the staircase at ``points`` values of a second field. Work is spread over ``jobs`` processes
-    (None: as many as there are processors). Raises ``InputError`` for a field or range that the problem does not take.
+    (None: as many as there are processors), or over the workers of the Dask cluster whose scheduler ``engine`` names
+    (``dask://HOST:PORT``; extra ``dask``), which need this package installed. Raises ``InputError`` for a field or range that the problem does not take.
     """
     from optimizer.decide import read_inputs
     from optimizer.decide.case import open_case
 
+    if engine is not None:
+        scheduler_address(engine)  # a wrong one is refused before any work is done
     inputs = read_inputs(path, sets=[*sets, "ranking.top=1"], catalogs=catalogs)
     first = axis_of(inputs, *over)
     second = axis_of(inputs, *against) if against else None
@@ -101,7 +103,8 @@ def frontier(
     case = _lean(open_case(inputs), [axis.path for axis in (first, shown) if axis])
     samples = () if first.monotone else _spread(first, points)
     edits = [None] if shown is None else [shown.edit(number) for number in range(len(shown.values))]
-    found = _run([Task(case, first, edit, samples) for edit in edits], jobs or processors(), progress)
+    tasks = [Task(case, first, edit, samples) for edit in edits]
+    found = run(work, tasks, jobs or processors(), engine, progress)
     values = (None,) if shown is None else shown.values
     problem = inputs.problem
     return Frontier(
@@ -116,11 +119,6 @@ def frontier(
     )
 
 
-def processors() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _spread(axis: Axis, points: int) -> tuple[int, ...]:
     """So many positions of an axis, evenly spread, both ends included."""
     last = len(axis.values) - 1
@@ -131,23 +129,6 @@ def _lean(case: Case, paths: Sequence[str]) -> Case:
     """Without what the rules exclude, where the fields in question cannot bring it back."""
     relative = [path.split(".", 2)[2] if path.startswith("workloads.") else path for path in paths]
     return case.allowed() if all(path.startswith(_LOAD_OR_PROMISE) for path in relative) else case
-
-
-def _run(tasks: Sequence[Task], jobs: int, progress: Callable[[int, int], None]) -> list[tuple[Step, ...]]:
-    """The steps of every task, in order. A single curve is quicker than a second process starts."""
-    done: dict[int, tuple[Step, ...]] = {}
-    progress(0, len(tasks))
-    if jobs == 1 or len(tasks) == 1:
-        for number, task in enumerate(tasks):
-            done[number] = work(task)
-            progress(len(done), len(tasks))
-        return list(done.values())
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(work, task): number for number, task in enumerate(tasks)}
-        for future in as_completed(running):
-            done[running[future]] = future.result()
-            progress(len(done), len(tasks))
-    return [done[number] for number in range(len(tasks))]
 
 
 def work(task: Task) -> tuple[Step, ...]:

@@ -1,0 +1,89 @@
+"""Where the curves of a frontier are worked out: this process, processes of this machine, or a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import closing
+from importlib import import_module
+from multiprocessing import get_context
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from optimizer.errors import Finding, UsageError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+SCHEDULER_PORT = 8786
+"""Where a Dask scheduler listens unless told otherwise."""
+
+_CONNECT = "10s"
+
+
+def processors() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(
+    work: Callable[[T], R], tasks: Sequence[T], jobs: int, engine: str | None, progress: Callable[[int, int], None]
+) -> list[R]:
+    """The result of every task, in order. A single one is quicker than a second process starts."""
+    progress(0, len(tasks))
+    if engine is not None:
+        finished = _on_dask(work, tasks, engine)
+    elif jobs == 1 or len(tasks) == 1:
+        finished = ((number, work(task)) for number, task in enumerate(tasks))
+    else:
+        finished = _in_processes(work, tasks, jobs)
+    done: dict[int, R] = {}
+    with closing(finished):
+        for number, result in finished:
+            done[number] = result
+            progress(len(done), len(tasks))
+    return [done[number] for number in range(len(tasks))]
+
+
+def _in_processes(work: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Generator[tuple[int, R], None, None]:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
+        running: dict[Future[R], int] = {pool.submit(work, task): number for number, task in enumerate(tasks)}
+        for future in as_completed(running):
+            yield running[future], future.result()
+
+
+def _on_dask(work: Callable[[T], R], tasks: Sequence[T], engine: str) -> Generator[tuple[int, R], None, None]:
+    """Every worker needs this package in the version that runs here; catalogs travel with the tasks."""
+    distributed = _distributed()
+    with _client(distributed, scheduler_address(engine)) as client:
+        running: dict[Any, int] = {client.submit(work, task, pure=False): number for number, task in enumerate(tasks)}
+        for future, result in distributed.as_completed(running, with_results=True):
+            yield running[future], result
+
+
+def _distributed() -> Any:
+    try:
+        return import_module("distributed")
+    except ImportError as error:
+        hint = "pip install 'llm-deployment-optimizer[dask]'"
+        raise UsageError([Finding("--engine dask://... needs the package distributed", hint=hint)]) from error
+
+
+def _client(distributed: Any, address: str) -> Any:
+    try:
+        return distributed.Client(address, timeout=_CONNECT)
+    except OSError as error:
+        raise UsageError([Finding(f"no Dask scheduler answers at {address}")]) from error
+
+
+def scheduler_address(engine: str) -> str:
+    """``dask://HOST[:PORT]`` as Dask writes it. Raises ``UsageError`` for anything else."""
+    try:
+        parts = urlsplit(engine)
+        host, port = parts.hostname, parts.port or SCHEDULER_PORT
+    except ValueError:
+        parts, host, port = urlsplit(""), None, 0
+    if parts.scheme != "dask" or not host or parts.path.strip("/") or parts.query:
+        raise UsageError([Finding(f"{engine!r} is no engine", hint="e.g. --engine dask://scheduler.example:8786")])
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
