@@ -87,7 +87,8 @@ def frontier(
 
     ``against`` repeats the staircase at ``points`` values of a second field. Work is spread over ``jobs`` processes
     (None: as many as there are processors), or over the workers of the Dask cluster whose scheduler ``engine`` names
-    (``dask://HOST:PORT``; extra ``dask``), which need this package installed. Raises ``InputError`` for a field or range that the problem does not take.
+    (``dask://HOST:PORT``; extra ``dask``), which need this package installed. Raises ``InputError`` for a field or
+    range that the problem does not take.
     """
     from optimizer.decide import read_inputs
     from optimizer.decide.case import open_case
