@@ -1,12 +1,12 @@
 """Everything this package raises on purpose.
 
-    OptimizerError
-    |-- InputError            exit 2: the user can mend it; carries one Finding per defect
-    |   |-- ProblemError      a problem file
-    |   |-- CatalogError      a catalog, price list or config.json
-    |   `-- UsageError        a command line
-    `-- InternalError         exit 1: our own failure
-        `-- VerificationError a plan that the solver-free check does not confirm
+OptimizerError
+|-- InputError            exit 2: the user can mend it; carries one Finding per defect
+|   |-- ProblemError      a problem file
+|   |-- CatalogError      a catalog, price list or config.json
+|   `-- UsageError        a command line
+`-- InternalError         exit 1: our own failure
+    `-- VerificationError a plan that the solver-free check does not confirm
 """
 
 from __future__ import annotations

@@ -83,9 +83,7 @@ def with_coverage(errors: Sequence[Error], bands: Mapping[tuple[str, Grade], Ban
     ]
 
 
-def nested_coverage(
-    errors: Sequence[Error], folds: Mapping[str, int], weight: Callable[[Row], float]
-) -> list[Error]:
+def nested_coverage(errors: Sequence[Error], folds: Mapping[str, int], weight: Callable[[Row], float]) -> list[Error]:
     """The same with bands that did not see the fold either: an honest coverage."""
     result: list[Error] = []
     for fold in sorted(set(folds.values())):

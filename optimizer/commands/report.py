@@ -13,7 +13,6 @@ from optimizer.commands.options import problem_options
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
     from optimizer.decide.picture import Picture
-    from optimizer.handover.page.replay import Replayed
     from optimizer.plan.types import Outcome
 
 
@@ -36,8 +35,7 @@ def command(
 
     inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
     picture = _picture(inputs, outcome)
-    replayed = () if no_simulate else _replayed(inputs, outcome)
-    write_atomic(output, render_page(outcome, picture, replayed, translator(lang), lang))
+    write_atomic(output, render_page(outcome, picture, translator(lang), lang))
     click.echo(f"{output}: {len(outcome.plans)} plans, {status_of(outcome)}")
     sys.exit(EXIT_CODES[status_of(outcome)])
 
@@ -47,17 +45,3 @@ def _picture(inputs: Inputs, outcome: Outcome) -> Picture | None:
     from optimizer.decide.picture import picture_of
 
     return picture_of(open_case(inputs)) if outcome.plans else None
-
-
-def _replayed(inputs: Inputs, outcome: Outcome) -> tuple[Replayed, ...]:
-    """Empty where the simulator's packages (extra ``calibrate``) are not installed: the page then says so."""
-    from importlib.util import find_spec
-
-    from optimizer.calibrate.tables import predict_table
-    from optimizer.handover.page.replay import replay
-
-    if not outcome.plans or find_spec("numba") is None:
-        return ()
-    return replay(
-        outcome, inputs.catalog, lambda head, rows: predict_table(head, rows, inputs.catalog, inputs.params)[0]
-    )

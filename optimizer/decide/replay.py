@@ -184,8 +184,10 @@ def _without(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetRe
 
 
 def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan]) -> Iterator[Plan]:
+    """The first plan also with what charts show."""
     for plan, trials in zip(plans, _trials(inputs, result), strict=True):
-        yield replace(plan, simulated=tuple(replayer.replay(trial) for trial in trials if trial is not None))
+        show = replayer.filmed if plan.rank == 1 else replayer.replay
+        yield replace(plan, simulated=tuple(show(trial) for trial in trials if trial is not None))
 
 
 def _priced(rejection: Rejection, plans: Sequence[Plan]) -> Rejection:

@@ -10,10 +10,11 @@ for the closed form's own error is needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.decide.footage import footage_of
 from optimizer.notice import Notice
 from optimizer.performance import behaviours, error_factor, grade_of
 from optimizer.plan.types import LatencyMs, Replay, ReplayedPromise
@@ -103,6 +104,17 @@ class Replayer:
             self.predict([trial])
             self._known[trial.key] = self._replayed(trial)
         return self._known[trial.key]
+
+    def filmed(self, trial: Trial) -> Replay:
+        """The same replay with what charts show of it; it is run once more for that."""
+        replay, predicted = self.replay(trial), self._predicted[trial.key]
+        lengths = lengths_of(self._inputs.problem.workloads[trial.workload])
+        limits = [Wanted(p.metric, p.percentile, p.limit_s * p.simulated_s / p.with_margin_s) for p in replay.promises]
+        seen = [side.seen for side in self._sides(trial, lengths, limits)]
+        arrivals = seen[0] if predicted.open_loop is not None else None
+        held = seen[-1] if predicted.held is not None else None
+        footage = footage_of(arrivals, held, replica_of(self._inputs, trial.spec, lengths), trial.replicas)
+        return replace(replay, footage=footage)
 
     def predict(self, trials: Sequence[Trial]) -> None:
         """Ask the closed form about many trials at once, which takes hardly longer than about one."""

@@ -153,6 +153,24 @@ class ReplayedPromise:
 
 
 @dataclass(frozen=True, slots=True)
+class Footage:
+    """What a chart shows of a replay: the busier of the two loads, warm-up left out, median estimate.
+
+    The stretch of time is the one around the longest wait for a first token.
+    """
+
+    percentiles: tuple[float, ...]
+    ttft_s: tuple[float, ...]  # at ``percentiles``
+    tpot_s: tuple[float, ...]
+    seconds: tuple[float, ...]  # moments of the stretch
+    waiting: tuple[float, ...]  # requests not yet in a batch, at each moment
+    running: tuple[float, ...]
+    kv_share: tuple[float, ...]  # of the KV blocks of the fullest replica
+    replicas: int  # that the stretch shows
+    held: bool  # a steady number in flight, on one replica; else arrivals at the stated rate behind the router
+
+
+@dataclass(frozen=True, slots=True)
 class Replay:
     """What requests of one workload saw when the plan was replayed; the busier of its two loads."""
 
@@ -163,6 +181,7 @@ class Replay:
     requests: int  # measured, both loads together, warm-up left out
     router: str
     promises: tuple[ReplayedPromise, ...]
+    footage: Footage | None = None
 
     @property
     def kept(self) -> bool:

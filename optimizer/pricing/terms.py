@@ -84,9 +84,7 @@ def terms_of(problem: Problem, catalog: Catalog) -> Terms:
     month = payment.hours_per_month if payment.hours_per_month >= SHORTEST_MONTH_HOURS else MEAN_MONTH_HOURS
     tax = payment.tax_percent / 100
     discounts = tuple(
-        _discount(entry)
-        for entry in payment.discounts
-        if entry.until is None or parse_day(str(entry.until)) >= as_of
+        _discount(entry) for entry in payment.discounts if entry.until is None or parse_day(str(entry.until)) >= as_of
     )
     return Terms(
         currency=payment.currency,

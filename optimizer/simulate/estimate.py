@@ -85,6 +85,8 @@ class Seen:
     tpot: tuple[float, ...]
     e2e: tuple[float, ...]
     requests: int
+    served: Served  # the whole run, ends included
+    window: Window
 
 
 def observe(run: Callable[[Window], Served], wanted: Sequence[Wanted], resident: float) -> Seen:
@@ -103,7 +105,7 @@ def observe(run: Callable[[Window], Served], wanted: Sequence[Wanted], resident:
             break
         measured = min(2 * measured, LARGEST)
     ttft, tpot, e2e = (summary(values[keep]) for values in (served.ttft, served.tpot, served.e2e))
-    return Seen(estimates, ttft, tpot, e2e, window.measured)
+    return Seen(estimates, ttft, tpot, e2e, window.measured, served, window)
 
 
 def estimate(values: Floats, percentile: float) -> Estimate:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from optimizer.simulate.loop import Limits, Requests
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 class Router(StrEnum):
@@ -52,6 +53,10 @@ class Served:
     output: Floats
     made: Floats  # output tokens delivered
     ready: Floats  # when the engine saw it
+    admit: Floats  # when it went from the queue into the batch
+    first: Floats  # when its first token was made
+    finish: Floats  # when its last one was
+    replica: Ints  # that served it
     most_kv_tokens: float  # largest number of tokens that a replica's cache held
     resent: int  # requests lost with a node and sent again
 
@@ -73,8 +78,9 @@ def serve(
     head, tail, batch, blocked, up, warm = (np.zeros(replicas, np.int64) for _ in range(6))
     used, most, now, free, ticks = (np.zeros(replicas) for _ in range(5))
     queue, active = np.zeros((replicas, capacity), np.int64), np.zeros((replicas, width), np.int64)
+    turn, place = np.zeros(1, np.int64), np.zeros(total, np.int64)
     fleet = fleet_loop.Fleet(
-        queue, active, head, tail, batch, blocked, up, warm, used, most, now, free, ticks, np.zeros(1, np.int64)
+        queue, active, head, tail, batch, blocked, up, warm, used, most, now, free, ticks, turn, place
     )
     fleet.up[:] = 1
     gone = fleet_loop.Outage(fleet_loop.FOREVER, fleet_loop.FOREVER, 0, 0)
@@ -82,7 +88,7 @@ def serve(
         gone = fleet_loop.Outage(outage.begin_s, outage.end_s, outage.first, outage.last)
     policy = (Router.ROUND_ROBIN, Router.LEAST_OUTSTANDING, Router.SHORTEST_QUEUE).index(router)
     resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, gone)
-    return _served(r, settings, float(fleet.most.max()), int(resent))
+    return _served(r, settings, float(fleet.most.max()), int(resent), place)
 
 
 def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: int) -> Served:
@@ -96,15 +102,15 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
 
     r = _requests(requests)
     run(c, r, _limits(settings), min(inflight, requests.arrive.size))
-    return _served(r, settings, float("nan"), 0)
+    return _served(r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
 
 
 def _requests(given: Stream) -> Requests:
     from optimizer.simulate.loop import Requests
 
-    ready, first, finish, done, made, due, late = (np.zeros(given.arrive.size) for _ in range(7))
+    ready, first, finish, done, made, due, late, admit = (np.zeros(given.arrive.size) for _ in range(8))
     arrive, cached = given.arrive.copy(), given.cached.copy()
-    return Requests(arrive, ready, first, finish, given.prompt, cached, given.output, done, made, due, late)
+    return Requests(arrive, ready, first, finish, given.prompt, cached, given.output, done, made, due, late, admit)
 
 
 def _limits(settings: Settings) -> Limits:
@@ -116,7 +122,7 @@ def _limits(settings: Settings) -> Limits:
     )  # fmt: skip
 
 
-def _served(r: Requests, settings: Settings, most: float, resent: int) -> Served:
+def _served(r: Requests, settings: Settings, most: float, resent: int, place: Ints) -> Served:
     delay = settings.lag_steps * r.late
     gaps = np.maximum(r.output - 1.0, 1.0)
     return Served(
@@ -128,6 +134,10 @@ def _served(r: Requests, settings: Settings, most: float, resent: int) -> Served
         output=r.output,
         made=r.made,
         ready=r.ready,
+        admit=r.admit,
+        first=r.first,
+        finish=r.finish,
+        replica=place,
         most_kv_tokens=most,
         resent=resent,
     )

@@ -41,6 +41,7 @@ class Fleet(NamedTuple):
     free: Floats  # when the front end is free again
     ticks: Floats
     turn: Ints  # one entry: where round robin goes on
+    place: Ints  # one entry per request: the replica it went to
 
 
 class Outage(NamedTuple):
@@ -134,6 +135,7 @@ def _send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits
     if f.warm[k] == 0:
         r.cached[index] = 0.0
         f.warm[k] = 1
+    f.place[index] = k
     f.tail[k] = _enqueue(r, f.queue[k], f.head[k], f.tail[k], index)
 
 

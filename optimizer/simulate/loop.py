@@ -48,6 +48,7 @@ class Requests(NamedTuple):
     made: Floats  # output tokens made
     due: Floats  # 1 where the step under way puts out a token
     late: Floats  # what the step after the first token took: overlapped schedulers deliver a step late
+    admit: Floats  # when it went from the queue into the batch, the last time it did
 
 
 _step = jit(step_seconds)
@@ -97,6 +98,7 @@ def _admit(
         promised += wanted
         budget -= held - r.done[i]
         active[count] = i
+        r.admit[i] = now
         count += 1
         head += 1
     return head, count, used

@@ -106,10 +106,10 @@ def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace
         arrive = np.cumsum(np.random.default_rng(SEED + 1).exponential(1.0 / pattern.rate, total))
     elif steady:
         arrive[:given] = np.arange(given) * (pattern.spread_s / given)
-    blank = [np.zeros(total) for _ in range(7)]
-    ready, first, finish, done, made, due, late = blank
+    blank = [np.zeros(total) for _ in range(8)]
+    ready, first, finish, done, made, due, late, admit = blank
     cached = np.floor(pattern.shared_prefix * prompt)
-    requests = Requests(arrive, ready, first, finish, prompt, cached, output, done, made, due, late)
+    requests = Requests(arrive, ready, first, finish, prompt, cached, output, done, made, due, late, admit)
     limits = Limits(
         settings.max_seqs, settings.token_budget, float(settings.kv_tokens), settings.frontend_s, settings.service_s,
         settings.mixed, settings.poll_steps, settings.reserve,

@@ -153,6 +153,8 @@ def test_rules_are_echoed_under_names_that_say_what_they_are(base: Path) -> None
         "quota: 16 GPUs at crusoe",
         "hours_per_month: 365",
     } <= set(outcome.rules)
+
+
 def test_a_way_out_asks_for_no_more_budget_than_it_spends(base: Path) -> None:
     outcome = solve_problem(base, sets=["budget.monthly=100", "workloads.chat.slo.ttft_ms.p95=20"])
     spent = [

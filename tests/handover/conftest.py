@@ -17,6 +17,7 @@ from optimizer.plan.types import (
     Binding,
     Capacity,
     Elsewhere,
+    Footage,
     FunnelStep,
     Group,
     Infeasible,
@@ -32,9 +33,12 @@ from optimizer.plan.types import (
     Prediction,
     Proof,
     Relaxation,
+    Replay,
+    ReplayedPromise,
     WorkloadLoad,
 )
 from optimizer.pricing import cost_lines, node_options, total_cents
+from optimizer.simulate.footage import PERCENTILES
 from optimizer.vocabulary import Link, Tier
 from optimizer.workload import Metric, Promise
 
@@ -136,6 +140,32 @@ _PREDICTION = Prediction(
 )
 
 
+_FOOTAGE = Footage(
+    percentiles=PERCENTILES,
+    ttft_s=tuple(0.2 + 0.006 * percentile for percentile in PERCENTILES),
+    tpot_s=tuple(0.02 + 0.0001 * percentile for percentile in PERCENTILES),
+    seconds=(0.0, 10.0, 20.0),
+    waiting=(0.0, 7.0, 1.0),
+    running=(60.0, 90.0, 80.0),
+    kv_share=(0.3, 0.62, 0.4),
+    replicas=2,
+    held=False,
+)
+_REPLAY = Replay(
+    workload="chat",
+    ttft_ms=LatencyMs(500.0, 500.0, 740.0, 770.0, 794.0),
+    tpot_ms=LatencyMs(25.0, 25.0, 29.0, 29.5, 29.9),
+    e2e_s=LatencyMs(7.8, 7.6, 9.3, 9.9, 11.2),
+    requests=2000,
+    router="round_robin",
+    promises=(
+        ReplayedPromise(Metric.TTFT, 95, "workloads.chat.slo.ttft_ms.p95", 0.7389, 0.77, 0.75, 0.79, True, 0.95, 1.0),
+        ReplayedPromise(Metric.TPOT, 95, "workloads.chat.slo.tpot_ms", 0.03094, 0.0295, 0.029, 0.03, True, 0.036, 0.05),
+    ),
+    footage=_FOOTAGE,
+)
+
+
 def _plan(inputs: Inputs, rank: int, offer: str, count: int, spare: int, group: Group) -> Plan:
     option = next(option for option in node_options(inputs.problem, inputs.catalog, only=[offer]))
     pairs = [(option, count)]
@@ -177,6 +207,7 @@ def _plan(inputs: Inputs, rank: int, offer: str, count: int, spare: int, group: 
         notes=("H200 with 70B dense models measured, fp8 inferred from H100",),
         cost_per_million_output_tokens=1.7,
         also=(Elsewhere("other", Tier.ON_DEMAND, cents * 2),),
+        simulated=(_REPLAY,) if rank == 1 else (),
     )
 
 
@@ -266,6 +297,7 @@ def with_name(outcome: Outcome, name: str) -> Outcome:
             ),
             groups=tuple(replace(group, workload=name, model=name) for group in plan.groups),
             predicted=tuple(replace(one, workload=name, grade_reasons=(name,)) for one in plan.predicted),
+            simulated=tuple(replace(one, workload=name) for one in plan.simulated),
             notes=(name,),
             excludes=(name,),
         )

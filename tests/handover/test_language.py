@@ -38,7 +38,7 @@ def test_every_label_is_translated(outcome: Outcome, infeasible: Outcome, inputs
 
     for one in (outcome, infeasible):
         workbook_of(one, inputs.problem, inputs.catalog, say)
-        render_page(one, None, (), say)
+        render_page(one, None, say)
     known = json.loads((ROOM / "templates" / "zh.json").read_text(encoding="utf-8"))
     assert sorted(said - set(known)) == []
     assert all(known.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.handover.page.view import view_of
@@ -10,7 +9,6 @@ from optimizer.handover.page.view import view_of
 if TYPE_CHECKING:
     from optimizer.decide.picture import Picture
     from optimizer.handover.page.charts import Say
-    from optimizer.handover.page.replay import Replayed
     from optimizer.plan.types import Outcome
 
 __all__ = ["render_page"]
@@ -19,11 +17,10 @@ __all__ = ["render_page"]
 def render_page(
     outcome: Outcome,
     picture: Picture | None,
-    replayed: Sequence[Replayed],
     say: Say = str,
     language: str = "en",
 ) -> str:
-    """The page. ``picture`` is None where there is no plan, ``replayed`` empty where nothing was simulated."""
+    """The page. ``picture`` is None where there is no plan."""
     from importlib import resources
 
     from optimizer.handover.extras import need
@@ -33,7 +30,5 @@ def render_page(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page: str = environment.from_string(text).render(
-        view=view_of(outcome, picture, replayed, say), say=say, language=language
-    )
+    page: str = environment.from_string(text).render(view=view_of(outcome, picture, say), say=say, language=language)
     return page

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.handover.names import plain
 from optimizer.handover.page import charts
+from optimizer.handover.page.replay_charts import replay_charts
 from optimizer.report.words import count, gpu_name, money, two_digits
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ class Chart:
     svg: str
     remark: str
     table: Table
+
+
+def replay_of(outcome: Outcome, say: Say) -> tuple[Chart, ...]:
+    """The drawings of the replay of the first plan; none where nothing was replayed."""
+    if not outcome.plans:
+        return ()
+    return tuple(
+        Chart(one.title, one.svg, one.remark, Table(one.head, one.rows, len(one.head) - 1))
+        for one in replay_charts(outcome.plans[0], say)
+    )
 
 
 def charts_of(outcome: Outcome, picture: Picture, say: Say) -> tuple[Chart, ...]:

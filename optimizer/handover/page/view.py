@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.handover.names import bash_command, plain
-from optimizer.handover.page.chart_list import Chart, Table, charts_of
+from optimizer.handover.page.chart_list import Chart, Table, charts_of, replay_of
 from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
 from optimizer.report import status_of
 from optimizer.report.confirm import bench_words, serve_words
-from optimizer.report.words import count, limit, money, percent, price, two_digits, yaml_scalar
+from optimizer.report.words import count, limit, metric_name, money, percent, percentile_name, price, yaml_scalar
 
 if TYPE_CHECKING:
     from optimizer.decide.picture import Picture
     from optimizer.handover.page.charts import Say
-    from optimizer.handover.page.replay import Replayed
-    from optimizer.plan.types import Outcome, Plan
+    from optimizer.plan.types import Outcome, Plan, Replay
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,14 @@ class View:
     cost: Table
     excludes: str
     replayed: Table
+    replay_charts: tuple[Chart, ...]
     funnel: Table
     ways_out: Table
     provenance: Table
     commands: tuple[str, ...]
 
 
-def view_of(outcome: Outcome, picture: Picture | None, replayed: Sequence[Replayed], say: Say) -> View:
+def view_of(outcome: Outcome, picture: Picture | None, say: Say) -> View:
     """Collect the page."""
     best = outcome.plans[0] if outcome.plans else None
     return View(
@@ -56,7 +56,8 @@ def view_of(outcome: Outcome, picture: Picture | None, replayed: Sequence[Replay
         charts=charts_of(outcome, picture, say) if best and picture else (),
         cost=_cost(best, say) if best else Table((), ()),
         excludes=", ".join(map(plain, best.excludes)) if best else "",
-        replayed=_replayed(replayed, say),
+        replayed=_replayed(best.simulated if best else (), say),
+        replay_charts=replay_of(outcome, say),
         funnel=_funnel(outcome, say),
         ways_out=_ways_out(outcome, say),
         provenance=_provenance(outcome, say),
@@ -131,14 +132,21 @@ def _cost(plan: Plan, say: Say) -> Table:
     return Table((say("line"), say("quantity"), say("unit price"), say("per month")), tuple(rows), 3)
 
 
-def _replayed(replayed: Sequence[Replayed], say: Say) -> Table:
+def _replayed(replays: Sequence[Replay], say: Say) -> Table:
     rows = tuple(
-        (plain(one.workload), one.what, f"{two_digits(one.predicted_ms)} ms", f"{two_digits(one.simulated_ms)} ms",
-         _ratio(one.simulated_ms, one.predicted_ms))
-        for one in replayed
-    )  # fmt: skip
-    head = ("workload", "latency", "predicted", "simulated", "simulated / predicted")
-    return Table(tuple(map(say, head)), rows, 3)
+        (
+            plain(one.workload),
+            f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}",
+            *(limit(float(f"{value:.3g}")) for value in (promise.predicted_s, promise.simulated_s)),
+            _ratio(promise.simulated_s, promise.predicted_s),
+            limit(float(f"{promise.with_margin_s:.3g}")),
+            limit(promise.limit_s),
+        )
+        for one in replays
+        for promise in one.promises
+    )
+    head = ("workload", "latency", "predicted", "simulated", "simulated / predicted", "with margin", "promised limit")
+    return Table(tuple(map(say, head)), rows, 5)
 
 
 def _ratio(value: float, base: float) -> str:

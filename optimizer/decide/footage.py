@@ -1,0 +1,32 @@
+"""What charts show of the replay of one group: latencies of both loads, queue and cache around the longest wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from optimizer.plan.types import Footage
+from optimizer.simulate.estimate import Seen
+from optimizer.simulate.footage import PERCENTILES, curve, stretch
+from optimizer.simulate.replay import MOST_REPLICAS, Replica
+
+
+def footage_of(arrivals: Seen | None, held: Seen | None, replica: Replica, replicas: int) -> Footage:
+    """The worse of the two loads at every percentile, as promises are judged; over time the arrivals, if any."""
+    seen = [one for one in (arrivals, held) if one is not None]
+    settings = replica.open_loop if arrivals is not None else replica.closed_loop
+    shown = stretch(seen[0], settings.kv_tokens)
+    return Footage(
+        percentiles=PERCENTILES,
+        ttft_s=_worst([curve(one, "ttft") for one in seen]),
+        tpot_s=_worst([curve(one, "tpot") for one in seen]),
+        seconds=shown.seconds,
+        waiting=shown.waiting,
+        running=shown.running,
+        kv_share=shown.kv_share,
+        replicas=min(replicas, MOST_REPLICAS) if arrivals is not None else 1,
+        held=arrivals is None,
+    )
+
+
+def _worst(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(max(values) for values in zip(*curves, strict=True))
