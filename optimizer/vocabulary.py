@@ -16,6 +16,15 @@ class Link(StrEnum):
     UNVERIFIED = "unverified"
 
 
+class Router(StrEnum):
+    """Which replica gets the next request."""
+
+    ROUND_ROBIN = "round_robin"  # each in turn
+    LEAST_OUTSTANDING = "least_outstanding"  # the one with the fewest requests in flight
+    SHORTEST_QUEUE = "shortest_queue"  # the one with the fewest tokens still to work off
+    PREFIX_AFFINITY = "prefix_affinity"  # the one that its prefix (session) is always sent to
+
+
 NVLINK_CLASS = frozenset({Link.NVSWITCH, Link.NVLINK_PAIR, Link.XGMI, Link.HCCS})
 """Direct GPU-to-GPU fabrics: what ``nvlink: required`` accepts and ``nvlink: forbidden`` refuses."""
 

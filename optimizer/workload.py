@@ -30,7 +30,8 @@ class Lengths:
 
     A length with a ``p95`` is lognormal with that mean and 95th percentile; without, it is constant.
     ``context_max`` is the longest input + output that must be accepted and clips the distribution.
-    ``shared_prefix`` is the share of input tokens found in the prefix cache (no prefill work, but KV is occupied).
+    ``shared_prefix`` is the share of input tokens found in the prefix cache (no prefill work, but KV is occupied);
+    ``requests_per_prefix`` how many requests share one prefix (None: all), which only the replay of a fleet looks at.
     """
 
     input_mean: float
@@ -40,6 +41,7 @@ class Lengths:
     output_p95: float | None = None
     shared_prefix: float = 0.0
     kv_sizing: KvSizing = KvSizing.TYPICAL
+    requests_per_prefix: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

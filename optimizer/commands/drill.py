@@ -18,10 +18,8 @@ from optimizer.commands.options import problem_options
 )
 @click.option(
     "--router",
-    type=click.Choice(["round_robin", "least_outstanding", "shortest_queue"]),
-    default="round_robin",
-    show_default=True,
-    help="How requests find a replica.",
+    type=click.Choice(["round_robin", "least_outstanding", "shortest_queue", "prefix_affinity"]),
+    help="How requests find a replica; left out: engine.router of FILE.",
 )
 def command(
     file: Path,
@@ -30,7 +28,7 @@ def command(
     no_simulate: bool,
     rank: int,
     minutes: float,
-    router: str,
+    router: str | None,
 ) -> None:
     """Let a node of plan RANK of the problem FILE die under load and return: what users see meanwhile.
 
@@ -40,11 +38,12 @@ def command(
     from optimizer.commands.progress import Progress
     from optimizer.decide.drill import drill
     from optimizer.report.drill import render_drill
-    from optimizer.simulate.fleet import Router
 
+    if router is not None:
+        sets = (*sets, f"engine.router={router}")
     inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
     exit_without_plans(outcome, file)
     plan = plan_of_rank(outcome, rank)
     with Progress(sys.stderr) as progress:
-        groups = drill(inputs, plan, minutes, Router(router), progress.say)
-    click.echo(render_drill(outcome.problem_name, rank, minutes, router, groups), nl=False)
+        groups = drill(inputs, plan, minutes, say=progress.say)
+    click.echo(render_drill(outcome.problem_name, rank, minutes, str(inputs.problem.engine.router), groups), nl=False)

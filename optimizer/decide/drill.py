@@ -18,9 +18,10 @@ from optimizer.decide.trial import replica_of, say_replaying
 from optimizer.errors import UsageError
 from optimizer.performance import behaviours
 from optimizer.problem import lengths_of, slo_of
-from optimizer.simulate.draws import Floats, poisson, stream
-from optimizer.simulate.fleet import Outage, Router, Served, serve
+from optimizer.simulate.draws import Floats, poisson, routed, stream
+from optimizer.simulate.fleet import Outage, Served, serve
 from optimizer.units import SHARE_UNITS
+from optimizer.vocabulary import Router
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
@@ -68,10 +69,15 @@ class GroupDrill:
 
 
 def drill(
-    inputs: Inputs, plan: Plan, minutes: float, router: Router, say: Callable[[str], None] = lambda _: None
+    inputs: Inputs,
+    plan: Plan,
+    minutes: float,
+    router: Router | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[GroupDrill, ...]:
-    """Let one node with the replicas of each group die for ``minutes``."""
+    """Let one node with the replicas of each group die for ``minutes``; without a router it is the problem's."""
     say_replaying(say, arrivals=True, held=False)
+    router = router or Router(inputs.problem.engine.router)
     return tuple(_drilled(inputs, plan, index, 60.0 * minutes, router) for index in range(len(plan.groups)))
 
 
@@ -93,7 +99,7 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     given, replica = stream(poisson(rate, count), lengths), replica_of(inputs, spec, lengths)
     outage = Outage(begin, begin + away_s, 0, lost)
     runs = {
-        n: serve(replica.c, replica.open_loop, given, n, router, outage)
+        n: serve(replica.c, replica.open_loop, routed(given, lengths, n, router), n, router, outage)
         for n in sorted({group.replicas, group.replicas + lost})
     }
     stated = [p.limit_s for p in slo_of(workload).promises if p.metric is Metric.TTFT]

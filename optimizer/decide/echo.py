@@ -35,6 +35,7 @@ _RULES = (
     "engine.kv_cache",
     "engine.tensor_parallel",
     "engine.pipeline_parallel",
+    "engine.router",
     "engine.gpu_memory_utilization",
     "engine.max_num_seqs",
     "engine.max_num_batched_tokens",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from optimizer.performance.types import OperatingPoint
     from optimizer.pricing import NodeOption
 
-ROUNDS = 12
+ROUNDS = 40
 """The solver is asked at most so often; plans that still miss then leave the ranking without a replacement."""
 
 _ROOM = 1.0 + 1e-4

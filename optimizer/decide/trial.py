@@ -20,10 +20,10 @@ from optimizer.performance import behaviours, error_factor, grade_of
 from optimizer.plan.types import LatencyMs, Replay, ReplayedPromise
 from optimizer.problem import lengths_of, load_of, slo_of
 from optimizer.simulate.estimate import Estimate, Seen, Wanted
-from optimizer.simulate.fleet import Router
 from optimizer.simulate.jit import is_compiled
 from optimizer.simulate.replay import Replica, poisson_requests, recorded_requests, replay_arrivals, replay_held
 from optimizer.units import ceil_guarded
+from optimizer.vocabulary import Router
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from optimizer.performance.types import Behaviour, ReplicaSpec
     from optimizer.simulate.draws import Stream
     from optimizer.workload import Lengths, Promise
-
-ROUTER = Router.ROUND_ROBIN
-"""What the launch files set up, and the least a router can do."""
 
 COMPILING = Notice("compiling the simulation, which takes some seconds: only the first run needs to")
 
@@ -93,8 +90,8 @@ class _Predicted:
 class Replayer:
     """Replays trials of one problem, each once."""
 
-    def __init__(self, inputs: Inputs, router: Router = ROUTER) -> None:
-        self._inputs, self._router = inputs, router
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs, self._router = inputs, Router(inputs.problem.engine.router)
         self._known: dict[TrialKey, Replay] = {}
         self._predicted: dict[TrialKey, _Predicted] = {}
 
@@ -160,10 +157,11 @@ class Replayer:
         if predicted.open_loop is not None:
             make, stay = requests_of(self._inputs, trial.workload, lengths), predicted.open_loop.e2e.mean
             rate = trial.rate(self._inputs)
-            seen = replay_arrivals(replica, trial.replicas, rate, make, stay, wanted, self._router)
+            seen = replay_arrivals(replica, trial.replicas, rate, make, lengths, stay, wanted, self._router)
             sides.append(_Side(predicted.open_loop, seen))
         if predicted.held is not None:
-            seen = replay_held(replica, trial.held(self._inputs), lengths, predicted.held.e2e.mean, wanted)
+            held, stay = trial.held(self._inputs), predicted.held.e2e.mean
+            seen = replay_held(replica, trial.replicas, held, lengths, stay, wanted, self._router)
             sides.append(_Side(predicted.held, seen))
         return sides
 

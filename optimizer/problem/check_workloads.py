@@ -28,6 +28,7 @@ def check_workloads(problem: ProblemFile) -> Iterator[Issue]:
         base: KeyPath = ("workloads", index)
         yield from _distributions(workload, base)
         yield from _context(workload, base)
+        yield from _prefix(workload, base)
         yield from _percentiles_in_order(workload, base)
         yield from _latency_units(workload, base)
         yield from _users(workload, base)
@@ -76,6 +77,20 @@ def _context(workload: Workload, base: KeyPath) -> Iterator[Issue]:
             "it is the longest input + output that must be accepted",
             ((*base, "tokens", "input"), (*base, "tokens", "output")),
         )
+
+
+def _prefix(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """The first of n requests finds no prefix, so at most (n - 1) / n of all input is found; without one, n says
+    nothing."""
+    n, share = workload.tokens.requests_per_prefix, workload.tokens.shared_prefix
+    if n is None:
+        return
+    path, about = (*base, "tokens", "requests_per_prefix"), ((*base, "tokens", "shared_prefix"),)
+    if share == 0.0:
+        yield Issue(path, "says nothing without shared_prefix", "state the share of the input that is found", about)
+    elif share > (n - 1) / n:
+        message = f"of {n} requests with one prefix the first finds nothing, so at most {(n - 1) / n:.3g} is found"
+        yield Issue(path, f"{message}, not {share:g}", "lower shared_prefix or raise this", about)
 
 
 def _percentiles_in_order(workload: Workload, base: KeyPath) -> Iterator[Issue]:

@@ -34,6 +34,7 @@ def lengths_of(workload: Workload) -> Lengths:
         input_p95=input_p95,
         output_p95=output_p95,
         shared_prefix=tokens.shared_prefix,
+        requests_per_prefix=tokens.requests_per_prefix,
         kv_sizing=tokens.kv_sizing,
     )
 

@@ -31,7 +31,7 @@ from optimizer.problem.words import (
     Market,
     Nvlink,
 )
-from optimizer.vocabulary import ProviderClass, Tier
+from optimizer.vocabulary import ProviderClass, Router, Tier
 
 PAYABLE_TIERS = tuple(tier for tier in Tier if tier is not Tier.OWNED)
 """Tiers a problem may ask for."""
@@ -246,6 +246,9 @@ class EngineSection(Section):
 
     gpu_memory_utilization: Shares | None = None
     """Share of the reported GPU memory the engine may use; null: the engine profile's default."""
+
+    router: Annotated[Router, Field(strict=False), BeforeValidator(one_of(Router))] = Router.ROUND_ROBIN
+    """How requests find a replica when plans are replayed; ``prefix_affinity`` keeps each prefix (session) on one."""
 
     max_num_seqs: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Most requests a replica runs at once; null: the engine profile's default."""

@@ -102,6 +102,10 @@ class Tokens(Section):
     shared_prefix: Share = 0.0
     """Share of the input tokens found in the prefix cache; they still occupy KV cache."""
 
+    requests_per_prefix: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
+    """Requests that share one prefix (turns of a session, questions to a document); null: all share one. Routers that
+    pay no heed to prefixes lose hits when plans are replayed: see ``engine.router``."""
+
     kv_sizing: Annotated[KvSizing, Field(strict=False), BeforeValidator(one_of(KvSizing))] = KvSizing.TYPICAL
     """``typical``: what is resident on average; ``worst_case``: every request at ``context_max``."""
 

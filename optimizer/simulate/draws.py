@@ -6,20 +6,22 @@ Taking more draws from a stream leaves the earlier ones as they were, so a longe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.lengths import sigma_of
+from optimizer.vocabulary import Router
 from optimizer.workload import Lengths
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 SEED = 20260101
 """The same question gives the same answer, byte by byte."""
 
-_INPUT, _OUTPUT, _ARRIVAL = 1, 2, 3
+_INPUT, _OUTPUT, _ARRIVAL, _TURN, _LUCK, _HOME = 1, 2, 3, 11, 12, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,33 @@ def stream(arrive: Floats, lengths: Lengths, seed: int = SEED) -> Stream:
     """Requests that arrive at given times, with the lengths of a workload."""
     prompt, output = lengths_for(lengths, arrive.size, seed)
     return Stream(arrive, prompt, output, np.floor(lengths.shared_prefix * prompt))
+
+
+def routed(given: Stream, lengths: Lengths, replicas: int, router: Router, seed: int = SEED) -> Stream:
+    """The stream with the prefix hits that a router leaves of it.
+
+    A prefix that ``n`` requests share (turns of a session, questions to a document) is in the cache of the replicas
+    that its earlier requests went to. The ``j``-th of them finds it with certainty where all go to one replica
+    (``prefix_affinity``); the other routers pay no heed to prefixes, so its ``j - 1`` forerunners lie on any of the
+    ``R`` replicas alike and it finds one with probability ``1 - (1 - 1/R)^(j - 1)``. ``shared_prefix`` is the share
+    found with affinity, so a request that finds its prefix finds ``shared_prefix x n / (n - 1)`` of its input. Without
+    a stated ``n`` all requests share one prefix, which every replica holds after its first.
+    """
+    n = lengths.requests_per_prefix
+    if n is None or lengths.shared_prefix == 0.0:
+        return given
+    count = given.arrive.size
+    before = np.random.default_rng([seed, _TURN]).integers(0, n, count)
+    luck = np.random.default_rng([seed, _LUCK]).random(count)
+    places = 1 if router is Router.PREFIX_AFFINITY else replicas
+    found = luck < 1.0 - (1.0 - 1.0 / places) ** before
+    cached = np.floor(lengths.shared_prefix * n / (n - 1) * given.prompt)
+    return replace(given, cached=np.where(found, cached, 0.0))
+
+
+def homes(count: int, replicas: int, seed: int = SEED) -> Ints:
+    """The replica that the prefix of each request is always sent to, as a hash spreads them."""
+    return np.random.default_rng([seed, _HOME]).integers(0, replicas, count)
 
 
 def _lognormal(mean: float, p95: float | None, count: int, seed: int, column: int) -> Floats:

@@ -6,29 +6,21 @@ Cheap to import; the event loop (and numba) is imported when a simulation runs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.draws import Stream
+from optimizer.simulate.draws import Stream, homes
 from optimizer.simulate.replica import Settings
+from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
     from optimizer.simulate.loop import Limits, Requests
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-
-class Router(StrEnum):
-    """Which replica gets the next request."""
-
-    ROUND_ROBIN = "round_robin"  # each in turn
-    LEAST_OUTSTANDING = "least_outstanding"  # the one with the fewest requests in flight
-    SHORTEST_QUEUE = "shortest_queue"  # the one with the fewest tokens still to work off
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +71,15 @@ def serve(
     used, most, now, free, ticks = (np.zeros(replicas) for _ in range(5))
     queue, active = np.zeros((replicas, capacity), np.int64), np.zeros((replicas, width), np.int64)
     turn, place = np.zeros(1, np.int64), np.zeros(total, np.int64)
+    home = homes(total if router is Router.PREFIX_AFFINITY else 0, replicas)
     fleet = fleet_loop.Fleet(
-        queue, active, head, tail, batch, blocked, up, warm, used, most, now, free, ticks, turn, place
+        queue, active, head, tail, batch, blocked, up, warm, used, most, now, free, ticks, turn, place, home
     )
     fleet.up[:] = 1
     gone = fleet_loop.Outage(fleet_loop.FOREVER, fleet_loop.FOREVER, 0, 0)
     if outage is not None:
         gone = fleet_loop.Outage(outage.begin_s, outage.end_s, outage.first, outage.last)
-    policy = (Router.ROUND_ROBIN, Router.LEAST_OUTSTANDING, Router.SHORTEST_QUEUE).index(router)
+    policy = tuple(Router).index(router)
     resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, gone)
     return _served(r, settings, float(fleet.most.max()), int(resent), place)
 

@@ -20,7 +20,7 @@ from optimizer.simulate.loop import Limits, Requests, _admit, _advance, _enqueue
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-ROUND_ROBIN, LEAST_OUTSTANDING, SHORTEST_QUEUE = 0, 1, 2
+ROUND_ROBIN, LEAST_OUTSTANDING, SHORTEST_QUEUE, PREFIX_AFFINITY = 0, 1, 2, 3  # in the order of ``Router``
 FOREVER = 1e18
 
 
@@ -42,6 +42,7 @@ class Fleet(NamedTuple):
     ticks: Floats
     turn: Ints  # one entry: where round robin goes on
     place: Ints  # one entry per request: the replica it went to
+    home: Ints  # one entry per request: the replica of its prefix; empty where the router pays no heed to it
 
 
 class Outage(NamedTuple):
@@ -106,12 +107,13 @@ def _tokens(r: Requests, f: Fleet, k: int) -> float:
 
 
 @jit
-def _route(r: Requests, f: Fleet, policy: int) -> int:
-    """The replica that gets the next request; ties go round. -1 where none is up."""
+def _route(r: Requests, f: Fleet, policy: int, index: int) -> int:
+    """The replica that gets a request; ties go round. -1 where none is up."""
     replicas = f.up.size
     best, least = -1, 0.0
+    begin = f.home[index] if policy == PREFIX_AFFINITY else f.turn[0]
     for offset in range(replicas):
-        k = (f.turn[0] + offset) % replicas
+        k = (begin + offset) % replicas
         if f.up[k] == 0:
             continue
         load = 0.0
@@ -135,6 +137,8 @@ def _send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits
     if f.warm[k] == 0:
         r.cached[index] = 0.0
         f.warm[k] = 1
+    if f.home.size > 0 and f.home[index] != k:  # its home is down
+        r.cached[index] = 0.0
     f.place[index] = k
     f.tail[k] = _enqueue(r, f.queue[k], f.head[k], f.tail[k], index)
 
@@ -160,7 +164,7 @@ def _resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: L
     for position in range(held):
         i = waiting[position]
         r.done[i], r.made[i], r.due[i], r.late[i], r.first[i] = 0.0, 0.0, 0.0, 0.0, 0.0
-        k = _route(r, f, policy)
+        k = _route(r, f, policy, i)
         if k < 0:
             lost[:held] = waiting
             return held
@@ -179,9 +183,10 @@ def _catch_up(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, until:
 @jit
 def serve_fleet(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, outage: Outage) -> int:
     """Serve all requests, which arrive at their stated times; returns how many were sent a second time."""
-    if policy == ROUND_ROBIN and outage.begin >= FOREVER:  # nobody looks at the fleet: replicas run one by one
+    blind = policy in (ROUND_ROBIN, PREFIX_AFFINITY)  # nobody looks at the fleet: replicas run one by one
+    if blind and outage.begin >= FOREVER:
         for i in range(r.prompt.size):
-            _send(r, f, _route(r, f, policy), i, r.arrive[i], limits)
+            _send(r, f, _route(r, f, policy, i), i, r.arrive[i], limits)
         _catch_up(c, r, f, limits, FOREVER)
         return 0
     lost = np.empty(r.prompt.size, np.int64)
@@ -202,7 +207,7 @@ def serve_fleet(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, poli
             held = _resend(r, f, lost, held, outage.end, limits, policy)
         _catch_up(c, r, f, limits, when)
         if i < r.prompt.size:
-            k = _route(r, f, policy)
+            k = _route(r, f, policy, i)
             if k < 0:
                 lost[held] = i
                 held += 1

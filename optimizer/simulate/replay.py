@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.draws import Stream, poisson, stream
+from optimizer.simulate.draws import Stream, poisson, routed, stream
 from optimizer.simulate.estimate import Seen, Wanted, Window, observe
-from optimizer.simulate.fleet import Router, Served, hold, serve
+from optimizer.simulate.fleet import Served, hold, serve
 from optimizer.simulate.replica import Settings
+from optimizer.vocabulary import Router
 from optimizer.workload import Lengths
 
 MOST_REPLICAS = 16
@@ -32,6 +33,7 @@ def replay_arrivals(
     replicas: int,
     rate: float,
     requests: Callable[[float, int], Stream],
+    lengths: Lengths,
     residence_s: float,
     wanted: Sequence[Wanted],
     router: Router = Router.ROUND_ROBIN,
@@ -44,20 +46,29 @@ def replay_arrivals(
     shown_rate = rate * shown / replicas
 
     def run(window: Window) -> Served:
-        return serve(replica.c, replica.open_loop, requests(shown_rate, window.total), shown, router)
+        given = routed(requests(shown_rate, window.total), lengths, replicas, router)
+        return serve(replica.c, replica.open_loop, given, shown, router)
 
     return observe(run, wanted, shown_rate * residence_s)
 
 
 def replay_held(
-    replica: Replica, inflight: int, lengths: Lengths, residence_s: float, wanted: Sequence[Wanted]
+    replica: Replica,
+    replicas: int,
+    inflight: int,
+    lengths: Lengths,
+    residence_s: float,
+    wanted: Sequence[Wanted],
+    router: Router = Router.ROUND_ROBIN,
 ) -> Seen:
-    """One replica that always holds ``inflight`` requests, the first ones staggered over the time one of them stays."""
+    """One of the replicas, which always holds ``inflight`` requests, the first ones staggered over the time one of them
+    stays."""
 
     def run(window: Window) -> Served:
         arrive = np.zeros(window.total)
         arrive[:inflight] = np.arange(inflight) * (residence_s / inflight)
-        return hold(replica.c, replica.closed_loop, stream(arrive, lengths), inflight)
+        given = routed(stream(arrive, lengths), lengths, replicas, router)
+        return hold(replica.c, replica.closed_loop, given, inflight)
 
     return observe(run, wanted, inflight)
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from optimizer.commands import cli
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.decide.drill import GroupDrill, drill
-from optimizer.simulate.fleet import Router
+from optimizer.vocabulary import Router
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "chatbot_100users.yaml"
 

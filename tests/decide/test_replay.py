@@ -122,6 +122,17 @@ def test_the_most_load_is_lowered_to_what_the_replay_carries() -> None:
     assert all(one.kept for plan in replayed.plans for one in plan.simulated)
 
 
+def test_a_router_that_spreads_sessions_needs_more_hardware() -> None:
+    """Keys of the problem file at work: engine.router and tokens.requests_per_prefix."""
+    path, sticky = PROBLEMS / "sessions_and_router.yaml", "engine.router=prefix_affinity"
+    cards = ["hardware.gpus=[h200_sxm_141]", "engine.tensor_parallel=[2, 4]", "ranking.top=1"]
+    spread, kept = (solve_problem(path, sets=[*cards, *more]) for more in ([], [sticky]))
+    shared = solve_problem(path, sets=[*cards, "workloads.assistant.tokens.requests_per_prefix=null"])
+    assert spread.plans[0].monthly_cents > kept.plans[0].monthly_cents == shared.plans[0].monthly_cents
+    assert spread.rejected
+    assert {one.router for one in kept.plans[0].simulated} == {"prefix_affinity"}
+
+
 def test_predicted_and_simulated_stand_side_by_side_and_only_when_replayed() -> None:
     written = json.loads(render(front_page(), "json"))["plans"][0]
     promise = written["simulated"][0]["promises"][0]

@@ -66,6 +66,22 @@ def _run(script: str, tmp_path: Path, environment: dict[str, str] | None = None)
     return [[Path(words[0]).name, *words[1:]] for words in runs]
 
 
+@pytest.mark.parametrize(
+    ("router", "line"),
+    [("round_robin", ""), ("least_outstanding", "least_conn;"), ("prefix_affinity", "hash $$http_x_session_id")],
+)
+def test_the_balancer_does_what_the_replay_assumed(router: str, line: str, outcome: Outcome, inputs: Inputs) -> None:
+    plan = outcome.plans[0]
+    routed = replace(plan, simulated=tuple(replace(one, router=router) for one in plan.simulated))
+    files = {file.name: file.text for file in launch_files(outcome, routed, inputs.catalog, load_facts())}
+    assert "upstream chat {" in files["compose.yaml"]
+    assert ("least_conn" in files["compose.yaml"], "hash $$" in files["compose.yaml"]) == (
+        router == "least_outstanding",
+        router == "prefix_affinity",
+    )
+    assert line in files["compose.yaml"]
+
+
 def test_hostile_names_start_exactly_what_was_planned(hostile: Outcome, inputs: Inputs, tmp_path: Path) -> None:
     if "\0" in hostile.plans[0].groups[0].model:  # no program can be given such a name
         hostile = replace(

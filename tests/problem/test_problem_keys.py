@@ -49,6 +49,7 @@ FULL = {
     "workloads.0.tokens.context_max": 8192,
     "workloads.1.tokens.context_max": 2200,  # constant lengths: input + output
     "workloads.0.tokens.shared_prefix": 0.25,
+    "workloads.0.tokens.requests_per_prefix": 8,
     "workloads.0.tokens.kv_sizing": "worst_case",
     "workloads.0.slo.ttft_ms.p50": 500,
     "workloads.0.slo.ttft_ms.p90": 800,
@@ -103,6 +104,7 @@ FULL = {
     "engine.tensor_parallel": (2, 4),
     "engine.pipeline_parallel": (1,),
     "engine.gpu_memory_utilization": 0.85,
+    "engine.router": "least_outstanding",
     "engine.max_num_seqs": 128,
     "engine.max_num_batched_tokens": 4096,
     "payment.tiers": ("on_demand", "reserved_1y", "purchase"),
@@ -144,6 +146,7 @@ DEFAULTS = {
     "name": "p",
     "workloads.0.traffic.peak_factor": 1.0,
     "workloads.0.tokens.shared_prefix": 0.0,
+    "workloads.0.tokens.requests_per_prefix": None,
     "workloads.0.tokens.kv_sizing": "typical",
     "workloads.0.slo.tpot_ms": None,
     "workloads.0.slo.percentile": 95,

@@ -15,6 +15,7 @@ from optimizer.handover.launch.scripts import benchmark_script, serve_script
 from optimizer.handover.launch.server import Server, servers_of
 from optimizer.handover.launch.skypilot import document_name, task, why_no_task
 from optimizer.handover.names import plain
+from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -41,7 +42,7 @@ def launch_files(
     servers = servers_of(outcome, plan, catalog, facts, version)
     nodes = layouts(plan.nodes, servers)
     origin = f"Plan #{plan.rank} of {plain(outcome.problem_name)} ({outcome.problem_sha256[:12]})"
-    files = [*_per_server(servers, origin), *_per_node(nodes, facts, version, origin)]
+    files = [*_per_server(servers, origin), *_per_node(nodes, facts, version, origin, _router(plan))]
     missing = [*_without_command(servers), *_without_image(servers), *_without_task(nodes, facts)]
     listed = [(file.name, file.purpose) for file in files]
     return (LaunchFile("README.md", "read this first", notes(outcome, plan, servers, nodes, listed, missing)), *files)
@@ -65,11 +66,18 @@ def _per_server(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
             yield LaunchFile(f"{server.name}-kubernetes.yaml", f"{kind} and Service of {of}", manifest(server, origin))
 
 
-def _per_node(nodes: tuple[Layout, ...], facts: LaunchFacts, version: str | None, origin: str) -> Iterator[LaunchFile]:
+def _router(plan: Plan) -> Router:
+    """How requests found a replica when the plan was replayed."""
+    return Router(plan.simulated[0].router) if plan.simulated else Router.ROUND_ROBIN
+
+
+def _per_node(
+    nodes: tuple[Layout, ...], facts: LaunchFacts, version: str | None, origin: str, router: Router
+) -> Iterator[LaunchFile]:
     composed = [layout for layout in nodes if can_compose(layout)]
     for number, layout in enumerate(composed, start=1):
         name = "compose.yaml" if len(composed) == 1 else f"compose-{number}.yaml"
-        yield LaunchFile(name, f"docker compose: the same on {layout.count} node(s)", compose(layout, origin))
+        yield LaunchFile(name, f"docker compose: the same on {layout.count} node(s)", compose(layout, origin, router))
     taken: set[str] = set()
     for layout in nodes:
         if why_no_task(layout, facts) is None:

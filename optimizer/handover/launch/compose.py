@@ -1,7 +1,7 @@
-"""Docker compose for one node: each server on cards of its own, a round-robin balancer in front of several.
+"""Docker compose for one node: each server on cards of its own, a balancer in front of several.
 
-Field meanings: Compose specification; GPUs as in Docker's and AMD's documentation; nginx's ``upstream`` is round robin,
-the even split that the prediction assumed.
+Field meanings: Compose specification; GPUs as in Docker's and AMD's documentation; nginx's ``upstream`` is round robin
+unless told otherwise (ngx_http_upstream_module: ``least_conn``, ``hash``), and does what the replay assumed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.scripts import visible_devices
 from optimizer.handover.yaml_text import Value, render_yaml
+from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.placement import Layout, Placed
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 _NGINX = "nginx:stable"
 _VENDORS = ("nvidia", "amd")
+_POLICY = {
+    Router.LEAST_OUTSTANDING: "  least_conn;\n",
+    Router.SHORTEST_QUEUE: "  least_conn;  # nginx cannot count tokens; the replay sent to the fewest\n",
+    Router.PREFIX_AFFINITY: "  hash $http_x_session_id consistent;  # clients send X-Session-Id with every turn\n",
+}
 
 
 def can_compose(layout: Layout) -> bool:
@@ -25,7 +31,7 @@ def can_compose(layout: Layout) -> bool:
     return bool(servers) and all(s.image and s.nodes == 1 and s.vendor in _VENDORS for s in servers)
 
 
-def compose(layout: Layout, origin: str) -> str:
+def compose(layout: Layout, origin: str, router: Router = Router.ROUND_ROBIN) -> str:
     """The compose file of one node."""
     services: dict[str, Value] = {}
     behind: dict[str, list[str]] = {}
@@ -47,7 +53,7 @@ def compose(layout: Layout, origin: str) -> str:
             "configs": [{"source": "balancer", "target": "/etc/nginx/conf.d/default.conf"}],
             "depends_on": [name for own in balanced.values() for name in own],
         }
-        document["configs"] = {"balancer": {"content": _unexpanded(_nginx(balanced, ports))}}
+        document["configs"] = {"balancer": {"content": _unexpanded(_nginx(balanced, ports, router))}}
     document["volumes"] = {"models": {}}
     return render_yaml([document], f"{origin}\nNeeds docker compose 2.23.1 or newer; HF_TOKEN is read from the shell.")
 
@@ -96,13 +102,13 @@ def _devices_variable(server: Server, placed: Placed) -> dict[str, Value]:
     return {visible_devices(server.vendor): cards} if server.vendor == "amd" else {}
 
 
-def _nginx(balanced: dict[str, list[str]], ports: dict[str, int]) -> str:
+def _nginx(balanced: dict[str, list[str]], ports: dict[str, int], router: Router) -> str:
     blocks = []
     for name, own in balanced.items():
         port = ports[name]
         members = "".join(f"  server {service}:{port};\n" for service in own)
         blocks.append(
-            f"upstream {name} {{\n{members}}}\n"
+            f"upstream {name} {{\n{_POLICY.get(router, '')}{members}}}\n"
             f"server {{\n  listen {port};\n  client_max_body_size 64m;\n  location / {{\n"
             f"    proxy_pass http://{name};\n    proxy_http_version 1.1;\n    proxy_buffering off;\n"
             "    proxy_read_timeout 1h;\n  }\n}\n"
