@@ -42,19 +42,31 @@ class Lengths:
     shared_prefix: float = 0.0
     kv_sizing: KvSizing = KvSizing.TYPICAL
     requests_per_prefix: int | None = None
+    classes: tuple[LengthShare, ...] = ()  # of a mix of length classes; the means above are then over all requests
+
+
+@dataclass(frozen=True, slots=True)
+class LengthShare:
+    """One length class of a mix: its share of the requests, and their lengths."""
+
+    name: str
+    share: float
+    lengths: Lengths
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
     """``percentile`` of the requests see ``metric`` at or below ``limit_s`` seconds.
 
-    ``path`` is the YAML path the limit was stated at (``workloads.chat.slo.ttft_ms.p95``).
+    ``path`` is the YAML path the limit was stated at (``workloads.chat.slo.ttft_ms.p95``). With a ``length_class``
+    it is about the requests of that class among those of a mix, else about all requests.
     """
 
     metric: Metric
     percentile: float
     limit_s: float
     path: str
+    length_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ from optimizer.workload import Lengths, Metric, Promise, Slo
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Engine, Model
     from optimizer.performance import Parameters
-    from optimizer.problem import Problem
-    from optimizer.problem.schema import Workload
+    from optimizer.problem import Part, Problem
 
 _TENSOR_PARALLEL = (1, 2, 4, 8)
 _PIPELINE_PARALLEL = (1, 2, 4)
@@ -52,7 +51,7 @@ def enumerate_candidates(
     node_types = [by_key[key] for key in sorted(by_key)]
     builder = _Builder(problem, catalog, params, ladder or rules.objective in LATENCY_OBJECTIVES)
     found: list[Candidate] = []
-    for index in range(len(problem.workloads)):
+    for index in range(len(rules.workloads)):
         found.extend(builder.candidates(index, node_types, rules))
     candidates = tuple(sorted(found, key=lambda candidate: candidate.key))
     stands = {option.node_type.key for option in options if not rules.forbidden_by(option)}
@@ -80,7 +79,7 @@ def with_points(
     rules = user_rules(problem, catalog, options)
     builder = _Builder(problem, catalog, params, rules.objective in LATENCY_OBJECTIVES)
     found: list[Candidate] = []
-    for index in range(len(problem.workloads)):
+    for index in range(len(rules.workloads)):
         mine = [candidate for candidate in known.candidates if candidate.workload == index]
         points = builder.points([candidate.spec for candidate in mine], index, rules, problem.margins.confidence)
         found += [replace(candidate, points=able) for candidate, able in zip(mine, points, strict=True) if able]
@@ -122,7 +121,10 @@ class _Builder:
     """Builds the candidates of each workload and counts what is impossible."""
 
     def __init__(self, problem: Problem, catalog: Catalog, params: Parameters, ladder: bool) -> None:
+        from optimizer.problem import parts_of
+
         self._problem, self._catalog, self._params, self._ladder = problem, catalog, params, ladder
+        self._parts = parts_of(problem)
         self.enumerated = 0
         self.removed: Counter[str] = Counter()
 
@@ -131,7 +133,7 @@ class _Builder:
         from optimizer.performance import memory_bills, recovery
         from optimizer.performance.grades import grades_of
 
-        setting = self._setting(self._problem.workloads[index])
+        setting = self._setting(self._parts[index])
         places = [(node_type, spec, _content(spec)) for node_type, spec in self._places(setting, node_types)]
         specs = {content: spec for _, spec, content in places}
         bills = dict(zip(specs, memory_bills(list(specs.values()), self._lengths(index)), strict=True))
@@ -163,7 +165,7 @@ class _Builder:
             return {}
         failing = [candidate for candidate in candidates if not kept_points(candidate, rules)]
         found: dict[CandidateKey, Candidate] = {}
-        for index in range(len(self._problem.workloads)):
+        for index in range(len(self._parts)):
             mine = [candidate for candidate in failing if candidate.workload == index]
             points = self.points([candidate.spec for candidate in mine], index, rules, 0.5)
             for candidate, of_candidate in zip(mine, points, strict=True):
@@ -178,7 +180,7 @@ class _Builder:
         """Operating points of each replica of a workload; none where it cannot run."""
         from optimizer.performance import operating_points
 
-        asked, workload = rules.workloads[index], self._problem.workloads[index]
+        asked, workload = rules.workloads[index], self._parts[index].workload
         slo, _ = objective_promise(asked.slo, rules.objective, workload.slo.percentile)
         lengths, load = self._lengths(index), asked.load
         points = operating_points(specs, lengths, slo, load, confidence, self._params, ladder=self._ladder)
@@ -215,20 +217,18 @@ class _Builder:
                             yield node_type, _spec(setting, node_type, (quant, cache), (tp, pp))
 
     def _lengths(self, index: int) -> Lengths:
-        from optimizer.problem import lengths_of
+        return self._parts[index].lengths
 
-        return lengths_of(self._problem.workloads[index])
-
-    def _setting(self, workload: Workload) -> _Setting:
+    def _setting(self, part: Part) -> _Setting:
         stated = self._problem.engine
         engine = self._catalog.engines[stated.name]
         return _Setting(
-            model=self._catalog.models[workload.model],
+            model=self._catalog.models[part.workload.model],
             engine=engine,
             utilization=stated.gpu_memory_utilization or engine.gpu_memory_utilization,
             max_num_seqs=stated.max_num_seqs,
             max_num_batched_tokens=stated.max_num_batched_tokens,
-            max_model_len=workload.tokens.context_max,
+            max_model_len=part.lengths.context_max,
             version=stated.version or "",
         )
 

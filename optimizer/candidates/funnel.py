@@ -111,10 +111,11 @@ def build_funnel(
 
 
 def _warnings(counter: _Counter, rules: UserRules) -> tuple[str, ...]:
+    left = {candidate.workload for candidate in counter.left}
     missing = [
-        rules.workloads[index].name
-        for index in range(len(rules.workloads))
-        if not any(candidate.workload == index for candidate in counter.left)
+        rules.workloads[ways[0][0]].name
+        for ways in rules.ways_to_serve()
+        if not any(left.issuperset(parts) for parts in ways)
     ]
     return tuple(f"no configuration keeps every rule for workload {name} by itself" for name in missing)
 
@@ -164,29 +165,32 @@ class _Counter:
 
     def promises(self, without_margin: Mapping[CandidateKey, Candidate]) -> None:
         """Latency promises, one by one; what the margin alone removes waits for its own step."""
-        count = max((len(workload.slo.promises) for workload in self._rules.workloads), default=0)
+        stated: dict[str, dict[int, list[int]]] = {}
         for workload, asked in enumerate(self._rules.workloads):
-            for index in range(min(count, len(asked.slo.promises))):
-                before = self._points
-                self._points = {
-                    candidate.key: self._narrow(candidate, workload, index, before) for candidate in self.left
-                }
-                keep = self._promise_test(workload, without_margin)
-                self._keep(asked.slo.promises[index].path, keep, before)
+            for index, promise in enumerate(asked.slo.promises):
+                stated.setdefault(promise.path, {}).setdefault(workload, []).append(index)
+        for path, concerned in stated.items():
+            before = self._points
+            self._points = {
+                candidate.key: self._narrow(candidate, concerned.get(candidate.workload, []), before)
+                for candidate in self.left
+            }
+            self._keep(path, self._promise_test(concerned, without_margin), before)
 
     def _promise_test(
-        self, workload: int, without_margin: Mapping[CandidateKey, Candidate]
+        self, concerned: Collection[int], without_margin: Mapping[CandidateKey, Candidate]
     ) -> Callable[[Candidate], bool]:
         points = self._points
-        return lambda c: c.workload != workload or bool(points[c.key]) or c.key in without_margin
+        return lambda c: c.workload not in concerned or bool(points[c.key]) or c.key in without_margin
 
     def _narrow(
-        self, candidate: Candidate, workload: int, index: int, before: Mapping[CandidateKey, tuple[int, ...]]
+        self, candidate: Candidate, promises: Sequence[int], before: Mapping[CandidateKey, tuple[int, ...]]
     ) -> tuple[int, ...]:
         points = before[candidate.key]
-        if candidate.workload != workload:
+        if not promises:
             return points
-        return tuple(point for point in points if promise_kept(candidate, point, index, self._rules))
+        kept = (p for p in points if all(promise_kept(candidate, p, index, self._rules) for index in promises))
+        return tuple(kept)
 
     def margin(self, without_margin: Mapping[CandidateKey, Candidate]) -> str:
         """What the confidence margin alone removed; returns the sentence that says what would bring it back."""

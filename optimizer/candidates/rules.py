@@ -18,8 +18,7 @@ from optimizer.workload import Load, Slo
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.catalog.types import Catalog
-    from optimizer.problem import Problem
-    from optimizer.problem.schema import Workload
+    from optimizer.problem import Part, Problem
 
 CARD_RULES = frozenset({RuleName.GPUS, RuleName.LICENCE, RuleName.NVLINK})
 """Rules of pricing about cards and links: the model states them on the decision literals of a workload."""
@@ -43,13 +42,20 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadRules:
-    """What is asked of one workload."""
+    """What is asked of one workload, or of one length class that may be served apart."""
 
     name: str
     load: Load
     slo: Slo
     quants: frozenset[str] | None  # None: all
     min_recovery: float
+    whole: int | None = None  # of a class: index of its whole workload
+    workload: str = ""  # of a class: the workload's name
+
+    @property
+    def path(self) -> str:
+        """YAML path of the workload."""
+        return f"workloads.{self.workload or self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class Limits:
 class UserRules:
     """All rules of a problem that the fleet model states as rows."""
 
-    workloads: tuple[WorkloadRules, ...]
+    workloads: tuple[WorkloadRules, ...]  # each followed by the length classes it may be split into
     options: OptionRules
     nvlink: str  # any, required, forbidden
     kv_caches: frozenset[str]
@@ -82,6 +88,16 @@ class UserRules:
     distinct_by: tuple[str, ...]
     top: int
     configurations: int = 1  # most that may share one workload
+
+    def classes_of(self, workload: int) -> tuple[int, ...]:
+        """The length classes that may be served apart instead of a workload."""
+        return tuple(index for index, asked in enumerate(self.workloads) if asked.whole == workload)
+
+    def ways_to_serve(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """For each workload of the problem, the sets of parts that serve all of it: whole, or class by class."""
+        wholes = [index for index, asked in enumerate(self.workloads) if asked.whole is None]
+        apart = {index: self.classes_of(index) for index in wholes}
+        return tuple(((index,), apart[index]) if apart[index] else ((index,),) for index in wholes)
 
     @property
     def mixed(self) -> bool:
@@ -116,12 +132,13 @@ class UserRules:
 def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOption]) -> UserRules:
     """Read the rules of a problem."""
     from optimizer.pricing import option_rules, plan_lines
+    from optimizer.problem import parts_of
 
     hardware, engine = problem.hardware, problem.engine
     of_options = option_rules(problem, catalog)
     named = {option.node_type.gpu.id for option in options if option.origin is not Origin.CATALOG}
     return UserRules(
-        workloads=tuple(_workload_rules(workload, problem, catalog) for workload in problem.workloads),
+        workloads=tuple(_workload_rules(part, problem, catalog) for part in parts_of(problem)),
         options=of_options,
         nvlink=str(hardware.nvlink),
         kv_caches=frozenset(engine.kv_cache),
@@ -138,18 +155,19 @@ def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOptio
     )
 
 
-def _workload_rules(workload: Workload, problem: Problem, catalog: Catalog) -> WorkloadRules:
+def _workload_rules(part: Part, problem: Problem, catalog: Catalog) -> WorkloadRules:
     from optimizer.performance.gates import native_quant
-    from optimizer.problem import load_of, slo_of
 
     stated = problem.engine.weight_quant
-    native = native_quant(catalog.models[workload.model])
+    native = native_quant(catalog.models[part.workload.model])
     return WorkloadRules(
-        name=workload.name,
-        load=load_of(workload, problem),
-        slo=slo_of(workload),
+        name=part.name,
+        load=part.load,
+        slo=part.slo,
         quants=None if stated is None else frozenset(native if quant == "native" else quant for quant in stated),
-        min_recovery=workload.quality.min_recovery,
+        min_recovery=part.workload.quality.min_recovery,
+        whole=part.whole,
+        workload=part.workload.name,
     )
 
 

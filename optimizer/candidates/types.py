@@ -13,9 +13,9 @@ from optimizer.vocabulary import NVLINK_CLASS, Link
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A replica configuration for one workload on one node type, with its operating points."""
+    """A replica configuration for one workload (or length class) on one node type, with its operating points."""
 
-    workload: int  # index into problem.workloads
+    workload: int  # index into the parts of the problem: workloads, each followed by the classes it may be split into
     node_type: NodeType
     spec: ReplicaSpec
     bill: MemoryBill

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from optimizer.decide.joint import joint
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.key import plan_key
-from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan, Prediction
+from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan
 from optimizer.pricing import (
     cost_lines,
     counterparts,
@@ -20,6 +20,7 @@ from optimizer.pricing import (
     option_rules,
     total_cents,
 )
+from optimizer.problem import parts_of
 from optimizer.units import CENTS_PER_UNIT
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution, GroupChoice, NodeChoice
     from optimizer.performance.types import MemoryBill
     from optimizer.pricing import NodeOption
-    from optimizer.problem import Problem, Workload
+    from optimizer.problem import Problem
 
 TIE = 0.03
 """A smaller gap in cost says less than the error of any price or prediction (design section 7)."""
@@ -69,7 +70,8 @@ def _plan(
     predicted = tuple(expectation.prediction for expectation in joined)
     promised = [binding for expectation in joined for binding in expectation.bindings]
     bindings = sorted([*promised, *_limits(problem, cents, nodes, pairs)], key=lambda b: (b.slack, b.promise))
-    tokens = sum(p.output_tokens_per_second * load_hours(_workload(problem, p), problem) for p in predicted)
+    workloads = {part.name: part.workload for part in parts_of(problem)}
+    tokens = sum(p.output_tokens_per_second * load_hours(workloads[p.workload], problem) for p in predicted)
     per_million = _per_million(cents, tokens)
     rates: dict[str, float] = {}
     for p in predicted:
@@ -115,11 +117,11 @@ def _close(cents: int, reference: int) -> bool:
 
 def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> Group:
     candidate, spec = chosen.candidate, chosen.candidate.spec
-    workload = inputs.problem.workloads[candidate.workload]
+    part = parts_of(inputs.problem)[candidate.workload]
     at = [bought.option for bought in nodes if bought.option.node_type.key == candidate.node_type.key]
     published = (spec.model.id, spec.weight_quant) in inputs.catalog.checkpoints
     return Group(
-        workload=workload.name,
+        workload=part.name,
         share=chosen.share,
         model=spec.model.id,
         gpu=spec.gpu.id,
@@ -141,6 +143,8 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         memory=_memory(candidate.bill),
         engine=spec.engine.id,
         recovery=candidate.recovery,
+        length_class=part.length_class,
+        class_share=part.share,
     )
 
 
@@ -222,10 +226,6 @@ def _per_million(cents: int, token_hours: float) -> float | None:
     """Currency per million output tokens: the bill over tokens/s x the hours a month in which the load runs."""
     millions = token_hours * _SECONDS_PER_HOUR / 1e6
     return cents / CENTS_PER_UNIT / millions if millions > 0 else None
-
-
-def _workload(problem: Problem, prediction: Prediction) -> Workload:
-    return next(workload for workload in problem.workloads if workload.name == prediction.workload)
 
 
 def _elsewhere(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption]) -> Iterator[Elsewhere]:

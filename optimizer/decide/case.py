@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetResult
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
-    from optimizer.problem import Problem, Workload
+    from optimizer.problem import Problem
+    from optimizer.workload import Load
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,10 @@ def _opened(inputs: Inputs, options: tuple[NodeOption, ...]) -> Case:
 
 def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ...]:
     """What decides which replicas there are, how fast, how much memory each has and how precise it is."""
-    from optimizer.problem import lengths_of
+    from optimizer.problem import parts_of
 
     problem, stated = inputs.problem, inputs.problem.engine
-    served = tuple((workload.model, lengths_of(workload), _sides(workload, problem)) for workload in problem.workloads)
+    served = tuple((part.workload.model, part.lengths, _sides(part.load)) for part in parts_of(problem))
     settings = (
         stated.name,
         stated.version,
@@ -165,19 +166,16 @@ def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ..
 def _promises(problem: Problem) -> tuple[object, ...]:
     """What decides how much of a load each replica carries."""
     from optimizer.candidates.enumerate import LATENCY_OBJECTIVES
-    from optimizer.problem import slo_of
+    from optimizer.problem import parts_of
 
     promised = tuple(
-        (workload.slo.percentile, *((p.metric, p.percentile, p.limit_s) for p in slo_of(workload).promises))
-        for workload in problem.workloads
+        (part.workload.slo.percentile, *((p.metric, p.percentile, p.limit_s) for p in part.slo.promises))
+        for part in parts_of(problem)
     )
     objective = problem.objective if problem.objective in LATENCY_OBJECTIVES else None
     return (promised, problem.margins.confidence, objective)
 
 
-def _sides(workload: Workload, problem: Problem) -> tuple[bool, bool, bool]:
+def _sides(load: Load) -> tuple[bool, bool, bool]:
     """Which kinds of load are stated: arrivals, requests in flight, batch work."""
-    from optimizer.problem import load_of
-
-    load = load_of(workload, problem)
     return (load.requests_per_second > 0, load.inflight > 0, load.is_batch)

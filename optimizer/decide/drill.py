@@ -17,7 +17,7 @@ import numpy as np
 from optimizer.decide.trial import replica_of, say_replaying
 from optimizer.errors import UsageError
 from optimizer.performance import behaviours
-from optimizer.problem import lengths_of, slo_of
+from optimizer.problem import parts_of
 from optimizer.simulate.draws import Floats, poisson, routed, stream
 from optimizer.simulate.fleet import Outage, Served, serve
 from optimizer.units import SHARE_UNITS
@@ -84,9 +84,9 @@ def drill(
 def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Router) -> GroupDrill:
     group = plan.groups[index]
     predicted = next(one for one in plan.predicted if one.workload == group.workload)
-    workload = next(w for w in inputs.problem.workloads if w.name == group.workload)
+    part = next(one for one in parts_of(inputs.problem) if one.name == group.workload)
     rate = predicted.requests_per_second * group.share / SHARE_UNITS
-    lengths, spec = lengths_of(workload), _spec(inputs, group)
+    lengths, spec = part.lengths, _spec(inputs, group)
     lost = min(max(group.gpus_per_node // spec.gpus, 1), group.replicas)
     stay = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
     stay = stay if math.isfinite(stay) else predicted.e2e_s.mean
@@ -102,12 +102,12 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
         n: serve(replica.c, replica.open_loop, routed(given, lengths, n, router), n, router, outage)
         for n in sorted({group.replicas, group.replicas + lost})
     }
-    stated = [p.limit_s for p in slo_of(workload).promises if p.metric is Metric.TTFT]
+    stated = [p.limit_s for p in part.slo.promises if p.metric is Metric.TTFT]
     first = runs[group.replicas]
     calm = first.ttft[(first.arrive > begin / 2) & (first.arrive < quiet)]
     limit = max(stated) if stated else 2.0 * float(np.percentile(calm, 99)) if calm.size else math.inf
     courses = [_course(run, n, lost, times, limit) for n, run in runs.items()]
-    return GroupDrill(workload.name, rate, limit, bool(stated), courses[0], courses[1])
+    return GroupDrill(part.name, rate, limit, bool(stated), courses[0], courses[1])
 
 
 def _course(run: Served, replicas: int, lost: int, times: Sequence[float], limit: float) -> Course:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from optimizer.plan.types import Asked, LoadFloor, Plan, WorkloadLoad
+from optimizer.plan.types import Asked, LoadFloor, Plan, Prediction, WorkloadLoad
 from optimizer.pricing import load_hours
-from optimizer.problem import load_of, rate_floors, slo_of, value_at
+from optimizer.problem import part_name, parts_of, rate_floors, value_at
 from optimizer.problem.schema import OwnedHardware, Quota
 
 if TYPE_CHECKING:
-    from optimizer.problem import Problem, Workload
+    from optimizer.problem import Part, Problem, Workload
 
 _RULES = (
     "hardware.gpus",
@@ -56,36 +56,42 @@ _RULES = (
 
 def asked(problem: Problem) -> tuple[Asked, ...]:
     """What was asked of each workload."""
-    return tuple(_asked(workload, problem) for workload in problem.workloads)
+    return tuple(_asked(part, problem) for part in parts_of(problem))
 
 
-def _asked(workload: Workload, problem: Problem) -> Asked:
-    from optimizer.problem import lengths_of
-
-    lengths = lengths_of(workload)
+def _asked(part: Part, problem: Problem) -> Asked:
+    workload, lengths = part.workload, part.lengths
     return Asked(
-        workload=workload.name,
+        workload=part.name,
         model=workload.model,
         input_tokens=lengths.input_mean,
         input_p95=lengths.input_p95,
         output_tokens=lengths.output_mean,
         output_p95=lengths.output_p95,
         context_max=lengths.context_max,
-        promises=slo_of(workload).promises,
+        promises=part.slo.promises,
         min_recovery=workload.quality.min_recovery,
-        floors=tuple(_floors(workload)),
-        hours_per_month=load_of(workload, problem).hours_per_month,
+        floors=tuple(_floors(part)),
+        hours_per_month=part.load.hours_per_month,
         load_hours=load_hours(workload, problem),
+        length_class=part.length_class,
+        class_share=part.share,
+        classes=lengths.classes,
     )
 
 
-def _floors(workload: Workload) -> Iterator[LoadFloor]:
-    """Each stated figure of ``traffic`` and the load it alone asks for; the largest rate and the concurrency count."""
+def _floors(part: Part) -> Iterator[LoadFloor]:
+    """Each stated figure of ``traffic`` and the load it alone asks for; the largest rate and the concurrency count.
+
+    Of a length class: of the workload's figure, the class's share.
+    """
+    workload = part.workload
     base = f"workloads.{workload.name}.traffic"
     rates = rate_floors(workload)
     largest = max(rates.values(), default=0.0)
     for key, rate in rates.items():
-        yield LoadFloor(f"{base}.{key}", _stated(workload, key, rate), rate, None, wins=rate == largest)
+        stated = _stated(workload, key, rate)
+        yield LoadFloor(f"{base}.{key}", stated, rate * part.share, None, wins=rate == largest)
     if workload.traffic.concurrency is not None:
         held = workload.traffic.concurrency
         yield LoadFloor(f"{base}.concurrency", held, None, held, wins=True)
@@ -104,15 +110,13 @@ def _stated(workload: Workload, key: str, rate: float) -> float:
 
 def loads(problem: Problem, best: Plan | None) -> tuple[WorkloadLoad, ...]:
     """The load of each workload; what was not stated follows from Little's law at the best plan's latencies."""
-    return tuple(_load(workload, problem, best) for workload in problem.workloads)
+    return tuple(_load(part, problem, best) for part in parts_of(problem))
 
 
-def _load(workload: Workload, problem: Problem, best: Plan | None) -> WorkloadLoad:
-    from optimizer.problem import lengths_of
-
-    load = load_of(workload, problem)
+def _load(part: Part, problem: Problem, best: Plan | None) -> WorkloadLoad:
+    load = part.load
     rate, inflight = load.requests_per_second, load.inflight
-    mine = [p for p in best.predicted if p.workload == workload.name] if best else []
+    mine = _predicted(part, best) if best else []
     if mine and problem.objective == "maximize_load":
         rate, inflight = sum(p.requests_per_second for p in mine), sum(p.concurrency for p in mine)
     elif mine and not rate:
@@ -121,8 +125,16 @@ def _load(workload: Workload, problem: Problem, best: Plan | None) -> WorkloadLo
         inflight = sum(p.concurrency for p in mine)
     elif not mine:
         rate, inflight = rate or math.nan, inflight or math.nan
-    tokens = rate * lengths_of(workload).output_mean
-    return WorkloadLoad(workload.name, rate, tokens, inflight, load.decided_by)
+    tokens = rate * part.lengths.output_mean
+    return WorkloadLoad(part.name, rate, tokens, inflight, load.decided_by, part.length_class)
+
+
+def _predicted(part: Part, best: Plan) -> list[Prediction]:
+    """What a plan says about a part; about a workload that it serves class by class, what it says about its classes."""
+    mine = [one for one in best.predicted if one.workload == part.name]
+    if mine or part.length_class:
+        return mine
+    return [one for one in best.predicted if one.workload == part_name(part.name, one.length_class)]
 
 
 def rules(problem: Problem) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def _read_calibration(path: Path) -> None:
 
 
 def loads_of(problem: Problem) -> tuple[Load, ...]:
-    """The load of every workload, in the order of the file."""
-    from optimizer.problem import load_of
+    """The load of every part of a problem: of each workload, followed by the length classes it may be split into."""
+    from optimizer.problem import parts_of
 
-    return tuple(load_of(workload, problem) for workload in problem.workloads)
+    return tuple(part.load for part in parts_of(problem))

@@ -1,4 +1,4 @@
-"""One prediction per workload where several configurations share it.
+"""One prediction per workload, or length class served apart, where several configurations share it.
 
 A mean is the mean over requests: the shares weigh it. A percentile is that of the slowest configuration: at least so
 many requests of every configuration are as fast, hence of all together, so no percentile of the whole is larger. What
@@ -42,6 +42,7 @@ def _joined(parts: Sequence[Expectation]) -> Expectation:
         upper_bound=any(one.upper_bound for one in predictions),
         grade_reasons=tuple(dict.fromkeys(reason for one in predictions for reason in one.grade_reasons)),
         promises=tuple(_slowest([one.promises[i] for one in predictions]) for i in range(len(predictions[0].promises))),
+        length_class=predictions[0].length_class,
     )
     bindings = [_tightest([part.bindings[i] for part in parts]) for i in range(len(parts[0].bindings))]
     return Expectation(prediction, tuple(bindings))

@@ -129,10 +129,10 @@ def _cheapest(
 def _at_load(case: Case, index: int, load: Load, chosen: Sequence[tuple[Candidate, int]]) -> list[Behaviour]:
     """One replica of each configuration at its share of the stated load; arrivals where they are stated."""
     from optimizer.performance import behaviours
-    from optimizer.problem import lengths_of
+    from optimizer.problem import parts_of
 
     specs = [candidate.spec for candidate, _ in chosen]
-    lengths = lengths_of(case.inputs.problem.workloads[index])
+    lengths = parts_of(case.inputs.problem)[index].lengths
     if load.requests_per_second:
         shares = [load.requests_per_second / replicas for _, replicas in chosen]
         return behaviours(specs, lengths, case.inputs.params, rates=shares)
@@ -141,9 +141,9 @@ def _at_load(case: Case, index: int, load: Load, chosen: Sequence[tuple[Candidat
 
 
 def _output_mean(case: Case, index: int) -> float:
-    from optimizer.problem import lengths_of
+    from optimizer.problem import parts_of
 
-    return lengths_of(case.inputs.problem.workloads[index]).output_mean
+    return parts_of(case.inputs.problem)[index].lengths.output_mean
 
 
 def _stairs(case: Case) -> Iterator[Stair]:
@@ -162,7 +162,7 @@ def _turns(case: Case) -> Iterator[Turn]:
     if case.inputs.problem.objective == "maximize_load":
         return
     for workload in case.inputs.problem.workloads:
-        for promise in slo_of(workload).promises:
+        for promise in {one.path: one for one in slo_of(workload).promises}.values():
             if promise.path.endswith("tokens_per_second_per_user"):
                 continue
             scale = 1.0 if promise.metric == "e2e" else 1e3

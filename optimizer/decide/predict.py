@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.performance import band, behaviours, grade_of, is_upper_bound, promised_seconds
 from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
-from optimizer.problem import lengths_of, load_of, slo_of
+from optimizer.problem import part_name, parts_of
 from optimizer.units import SHARE_UNITS, ceil_guarded
 from optimizer.workload import Metric
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
     from optimizer.fleet.types import GroupChoice
     from optimizer.performance.types import Behaviour, Grade, Percentiles
-    from optimizer.workload import Lengths, Promise
+    from optimizer.workload import Promise
 
 _MS = 1e3
 
@@ -52,13 +52,13 @@ def expect(inputs: Inputs, groups: Sequence[Asked]) -> list[Expectation]:
 
 
 def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], capacity: Capacity) -> Expectation:
-    workload = inputs.problem.workloads[chosen.candidate.workload]
-    slo = slo_of(workload)
+    part = parts_of(inputs.problem)[chosen.candidate.workload]
+    promises = part.slo.promises
     grade, reasons = grade_of(chosen.candidate.spec, inputs.params)
     busiest = max(under, key=lambda behaviour: behaviour.inflight)
     ttft, tpot = band(Metric.TTFT, grade), band(Metric.TPOT, grade)
     prediction = Prediction(
-        workload=workload.name,
+        workload=part.name,
         ttft_ms=_latency(busiest.ttft, _MS),
         tpot_ms=_latency(busiest.tpot, _MS),
         e2e_s=_latency(busiest.e2e, 1.0),
@@ -71,15 +71,19 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
         grade=str(grade),
         upper_bound=is_upper_bound(chosen.candidate.spec.model),
         grade_reasons=tuple(reasons),
-        promises=tuple(_kept(promise, under, grade) for promise in slo.promises),
+        promises=tuple(_kept(promise, under, grade) for promise in promises),
+        length_class=part.length_class,
     )
-    bindings = tuple(_binding(promise, under, grade, workload.name, inputs) for promise in slo.promises)
+    bindings = tuple(
+        _binding(promise, under, grade, part_name(part.name, promise.length_class), inputs) for promise in promises
+    )
     return Expectation(prediction, bindings, chosen.share / SHARE_UNITS)
 
 
 def _under_load(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[list[Behaviour]]:
     """One replica of each group under each promise that the load makes: Poisson arrivals, requests held in flight."""
-    load, lengths = load_of(inputs.problem.workloads[workload], inputs.problem), _lengths(inputs, workload)
+    part = parts_of(inputs.problem)[workload]
+    load, lengths = part.load, part.lengths
     specs = [asked.group.candidate.spec for asked in groups]
     parts = [asked.factor * (asked.group.share / SHARE_UNITS) / asked.group.replicas for asked in groups]
     sides: list[list[Behaviour]] = []
@@ -94,7 +98,8 @@ def _under_load(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[
 
 def _capacities(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[Capacity]:
     """All replicas at the operating point that carries most with every promise kept."""
-    load, lengths = load_of(inputs.problem.workloads[workload], inputs.problem), _lengths(inputs, workload)
+    part = parts_of(inputs.problem)[workload]
+    load, lengths = part.load, part.lengths
     points = [(asked.group.roomiest(load), asked.group.replicas) for asked in groups]
     return [
         Capacity(
@@ -106,17 +111,14 @@ def _capacities(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[
     ]
 
 
-def _lengths(inputs: Inputs, workload: int) -> Lengths:
-    return lengths_of(inputs.problem.workloads[workload])
-
-
 def _percentiles(behaviour: Behaviour, metric: Metric) -> Percentiles:
     return {Metric.TTFT: behaviour.ttft, Metric.TPOT: behaviour.tpot, Metric.E2E: behaviour.e2e}[metric]
 
 
 def _estimate(promise: Promise, under: list[Behaviour]) -> float:
     """The worse of the two loads."""
-    return max(_percentiles(behaviour, promise.metric).at(promise.percentile) for behaviour in under)
+    seen = [behaviour.seen_by(promise.length_class) for behaviour in under]
+    return max(_percentiles(behaviour, promise.metric).at(promise.percentile) for behaviour in seen)
 
 
 def _kept(promise: Promise, under: list[Behaviour], grade: Grade) -> KeptPromise:
@@ -130,6 +132,7 @@ def _kept(promise: Promise, under: list[Behaviour], grade: Grade) -> KeptPromise
         high_s=estimate * spread.high,
         limit_s=promise.limit_s,
         path=promise.path,
+        length_class=promise.length_class,
     )
 
 

@@ -18,7 +18,8 @@ def limits_to_raise(rejected: Sequence[Rejection]) -> tuple[Relaxation, ...]:
     """Where the replay leaves no plan: what the limits would have to be for those that the closed form proposed."""
     cheapest: dict[str, Relaxation] = {}
     for rejection in sorted(rejected, key=lambda one: one.monthly_cents):
-        first, *rest = ((p.path, *_limits(p)) for p in rejection.missed)
+        slowest = {p.path: p for p in sorted(rejection.missed, key=lambda p: p.with_margin_s)}  # of several classes
+        first, *rest = ((path, *_limits(slowest[path])) for path in dict.fromkeys(p.path for p in rejection.missed))
         cheapest.setdefault(first[0], Relaxation(*first, rejection.monthly_cents, tuple(rest)))
     return tuple(sorted(cheapest.values(), key=lambda way: (way.monthly_cents, way.change)))
 

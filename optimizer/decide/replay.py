@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.decide.trial import Replayer, Trial, say_replaying
 from optimizer.plan.types import Plan, Rejection
-from optimizer.problem import load_of
+from optimizer.problem import load_of, parts_of
 from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
@@ -91,15 +91,14 @@ def survivors(
 
 def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial | None]]:
     """The trials of each plan, one per group at its share; None for batch work, which promises no latency."""
-    maximize = inputs.problem.objective == "maximize_load"
+    maximize, parts = inputs.problem.objective == "maximize_load", parts_of(inputs.problem)
     found: list[list[Trial | None]] = []
     for solution in result.solutions:
         factor = solution.load_factor if maximize else 1.0
         row: list[Trial | None] = []
         for chosen in solution.groups:
             candidate = chosen.candidate
-            workload = inputs.problem.workloads[candidate.workload]
-            batch = load_of(workload, inputs.problem).is_batch
+            batch = parts[candidate.workload].load.is_batch
             served = factor * chosen.share / SHARE_UNITS
             row.append(None if batch else Trial(candidate.workload, candidate.spec, chosen.replicas, served))
         found.append(row)
@@ -146,7 +145,7 @@ def _largest_share(inputs: Inputs, replayer: Replayer, trial: Trial) -> _Carried
 
 def _tightened(inputs: Inputs, candidates: CandidateSet, trial: Trial, carried: _Carried | None) -> CandidateSet:
     """The candidates with this replica's operating points cut down to what its replay carries; without it for None."""
-    load = load_of(inputs.problem.workloads[trial.workload], inputs.problem)
+    load = parts_of(inputs.problem)[trial.workload].load
     sides = (load.requests_per_second > 0, load.inflight > 0)
     found: list[Candidate] = []
     for candidate in candidates.candidates:

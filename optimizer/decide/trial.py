@@ -18,7 +18,7 @@ from optimizer.decide.footage import footage_of
 from optimizer.notice import Notice
 from optimizer.performance import behaviours, error_factor, grade_of
 from optimizer.plan.types import LatencyMs, Replay, ReplayedPromise
-from optimizer.problem import lengths_of, load_of, slo_of
+from optimizer.problem import parts_of
 from optimizer.simulate.estimate import Estimate, Seen, Wanted
 from optimizer.simulate.jit import is_compiled
 from optimizer.simulate.replay import Replica, poisson_requests, recorded_requests, replay_arrivals, replay_held
@@ -62,12 +62,11 @@ class Trial:
 
     def rate(self, inputs: Inputs) -> float:
         """Requests per second of all replicas; 0 where the problem states none."""
-        load = load_of(inputs.problem.workloads[self.workload], inputs.problem)
-        return load.requests_per_second * self.factor
+        return parts_of(inputs.problem)[self.workload].load.requests_per_second * self.factor
 
     def held(self, inputs: Inputs) -> int:
         """Requests in flight on the fullest replica; 0 where the problem states none."""
-        load = load_of(inputs.problem.workloads[self.workload], inputs.problem)
+        load = parts_of(inputs.problem)[self.workload].load
         return ceil_guarded(load.inflight * self.factor / self.replicas)
 
 
@@ -118,7 +117,7 @@ class Replayer:
         inputs = self._inputs
         for workload in sorted({trial.workload for trial in trials}):
             new = {t.key: t for t in trials if t.workload == workload and t.key not in self._predicted}
-            mine, lengths = list(new.values()), lengths_of(inputs.problem.workloads[workload])
+            mine, lengths = list(new.values()), parts_of(inputs.problem)[workload].lengths
             specs = [trial.spec for trial in mine]
             rates = [trial.rate(inputs) / trial.replicas for trial in mine]
             inflights = [float(trial.held(inputs)) for trial in mine]
@@ -131,15 +130,15 @@ class Replayer:
 
     def _replayed(self, trial: Trial) -> Replay:
         inputs = self._inputs
-        workload = inputs.problem.workloads[trial.workload]
-        promises, lengths = slo_of(workload).promises, lengths_of(workload)
+        part = parts_of(inputs.problem)[trial.workload]
+        promises, lengths = part.slo.promises, part.lengths
         grade = grade_of(trial.spec, inputs.params)[0]
         factors = [error_factor(p.metric, grade, inputs.problem.margins.confidence) for p in promises]
-        wanted = [Wanted(p.metric, p.percentile, p.limit_s / f) for p, f in zip(promises, factors, strict=True)]
+        wanted = [_wanted(promise, factor, lengths) for promise, factor in zip(promises, factors, strict=True)]
         sides = self._sides(trial, lengths, wanted)
         busier = max(sides, key=lambda side: side.predicted.inflight).seen
         return Replay(
-            workload=workload.name,
+            workload=part.name,
             ttft_ms=LatencyMs(*(value * _MS for value in busier.ttft)),
             tpot_ms=LatencyMs(*(value * _MS for value in busier.tpot)),
             e2e_s=LatencyMs(*busier.e2e),
@@ -149,6 +148,7 @@ class Replayer:
                 _promise(promise, factor, sides, index)
                 for index, (promise, factor) in enumerate(zip(promises, factors, strict=True))
             ),
+            length_class=part.length_class,
         )
 
     def _sides(self, trial: Trial, lengths: Lengths, wanted: Sequence[Wanted]) -> list[_Side]:
@@ -177,11 +177,20 @@ def requests_of(inputs: Inputs, workload: int, lengths: Lengths) -> Callable[[fl
     from optimizer.problem import trace_path
     from optimizer.problem.trace import read_trace
 
-    name = inputs.problem.workloads[workload].traffic.trace
+    name = parts_of(inputs.problem)[workload].workload.traffic.trace
     if name is None:
         return poisson_requests(lengths)
     trace = read_trace(trace_path(name, Path(inputs.problem.path).parent))
     return recorded_requests(trace.arrival_s, trace.input_tokens, trace.output_tokens, lengths)
+
+
+def _wanted(promise: Promise, factor: float, lengths: Lengths) -> Wanted:
+    """What the replay has to find out about a promise; of a mix only the requests of its length class count."""
+    limit = promise.limit_s / factor
+    for number, one in enumerate(lengths.classes):
+        if one.name == promise.length_class:
+            return Wanted(promise.metric, promise.percentile, limit, number, one.share)
+    return Wanted(promise.metric, promise.percentile, limit)
 
 
 def replica_of(inputs: Inputs, spec: ReplicaSpec, lengths: Lengths) -> Replica:
@@ -204,11 +213,14 @@ def _promise(promise: Promise, factor: float, sides: Sequence[_Side], index: int
         metric=promise.metric,
         percentile=promise.percentile,
         path=promise.path,
-        predicted_s=max(getattr(side.predicted, of_metric).at(promise.percentile) for side in sides),
+        predicted_s=max(
+            getattr(side.predicted.seen_by(promise.length_class), of_metric).at(promise.percentile) for side in sides
+        ),
         simulated_s=worst.value,
         low_s=worst.low,
         high_s=worst.high,
         narrow=worst.narrow,
         with_margin_s=worst.value * factor,
         limit_s=promise.limit_s,
+        length_class=promise.length_class,
     )

@@ -128,7 +128,8 @@ def _shortest_context(case: Case, path: str) -> int:
 
     name = path.split(".")[1]
     lengths = next(lengths_of(w) for w in case.inputs.problem.workloads if w.name == name)
-    return math.ceil((lengths.input_p95 or lengths.input_mean) + (lengths.output_p95 or lengths.output_mean))
+    each = [one.lengths for one in lengths.classes] or [lengths]
+    return max(math.ceil((one.input_p95 or one.input_mean) + (one.output_p95 or one.output_mean)) for one in each)
 
 
 def _lean(case: Case, path: str) -> Case:

@@ -18,6 +18,9 @@ IntVar: TypeAlias = Any
 LinearExprT: TypeAlias = Any
 """A variable, a linear expression of variables, or an integer."""
 
+Constraint: TypeAlias = Any
+"""A row of a model."""
+
 LinearExpr: Any = core.LinearExpr
 """Sums of variables, plain (``sum``) and weighted (``weighted_sum``)."""
 

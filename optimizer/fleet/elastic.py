@@ -15,7 +15,7 @@ from optimizer.candidates.funnel import nvlink_kept, promise_kept
 from optimizer.candidates.market import DEMAND, NodeKey
 from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import Candidate, CandidateSet
-from optimizer.fleet.instance import Instance, Slot, decisions_of, money_unit, power_of, slots_of
+from optimizer.fleet.instance import Instance, Slot, can_serve, decisions_of, money_unit, power_of, slots_of
 from optimizer.fleet.model import build_model
 from optimizer.fleet.rules_ranking import flagged_never_first
 from optimizer.fleet.solve import SMALL, solver_of
@@ -58,7 +58,7 @@ def ways_out(candidate_set: CandidateSet, options: Sequence[NodeOption], setting
     usable = [option for option in options if RuleName.PRICE not in rules.forbidden_by(option)]
     for changes in range(1, MOST_CHANGES + 1):
         instance = _instance(candidate_set, usable, rules, changes)
-        if not all(any(slot.workload == w for slot in instance.slots) for w in range(len(rules.workloads))):
+        if not can_serve(instance):
             continue
         found = _search(instance, changes, settings)
         if found:
@@ -143,7 +143,7 @@ def slot_breaches(candidate: Candidate, point: int, rules: UserRules) -> frozens
         "engine.kv_cache": spec.kv_cache not in rules.kv_caches,
         "engine.tensor_parallel": spec.tensor_parallel not in rules.tensor_parallel,
         "engine.pipeline_parallel": spec.pipeline_parallel not in rules.pipeline_parallel,
-        quality_path_of(asked.name): candidate.recovery < asked.min_recovery,
+        quality_path_of(asked): candidate.recovery < asked.min_recovery,
         FLAGGED: rules.is_flagged(candidate),
     }
     promises = enumerate(asked.slo.promises)

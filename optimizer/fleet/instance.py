@@ -189,6 +189,12 @@ def power_of(option: NodeOption) -> int:
     return ceil_guarded(option.power_kw * 1000)
 
 
+def can_serve(instance: Instance) -> bool:
+    """Whether some way to serve each workload, whole or class by class, has slots for all its parts."""
+    able = {slot.workload for slot in instance.slots}
+    return all(any(able.issuperset(parts) for parts in ways) for ways in instance.rules.ways_to_serve())
+
+
 def load_factor(choices: Iterable[GroupChoice], loads: Sequence[Load]) -> int:
     """Largest f in thousandths, rounded down, that groups of replicas carry with every promise kept."""
     asked = ((choice, loads[choice.candidate.workload]) for choice in choices)

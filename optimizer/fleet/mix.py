@@ -35,7 +35,8 @@ def settle(v: Variables, cp: CpModel, least: Minimum) -> CpSolver | None:
                 return None
     solver = least(v.replicas())
     chosen = [] if solver is None else [index for index, _ in v.slots() if solver.value(v.at(index))]
-    for index in chosen if len(chosen) > len(v.instance.rules.workloads) else ():
+    served = {v.instance.slots[index].workload for index in chosen}
+    for index in chosen if len(chosen) > len(served) else ():
         solver = least(v.reps(index))
         if solver is None:
             return None

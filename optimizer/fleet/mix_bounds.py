@@ -50,17 +50,29 @@ def _bounds(
     """``sum over w of least[w] + r[s] - b[s] least[w(s)] + k p[s]``.
 
     r is the cost of one replica, b the share of the load that it carries, least[w] the smallest r / b of the workload,
-    p the cost of a node and k the spare nodes.
+    p the cost of a node and k the spare nodes. A workload that may be split into length classes comes to the least of
+    its ways to be served; the slot's own, to the way that the slot is part of.
     """
     carried = [min(scale, *(value for value in slot.capacity if value >= 0)) / scale for slot in slots]
     least = [math.inf] * len(rules.workloads)
     for slot, cost, part in zip(slots, replica, carried, strict=True):
         least[slot.workload] = min(least[slot.workload], cost / part)
-    total = sum(least)
+    totals = _totals(least, rules)
     found: list[int | None] = []
     for slot, cost, part, of_node in zip(slots, replica, carried, node, strict=True):
-        bound = total + cost - part * least[slot.workload] + rules.spare_nodes * of_node
+        bound = totals[slot.workload] + cost - part * least[slot.workload] + rules.spare_nodes * of_node
         found.append(floor_guarded(bound * (1 - _GUARD)) if math.isfinite(bound) else None)
+    return found
+
+
+def _totals(least: Sequence[float], rules: UserRules) -> dict[int, float]:
+    """What all workloads come to at least, where a given one is served in the way that a part belongs to."""
+    ways = [[(parts, sum(least[part] for part in parts)) for parts in of_one] for of_one in rules.ways_to_serve()]
+    best = [min(cost for _, cost in of_one) for of_one in ways]
+    found: dict[int, float] = {}
+    for number, of_one in enumerate(ways):
+        others = sum(best[:number]) + sum(best[number + 1 :])
+        found |= {part: others + cost for parts, cost in of_one for part in parts}
     return found
 
 

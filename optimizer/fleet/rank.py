@@ -10,7 +10,7 @@ from optimizer.candidates.market import THOUSANDTHS
 from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import CandidateSet
 from optimizer.fleet.facts import key_of, option_facts
-from optimizer.fleet.instance import Instance, load_factor
+from optimizer.fleet.instance import Instance, can_serve, load_factor
 from optimizer.fleet.mix import shares_of
 from optimizer.fleet.model import build_model
 from optimizer.fleet.rules_ranking import differs_from, flagged_never_cheaper, flagged_never_first
@@ -46,7 +46,7 @@ def rank_plans(
     instance, rules = screened.instance, candidate_set.rules
     solutions: list[FleetSolution] = []
     ending: Nothing | None = Nothing(proven=True)
-    if all(any(slot.workload == w for slot in instance.slots) for w in range(len(rules.workloads))):
+    if can_serve(instance):
         v = build_model(instance)
         solutions, ending = _ranks(v, screened, loads, settings)
     return FleetResult(

@@ -142,8 +142,8 @@ class _Writer:
         return Edit(path, stated, _with(stated, [getattr(spec, attribute) for spec in specs]))
 
     def _quality(self, path: str, way: WayOut) -> Edit:
-        name = path.split(".")[1]
-        kept = min(s.candidate.recovery for s in way.slots if self._rules.workloads[s.workload].name == name)
+        asked = self._rules.workloads
+        kept = min(s.candidate.recovery for s in way.slots if path.startswith(f"{asked[s.workload].path}."))
         return Edit(path, self._stated(path), math.floor(kept * 1000 + 1e-6) / 1000)
 
     def _switch(self, path: str, way: WayOut) -> Edit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from optimizer.candidates.rules import WorkloadRules
 from optimizer.fleet.instance import Decisions, Slot, link_of
 from optimizer.fleet.variables import Variables
 from optimizer.vocabulary import NVLINK_CLASS
@@ -128,12 +129,12 @@ def gpu_kinds(v: Variables) -> None:
 
 def quality_path(v: Variables, workload: int) -> str:
     """YAML path of a workload's quality floor."""
-    return quality_path_of(v.instance.rules.workloads[workload].name)
+    return quality_path_of(v.instance.rules.workloads[workload])
 
 
-def quality_path_of(name: str) -> str:
+def quality_path_of(asked: WorkloadRules) -> str:
     """YAML path of the quality floor of a workload."""
-    return f"workloads.{name}.quality.min_recovery"
+    return f"{asked.path}.quality.min_recovery"
 
 
 def _forbid(v: Variables, path: str, what: str, workload: int, values: list[str] | list[int]) -> None:

@@ -14,28 +14,36 @@ from optimizer.units import SHARE_UNITS, seconds_to_us_down
 def one_candidate(v: Variables) -> None:
     """``sum over c, k of at[c,k] = 1`` for each workload: one candidate at one operating point serves all 2520/2520.
 
-    Where several configurations may share a workload, ``shares`` holds instead.
+    Where it may be split into length classes, ``= whole[w]``, and ``= 1 - whole[w]`` for each of the classes. Where
+    several configurations may share a workload, ``shares`` holds instead.
     """
     if v.instance.rules.mixed:
         shares(v)
         return
     for workload in range(len(v.instance.rules.workloads)):
-        v.cp.add_exactly_one([v.at(index) for index, _ in v.slots(workload)]).with_name(f"one_candidate[{workload}]")
+        slots, served = [index for index, _ in v.slots(workload)], v.served(workload)
+        if isinstance(served, int):
+            v.cp.add_exactly_one([v.at(index) for index in slots]).with_name(f"one_candidate[{workload}]")
+        else:
+            v.cp.add(v.chosen(slots) == served).with_name(f"one_candidate[{workload}]")
 
 
 def shares(v: Variables) -> None:
     """``sum over c, k of share[c,k] = 2520``, ``at[c,k] <= share[c,k] <= 2520 at[c,k]`` and
     ``1 <= sum over c, k of at[c,k] <= max_configurations_per_workload``, one point of a candidate at most.
+
+    Where a workload may be split into length classes, 2520 and 1 stand times ``whole[w]``, and for each class times
+    ``1 - whole[w]``.
     """
     from optimizer.fleet.cpsat import LinearExpr
 
     most = v.instance.rules.configurations
     for workload in range(len(v.instance.rules.workloads)):
-        slots = v.slots(workload)
+        slots, served = v.slots(workload), v.served(workload)
         total = LinearExpr.sum([v.share(index) for index, _ in slots])
-        v.cp.add(total == SHARE_UNITS).with_name(f"shares[{workload}]")
+        v.cp.add(total == SHARE_UNITS * served).with_name(f"shares[{workload}]")
         count = v.chosen(index for index, _ in slots)
-        v.cp.add(count >= 1).with_name(f"configurations.some[{workload}]")
+        v.cp.add(count >= served).with_name(f"configurations.some[{workload}]")
         v.cp.add(count <= most).with_name(f"rule:ranking.max_configurations_per_workload[{workload}]")
         points: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for index, slot in slots:
@@ -73,7 +81,7 @@ def capacity(v: Variables) -> None:
 
 def load_paths(asked: WorkloadRules) -> tuple[str, str]:
     """YAML paths of the arrivals and of the requests in flight of a workload."""
-    base, decided = f"workloads.{asked.name}.traffic", asked.load.decided_by
+    base, decided = f"{asked.path}.traffic", asked.load.decided_by
     inner = {f"{base}.users": f"{base}.users.active", f"{base}.batch": f"{base}.batch.requests"}
     return inner.get(decided, decided), f"{base}.concurrency"
 
@@ -82,6 +90,7 @@ def capacity_at_factor(v: Variables) -> None:
     """``sum over c, k of cap[c,k] reps[c,k] >= demand[w] f`` for ``maximize_load``: one factor f for all workloads.
 
     With it ``reps[c,k] >= at[c,k]``: a workload is served by somebody even where that carries less than f = 0.001.
+    Of a workload that may be split into length classes the row holds for what is served.
     """
     from optimizer.fleet.cpsat import LinearExpr
 
@@ -94,7 +103,8 @@ def capacity_at_factor(v: Variables) -> None:
             values = [slot.capacity[what] for _, slot in slots]
             if all(value >= 0 for value in values):
                 total = LinearExpr.weighted_sum([v.reps(index) for index, _ in slots], values)
-                v.cp.add(total >= unit * v.factor()).with_name(f"capacity.factor[{workload},{what}]")
+                row = v.cp.add(total >= unit * v.factor()).with_name(f"capacity.factor[{workload},{what}]")
+                v.where_served(row, workload)
 
 
 def latency(v: Variables) -> None:
@@ -115,8 +125,22 @@ def latency(v: Variables) -> None:
                 continue
             latencies = [slot.latencies_us[number] for _, slot in slots]
             chosen = LinearExpr.weighted_sum([v.at(index) for index, _ in slots], latencies)
-            excess = v.excess(promise.path, max(latencies, default=0) - limit)
+            excess = v.excess(promise.path, _longest(v, promise.path) - limit) if v.elastic else 0
             v.cp.add(chosen <= limit + excess).with_name(f"latency:{promise.path}")
+
+
+def _longest(v: Variables, path: str) -> int:
+    """The longest latency of any slot that a promise is about; length classes share the promises of their workload."""
+    asked = v.instance.rules.workloads
+    return max(
+        (
+            latency
+            for _, slot in v.slots()
+            for promise, latency in zip(asked[slot.workload].slo.promises, slot.latencies_us, strict=False)
+            if promise.path == path
+        ),
+        default=0,
+    )
 
 
 def _latency_of_each(v: Variables, slots: list[tuple[int, Slot]], number: int, limit: int) -> None:

@@ -204,11 +204,13 @@ def _stock_kept(nodes: Sequence[tuple[NodeOption, int]]) -> bool:
 def upper_bound(bounded: Sequence[tuple[Slot, Standalone]], rules: UserRules) -> int | None:
     """A score that the last plan of the ranking cannot exceed; None where not that many plans are known to exist.
 
-    Plans known to exist: every workload on nodes of its own. Flagged candidates do not count, as they may be refused.
+    Plans known to exist: every workload on nodes of its own; all of them whole, and all of them split into their length
+    classes where they may be. Flagged candidates do not count, as they may be refused.
     In a mix, where a plan has to lack something of every earlier one, only plans with the fewest facts count: no
     other plan has but a part of their facts, so each earlier rank takes away one of them at most.
     """
-    fewest = sum(len(rules.workloads) if name == "configuration" else 1 for name in rules.distinct_by)
+    ways = rules.ways_to_serve()
+    fewest = sum(len(ways) if name == "configuration" else 1 for name in rules.distinct_by)
     groups: list[list[tuple[Slot, Standalone]]] = []
     for workload in range(len(rules.workloads)):
         mine = [
@@ -218,10 +220,11 @@ def upper_bound(bounded: Sequence[tuple[Slot, Standalone]], rules: UserRules) ->
         ]
         mine.sort(key=lambda pair: (pair[1].reached, pair[1].cents, pair[0].candidate.key, pair[0].point))
         groups.append(mine)
-    if not all(groups):
-        return None
+    whole, split = ([part for of_one in ways for part in of_one[place]] for place in (0, -1))
+    complete = [parts for parts in ([whole, split] if split != whole else [whole]) if all(groups[p] for p in parts)]
+    known = (_joint([groups[part] for part in parts], rules) for parts in complete)
     seen: set[PlanKey] = set()
-    for score, plan in _joint(groups, rules):
+    for score, plan in heapq.merge(*known, key=lambda found: found[0]):
         key = _key(plan, rules)
         if rules.mixed and len(key.parts) > fewest:
             continue

@@ -51,7 +51,8 @@ def levels(v: Variables) -> list[Level]:
     """The objective, then money, then GPUs, then the content of the candidates, then replicas.
 
     The content order makes the answer unique whatever the seed. Where an objective is the money or the GPUs
-    themselves, it is not asked twice. Mixes are settled in ``mix`` after money and GPUs.
+    themselves, it is not asked twice. Of plans that tie so far, one that splits fewer workloads into their length
+    classes comes first. Mixes are settled in ``mix`` after money and GPUs.
     """
     objective = v.instance.rules.objective
     cost, gpus = Level("cost", v.cost()), Level("gpus", v.gpus())
@@ -64,12 +65,14 @@ def levels(v: Variables) -> list[Level]:
             first = [Level("factor", v.factor(), maximize=True), cost, gpus]
         case _:
             first = [Level("latency", v.worst()), cost, gpus]
+    splits = [Level("splits", v.splits())] if v.splittable() else []
     if v.instance.rules.mixed:
-        return first
-    return [first[0], *_merged([*first[1:], *_content(v), Level("replicas", v.replicas())], _reaches(v, first[1:]))]
+        return [*first, *splits]
+    rest = [*first[1:], *splits, *_content(v), Level("replicas", v.replicas())]
+    return [first[0], *_merged(rest, _reaches(v, [*first[1:], *splits]))]
 
 
-def _reaches(v: Variables, money_and_gpus: Sequence[Level]) -> list[int]:
+def _reaches(v: Variables, before_content: Sequence[Level]) -> list[int]:
     """How large each level after the first can get."""
     instance = v.instance
     most_nodes = {node_type.key: instance.max_nodes(node_type) for node_type in instance.node_types}
@@ -78,8 +81,8 @@ def _reaches(v: Variables, money_and_gpus: Sequence[Level]) -> list[int]:
     money = sum(n * price for n, price in zip(nodes, instance.prices, strict=True))
     most = [[slot.max_replicas for _, slot in v.slots(w)] for w in range(len(instance.rules.workloads))]
     content = [len(of_workload) for of_workload in most]
-    reach = {"cost": money, "gpus": gpus}
-    return [*(reach[level.name] for level in money_and_gpus), *content, sum(max(m, default=0) for m in most)]
+    reach = {"cost": money, "gpus": gpus, "splits": len(v.splittable())}
+    return [*(reach[level.name] for level in before_content), *content, sum(max(m, default=0) for m in most)]
 
 
 def _merged(levels: Sequence[Level], reaches: Sequence[int]) -> list[Level]:

@@ -65,7 +65,7 @@ class FleetSolution:
 
     rank: int
     key: PlanKey
-    groups: tuple[GroupChoice, ...]  # in the order of the workloads
+    groups: tuple[GroupChoice, ...]  # in the order of the workloads, and of the length classes served apart
     nodes: tuple[NodeChoice, ...]  # sorted by option key
     monthly_cents: int  # fixed lines included
     gpus: int  # of all nodes, idle and spare ones included

@@ -13,7 +13,7 @@ from optimizer.pricing.types import NodeType
 from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
-    from optimizer.fleet.cpsat import CpModel, IntVar, LinearExprT
+    from optimizer.fleet.cpsat import Constraint, CpModel, IntVar, LinearExprT
 
 
 class Variables:
@@ -45,6 +45,7 @@ class Variables:
         self._excess: dict[str, IntVar] = {}
         self._factor: IntVar | None = None
         self._worst: IntVar | None = None
+        self._whole: dict[int, IntVar] = {}
 
     # --- slots ---------------------------------------------------------------------------------------------------
     def at(self, index: int) -> IntVar:
@@ -74,6 +75,41 @@ class Variables:
     def chosen(self, indices: Iterable[int]) -> LinearExprT:
         """How many of the slots are chosen."""
         return _sum([self._at[index] for index in indices])
+
+    def served(self, part: int) -> LinearExprT:
+        """1 where a part of the problem is served as such: ``whole[w]`` for a workload that may be split into length
+        classes, ``1 - whole[w]`` for each of its classes, 1 for a workload without classes.
+        """
+        rules = self.instance.rules
+        whole = rules.workloads[part].whole
+        if whole is not None:
+            return 1 - self.whole(whole)
+        return self.whole(part) if rules.classes_of(part) else 1
+
+    def whole(self, workload: int) -> IntVar:
+        """1 where the length classes of a workload are served as one mix."""
+        if workload not in self._whole:
+            name = self.instance.rules.workloads[workload].name
+            self._whole[workload] = self.cp.new_bool_var(f"whole[{name}]")
+        return self._whole[workload]
+
+    def where_served(self, row: Constraint, part: int) -> None:
+        """Let a row hold only where a part of the problem is served as such."""
+        rules = self.instance.rules
+        whole = rules.workloads[part].whole
+        if whole is not None:
+            row.only_enforce_if(~self.whole(whole))
+        elif rules.classes_of(part):
+            row.only_enforce_if(self.whole(part))
+
+    def splittable(self) -> list[int]:
+        """Workloads that may be served class by class."""
+        rules = self.instance.rules
+        return [index for index in range(len(rules.workloads)) if rules.classes_of(index)]
+
+    def splits(self) -> LinearExprT:
+        """How many workloads are served class by class."""
+        return sum(1 - self.whole(index) for index in self.splittable())
 
     # --- decisions -----------------------------------------------------------------------------------------------
     def decision(self, what: str, workload: int, value: object) -> IntVar:

@@ -28,7 +28,11 @@ MODELINE = f"# yaml-language-server: $schema={FILE_NAME}"
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
-_INFERRED = {"Tokens": ("context_max",), "Quote": ("currency", "tier")}
+_INFERRED = {
+    "Tokens": ("input", "output", "context_max"),
+    "LengthClass": ("name", "context_max"),
+    "Quote": ("currency", "tier"),
+}
 """Keys that the schema requires but a validator fills in where they are left out."""
 
 _CURRENCY = "^[A-Z]{3}$"

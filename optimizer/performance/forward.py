@@ -71,12 +71,14 @@ def flow_under(r: Replicas, m: LengthMoments, limit: Flow, load: Array, *, close
 
 def promised_seconds(behaviour: Behaviour, promise: Promise, grade: Grade, confidence: float) -> float:
     """The promised percentile of a behaviour with the model-error margin at ``confidence``: compare with the limit."""
-    values = {Metric.TTFT: behaviour.ttft, Metric.TPOT: behaviour.tpot, Metric.E2E: behaviour.e2e}[promise.metric]
+    seen = behaviour.seen_by(promise.length_class)
+    values = {Metric.TTFT: seen.ttft, Metric.TPOT: seen.tpot, Metric.E2E: seen.e2e}[promise.metric]
     return values.at(promise.percentile) * error_factor(promise.metric, grade, confidence)
 
 
 def _rows(flow: Flow, limit: Flow, stable: npt.NDArray[np.bool_], m: LengthMoments) -> list[Behaviour]:
     columns = {metric: _percentile_columns(flow, metric) for metric in Metric}
+    of_classes = [(name, _rows(seen, limit, stable, dict(m.classes)[name])) for name, seen in flow.classes]
     result = []
     for i, good in enumerate(stable.tolist()):
         ttft, tpot, e2e = (Percentiles(*columns[metric][i]) if good else _NEVER for metric in Metric)
@@ -92,6 +94,7 @@ def _rows(flow: Flow, limit: Flow, stable: npt.NDArray[np.bool_], m: LengthMomen
                 utilization=rate / float(limit.rate[i]),
                 kv_tokens_used=float(flow.inflight[i]) * m.resident,
                 stable=good,
+                classes=tuple((name, rows[i]) for name, rows in of_classes),
             )
         )
     return result

@@ -7,6 +7,7 @@ limit and inputs at what the output leaves of it (design.md section 3). Input an
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -37,6 +38,8 @@ class LengthMoments:
     resident: float  # what memory is planned with: the same, or context_max under kv_sizing worst_case
     reserved: float  # the same for engines that reserve room for the whole output on admission
     context_max: int
+    prompt_weights: tuple[float, ...] = ()  # of ``prompt_cells``; empty: all alike
+    classes: tuple[tuple[str, LengthMoments], ...] = ()  # of a mix of length classes, by name
 
 
 def sigma_of(mean: float, p95: float | None) -> float:
@@ -53,6 +56,8 @@ def sigma_of(mean: float, p95: float | None) -> float:
 @lru_cache(maxsize=64)
 def moments_of(lengths: Lengths) -> LengthMoments:
     """Moments of a workload's lengths, clipped at its longest context."""
+    if lengths.classes:
+        return _mixed(lengths)
     outputs = [min(value, lengths.context_max - 1.0) for value in _cells(lengths.output_mean, lengths.output_p95)]
     inputs = _cells(lengths.input_mean, lengths.input_p95)
     pairs = [(max(min(i, lengths.context_max - o), 1.0), max(o, 1.0)) for i in inputs for o in outputs]
@@ -81,6 +86,40 @@ def moments_of(lengths: Lengths) -> LengthMoments:
         resident=float(lengths.context_max) if worst else seen,
         reserved=float(lengths.context_max) if worst else whole,
         context_max=lengths.context_max,
+    )
+
+
+def _mixed(lengths: Lengths) -> LengthMoments:
+    """Moments of a mix of length classes: those of its parts weighed by share of the requests.
+
+    What is a mean over prompt tokens or over the time a request is being decoded is weighed by those too.
+    """
+    parts = [(one.share, moments_of(one.lengths)) for one in lengths.classes]
+
+    def mean(read: Callable[[LengthMoments], float]) -> float:
+        return sum(share * read(m) for share, m in parts)
+
+    context_max = max(m.context_max for _, m in parts)
+    prompt, steps = mean(lambda m: m.prompt), mean(lambda m: m.steps)
+    seen = mean(lambda m: m.steps * m.resident_seen) / steps
+    worst = lengths.kv_sizing is KvSizing.WORST_CASE
+    cells = [(value, share / len(m.prompt_cells)) for share, m in parts for value in m.prompt_cells]
+    return LengthMoments(
+        input=mean(lambda m: m.input),
+        prompt=prompt,
+        prompt_cells=tuple(value for value, _ in cells),
+        prompt_scv=max(mean(lambda m: (1.0 + m.prompt_scv) * m.prompt**2) / prompt**2 - 1.0, 0.0),
+        context=mean(lambda m: m.prompt * m.context) / prompt,
+        steps=steps,
+        steps_scv=max(mean(lambda m: (1.0 + m.steps_scv) * m.steps**2) / steps**2 - 1.0, 0.0),
+        inverse_steps=mean(lambda m: m.inverse_steps),
+        output=mean(lambda m: m.output),
+        resident_seen=seen,
+        resident=float(context_max) if worst else seen,
+        reserved=float(context_max) if worst else mean(lambda m: m.steps * m.reserved) / steps,
+        context_max=context_max,
+        prompt_weights=tuple(weight for _, weight in cells),
+        classes=tuple((one.name, m) for one, (_, m) in zip(lengths.classes, parts, strict=True)),
     )
 
 

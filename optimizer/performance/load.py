@@ -72,6 +72,11 @@ class Flow:
     e2e_var: Array
     slot_chance: Array  # of having to wait for a free slot
     slot_wait: Array  # mean of those who wait, seconds; in the means above, not in the variances
+    classes: tuple[tuple[str, Flow], ...] = ()  # what the requests of each length class of a mix see of it
+
+    def seen_by(self, length_class: str) -> Flow:
+        """What the requests of a length class see; of a load that is no mix, what all see."""
+        return next((flow for name, flow in self.classes if name == length_class), self)
 
     def quantile(self, metric: Metric, score: float) -> Array:
         """Quantile of a latency at a normal score."""
@@ -148,7 +153,7 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
     hits = np.maximum(tpot - s.decode, 0.0) * clump * (1.0 + m.prompt_scv) * m.inverse_steps
     swing = 0.0 if closed else (tpot * growth) ** 2 * LIFE_AVERAGING / np.maximum(n * (1.0 - growth), 1.0)
     tpot_var = hits + swing
-    return Flow(
+    flow = Flow(
         rate=rate,
         inflight=inflight,
         decoding=n,
@@ -162,6 +167,42 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
         e2e_var=ttft_var + (m.steps * tpot) ** 2 * m.steps_scv + m.steps**2 * tpot_var,
         slot_chance=np.zeros_like(n),
         slot_wait=np.zeros_like(n),
+    )
+    if not m.classes:
+        return flow
+    shared = _Shared(ttft - own, wait_var + queue_var, sharing * (1.0 + m.prompt_scv) * m.prompt**2, hits, swing)
+    return replace(flow, classes=tuple((name, _seen_by(of, m, s, flow, shared)) for name, of in m.classes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the requests of every length class of a mix have in common."""
+
+    before_prefill: Array  # seconds from arrival to the start of the own prefill
+    before_prefill_var: Array
+    company: Array  # variance of the others' prompt tokens in the same step
+    hits: Array  # variance of TPOT from others' prefills, of a request of the mix's mean 1 / steps
+    swing: Array | float
+
+
+def _seen_by(of: LengthMoments, m: LengthMoments, s: _Steps, flow: Flow, shared: _Shared) -> Flow:
+    """What the requests of one length class see of a mix: its waits and its decoding, but their own prefill and length.
+
+    Every resident request gets one token a step, so the mean TPOT is that of the mix; the fewer steps a request takes,
+    the less the prefills that hit it average out.
+    """
+    chunks = _chunks(of, s.room)
+    own = chunks * s.base + np.maximum(of.prompt, np.minimum(s.room, of.prompt + m.prompt * s.arrivals)) * s.slope
+    ttft = shared.before_prefill + own
+    ttft_var = shared.before_prefill_var + s.slope**2 * (of.prompt**2 * of.prompt_scv + shared.company)
+    tpot_var = shared.hits * (of.inverse_steps / m.inverse_steps) + shared.swing
+    return replace(
+        flow,
+        ttft=ttft,
+        ttft_var=ttft_var,
+        tpot_var=tpot_var,
+        e2e=ttft + of.steps * flow.tpot,
+        e2e_var=ttft_var + (of.steps * flow.tpot) ** 2 * of.steps_scv + of.steps**2 * tpot_var,
     )
 
 
@@ -248,14 +289,19 @@ def admission(flow: Flow, r: Replicas, m: LengthMoments, limit: Flow) -> Flow:
     chance = rho ** (np.sqrt(2.0 * (r.slots + 1.0)) - 1.0)
     when = (1.0 + m.steps_scv) / (2.0 * limit.rate * (1.0 - rho))
     wait = chance * when
-    return replace(
-        flow,
-        inflight=flow.inflight + flow.rate * wait,
-        ttft=flow.ttft + wait,
-        e2e=flow.e2e + wait,
-        slot_chance=chance,
-        slot_wait=when,
-    )
+
+    def waited(one: Flow) -> Flow:
+        return replace(
+            one,
+            inflight=one.inflight + one.rate * wait,
+            ttft=one.ttft + wait,
+            e2e=one.e2e + wait,
+            slot_chance=chance,
+            slot_wait=when,
+            classes=tuple((name, waited(of_class)) for name, of_class in one.classes),
+        )
+
+    return waited(flow)
 
 
 def lognormal_quantile(mean: Array, variance: Array, score: float) -> Array:
@@ -273,6 +319,10 @@ def _shifted_gamma(mean: Array, variance: Array, floor: Array, score: float) -> 
 def _chunks(m: LengthMoments, room: Array) -> Array:
     """Mean number of steps a prompt is cut into."""
     total = np.zeros_like(room)
+    if m.prompt_weights:
+        for value, weight in zip(m.prompt_cells, m.prompt_weights, strict=True):
+            total += weight * np.ceil(value / room - 1e-9)
+        return total
     for value in m.prompt_cells:
         total += np.ceil(value / room - 1e-9)
     return total / len(m.prompt_cells)

@@ -66,7 +66,8 @@ class _Question:
         """The promised percentile with its margin."""
         promise = self.promises[index]
         low, high, weight = bracket(promise.percentile)
-        values = [flow.quantile(promise.metric, normal_score(STORED[i])) for i in (low, high)]
+        seen = flow.seen_by(promise.length_class)
+        values = [seen.quantile(promise.metric, normal_score(STORED[i])) for i in (low, high)]
         return np.asarray(between(values[0], values[1], weight) * self.factors[index])
 
     def violated(self, flow: Flow, metric: Metric, *, closed: bool) -> npt.NDArray[np.bool_]:

@@ -91,6 +91,11 @@ class Behaviour:
     utilization: float  # share of the saturation rate
     kv_tokens_used: float
     stable: bool  # False: the load exceeds what the replica can carry; latencies are then infinite
+    classes: tuple[tuple[str, Behaviour], ...] = ()  # the same as the requests of each length class of a mix see it
+
+    def seen_by(self, length_class: str) -> Behaviour:
+        """As the requests of a length class see it; of a load that is no mix, as all do."""
+        return next((behaviour for name, behaviour in self.classes if name == length_class), self)
 
 
 class PointKind(StrEnum):

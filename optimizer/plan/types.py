@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from optimizer.ledger import CostLine, LongRun
 from optimizer.vocabulary import Link, Tier
-from optimizer.workload import Metric, Promise
+from optimizer.workload import LengthShare, Metric, Promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class MemoryGib:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Identical replicas serving one workload."""
+    """Identical replicas serving one workload, or one of its length classes."""
 
-    workload: str
+    workload: str  # its name; where a length class is served apart ``workload/class``
     share: int  # of 2520
     model: str
     gpu: str
@@ -69,6 +69,8 @@ class Group:
     memory: MemoryGib
     engine: str = ""  # id in catalogs/engines
     recovery: float | None = None  # weight recovery x KV recovery against native precision
+    length_class: str = ""  # the class that is served apart; empty: the whole workload
+    class_share: float = 1.0  # of the workload's requests that are of the class
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,12 @@ class KeptPromise:
     high_s: float
     limit_s: float | None
     path: str
+    length_class: str = ""  # of a mix of length classes: whose requests the promise is about
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Median estimate for one workload at the stated load, with 90 % bands."""
+    """Median estimate for one workload, or one length class served apart, at the stated load, with 90 % bands."""
 
     workload: str
     ttft_ms: LatencyMs
@@ -125,6 +128,7 @@ class Prediction:
     upper_bound: bool  # a technique this class of model usually runs with is not modelled
     grade_reasons: tuple[str, ...]
     promises: tuple[KeptPromise, ...] = ()
+    length_class: str = ""  # the class that is served apart; empty: the whole workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,7 @@ class ReplayedPromise:
     narrow: bool
     with_margin_s: float
     limit_s: float
+    length_class: str = ""  # of a mix of length classes: whose requests the promise is about
 
     @property
     def kept(self) -> bool:
@@ -182,6 +187,7 @@ class Replay:
     router: str
     promises: tuple[ReplayedPromise, ...]
     footage: Footage | None = None
+    length_class: str = ""  # the class that is served apart; empty: the whole workload
 
     @property
     def kept(self) -> bool:
@@ -211,7 +217,7 @@ class Binding:
     """A promise or limit and how close the plan runs to it. ``value`` carries the error margin."""
 
     promise: str  # YAML path
-    workload: str | None
+    workload: str | None  # of a promise to the requests of one length class ``workload/class``
     value: float
     limit: float
     unit: str
@@ -324,6 +330,7 @@ class WorkloadLoad:
     output_tokens_per_second: float
     inflight: float  # not a number: not stated, and no plan whose latencies would tell
     decided_by: str
+    length_class: str = ""  # the class of a workload that this is the load of
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +360,9 @@ class Asked:
     floors: tuple[LoadFloor, ...]
     hours_per_month: float | None  # batch work: the hours used; None = around the clock
     load_hours: float = 730.0  # hours a month in which the load runs and its tokens are made
+    length_class: str = ""  # asked of one length class that may be served apart
+    class_share: float = 1.0  # of the workload's requests that are of the class
+    classes: tuple[LengthShare, ...] = ()  # of a mix
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,16 +131,16 @@ def break_even_months(price: int, saved_monthly: int, annual_rate: float) -> int
 
 
 def api_comparison(cents: int, requests_per_second: Mapping[str, float], problem: Problem) -> ApiComparison | None:
-    """The stated load of each workload, by name, from an API at ``payment.api_price``."""
-    from optimizer.problem import lengths_of
+    """The stated load of each workload or class served apart, by name, from an API at ``payment.api_price``."""
+    from optimizer.problem import parts_of
 
     price = problem.payment.api_price
     if price is None:
         return None
     amount = 0.0
-    for workload in problem.workloads:
-        lengths = lengths_of(workload)
-        requests = requests_per_second.get(workload.name, 0.0) * load_hours(workload, problem) * _SECONDS_PER_HOUR
+    for part in parts_of(problem):
+        lengths = part.lengths
+        requests = requests_per_second.get(part.name, 0.0) * load_hours(part.workload, problem) * _SECONDS_PER_HOUR
         each = lengths.input_mean * price.input_per_million + lengths.output_mean * price.output_per_million
         amount += requests * each / 1e6
     api = to_cents(amount)

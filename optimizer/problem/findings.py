@@ -164,12 +164,6 @@ def _unknown_key(root: Node, path: Path) -> Defect:
     key, parent = str(path[-1]), path[:-1]
     section = section_at(parent)
     keys = keys_of(section) if section else ()
-    if key == "classes" and parent[-1:] == ("tokens",):
-        hint = "state input and output as a number or {mean: , p95: }, or split the classes into workloads"
-        lengths = tuple((*parent, name) for name in ("input", "output", "context_max"))
-        return Defect(
-            path, path, place.finding("tokens.classes is not supported yet", hint), "extra_forbidden", lengths
-        )
     where = dotted(parent)
     message = f"unknown key {shorten(key)!r}" + (f" in {where}" if where else "")
     near, homes = next(iter(suggest(to_ascii(key), keys, 1)), None), homes_of(key)

@@ -11,26 +11,48 @@ conservative and needs no predicted latency.
 
 from __future__ import annotations
 
-from optimizer.problem.schema import LengthDistribution, PercentileLimits, Problem, Traffic, Users, Workload
+from dataclasses import replace
+
+from optimizer.problem.schema import (
+    LengthClass,
+    LengthDistribution,
+    PercentileLimits,
+    Problem,
+    SloSection,
+    Tokens,
+    Traffic,
+    Users,
+    Workload,
+)
 from optimizer.units import seconds_to_us_down
-from optimizer.workload import Lengths, Load, Metric, Promise, Slo
+from optimizer.workload import Lengths, LengthShare, Load, Metric, Promise, Slo
 
 SECONDS_PER_HOUR = 3600.0
 _MS = 1e-3
+_SPEED = "tokens_per_second_per_user"
 _SLO_KEYS = ((Metric.TTFT, "ttft_ms", _MS), (Metric.TPOT, "tpot_ms", _MS), (Metric.E2E, "e2e_s", 1.0))
 PERCENTILE_KEYS = (("p50", 50.0), ("p90", 90.0), ("p95", 95.0), ("p99", 99.0))
 """Keys of a limit that is stated at several percentiles."""
 
 
 def lengths_of(workload: Workload) -> Lengths:
-    """Token lengths of a workload; a length without ``p95`` is constant."""
+    """Token lengths of a workload; a length without ``p95`` is constant. Length classes are mixed by their shares."""
     tokens = workload.tokens
-    input_mean, input_p95 = _mean_and_p95(tokens.input)
-    output_mean, output_p95 = _mean_and_p95(tokens.output)
+    mean = _lengths(tokens, tokens)
+    if not tokens.classes:
+        return mean
+    total = sum(one.share for one in tokens.classes)
+    mixed = tuple(LengthShare(one.name, one.share / total, _lengths(one, tokens)) for one in tokens.classes)
+    return replace(mean, classes=mixed)
+
+
+def _lengths(stated: Tokens | LengthClass, tokens: Tokens) -> Lengths:
+    input_mean, input_p95 = _mean_and_p95(stated.input)
+    output_mean, output_p95 = _mean_and_p95(stated.output)
     return Lengths(
         input_mean=input_mean,
         output_mean=output_mean,
-        context_max=tokens.context_max,
+        context_max=stated.context_max,
         input_p95=input_p95,
         output_p95=output_p95,
         shared_prefix=tokens.shared_prefix,
@@ -40,25 +62,48 @@ def lengths_of(workload: Workload) -> Lengths:
 
 
 def slo_of(workload: Workload) -> Slo:
-    """Latency promises of a workload in seconds, each with the YAML path it was stated at."""
-    slo, base = workload.slo, f"workloads.{workload.name}.slo"
+    """Latency promises of a workload in seconds, each with the YAML path it was stated at.
+
+    With length classes each class has its own: what it does not state is promised to it as to the whole workload.
+    """
+    if not workload.tokens.classes:
+        return class_slo_of(workload, None)
+    return Slo(
+        tuple(
+            replace(promise, length_class=one.name)
+            for one in workload.tokens.classes
+            for promise in class_slo_of(workload, one).promises
+        )
+    )
+
+
+def class_slo_of(workload: Workload, length_class: LengthClass | None) -> Slo:
+    """Promises to the requests of one length class; None: of a workload without classes."""
+    base = f"workloads.{workload.name}"
+    sections = [(workload.slo, f"{base}.slo")]
+    if length_class is not None:
+        sections.insert(0, (length_class.slo, f"{base}.tokens.classes.{length_class.name}.slo"))
     promises: list[Promise] = []
-    for metric, key, unit in _SLO_KEYS:
-        limit = getattr(slo, key)
-        if isinstance(limit, PercentileLimits):
-            stated = ((name, percentile, getattr(limit, name)) for name, percentile in PERCENTILE_KEYS)
-            promises += [
-                Promise(metric, percentile, _whole_us(value * unit), f"{base}.{key}.{name}")
-                for name, percentile, value in stated
-                if value is not None
-            ]
-        elif limit is not None:
-            promises.append(Promise(metric, slo.percentile, _whole_us(limit * unit), f"{base}.{key}"))
-    speed = slo.tokens_per_second_per_user
-    if speed is not None:
-        path = f"{base}.tokens_per_second_per_user"
-        promises.append(Promise(Metric.TPOT, slo.percentile, _whole_us(1.0 / speed), path))
+    for metric, key, unit in (*_SLO_KEYS, (Metric.TPOT, _SPEED, 1.0)):
+        stated = next(((slo, path) for slo, path in sections if getattr(slo, key) is not None), None)
+        if stated is not None:
+            promises += _promises(*stated, metric, key, unit)
     return Slo(tuple(promises))
+
+
+def _promises(slo: SloSection, base: str, metric: Metric, key: str, unit: float) -> list[Promise]:
+    """Promises that one key states."""
+    limit, path = getattr(slo, key), f"{base}.{key}"
+    if key == _SPEED:
+        return [Promise(metric, slo.percentile, _whole_us(1.0 / limit), path)]
+    if not isinstance(limit, PercentileLimits):
+        return [Promise(metric, slo.percentile, _whole_us(limit * unit), path)]
+    stated = ((name, percentile, getattr(limit, name)) for name, percentile in PERCENTILE_KEYS)
+    return [
+        Promise(metric, percentile, _whole_us(value * unit), f"{path}.{name}")
+        for name, percentile, value in stated
+        if value is not None
+    ]
 
 
 def _whole_us(seconds: float) -> float:

@@ -33,6 +33,7 @@ from optimizer.problem.schema_hardware import (
 )
 from optimizer.problem.schema_workload import (
     Batch,
+    LengthClass,
     LengthDistribution,
     PercentileLimits,
     Quality,
@@ -54,6 +55,7 @@ __all__ = [
     "Exclude",
     "Fx",
     "Hardware",
+    "LengthClass",
     "LengthDistribution",
     "Limits",
     "Margins",

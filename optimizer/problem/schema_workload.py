@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import Field
 
-from optimizer.problem.fields import Count, Name, Positive, Section, Share, Text, one_of
-from optimizer.workload import KvSizing
+from optimizer.problem.fields import Name, Positive, Section, Share, Text
+from optimizer.problem.schema_slo import Limit, PercentileLimits, SloSection
+from optimizer.problem.schema_tokens import MAX_TOKENS, LengthClass, LengthDistribution, TokenLength, Tokens
 
-MAX_TOKENS = 1e8
-"""Longest length that is believed."""
-
-
-def _is_mapping(value: Any) -> str:
-    return "number" if isinstance(value, (int, float, str, bool, type(None), tuple)) else "mapping"
+__all__ = [
+    "MAX_TOKENS",
+    "Batch",
+    "LengthClass",
+    "LengthDistribution",
+    "Limit",
+    "PercentileLimits",
+    "Quality",
+    "SloSection",
+    "TokenLength",
+    "Tokens",
+    "Traffic",
+    "Users",
+    "Workload",
+]
 
 
 class Users(Section):
@@ -69,98 +78,6 @@ class Traffic(Section):
 
     batch: Batch | None = None
     """Offline work instead of the above."""
-
-
-class LengthDistribution(Section):
-    """Lognormal lengths, clipped at ``context_max``."""
-
-    mean: Annotated[float, Field(ge=1, le=MAX_TOKENS)]
-    """Mean in tokens."""
-
-    p95: Annotated[float, Field(ge=1, le=MAX_TOKENS)] | None = None
-    """95th percentile in tokens; without it every request has the mean length."""
-
-
-TokenLength = Annotated[
-    Annotated[float, Field(ge=1, le=MAX_TOKENS), Tag("number")] | Annotated[LengthDistribution, Tag("mapping")],
-    Discriminator(_is_mapping),
-]
-
-
-class Tokens(Section):
-    """Lengths of requests in tokens."""
-
-    input: TokenLength
-    """Input tokens: a number (constant), or ``{mean: , p95: }``."""
-
-    output: TokenLength
-    """Output tokens: a number (constant), or ``{mean: , p95: }``."""
-
-    context_max: Count
-    """Longest input + output that must be accepted, in tokens. May be left out where both lengths are constant."""
-
-    shared_prefix: Share = 0.0
-    """Share of the input tokens found in the prefix cache; they still occupy KV cache."""
-
-    requests_per_prefix: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
-    """Requests that share one prefix (turns of a session, questions to a document); null: all share one. Routers that
-    pay no heed to prefixes lose hits when plans are replayed: see ``engine.router``."""
-
-    kv_sizing: Annotated[KvSizing, Field(strict=False), BeforeValidator(one_of(KvSizing))] = KvSizing.TYPICAL
-    """``typical``: what is resident on average; ``worst_case``: every request at ``context_max``."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def constant_lengths_need_no_context_max(cls, data: Any) -> Any:
-        """With constant lengths the longest request is known exactly: input + output."""
-        if not isinstance(data, dict) or data.get("context_max") is not None:
-            return data
-        lengths = [data.get(key) for key in ("input", "output")]
-        constant = [length for length in lengths if isinstance(length, (int, float)) and 1 <= length <= MAX_TOKENS]
-        if len(constant) == len(lengths):
-            return {**data, "context_max": math.ceil(sum(constant))}
-        return data
-
-
-class PercentileLimits(Section):
-    """Limits at percentiles over requests; each one stated must hold."""
-
-    p50: Positive | None = None
-    """Limit for the median request."""
-
-    p90: Positive | None = None
-    """Limit that 90 % of the requests keep."""
-
-    p95: Positive | None = None
-    """Limit that 95 % of the requests keep."""
-
-    p99: Positive | None = None
-    """Limit that 99 % of the requests keep."""
-
-
-Limit = Annotated[
-    Annotated[float, Field(gt=0, le=1e12), Tag("number")] | Annotated[PercentileLimits, Tag("mapping")],
-    Discriminator(_is_mapping),
-]
-
-
-class SloSection(Section):
-    """Latency promises, server-side, over requests. A plain number is read at ``percentile``."""
-
-    ttft_ms: Limit | None = None
-    """Time to first token in milliseconds: waiting, prefill and front end, without the client's network."""
-
-    tpot_ms: Limit | None = None
-    """Time per output token in milliseconds: (E2E - TTFT) / (output tokens - 1)."""
-
-    e2e_s: Limit | None = None
-    """Whole request in seconds."""
-
-    tokens_per_second_per_user: Positive | None = None
-    """Output tokens per second that a user sees: the promise TPOT <= 1 / this, at ``percentile``."""
-
-    percentile: Annotated[float, Field(ge=1, le=99.9)] = 95
-    """Percentile at which plain numbers are read."""
 
 
 class Quality(Section):

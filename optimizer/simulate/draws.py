@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 SEED = 20260101
 """The same question gives the same answer, byte by byte."""
 
-_INPUT, _OUTPUT, _ARRIVAL, _TURN, _LUCK, _HOME = 1, 2, 3, 11, 12, 13
+_INPUT, _OUTPUT, _ARRIVAL, _CLASS, _TURN, _LUCK, _HOME = 1, 2, 3, 4, 11, 12, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,27 @@ class Stream:
     prompt: Floats
     output: Floats
     cached: Floats  # prompt tokens that a warm prefix cache holds
+    length_class: Ints | None = None  # which class of a mix each request is of
 
 
 def lengths_for(lengths: Lengths, count: int, seed: int = SEED) -> tuple[Floats, Floats]:
     """Prompt and output tokens of ``count`` requests, clipped as the closed form clips them (design section 3)."""
+    if lengths.classes:
+        of_class = classes_for(lengths, count, seed)
+        drawn = [lengths_for(one.lengths, count, seed) for one in lengths.classes]
+        prompt, output = (np.choose(of_class, [pair[column] for pair in drawn]) for column in (0, 1))
+        return prompt, output
     output = _lognormal(lengths.output_mean, lengths.output_p95, count, seed, _OUTPUT)
     output = np.clip(np.rint(output), 1.0, max(lengths.context_max - 1.0, 1.0))
     prompt = _lognormal(lengths.input_mean, lengths.input_p95, count, seed, _INPUT)
     return np.clip(np.rint(prompt), 1.0, np.maximum(lengths.context_max - output, 1.0)), output
+
+
+def classes_for(lengths: Lengths, count: int, seed: int = SEED) -> Ints:
+    """Which length class of a mix each of ``count`` requests is of, by number."""
+    ends = np.cumsum([one.share for one in lengths.classes])
+    places = np.random.default_rng([seed, _CLASS]).random(count)
+    return np.minimum(np.searchsorted(ends, places, side="right"), len(ends) - 1)
 
 
 def poisson(rate: float, count: int, seed: int = SEED) -> Floats:
@@ -51,7 +64,8 @@ def poisson(rate: float, count: int, seed: int = SEED) -> Floats:
 def stream(arrive: Floats, lengths: Lengths, seed: int = SEED) -> Stream:
     """Requests that arrive at given times, with the lengths of a workload."""
     prompt, output = lengths_for(lengths, arrive.size, seed)
-    return Stream(arrive, prompt, output, np.floor(lengths.shared_prefix * prompt))
+    of_class = classes_for(lengths, arrive.size, seed) if lengths.classes else None
+    return Stream(arrive, prompt, output, np.floor(lengths.shared_prefix * prompt), of_class)
 
 
 def routed(given: Stream, lengths: Lengths, replicas: int, router: Router, seed: int = SEED) -> Stream:

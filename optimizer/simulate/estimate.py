@@ -41,11 +41,16 @@ PRINTED = (50.0, 90.0, 95.0, 99.0)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A percentile of a metric, and the value whose exceeding matters: a run close to it is made longer."""
+    """A percentile of a metric, and the value whose exceeding matters: a run close to it is made longer.
+
+    ``length_class`` is the number of a class of a mix whose requests alone count, ``share`` their part of all requests.
+    """
 
     metric: Metric
     percentile: float
     limit_s: float = math.inf
+    length_class: int | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +105,21 @@ def observe(run: Callable[[Window], Served], wanted: Sequence[Wanted], resident:
         window = Window(3 * edge, measured, 2 * edge)
         served = run(window)
         keep = slice(window.warm, window.warm + window.measured)
-        estimates = tuple(estimate(getattr(served, w.metric)[keep], w.percentile) for w in wanted)
+        estimates = tuple(estimate(_values(served, keep, w), w.percentile) for w in wanted)
         if all(e.narrow and not _close(e, w) for e, w in zip(estimates, wanted, strict=True)) or measured >= LARGEST:
             break
         measured = min(2 * measured, LARGEST)
     ttft, tpot, e2e = (summary(values[keep]) for values in (served.ttft, served.tpot, served.e2e))
     return Seen(estimates, ttft, tpot, e2e, window.measured, served, window)
+
+
+def _values(served: Served, keep: slice, wanted: Wanted) -> Floats:
+    """The measured requests that count."""
+    values: Floats = getattr(served, wanted.metric)[keep]
+    if wanted.length_class is None or served.length_class is None:
+        return values
+    counts: npt.NDArray[np.bool_] = served.length_class[keep] == wanted.length_class
+    return np.asarray(values[counts])
 
 
 def estimate(values: Floats, percentile: float) -> Estimate:
@@ -127,5 +141,5 @@ def _close(e: Estimate, wanted: Wanted) -> bool:
 
 
 def _first_length(wanted: Sequence[Wanted], edge: int) -> int:
-    tails = [TAIL_REQUESTS / (1.0 - w.percentile / 100.0) for w in wanted]
+    tails = [TAIL_REQUESTS / (1.0 - w.percentile / 100.0) / w.share for w in wanted]
     return min(math.ceil(max(SMALLEST, BATCHES * max(tails, default=0.0), BATCHES * edge)), LARGEST)

@@ -51,6 +51,7 @@ class Served:
     replica: Ints  # that served it
     most_kv_tokens: float  # largest number of tokens that a replica's cache held
     resent: int  # requests lost with a node and sent again
+    length_class: Ints | None = None  # which class of a mix each is of
 
 
 def serve(
@@ -81,7 +82,7 @@ def serve(
         gone = fleet_loop.Outage(outage.begin_s, outage.end_s, outage.first, outage.last)
     policy = tuple(Router).index(router)
     resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, gone)
-    return _served(r, settings, float(fleet.most.max()), int(resent), place)
+    return _served(requests, r, settings, float(fleet.most.max()), int(resent), place)
 
 
 def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: int) -> Served:
@@ -95,7 +96,7 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
 
     r = _requests(requests)
     run(c, r, _limits(settings), min(inflight, requests.arrive.size))
-    return _served(r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
+    return _served(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
 
 
 def _requests(given: Stream) -> Requests:
@@ -115,7 +116,7 @@ def _limits(settings: Settings) -> Limits:
     )  # fmt: skip
 
 
-def _served(r: Requests, settings: Settings, most: float, resent: int, place: Ints) -> Served:
+def _served(given: Stream, r: Requests, settings: Settings, most: float, resent: int, place: Ints) -> Served:
     delay = settings.lag_steps * r.late
     gaps = np.maximum(r.output - 1.0, 1.0)
     return Served(
@@ -133,4 +134,5 @@ def _served(r: Requests, settings: Settings, most: float, resent: int, place: In
         replica=place,
         most_kv_tokens=most,
         resent=resent,
+        length_class=given.length_class,
     )

@@ -10,7 +10,7 @@ from optimizer.performance import memory_bill
 from optimizer.performance.gates import KV_CACHES, QUANTS
 from optimizer.performance.types import ReplicaSpec
 from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_rules
-from optimizer.problem import lengths_of, load_of, slo_of
+from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.types import Mismatch
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optimizer.performance import Parameters
     from optimizer.performance.types import MemoryBill
     from optimizer.plan.types import Group, NodeLine, Plan
-    from optimizer.problem import Problem, Workload
+    from optimizer.problem import Part, Problem, Workload
     from optimizer.workload import Lengths, Load, Slo
 
 MAXIMIZE_LOAD = "maximize_load"
@@ -42,17 +42,35 @@ class GroupCase:
 
     path: str
     group: Group
-    workload: Workload
+    part: Part  # what it serves: a workload, or a length class of one
     node_type: NodeType
     spec: ReplicaSpec
     bill: MemoryBill
-    lengths: Lengths
-    slo: Slo
-    load: Load  # of the whole workload; under maximize_load times the plan's factor
+    load: Load  # of all of the part; under maximize_load times the plan's factor
+
+    @property
+    def name(self) -> str:
+        """Of the workload, or of the length class served apart."""
+        return self.part.name
+
+    @property
+    def workload(self) -> Workload:
+        """The workload that it serves, all or a class of it."""
+        return self.part.workload
+
+    @property
+    def lengths(self) -> Lengths:
+        """Of the requests that it serves."""
+        return self.part.lengths
+
+    @property
+    def slo(self) -> Slo:
+        """Promises to the requests that it serves."""
+        return self.part.slo
 
     @property
     def share(self) -> float:
-        """The part of the workload's load that one replica of the group carries."""
+        """The part of that load that one replica of the group carries."""
         return self.group.share / SHARE_UNITS / self.group.replicas
 
 
@@ -81,7 +99,7 @@ class Case:
 def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Mismatch]:
     """Names in a plan that lead nowhere; where there is one, nothing else can be checked."""
     options = _options(problem, catalog, plan)
-    workloads = {workload.name for workload in problem.workloads}
+    workloads = {part.name for part in parts_of(problem)}
     models = {catalog.models[workload.model].id for workload in problem.workloads}
     for index, line in enumerate(plan.nodes):
         if (line.offer_id, str(line.tier)) not in options:
@@ -150,14 +168,13 @@ def _options(problem: Problem, catalog: Catalog, plan: Plan) -> dict[tuple[str, 
 
 def _group_case(problem: Problem, catalog: Catalog, plan: Plan, index: int, node_type: NodeType) -> GroupCase:
     group = plan.groups[index]
-    workload = next(workload for workload in problem.workloads if workload.name == group.workload)
-    spec = spec_of(group, catalog, workload, node_type, problem.engine.version or "")
-    lengths = lengths_of(workload)
-    load = load_of(workload, problem)
+    part = next(part for part in parts_of(problem) if part.name == group.workload)
+    spec = spec_of(group, catalog, part.workload, node_type, problem.engine.version or "")
+    load = part.load
     if problem.objective == MAXIMIZE_LOAD:
         load = scaled(load, plan.load_factor)
-    bill = memory_bill(spec, lengths)
-    return GroupCase(f"groups[{index}]", group, workload, node_type, spec, bill, lengths, slo_of(workload), load)
+    bill, path = memory_bill(spec, part.lengths), f"groups[{index}]"
+    return GroupCase(path, group, part, node_type, spec, bill, load)
 
 
 def scaled(load: Load, factor: float) -> Load:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from optimizer.performance import (
@@ -14,6 +15,8 @@ from optimizer.performance import (
 )
 from optimizer.performance.memory import kv_need_of
 from optimizer.pricing import has_nvlink
+from optimizer.problem import parts_of
+from optimizer.problem.parts import is_split
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import Case, GroupCase
 from optimizer.verify.types import Mismatch
@@ -36,6 +39,8 @@ def identity(case: Case) -> Iterator[Mismatch]:
             "engine": case.problem.engine.name,
             "interconnect": _interconnect(group),
             "checkpoint": _checkpoint(case, group),
+            "length_class": group.part.length_class,
+            "class_share": group.part.share,
         }
         for name, value in expected.items():
             if getattr(printed, name) != value:
@@ -174,23 +179,34 @@ def _longest_request(group: GroupCase) -> Iterator[Mismatch]:
 
 
 def configurations(case: Case) -> Iterator[Mismatch]:
-    """No more configurations share a workload than ``ranking.max_configurations_per_workload`` permits."""
+    """No more configurations share a workload, or a length class served apart, than
+    ``ranking.max_configurations_per_workload`` permits."""
     most = case.problem.ranking.max_configurations_per_workload
-    for workload in case.problem.workloads:
+    for part in parts_of(case.problem):
         kinds = {
             (group.node_type, spec.weight_quant, spec.kv_cache, spec.tensor_parallel, spec.pipeline_parallel)
             for group in case.groups
             for spec in (group.spec,)
-            if group.workload.name == workload.name
+            if group.name == part.name
         }
         if len(kinds) > most:
             path = "ranking.max_configurations_per_workload"
-            yield Mismatch("configurations", path, f"at most {most}", len(kinds), f"serve {workload.name}")
+            yield Mismatch("configurations", path, f"at most {most}", len(kinds), f"serve {part.name}")
 
 
 def shares(case: Case) -> Iterator[Mismatch]:
-    """The groups of a workload carry all of it: their shares add up to 2520."""
-    for workload in case.problem.workloads:
-        total = sum(group.group.share for group in case.groups if group.workload.name == workload.name)
-        if total != SHARE_UNITS:
-            yield Mismatch("shares", f"workloads.{workload.name}", SHARE_UNITS, total, "shares of its groups")
+    """The groups of a workload carry all of it: their shares add up to 2520.
+
+    Or, where it has length classes that may be served apart, those of each class do and nothing serves the mix.
+    """
+    totals: Counter[str] = Counter()
+    for group in case.groups:
+        totals[group.name] += group.group.share
+    parts = parts_of(case.problem)
+    whole = {part.workload.name: bool(totals[part.name]) for part in parts if part.whole is None}
+    for part in parts:
+        served = whole[part.workload.name] or not is_split(part.workload)
+        expected = SHARE_UNITS if served == (part.whole is None) else 0
+        if totals[part.name] != expected:
+            path = f"workloads.{part.name}"
+            yield Mismatch("shares", path, expected, totals[part.name], "shares of its groups")

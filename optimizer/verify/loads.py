@@ -95,7 +95,7 @@ def _asks(groups: Iterable[tuple[Case, GroupCase]], *, held: bool) -> Iterator[_
         if case.problem.objective != MAXIMIZE_LOAD:
             yield _Ask(index, Claim.FACTOR, group, whole(load * group.share * case.plan.load_factor))
         for prediction in case.plan.predicted:
-            if prediction.workload == group.workload.name:
+            if prediction.workload == group.name:
                 capacity = prediction.capacity
                 value = capacity.concurrency if held else capacity.requests_per_second
                 yield _Ask(index, Claim.CAPACITY, group, whole(value * group.share))
@@ -119,7 +119,7 @@ def _answers(asks: Sequence[_Ask], params: Parameters, *, held: bool) -> dict[tu
 
 def median(behaviour: Behaviour, promise: Promise) -> float:
     """The promised percentile as predicted, without any margin."""
-    value: float = getattr(behaviour, promise.metric).at(promise.percentile)
+    value: float = getattr(behaviour.seen_by(promise.length_class), promise.metric).at(promise.percentile)
     return value
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from optimizer.pricing import NodeOption, load_hours, node_options
 from optimizer.pricing.long_run import MOST_MONTHS, UNTIL_TERM, YEARS, purchase_cents
-from optimizer.problem import lengths_of
+from optimizer.problem import parts_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import Case
 from optimizer.verify.types import Mismatch
@@ -97,13 +97,13 @@ def per_token(case: Case) -> Iterator[Mismatch]:
         yield Mismatch("per token", "payment.api_price", price, run.api, "comparison with an API")
     if price is None or run.api is None:
         return
-    workloads = {workload.name: workload for workload in problem.workloads}
+    parts = {part.name: part for part in parts_of(problem)}
     amount = 0.0
     for prediction in plan.predicted:
-        workload = workloads.get(prediction.workload)
-        if workload is None:
+        part = parts.get(prediction.workload)
+        if part is None:
             continue  # the rule about predictions says so
-        lengths, seconds = lengths_of(workload), 3600 * load_hours(workload, problem)
+        lengths, seconds = part.lengths, 3600 * load_hours(part.workload, problem)
         millions = prediction.requests_per_second * seconds / 1e6
         amount += millions * lengths.input_mean * price.input_per_million
         amount += millions * lengths.output_mean * price.output_per_million

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from optimizer.pricing import NodeType, cost_lines, excluded_costs, load_hours
+from optimizer.problem import parts_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import Case
 from optimizer.verify.types import Mismatch
@@ -75,7 +76,7 @@ def spare_cost(case: Case) -> Iterator[Mismatch]:
 def per_million_tokens(case: Case) -> Iterator[Mismatch]:
     """Cost per million output tokens: the bill over the tokens of the stated load in the hours that it runs."""
     printed = case.plan.cost_per_million_output_tokens
-    workloads = {workload.name: workload for workload in case.problem.workloads}
+    workloads = {part.name: part.workload for part in parts_of(case.problem)}
     tokens = sum(
         prediction.output_tokens_per_second * load_hours(workloads[prediction.workload], case.problem) * 3600
         for prediction in case.plan.predicted

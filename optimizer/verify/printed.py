@@ -10,6 +10,7 @@ from optimizer.performance import band, grade_of, is_upper_bound
 from optimizer.performance.types import Behaviour, Grade, Percentiles
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import KeptPromise, LatencyMs, Prediction
+from optimizer.problem import part_name
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import Case
 from optimizer.verify.loads import Served, median, with_margin
@@ -48,14 +49,14 @@ def _reasons(case: Case, prediction: Prediction, served: list[Served]) -> Iterat
 
 
 def predictions(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
-    """One prediction per workload: the median estimate under the fuller of its two loads.
+    """One prediction per workload, or length class served apart: the median estimate under the fuller of its loads.
 
     Where several groups share the workload: means weighed by their shares, percentiles of the slowest group.
     """
     printed = sorted(prediction.workload for prediction in case.plan.predicted)
-    asked = sorted(workload.name for workload in case.problem.workloads)
+    asked = sorted({group.name for group in case.groups})
     if printed != asked:
-        yield Mismatch("predictions", "predicted", asked, printed, "one prediction per workload")
+        yield Mismatch("predictions", "predicted", asked, printed, "one prediction per workload or class")
     for prediction in case.plan.predicted:
         groups = _groups_of(prediction, served)
         if groups and groups[0].stated.both:
@@ -66,9 +67,9 @@ def kept_promises(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
     """Every promise is listed with its limit, its estimate under the worse load, and its 90 % band."""
     for prediction in case.plan.predicted:
         groups = _groups_of(prediction, served)
-        listed = {(promise.path, promise.percentile): promise for promise in prediction.promises}
+        listed = {(one.path, one.percentile, one.length_class): one for one in prediction.promises}
         for promise in groups[0].group.slo.promises if groups else ():
-            printed = listed.get((promise.path, promise.percentile))
+            printed = listed.get((promise.path, promise.percentile, promise.length_class))
             if printed is None or (printed.limit_s, printed.metric) != (promise.limit_s, promise.metric):
                 found = printed and printed.limit_s
                 yield Mismatch("kept promises", promise.path, promise.limit_s, found, "a promise and its limit")
@@ -89,7 +90,7 @@ def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
     for entry in served:
         for promise, behaviour in product(entry.group.slo.promises, entry.stated.both):
             seconds = with_margin(behaviour, promise, entry.grade, case.problem.margins.confidence)
-            about = (entry.group.workload.name, promise)
+            about = (part_name(entry.group.name, promise.length_class), promise)
             values[about] = max(seconds, values.get(about, 0.0))
     for (workload, promise), seconds in values.items():
         printed = listed.get((workload, promise.path))
@@ -109,7 +110,7 @@ def key(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
 
 
 def _groups_of(prediction: Prediction, served: tuple[Served, ...]) -> list[Served]:
-    return [entry for entry in served if entry.group.workload.name == prediction.workload]
+    return [entry for entry in served if entry.group.name == prediction.workload]
 
 
 def _worst(served: tuple[Served, ...] | list[Served]) -> str | None:

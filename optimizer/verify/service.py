@@ -52,7 +52,7 @@ def capacity(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
     """The printed capacity covers the load, and at it every SLO still holds with its margin."""
     for entry in served:
         yield from _carried("capacity", case, entry, entry.at_capacity)
-        load, name = entry.group.load, entry.group.workload.name
+        load, name = entry.group.load, entry.group.name
         for prediction in case.plan.predicted:
             if prediction.workload != name:
                 continue
