@@ -95,3 +95,13 @@ class Load:
     def is_batch(self) -> bool:
         """Offline work: only throughput matters and only the hours used are billed."""
         return self.hours_per_month is not None
+
+
+def part_name(workload: str, length_class: str) -> str:
+    """How a length class of a workload, or all of it, is named in a plan."""
+    return f"{workload}/{length_class}" if length_class else workload
+
+
+def workload_of(part: str, length_class: str) -> str:
+    """The workload that a part of this name and class belongs to."""
+    return part.removesuffix(f"/{length_class}") if length_class else part

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from optimizer.plan.types import Asked, LoadFloor, Plan, Prediction, WorkloadLoad
 from optimizer.pricing import load_hours
-from optimizer.problem import part_name, parts_of, rate_floors, value_at
+from optimizer.problem import parts_of, rate_floors, value_at
 from optimizer.problem.schema import OwnedHardware, Quota
+from optimizer.workload import part_name
 
 if TYPE_CHECKING:
     from optimizer.problem import Part, Problem, Workload

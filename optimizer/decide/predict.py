@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from optimizer.performance import band, behaviours, grade_of, is_upper_bound, promised_seconds
 from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
-from optimizer.problem import part_name, parts_of
+from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS, ceil_guarded
-from optimizer.workload import Metric
+from optimizer.workload import Metric, part_name
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
     from optimizer.fleet.types import GroupChoice
     from optimizer.performance.types import Behaviour, Grade, Percentiles
+    from optimizer.problem import Part
     from optimizer.workload import Promise
 
 _MS = 1e3
@@ -74,9 +75,7 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
         promises=tuple(_kept(promise, under, grade) for promise in promises),
         length_class=part.length_class,
     )
-    bindings = tuple(
-        _binding(promise, under, grade, part_name(part.name, promise.length_class), inputs) for promise in promises
-    )
+    bindings = tuple(_binding(promise, under, grade, part, inputs) for promise in promises)
     return Expectation(prediction, bindings, chosen.share / SHARE_UNITS)
 
 
@@ -136,13 +135,14 @@ def _kept(promise: Promise, under: list[Behaviour], grade: Grade) -> KeptPromise
     )
 
 
-def _binding(promise: Promise, under: list[Behaviour], grade: Grade, workload: str, inputs: Inputs) -> Binding:
+def _binding(promise: Promise, under: list[Behaviour], grade: Grade, part: Part, inputs: Inputs) -> Binding:
     confidence = inputs.problem.margins.confidence
     value = max(promised_seconds(behaviour, promise, grade, confidence) for behaviour in under)
     unit = "s" if promise.metric is Metric.E2E else "ms"
     scale = 1.0 if promise.metric is Metric.E2E else _MS
     slack = 1.0 - value / promise.limit_s if math.isfinite(value) else -math.inf
-    return Binding(promise.path, workload, value * scale, promise.limit_s * scale, unit, slack)
+    workload, of_class = part_name(part.name, promise.length_class), part.length_class or promise.length_class
+    return Binding(promise.path, workload, value * scale, promise.limit_s * scale, unit, slack, of_class)
 
 
 def _latency(values: Percentiles, scale: float) -> LatencyMs:

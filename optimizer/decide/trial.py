@@ -104,8 +104,8 @@ class Replayer:
     def filmed(self, trial: Trial) -> Replay:
         """The same replay with what charts show of it; it is run once more for that."""
         replay, predicted = self.replay(trial), self._predicted[trial.key]
-        lengths = lengths_of(self._inputs.problem.workloads[trial.workload])
-        limits = [Wanted(p.metric, p.percentile, p.limit_s * p.simulated_s / p.with_margin_s) for p in replay.promises]
+        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        limits = [_wanted(p, p.limit_s * p.simulated_s / p.with_margin_s, lengths) for p in replay.promises]
         seen = [side.seen for side in self._sides(trial, lengths, limits)]
         arrivals = seen[0] if predicted.open_loop is not None else None
         held = seen[-1] if predicted.held is not None else None
@@ -134,7 +134,7 @@ class Replayer:
         promises, lengths = part.slo.promises, part.lengths
         grade = grade_of(trial.spec, inputs.params)[0]
         factors = [error_factor(p.metric, grade, inputs.problem.margins.confidence) for p in promises]
-        wanted = [_wanted(promise, factor, lengths) for promise, factor in zip(promises, factors, strict=True)]
+        wanted = [_wanted(p, p.limit_s / f, lengths) for p, f in zip(promises, factors, strict=True)]
         sides = self._sides(trial, lengths, wanted)
         busier = max(sides, key=lambda side: side.predicted.inflight).seen
         return Replay(
@@ -184,9 +184,8 @@ def requests_of(inputs: Inputs, workload: int, lengths: Lengths) -> Callable[[fl
     return recorded_requests(trace.arrival_s, trace.input_tokens, trace.output_tokens, lengths)
 
 
-def _wanted(promise: Promise, factor: float, lengths: Lengths) -> Wanted:
+def _wanted(promise: Promise | ReplayedPromise, limit: float, lengths: Lengths) -> Wanted:
     """What the replay has to find out about a promise; of a mix only the requests of its length class count."""
-    limit = promise.limit_s / factor
     for number, one in enumerate(lengths.classes):
         if one.name == promise.length_class:
             return Wanted(promise.metric, promise.percentile, limit, number, one.share)

@@ -97,16 +97,19 @@ def _latency_edge(winner: Winner, path: str) -> float | None:
 
 def _load_edge(winner: Winner, path: str) -> float | None:
     """What the field alone may be multiplied by until the replicas are full."""
-    from optimizer.problem import rate_floors
+    from optimizer.problem import parts_of, rate_floors
 
     match = _RATE_FIELDS.fullmatch(path) or _INFLIGHT_FIELD.fullmatch(path)
     if match is None or winner.solution is None:
         return None
     problem = winner.case.inputs.problem
-    number = next(i for i, workload in enumerate(problem.workloads) if workload.name == match["name"])
-    workload = problem.workloads[number]
+    workload = next(workload for workload in problem.workloads if workload.name == match["name"])
+    parts = [part.workload.name for part in parts_of(problem)]
+    mine = [group for group in winner.solution.groups if parts[group.candidate.workload] == workload.name]
+    if len(mine) > 1:
+        return None
+    group = mine[0]
     scale = workload.traffic.peak_factor * (1.0 + problem.margins.load_headroom)
-    group = winner.solution.groups[number]
     if "key" in match.re.groupindex:
         alone = rate_floors(workload)[match["key"]] * scale
         return group.operating_point.requests_per_second * group.replicas / alone

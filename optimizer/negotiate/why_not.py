@@ -179,7 +179,7 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Calla
     from optimizer.decide.ways_out import ways_out
 
     served = {one.workload for one in rest.candidates.candidates}
-    if len(served) < len(case.inputs.problem.workloads):
+    if not all(any(served.issuperset(parts) for parts in ways) for ways in case.candidates.rules.ways_to_serve()):
         reasons = tuple(dict.fromkeys(_impossible(case.inputs, rest, wish)))
         return replace(answer, impossible=reasons or (_NO_FIT,))
     progress("looking for what it breaks")
@@ -239,18 +239,19 @@ def _rules(rest: Case) -> tuple[str, ...]:
 def _broken(rest: Case) -> tuple[tuple[Broken, ...], str]:
     """Promises that even the configuration closest to keeping them breaks with one request at a time."""
     from optimizer.performance import behaviours, promised_seconds
-    from optimizer.problem import lengths_of
-    from optimizer.workload import Metric
+    from optimizer.problem import parts_of
+    from optimizer.workload import Metric, part_name
 
     problem, rules = rest.inputs.problem, rest.candidates.rules
-    for number, workload in enumerate(problem.workloads):
-        promises = rules.workloads[number].slo.promises
+    parts = parts_of(problem)
+    keeping = {one.workload for one in rest.candidates.candidates if _keeps(one, rest)}
+    stuck = [ways for ways in rules.ways_to_serve() if not any(keeping.issuperset(way) for way in ways)]
+    for number in sorted({part for ways in stuck for way in ways for part in way} - keeping):
+        part, promises = parts[number], rules.workloads[number].slo.promises
         mine = [one for one in rest.candidates.candidates if one.workload == number]
-        if not promises or any(_keeps(one, rest) for one in mine):
+        if not promises:
             continue
-        alone = behaviours(
-            [one.spec for one in mine], lengths_of(workload), rest.inputs.params, inflights=[1.0] * len(mine)
-        )
+        alone = behaviours([one.spec for one in mine], part.lengths, rest.inputs.params, inflights=[1.0] * len(mine))
         best: tuple[float, tuple[Broken, ...], str] | None = None
         for one, behaviour in zip(mine, alone, strict=True):
             values = [promised_seconds(behaviour, p, one.grade, problem.margins.confidence) for p in promises]
@@ -259,7 +260,7 @@ def _broken(rest: Case) -> tuple[tuple[Broken, ...], str]:
                 pairs = [(v, p) for v, p in zip(values, promises, strict=True) if v > p.limit_s]
                 scale = {Metric.E2E: (1.0, "s")}
                 broken = tuple(
-                    Broken(p.path, workload.name, v * f, p.limit_s * f, unit)
+                    Broken(p.path, part_name(part.name, p.length_class), v * f, p.limit_s * f, unit)
                     for v, p in pairs
                     for f, unit in (scale.get(p.metric, (1e3, "ms")),)
                 )

@@ -222,6 +222,7 @@ class Binding:
     limit: float
     unit: str
     slack: float  # share of the limit left, 0 = exactly on it
+    length_class: str = ""  # whose requests the promise is about
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,7 +2,7 @@
 
 from optimizer.problem.known import KnownIds
 from optimizer.problem.load import lengths_of, load_of, rate_floors, slo_of
-from optimizer.problem.parts import Part, part_name, parts_of
+from optimizer.problem.parts import Part, is_split, parts_of
 from optimizer.problem.paths import StatedPromise, stated_promises, value_at
 from optimizer.problem.reader import load_problem, problem_from_bytes
 from optimizer.problem.references import calibration_path, config_path, trace_path
@@ -20,10 +20,10 @@ __all__ = [
     "Workload",
     "calibration_path",
     "config_path",
+    "is_split",
     "lengths_of",
     "load_of",
     "load_problem",
-    "part_name",
     "parts_of",
     "problem_from_bytes",
     "rate_floors",

@@ -6,10 +6,20 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 
+from optimizer.problem.check_classes import check_classes
 from optimizer.problem.issues import Issue, KeyPath
-from optimizer.problem.load import PERCENTILE_KEYS, lengths_of, slo_of
-from optimizer.problem.schema import LengthDistribution, PercentileLimits, ProblemFile, Workload
+from optimizer.problem.load import PERCENTILE_KEYS, mean_and_p95, slo_of
+from optimizer.problem.schema import (
+    LengthClass,
+    LengthDistribution,
+    PercentileLimits,
+    ProblemFile,
+    SloSection,
+    Tokens,
+    Workload,
+)
 from optimizer.problem.words import Objective
+from optimizer.workload import part_name
 
 LARGEST_P95_TO_MEAN = math.exp(1.6448536269514722**2 / 2)
 """A lognormal's p95 is mean x exp(1.645 s - s^2 / 2), largest at s = 1.645: 3.87 means."""
@@ -26,11 +36,10 @@ def check_workloads(problem: ProblemFile) -> Iterator[Issue]:
     yield from _unique_names(problem)
     for index, workload in enumerate(problem.workloads):
         base: KeyPath = ("workloads", index)
-        yield from _distributions(workload, base)
-        yield from _context(workload, base)
+        yield from _lengths(workload.tokens, (*base, "tokens"))
         yield from _prefix(workload, base)
-        yield from _percentiles_in_order(workload, base)
-        yield from _latency_units(workload, base)
+        yield from _promises(workload.slo, (*base, "slo"))
+        yield from check_classes(workload, base, _lengths, _promises)
         yield from _users(workload, base)
         yield from _batch(workload, base)
         yield from _some_traffic(problem, workload, base)
@@ -40,20 +49,30 @@ def _unique_names(problem: ProblemFile) -> Iterator[Issue]:
     """Workload names are unique: paths are built from them."""
     seen: set[str] = set()
     for index, workload in enumerate(problem.workloads):
-        if workload.name in seen:
-            yield Issue(
-                ("workloads", index, "name"), f"the name {workload.name!r} is taken", "give each workload its own name"
-            )
-        seen.add(workload.name)
+        names = {workload.name, *(part_name(workload.name, one.name) for one in workload.tokens.classes)}
+        if taken := sorted(names & seen):
+            hint = "give each workload its own name"
+            yield Issue(("workloads", index, "name"), f"the name {taken[0]!r} is taken", hint)
+        seen |= names
 
 
-def _distributions(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+def _lengths(stated: Tokens | LengthClass, base: KeyPath) -> Iterator[Issue]:
+    yield from _distributions(stated, base)
+    yield from _context(stated, base)
+
+
+def _promises(slo: SloSection, base: KeyPath) -> Iterator[Issue]:
+    yield from _percentiles_in_order(slo, base)
+    yield from _latency_units(slo, base)
+
+
+def _distributions(stated: Tokens | LengthClass, base: KeyPath) -> Iterator[Issue]:
     """mean < p95 <= 3.87 x mean, as a lognormal has it; and p95 <= context_max."""
     for key in ("input", "output"):
-        length = getattr(workload.tokens, key)
+        length = getattr(stated, key)
         if not isinstance(length, LengthDistribution) or length.p95 is None:
             continue
-        path, about = (*base, "tokens", key, "p95"), ((*base, "tokens", key), (*base, "tokens", "context_max"))
+        path, about = (*base, key, "p95"), ((*base, key), (*base, "context_max"))
         if length.p95 <= length.mean:
             hint = "for a constant length write the number alone"
             yield Issue(path, f"p95 of {length.p95:g} tokens is not above the mean of {length.mean:g}", hint, about)
@@ -61,21 +80,20 @@ def _distributions(workload: Workload, base: KeyPath) -> Iterator[Issue]:
             message = f"p95 of {length.p95:g} tokens is more than {LARGEST_P95_TO_MEAN:.2f} times the mean"
             hint = "no lognormal has such a tail: split the requests into two workloads"
             yield Issue(path, message, hint, about)
-        if length.p95 > workload.tokens.context_max:
-            message = f"p95 of {length.p95:g} tokens is beyond context_max of {workload.tokens.context_max:,}"
+        if length.p95 > stated.context_max:
+            message = f"p95 of {length.p95:g} tokens is beyond context_max of {stated.context_max:,}"
             yield Issue(path, message, "raise context_max: more than 5 % of the requests would be cut", about)
 
 
-def _context(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+def _context(stated: Tokens | LengthClass, base: KeyPath) -> Iterator[Issue]:
     """mean input + mean output <= context_max."""
-    lengths = lengths_of(workload)
-    total = lengths.input_mean + lengths.output_mean
-    if total > lengths.context_max:
+    total = sum(mean_and_p95(length)[0] for length in (stated.input, stated.output))
+    if total > stated.context_max:
         yield Issue(
-            (*base, "tokens", "context_max"),
-            f"context_max is {lengths.context_max:,} tokens, but input + output are {total:,.0f} on average",
+            (*base, "context_max"),
+            f"context_max is {stated.context_max:,} tokens, but input + output are {total:,.0f} on average",
             "it is the longest input + output that must be accepted",
-            ((*base, "tokens", "input"), (*base, "tokens", "output")),
+            ((*base, "input"), (*base, "output")),
         )
 
 
@@ -93,30 +111,30 @@ def _prefix(workload: Workload, base: KeyPath) -> Iterator[Issue]:
         yield Issue(path, f"{message}, not {share:g}", "lower shared_prefix or raise this", about)
 
 
-def _percentiles_in_order(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+def _percentiles_in_order(slo: SloSection, base: KeyPath) -> Iterator[Issue]:
     """A limit at a lower percentile is not above one at a higher percentile."""
     for key in ("ttft_ms", "tpot_ms", "e2e_s"):
-        limit = getattr(workload.slo, key)
+        limit = getattr(slo, key)
         if not isinstance(limit, PercentileLimits):
             continue
         stated = [(name, getattr(limit, name)) for name, _ in PERCENTILE_KEYS if getattr(limit, name) is not None]
         if not stated:
-            yield Issue((*base, "slo", key), f"{key} states no limit", "for example {p95: 1000}")
+            yield Issue((*base, key), f"{key} states no limit", "for example {p95: 1000}")
         for (low, low_value), (high, high_value) in pairwise(stated):
             if low_value > high_value:
                 message = f"{key}: the {low} limit of {low_value:g} is above the {high} limit of {high_value:g}"
-                path = (*base, "slo", key)
+                path = (*base, key)
                 yield Issue((*path, low), message, "are the two swapped?", ((*path, high),))
 
 
-def _latency_units(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+def _latency_units(slo: SloSection, base: KeyPath) -> Iterator[Issue]:
     """Limits are in the unit of their name."""
     for key, floor, unit in _LATENCY_FLOORS:
-        limit = getattr(workload.slo, key)
+        limit = getattr(slo, key)
         if isinstance(limit, PercentileLimits):
-            values = [((*base, "slo", key, name), getattr(limit, name)) for name, _ in PERCENTILE_KEYS]
+            values = [((*base, key, name), getattr(limit, name)) for name, _ in PERCENTILE_KEYS]
         else:
-            values = [((*base, "slo", key), limit)]
+            values = [((*base, key), limit)]
         for path, value in values:
             if value is not None and value < floor:
                 yield Issue(path, f"{key} is {value:g} {unit}, which nothing can meet", f"the unit is {unit}")

@@ -47,8 +47,8 @@ def lengths_of(workload: Workload) -> Lengths:
 
 
 def _lengths(stated: Tokens | LengthClass, tokens: Tokens) -> Lengths:
-    input_mean, input_p95 = _mean_and_p95(stated.input)
-    output_mean, output_p95 = _mean_and_p95(stated.output)
+    input_mean, input_p95 = mean_and_p95(stated.input)
+    output_mean, output_p95 = mean_and_p95(stated.output)
     return Lengths(
         input_mean=input_mean,
         output_mean=output_mean,
@@ -140,7 +140,7 @@ def rate_floors(workload: Workload) -> dict[str, float]:
     if traffic.users is not None:
         floors["users"] = _users_rate(traffic.users)
     if traffic.output_tokens_per_second is not None:
-        output_mean, _ = _mean_and_p95(workload.tokens.output)
+        output_mean, _ = mean_and_p95(workload.tokens.output)
         floors["output_tokens_per_second"] = traffic.output_tokens_per_second / output_mean
     if traffic.batch is not None:
         floors["batch"] = traffic.batch.requests / traffic.batch.within_hours / SECONDS_PER_HOUR
@@ -157,7 +157,8 @@ def _batch_hours(traffic: Traffic) -> float | None:
     return None if traffic.batch is None else traffic.batch.within_hours * traffic.batch.runs_per_month
 
 
-def _mean_and_p95(length: float | LengthDistribution) -> tuple[float, float | None]:
+def mean_and_p95(length: float | LengthDistribution) -> tuple[float, float | None]:
+    """Of a length in tokens; no 95th percentile where it is constant."""
     if isinstance(length, LengthDistribution):
         return length.mean, length.p95
     return length, None

@@ -43,6 +43,8 @@ _FIELDS: tuple[tuple[str, Field], ...] = (
     (r"slo\.tokens_per_second_per_user", Field(_UP, "0.1", "tokens/s for each user")),
     (r"tokens\.(input|output)(\.mean|\.p95)?", Field(_ANY, "1", "tokens")),
     (r"tokens\.context_max", Field(_ANY, "1", "tokens")),
+    (r"tokens\.classes\.[^.]+\.(input|output)(\.mean|\.p95)?", Field(_ANY, "1", "tokens")),
+    (r"tokens\.classes\.[^.]+\.context_max", Field(_ANY, "1", "tokens")),
     (r"tokens\.shared_prefix", Field(_ANY, "0.01", "of the input")),
     (r"quality\.min_recovery", Field(_UP, "0.001", "of the published quality")),
     (r"hardware\.limits\.max_gpus", Field(_DOWN, "1", "GPUs")),
@@ -64,5 +66,5 @@ _FIELDS: tuple[tuple[str, Field], ...] = (
 
 def field_of(path: str) -> Field:
     """What is known about the field at a path; of others no more than that they are numbers."""
-    short = re.sub(r"^workloads\.[^.]+\.", "", path)
+    short = re.sub(r"^workloads\.[^.]+\.(tokens\.classes\.[^.]+\.(?=slo\.))?", "", path)
     return next((field for pattern, field in _FIELDS if re.fullmatch(pattern, short)), Field(_ANY, "", ""))

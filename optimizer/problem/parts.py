@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from optimizer.problem.load import class_slo_of, lengths_of, load_of, slo_of
 from optimizer.problem.schema import Problem, Workload
-from optimizer.workload import Lengths, Load, Slo
+from optimizer.workload import Lengths, Load, Slo, part_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,6 @@ def parts_of(problem: Problem) -> tuple[Part, ...]:
         if whole.can_be_split:
             parts += [_class_part(whole, index, number) for number in range(len(whole.lengths.classes))]
     return tuple(parts)
-
-
-def part_name(workload: str, length_class: str) -> str:
-    """How a class of a workload, or all of it, is named in a plan."""
-    return f"{workload}/{length_class}" if length_class else workload
 
 
 def _class_part(whole: Part, index: int, number: int) -> Part:

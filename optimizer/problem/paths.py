@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from optimizer.problem.load import PERCENTILE_KEYS
-from optimizer.problem.schema import PercentileLimits, Problem, Workload
+from optimizer.problem.schema import PercentileLimits, Problem, SloSection, Workload
 
 _TRAFFIC = ("concurrency", "requests_per_second", "output_tokens_per_second")
 _SLO = ("ttft_ms", "tpot_ms", "e2e_s")
@@ -57,15 +57,9 @@ def stated_promises(problem: Problem) -> tuple[StatedPromise, ...]:
 
 def _of_workload(workload: Workload) -> Iterator[StatedPromise]:
     base = f"workloads.{workload.name}"
-    for key in _SLO:
-        limit = getattr(workload.slo, key)
-        if isinstance(limit, PercentileLimits):
-            for name, _ in PERCENTILE_KEYS:
-                yield from _if_stated(f"{base}.slo.{key}.{name}", getattr(limit, name), loosens_up=True)
-        else:
-            yield from _if_stated(f"{base}.slo.{key}", limit, loosens_up=True)
-    speed = workload.slo.tokens_per_second_per_user
-    yield from _if_stated(f"{base}.slo.tokens_per_second_per_user", speed, loosens_up=False)
+    yield from _of_slo(workload.slo, f"{base}.slo")
+    for one in workload.tokens.classes:
+        yield from _of_slo(one.slo, f"{base}.tokens.classes.{one.name}.slo")
     for key in _TRAFFIC:
         yield from _if_stated(f"{base}.traffic.{key}", getattr(workload.traffic, key), loosens_up=False)
     if workload.traffic.users is not None:
@@ -76,6 +70,18 @@ def _of_workload(workload: Workload) -> Iterator[StatedPromise]:
         yield from _if_stated(f"{base}.traffic.batch.requests", batch.requests, loosens_up=False)
     yield from _if_stated(f"{base}.tokens.context_max", workload.tokens.context_max, loosens_up=False)
     yield from _if_stated(f"{base}.quality.min_recovery", workload.quality.min_recovery, loosens_up=False)
+
+
+def _of_slo(slo: SloSection, base: str) -> Iterator[StatedPromise]:
+    for key in _SLO:
+        limit = getattr(slo, key)
+        if isinstance(limit, PercentileLimits):
+            for name, _ in PERCENTILE_KEYS:
+                yield from _if_stated(f"{base}.{key}.{name}", getattr(limit, name), loosens_up=True)
+        else:
+            yield from _if_stated(f"{base}.{key}", limit, loosens_up=True)
+    speed = slo.tokens_per_second_per_user
+    yield from _if_stated(f"{base}.tokens_per_second_per_user", speed, loosens_up=False)
 
 
 def _if_stated(path: str, value: float | None, *, loosens_up: bool) -> Iterator[StatedPromise]:

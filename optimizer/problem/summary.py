@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from optimizer.problem.load import lengths_of, load_of, slo_of
 from optimizer.problem.schema import Exclude, Hardware, Problem, ProviderFilter, Workload
-from optimizer.workload import Load
+from optimizer.workload import Lengths, Load, Promise
 
 _INDENT = "  "
 
@@ -26,18 +26,28 @@ def summary_of(problem: Problem) -> Iterator[str]:
 
 def _workload(workload: Workload, problem: Problem) -> Iterator[str]:
     lengths = lengths_of(workload)
-    tokens = (
-        f"{_length(lengths.input_mean, lengths.input_p95)} in, {_length(lengths.output_mean, lengths.output_p95)} out, "
-        f"at most {lengths.context_max:,} tokens together"
-    )
+    tokens = _tokens(lengths)
+    if lengths.classes:
+        tokens = "; ".join(f"{one.name} ({one.share:.4g}) {_tokens(one.lengths)}" for one in lengths.classes)
     yield f"{_INDENT}workload  {workload.name}: {workload.model}, {tokens}"
     yield f"{_INDENT}load      {_load(load_of(workload, problem), lengths.output_mean)}"
     promises = [
-        f"{promise.metric.value.upper()} p{promise.percentile:g} <= {_seconds(promise.limit_s)}"
+        f"{_of_class(promise)}{promise.metric.value.upper()} p{promise.percentile:g} <= {_seconds(promise.limit_s)}"
         for promise in slo_of(workload).promises
     ]
     promises.append(f"quality >= {workload.quality.min_recovery:g} of native precision")
     yield f"{_INDENT}promises  {', '.join(promises)}"
+
+
+def _tokens(lengths: Lengths) -> str:
+    return (
+        f"{_length(lengths.input_mean, lengths.input_p95)} in, {_length(lengths.output_mean, lengths.output_p95)} out, "
+        f"at most {lengths.context_max:,} tokens together"
+    )
+
+
+def _of_class(promise: Promise) -> str:
+    return f"{promise.length_class} " if promise.length_class else ""
 
 
 def _length(mean: float, p95: float | None) -> str:

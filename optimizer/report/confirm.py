@@ -24,7 +24,10 @@ _CALIBRATED = frozenset({"int8", "int4", "nvfp4"})
 
 
 def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
-    """Server and client command of one replica per group, ready for a shell."""
+    """Server and client command of one replica per group, ready for a shell.
+
+    A mix of length classes has a client for each class; they run side by side.
+    """
     questions = {one.workload: one for one in asked}
     predictions = {one.workload: one for one in plan.predicted}
     commands: list[str] = []
@@ -36,8 +39,8 @@ def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
 
 def _pair(group: Group, asked: Asked, prediction: Prediction) -> list[str]:
     serve = serve_words(group)
-    client = bench_words(group, asked, prediction)
-    return [_shell(serve), _shell(client)] if serve else [_shell(client)]
+    clients = [_shell(client) for client in bench_commands(group, asked, prediction)]
+    return [_shell(serve), *clients] if serve else clients
 
 
 def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None:
@@ -50,10 +53,21 @@ def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None
     return serve(group, checkpoint) if serve else None
 
 
-def bench_words(group: Group, asked: Asked, prediction: Prediction, checkpoint: str | None = None) -> list[str]:
-    """The client's command as words: one replica's share of the planned load."""
+def bench_commands(
+    group: Group, asked: Asked, prediction: Prediction, checkpoint: str | None = None
+) -> list[list[str]]:
+    """The client's command as words: one replica's share of the planned load; one command for each class of a mix."""
     bench = {"sglang": _bench_sglang, "trtllm": _bench_trtllm}.get(_engine(group), _bench_vllm)
-    return bench(_model(group, checkpoint), _traffic(group, asked, prediction))
+    model, load = _model(group, checkpoint), (prediction.requests_per_second, prediction.concurrency)
+    if not asked.classes:
+        return [bench(model, _traffic(group, asked, (asked.input_tokens, asked.output_tokens), load))]
+    written = sum(one.share * one.lengths.output_mean for one in asked.classes)
+    commands = []
+    for one in asked.classes:
+        lengths = (one.lengths.input_mean, one.lengths.output_mean)
+        of_class = (load[0] * one.share, load[1] * one.share * one.lengths.output_mean / written)
+        commands.append(bench(model, _traffic(group, asked, lengths, of_class)))
+    return commands
 
 
 def _engine(group: Group) -> str:
@@ -61,16 +75,16 @@ def _engine(group: Group) -> str:
     return group.engine.partition("-")[0]
 
 
-def _traffic(group: Group, asked: Asked, prediction: Prediction) -> tuple[str, ...]:
+def _traffic(group: Group, asked: Asked, tokens: tuple[float, float], load: tuple[float, float]) -> tuple[str, ...]:
     """Lengths and the load of one replica: its share of the arrivals, or of the requests in flight without any."""
     part = group.share / SHARE_UNITS / group.replicas
-    inflight = max(1, ceil_guarded(prediction.concurrency * part))
-    rate = significant(prediction.requests_per_second * part, 3)
+    inflight = max(1, ceil_guarded(load[1] * part))
+    rate = significant(load[0] * part, 3)
     prompts = max(_LEAST_PROMPTS, _WARM_ROUNDS * inflight)
     arrivals = rate > 0 and any(floor.requests_per_second for floor in asked.floors if floor.wins)
-    load = ("--request-rate", f"{rate:g}") if arrivals else ("--max-concurrency", str(inflight))
-    lengths = (f"{asked.input_tokens:.0f}", f"{asked.output_tokens:.0f}")
-    return ("--random-input-len", lengths[0], "--random-output-len", lengths[1], *load, "--num-prompts", str(prompts))
+    how = ("--request-rate", f"{rate:g}") if arrivals else ("--max-concurrency", str(inflight))
+    lengths = ("--random-input-len", f"{tokens[0]:.0f}", "--random-output-len", f"{tokens[1]:.0f}")
+    return (*lengths, *how, "--num-prompts", str(prompts))
 
 
 def _model(group: Group, checkpoint: str | None) -> str:

@@ -28,6 +28,7 @@ from optimizer.plan.types import (
 from optimizer.report import status_of
 from optimizer.report.replayed_json import rejection_document, replay_document
 from optimizer.units import SHARE_UNITS, significant
+from optimizer.workload import workload_of
 
 _DIGITS = 6
 
@@ -63,7 +64,7 @@ def document(outcome: Outcome) -> dict[str, Json]:
         "status": status_of(outcome),
         "load": [
             {
-                "workload": load.workload,
+                **_served(load.workload, load.length_class),
                 "requests_per_second": load.requests_per_second,
                 "output_tokens_per_second": load.output_tokens_per_second,
                 "inflight": load.inflight,
@@ -187,8 +188,8 @@ def _node(node: NodeLine) -> dict[str, Json]:
 def _group(group: Group) -> dict[str, Json]:
     memory = group.memory
     return {
-        "workload": group.workload,
-        "share": group.share / SHARE_UNITS,
+        **_served(group.workload, group.length_class),
+        "share": group.class_share * group.share / SHARE_UNITS,
         "model": group.model,
         "gpu": group.gpu,
         "offer_id": group.offer_id,
@@ -215,7 +216,7 @@ def _group(group: Group) -> dict[str, Json]:
 def _prediction(prediction: Prediction) -> dict[str, Json]:
     capacity = prediction.capacity
     return {
-        "workload": prediction.workload,
+        **_served(prediction.workload, prediction.length_class),
         "ttft_ms": _latency(prediction.ttft_ms),
         "tpot_ms": _latency(prediction.tpot_ms),
         "e2e_s": _latency(prediction.e2e_s),
@@ -233,7 +234,30 @@ def _prediction(prediction: Prediction) -> dict[str, Json]:
         },
         "grade": prediction.grade,
         "upper_bound": prediction.upper_bound,
+        **_of_classes(prediction),
     }
+
+
+def _served(part: str, length_class: str) -> dict[str, Json]:
+    """The workload and, of a length class, its name: the key is there for classes only."""
+    return {"workload": workload_of(part, length_class), **({"length_class": length_class} if length_class else {})}
+
+
+def _of_classes(prediction: Prediction) -> dict[str, Json]:
+    """What the requests of each length class of a mix are promised and may expect, in seconds."""
+    promises: list[Json] = [
+        {
+            "promise": promise.path,
+            "length_class": promise.length_class,
+            "percentile": promise.percentile,
+            "estimate": promise.estimate_s,
+            "interval": [promise.low_s, promise.high_s],
+            "limit": promise.limit_s,
+        }
+        for promise in prediction.promises
+        if promise.length_class
+    ]
+    return {"promises": promises} if promises else {}
 
 
 def _latency(latency: LatencyMs) -> dict[str, Json]:
@@ -243,7 +267,7 @@ def _latency(latency: LatencyMs) -> dict[str, Json]:
 def _binding(binding: Binding) -> dict[str, Json]:
     return {
         "promise": binding.promise,
-        "workload": binding.workload,
+        **({"workload": None} if binding.workload is None else _served(binding.workload, binding.length_class)),
         "value": binding.value,
         "limit": binding.limit,
         "unit": binding.unit,

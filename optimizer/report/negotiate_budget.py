@@ -11,7 +11,7 @@ from optimizer.report.json_report import Money, document, dump, plan_document
 from optimizer.report.layout import BLANK, Line, Style
 from optimizer.report.negotiate_words import Names, finished, heading, sources, winner, wrapped
 from optimizer.report.verdicts import ways_out
-from optimizer.report.words import latency, limit, metric_name, money, percent, percentile_name, two_digits
+from optimizer.report.words import latency, limit, metric_name, money, percent, promise_of, two_digits
 from optimizer.workload import Metric
 
 _GOAL = {Metric.TTFT: "Quickest first token", Metric.TPOT: "Quickest stream of tokens"}
@@ -71,7 +71,7 @@ def _fastest(fastest: Fastest, answer: BudgetAnswer) -> Iterator[Line]:
 
 
 def _latency(kept: KeptPromise) -> str:
-    name = f"{metric_name(kept.metric)} {percentile_name(kept.percentile)} {latency(kept.estimate_s)}"
+    name = f"{promise_of(kept.metric, kept.percentile, kept.length_class)} {latency(kept.estimate_s)}"
     band = f"[{two_digits(kept.low_s * 1e3)}-{two_digits(kept.high_s * 1e3)} ms]"
     return f"{name} {band}" + (f" of {limit(kept.limit_s)} promised" if kept.limit_s is not None else "")
 

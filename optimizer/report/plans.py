@@ -20,9 +20,9 @@ from optimizer.report.words import (
     metric_name,
     money,
     percent,
-    percentile_name,
     plural,
     price,
+    promise_of,
     quant_name,
     tier_name,
     two_digits,
@@ -53,7 +53,7 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
     head += [*(_setup(plan.groups[0]) if single else []), f"grade {plan.grade}"]
     for text in segments(head, joint="  ", hang=_INDENT):
         yield Line(text, Style.STRONG)
-    summary = [_headroom(plan, outcome), _binds(plan.binding, single=single)]
+    summary = [_headroom(plan, outcome), _binds(plan.binding, plan.groups[0].workload if single else "")]
     if single:
         yield from _quiet([*_flags(plan), *_promised(plan.predicted, outcome), replayed(plan), *summary])
         yield from _quiet([_source(plan.nodes[0]), *_context(plan)])
@@ -101,7 +101,9 @@ def _parallel(group: Group) -> str:
 
 
 def _group(group: Group) -> str:
-    share = "" if group.share == SHARE_UNITS else f" ({percent(group.share / SHARE_UNITS)} of it)"
+    shares = [f"{percent(group.class_share)} of the requests"] if group.length_class else []
+    shares += [] if group.share == SHARE_UNITS else [f"{percent(group.share / SHARE_UNITS)} of it"]
+    share = f" ({', '.join(shares)})" if shares else ""
     gpus = group.tensor_parallel * group.pipeline_parallel * group.replicas
     return f"{group.workload}{share}: {gpus}x {gpu_name(group.gpu)}, {', '.join(_setup(group))}"
 
@@ -169,7 +171,7 @@ def _carries(prediction: Prediction) -> str:
 
 def _kept(promise: KeptPromise) -> str:
     """``TTFT p95 0.74 s [0.50-1.1] of 1 s``: median estimate, 90 % band, limit."""
-    name = f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}"
+    name = promise_of(promise.metric, promise.percentile, promise.length_class)
     if not math.isfinite(promise.estimate_s):
         return f"{name} without bound: the load is more than the plan carries"
     factor, unit = latency_unit(promise.limit_s, promise.estimate_s)
@@ -188,16 +190,16 @@ def _headroom(plan: Plan, outcome: Outcome) -> str:
     return f"+{percent(more)} load" if more >= 0.0005 else "no load to spare"
 
 
-def _binds(bindings: tuple[Binding, ...], *, single: bool) -> str:
-    """The promises that the plan runs closest to."""
+def _binds(bindings: tuple[Binding, ...], alone: str) -> str:
+    """The promises that the plan runs closest to; of a workload that is ``alone`` in it only the class is named."""
     if not bindings:
         return ""
     order = sorted(bindings, key=lambda binding: binding.slack)
     close = [binding for binding in order if binding.slack < _CLOSE][:3] or order[:1]
     names = []
     for binding in close:
-        owner = f"{binding.workload} " if binding.workload and not single else ""
-        name = f"{owner}{promise_name(binding.promise)}"
+        owner = (binding.length_class if alone else binding.workload) or ""
+        name = f"{owner} {promise_name(binding.promise)}".strip()
         if name not in names:
             names.append(name)
     return f"binds: {', '.join(names)}"

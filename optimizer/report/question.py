@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from optimizer.plan.types import Asked, LoadFloor, Outcome, WorkloadLoad
 from optimizer.report.layout import BLANK, Line, Style, paragraph, segments
 from optimizer.report.words import count, exact, limit, metric_name, percent, percentile_name
+from optimizer.workload import Promise
 
 _COLUMN = 10
 
@@ -17,7 +18,7 @@ def question(outcome: Outcome) -> Iterator[Line]:
     for text in segments([outcome.problem_name, f"({outcome.problem_path})"], joint="  ", hang="  "):
         yield Line(text, Style.HEADING)
     loads = {load.workload: load for load in outcome.loads}
-    for asked in outcome.asked:
+    for asked in (one for one in outcome.asked if not one.length_class):
         yield from _workload(asked, loads.get(asked.workload))
     if outcome.rules:
         yield from _field("rules", "; ".join(outcome.rules))
@@ -42,9 +43,20 @@ def _field(label: str, text: str) -> Iterator[Line]:
 
 
 def _tokens(asked: Asked) -> str:
+    if asked.classes:
+        return _classes(asked)
     tail = f"; at most {asked.context_max:,} together (context)"
     return (
         f"{_length(asked.input_tokens, asked.input_p95)} in, {_length(asked.output_tokens, asked.output_p95)} out{tail}"
+    )
+
+
+def _classes(asked: Asked) -> str:
+    """Lengths of each class and its share of the requests."""
+    return "; ".join(
+        f"{one.name} ({percent(one.share)}): {_length(one.lengths.input_mean, one.lengths.input_p95)} in, "
+        f"{_length(one.lengths.output_mean, one.lengths.output_p95)} out, at most {one.lengths.context_max:,} together"
+        for one in asked.classes
     )
 
 
@@ -53,13 +65,24 @@ def _length(mean: float, p95: float | None) -> str:
 
 
 def _promises(asked: Asked) -> str:
-    parts = [
-        f"{metric_name(promise.metric)} {percentile_name(promise.percentile)} at most {limit(promise.limit_s)}"
-        for promise in asked.promises
-    ]
+    parts = [_promise(promise) for promise in asked.promises] if not asked.classes else _to_classes(asked)
     if asked.min_recovery is not None:
         parts.append(f"quality at least {percent(asked.min_recovery)} of the model as published")
     return ", ".join(parts) or "none on latency: only throughput counts"
+
+
+def _promise(promise: Promise) -> str:
+    return f"{metric_name(promise.metric)} {percentile_name(promise.percentile)} at most {limit(promise.limit_s)}"
+
+
+def _to_classes(asked: Asked) -> list[str]:
+    """What is promised to each class, then what to some only."""
+    to: dict[str, list[str]] = {}
+    for promise in asked.promises:
+        to.setdefault(_promise(promise), []).append(promise.length_class)
+    everyone = [one.name for one in asked.classes]
+    common = [f"each class {text}" for text, names in to.items() if names == everyone]
+    return common + [f"{' and '.join(names)} {text}" for text, names in to.items() if names != everyone]
 
 
 def _load(asked: Asked, load: WorkloadLoad) -> str:

@@ -11,10 +11,9 @@ from optimizer.report.words import (
     gpu_name,
     kv_name,
     latency_unit,
-    metric_name,
     money,
-    percentile_name,
     plural,
+    promise_of,
     quant_name,
     two_digits,
 )
@@ -25,10 +24,11 @@ def replayed(plan: Plan, workload: str | None = None) -> str:
 
     Of configurations that share a workload the slowest is told.
     """
-    slowest: dict[str, ReplayedPromise] = {}
-    for promise in (p for one in plan.simulated if workload in (None, one.workload) for p in one.promises):
-        if promise.path not in slowest or promise.simulated_s > slowest[promise.path].simulated_s:
-            slowest[promise.path] = promise
+    slowest: dict[tuple[str, str, str], ReplayedPromise] = {}
+    replays = [one for one in plan.simulated if workload in (None, one.workload)]
+    for about, promise in (((one.workload, p.path, p.length_class), p) for one in replays for p in one.promises):
+        if about not in slowest or promise.simulated_s > slowest[about].simulated_s:
+            slowest[about] = promise
     return f"replayed: {', '.join(_seen(promise) for promise in slowest.values())}" if slowest else ""
 
 
@@ -94,7 +94,7 @@ def _limit(promise: ReplayedPromise) -> str:
 
 
 def _name(promise: ReplayedPromise) -> str:
-    return f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}"
+    return promise_of(promise.metric, promise.percentile, promise.length_class)
 
 
 def _three(value: float) -> str:

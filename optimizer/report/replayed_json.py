@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.plan.types import LatencyMs, Rejection, Replay, ReplayedPromise
+from optimizer.workload import workload_of
 
 if TYPE_CHECKING:
     from optimizer.report.json_report import Json
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def replay_document(replay: Replay) -> dict[str, Json]:
     """What the requests of one workload saw."""
     return {
-        "workload": replay.workload,
+        **_served(replay.workload, replay.length_class),
         "ttft_ms": _latency(replay.ttft_ms),
         "tpot_ms": _latency(replay.tpot_ms),
         "e2e_s": _latency(replay.e2e_s),
@@ -35,7 +36,7 @@ def rejection_document(rejection: Rejection) -> dict[str, Json]:
         "rank": rejection.rank,
         "round": rejection.round,
         "monthly_cost": Money(rejection.monthly_cents),
-        "workload": group.workload,
+        **_served(group.workload, group.length_class),
         "gpu": group.gpu,
         "weight_quant": group.weight_quant,
         "kv_cache": group.kv_cache,
@@ -54,6 +55,7 @@ def _promise(promise: ReplayedPromise) -> dict[str, Json]:
     """All figures in seconds."""
     return {
         "promise": promise.path,
+        **({"length_class": promise.length_class} if promise.length_class else {}),
         "percentile": promise.percentile,
         "predicted": promise.predicted_s,
         "simulated": promise.simulated_s,
@@ -63,6 +65,10 @@ def _promise(promise: ReplayedPromise) -> dict[str, Json]:
         "limit": promise.limit_s,
         "kept": promise.kept,
     }
+
+
+def _served(part: str, length_class: str) -> dict[str, Json]:
+    return {"workload": workload_of(part, length_class), **({"length_class": length_class} if length_class else {})}
 
 
 def _latency(latency: LatencyMs) -> dict[str, Json]:

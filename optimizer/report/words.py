@@ -103,6 +103,12 @@ def percentile_name(percentile: float) -> str:
     return f"p{percentile:g}"
 
 
+def promise_of(metric: Metric, percentile: float, length_class: str) -> str:
+    """``TTFT p95``; of a promise to the requests of one class of a mix ``long TTFT p95``."""
+    name = f"{metric_name(metric)} {percentile_name(percentile)}"
+    return f"{length_class} {name}" if length_class else name
+
+
 def gpu_name(gpu: str) -> str:
     """A catalog id in words: ``h200_sxm_141`` -> ``H200 SXM 141GB``, ``rtx_6000_ada_48`` -> ``RTX 6000 Ada 48GB``."""
     parts = gpu.split("_")

@@ -15,8 +15,7 @@ from optimizer.performance import (
 )
 from optimizer.performance.memory import kv_need_of
 from optimizer.pricing import has_nvlink
-from optimizer.problem import parts_of
-from optimizer.problem.parts import is_split
+from optimizer.problem import is_split, parts_of
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import Case, GroupCase
 from optimizer.verify.types import Mismatch

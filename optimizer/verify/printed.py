@@ -10,12 +10,11 @@ from optimizer.performance import band, grade_of, is_upper_bound
 from optimizer.performance.types import Behaviour, Grade, Percentiles
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import KeptPromise, LatencyMs, Prediction
-from optimizer.problem import part_name
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import Case
 from optimizer.verify.loads import Served, median, with_margin
 from optimizer.verify.types import Mismatch
-from optimizer.workload import Metric, Promise
+from optimizer.workload import Metric, Promise, part_name
 
 TOLERANCE = 1e-6
 """Relative: printed figures are not rounded before they are verified."""
@@ -59,6 +58,9 @@ def predictions(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
         yield Mismatch("predictions", "predicted", asked, printed, "one prediction per workload or class")
     for prediction in case.plan.predicted:
         groups = _groups_of(prediction, served)
+        if groups and prediction.length_class != groups[0].group.part.length_class:
+            path, of_class = f"predicted[{prediction.workload}].length_class", groups[0].group.part.length_class
+            yield Mismatch("predictions", path, of_class, prediction.length_class, "length class of its groups")
         if groups and groups[0].stated.both:
             yield from _prediction(prediction, groups)
 
@@ -92,6 +94,12 @@ def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
             seconds = with_margin(behaviour, promise, entry.grade, case.problem.margins.confidence)
             about = (part_name(entry.group.name, promise.length_class), promise)
             values[about] = max(seconds, values.get(about, 0.0))
+    for entry in served:
+        for promise in entry.group.slo.promises:
+            found = listed.get((part_name(entry.group.name, promise.length_class), promise.path))
+            expected = entry.group.part.length_class or promise.length_class
+            if found is not None and found.length_class != expected:
+                yield Mismatch("bindings", promise.path, expected, found.length_class, "length class of a promise")
     for (workload, promise), seconds in values.items():
         printed = listed.get((workload, promise.path))
         scale = _SCALES.get(printed.unit, 0.0) if printed else 0.0

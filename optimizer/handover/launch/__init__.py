@@ -56,11 +56,12 @@ def _per_server(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
         yield LaunchFile(
             f"{server.name}-benchmark.sh", f"loads one server of {of} and measures", benchmark_script(server), True
         )
-        yield LaunchFile(
-            f"{server.name}-measurement.csv",
-            "what was set, to complete with what was measured",
-            measurement_csv(server),
-        )
+        if len(server.bench) == 1:
+            yield LaunchFile(
+                f"{server.name}-measurement.csv",
+                "what was set, to complete with what was measured",
+                measurement_csv(server),
+            )
         if server.image and server.serve is not None and can_span_nodes(server):
             kind = "LeaderWorkerSet" if server.nodes > 1 else "Deployment"
             yield LaunchFile(f"{server.name}-kubernetes.yaml", f"{kind} and Service of {of}", manifest(server, origin))

@@ -19,8 +19,8 @@ _MEASURED = ("output_tokens_per_s", *_LATENCIES)
 
 
 def measurement_csv(server: Server) -> str:
-    """One row: one server under its share of the load."""
-    group, options = server.group, _options(server.bench)
+    """One row: one server under its share of the load. A mix of length classes is no such row."""
+    group, options = server.group, _options(server.bench[0])
     row = {
         "gpu": group.gpu,
         "gpu_count": str(server.gpus),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.handover.names import bash_command, plain
-from optimizer.report.words import metric_name, percentile_name, two_digits
+from optimizer.report.words import promise_of, two_digits
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.server import Server
@@ -63,8 +63,9 @@ def benchmark_script(server: Server) -> str:
     """One server under its share of the planned load; the result goes to ``RESULT``, the thresholds stand on top."""
     out = {"sglang": "--output-file"}.get(server.group.engine, "--result-filename")
     save = [] if server.group.engine == "sglang" else ["--save-result"]
-    words = [*server.bench, *save]
-    command = bash_command(words)
+    if len(server.bench) > 1:
+        return _mixed_benchmark(server, out, save)
+    command = bash_command([*server.bench[0], *save])
     return (
         f"{_HEAD}# Loads ONE server with its share of the planned traffic. Run it twice; the first run warms up.\n"
         + "".join(f"#   {line}\n" for line in thresholds(server))
@@ -75,13 +76,30 @@ def benchmark_script(server: Server) -> str:
     )
 
 
+def _mixed_benchmark(server: Server, out: str, save: list[str]) -> str:
+    """A client for each length class of a mix, side by side; each writes a result of its own."""
+    lines = [
+        f"{_HEAD}# Loads ONE server with its share of the planned traffic, a client for each length class, side by",
+        "# side. Run it twice; the first run warms up.",
+        *(f"#   {line}" for line in thresholds(server)),
+        "# HOST and PORT say where the server is, RESULT how the names of the files with the figures begin.",
+        "set -euo pipefail",
+    ]
+    for one, words in zip(server.asked.classes, server.bench, strict=True):
+        where = f'--host "${{HOST:-127.0.0.1}}" --port "${{PORT:-{server.port}}}"'
+        name = bash_command([f"-{one.name}.json"])
+        result = f'{out} "${{RESULT:-{server.name}-result}}"{name}'
+        lines.append(f"{bash_command([*words, *save])} \\\n    {where} \\\n    {result} &")
+    return "\n".join([*lines, "wait"]) + "\n"
+
+
 def thresholds(server: Server) -> list[str]:
     """What the run must show: the promise, and the range in which the estimate should fall."""
     lines = []
     for kept in server.prediction.promises:
         limit = "none" if kept.limit_s is None else f"{kept.limit_s * 1e3:g} ms"
         low, high = two_digits(kept.low_s * 1e3), two_digits(kept.high_s * 1e3)
-        name = f"{metric_name(kept.metric)} {percentile_name(kept.percentile)}"
+        name = promise_of(kept.metric, kept.percentile, kept.length_class)
         lines.append(
             f"{name}: limit {limit}; expected {two_digits(kept.estimate_s * 1e3)} ms, 90 % range {low} to {high}"
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.facts import Accelerator, Image
 from optimizer.handover.names import slug
-from optimizer.report.confirm import bench_words, serve_words
+from optimizer.report.confirm import bench_commands, serve_words
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -34,7 +34,7 @@ class Server:
     prediction: Prediction
     vendor: str
     serve: tuple[str, ...] | None  # None: the engine's command line is not known; host and port are left out
-    bench: tuple[str, ...]
+    bench: tuple[tuple[str, ...], ...]
     checkpoint: str | None  # published weights in the planned format; None: make them, or the model's own
     image: str | None  # with its tag; None: no public image is known
     pinned: bool  # whether the tag names a version
@@ -87,7 +87,7 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
                 prediction=prediction,
                 vendor=vendor,
                 serve=tuple(serve) if serve else None,
-                bench=tuple(bench_words(group, question, prediction, checkpoint)),
+                bench=tuple(tuple(one) for one in bench_commands(group, question, prediction, checkpoint)),
                 checkpoint=checkpoint,
                 image=_image(image, version if pinned else None) if serve else None,
                 pinned=pinned,

@@ -11,8 +11,8 @@ from optimizer.handover.names import bash_command, plain
 from optimizer.handover.page.chart_list import Chart, Table, charts_of, replay_of
 from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
 from optimizer.report import status_of
-from optimizer.report.confirm import bench_words, serve_words
-from optimizer.report.words import count, limit, metric_name, money, percent, percentile_name, price, yaml_scalar
+from optimizer.report.confirm import bench_commands, serve_words
+from optimizer.report.words import count, limit, money, percent, price, promise_of, yaml_scalar
 
 if TYPE_CHECKING:
     from optimizer.decide.picture import Picture
@@ -96,7 +96,9 @@ def _question(outcome: Outcome, say: Say) -> Table:
     rows = []
     for asked in outcome.asked:
         load = loads.get(asked.workload)
-        promises = ", ".join(f"{p.metric.upper()} p{p.percentile:g} {limit(p.limit_s)}" for p in asked.promises)
+        promises = ", ".join(
+            f"{promise_of(p.metric, p.percentile, p.length_class)} {limit(p.limit_s)}" for p in asked.promises
+        )
         figures = (count(load.requests_per_second), count(load.inflight)) if load else ("", "")
         tokens = f"{asked.input_tokens:,.0f} / {asked.output_tokens:,.0f}"
         rows.append((plain(asked.workload), plain(asked.model), promises or say("none"), tokens, *figures))
@@ -136,7 +138,7 @@ def _replayed(replays: Sequence[Replay], say: Say) -> Table:
     rows = tuple(
         (
             plain(one.workload),
-            f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}",
+            plain(promise_of(promise.metric, promise.percentile, promise.length_class)),
             *(limit(float(f"{value:.3g}")) for value in (promise.predicted_s, promise.simulated_s)),
             _ratio(promise.simulated_s, promise.predicted_s),
             limit(float(f"{promise.with_margin_s:.3g}")),
@@ -181,7 +183,8 @@ def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
         serve = serve_words(group)
         if serve:
             yield bash_command(serve)
-        yield bash_command(bench_words(group, asked[group.workload], predicted[group.workload]))
+        clients = bench_commands(group, asked[group.workload], predicted[group.workload])
+        yield from (bash_command(client) for client in clients)
 
 
 def _provenance(outcome: Outcome, say: Say) -> Table:

@@ -10,8 +10,7 @@ from optimizer.report.words import (
     kv_name,
     latency_unit,
     limit,
-    metric_name,
-    percentile_name,
+    promise_of,
     quant_name,
     tier_name,
     two_digits,
@@ -59,7 +58,7 @@ def kept(plan: Plan) -> list[str]:
 
 
 def _kept(promise: KeptPromise) -> str:
-    name = f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}"
+    name = promise_of(promise.metric, promise.percentile, promise.length_class)
     factor, unit = latency_unit(promise.limit_s, promise.estimate_s)
     estimate = f"{name} {two_digits(promise.estimate_s * factor)}"
     return f"{estimate} {unit}" if promise.limit_s is None else f"{estimate} / {limit(promise.limit_s)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from optimizer.handover.shortlist.cells import Cell, Look, Sheet, money, number
 from optimizer.handover.shortlist.phrases import hardware
 from optimizer.pricing.dates import age_days
-from optimizer.report.words import gpu_name, metric_name, percentile_name, yaml_scalar
+from optimizer.report.words import gpu_name, promise_of, yaml_scalar
 from optimizer.vocabulary import Link, Tier
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def promises_sheet(case: Case, say: Say) -> Sheet:
                 Cell(prediction.grade),
             )
             for kept in prediction.promises:
-                name = f"{metric_name(kept.metric)} {percentile_name(kept.percentile)}"
+                name = promise_of(kept.metric, kept.percentile, kept.length_class)
                 figures = (number(v, Look.RATE) for v in (kept.estimate_s, kept.low_s, kept.high_s, kept.limit_s))
                 sheet.add(plan.rank, prediction.workload, name, *figures, *load)
             if not prediction.promises:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from optimizer.handover.names import bash_line
 from optimizer.handover.shortlist.cells import Cell, Look, Sheet
-from optimizer.report.confirm import bench_words
-from optimizer.report.words import limit, metric_name, percentile_name
+from optimizer.report.confirm import bench_commands
+from optimizer.report.words import limit, promise_of
 from optimizer.vocabulary import NVLINK_CLASS, Tier
 
 if TYPE_CHECKING:
@@ -105,10 +105,11 @@ def _test(group: Group, asked: Asked, planned: Prediction, say: Say) -> Iterator
         f"{say('requests up to')} {group.max_model_len:,} {say('tokens')}",
         Look.TEXT,
     )
-    yield say("Load on one copy"), bash_line(bench_words(group, asked, planned)), Look.MONO
+    for client in bench_commands(group, asked, planned):
+        yield say("Load on one copy"), bash_line(client), Look.MONO
     rate = planned.output_tokens_per_second / group.replicas * _FLOOR
     yield f"{say('Passes if')} {say('output tokens/s')}", f">= {rate:,.0f}", Look.TEXT
     for promise in asked.promises:
-        name = f"{metric_name(promise.metric)} {percentile_name(promise.percentile)}"
+        name = promise_of(promise.metric, promise.percentile, promise.length_class)
         yield f"{say('Passes if')} {name}", f"<= {limit(promise.limit_s)}", Look.TEXT
     yield f"{say('Passes if')} {say('failed requests')}", "0", Look.TEXT
