@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
+from optimizer.decide.single_kinds import single_kinds
 
 if TYPE_CHECKING:
     from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation
@@ -81,7 +82,9 @@ def decide(
         from optimizer.decide.raise_limits import limits_to_raise
 
         ways = limits_to_raise(rejected)
-    return outcome_of(inputs, candidates, options, result, plans, ways, rejected)
+    outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
+    alone = single_kinds(inputs, candidates, options, plans, say, simulate=simulate)
+    return replace(outcome, single_kinds=alone) if alone else outcome
 
 
 def _stressed(plans: tuple[Plan, ...], objective: str) -> tuple[Plan, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optimizer.ledger import CostLine, LongRun
+from optimizer.plan.kinds import SingleKind
 from optimizer.vocabulary import Link, Tier
 from optimizer.workload import LengthShare, Metric, Promise
 
@@ -396,6 +397,7 @@ class Outcome:
     mixes: bool = False  # several configurations may share a workload
     targets: tuple[Target, ...] = ()
     rejected: tuple[Rejection, ...] = ()  # by replay, in the order they were found
+    single_kinds: tuple[SingleKind, ...] = ()  # where the first plan puts length classes on several kinds of GPU
 
 
 @dataclass(frozen=True, slots=True)

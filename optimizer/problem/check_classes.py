@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from optimizer.problem.issues import Issue, KeyPath
 from optimizer.problem.load import mean_and_p95
@@ -25,8 +26,9 @@ def check_classes(workload: Workload, base: KeyPath, lengths: Lengths, promises:
     yield from _either_or(workload, base)
     yield from _contexts(workload, path)
     yield from _no_trace(workload, base)
+    inherited = (*base, "tokens", "context_max")
     for number, one in enumerate(workload.tokens.classes):
-        yield from lengths(one, (*path, number))
+        yield from (replace(issue, about=(*issue.about, inherited)) for issue in lengths(one, (*path, number)))
         yield from promises(one.slo, (*path, number, "slo"))
 
 

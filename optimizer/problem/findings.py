@@ -45,6 +45,7 @@ _UNITS = (
 _SHARES = frozenset(
     {
         "shared_prefix",
+        "share",
         "min_recovery",
         "gpu_memory_utilization",
         "residual",

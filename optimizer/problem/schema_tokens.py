@@ -14,6 +14,9 @@ from optimizer.workload import KvSizing
 MAX_TOKENS = 1e8
 """Longest length that is believed."""
 
+_ANY_CONTEXT = 1_000_000_000
+"""Stands in for a longest request that was not stated."""
+
 MOST_CLASSES = 20
 """Classes that a workload may have."""
 
@@ -95,7 +98,7 @@ class Tokens(Section):
         if not isinstance(data, dict):
             return data
         data = _with_classes(data)
-        if data.get("context_max") is not None:
+        if data.get("context_max") is not None or data.get("classes"):
             return data
         longest = _longest(data)
         return data if longest is None else {**data, "context_max": longest}
@@ -111,14 +114,15 @@ def _longest(data: dict[str, Any]) -> int | None:
 def _with_classes(data: dict[str, Any]) -> dict[str, Any]:
     """Names and longest requests of the classes filled in; means over the classes as ``input`` and ``output``.
 
-    What cannot be told gets 1, as the class, or the missing ``context_max`` of ``tokens``, is refused for itself.
+    What cannot be told gets a number that no check finds fault with, as the class, or the missing ``context_max`` of
+    ``tokens``, is refused for itself.
     """
     classes = data.get("classes")
     if not isinstance(classes, tuple) or not classes or not all(isinstance(one, dict) for one in classes):
         return data
     named = [{"name": f"class_{number}", **one} for number, one in enumerate(classes, start=1)]
     longest = [one.get("context_max") or data.get("context_max") or _longest(one) for one in named]
-    filled = tuple({**one, "context_max": most or 1} for one, most in zip(named, longest, strict=True))
+    filled = tuple({**one, "context_max": most or _ANY_CONTEXT} for one, most in zip(named, longest, strict=True))
     known = [most for most in longest if isinstance(most, int)]
     told: dict[str, Any] = {"classes": filled}
     if data.get("context_max") is None and len(known) == len(filled):

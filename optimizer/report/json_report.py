@@ -77,6 +77,7 @@ def document(outcome: Outcome) -> dict[str, Json]:
         "funnel": [_funnel_step(step) for step in outcome.funnel],
         "plans": [plan_document(plan) for plan in outcome.plans],
         **({"rejected": [rejection_document(one) for one in outcome.rejected]} if outcome.rejected else {}),
+        **({"single_gpu_kinds": _single_kinds(outcome)} if outcome.single_kinds else {}),
         "relaxations": [_relaxation(relaxation) for relaxation in outcome.relaxations],
         "targets": [
             {
@@ -87,6 +88,20 @@ def document(outcome: Outcome) -> dict[str, Json]:
             for target in outcome.targets
         ],
     }
+
+
+def _single_kinds(outcome: Outcome) -> list[Json]:
+    """The best plan on one kind of GPU alone, and what the first plan saves against it as a share."""
+    best = outcome.plans[0].monthly_cents
+    return [
+        {
+            "gpu": one.gpu,
+            "gpus": one.gpus,
+            "monthly_cost": None if one.monthly_cents is None else Money(one.monthly_cents),
+            "saving": None if not one.monthly_cents else 1.0 - best / one.monthly_cents,
+        }
+        for one in outcome.single_kinds
+    ]
 
 
 def _proof(proof: Proof, currency: str) -> dict[str, Json]:

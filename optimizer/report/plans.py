@@ -262,6 +262,24 @@ def _running(outcome: Outcome) -> str:
     return f"if each stated load runs all its hours a month ({each})"
 
 
+def single_kinds(outcome: Outcome) -> Iterator[Line]:
+    """What the first plan saves against the best on each kind of GPU alone."""
+    if not outcome.single_kinds:
+        return
+    plan = outcome.plans[0]
+    yield Line(f"#{plan.rank} against one kind of GPU for all length classes", Style.HEADING)
+    rows = []
+    for one in outcome.single_kinds:
+        if one.monthly_cents is None:
+            rows.append((gpu_name(one.gpu), "", "", "cannot keep every promise alone"))
+            continue
+        saving = 1.0 - plan.monthly_cents / one.monthly_cents if one.monthly_cents else 0.0
+        cost = f"{money(one.monthly_cents, plan.currency)}/mo"
+        rows.append((gpu_name(one.gpu), f"{one.gpus:,}x", cost, f"#{plan.rank} saves {percent(saving)}"))
+    yield from (Line(text) for text in columns(rows, "<>><"))
+    yield BLANK
+
+
 def ledger(outcome: Outcome) -> Iterator[Line]:
     """What the first plan costs, line by line, and what that leaves out."""
     plan = outcome.plans[0]

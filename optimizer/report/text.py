@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from optimizer.plan.types import Outcome
 from optimizer.report.layout import WIDTH, Line, Style
-from optimizer.report.plans import ledger, ranked
+from optimizer.report.plans import ledger, ranked, single_kinds
 from optimizer.report.question import question
 from optimizer.report.replayed import rejections
 from optimizer.report.verdicts import funnel, no_plan, targets, terms, verdicts
@@ -26,6 +26,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
     lines = list(question(outcome))
     if outcome.plans:
         lines += ranked(outcome)
+        lines += single_kinds(outcome)
         lines += ledger(outcome)
         lines += verdicts(outcome)
         lines += rejections(outcome)
