@@ -46,7 +46,8 @@ def _shares(workload: Workload, path: KeyPath) -> Iterator[Issue]:
     total = sum(one.share for one in workload.tokens.classes)
     if abs(total - 1.0) > SHARE_TOLERANCE:
         message = f"the shares of the classes add up to {total:g}, not to 1"
-        yield Issue(path, message, "a share is the part of the requests that are of the class")
+        about = tuple((*path, number, "share") for number in range(len(workload.tokens.classes)))
+        yield Issue((*path, 0, "share"), message, "a share is the part of the requests that are of the class", about)
 
 
 def _either_or(workload: Workload, base: KeyPath) -> Iterator[Issue]:
@@ -69,10 +70,11 @@ def _contexts(workload: Workload, path: KeyPath) -> Iterator[Issue]:
         if one.context_max > most:
             message = f"context_max of {one.context_max:,} tokens is beyond the workload's {most:,}"
             yield Issue((*path, number, "context_max"), message, "raise tokens.context_max, or leave it out", about)
-    longest = max(one.context_max for one in workload.tokens.classes)
+    longest, last = max((one.context_max, number) for number, one in enumerate(workload.tokens.classes))
     if longest < most:
         message = f"no class accepts the longest request of {most:,} tokens; they stop at {longest:,}"
-        yield Issue(about[0], message, "lower tokens.context_max, or raise that of a class", (path,))
+        hint = "lower tokens.context_max, or raise that of a class"
+        yield Issue((*path, last, "context_max"), message, hint, (*about, path))
 
 
 def _no_trace(workload: Workload, base: KeyPath) -> Iterator[Issue]:

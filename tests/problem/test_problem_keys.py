@@ -51,6 +51,18 @@ FULL = {
     "workloads.0.tokens.shared_prefix": 0.25,
     "workloads.0.tokens.requests_per_prefix": 8,
     "workloads.0.tokens.kv_sizing": "worst_case",
+    "workloads.2.tokens.classes.0.name": "short",
+    "workloads.2.tokens.classes.1.name": "class_2",  # by its place
+    "workloads.2.tokens.classes.0.input": 210,
+    "workloads.2.tokens.classes.1.input.p95": 9000,
+    "workloads.2.tokens.classes.0.output": 150,
+    "workloads.2.tokens.classes.0.share": 0.75,
+    "workloads.2.tokens.classes.0.context_max": 2048,
+    "workloads.2.tokens.classes.1.context_max": 16384,  # that of tokens
+    "workloads.2.tokens.classes.0.slo.ttft_ms": 400,
+    "workloads.2.tokens.input": 0.75 * 210 + 0.25 * 6000,  # mean over the classes
+    "workloads.2.tokens.output": 0.75 * 150 + 0.25 * 310,
+    "workloads.2.tokens.split_classes": False,
     "workloads.0.slo.ttft_ms.p50": 500,
     "workloads.0.slo.ttft_ms.p90": 800,
     "workloads.0.slo.ttft_ms.p95": 1000,
@@ -148,6 +160,8 @@ DEFAULTS = {
     "workloads.0.tokens.shared_prefix": 0.0,
     "workloads.0.tokens.requests_per_prefix": None,
     "workloads.0.tokens.kv_sizing": "typical",
+    "workloads.0.tokens.classes": (),
+    "workloads.0.tokens.split_classes": True,
     "workloads.0.slo.tpot_ms": None,
     "workloads.0.slo.percentile": 95,
     "workloads.0.quality.min_recovery": 0.97,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from optimizer.problem import lengths_of, load_of, rate_floors, slo_of, stated_promises, value_at
+from optimizer.problem import lengths_of, load_of, parts_of, rate_floors, slo_of, stated_promises, value_at
 from optimizer.workload import KvSizing, Lengths, Metric
 
 
@@ -94,7 +94,7 @@ def test_plain_numbers_are_read_at_p95_by_default(load, minimal) -> None:
 
 
 def test_lengths(load, full) -> None:
-    chat, nightly = load(full).workloads
+    chat, nightly, _ = load(full).workloads
     assert lengths_of(chat) == Lengths(1024, 300, 8192, 3000, None, 0.25, KvSizing.WORST_CASE, 8)
     assert lengths_of(nightly) == Lengths(2000, 200, 2200)
 
@@ -126,3 +126,81 @@ def test_every_promise_path_leads_to_its_value(load, full) -> None:
 def test_a_path_that_leads_nowhere(load, full, path: str) -> None:
     with pytest.raises(KeyError):
         value_at(load(full), path)
+
+
+CLASSES = """\
+workloads:
+  - name: chat
+    model: meta-llama/Llama-3.1-70B-Instruct
+    traffic: {output_tokens_per_second: 180, concurrency: 18}
+    tokens:
+      classes:
+        - {name: short, input: 200, output: 150, share: 0.8, slo: {ttft_ms: 400, tpot_ms: {p50: 20, p99: 60}}}
+        - {name: long, input: 12000, output: 300, share: 0.2, slo: {tokens_per_second_per_user: 25}}
+    slo: {ttft_ms: {p95: 9000}, percentile: 90}
+"""
+
+
+def test_lengths_of_classes(load) -> None:
+    """0.8 x 200 + 0.2 x 12,000 in, 0.8 x 150 + 0.2 x 300 out; the longest request is the sum where it is not stated."""
+    lengths = lengths_of(load(CLASSES).workloads[0])
+    assert (lengths.input_mean, lengths.output_mean, lengths.context_max) == (pytest.approx(2560), 180, 12300)
+    assert [(one.name, one.share, one.lengths) for one in lengths.classes] == [
+        ("short", 0.8, Lengths(200, 150, 350)),
+        ("long", 0.2, Lengths(12000, 300, 12300)),
+    ]
+
+
+def test_shares_that_are_rounded_are_taken_in_proportion(load) -> None:
+    lengths = lengths_of(load(CLASSES.replace("share: 0.8", "share: 0.798")).workloads[0])
+    assert [one.share for one in lengths.classes] == pytest.approx([0.798 / 0.998, 0.2 / 0.998])
+
+
+def test_a_class_is_promised_what_it_states_else_what_the_workload_does(load) -> None:
+    promises = slo_of(load(CLASSES).workloads[0]).promises
+    own = "workloads.chat.tokens.classes"
+    assert [(p.length_class, p.metric, p.percentile, p.limit_s, p.path) for p in promises] == [
+        ("short", Metric.TTFT, 95, 0.4, f"{own}.short.slo.ttft_ms"),
+        ("short", Metric.TPOT, 50, 0.02, f"{own}.short.slo.tpot_ms.p50"),
+        ("short", Metric.TPOT, 99, 0.06, f"{own}.short.slo.tpot_ms.p99"),
+        ("long", Metric.TTFT, 95, 9.0, "workloads.chat.slo.ttft_ms.p95"),
+        ("long", Metric.TPOT, 95, 0.04, f"{own}.long.slo.tokens_per_second_per_user"),
+    ]
+
+
+def test_every_path_of_a_class_leads_to_its_value(load) -> None:
+    problem = load(CLASSES)
+    promises = {promise.path: promise.value for promise in stated_promises(problem)}
+    assert {promise.path for promise in slo_of(problem.workloads[0]).promises} <= set(promises)
+    assert all(value_at(problem, path) == value for path, value in promises.items())
+
+
+def test_parts_of_a_problem_with_classes(load) -> None:
+    """One request a second: 0.8 and 0.2 of it; 18 in flight: 120 and 60 of 180 tokens are written for either class."""
+    whole, short, long = parts_of(load(CLASSES))
+    assert [part.name for part in (whole, short, long)] == ["chat", "chat/short", "chat/long"]
+    assert [part.load.requests_per_second for part in (whole, short, long)] == pytest.approx([1.0, 0.8, 0.2])
+    assert [part.load.inflight for part in (whole, short, long)] == pytest.approx([18, 12, 6])
+    assert (whole.whole, short.whole, long.whole) == (None, 0, 0)
+    assert short.lengths == Lengths(200, 150, 350)
+    assert [p.length_class for p in short.slo.promises] == ["", "", ""]
+
+
+@pytest.mark.parametrize("edit", ["split_classes: no", "classes: [{input: 5, output: 6, share: 1}]"])
+def test_parts_of_a_workload_that_is_not_split(load, edit: str) -> None:
+    text = CLASSES.replace("    slo: {ttft_ms: {p95: 9000}", f"      {edit}\n    slo: {{ttft_ms: {{p95: 9000}}")
+    if edit.startswith("classes"):
+        text = text.replace(CLASSES.split("    tokens:\n")[1].split("    slo:", maxsplit=1)[0], "")
+    assert [part.name for part in parts_of(load(text))] == ["chat"]
+
+
+def test_a_trace_does_not_tell_classes(refuse, tmp_path) -> None:
+    rows = "".join(f"{second},5,6\n" for second in range(2000))
+    (tmp_path / "trace.csv").write_text(f"arrival_s,input_tokens,output_tokens\n{rows}")
+    findings = refuse(CLASSES.replace("{output_tokens", f"{{trace: {tmp_path / 'trace.csv'}, output_tokens"))
+    assert [finding.message.split(",")[0] for finding in findings] == ["a trace stands beside length classes"]
+
+
+def test_names_of_classes_and_workloads_do_not_collide(refuse) -> None:
+    other = CLASSES.removeprefix("workloads:\n").replace("name: chat", 'name: "chat/short"')
+    assert any("'chat/short' is taken" in finding.message for finding in refuse(CLASSES + other))

@@ -44,11 +44,11 @@ from optimizer.pricing import (
     node_options,
     option_rules,
 )
-from optimizer.problem import lengths_of, load_of, slo_of
-from optimizer.problem.schema import Problem, Workload
+from optimizer.problem import Part, lengths_of, load_of, parts_of
+from optimizer.problem.schema import Problem
 from optimizer.verify import verify_plan
 from optimizer.vocabulary import NVLINK_CLASS, Link, ProviderClass, Tier
-from optimizer.workload import Load, Metric
+from optimizer.workload import Load, Metric, part_name
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 DAY = "2026-07-01"
@@ -210,7 +210,8 @@ class World:
         )
 
     def _group(self, problem: Problem, has: Has, option: NodeOption) -> tuple[Group, ReplicaSpec]:
-        workload = _workload(problem, has.workload)
+        part = _part(problem, has.workload)
+        workload = part.workload
         engine, gpu = self.catalog.engines[problem.engine.name], option.node_type.gpu
         stated, gpus = problem.engine, has.tp * has.pp
         domain = 2 if option.node_type.link is Link.NVLINK_PAIR else option.node_type.gpus_per_node
@@ -233,22 +234,24 @@ class World:
             gpu_memory_utilization=stated.gpu_memory_utilization or engine.gpu_memory_utilization,
             max_num_seqs=stated.max_num_seqs or engine.max_num_seqs_on(gpu),
             max_num_batched_tokens=stated.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu),
-            max_model_len=workload.tokens.context_max,
+            max_model_len=part.lengths.context_max,
             crosses_nodes=gpus > option.node_type.gpus_per_node,
             memory=MemoryGib(0, 0, 0, 0, 0, 0),
             engine=engine.id,
             recovery=recovery(self.catalog, self.catalog.models[workload.model], has.quant, has.kv),
+            length_class=part.length_class,
+            class_share=part.share,
         )
         spec = self.spec(problem, group)
-        bill = memory_bill(spec, lengths_of(workload))
+        bill = memory_bill(spec, part.lengths)
         sizes = (bill.weights, bill.kv_budget, bill.activations, bill.overhead, bill.usable, bill.usable)
         return replace(group, memory=MemoryGib(*(size / GIB for size in sizes))), spec
 
     def _told(
         self, problem: Problem, group: Group, spec: ReplicaSpec, factor: float
     ) -> tuple[Prediction, list[Binding]]:
-        workload = _workload(problem, group.workload)
-        load, lengths = load_of(workload, problem), lengths_of(workload)
+        part = _part(problem, group.workload)
+        load, lengths = part.load, part.lengths
         load = replace(
             load,
             requests_per_second=load.requests_per_second * factor * group.share / 2520,
@@ -262,20 +265,31 @@ class World:
             for m in (Metric.TTFT, Metric.TPOT)
         ]
         kept, bindings = [], []
-        for promise in slo_of(workload).promises:
-            estimate = max(getattr(found, promise.metric).at(promise.percentile) for found in under)
+        for promise in part.slo.promises:
+            seen = [found.seen_by(promise.length_class) for found in under]
+            estimate = max(getattr(found, promise.metric).at(promise.percentile) for found in seen)
             spread = band(promise.metric, grade)
             low, high = estimate * spread.low, estimate * spread.high
             kept.append(
-                KeptPromise(promise.metric, promise.percentile, estimate, low, high, promise.limit_s, promise.path)
+                KeptPromise(
+                    promise.metric,
+                    promise.percentile,
+                    estimate,
+                    low,
+                    high,
+                    promise.limit_s,
+                    promise.path,
+                    promise.length_class,
+                )
             )
             value = estimate * error_factor(promise.metric, grade, problem.margins.confidence) * 1e3
             limit = promise.limit_s * 1e3
-            bindings.append(Binding(promise.path, workload.name, value, limit, "ms", 1 - value / limit))
+            about = (part_name(part.name, promise.length_class), part.length_class or promise.length_class)
+            bindings.append(Binding(promise.path, about[0], value, limit, "ms", 1 - value / limit, about[1]))
         rate = load.requests_per_second or fuller.requests_per_second * group.replicas
         inflight = load.inflight or fuller.inflight * group.replicas
         prediction = Prediction(
-            workload=workload.name,
+            workload=part.name,
             ttft_ms=_latency(fuller.ttft, 1e3),
             tpot_ms=_latency(fuller.tpot, 1e3),
             e2e_s=_latency(fuller.e2e, 1.0),
@@ -289,6 +303,7 @@ class World:
             upper_bound=is_upper_bound(spec.model),
             grade_reasons=reasons,
             promises=tuple(kept),
+            length_class=part.length_class,
         )
         return prediction, bindings
 
@@ -365,8 +380,8 @@ def _by_workload(told: Sequence[tuple[Prediction, list[Binding], float]]) -> lis
     return list(merged.values())
 
 
-def _workload(problem: Problem, name: str) -> Workload:
-    return next(workload for workload in problem.workloads if workload.name == name)
+def _part(problem: Problem, name: str) -> Part:
+    return next(part for part in parts_of(problem) if part.name == name)
 
 
 def _first(bought: Sequence[tuple[NodeOption, Gets]]) -> Iterable[tuple[str, NodeOption]]:

@@ -125,6 +125,24 @@ def test_every_field_of_a_plan_is_checked(world, has, gets):
         assert expected - nested <= set(seen), kind
 
 
+CLASSES = (
+    {"name": "short", "input": 200.0, "output": 150.0, "share": 0.8, "context_max": 2048},
+    {"name": "long", "input": 6000.0, "output": 250.0, "share": 0.2, "context_max": 8192},
+)
+
+
+@pytest.mark.parametrize("served", [("chat",), ("chat/short", "chat/long")])
+def test_every_field_of_a_plan_with_length_classes_is_checked(world, has, gets, served):
+    price = {"api_price": {"input_per_million": 0.6, "output_per_million": 0.9}}
+    problem = world.problem(
+        tokens={"classes": CLASSES}, slo={"ttft_ms": {"p95": 5000.0}}, payment=price, offers=(SERVER,)
+    )
+    plan = world.plan(problem, [has(replicas=1, workload=name) for name in served], [gets()])
+    assert not world.broken(problem, plan)
+    missed = [name for name, mutant in mutants(plan) if not world.broken(problem, mutant)]
+    assert missed == [], ", ".join(missed)
+
+
 @pytest.mark.parametrize("part", ["nodes", "groups", "predicted", "cost_lines"])
 def test_a_plan_with_a_part_missing_is_refused(world, has, gets, part):
     problem = world.problem()
