@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.funnel import CandidateKey, Physical, build_funnel, configuration_allowed, kept_points
-from optimizer.candidates.rules import UserRules, user_rules
+from optimizer.candidates.rules import UserRules, WorkloadRules, user_rules
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.performance.types import OperatingPoint, ReplicaSpec
 from optimizer.pricing.types import NodeOption, NodeType
@@ -90,18 +90,23 @@ LATENCY_OBJECTIVES = {"minimize_ttft": Metric.TTFT, "minimize_tpot": Metric.TPOT
 """Objectives that minimise a latency, and which."""
 
 
-def objective_promise(slo: Slo, objective: str, percentile: float) -> tuple[Slo, int | None]:
-    """Promises whose latencies operating points must state, and the index of the one that is minimised.
+def objective_promises(asked: WorkloadRules, objective: str, percentile: float) -> tuple[Slo, tuple[int, ...]]:
+    """Promises whose latencies operating points must state, and the indices of those whose largest is minimised.
 
-    It is the highest percentile stated of the metric; a metric without a promise gets one that always holds.
+    It is the highest percentile stated of the metric, of a mix of length classes for each class; a metric without a
+    promise gets one that always holds.
     """
     metric = LATENCY_OBJECTIVES.get(objective)
     if metric is None:
-        return slo, None
-    stated = [index for index, promise in enumerate(slo.promises) if promise.metric is metric]
-    if stated:
-        return slo, max(stated, key=lambda index: (slo.promises[index].percentile, -index))
-    return Slo((*slo.promises, Promise(metric, percentile, UNLIMITED_S, "objective"))), len(slo.promises)
+        return asked.slo, ()
+    promises, found = list(asked.slo.promises), list[int]()
+    for length_class in asked.classes or ("",):
+        stated = [i for i, p in enumerate(promises) if (p.metric, p.length_class) == (metric, length_class)]
+        if not stated:
+            stated = [len(promises)]
+            promises.append(Promise(metric, percentile, UNLIMITED_S, "objective", length_class))
+        found.append(max(stated, key=lambda index: (promises[index].percentile, -index)))
+    return Slo(tuple(promises)), tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,7 @@ class _Builder:
         from optimizer.performance import operating_points
 
         asked, workload = rules.workloads[index], self._parts[index].workload
-        slo, _ = objective_promise(asked.slo, rules.objective, workload.slo.percentile)
+        slo, _ = objective_promises(asked, rules.objective, workload.slo.percentile)
         lengths, load = self._lengths(index), asked.load
         points = operating_points(specs, lengths, slo, load, confidence, self._params, ladder=self._ladder)
         return points if load.inflight == 0 else [_whole_requests(of_spec) for of_spec in points]

@@ -51,6 +51,7 @@ class WorkloadRules:
     min_recovery: float
     whole: int | None = None  # of a class: index of its whole workload
     workload: str = ""  # of a class: the workload's name
+    classes: tuple[str, ...] = ()  # of a whole workload: the length classes that it is a mix of
 
     @property
     def path(self) -> str:
@@ -168,6 +169,7 @@ def _workload_rules(part: Part, problem: Problem, catalog: Catalog) -> WorkloadR
         min_recovery=part.workload.quality.min_recovery,
         whole=part.whole,
         workload=part.workload.name,
+        classes=tuple(one.name for one in part.lengths.classes),
     )
 
 

@@ -253,6 +253,13 @@ def _elsewhere(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOp
 
 def _notes(inputs: Inputs, solution: FleetSolution, reasons: Sequence[str]) -> Iterator[str]:
     yield from dict.fromkeys(reasons)
+    parts = parts_of(inputs.problem)
+    apart = (parts[group.candidate.workload] for group in solution.groups)
+    for name in dict.fromkeys(part.workload.name for part in apart if part.length_class):
+        yield (
+            f"{name} is served class by class: the router has to send each request to the servers of its class, by the"
+            " length of its input or by the application that it comes from"
+        )
     market = inputs.problem.hardware.market
     for gpu in sorted({bought.option.offer.gpu for bought in solution.nodes}) if market else []:
         remark = market_remark(inputs.catalog, gpu, str(market))

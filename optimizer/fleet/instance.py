@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from optimizer.candidates.enumerate import LATENCY_OBJECTIVES, objective_promise
+from optimizer.candidates.enumerate import LATENCY_OBJECTIVES, objective_promises
 from optimizer.candidates.market import THOUSANDTHS, capacities
 from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import Candidate
@@ -136,7 +136,7 @@ def slots_of(
 ) -> list[Slot]:
     """Slots of one candidate; a point that carries nothing has none."""
     asked = rules.workloads[candidate.workload]
-    index = objective_index(candidate.workload, rules)
+    minimised = objective_indices(candidate.workload, rules)
     slots: list[Slot] = []
     for point in points:
         of_point = candidate.points[point]
@@ -153,15 +153,15 @@ def slots_of(
                 latencies_us=latencies,
                 capacity=capacity,
                 max_replicas=min(MAX_REPLICAS, needed if max_replicas is None else max_replicas),
-                objective_us=0 if index is None else latency_us(of_point, index),
+                objective_us=max((latency_us(of_point, index) for index in minimised), default=0),
             )
         )
     return slots
 
 
-def objective_index(workload: int, rules: UserRules) -> int | None:
-    """Index of the latency that the objective minimises."""
-    return objective_promise(rules.workloads[workload].slo, rules.objective, 95)[1]
+def objective_indices(workload: int, rules: UserRules) -> tuple[int, ...]:
+    """Indices of the latencies whose largest the objective minimises; none under other objectives."""
+    return objective_promises(rules.workloads[workload], rules.objective, 95)[1]
 
 
 def latency_us(point: OperatingPoint, index: int) -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from optimizer.negotiate.budget import BudgetAnswer, Fastest, Reach
-from optimizer.plan.types import KeptPromise, Plan
+from optimizer.plan.types import KeptPromise, Plan, Prediction
 from optimizer.report.json_report import Money, document, dump, plan_document
 from optimizer.report.layout import BLANK, Line, Style
 from optimizer.report.negotiate_words import Names, finished, heading, sources, winner, wrapped
@@ -62,7 +62,7 @@ def _fastest(fastest: Fastest, answer: BudgetAnswer) -> Iterator[Line]:
     if plan is None:
         yield from wrapped("No deployment within the budget carries the stated load.", "    ")
     else:
-        kept = [_latency(one) for p in plan.predicted for one in p.promises if one.metric is fastest.metric]
+        kept = [_latency(p, one) for p in plan.predicted for one in p.promises if one.metric is fastest.metric]
         yield from wrapped("; ".join(kept or [_unpromised(plan, fastest.metric)]), "    ", style=Style.STRONG)
         cost = f"{money(plan.monthly_cents, answer.currency)}/mo"
         yield from wrapped(f"{cost}  {winner(plan)}; grade {plan.grade}", "    ")
@@ -70,8 +70,9 @@ def _fastest(fastest: Fastest, answer: BudgetAnswer) -> Iterator[Line]:
     yield BLANK
 
 
-def _latency(kept: KeptPromise) -> str:
-    name = f"{promise_of(kept.metric, kept.percentile, kept.length_class)} {latency(kept.estimate_s)}"
+def _latency(of: Prediction, kept: KeptPromise) -> str:
+    of_class = kept.length_class or of.length_class
+    name = f"{promise_of(kept.metric, kept.percentile, of_class)} {latency(kept.estimate_s)}"
     band = f"[{two_digits(kept.low_s * 1e3)}-{two_digits(kept.high_s * 1e3)} ms]"
     return f"{name} {band}" + (f" of {limit(kept.limit_s)} promised" if kept.limit_s is not None else "")
 

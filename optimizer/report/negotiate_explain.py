@@ -56,10 +56,16 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names) -> Iterator[Line
     yield BLANK
 
 
+def _promise(binding: Binding, names: Names) -> str:
+    """What a length class inherits from its workload is told with the name of the class."""
+    inherited = binding.length_class and ".tokens.classes." not in binding.promise
+    return f"{names.of(binding.promise)} ({binding.length_class})" if inherited else names.of(binding.promise)
+
+
 def _row(binding: Binding, names: Names) -> tuple[str, str, str, str]:
     left, unit = binding.limit - binding.value, binding.unit
     return (
-        names.of(binding.promise),
+        _promise(binding, names),
         f"{exact(round(binding.value, 1 if unit == 'ms' else 2))} {unit}",
         f"{exact(round(binding.limit, 6))} {unit}",
         f"{two_digits(left) if abs(left) >= 0.005 else '0'} {unit} ({percent(binding.slack)})",

@@ -12,6 +12,7 @@ from optimizer.report.layout import Line, Style, paragraph
 from optimizer.report.verdicts import terms
 from optimizer.report.words import exact, gpu_name, kv_name, money, plural, quant_name, tier_name
 from optimizer.vocabulary import Tier
+from optimizer.workload import part_name
 
 _NAMES: tuple[tuple[str, str], ...] = (
     (r"slo\.ttft_ms(?:\.(p\d+))?", "TTFT{}"),
@@ -72,18 +73,19 @@ class Names:
 
     def of(self, path: str) -> str:
         """The field in words: ``TTFT p95``, ``chat: requests in flight``."""
-        workload, short = _parts(path)
+        workload, length_class, short = _parts(path)
         for pattern, name in _NAMES:
             match = re.fullmatch(pattern, short)
             if match:
                 percentile = next((group for group in match.groups() if group), None)
                 words = name.format(f" {percentile}" if percentile else "")
-                return f"{workload}: {words}" if workload and self.several else words
+                owner = workload if self.several else length_class
+                return f"{owner}: {words}" if owner else words
         return path
 
     def value(self, path: str, value: float) -> str:
         """The value with its unit: ``1,000 ms``, ``97 %``, ``$20,000 a month``."""
-        short = _parts(path)[1]
+        short = _parts(path)[2]
         if short == "budget.monthly":
             return f"{money(round(value * 100), self.currency)} a month"
         if re.fullmatch(_SHARES, short):
@@ -92,9 +94,16 @@ class Names:
         return f"{exact(round(value, 6))}{unit}"
 
 
-def _parts(path: str) -> tuple[str, str]:
+def _parts(path: str) -> tuple[str, str, str]:
+    """Workload (with the length class, where a field is one's own), length class, and the field of either."""
     match = re.match(r"workloads\.([^.]+)\.(.+)", path)
-    return (match[1], match[2]) if match else ("", path)
+    if match is None:
+        return "", "", path
+    inner = re.match(r"tokens\.classes\.([^.]+)\.(slo\..+|.+)", match[2])
+    if inner is None:
+        return match[1], "", match[2]
+    short = inner[2] if inner[2].startswith("slo.") else f"tokens.{inner[2]}"
+    return part_name(match[1], inner[1]), inner[1], short
 
 
 def winner(plan: Plan) -> str:

@@ -33,7 +33,7 @@ def notes(
         f"{code(outcome.problem_path)}, sha256 {code(outcome.problem_sha256[:12])}. The settings below are the ones "
         "the prediction assumed: change one and its figures no longer hold.",
         "## Order of work",
-        "\n".join(f"{number}. {step}" for number, step in enumerate(_steps(plan), start=1)),
+        "\n".join(f"{number}. {step}" for number, step in enumerate(_steps(plan, servers), start=1)),
         "## Files",
         table(("file", "purpose"), [(code(name), text(purpose)) for name, purpose in files]),
         *([*_missing(missing)] if missing else []),
@@ -52,9 +52,11 @@ def notes(
     return "\n\n".join(parts) + "\n"
 
 
-def _steps(plan: Plan) -> Iterator[str]:
+def _steps(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
     yield "Get **one** node, start **one** server (`...-serve.sh`), run its benchmark, compare with the thresholds."
-    yield "Complete the row in `...-measurement.csv`: it has the columns of `optimize predict`, which adds our figures."
+    if any(len(server.bench) == 1 for server in servers):
+        row = "Complete the row in `...-measurement.csv`"
+        yield f"{row}: it has the columns of `optimize predict`, which adds our figures."
     yield "If it passes, get the rest and roll out with the manifests, the compose files or the SkyPilot tasks."
     if any(node.spare for node in plan.nodes):
         yield "Nodes in reserve stay empty. If a node fails, start its servers there; Kubernetes does so itself."
@@ -115,6 +117,13 @@ def _remarks(servers: Sequence[Server]) -> Iterator[str]:
         "clients need a gateway in front that balances requests."
     )
     yield "Several nodes without Kubernetes need a balancer in front: the compose file's serves its own node only."
+    apart = [server for server in servers if server.group.length_class]
+    if apart:
+        names = ", ".join(f"{code(one.name)} gets class {text(one.group.length_class)}" for one in apart)
+        yield (
+            f"Length classes are served apart: {names}. The router has to tell them by the length of the input or by "
+            "the application that a request comes from."
+        )
     if any(OWN_LABEL in node_selector(server) for server in servers):
         labels = sorted({server.group.gpu for server in servers if OWN_LABEL in node_selector(server)})
         yield "Label the nodes: " + "; ".join(code(f"kubectl label node NAME {OWN_LABEL}={gpu}") for gpu in labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.handover.names import bash_command, plain
+from optimizer.handover.names import bash_command, plain, slug
 from optimizer.report.words import promise_of, two_digits
 
 if TYPE_CHECKING:
@@ -85,10 +85,11 @@ def _mixed_benchmark(server: Server, out: str, save: list[str]) -> str:
         "# HOST and PORT say where the server is, RESULT how the names of the files with the figures begin.",
         "set -euo pipefail",
     ]
+    results: list[str] = []
     for one, words in zip(server.asked.classes, server.bench, strict=True):
+        results.append(slug(one.name, results, fallback="class"))
         where = f'--host "${{HOST:-127.0.0.1}}" --port "${{PORT:-{server.port}}}"'
-        name = bash_command([f"-{one.name}.json"])
-        result = f'{out} "${{RESULT:-{server.name}-result}}"{name}'
+        result = f'{out} "${{RESULT:-{server.name}-result}}-{results[-1]}.json"'
         lines.append(f"{bash_command([*words, *save])} \\\n    {where} \\\n    {result} &")
     return "\n".join([*lines, "wait"]) + "\n"
 
@@ -99,7 +100,7 @@ def thresholds(server: Server) -> list[str]:
     for kept in server.prediction.promises:
         limit = "none" if kept.limit_s is None else f"{kept.limit_s * 1e3:g} ms"
         low, high = two_digits(kept.low_s * 1e3), two_digits(kept.high_s * 1e3)
-        name = promise_of(kept.metric, kept.percentile, kept.length_class)
+        name = plain(promise_of(kept.metric, kept.percentile, kept.length_class))
         lines.append(
             f"{name}: limit {limit}; expected {two_digits(kept.estimate_s * 1e3)} ms, 90 % range {low} to {high}"
         )

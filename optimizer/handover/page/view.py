@@ -97,7 +97,7 @@ def _question(outcome: Outcome, say: Say) -> Table:
     for asked in outcome.asked:
         load = loads.get(asked.workload)
         promises = ", ".join(
-            f"{promise_of(p.metric, p.percentile, p.length_class)} {limit(p.limit_s)}" for p in asked.promises
+            f"{plain(promise_of(p.metric, p.percentile, p.length_class))} {limit(p.limit_s)}" for p in asked.promises
         )
         figures = (count(load.requests_per_second), count(load.inflight)) if load else ("", "")
         tokens = f"{asked.input_tokens:,.0f} / {asked.output_tokens:,.0f}"

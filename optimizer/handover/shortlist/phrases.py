@@ -17,7 +17,7 @@ from optimizer.report.words import (
 )
 
 if TYPE_CHECKING:
-    from optimizer.plan.types import Group, KeptPromise, NodeLine, Plan
+    from optimizer.plan.types import Group, KeptPromise, NodeLine, Plan, Prediction
 
 
 def hardware(plan: Plan) -> str:
@@ -54,11 +54,11 @@ def sources(plan: Plan) -> str:
 
 def kept(plan: Plan) -> list[str]:
     """Each promise: the estimate and its limit."""
-    return [_kept(promise) for prediction in plan.predicted for promise in prediction.promises]
+    return [_kept(one, promise) for one in plan.predicted for promise in one.promises]
 
 
-def _kept(promise: KeptPromise) -> str:
-    name = promise_of(promise.metric, promise.percentile, promise.length_class)
+def _kept(of: Prediction, promise: KeptPromise) -> str:
+    name = promise_of(promise.metric, promise.percentile, promise.length_class or of.length_class)
     factor, unit = latency_unit(promise.limit_s, promise.estimate_s)
     estimate = f"{name} {two_digits(promise.estimate_s * factor)}"
     return f"{estimate} {unit}" if promise.limit_s is None else f"{estimate} / {limit(promise.limit_s)}"
