@@ -6,8 +6,41 @@ from dataclasses import dataclass
 
 from optimizer.ledger import CostLine, LongRun
 from optimizer.plan.kinds import SingleKind
+from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.vocabulary import Link, Tier
 from optimizer.workload import LengthShare, Metric, Promise
+
+__all__ = [
+    "Asked",
+    "Binding",
+    "Capacity",
+    "Elsewhere",
+    "Feasible",
+    "Footage",
+    "FunnelStep",
+    "Group",
+    "Infeasible",
+    "KeptPromise",
+    "LatencyMs",
+    "LoadFloor",
+    "MemoryGib",
+    "NodeLine",
+    "Optimal",
+    "Outcome",
+    "Plan",
+    "PlanKey",
+    "Prediction",
+    "Proof",
+    "Rejection",
+    "Relaxation",
+    "Replay",
+    "ReplayedPromise",
+    "SingleKind",
+    "Stress",
+    "Target",
+    "Unknown",
+    "WorkloadLoad",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +108,6 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyMs:
-    """A latency in milliseconds: mean and percentiles over requests."""
-
-    mean: float
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-
-
-@dataclass(frozen=True, slots=True)
 class Capacity:
     """What the whole plan carries, spares left out, at the asked confidence."""
 
@@ -130,70 +152,6 @@ class Prediction:
     grade_reasons: tuple[str, ...]
     promises: tuple[KeptPromise, ...] = ()
     length_class: str = ""  # the class that is served apart; empty: the whole workload
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedPromise:
-    """One latency promise as replayed request by request: the worse of the two loads, and whether it is kept.
-
-    ``low_s`` to ``high_s`` is the 95 % confidence interval of the simulated percentile; ``narrow`` says whether it is
-    as narrow as was asked for. ``with_margin_s`` is ``simulated_s`` times the model error at the asked confidence.
-    """
-
-    metric: Metric
-    percentile: float
-    path: str
-    predicted_s: float  # closed form, median estimate
-    simulated_s: float  # simulation, median estimate
-    low_s: float
-    high_s: float
-    narrow: bool
-    with_margin_s: float
-    limit_s: float
-    length_class: str = ""  # of a mix of length classes: whose requests the promise is about
-
-    @property
-    def kept(self) -> bool:
-        """The simulated percentile with its margin is within the limit."""
-        return self.with_margin_s <= self.limit_s
-
-
-@dataclass(frozen=True, slots=True)
-class Footage:
-    """What a chart shows of a replay: the busier of the two loads, warm-up left out, median estimate.
-
-    The stretch of time is the one around the longest wait for a first token.
-    """
-
-    percentiles: tuple[float, ...]
-    ttft_s: tuple[float, ...]  # at ``percentiles``
-    tpot_s: tuple[float, ...]
-    seconds: tuple[float, ...]  # moments of the stretch
-    waiting: tuple[float, ...]  # requests not yet in a batch, at each moment
-    running: tuple[float, ...]
-    kv_share: tuple[float, ...]  # of the KV blocks of the fullest replica
-    replicas: int  # that the stretch shows
-    held: bool  # a steady number in flight, on one replica; else arrivals at the stated rate behind the router
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What requests of one workload saw when the plan was replayed; the busier of its two loads."""
-
-    workload: str
-    ttft_ms: LatencyMs
-    tpot_ms: LatencyMs
-    e2e_s: LatencyMs  # seconds
-    requests: int  # measured, both loads together, warm-up left out
-    router: str
-    promises: tuple[ReplayedPromise, ...]
-    footage: Footage | None = None
-    length_class: str = ""  # the class that is served apart; empty: the whole workload
-
-    @property
-    def kept(self) -> bool:
-        """Every promise is kept."""
-        return all(promise.kept for promise in self.promises)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ def _latencies(replay: Replay, footage: Footage, number: int, suffix: str, say: 
         "Share of requests that see at most this latency: the worse of the stated loads, median estimate; the dashed"
         " curve includes the safety margin, and at each promised percentile it must stay left of the limit."
     )
+    if any(promise.length_class for promise in replay.promises):
+        remark += " " + say("Each promise is about the requests of one length class, the curves are about all of them.")
     head = (say("latency"), *(percentile_name(p) for p in TOLD), say("promise"), say("with margin"))
     rows = tuple(_latency_row(replay, metric, seconds, footage.percentiles, say) for metric, seconds in sides)
     return ReplayChart(title, svg, remark, head, rows)
@@ -110,16 +112,21 @@ def _spread(
 
 def _told(replay: Replay, metric: Metric, seconds: Sequence[float], percentiles: Sequence[float]) -> str:
     parts = [f"{percentile_name(p)} {limit(_two(_at(seconds, percentiles, p)))}" for p in TOLD]
-    stated = [f"{percentile_name(p.percentile)} <= {limit(p.limit_s)}" for p in replay.promises if p.metric is metric]
+    stated = [f"{_percentile(p)} <= {limit(p.limit_s)}" for p in replay.promises if p.metric is metric]
     return f"{metric_name(metric)}: {', '.join(parts)}" + (f" ({', '.join(stated)})" if stated else "")
+
+
+def _percentile(promise: ReplayedPromise) -> str:
+    """``p95``; of a mix of length classes ``long p95``."""
+    return plain(f"{promise.length_class} {percentile_name(promise.percentile)}")
 
 
 def _latency_row(
     replay: Replay, metric: Metric, seconds: Sequence[float], percentiles: Sequence[float], say: Say
 ) -> tuple[str, ...]:
     mine = [promise for promise in replay.promises if promise.metric is metric]
-    stated = "; ".join(f"{percentile_name(p.percentile)} {limit(p.limit_s)}" for p in mine) or say("none")
-    margins = "; ".join(f"{percentile_name(p.percentile)} {limit(_two(p.with_margin_s))}" for p in mine)
+    stated = "; ".join(f"{_percentile(p)} {limit(p.limit_s)}" for p in mine) or say("none")
+    margins = "; ".join(f"{_percentile(p)} {limit(_two(p.with_margin_s))}" for p in mine)
     return (
         metric_name(metric),
         *(limit(_two(_at(seconds, percentiles, p))) for p in TOLD),
