@@ -6,9 +6,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import Finding, ProblemError, UsageError
+from optimizer.workload import part_name
+
+if TYPE_CHECKING:
+    from optimizer.problem import Problem
 
 Flat = dict[str, object]
 """Values by path."""
@@ -99,9 +103,7 @@ def _problems(
     for one in inputs:
         progress(f"solving {one.problem.path}")
         documents.append(json.loads(render(decide(one, progress=progress, simulate=simulate), "json")))
-    flat = [
-        _flat(one.problem.model_dump(mode="json", exclude={"path", "sha256", "warnings", "name"})) for one in inputs
-    ]
+    flat = [_stated(one.problem) for one in inputs]
     changed = tuple(_changes(flat[0], flat[1]))
     case = open_case(inputs[0])
     base = ask(case)
@@ -150,14 +152,16 @@ def _comparison(
 
 
 def _promise(binding: Mapping[str, Any]) -> str:
-    return str(binding["promise"])
+    """Its path; what a length class inherits from its workload is told with the name of the class."""
+    path, length_class = str(binding["promise"]), binding.get("length_class")
+    return path if not length_class or ".tokens.classes." in path else f"{path} ({length_class})"
 
 
 def _shape(plan: Mapping[str, Any]) -> Flat:
     """What is bought and how it is set up."""
     shape: Flat = {}
     for group in plan.get("groups", []):
-        name = group["workload"]
+        name = part_name(group["workload"], group.get("length_class", ""))
         for key in ("gpu", "weight_quant", "kv_cache", "tensor_parallel", "pipeline_parallel", "replicas"):
             shape[f"{name}: {key.replace('_', ' ')}"] = group[key]
     for node in plan.get("nodes", []):
@@ -171,6 +175,18 @@ def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> Itera
     for path in dict.fromkeys((*before, *after)):
         if before.get(path) != after.get(path):
             yield Change(path, before.get(path), after.get(path))
+
+
+def _stated(problem: Problem) -> Flat:
+    """Values of a problem by path, without the mean lengths that its length classes tell."""
+    flat = _flat(problem.model_dump(mode="json", exclude={"path", "sha256", "warnings", "name"}))
+    told = {
+        f"workloads.{workload.name}.tokens.{key}"
+        for workload in problem.workloads
+        if workload.tokens.classes
+        for key in ("input", "output")
+    }
+    return {path: value for path, value in flat.items() if path not in told}
 
 
 def _flat(value: object, path: str = "") -> Flat:

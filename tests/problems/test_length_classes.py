@@ -15,6 +15,7 @@ import pytest
 from optimizer.candidates.types import Candidate
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.decide.case import Case, open_case
+from optimizer.negotiate.compare import compare
 from optimizer.plan.types import Optimal, Outcome
 from optimizer.report import render
 
@@ -187,3 +188,13 @@ def test_the_permission_to_split_never_costs_more() -> None:
             assert not whole or both[0].monthly_cents <= whole[0].monthly_cents
             helped += not whole or both[0].monthly_cents < whole[0].monthly_cents
     assert helped >= 4
+
+
+def test_a_comparison_tells_classes_apart(tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(PROBLEM.read_text().replace("input: 12000", "input: 6000"))
+    found = compare(PROBLEM, other, simulate=False)
+    assert [change.path for change in found.inputs] == ["workloads.chat.tokens.classes.long.input"]
+    assert {change.path for change in found.plan if ": " in change.path} >= {"chat/long: gpu", "chat/long: replicas"}
+    assert not any(change.path.startswith("chat/short") for change in found.plan)
+    assert "workloads.chat.slo.tpot_ms.p95 (long)" in {change.path for change in found.promises}
