@@ -58,6 +58,9 @@ def _all(problem: Problem) -> Iterator[Choice]:
     for key in _SETTINGS:
         yield _switch(f"engine.{key}", getattr(engine, key), None)
     yield _switch("payment.as_of", payment.as_of, None)
+    for workload in problem.workloads:
+        if len(workload.tokens.classes) > 1:
+            yield _switch(f"workloads.{workload.name}.tokens.split_classes", workload.tokens.split_classes, True)
 
 
 def _switch(path: str, stated: object, opened: object) -> Choice:

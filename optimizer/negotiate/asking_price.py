@@ -82,6 +82,7 @@ class Bar:
         quoted = self._quoted(shape)
         alone = quoted.only(option=lambda option: option.offer.id == shape.offer_id).solve()
         several = len(self._case.inputs.problem.workloads) > 1 or self._case.candidates.rules.mixed
+        several = several or _may_serve_a_class(quoted, shape)
         if not alone.solutions and not (several and self._could_serve(quoted.candidates.candidates)):
             return None
         low, high = _monthly(quoted, shape), _node(self._inputs(shape, _MANY), shape).monthly_cents
@@ -191,6 +192,14 @@ def _node(inputs: Inputs, shape: Shape) -> NodeOption:
     from optimizer.pricing import node_options
 
     return node_options(inputs.problem, inputs.catalog, only=[shape.offer_id])[0]
+
+
+def _may_serve_a_class(quoted: Case, shape: Shape) -> bool:
+    """Whether there are length classes that the quoted nodes may serve beside nodes of others."""
+    rules = quoted.candidates.rules
+    split = any(asked.whole is not None for asked in rules.workloads)
+    mine = (option for option in quoted.options if option.offer.id == shape.offer_id)
+    return split and any(not rules.forbidden_by(option) for option in mine)
 
 
 def _monthly(case: Case, shape: Shape) -> int:
