@@ -137,7 +137,9 @@ def place_of(root: Node, path: Path) -> Place:
 
 def defect_of(error: ErrorDetails, root: Node) -> Defect:
     """One pydantic error as a finding in the document."""
-    location = tuple(key for key in error["loc"] if key not in _VARIANTS)
+    keys = error["loc"]
+    last = len(keys) - 1 if error["type"] == "extra_forbidden" else None  # an unknown key may be called like a variant
+    location = tuple(key for number, key in enumerate(keys) if key not in _VARIANTS or number == last)
     if error["type"] == "missing":
         path = resolve_path(root, location[:-1])
         return Defect(path, location, _missing(root, path, str(location[-1])), "missing")

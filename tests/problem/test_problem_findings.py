@@ -16,6 +16,7 @@ MUTATIONS = [
     ("market: us", "max_power_kw: 4", "unknown key 'max_power_kw' in hardware", "hardware.limits"),
     ("name: Everything", "title: Everything", "unknown key 'title'", "keys here"),
     ("    quality: {", "    qualities: {", "unknown key 'qualities'", "quality"),
+    ("market: us", "number: 5", "unknown key 'number' in hardware", None),
     # length classes
     ("share: 0.75", "share: 0.5", "add up to 0.75, not to 1", "part of the requests"),
     ("share: 0.75", "share: 75", "at most 1", "75 % is 0.75"),
