@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from optimizer.pricing.rules import OptionRules, RuleName
 from optimizer.pricing.types import NodeOption, Origin
 from optimizer.units import floor_guarded, to_cents
-from optimizer.workload import Load, Slo
+from optimizer.workload import Load, Period, Slo
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -82,6 +82,7 @@ class UserRules:
     distinct_by: tuple[str, ...]
     top: int
     configurations: int = 1  # most that may share one workload
+    periods: tuple[Period, ...] = ()  # of the day profile; empty: the load never changes
 
     @property
     def mixed(self) -> bool:
@@ -116,6 +117,7 @@ class UserRules:
 def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOption]) -> UserRules:
     """Read the rules of a problem."""
     from optimizer.pricing import option_rules, plan_lines
+    from optimizer.problem import periods_of
 
     hardware, engine = problem.hardware, problem.engine
     of_options = option_rules(problem, catalog)
@@ -135,6 +137,7 @@ def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOptio
         distinct_by=tuple(sorted({str(name) for name in problem.ranking.distinct_by})),
         top=problem.ranking.top,
         configurations=problem.ranking.max_configurations_per_workload,
+        periods=periods_of(problem),
     )
 
 

@@ -249,8 +249,36 @@ class Stress:
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodService:
+    """One workload in one period of the day profile: its load and what its users see, the median estimate."""
+
+    workload: str
+    factor: float  # on the stated load
+    requests_per_second: float
+    output_tokens_per_second: float
+    concurrency: float
+    ttft_p95_ms: float | None  # None: no load
+    tpot_p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPeriod:
+    """What runs in one period of the day profile."""
+
+    name: str
+    hours_per_month: float
+    starts_per_month: float
+    gpus: int  # of all nodes
+    replicas: tuple[int, ...]  # in the order of the plan's groups
+    nodes: tuple[int, ...]  # in the order of the plan's node lines
+    monthly_cents: int  # of nodes paid by use, in the period and for starting as it begins
+    services: tuple[PeriodService, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """One ranked deployment."""
+    """One ranked deployment. With a day profile the numbers of replicas, nodes and GPUs are the largest of any period,
+    and predictions are those of the busiest."""
 
     rank: int
     proven: bool
@@ -274,6 +302,7 @@ class Plan:
     stress: tuple[Stress, ...] = ()
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
+    periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from optimizer.problem.fields import Count, Name, Positive, Section, Share, Text, one_of
+from optimizer.problem.fields import Count, CountOrZero, Name, Positive, Section, Share, Text, one_of
+from optimizer.problem.schema_profile import ProfilePeriod
 from optimizer.workload import KvSizing
 
 MAX_TOKENS = 1e8
@@ -69,6 +70,14 @@ class Traffic(Section):
 
     batch: Batch | None = None
     """Offline work instead of the above."""
+
+    profile: Annotated[tuple[ProfilePeriod, ...], Field(min_length=1)] | None = None
+    """Periods of the day in the order in which they follow each other, each with its hours per month and a factor on
+    the load. Workloads with a profile state the same periods; one without runs its load in all of them. Batch work
+    runs in the periods of factor 1. Nodes paid by use follow the profile, committed ones are paid always."""
+
+    min_replicas: CountOrZero = 0
+    """Replicas kept running whatever the load."""
 
 
 class LengthDistribution(Section):
