@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.decide.joint import joint
-from optimizer.decide.periods import busiest_period, periods_of_plans, requests_a_month, token_hours
+from optimizer.decide.periods import busiest_period, payment_notes, periods_of_plans, requests_a_month, token_hours
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan, PlanPeriod
@@ -254,6 +254,7 @@ def _elsewhere(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOp
 
 def _notes(inputs: Inputs, solution: FleetSolution, reasons: Sequence[str]) -> Iterator[str]:
     yield from dict.fromkeys(reasons)
+    yield from payment_notes(inputs.problem, solution)
     market = inputs.problem.hardware.market
     for gpu in sorted({bought.option.offer.gpu for bought in solution.nodes}) if market else []:
         remark = market_remark(inputs.catalog, gpu, str(market))

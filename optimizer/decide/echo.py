@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from optimizer.plan.types import Asked, LoadFloor, Plan, WorkloadLoad
+from optimizer.plan.types import Asked, AskedPeriod, LoadFloor, Plan, WorkloadLoad
 from optimizer.pricing import load_hours
-from optimizer.problem import load_of, rate_floors, slo_of, value_at
+from optimizer.problem import load_of, periods_of, rate_floors, slo_of, value_at
+from optimizer.problem.profile import stated_factor
 from optimizer.problem.schema import OwnedHardware, Quota
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ _RULES = (
     "payment.tiers",
     "payment.max_commitment_months",
     "payment.hours_per_month",
+    "payment.startup_minutes",
+    "payment.spot_uplift_percent",
     "payment.tax_percent",
     "payment.extras_monthly",
     "payment.as_of",
@@ -76,6 +79,11 @@ def _asked(workload: Workload, problem: Problem) -> Asked:
         floors=tuple(_floors(workload)),
         hours_per_month=load_of(workload, problem).hours_per_month,
         load_hours=load_hours(workload, problem),
+        periods=tuple(
+            AskedPeriod(period.name, period.hours, stated_factor(workload.traffic, index))
+            for index, period in enumerate(periods_of(problem))
+        ),
+        min_replicas=workload.traffic.min_replicas,
     )
 
 

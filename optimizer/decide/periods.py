@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.types import PeriodService, PlanPeriod, Prediction
-from optimizer.pricing import load_hours, starts_of
+from optimizer.pricing import load_hours, spot_uplift, starts_of
 from optimizer.problem import load_of, periods_of
 from optimizer.problem.profile import stated_factor
+from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
@@ -92,6 +93,21 @@ def busiest_period(solution: FleetSolution) -> int:
     sizes = [choice.option.node_type.gpus_per_node for choice in solution.nodes]
     gpus = [sum(n * size for n, size in zip(counts, sizes, strict=True)) for counts in by_period]
     return gpus.index(max(gpus))
+
+
+def payment_notes(problem: Problem, solution: FleetSolution) -> Iterator[str]:
+    """What is assumed of nodes paid by use under a day profile, where a plan has such nodes."""
+    by_use = [choice for choice in solution.nodes if choice.option.periods]
+    minutes, uplift = problem.payment.startup_minutes, spot_uplift(problem)
+    if minutes and any(any(starts_of(choice.running)) for choice in by_use):
+        yield (
+            f"each start of a node paid by use is billed {minutes:g} minutes before it serves (payment.startup_minutes)"
+        )
+    if uplift and any(choice.option.tier is Tier.SPOT for choice in by_use):
+        yield (
+            f"the rent of spot nodes carries {uplift * 100:g} % for interruptions (payment.spot_uplift_percent);"
+            " promises hold while the nodes are there"
+        )
 
 
 def token_hours(problem: Problem, predicted: Sequence[Prediction], periods: Sequence[PlanPeriod]) -> float:

@@ -367,6 +367,15 @@ class LoadFloor:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedPeriod:
+    """One period of the day profile as the file states it."""
+
+    name: str
+    hours_per_month: float
+    factor: float  # on the stated load
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What was asked for one workload, as the report echoes it."""
 
@@ -382,6 +391,8 @@ class Asked:
     floors: tuple[LoadFloor, ...]
     hours_per_month: float | None  # batch work: the hours used; None = around the clock
     load_hours: float = 730.0  # hours a month in which the load runs and its tokens are made
+    periods: tuple[AskedPeriod, ...] = ()  # of the day profile
+    min_replicas: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from optimizer.plan.types import Outcome
 from optimizer.report.layout import WIDTH, Line, Style
+from optimizer.report.periods import day_profile
 from optimizer.report.plans import ledger, ranked
 from optimizer.report.question import question
 from optimizer.report.replayed import rejections
@@ -26,6 +27,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
     lines = list(question(outcome))
     if outcome.plans:
         lines += ranked(outcome)
+        lines += day_profile(outcome)
         lines += ledger(outcome)
         lines += verdicts(outcome)
         lines += rejections(outcome)
