@@ -70,8 +70,8 @@ PERIOD_COLUMNS: tuple[tuple[str, Callable[[Plan], str]], ...] = (
     ("period_nodes", lambda plan: _periods(plan, lambda period: _plus(period.nodes))),
     ("period_cost_by_use", lambda plan: _periods(plan, lambda period: _money(period.monthly_cents))),
 )
-"""Further columns where there is a day profile; numbers of one period are joined by ``+``, in the order of the cells for
-groups and nodes."""
+"""Further columns where there is a day profile; numbers of one period are joined by ``+``, in the order of the cells
+for groups and nodes."""
 
 
 def render_csv(outcome: Outcome) -> str:

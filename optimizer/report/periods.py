@@ -35,7 +35,7 @@ def day_profile(outcome: Outcome) -> Iterator[Line]:
     plan = outcome.plans[0]
     if not plan.periods:
         return
-    yield Line(f"What #{plan.rank} runs through the day", Style.HEADING)
+    yield Line(f"What #{plan.rank} runs through the day (nodes by way to pay)", Style.HEADING)
     for text in _table(plan):
         yield Line(text)
     for text in paragraph(_paid(plan), hang="    "):
@@ -68,7 +68,7 @@ def _payments(nodes: Sequence[NodeLine]) -> list[str]:
 
 
 def _payment(node: NodeLine) -> str:
-    return f"nodes, {tier_name(node.tier, node.commitment_months)}"
+    return tier_name(node.tier, node.commitment_months)
 
 
 def _row(plan: Plan, period: PlanPeriod, payments: Sequence[str]) -> tuple[str, ...]:

@@ -129,10 +129,13 @@ def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Misma
             if getattr(group, name) < 1:
                 yield Mismatch("references", f"{path}.{name}", "at least 1", getattr(group, name), "an empty group")
     asked = len(periods_of(problem))
-    shapes = {(len(plan.groups), len(plan.nodes)), *((len(one.replicas), len(one.nodes)) for one in plan.periods)}
-    if len(plan.periods) != asked or len(shapes) != 1:
-        found = f"{len(plan.periods)} periods, numbers of {sorted(shapes)}"
-        yield Mismatch("references", "periods", f"{asked} periods, a number for each", found, "periods of the day")
+    if len(plan.periods) != asked:
+        yield Mismatch("references", "periods", asked, len(plan.periods), "periods of the day profile")
+        return
+    shape = (len(plan.groups), len(plan.nodes))
+    for index, period in enumerate(plan.periods):
+        if (found := (len(period.replicas), len(period.nodes))) != shape:
+            yield Mismatch("references", f"periods[{index}]", shape, found, "a number for each group and node line")
     for name in ("nodes", "groups"):
         if not getattr(plan, name):
             yield Mismatch("references", name, "at least one", 0, "an empty plan")

@@ -55,7 +55,9 @@ class Maker:
 
     def case(self) -> Case:
         rng = self.rng
-        types = [make_type(make_gpu(name), rng.choice([1, 2])) for name in rng.sample(["h100", "l40s"], rng.randint(1, 2))]
+        types = [
+            make_type(make_gpu(name), rng.choice([1, 2])) for name in rng.sample(["h100", "l40s"], rng.randint(1, 2))
+        ]
         options = tuple(option for node_type in types for option in self._options(node_type))
         candidates = {
             c.key: c for node_type in types for w in range(self.workloads) for c in self._candidates(node_type, w)

@@ -92,9 +92,7 @@ def test_one_more_way_to_pay_never_raises_the_cost(seed: int, percent: int, tier
 def test_a_load_that_never_falls_costs_no_less(seed: int) -> None:
     """Flattening a profile at its peak asks for more in every period."""
     case = Maker(seed).case()
-    flat = tuple(
-        replace(w, load=replace(w.load, factors=(1.0,) * len(w.load.factors))) for w in case.rules.workloads
-    )
+    flat = tuple(replace(w, load=replace(w.load, factors=(1.0,) * len(w.load.factors))) for w in case.rules.workloads)
     before, after = solve(case).solutions, solve(replace(case, rules=replace(case.rules, workloads=flat))).solutions
     assert not after or before[0].monthly_cents <= after[0].monthly_cents
 
