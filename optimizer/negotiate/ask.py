@@ -97,7 +97,8 @@ def _latency_edge(winner: Winner, path: str) -> float | None:
 
 def _load_edge(winner: Winner, path: str) -> float | None:
     """What the field alone may be multiplied by until the replicas are full."""
-    from optimizer.problem import rate_floors
+    from optimizer.problem import load_of, rate_floors
+    from optimizer.problem.profile import peak_of
 
     match = _RATE_FIELDS.fullmatch(path) or _INFLIGHT_FIELD.fullmatch(path)
     if match is None or winner.solution is None:
@@ -105,12 +106,15 @@ def _load_edge(winner: Winner, path: str) -> float | None:
     problem = winner.case.inputs.problem
     number = next(i for i, workload in enumerate(problem.workloads) if workload.name == match["name"])
     workload = problem.workloads[number]
-    scale = workload.traffic.peak_factor * (1.0 + problem.margins.load_headroom)
+    scale = workload.traffic.peak_factor * (1.0 + problem.margins.load_headroom) * peak_of(workload.traffic)
     group = winner.solution.groups[number]
+    factors = load_of(workload, problem).factors or (1.0,)
+    running = zip(group.running or (group.replicas,), factors, strict=True)
+    replicas = min(count / factor for count, factor in running if factor)
     if "key" in match.re.groupindex:
         alone = rate_floors(workload)[match["key"]] * scale
-        return group.operating_point.requests_per_second * group.replicas / alone
-    return group.operating_point.inflight * group.replicas / ((workload.traffic.concurrency or 1.0) * scale)
+        return group.operating_point.requests_per_second * replicas / alone
+    return group.operating_point.inflight * replicas / ((workload.traffic.concurrency or 1.0) * scale)
 
 
 def nearest(values: Sequence[float], value: float) -> int:

@@ -134,8 +134,8 @@ def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Misma
         return
     shape = (len(plan.groups), len(plan.nodes))
     for index, period in enumerate(plan.periods):
-        if (found := (len(period.replicas), len(period.nodes))) != shape:
-            yield Mismatch("references", f"periods[{index}]", shape, found, "a number for each group and node line")
+        if (sizes := (len(period.replicas), len(period.nodes))) != shape:
+            yield Mismatch("references", f"periods[{index}]", shape, sizes, "a number for each group and node line")
     for name in ("nodes", "groups"):
         if not getattr(plan, name):
             yield Mismatch("references", name, "at least one", 0, "an empty plan")

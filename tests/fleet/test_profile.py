@@ -113,3 +113,19 @@ def test_nothing_is_cheaper_than_its_bound(seed: int) -> None:
 
 def _screened(screened):
     return screened.instance.slots, screened.bounds
+
+
+def test_nothing_is_paid_by_use_beside_an_idle_node_and_no_commitment_idles_always() -> None:
+    for seed in range(INSTANCES):
+        case = Maker(seed, workloads=2, periods=2).case()
+        for plan in solve(case).solutions:
+            for key in {node.option.node_type.key for node in plan.nodes}:
+                mine = [node for node in plan.nodes if node.option.node_type.key == key]
+                groups = [group for group in plan.groups if group.candidate.node_type.key == key]
+                full = []
+                for p in range(2):
+                    replicas = sum(group.running[p] for group in groups)
+                    nodes = sum(node.running[p] for node in mine)
+                    full.append(nodes <= replicas + case.rules.spare_nodes)
+                    assert full[-1] or not any(node.running[p] for node in mine if node.option.periods)
+                assert any(full)

@@ -1,4 +1,4 @@
-"""The committed plan of problems/day_profile.yaml is cheaper than all on demand and all reserved: by brute force too."""
+"""The plan of problems/day_profile.yaml is cheaper than all on demand and than all reserved: by brute force too."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def cheapest(options: list[NodeOption], nodes: list[int]) -> list[int]:
 
 
 def bill(option: NodeOption, counts: tuple[int, ...]) -> int:
-    """Node-hours of each period, and fifteen minutes each time that a node starts, from the printed price of an hour."""
+    """Node-hours of each period, and 15 minutes each time that a node starts, from the printed price of an hour."""
     assert option.price is not None
     hour, month = option.price.amount, (240, 190, 300)
     running = sum(round(hour * hours * 100) * n for hours, n in zip(month, counts, strict=True))
@@ -167,7 +167,11 @@ def test_two_workloads_take_turns_on_committed_nodes(tmp_path: Path) -> None:
     alone = best(*sets[1:])
     assert plan.monthly_cents == alone.monthly_cents
     replicas = dict(
-        zip([group.workload for group in plan.groups], zip(*(p.replicas for p in plan.periods)), strict=True)
+        zip(
+            [group.workload for group in plan.groups],
+            zip(*(p.replicas for p in plan.periods), strict=True),
+            strict=True,
+        )
     )
     assert replicas["nightly"][:2] == (0, 0)
     assert replicas["nightly"][2] > 0
