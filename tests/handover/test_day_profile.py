@@ -51,7 +51,6 @@ def test_a_longer_day_costs_what_the_formulas_say() -> None:
     before = sheet.value("Summary", f"E{summary}")
     sheet.change("Inputs", cell, 250)
     plan = outcome.plans[0]
-    (node,) = plan.nodes
     rent = next(line for line in plan.cost_lines if line.name.startswith("rent, day"))
     more = sheet.value("Summary", f"E{summary}") - before
     assert more == pytest.approx(10 * plan.periods[0].nodes[0] * rent.unit_price, abs=0.05)
