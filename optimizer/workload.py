@@ -5,7 +5,7 @@ Shared by every room: ``problem`` derives them from a file, ``performance`` answ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -84,17 +84,44 @@ class Load:
     Either may be 0 when the problem states no such floor; not both. ``decided_by`` is the YAML path of the floor
     that set the rate, or of the concurrency where that is all there is. ``hours_per_month`` is None around the
     clock, else the hours actually used each month (offline batch work).
+
+    Where the problem has a day profile the figures are those of the workload's busiest period, and ``factors`` says
+    what they are multiplied by in each period (1 in the busiest); empty: the load never changes.
     """
 
     requests_per_second: float
     inflight: float
     decided_by: str
     hours_per_month: float | None = None
+    factors: tuple[float, ...] = ()
+    min_replicas: int = 0  # kept running whatever the load
 
     @property
     def is_batch(self) -> bool:
         """Offline work: only throughput matters and only the hours used are billed."""
         return self.hours_per_month is not None
+
+    def in_period(self, period: int) -> Load:
+        """The load in one period of the day profile; without a profile the load itself."""
+        factor = self.factors[period] if self.factors else 1.0
+        if factor == 1.0:
+            return self
+        return replace(
+            self, requests_per_second=self.requests_per_second * factor, inflight=self.inflight * factor, factors=()
+        )
+
+    def runs_in(self, period: int) -> bool:
+        """Whether replicas run in a period: there is load, or some are kept whatever the load."""
+        return self.min_replicas > 0 or not self.factors or self.factors[period] > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One period of the day profile: when nodes that are paid by use may differ in number."""
+
+    name: str
+    hours: float  # a month
+    starts: float  # how often it begins in a month
 
 
 def part_name(workload: str, length_class: str) -> str:

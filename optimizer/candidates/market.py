@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from optimizer.candidates.running import least_running, nodes_running
 from optimizer.candidates.types import Candidate
 from optimizer.performance.types import OperatingPoint
 from optimizer.pricing.types import NodeOption, NodeType
@@ -43,7 +44,24 @@ def binding_capacity(point: OperatingPoint, load: Load, demand: int = DEMAND) ->
 def replicas_needed(point: OperatingPoint, load: Load) -> int | None:
     """Fewest replicas that carry the load; None where one carries less than a unit of it."""
     capacity = binding_capacity(point, load)
-    return -(-DEMAND // capacity) if capacity > 0 else None
+    return max(-(-DEMAND // capacity), load.min_replicas) if capacity > 0 else None
+
+
+def replicas_running(point: OperatingPoint, load: Load) -> tuple[int, ...] | None:
+    """Fewest replicas in each period of the day profile; without a profile one figure."""
+    peak = replicas_needed(point, load)
+    if peak is None or not load.factors:
+        return None if peak is None else (peak,)
+    periods = range(len(load.factors))
+    return tuple(_needed_in(point, load, period) for period in periods)
+
+
+def _needed_in(point: OperatingPoint, load: Load, period: int) -> int:
+    """Never more than in the busiest period, whose capacity is the smallest share of its load."""
+    there = load.in_period(period)
+    if not load.factors[period]:
+        return load.min_replicas
+    return replicas_needed(point, there) or load.min_replicas
 
 
 NodeKey = tuple[str, int, str, float]
@@ -74,6 +92,17 @@ class Market:
             self._costs[key] = total
         return self._costs[key]
 
+    def cheapest_running(self, node_type: NodeType, running: tuple[int, ...]) -> int | None:
+        """Cents per month of the cheapest nodes of which so many run in each period; None where stock does not suffice.
+
+        A bound where there is a day profile (see ``least_running``); exact without one.
+        """
+        if len(running) == 1:
+            return self.cheapest(node_type, running[0])
+        if self.cheapest(node_type, max(running)) is None:
+            return None
+        return least_running(self.options(node_type), running)
+
     def fill(self, node_type: NodeType, nodes: int) -> list[tuple[NodeOption, int]] | None:
         """The cheapest so many nodes: greedy is exact, as each offer's cheapest tier comes first."""
         left, taken = nodes, defaultdict[str, int](int)
@@ -94,9 +123,9 @@ def least_cents(candidate: Candidate, load: Load, market: Market, spare: int, po
     """Cheapest nodes that hold enough replicas at one of the points, ignoring every other rule."""
     costs: list[int] = []
     for index in points:
-        replicas = replicas_needed(candidate.points[index], load)
+        replicas = replicas_running(candidate.points[index], load)
         if replicas is not None:
-            cents = market.cheapest(candidate.node_type, candidate.nodes_for(replicas) + spare)
+            cents = market.cheapest_running(candidate.node_type, nodes_running(candidate, replicas, spare))
             if cents is not None:
                 costs.append(cents)
     return min(costs, default=None)

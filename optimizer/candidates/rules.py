@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from optimizer.pricing.rules import OptionRules, RuleName
 from optimizer.pricing.types import NodeOption, Origin
 from optimizer.units import floor_guarded, to_cents
-from optimizer.workload import Load, Slo
+from optimizer.workload import Load, Period, Slo
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -89,6 +89,7 @@ class UserRules:
     distinct_by: tuple[str, ...]
     top: int
     configurations: int = 1  # most that may share one workload
+    periods: tuple[Period, ...] = ()  # of the day profile; empty: the load never changes
 
     def classes_of(self, workload: int) -> tuple[int, ...]:
         """The length classes that may be served apart instead of a workload."""
@@ -133,7 +134,7 @@ class UserRules:
 def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOption]) -> UserRules:
     """Read the rules of a problem."""
     from optimizer.pricing import option_rules, plan_lines
-    from optimizer.problem import parts_of
+    from optimizer.problem import parts_of, periods_of
 
     hardware, engine = problem.hardware, problem.engine
     of_options = option_rules(problem, catalog)
@@ -153,6 +154,7 @@ def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOptio
         distinct_by=tuple(sorted({str(name) for name in problem.ranking.distinct_by})),
         top=problem.ranking.top,
         configurations=problem.ranking.max_configurations_per_workload,
+        periods=periods_of(problem),
     )
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.decide.joint import joint
+from optimizer.decide.periods import busiest_period, payment_notes, periods_of_plans, requests_a_month, token_hours
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.key import plan_key
-from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan
+from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan, PlanPeriod
 from optimizer.pricing import (
     cost_lines,
     counterparts,
     excluded_costs,
-    load_hours,
     long_run,
     market_remark,
     option_rules,
@@ -49,7 +49,8 @@ def assemble(inputs: Inputs, solutions: Sequence[FleetSolution], options: Sequen
     used = [bought.option for solution in solutions for bought in solution.nodes]
     other = counterparts(used, options, option_rules(inputs.problem, inputs.catalog))
     plans = [
-        _plan(inputs, solution, (options, other), [next(expected) for _ in solution.groups]) for solution in solutions
+        _plan(inputs, solution, (options, other), [next(expected) for _ in solution.groups], periods)
+        for solution, periods in zip(solutions, periods_of_plans(inputs, solutions), strict=True)
     ]
     return _with_ties(plans, inputs.problem.objective)
 
@@ -59,43 +60,42 @@ def _plan(
     solution: FleetSolution,
     market: tuple[Sequence[NodeOption], Mapping[tuple[str, str], NodeOption]],
     expectations: Sequence[Expectation],
+    periods: tuple[PlanPeriod, ...],
 ) -> Plan:
     options, other = market
     problem = inputs.problem
     groups = tuple(_group(inputs, chosen, solution.nodes) for chosen in solution.groups)
     nodes = tuple(_nodes(solution))
     pairs = [(bought.option, bought.count) for bought in solution.nodes]
-    cents = total_cents(pairs, problem)
+    running = {bought.option.key: bought.running for bought in solution.nodes} if periods else None
+    cents = total_cents(pairs, problem, running)
     joined = joint(expectations)
     predicted = tuple(expectation.prediction for expectation in joined)
     promised = [binding for expectation in joined for binding in expectation.bindings]
-    bindings = sorted([*promised, *_limits(problem, cents, nodes, pairs)], key=lambda b: (b.slack, b.promise))
-    workloads = {part.name: part.workload for part in parts_of(problem)}
-    tokens = sum(p.output_tokens_per_second * load_hours(workloads[p.workload], problem) for p in predicted)
-    per_million = _per_million(cents, tokens)
-    rates: dict[str, float] = {}
-    for p in predicted:
-        rates[p.workload] = rates.get(p.workload, 0.0) + p.requests_per_second
+    bindings = sorted([*promised, *_limits(problem, cents, solution)], key=lambda b: (b.slack, b.promise))
+    per_million = _per_million(cents, token_hours(problem, predicted, periods))
+    requests = requests_a_month(problem, predicted, periods)
     return Plan(
         rank=solution.rank,
         proven=solution.proven,
         key=plan_key(groups, nodes, problem.ranking.distinct_by),
         monthly_cents=cents,
         currency=problem.payment.currency,
-        gpus=sum(node.count * node.gpus_per_node for node in nodes),
+        gpus=solution.gpus,
         load_factor=solution.load_factor,
         grade=max(prediction.grade for prediction in predicted),
         nodes=nodes,
         groups=groups,
         predicted=predicted,
         binding=tuple(bindings),
-        cost_lines=cost_lines(pairs, problem, {bought.option.key: bought.spare for bought in solution.nodes}),
+        cost_lines=cost_lines(pairs, problem, {bought.option.key: bought.spare for bought in solution.nodes}, running),
         excludes=excluded_costs([option for option, _ in pairs], problem),
         spare_node_cents=_one_spare(solution),
         notes=tuple(_notes(inputs, solution, [reason for p in predicted for reason in p.grade_reasons])),
         cost_per_million_output_tokens=per_million,
-        long_run=long_run(pairs, other, rates, per_million, problem, inputs.catalog),
-        also=tuple(_elsewhere(inputs, solution, options)),
+        long_run=long_run(pairs, other, requests, per_million, problem, inputs.catalog, running),
+        also=() if periods else tuple(_elsewhere(inputs, solution, options)),
+        periods=periods,
     )
 
 
@@ -167,14 +167,18 @@ def _memory(bill: MemoryBill) -> MemoryGib:
 
 
 def _nodes(solution: FleetSolution) -> Iterator[NodeLine]:
-    """One line per option. Idle GPUs: those of the node type that hold no replica, shown on its first line."""
+    """One line per option. Idle GPUs: those of the node type that hold no replica, shown on its first line; with a day
+    profile in the busiest period."""
+    peak = busiest_period(solution)
     for node_type, bought in _by_type(solution).items():
         used = sum(
-            c.replicas * c.candidate.spec.gpus for c in solution.groups if c.candidate.node_type.key == node_type
+            (c.running[peak] if c.running else c.replicas) * c.candidate.spec.gpus
+            for c in solution.groups
+            if c.candidate.node_type.key == node_type
         )
         for nodes in bought:
             option = nodes.option
-            gpus = nodes.count * option.offer.gpus_per_node
+            gpus = (nodes.running[peak] if nodes.running else nodes.count) * option.offer.gpus_per_node
             taken = min(used, gpus)
             used -= taken
             yield NodeLine(
@@ -190,7 +194,7 @@ def _nodes(solution: FleetSolution) -> Iterator[NodeLine]:
                 spare=nodes.spare,
                 tier=option.tier,
                 commitment_months=option.commitment_months,
-                monthly_cents=option.monthly_cents * nodes.count,
+                monthly_cents=nodes.cents,
                 price_date=option.price.date if option.price else None,
                 price_source=option.price.source if option.price else "your own",
                 original_currency=option.price.currency if option.price else "",
@@ -204,18 +208,18 @@ def _by_type(solution: FleetSolution) -> dict[tuple[str, int, str, float], list[
     return found
 
 
-def _limits(
-    problem: Problem, cents: int, nodes: Sequence[NodeLine], bought: Sequence[tuple[NodeOption, int]]
-) -> Iterator[Binding]:
-    """How close the plan runs to the limits that the problem states on the whole plan."""
-    limits = problem.hardware.limits
-    gpus = sum(node.count * node.gpus_per_node for node in nodes)
+def _limits(problem: Problem, cents: int, solution: FleetSolution) -> Iterator[Binding]:
+    """How close the plan runs to the limits that the problem states on the whole plan, in its busiest period."""
+    limits, bought = problem.hardware.limits, solution.nodes
+    counts = list(zip(*(nodes.running or (nodes.count,) for nodes in bought), strict=True))
+    power = max(sum(n.option.power_kw * c for n, c in zip(bought, of_period, strict=True)) for of_period in counts)
+    kinds = len({nodes.option.offer.gpu for nodes in bought})
     stated = (
         ("budget.monthly", cents / CENTS_PER_UNIT, problem.budget.monthly, problem.payment.currency),
-        ("hardware.limits.max_gpus", float(gpus), limits.max_gpus, "GPUs"),
-        ("hardware.limits.max_nodes", float(sum(node.count for node in nodes)), limits.max_nodes, "nodes"),
-        ("hardware.limits.max_power_kw", sum(o.power_kw * count for o, count in bought), limits.max_power_kw, "kW"),
-        ("hardware.limits.max_gpu_kinds", float(len({n.gpu for n in nodes})), limits.max_gpu_kinds, "kinds of GPU"),
+        ("hardware.limits.max_gpus", float(solution.gpus), limits.max_gpus, "GPUs"),
+        ("hardware.limits.max_nodes", float(max(map(sum, counts))), limits.max_nodes, "nodes"),
+        ("hardware.limits.max_power_kw", power, limits.max_power_kw, "kW"),
+        ("hardware.limits.max_gpu_kinds", float(kinds), limits.max_gpu_kinds, "kinds of GPU"),
     )
     for path, value, limit, unit in stated:
         if limit is not None:
@@ -260,6 +264,7 @@ def _notes(inputs: Inputs, solution: FleetSolution, reasons: Sequence[str]) -> I
             f"{name} is served class by class: the router has to send each request to the servers of its class, by the"
             " length of its input or by the application that it comes from"
         )
+    yield from payment_notes(inputs.problem, solution)
     market = inputs.problem.hardware.market
     for gpu in sorted({bought.option.offer.gpu for bought in solution.nodes}) if market else []:
         remark = market_remark(inputs.catalog, gpu, str(market))

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from optimizer.plan.types import Asked, LoadFloor, Plan, Prediction, WorkloadLoad
+from optimizer.plan.types import Asked, AskedPeriod, LoadFloor, Plan, Prediction, WorkloadLoad
 from optimizer.pricing import load_hours
-from optimizer.problem import parts_of, rate_floors, value_at
+from optimizer.problem import parts_of, periods_of, rate_floors, value_at
+from optimizer.problem.profile import stated_factor
 from optimizer.problem.schema import OwnedHardware, Quota
 from optimizer.workload import part_name
 
@@ -43,6 +44,8 @@ _RULES = (
     "payment.tiers",
     "payment.max_commitment_months",
     "payment.hours_per_month",
+    "payment.startup_minutes",
+    "payment.spot_uplift_percent",
     "payment.tax_percent",
     "payment.extras_monthly",
     "payment.as_of",
@@ -78,6 +81,11 @@ def _asked(part: Part, problem: Problem) -> Asked:
         length_class=part.length_class,
         class_share=part.share,
         classes=lengths.classes,
+        periods=tuple(
+            AskedPeriod(period.name, period.hours, stated_factor(workload.traffic, index))
+            for index, period in enumerate(periods_of(problem))
+        ),
+        min_replicas=workload.traffic.min_replicas,
     )
 
 

@@ -114,15 +114,16 @@ def _cheapest(
     candidate: Candidate, points: Sequence[int], load: Load, market: Market, spare: int
 ) -> tuple[int, int, float] | None:
     """Cents, replicas and requests per second of one replica at the cheapest operating point."""
-    from optimizer.candidates.market import replicas_needed
+    from optimizer.candidates.market import replicas_running
+    from optimizer.candidates.running import nodes_running
 
     found: list[tuple[int, int, float]] = []
     for index in points:
         point = candidate.points[index]
-        replicas = replicas_needed(point, load)
+        replicas = replicas_running(point, load)
         if replicas is not None:
-            cents = market.cheapest(candidate.node_type, candidate.nodes_for(replicas) + spare)
-            found += [(cents, replicas, point.requests_per_second)] if cents is not None else []
+            cents = market.cheapest_running(candidate.node_type, nodes_running(candidate, replicas, spare))
+            found += [(cents, max(replicas), point.requests_per_second)] if cents is not None else []
     return min(found, default=None)
 
 

@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING
 from optimizer.candidates.funnel import nvlink_kept, promise_kept
 from optimizer.candidates.market import DEMAND, NodeKey
 from optimizer.candidates.rules import UserRules
+from optimizer.candidates.running import most_cents
 from optimizer.candidates.types import Candidate, CandidateSet
-from optimizer.fleet.instance import Instance, Slot, can_serve, decisions_of, money_unit, power_of, slots_of
+from optimizer.fleet.instance import (
+    Instance,
+    Slot,
+    can_serve,
+    decisions_of,
+    money_unit,
+    power_of,
+    slots_of,
+    use_prices_of,
+)
 from optimizer.fleet.model import build_model
 from optimizer.fleet.rules_ranking import flagged_never_first
 from optimizer.fleet.solve import SMALL, solver_of
@@ -102,6 +112,7 @@ def _instance(candidate_set: CandidateSet, options: Sequence[NodeOption], rules:
         decisions=tuple(decisions_of(w, candidate_set.candidates, rules) for w in range(len(rules.workloads))),
         money_unit=unit,
         load_scale=DEMAND,
+        use_prices=tuple(use_prices_of(o, unit) for o in sorted(in_play, key=lambda option: option.key)),
     )
 
 
@@ -109,7 +120,7 @@ def _most_money(slots: Iterable[Slot], options: Sequence[NodeOption]) -> int:
     dearest: dict[tuple[str, int, str, float], int] = {}
     for option in options:
         key = option.node_type.key
-        dearest[key] = max(dearest.get(key, 0), option.monthly_cents)
+        dearest[key] = max(dearest.get(key, 0), most_cents(option))
     return max(slot.max_nodes * dearest.get(slot.node_type.key, 0) for slot in slots)
 
 
@@ -223,7 +234,9 @@ def _solve(v: Variables, given_up: LinearExprT, settings: SolveSettings) -> WayO
         paths=paths,
         excess={path: int(solver.value(excess)) for path, excess in v.excesses().items() if path in paths},
         slots=tuple(slot for index, slot in v.slots() if solver.value(v.at(index))),
-        options=tuple(option for index, option in enumerate(instance.options) if solver.value(v.node(index))),
+        options=tuple(
+            option for index, option in enumerate(instance.options) if any(map(solver.value, v.node_counts(index)))
+        ),
         cents=round(solver.objective_value) * instance.money_unit + instance.rules.fixed_cents,
     )
 

@@ -81,6 +81,14 @@ class Decisions:
 
 
 @dataclass(frozen=True, slots=True)
+class UsePrice:
+    """One node in one period of the day profile, in money units."""
+
+    running: int
+    start: int  # each time it starts with the period, all month
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """Everything that the rules of the model read."""
 
@@ -92,6 +100,18 @@ class Instance:
     decisions: tuple[Decisions, ...]  # one per workload
     money_unit: int  # cents: 1, or 100 where amounts are large
     load_scale: int  # units in which the stated demand is counted
+    use_prices: tuple[tuple[UsePrice, ...], ...] = ()  # of one node of each option; (): paid all month
+
+    @property
+    def periods(self) -> int:
+        """Periods that nodes and replicas are counted in: those of the day profile, one without."""
+        return max(1, len(self.rules.periods))
+
+    def capacity(self, slot: Slot, period: int) -> tuple[int, int]:
+        """Capacity of a slot against the load of one period; -1: no such demand."""
+        load = self.rules.workloads[slot.workload].load
+        there = load.in_period(period)
+        return slot.capacity if there is load else capacities(slot.candidate.points[slot.point], there, self.load_scale)
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:
@@ -144,7 +164,7 @@ def slots_of(
         smallest = min(value for value in capacity if value >= 0)
         if smallest <= 0:
             continue
-        needed = -(-load_scale // smallest)
+        needed = max(-(-load_scale // smallest), asked.load.min_replicas)
         latencies = tuple(latency_us(of_point, i) for i in range(len(asked.slo.promises)))
         slots.append(
             Slot(
@@ -182,6 +202,11 @@ def money_unit(activity: int) -> int:
     if activity // CENTS_PER_UNIT >= REFUSAL_LIMIT:
         raise ProblemError("the amounts of money are too large to compute with; state them in a larger currency")
     return CENTS_PER_UNIT
+
+
+def use_prices_of(option: NodeOption, unit: int) -> tuple[UsePrice, ...]:
+    """Prices of one node in each period, in money units, rounded up."""
+    return tuple(UsePrice(-(-price.cents // unit), -(-price.start_cents // unit)) for price in option.periods)
 
 
 def power_of(option: NodeOption) -> int:

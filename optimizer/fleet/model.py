@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optimizer.errors import InternalError
-from optimizer.fleet import rules_decisions, rules_limits, rules_nodes, rules_ranking, rules_service
+from optimizer.fleet import rules_decisions, rules_limits, rules_nodes, rules_periods, rules_ranking, rules_service
 from optimizer.fleet.instance import Instance, is_latency_objective
 from optimizer.fleet.variables import Variables
 
@@ -28,6 +28,7 @@ def build_model(instance: Instance, *, elastic: bool = False) -> Variables:
 def _service(v: Variables) -> None:
     rules_service.one_candidate(v)
     rules_service.replicas_follow(v)
+    rules_service.min_replicas(v)
     if v.instance.rules.objective == "maximize_load":
         rules_service.capacity_at_factor(v)
     else:
@@ -52,7 +53,10 @@ def _decisions(v: Variables) -> None:
 def _nodes(v: Variables) -> None:
     rules_nodes.in_use(v)
     rules_nodes.packing(v)
-    rules_nodes.no_empty_nodes(v)
+    if len(v.periods) == 1:
+        rules_nodes.no_empty_nodes(v)
+    else:
+        rules_periods.no_idle_renting(v)
     rules_nodes.spans_one_offer(v)
     rules_nodes.offer_rules(v)
 

@@ -107,12 +107,19 @@ def _solution(instance: Instance, found: Found, rank: int, loads: Sequence[Load]
     rules = instance.rules
     shares = shares_of(instance, found.replicas)
     groups = tuple(
-        GroupChoice(slot.candidate, slot.point, replicas, kept_points(slot.candidate, rules), shares[index])
+        GroupChoice(
+            slot.candidate,
+            slot.point,
+            replicas,
+            kept_points(slot.candidate, rules),
+            shares[index],
+            found.replicas_running[index] if rules.periods else (),
+        )
         for index, replicas in sorted(found.replicas.items(), key=lambda item: (instance.slots[item[0]].workload, item))
         for slot in (instance.slots[index],)
     )
     nodes = _node_choices(instance, found)
-    cents = sum(choice.option.monthly_cents * choice.count for choice in nodes) + rules.fixed_cents
+    cents = sum(choice.cents for choice in nodes) + rules.fixed_cents
     factor = load_factor(groups, loads)
     value, bound = found.value, found.bound
     if rules.objective == "maximize_load":
@@ -129,7 +136,7 @@ def _solution(instance: Instance, found: Found, rank: int, loads: Sequence[Load]
         groups=groups,
         nodes=nodes,
         monthly_cents=cents,
-        gpus=sum(choice.count * choice.option.node_type.gpus_per_node for choice in nodes),
+        gpus=most_gpus(nodes),
         objective=value,
         bound=bound,
         proven=found.proven,
@@ -145,7 +152,12 @@ def _facts(instance: Instance, group: GroupChoice) -> tuple[tuple[str, ...], ...
 
 def _node_choices(instance: Instance, found: Found) -> tuple[NodeChoice, ...]:
     """Nodes by option; the spares of a node type are counted on its dearest nodes."""
-    choices = {index: NodeChoice(instance.options[index], count, 0) for index, count in found.nodes.items()}
+    choices = {
+        index: NodeChoice(
+            instance.options[index], count, 0, found.nodes_running[index] if instance.rules.periods else ()
+        )
+        for index, count in found.nodes.items()
+    }
     for key in sorted({choice.option.node_type.key for choice in choices.values()}):
         left = found.spares
         members = [index for index, choice in choices.items() if choice.option.node_type.key == key]
@@ -155,6 +167,13 @@ def _node_choices(instance: Instance, found: Found) -> tuple[NodeChoice, ...]:
             choices[index] = replace(choices[index], spare=taken)
             left -= taken
     return tuple(sorted(choices.values(), key=lambda choice: choice.option.key))
+
+
+def most_gpus(nodes: Sequence[NodeChoice]) -> int:
+    """GPUs of all nodes, in the busiest period of the day profile."""
+    by_period = zip(*(choice.running or (choice.count,) for choice in nodes), strict=True)
+    sizes = [choice.option.node_type.gpus_per_node for choice in nodes]
+    return max((sum(n * size for n, size in zip(counts, sizes, strict=True)) for counts in by_period), default=0)
 
 
 def _status(solutions: Sequence[FleetSolution], ending: Nothing | None) -> FleetStatus:

@@ -13,23 +13,30 @@ if TYPE_CHECKING:
 
 
 def max_gpus(v: Variables) -> None:
-    """``sum over o of gpus_per_node[o] nodes[o] <= max_gpus`` (``hardware.limits.max_gpus``)."""
-    _at_most(v, "hardware.limits.max_gpus", v.gpus(), v.instance.rules.limits.gpus)
+    """``sum over o of gpus_per_node[o] nodes[o] <= max_gpus`` (``hardware.limits.max_gpus``), in each period."""
+    for p in v.periods:
+        _at_most(v, "hardware.limits.max_gpus", v.gpus_in(p), v.instance.rules.limits.gpus)
 
 
 def max_nodes(v: Variables) -> None:
-    """``sum over o of nodes[o] <= max_nodes`` (``hardware.limits.max_nodes``), spare nodes included."""
-    _at_most(v, "hardware.limits.max_nodes", v.all_nodes(), v.instance.rules.limits.nodes)
+    """``sum over o of nodes[o] <= max_nodes`` (``hardware.limits.max_nodes``), spare nodes included, in each period."""
+    for p in v.periods:
+        _at_most(v, "hardware.limits.max_nodes", v.all_nodes(p), v.instance.rules.limits.nodes)
 
 
 def max_power(v: Variables) -> None:
-    """``sum over o of watts[o] nodes[o] <= max_power_kw`` (``hardware.limits.max_power_kw``), without PUE."""
-    _at_most(v, "hardware.limits.max_power_kw", v.power(), v.instance.rules.limits.power_w)
+    """``sum over o of watts[o] nodes[o] <= max_power_kw`` (``hardware.limits.max_power_kw``), without PUE.
+
+    In each period of the day profile.
+    """
+    for p in v.periods:
+        _at_most(v, "hardware.limits.max_power_kw", v.power(p), v.instance.rules.limits.power_w)
 
 
 def budget(v: Variables) -> None:
     """``sum over o of price[o] nodes[o] + fixed <= budget`` (``budget.monthly``), in money units.
 
+    With a day profile nodes paid by use count ``price[o,p] nodes[o,p] + start[o,p] starts[o,p]`` over the periods p.
     Prices round up and the budget down where whole currency units are used.
     """
     rules, unit = v.instance.rules, v.instance.money_unit
@@ -38,7 +45,10 @@ def budget(v: Variables) -> None:
 
 
 def stock(v: Variables) -> None:
-    """``sum over tiers of nodes[f] <= stock[f]`` for each offer f with a stock; own nodes: as many as are owned."""
+    """``sum over tiers of nodes[f] <= stock[f]`` for each offer f with a stock; own nodes: as many as are owned.
+
+    In each period of the day profile.
+    """
     members: dict[str, list[int]] = defaultdict(list)
     for index, option in enumerate(v.instance.options):
         if option.max_nodes is not None:
@@ -47,21 +57,25 @@ def stock(v: Variables) -> None:
         option = v.instance.options[indices[0]]
         owned = option.origin is Origin.OWNED
         more = v.excess(owned_path(offer), v.instance.max_nodes(option.node_type)) if owned else 0
-        total = sum(v.node(index) for index in indices)
         rule = "hardware.owned" if owned else "offers.stock"
-        v.cp.add(total <= (option.max_nodes or 0) + more).with_name(f"rule:{rule}[{offer}]")
+        for p in v.periods:
+            total = sum(v.node(index, p) for index in indices)
+            v.cp.add(total <= (option.max_nodes or 0) + more).with_name(f"rule:{rule}[{offer}{v.when(p)}]")
 
 
 def quota(v: Variables) -> None:
-    """``sum over o of provider p and card g of gpus_per_node[o] nodes[o] <= max_gpus[p,g]``: ``hardware.quota``."""
+    """``sum over o of provider p and card g of gpus_per_node[o] nodes[o] <= max_gpus[p,g]``: ``hardware.quota``.
+
+    In each period of the day profile.
+    """
     options = v.instance.options
     for number, entry in enumerate(v.instance.rules.limits.quotas):
         members = [index for index, option in enumerate(options) if entry.concerns(option)]
         path = f"hardware.quota.{number}.max_gpus"
-        total = sum(options[index].node_type.gpus_per_node * v.node(index) for index in members)
-        if members:
+        for when in v.periods if members else ():
+            total = sum(options[index].node_type.gpus_per_node * v.node(index, when) for index in members)
             most = sum(options[i].node_type.gpus_per_node * v.instance.max_nodes(options[i].node_type) for i in members)
-            v.cp.add(total <= entry.max_gpus + v.excess(path, most)).with_name(f"rule:{path}")
+            v.cp.add(total <= entry.max_gpus + v.excess(path, most)).with_name(f"rule:{path}{v.when(when)}")
 
 
 def owned_path(offer: str) -> str:

@@ -21,14 +21,17 @@ HARD_RULES = frozenset({RuleName.PRICE})
 def in_use(v: Variables) -> None:
     """``in_use[t] >= sum over the slots of w on type t of at[c,k]`` for each w, and ``in_use[t] <=`` the whole sum.
 
-    In a mix ``max_configurations_per_workload in_use[t]`` takes the place of the first ``in_use[t]``.
+    In a mix ``max_configurations_per_workload in_use[t]`` takes the place of the first ``in_use[t]``. With a day
+    profile in each period, over the workloads that run in it.
     """
-    for node_type, slots in _by_type(v):
-        used = v.in_use(node_type)
-        for workload in sorted({slot.workload for _, slot in slots}):
-            mine = v.chosen(index for index, slot in slots if slot.workload == workload)
-            v.cp.add(v.most(used) >= mine).with_name(f"in_use[{workload},{node_type.key}]")
-        v.cp.add(used <= v.chosen(index for index, _ in slots)).with_name(f"in_use[{node_type.key}]")
+    loads = [asked.load for asked in v.instance.rules.workloads]
+    for node_type, slots in by_type(v):
+        for p in v.periods:
+            used, running = v.in_use(node_type, p), [(i, slot) for i, slot in slots if loads[slot.workload].runs_in(p)]
+            for workload in sorted({slot.workload for _, slot in running}):
+                mine = v.chosen(index for index, slot in running if slot.workload == workload)
+                v.cp.add(v.most(used) >= mine).with_name(f"in_use[{workload},{node_type.key}{v.when(p)}]")
+            v.cp.add(used <= v.chosen(index for index, _ in running)).with_name(f"in_use[{node_type.key}{v.when(p)}]")
 
 
 def packing(v: Variables) -> None:
@@ -37,25 +40,26 @@ def packing(v: Variables) -> None:
     ``sum over replicas of n >= s GPUs inside a node of n reps <= s floor(G / s) (nodes[t] - whole[t] - k in_use[t])``
 
     G is GPUs per node, whole[t] the nodes that larger replicas fill, k the spare nodes. Sizes are powers of two, so
-    placing the largest first never fails when this holds.
+    placing the largest first never fails when this holds. In each period of the day profile.
     """
-    for node_type, slots in _by_type(v):
-        free = v.nodes(node_type) - _whole_nodes(v, slots) - v.spares(node_type)
-        inside = [(index, slot) for index, slot in slots if slot.candidate.replicas_per_node]
-        v.cp.add(free >= 0).with_name(f"packing.whole[{node_type.key}]")
-        for size in sorted({slot.gpus for _, slot in inside}):
-            load = sum(slot.gpus * v.reps(index) for index, slot in inside if slot.gpus >= size)
-            room = size * (node_type.gpus_per_node // size)
-            v.cp.add(load <= room * free).with_name(f"packing[{node_type.key},{size}]")
+    for node_type, slots in by_type(v):
+        for p in v.periods:
+            free = v.nodes(node_type, p) - whole_nodes(v, slots, p) - v.spares(node_type, p)
+            inside = [(index, slot) for index, slot in slots if slot.candidate.replicas_per_node]
+            v.cp.add(free >= 0).with_name(f"packing.whole[{node_type.key}{v.when(p)}]")
+            for size in sorted({slot.gpus for _, slot in inside}):
+                load = sum(slot.gpus * v.reps(index, p) for index, slot in inside if slot.gpus >= size)
+                room = size * (node_type.gpus_per_node // size)
+                v.cp.add(load <= room * free).with_name(f"packing[{node_type.key},{size}{v.when(p)}]")
 
 
 def no_empty_nodes(v: Variables) -> None:
     """``nodes[t] <= replicas inside nodes of t + whole[t] + k in_use[t]``: every node but the spares has work."""
-    with_slots = {node_type.key: slots for node_type, slots in _by_type(v)}
+    with_slots = {node_type.key: slots for node_type, slots in by_type(v)}
     for node_type in v.instance.node_types:
         slots = with_slots.get(node_type.key, [])
         work = sum(v.reps(index) for index, slot in slots if slot.candidate.replicas_per_node)
-        most = work + _whole_nodes(v, slots) + v.spares(node_type)
+        most = work + whole_nodes(v, slots) + v.spares(node_type)
         v.cp.add(v.nodes(node_type) <= most).with_name(f"no_empty_nodes[{node_type.key}]")
 
 
@@ -64,25 +68,31 @@ def spans_one_offer(v: Variables) -> None:
 
     ``sum over offers f of spans[c,k,f] = reps[c,k]`` and
     ``sum over tiers of nodes[f] >= sum over c, k of m[c] spans[c,k,f] + k holds[f]``, with ``holds[f] = 1`` if any span
-    stands there, so that a spare can step in.
+    stands there, so that a spare can step in. In each period of the day profile.
     """
-    spare = v.instance.rules.spare_nodes
-    for node_type, slots in _by_type(v):
+    for node_type, slots in by_type(v):
         spanning = [(index, slot) for index, slot in slots if slot.candidate.nodes_per_replica]
         offers = _offers(v.instance, node_type)
         if not spanning or len(offers) <= 1:
             continue
-        stands: list[list[IntVar]] = []
-        for offer, options in offers.items():
-            holds = v.cp.new_bool_var(f"holds[{offer}]")
-            spans = [v.cp.new_int_var(0, slot.max_replicas, f"spans[{i}|{offer}]") for i, slot in spanning]
-            need = sum(slot.candidate.nodes_per_replica * s for (_, slot), s in zip(spanning, spans, strict=True))
-            v.cp.add(sum(v.node(o) for o in options) >= need + spare * holds).with_name(f"spans_one_offer[{offer}]")
-            for (_, slot), span in zip(spanning, spans, strict=True):
-                v.cp.add(span <= slot.max_replicas * holds)
-            stands.append(spans)
-        for position, (index, _) in enumerate(spanning):
-            v.cp.add(sum(spans[position] for spans in stands) == v.reps(index))
+        for p in v.periods:
+            _spans(v, spanning, offers, p)
+
+
+def _spans(v: Variables, spanning: list[tuple[int, Slot]], offers: dict[str, list[int]], period: int) -> None:
+    spare, when = v.instance.rules.spare_nodes, v.when(period)
+    stands: list[list[IntVar]] = []
+    for offer, options in offers.items():
+        holds = v.cp.new_bool_var(f"holds[{offer}{when}]")
+        spans = [v.cp.new_int_var(0, slot.max_replicas, f"spans[{i}|{offer}{when}]") for i, slot in spanning]
+        need = sum(slot.candidate.nodes_per_replica * s for (_, slot), s in zip(spanning, spans, strict=True))
+        there = sum(v.node(o, period) for o in options)
+        v.cp.add(there >= need + spare * holds).with_name(f"spans_one_offer[{offer}{when}]")
+        for (_, slot), span in zip(spanning, spans, strict=True):
+            v.cp.add(span <= slot.max_replicas * holds)
+        stands.append(spans)
+    for position, (index, _) in enumerate(spanning):
+        v.cp.add(sum(spans[position] for spans in stands) == v.reps(index, period))
 
 
 def offer_rules(v: Variables) -> None:
@@ -95,23 +105,27 @@ def offer_rules(v: Variables) -> None:
     forbidden = [rules.forbidden_by(option) for option in options]
     for rule in OFFER_RULES:
         members = [index for index, by in enumerate(forbidden) if rule in by]
-        total = sum(v.node(index) for index in members)
+        total = sum(count for index in members for count in v.node_counts(index))
         v.cp.add(v.offending(rule) == total).with_name(f"channel.offending[{rule}]")
-        most = sum(v.instance.max_nodes(options[index].node_type) for index in members)
+        most = sum(v.instance.max_nodes(options[i].node_type) * len(v.node_counts(i)) for i in members)
         slack = 0 if rule in HARD_RULES else most * v.relaxed(rule.path)
         v.cp.add(v.offending(rule) <= slack).with_name(f"rule:{rule.path}:{rule}")
 
 
-def _by_type(v: Variables) -> list[tuple[NodeType, list[tuple[int, Slot]]]]:
+def by_type(v: Variables) -> list[tuple[NodeType, list[tuple[int, Slot]]]]:
+    """Node types in use by some slot, each with its slots, in content order."""
     found: dict[tuple[str, int, str, float], list[tuple[int, Slot]]] = defaultdict(list)
     for index, slot in v.slots():
         found[slot.node_type.key].append((index, slot))
     return [(found[key][0][1].node_type, found[key]) for key in sorted(found)]
 
 
-def _whole_nodes(v: Variables, slots: list[tuple[int, Slot]]) -> LinearExprT:
+def whole_nodes(v: Variables, slots: list[tuple[int, Slot]], period: int = 0) -> LinearExprT:
+    """Nodes that replicas of several nodes fill."""
     return sum(
-        slot.candidate.nodes_per_replica * v.reps(index) for index, slot in slots if slot.candidate.nodes_per_replica
+        slot.candidate.nodes_per_replica * v.reps(index, period)
+        for index, slot in slots
+        if slot.candidate.nodes_per_replica
     )
 
 

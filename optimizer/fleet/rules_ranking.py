@@ -33,8 +33,9 @@ def facts(v: Variables) -> None:
             of_options[fact].append(index)
     for fact, options in sorted(of_options.items()):
         literal = v.fact(fact)
-        total = sum(v.node(index) for index in options)
-        most = sum(v.instance.max_nodes(v.instance.options[index].node_type) for index in options)
+        counts = [(index, count) for index in options for count in v.node_counts(index)]
+        total = sum(count for _, count in counts)
+        most = sum(v.instance.max_nodes(v.instance.options[index].node_type) for index, _ in counts)
         v.cp.add(total <= min(most, ACTIVITY_LIMIT) * literal).with_name(f"fact.some[{fact}]")
         v.cp.add(literal <= total).with_name(f"fact.none[{fact}]")
 

@@ -56,13 +56,31 @@ def shares(v: Variables) -> None:
 
 
 def replicas_follow(v: Variables) -> None:
-    """``reps[c,k] <= max_reps[c,k] at[c,k]``: replicas run only where the point is chosen."""
+    """``reps[c,k,p] <= max_reps[c,k] at[c,k]``: replicas run only where the point is chosen; in each period p."""
     for index, slot in v.slots():
-        v.cp.add(v.reps(index) <= slot.max_replicas * v.at(index)).with_name(f"replicas_follow[{index}]")
+        for p in v.periods:
+            row = v.reps(index, p) <= slot.max_replicas * v.at(index)
+            v.cp.add(row).with_name(f"replicas_follow[{index}{v.when(p)}]")
+
+
+def min_replicas(v: Variables) -> None:
+    """``sum over c, k of reps[c,k,p] >= min_replicas[w]`` in each period p: kept running whatever the load.
+
+    Of a workload that may be split into length classes the row holds for what is served.
+    """
+    for workload, asked in enumerate(v.instance.rules.workloads):
+        least = asked.load.min_replicas
+        path = f"{asked.path}.traffic.min_replicas"
+        for p in v.periods if least else ():
+            total = sum(v.reps(index, p) for index, _ in v.slots(workload))
+            row = v.cp.add(total >= least - v.excess(path, least - 1)).with_name(f"rule:{path}{v.when(p)}")
+            v.where_served(row, workload)
 
 
 def capacity(v: Variables) -> None:
-    """``cap[c,k] reps[c,k] >= demand[w] at[c,k] - excess[w]`` for arrivals and for requests in flight.
+    """``cap[c,k,p] reps[c,k,p] >= demand[w] at[c,k] - excess[w]`` for arrivals and for requests in flight.
+
+    In each period p of the day profile, cap against the load there; a period without load has no row.
 
     Counted in units of the demand: capacity rounded down and capped at the whole demand, so coefficients stay small.
     The excess, 0 outside the elastic solve, is load given up. In a mix ``demand[w] / 2520 share[c,k]`` stands on the
@@ -72,11 +90,12 @@ def capacity(v: Variables) -> None:
     unit = demand // SHARE_UNITS
     for index, slot in v.slots():
         asked = v.instance.rules.workloads[slot.workload]
-        for path, value in zip(load_paths(asked), slot.capacity, strict=True):
-            if value >= 0:
-                asked_for = unit * v.share(index) if v.instance.rules.mixed else demand * v.at(index)
-                row = min(value, demand) * v.reps(index) >= asked_for - v.excess(path, demand * 9 // 10)
-                v.cp.add(row).with_name(f"capacity:{path}[{index}]")
+        for p in v.periods:
+            for path, value in zip(load_paths(asked), v.instance.capacity(slot, p), strict=True):
+                if value >= 0:
+                    asked_for = unit * v.share(index) if v.instance.rules.mixed else demand * v.at(index)
+                    row = min(value, demand) * v.reps(index, p) >= asked_for - v.excess(path, demand * 9 // 10)
+                    v.cp.add(row).with_name(f"capacity:{path}[{index}{v.when(p)}]")
 
 
 def load_paths(asked: WorkloadRules) -> tuple[str, str]:

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from optimizer.candidates.funnel import configuration_allowed, kept_points
-from optimizer.candidates.market import DEMAND, THOUSANDTHS, Market, NodeKey
+from optimizer.candidates.market import DEMAND, THOUSANDTHS, Market, NodeKey, replicas_running
 from optimizer.candidates.rules import Limits, UserRules
+from optimizer.candidates.running import bought_cents, least_running, nodes_running, some_running
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.fleet.bounds import Ceiling, ceiling_of
 from optimizer.fleet.facts import option_facts, slot_facts
@@ -27,8 +28,10 @@ from optimizer.fleet.instance import (
     money_unit,
     power_of,
     slots_of,
+    use_prices_of,
 )
 from optimizer.fleet.mix_bounds import least_with, most_money, undominated_slots
+from optimizer.fleet.running_screens import most_running, undominated_running
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption
 
@@ -44,6 +47,7 @@ class Standalone:
     reached: int | None  # a plan that does this well exists, on the nodes below; None: none is known
     cents: int  # cheapest nodes
     nodes: tuple[tuple[NodeOption, int], ...]  # those nodes
+    bill: int | None = None  # what those nodes cost, where that is more than ``cents``
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ def _priced(instance: Instance) -> Instance:
     return replace(
         instance,
         prices=tuple(-(-option.monthly_cents // instance.money_unit) for option in instance.options),
+        use_prices=tuple(use_prices_of(option, instance.money_unit) for option in instance.options),
         power_w=tuple(power_of(option) for option in instance.options),
     )
 
@@ -130,6 +135,8 @@ def standalone(slot: Slot, rules: UserRules, market: Market, ceiling: Ceiling, s
     """Bound of one slot; None where stock does not suffice."""
     if ceiling.applies:
         return _standalone_load(slot, rules, market, scale)
+    if rules.periods:
+        return _standalone_running(slot, rules, market)
     count = slot.max_nodes + rules.spare_nodes
     nodes = market.fill(slot.node_type, count)
     if nodes is None:
@@ -144,6 +151,31 @@ def standalone(slot: Slot, rules: UserRules, market: Market, ceiling: Ceiling, s
             score = slot.objective_us
     exists = keeps_limits(nodes, rules) and not slot.candidate.nodes_per_replica
     return Standalone(score, score if exists else None, cents, tuple(nodes))
+
+
+def _standalone_running(slot: Slot, rules: UserRules, market: Market) -> Standalone | None:
+    """With a day profile: the bound of ``least_running``, and layer by layer a plan that exists."""
+    replicas = replicas_running(slot.candidate.points[slot.point], rules.workloads[slot.workload].load)
+    running = nodes_running(slot.candidate, replicas or (slot.max_replicas,), rules.spare_nodes)
+    options = market.options(slot.node_type)
+    least = least_running(options, running)
+    if least is None or market.fill(slot.node_type, max(running)) is None:
+        return None
+    match rules.objective:
+        case "minimize_cost":
+            score = least
+        case "minimize_gpus":
+            score = max(running) * slot.node_type.gpus_per_node
+        case _:
+            score = slot.objective_us
+    bought = some_running(options, running)
+    if bought is None:
+        return Standalone(score, None, least, ())
+    bill = bought_cents(bought)
+    nodes = tuple((one.option, max(one.running)) for one in bought)
+    exists = keeps_limits(nodes, rules, bill) and not slot.candidate.nodes_per_replica
+    reached = bill if rules.objective == "minimize_cost" else score
+    return Standalone(score, reached if exists else None, least, nodes, bill)
 
 
 def part_bounds(slots: Sequence[Slot], rules: UserRules, market: Market, scale: int) -> list[tuple[Slot, Standalone]]:
@@ -169,15 +201,16 @@ def _standalone_load(slot: Slot, rules: UserRules, market: Market, scale: int) -
     return Standalone(-most, None, 0, ()) if slot.max_replicas else None
 
 
-def keeps_limits(nodes: Iterable[tuple[NodeOption, int]], rules: UserRules) -> bool:
-    """Whether nodes keep every limit over the plan."""
+def keeps_limits(nodes: Iterable[tuple[NodeOption, int]], rules: UserRules, bill: int | None = None) -> bool:
+    """Whether nodes keep every limit over the plan; ``bill`` is what they cost where that is not all month."""
     nodes, limits = tuple(nodes), rules.limits
+    cents = sum(n * o.monthly_cents for o, n in nodes) if bill is None else bill
     return (
         _most(sum(n * o.node_type.gpus_per_node for o, n in nodes), limits.gpus)
         and _most(sum(n for _, n in nodes), limits.nodes)
         and _most(sum(n * power_of(o) for o, n in nodes), limits.power_w)
         and _most(len({o.node_type.gpu.id for o, _ in nodes}), limits.gpu_kinds)
-        and _most(sum(n * o.monthly_cents for o, n in nodes) + rules.fixed_cents, limits.budget_cents)
+        and _most(cents + rules.fixed_cents, limits.budget_cents)
         and _quotas_kept(nodes, limits)
         and _stock_kept(nodes)
     )
@@ -247,7 +280,8 @@ def _joint(
     while heap and len(seen) < MANY * MANY:
         score, place = heapq.heappop(heap)
         plan = [group[index] for group, index in zip(groups, place, strict=True)]
-        if keeps_limits([pair for _, bound in plan for pair in bound.nodes], rules):
+        bills = [bound.bill for _, bound in plan if bound.bill is not None]
+        if keeps_limits([pair for _, bound in plan for pair in bound.nodes], rules, sum(bills) if bills else None):
             yield score, plan
         for position in range(len(groups)):
             after = (*place[:position], place[position] + 1, *place[position + 1 :])
@@ -279,6 +313,8 @@ def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: Use
     one replica may span, count for nothing here, as there it matters whose nodes they are.
     """
     most = _most_nodes(slots, rules)
+    if rules.periods:
+        return undominated_running(allowed, most, rules)
     kept: list[NodeOption] = []
     held: dict[tuple[object, ...], int] = {}
     counted: set[tuple[object, ...]] = set()
@@ -330,6 +366,8 @@ def _activity(bounded: Sequence[tuple[Slot, Standalone]], upper: int | None, rul
     most = [0] * len(rules.workloads)
     for slot, bound in bounded:
         most[slot.workload] = max(most[slot.workload], bound.cents)
+    if rules.periods:
+        most = most_running([slot for slot, _ in bounded], rules, market)
     if rules.mixed:
         most = [most_money((slot for slot, _ in bounded), rules, market)]
     total = sum(most) + rules.fixed_cents

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.fleet.instance import ACTIVITY_LIMIT, Instance
+from optimizer.fleet.running import most_money
 from optimizer.fleet.types import SolveSettings
 from optimizer.fleet.variables import Variables
 from optimizer.pricing.types import NodeType
@@ -30,7 +31,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A plan in the indices of the model."""
+    """A plan in the indices of the model. Numbers are the largest of any period of the day profile."""
 
     replicas: dict[int, int]  # by slot, chosen ones only
     nodes: dict[int, int]  # by option, used ones only
@@ -38,6 +39,8 @@ class Found:
     value: int  # of the first level
     bound: int
     proven: bool
+    replicas_running: dict[int, tuple[int, ...]]  # by slot: replicas in each period
+    nodes_running: dict[int, tuple[int, ...]]  # by option
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,15 @@ def _reaches(v: Variables, before_content: Sequence[Level]) -> list[int]:
     most_nodes = {node_type.key: instance.max_nodes(node_type) for node_type in instance.node_types}
     nodes = [most_nodes[option.node_type.key] for option in instance.options]
     gpus = sum(n * option.node_type.gpus_per_node for n, option in zip(nodes, instance.options, strict=True))
-    money = sum(n * price for n, price in zip(nodes, instance.prices, strict=True))
+    money = most_money(instance, nodes)
     most = [[slot.max_replicas for _, slot in v.slots(w)] for w in range(len(instance.rules.workloads))]
     content = [len(of_workload) for of_workload in most]
     reach = {"cost": money, "gpus": gpus, "splits": len(v.splittable())}
-    return [*(reach[level.name] for level in before_content), *content, sum(max(m, default=0) for m in most)]
+    return [
+        *(reach[level.name] for level in before_content),
+        *content,
+        sum(max(m, default=0) for m in most) * len(v.periods),
+    ]
 
 
 def _merged(levels: Sequence[Level], reaches: Sequence[int]) -> list[Level]:
@@ -182,35 +189,65 @@ def _settled(v: Variables, cp: CpModel, settings: SolveSettings, found: Found) -
 
 
 def _read(v: Variables, solver: CpSolver, value: int, bound: int, proven: bool) -> Found:
-    replicas = {index: int(solver.value(v.reps(index))) for index, _ in v.slots() if solver.value(v.at(index))}
-    counts = {index: int(solver.value(v.node(index))) for index in range(len(v.instance.options))}
-    nodes = {index: count for index, count in counts.items() if count}
-    return Found(replicas, nodes, v.instance.rules.spare_nodes, value, bound, proven)
+    chosen = [index for index, _ in v.slots() if solver.value(v.at(index))]
+    replicas = {index: tuple(int(solver.value(v.reps(index, p))) for p in v.periods) for index in chosen}
+    counts = ((i, tuple(int(solver.value(v.node(i, p))) for p in v.periods)) for i in range(len(v.instance.options)))
+    nodes = {index: running for index, running in counts if any(running)}
+    return Found(
+        replicas={index: max(running) for index, running in replicas.items()},
+        nodes={index: max(running) for index, running in nodes.items()},
+        spares=v.instance.rules.spare_nodes,
+        value=value,
+        bound=bound,
+        proven=proven,
+        replicas_running=replicas,
+        nodes_running=nodes,
+    )
 
 
 def _canonical_nodes(v: Variables, cp: CpModel, settings: SolveSettings, found: Found) -> Found:
     """Of plans that tie so far, the one with most nodes of the option first in content order, then the second, ...
 
-    Nothing is asked where every node type in use has one option left, or its nodes all are of its single cheapest.
+    Nothing is asked where every node type in use has one option left, or its nodes all are of its single cheapest. With
+    a day profile the numbers of all periods are asked for, several in one weighted level.
     """
     from optimizer.fleet.cpsat import OPTIMAL
 
-    for index in _open_options(v, found):
-        cp.maximize(v.node(index))
+    for expression in _open_numbers(v, found):
+        cp.maximize(expression)
         solver = solver_of(settings)
         if solver.solve(cp) != OPTIMAL:
             return found
-        cp.add(v.node(index) == round(solver.objective_value))
+        cp.add(expression == round(solver.objective_value))
         found = _read(v, solver, found.value, found.bound, found.proven)
     return found
+
+
+def _open_numbers(v: Variables, found: Found) -> list[LinearExprT]:
+    """Numbers of nodes that may still vary, the first to settle first."""
+    if len(v.periods) == 1:
+        return [v.node(index) for index in _open_options(v, found)]
+    used = {v.instance.options[index].node_type.key for index in found.nodes}
+    most = {key: v.instance.max_nodes(node_type) for key, node_type in _types_of(v.instance, found).items()}
+    counts = [
+        (Level(f"nodes {index}", count), most[option.node_type.key])
+        for index, option in enumerate(v.instance.options)
+        if option.node_type.key in used
+        for count in v.node_counts(index)
+    ]
+    merged = _merged([level for level, _ in counts], [reach for _, reach in counts])
+    return [level.expression for level in merged] if len(counts) > 1 else []
+
+
+def _types_of(instance: Instance, found: Found) -> dict[tuple[str, int, str, float], NodeType]:
+    """Node types that a plan has nodes of."""
+    return {instance.options[index].node_type.key: instance.options[index].node_type for index in found.nodes}
 
 
 def _open_options(v: Variables, found: Found) -> list[int]:
     """Options whose number may still vary, in content order."""
     instance = v.instance
-    used: dict[tuple[str, int, str, float], NodeType] = {
-        instance.options[index].node_type.key: instance.options[index].node_type for index in found.nodes
-    }
+    used = _types_of(instance, found)
     members = {key: [i for i, o in enumerate(instance.options) if o.node_type.key == key] for key in used}
     if all(
         _is_single_cheapest(indices, found, instance.prices) or _is_only_cheapest_fill(indices, found, instance)

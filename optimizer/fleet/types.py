@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from optimizer.candidates.types import Candidate
@@ -31,6 +31,7 @@ class GroupChoice:
     replicas: int
     kept: tuple[int, ...] = ()  # indices of all its points that keep every promise
     share: int = SHARE_UNITS  # of 2520
+    running: tuple[int, ...] = ()  # replicas in each period of the day profile; ``replicas`` is the most of them
 
     @property
     def operating_point(self) -> OperatingPoint:
@@ -38,7 +39,10 @@ class GroupChoice:
         return self.candidate.points[self.point]
 
     def factor(self, point: OperatingPoint, load: Load) -> float:
-        """How many times their share of the load the replicas carry at a point."""
+        """How many times their share of the load the replicas carry at a point, in the tightest period."""
+        if self.running:
+            parts = [(count, load.in_period(index)) for index, count in enumerate(self.running) if load.factors[index]]
+            return min(replace(self, replicas=count, running=()).factor(point, there) for count, there in parts)
         pairs = ((point.requests_per_second, load.requests_per_second), (point.inflight, load.inflight))
         part = self.share / SHARE_UNITS
         return min(capacity * self.replicas / (asked * part) for capacity, asked in pairs if asked > 0)
@@ -57,6 +61,12 @@ class NodeChoice:
     option: NodeOption
     count: int
     spare: int  # of ``count``, kept in reserve
+    running: tuple[int, ...] = ()  # nodes in each period of the day profile; ``count`` is the most of them
+
+    @property
+    def cents(self) -> int:
+        """Cents per month of all of them."""
+        return self.option.cents_for(self.running or (self.count,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class FleetSolution:
     groups: tuple[GroupChoice, ...]  # in the order of the workloads, and of the length classes served apart
     nodes: tuple[NodeChoice, ...]  # sorted by option key
     monthly_cents: int  # fixed lines included
-    gpus: int  # of all nodes, idle and spare ones included
+    gpus: int  # of all nodes, idle and spare ones included; in the busiest period
     objective: int  # in the unit of the result
     bound: int  # what the solver proved about it
     proven: bool

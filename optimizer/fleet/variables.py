@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from optimizer.candidates.market import THOUSANDTHS
 from optimizer.fleet.facts import Fact, fact_text, slot_facts
 from optimizer.fleet.instance import ACTIVITY_LIMIT, Instance, Slot
+from optimizer.fleet.running import bill, nodes_by_period
 from optimizer.pricing.rules import RuleName
 from optimizer.pricing.types import NodeType
 from optimizer.units import SHARE_UNITS
@@ -25,36 +26,47 @@ class Variables:
         self.elastic = elastic
         slots, options = instance.slots, instance.options
         self._at = [cp.new_bool_var(f"at[{_name(slot)}]") for slot in slots]
-        self._reps = [cp.new_int_var(0, slot.max_replicas, f"reps[{_name(slot)}]") for slot in slots]
+        self.periods = range(instance.periods)
+        self._reps = [
+            [cp.new_int_var(0, slot.max_replicas, f"reps[{_name(slot)}{self.when(p)}]") for p in self.periods]
+            for slot in slots
+        ]
         mixed = slots if instance.rules.mixed else ()
         self._shares = [cp.new_int_var(0, SHARE_UNITS, f"share[{_name(slot)}]") for slot in mixed]
         most = {node_type.key: instance.max_nodes(node_type) for node_type in instance.node_types}
         self._nodes = [
-            cp.new_int_var(0, most[option.node_type.key], f"nodes[{option.offer.id}|{option.tier}]")
-            for option in options
+            nodes_by_period(cp, option, most[option.node_type.key], self.periods, self.when) for option in options
         ]
         self._decisions: dict[tuple[str, int, str], IntVar] = {}
         self._offending: dict[RuleName, IntVar] = {}
         self._kinds: dict[str, IntVar] = {}
         self._in_use = {
-            node_type.key: cp.new_bool_var(f"in_use[{_type_name(node_type)}]") for node_type in instance.node_types
+            (node_type.key, p): cp.new_bool_var(f"in_use[{_type_name(node_type)}{self.when(p)}]")
+            for node_type in instance.node_types
+            for p in self.periods
         }
-        self._spares: dict[tuple[str, int, str, float], IntVar] = {}
+        self._spares: dict[tuple[tuple[str, int, str, float], int], IntVar] = {}
         self._facts: dict[Fact, IntVar] = {}
         self._relaxed: dict[str, IntVar] = {}
         self._excess: dict[str, IntVar] = {}
         self._factor: IntVar | None = None
         self._worst: IntVar | None = None
         self._whole: dict[int, IntVar] = {}
+        self._most_gpus = self._busiest_gpus() if len(self.periods) > 1 else None
+        self._bill = bill(cp, instance, self._nodes)
+
+    def when(self, period: int) -> str:
+        """What tells a variable or row of one period from those of others in its name; nothing without a profile."""
+        return "" if len(self.periods) == 1 else f"|{self.instance.rules.periods[period].name}"
 
     # --- slots ---------------------------------------------------------------------------------------------------
     def at(self, index: int) -> IntVar:
         """1 when the slot is chosen for its workload."""
         return self._at[index]
 
-    def reps(self, index: int) -> IntVar:
-        """Replicas running at the slot."""
-        return self._reps[index]
+    def reps(self, index: int, period: int = 0) -> IntVar:
+        """Replicas running at the slot, in one period of the day profile."""
+        return self._reps[index][period]
 
     def share(self, index: int) -> LinearExprT:
         """The part of its workload, in 1/2520, that the slot serves; all of it where nothing may be mixed."""
@@ -126,18 +138,27 @@ class Variables:
         return self._kinds[gpu]
 
     # --- nodes ---------------------------------------------------------------------------------------------------
-    def node(self, index: int) -> IntVar:
-        """Nodes of one option."""
-        return self._nodes[index]
+    def node(self, index: int, period: int = 0) -> IntVar:
+        """Nodes of one option, in one period of the day profile; committed ones are there in all of them."""
+        return self._nodes[index][period]
 
-    def nodes(self, node_type: NodeType) -> LinearExprT:
-        """Nodes of one node type, spare ones included."""
-        options = self.instance.options
-        return _sum([self._nodes[i] for i, o in enumerate(options) if o.node_type.key == node_type.key])
+    def node_counts(self, index: int) -> list[IntVar]:
+        """The different numbers of nodes of one option: one, or where paid by use one for each period."""
+        return self._nodes[index] if self.instance.options[index].periods else self._nodes[index][:1]
 
-    def in_use(self, node_type: NodeType) -> IntVar:
-        """1 when replicas stand on nodes of this type."""
-        return self._in_use[node_type.key]
+    def nodes(self, node_type: NodeType, period: int = 0, *, by_use: bool | None = None) -> LinearExprT:
+        """Nodes of one node type, spare ones included; all, or only those (not) paid by use under a day profile."""
+        return _sum(
+            [
+                self._nodes[index][period]
+                for index, option in enumerate(self.instance.options)
+                if option.node_type.key == node_type.key and by_use in (None, bool(option.periods))
+            ]
+        )
+
+    def in_use(self, node_type: NodeType, period: int = 0) -> IntVar:
+        """1 when replicas of workloads with load in the period stand on nodes of this type."""
+        return self._in_use[node_type.key, period]
 
     def offending(self, rule: RuleName) -> IntVar:
         """Nodes of options that a rule about offers forbids."""
@@ -145,37 +166,52 @@ class Variables:
             self._offending[rule] = self.cp.new_int_var(0, ACTIVITY_LIMIT - 1, f"offending[{rule}]")
         return self._offending[rule]
 
-    def spares(self, node_type: NodeType) -> LinearExprT:
+    def spares(self, node_type: NodeType, period: int = 0) -> LinearExprT:
         """Spare nodes of a type: ``k in_use[t]``; in the elastic solve ``margins.spare_nodes`` may be given up."""
-        spare, used = self.instance.rules.spare_nodes, self._in_use[node_type.key]
+        spare, used = self.instance.rules.spare_nodes, self.in_use(node_type, period)
         if not self.elastic or not spare:
             return spare * used
-        if node_type.key not in self._spares:
-            held = self.cp.new_int_var(0, spare, f"spares[{_type_name(node_type)}]")
+        key = (node_type.key, period)
+        if key not in self._spares:
+            held = self.cp.new_int_var(0, spare, f"spares[{_type_name(node_type)}{self.when(period)}]")
             self.cp.add(held >= spare * used - spare * self.relaxed("margins.spare_nodes"))
-            self._spares[node_type.key] = held
-        return self._spares[node_type.key]
+            self._spares[key] = held
+        return self._spares[key]
 
     # --- totals --------------------------------------------------------------------------------------------------
     def cost(self) -> LinearExprT:
         """Money per month for nodes, in money units."""
-        return _weighted(self._nodes, self.instance.prices)
+        return _weighted([count for count, _ in self._bill], [price for _, price in self._bill])
 
     def gpus(self) -> LinearExprT:
-        """GPUs of all nodes."""
-        return _weighted(self._nodes, [option.node_type.gpus_per_node for option in self.instance.options])
+        """GPUs of all nodes, in the busiest period."""
+        return self.gpus_in(0) if self._most_gpus is None else self._most_gpus
 
-    def power(self) -> LinearExprT:
+    def _busiest_gpus(self) -> IntVar:
+        """``gpus >= sum over o of gpus_per_node[o] nodes[o,p]`` for each period p."""
+        options = self.instance.options
+        most = sum(self.instance.max_nodes(o.node_type) * o.node_type.gpus_per_node for o in options)
+        gpus = self.cp.new_int_var(0, most, "gpus")
+        for period in self.periods:
+            self.cp.add(gpus >= self.gpus_in(period)).with_name(f"gpus{self.when(period)}")
+        return gpus
+
+    def gpus_in(self, period: int) -> LinearExprT:
+        """GPUs of all nodes in one period."""
+        sizes = [option.node_type.gpus_per_node for option in self.instance.options]
+        return _weighted([counts[period] for counts in self._nodes], sizes)
+
+    def power(self, period: int = 0) -> LinearExprT:
         """Watts of all nodes, without PUE."""
-        return _weighted(self._nodes, self.instance.power_w)
+        return _weighted([counts[period] for counts in self._nodes], self.instance.power_w)
 
     def replicas(self) -> LinearExprT:
-        """Replicas of all workloads."""
-        return _sum(self._reps)
+        """Replicas of all workloads, in all periods."""
+        return _sum([count for of_slot in self._reps for count in of_slot])
 
-    def all_nodes(self) -> LinearExprT:
+    def all_nodes(self, period: int = 0) -> LinearExprT:
         """Nodes of all types."""
-        return _sum(self._nodes)
+        return _sum([counts[period] for counts in self._nodes])
 
     def factor(self) -> IntVar:
         """Load factor in thousandths (``maximize_load``)."""

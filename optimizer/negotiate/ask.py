@@ -97,7 +97,8 @@ def _latency_edge(winner: Winner, path: str) -> float | None:
 
 def _load_edge(winner: Winner, path: str) -> float | None:
     """What the field alone may be multiplied by until the replicas are full."""
-    from optimizer.problem import parts_of, rate_floors
+    from optimizer.problem import load_of, parts_of, rate_floors
+    from optimizer.problem.profile import peak_of
 
     match = _RATE_FIELDS.fullmatch(path) or _INFLIGHT_FIELD.fullmatch(path)
     if match is None or winner.solution is None:
@@ -109,11 +110,14 @@ def _load_edge(winner: Winner, path: str) -> float | None:
     if len(mine) > 1:
         return None
     group = mine[0]
-    scale = workload.traffic.peak_factor * (1.0 + problem.margins.load_headroom)
+    scale = workload.traffic.peak_factor * (1.0 + problem.margins.load_headroom) * peak_of(workload.traffic)
+    factors = load_of(workload, problem).factors or (1.0,)
+    running = zip(group.running or (group.replicas,), factors, strict=True)
+    replicas = min(count / factor for count, factor in running if factor)
     if "key" in match.re.groupindex:
         alone = rate_floors(workload)[match["key"]] * scale
-        return group.operating_point.requests_per_second * group.replicas / alone
-    return group.operating_point.inflight * group.replicas / ((workload.traffic.concurrency or 1.0) * scale)
+        return group.operating_point.requests_per_second * replicas / alone
+    return group.operating_point.inflight * replicas / ((workload.traffic.concurrency or 1.0) * scale)
 
 
 def nearest(values: Sequence[float], value: float) -> int:

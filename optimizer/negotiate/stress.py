@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,16 @@ from optimizer.vocabulary import Tier
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
+    from optimizer.candidates.rules import UserRules
     from optimizer.decide.case import Case
     from optimizer.plan.types import NodeLine, Plan
     from optimizer.pricing import NodeOption
+    from optimizer.workload import Load
 
 DEARER = 1.1
+
+NEXT_TO_NOTHING = 1e-6
+"""Share of its load that stands for a workload in a period without any, where a plan is asked of each period alone."""
 
 
 def stress(case: Case, best: Winner, plan: Plan) -> tuple[Stress, ...]:
@@ -69,7 +75,15 @@ def _raised(option: NodeOption) -> NodeOption:
     """The option 10 % dearer, rounded up to the cent; own hardware has no price to raise."""
     if option.tier is Tier.OWNED:
         return option
-    return replace(option, monthly_cents=-(-option.monthly_cents * round(DEARER * CENTS_PER_UNIT) // CENTS_PER_UNIT))
+    periods = tuple(
+        replace(price, cents=_dearer_cents(price.cents), start_cents=_dearer_cents(price.start_cents))
+        for price in option.periods
+    )
+    return replace(option, monthly_cents=_dearer_cents(option.monthly_cents), periods=periods)
+
+
+def _dearer_cents(cents: int) -> int:
+    return -(-cents * round(DEARER * CENTS_PER_UNIT) // CENTS_PER_UNIT)
 
 
 def _busier(case: Case, plan: Plan) -> Stress:
@@ -91,16 +105,45 @@ def _one_node_gone(case: Case, best: Winner, plan: Plan) -> Stress:
 
 
 def _carries_on(case: Case, best: Winner, plan: Plan, gone: NodeLine) -> bool:
-    """Solve with nothing but the plan's own configurations on its own nodes, less the one that is gone."""
+    """Solve with nothing but the plan's own configurations on its own nodes, less the one that is gone.
+
+    With a day profile in each period by itself, with the nodes that run there.
+    """
+    if not plan.periods:
+        return _solvable(case, best, {line: line.count - (line == gone) for line in plan.nodes}, case.candidates.rules)
+    for index, period in enumerate(plan.periods):
+        counts = dict(zip(plan.nodes, period.nodes, strict=True))
+        if counts[gone]:
+            counts[gone] -= 1
+            if not _solvable(case, best, counts, _rules_in(case.candidates.rules, index)):
+                return False
+    return True
+
+
+def _rules_in(rules: UserRules, period: int) -> UserRules:
+    """The rules with the load of one period of the day profile; where there is none, as good as none."""
+    return replace(
+        rules,
+        periods=(),
+        workloads=tuple(replace(asked, load=_load_in(asked.load, period)) for asked in rules.workloads),
+    )
+
+
+def _load_in(load: Load, period: int) -> Load:
+    factor = max(load.factors[period], NEXT_TO_NOTHING)
+    return replace(load, factors=(factor,)).in_period(0) if factor < 1 else replace(load, factors=())
+
+
+def _solvable(case: Case, best: Winner, counts: Mapping[NodeLine, int], limits: UserRules) -> bool:
     assert best.solution is not None
-    left = {(node.offer_id, str(node.tier)): node.count - (node == gone) for node in plan.nodes}
+    left = {(node.offer_id, str(node.tier)): count for node, count in counts.items()}
     keys = {group.candidate.key for group in best.solution.groups}
     options = tuple(
-        replace(option, offer=replace(option.offer, id="|".join(option.key)), max_nodes=left[option.key])
+        replace(option, offer=replace(option.offer, id="|".join(option.key)), max_nodes=left[option.key], periods=())
         for option in case.options
         if left.get(option.key)
     )
-    rules = replace(case.candidates.rules, spare_nodes=0, objective="minimize_cost")
+    rules = replace(limits, spare_nodes=0, objective="minimize_cost")
     kept = tuple(one for one in case.candidates.candidates if one.key in keys)
     rest = replace(case, options=options, candidates=replace(case.candidates, candidates=kept, rules=rules))
     return bool(rest.solve().solutions)

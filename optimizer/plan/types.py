@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from optimizer.ledger import CostLine, LongRun
 from optimizer.plan.kinds import SingleKind
+from optimizer.plan.periods import AskedPeriod, PeriodService, PlanPeriod
 from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.vocabulary import Link, Tier
 from optimizer.workload import LengthShare, Metric, Promise
 
 __all__ = [
     "Asked",
+    "AskedPeriod",
     "Binding",
     "Capacity",
     "Elsewhere",
@@ -27,8 +29,10 @@ __all__ = [
     "NodeLine",
     "Optimal",
     "Outcome",
+    "PeriodService",
     "Plan",
     "PlanKey",
+    "PlanPeriod",
     "Prediction",
     "Proof",
     "Rejection",
@@ -216,7 +220,8 @@ class Stress:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One ranked deployment."""
+    """One ranked deployment. With a day profile the numbers of replicas, nodes and GPUs are the largest of any period,
+    and predictions are those of the busiest."""
 
     rank: int
     proven: bool
@@ -240,6 +245,7 @@ class Plan:
     stress: tuple[Stress, ...] = ()
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
+    periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +326,8 @@ class Asked:
     floors: tuple[LoadFloor, ...]
     hours_per_month: float | None  # batch work: the hours used; None = around the clock
     load_hours: float = 730.0  # hours a month in which the load runs and its tokens are made
+    periods: tuple[AskedPeriod, ...] = ()  # of the day profile
+    min_replicas: int = 0
     length_class: str = ""  # asked of one length class that may be served apart
     class_share: float = 1.0  # of the workload's requests that are of the class
     classes: tuple[LengthShare, ...] = ()  # of a mix

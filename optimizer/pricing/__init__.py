@@ -1,19 +1,21 @@
 """Pricing: an offer and a way to pay -> cost lines in integer cents per month. The only definition of cost."""
 
-from optimizer.pricing.bill import cost_lines, excluded_costs, plan_lines, total_cents
+from optimizer.pricing.bill import Running, cost_lines, excluded_costs, plan_lines, total_cents
 from optimizer.pricing.long_run import api_comparison, counterparts, long_run, rent_or_buy, total_cents_over
 from optimizer.pricing.market import market_remark
 from optimizer.pricing.options import node_options
 from optimizer.pricing.rules import OptionRules, RuleName, has_nvlink, option_rules
-from optimizer.pricing.terms import Terms, load_hours, terms_of, unused_discounts
-from optimizer.pricing.types import NodeOption, NodeType, Origin
+from optimizer.pricing.terms import Terms, load_hours, mean_load, spot_uplift, terms_of, unused_discounts
+from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, starts_of
 
 __all__ = [
     "NodeOption",
     "NodeType",
     "OptionRules",
     "Origin",
+    "PeriodPrice",
     "RuleName",
+    "Running",
     "Terms",
     "api_comparison",
     "cost_lines",
@@ -23,10 +25,13 @@ __all__ = [
     "load_hours",
     "long_run",
     "market_remark",
+    "mean_load",
     "node_options",
     "option_rules",
     "plan_lines",
     "rent_or_buy",
+    "spot_uplift",
+    "starts_of",
     "terms_of",
     "total_cents",
     "total_cents_over",

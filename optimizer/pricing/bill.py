@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.ledger import CostLine
-from optimizer.pricing.types import NodeOption
+from optimizer.pricing.terms import spot_uplift
+from optimizer.pricing.types import NodeOption, starts_of
 from optimizer.units import to_cents
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
     from optimizer.problem import Problem
+
+Running = Mapping[tuple[str, str], Sequence[int]]
+"""Nodes of each option, by its key, in each period of the day profile."""
 
 
 def plan_lines(problem: Problem) -> tuple[CostLine, ...]:
@@ -25,40 +29,65 @@ def plan_lines(problem: Problem) -> tuple[CostLine, ...]:
 
 
 def cost_lines(
-    nodes: Iterable[tuple[NodeOption, int]], problem: Problem, spares: Mapping[tuple[str, str], int] | None = None
+    nodes: Iterable[tuple[NodeOption, int]],
+    problem: Problem,
+    spares: Mapping[tuple[str, str], int] | None = None,
+    running: Running | None = None,
 ) -> tuple[CostLine, ...]:
     """The ledger of a plan: every line of every option times its nodes, then the plan's own lines.
 
     ``spares`` counts the nodes of each option, by its key, that stand in reserve: they get lines of their own.
+    ``running`` says how many nodes of each option run in each period of the day profile, where there is one.
 
     Cents are multiplied as integers: nothing is rounded a second time, so the total is nodes x price to the cent.
     """
     lines: list[CostLine] = []
     for option, count in sorted(nodes, key=lambda pair: pair[0].key):
         spare = min(count, (spares or {}).get(option.key, 0))
-        lines += _times(option, count - spare, "")
-        lines += _times(option, spare, "spare node, ")
+        if option.periods and running is not None:
+            lines += _over_periods(option, running[option.key], spare, problem)
+            continue
+        lines += _times(option, option.lines, count - spare, "")
+        lines += _times(option, option.lines, spare, "spare node, ")
     return (*lines, *plan_lines(problem))
 
 
-def _times(option: NodeOption, count: int, kind: str) -> list[CostLine]:
+def _over_periods(option: NodeOption, running: Sequence[int], spare: int, problem: Problem) -> list[CostLine]:
+    """Of nodes paid by use: the hours of each period, and what is billed for starting as it begins."""
+    from optimizer.problem import periods_of
+
+    lines: list[CostLine] = []
+    for period, price, count, started in zip(
+        periods_of(problem), option.periods, running, starts_of(running), strict=True
+    ):
+        reserve = min(spare, count)
+        lines += _times(option, price.lines, count - reserve, "", f", {period.name}")
+        lines += _times(option, price.lines, reserve, "spare node, ", f", {period.name}")
+        lines += _times(option, price.start_lines, started, "", f" while starting, {period.name}")
+    return lines
+
+
+def _times(option: NodeOption, lines: Sequence[CostLine], count: int, kind: str, when: str = "") -> list[CostLine]:
     if not count:
         return []
     return [
         CostLine(
-            f"{kind}{line.name}: {option.offer.id} ({option.tier})",
+            f"{kind}{line.name}{when}: {option.offer.id} ({option.tier})",
             line.quantity * count,
             line.unit,
             line.unit_price,
             line.monthly_cents * count,
         )
-        for line in option.lines
+        for line in lines
     ]
 
 
-def total_cents(nodes: Iterable[tuple[NodeOption, int]], problem: Problem) -> int:
+def total_cents(nodes: Iterable[tuple[NodeOption, int]], problem: Problem, running: Running | None = None) -> int:
     """Cents per month of a plan."""
-    of_nodes = sum(option.monthly_cents * count for option, count in nodes)
+    of_nodes = sum(
+        option.monthly_cents * count if running is None else option.cents_for(running[option.key])
+        for option, count in nodes
+    )
     return of_nodes + sum(line.monthly_cents for line in plan_lines(problem))
 
 
@@ -70,7 +99,7 @@ def excluded_costs(options: Sequence[NodeOption], problem: Problem) -> tuple[str
         left_out.append("staff")
     if not problem.payment.tax_percent and any(option.offer.tax_percent is None for option in options):
         left_out.append("tax")
-    if Tier.SPOT in tiers:
+    if Tier.SPOT in tiers and spot_uplift(problem) is None:
         left_out.append("interruptions of spot nodes")
     if Tier.PURCHASE in tiers:
         left_out.append("network between bought servers")

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.ledger import ApiComparison, LongRun, RentOrBuy
-from optimizer.pricing.bill import cost_lines
+from optimizer.pricing.bill import Running, cost_lines
 from optimizer.pricing.ownership import MONTHS_PER_YEAR
 from optimizer.pricing.rules import OptionRules
-from optimizer.pricing.terms import load_hours, terms_of
+from optimizer.pricing.terms import mean_load, terms_of
 from optimizer.pricing.types import NodeOption, Origin
 from optimizer.units import to_cents
 from optimizer.vocabulary import Tier
@@ -32,17 +32,17 @@ MOST_MONTHS = 240
 UNTIL_TERM = frozenset({"depreciation", "cost of capital", "tax on the purchase"})
 """Lines of a bought node that end when it is written off."""
 
-_SECONDS_PER_HOUR = 3600.0
-
 Other = Mapping[tuple[str, str], NodeOption]
 """The counterpart of an option, by its key: the same node bought instead of rented, or the other way round."""
 
 
-def total_cents_over(nodes: Iterable[tuple[NodeOption, int]], problem: Problem, years: int) -> int:
+def total_cents_over(
+    nodes: Iterable[tuple[NodeOption, int]], problem: Problem, years: int, running: Running | None = None
+) -> int:
     """Cents over so many years of the same plan."""
     pairs, months = list(nodes), years * MONTHS_PER_YEAR
     written_off = min(months, problem.ownership.term_months)
-    monthly = sum(line.monthly_cents for line in cost_lines(pairs, problem))
+    monthly = sum(line.monthly_cents for line in cost_lines(pairs, problem, running=running))
     ending = sum(
         line.monthly_cents * count for option, count in pairs for line in option.lines if _ends(option, line.name)
     )
@@ -80,9 +80,16 @@ def counterparts(
 
 
 def rent_or_buy(
-    nodes: Sequence[tuple[NodeOption, int]], other: Other, problem: Problem, catalog: Catalog
+    nodes: Sequence[tuple[NodeOption, int]],
+    other: Other,
+    problem: Problem,
+    catalog: Catalog,
+    running: Running | None = None,
 ) -> RentOrBuy | None:
-    """The plan's nodes rented against bought; None where some node has no counterpart."""
+    """The plan's nodes rented against bought; None where some node has no counterpart.
+
+    Rented nodes cost what they cost in the plan, counterparts the whole month.
+    """
     if not nodes or any(option.key not in other for option, _ in nodes):
         return None
     pairs = [
@@ -90,18 +97,25 @@ def rent_or_buy(
         for option, count in nodes
     ]
     price = sum(purchase_cents(bought, problem, catalog) * count for bought, _, count in pairs)
-    running = sum(
+    owning = sum(
         line.monthly_cents * count for bought, _, count in pairs for line in bought.lines if line.name not in UNTIL_TERM
     )
-    rent = sum(rented.monthly_cents * count for _, rented, count in pairs)
+    rent = sum(_rent(option, other[option.key], count, running) for option, count in nodes)
     return RentOrBuy(
         bought=tuple(bought.key for bought, _, _ in pairs),
         rented=tuple(rented.key for _, rented, _ in pairs),
         price_cents=price,
-        running_cents=running,
+        running_cents=owning,
         rent_cents=rent,
-        months=break_even_months(price, rent - running, problem.ownership.cost_of_capital),
+        months=break_even_months(price, rent - owning, problem.ownership.cost_of_capital),
     )
+
+
+def _rent(option: NodeOption, other: NodeOption, count: int, running: Running | None) -> int:
+    """Cents a month of renting: what the plan pays, or what the counterpart of bought nodes costs around the clock."""
+    if option.tier is Tier.PURCHASE:
+        return other.monthly_cents * count
+    return option.monthly_cents * count if running is None else option.cents_for(running[option.key])
 
 
 def purchase_cents(option: NodeOption, problem: Problem, catalog: Catalog) -> int:
@@ -130,8 +144,8 @@ def break_even_months(price: int, saved_monthly: int, annual_rate: float) -> int
     return whole if whole <= MOST_MONTHS else None
 
 
-def api_comparison(cents: int, requests_per_second: Mapping[str, float], problem: Problem) -> ApiComparison | None:
-    """The stated load of each workload or class served apart, by name, from an API at ``payment.api_price``."""
+def api_comparison(cents: int, requests: Mapping[str, float], problem: Problem) -> ApiComparison | None:
+    """The requests a month of each workload or class served apart, by name, from an API at ``payment.api_price``."""
     from optimizer.problem import parts_of
 
     price = problem.payment.api_price
@@ -140,9 +154,8 @@ def api_comparison(cents: int, requests_per_second: Mapping[str, float], problem
     amount = 0.0
     for part in parts_of(problem):
         lengths = part.lengths
-        requests = requests_per_second.get(part.name, 0.0) * load_hours(part.workload, problem) * _SECONDS_PER_HOUR
         each = lengths.input_mean * price.input_per_million + lengths.output_mean * price.output_per_million
-        amount += requests * each / 1e6
+        amount += requests.get(part.name, 0.0) * each / 1e6
     api = to_cents(amount)
     return ApiComparison(api, cents / api if api > 0 else None)
 
@@ -150,18 +163,19 @@ def api_comparison(cents: int, requests_per_second: Mapping[str, float], problem
 def long_run(
     nodes: Sequence[tuple[NodeOption, int]],
     other: Other,
-    requests_per_second: Mapping[str, float],
+    requests: Mapping[str, float],
     cost_per_million: float | None,
     problem: Problem,
     catalog: Catalog,
+    running: Running | None = None,
 ) -> LongRun:
     """All of it for one plan."""
-    cents = sum(line.monthly_cents for line in cost_lines(nodes, problem))
-    mean = problem.payment.mean_load
+    cents = sum(line.monthly_cents for line in cost_lines(nodes, problem, running=running))
+    mean = mean_load(problem)
     return LongRun(
-        totals=tuple((years, total_cents_over(nodes, problem, years)) for years in YEARS),
+        totals=tuple((years, total_cents_over(nodes, problem, years, running)) for years in YEARS),
         mean_load=mean,
         cost_per_million_at_mean_load=None if cost_per_million is None else cost_per_million / mean,
-        rent_or_buy=rent_or_buy(nodes, other, problem, catalog),
-        api=api_comparison(cents, requests_per_second, problem),
+        rent_or_buy=rent_or_buy(nodes, other, problem, catalog, running),
+        api=api_comparison(cents, requests, problem),
     )

@@ -6,14 +6,15 @@ What the user's rules forbid is listed all the same: the fleet model forbids it,
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.errors import CatalogError
 from optimizer.ledger import CostLine
 from optimizer.pricing.ownership import purchase_lines, running_lines
 from optimizer.pricing.quotes import owned_offers, quoted_offers
-from optimizer.pricing.terms import COMMITMENT_MONTHS, Terms, terms_of
-from optimizer.pricing.types import NodeOption, NodeType, Origin
+from optimizer.pricing.terms import COMMITMENT_MONTHS, PAID_BY_USE, Terms, terms_of
+from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice
 from optimizer.units import to_cents
 from optimizer.vocabulary import Link, Tier
 
@@ -44,6 +45,16 @@ def node_options(problem: Problem, catalog: Catalog, only: Collection[str] | Non
     return tuple(sorted(wanted, key=lambda option: option.key))
 
 
+@dataclass(frozen=True, slots=True)
+class _Rent:
+    """What an hour of a node costs, in the problem's currency, and the shares that come off and on."""
+
+    amount: float
+    discount: float
+    tax: float
+    uplift: float
+
+
 class _Builder:
     """Builds options under one set of terms; shares the node types among them."""
 
@@ -70,7 +81,16 @@ class _Builder:
                 power_kw=power_kw,
                 max_nodes=offer.stock,
                 origin=origin,
+                periods=self._periods(offer, price, origin),
             )
+
+    def _periods(self, offer: Offer, price: Price, origin: Origin) -> tuple[PeriodPrice, ...]:
+        """Under a day profile: what a node paid by use costs in each period, and each time it starts."""
+        terms = self._terms
+        if not terms.periods or price.tier not in PAID_BY_USE:
+            return ()
+        rent = self._rent(offer, price, origin)
+        return tuple(_period_price(rent, period.hours, terms.startup_hours * period.starts) for period in terms.periods)
 
     def owned(self, offer: Offer, entry: OwnedHardware) -> NodeOption:
         """Own hardware: the stated cost per node, all in; without one, energy and space only."""
@@ -95,15 +115,21 @@ class _Builder:
         )
 
     def _lines(self, offer: Offer, price: Price, power_kw: float, origin: Origin) -> tuple[CostLine, ...]:
-        terms = self._terms
         if not price.amount > 0:
             raise CatalogError(f"{offer.id}: the {price.tier} price is {price.amount}; a price must be above 0")
-        amount = price.amount * terms.exchange.rate(price.currency)
-        off = 0.0 if origin is Origin.QUOTE else terms.discount(offer.provider, price.tier, offer.gpu)
-        tax = terms.tax if offer.tax_percent is None else offer.tax_percent / 100
+        rent, terms = self._rent(offer, price, origin), self._terms
         if price.tier is Tier.PURCHASE:
-            return purchase_lines(amount * (1 - off), tax, power_kw, terms.ownership)
-        return rent_lines(amount, terms.hours(price.tier), off, tax)
+            return purchase_lines(rent.amount * (1 - rent.discount), rent.tax, power_kw, terms.ownership)
+        return rent_lines(rent.amount, terms.hours(price.tier), rent.discount, rent.tax, rent.uplift)
+
+    def _rent(self, offer: Offer, price: Price, origin: Origin) -> _Rent:
+        terms = self._terms
+        return _Rent(
+            amount=price.amount * terms.exchange.rate(price.currency),
+            discount=0.0 if origin is Origin.QUOTE else terms.discount(offer.provider, price.tier, offer.gpu),
+            tax=terms.tax if offer.tax_percent is None else offer.tax_percent / 100,
+            uplift=terms.uplift(price.tier),
+        )
 
     def _node_type(self, offer: Offer, gpu: Gpu) -> NodeType:
         stated = offer.network_gbps or 0.0
@@ -115,16 +141,37 @@ class _Builder:
         return found
 
 
-def rent_lines(price_per_hour: float, hours: float, discount: float, tax: float) -> tuple[CostLine, ...]:
-    """Lines of one rented node: rent at list price, discount off it, tax on what is left. Each is rounded once."""
+def rent_lines(
+    price_per_hour: float, hours: float, discount: float, tax: float, uplift: float = 0.0
+) -> tuple[CostLine, ...]:
+    """Lines of one rented node: rent at list price, discount off it, interruptions and tax on what is left.
+
+    Each is rounded once.
+    """
     rent = price_per_hour * hours
     lines = [CostLine("rent", hours, "hour", price_per_hour, to_cents(rent))]
+    net, of_net = rent * (1 - discount), "of rent after discount"
     if discount:
         lines.append(CostLine("discount", -discount, "of rent", rent, to_cents(-discount * rent)))
+    if uplift:
+        lines.append(CostLine("interruptions", uplift, of_net, net, to_cents(uplift * net)))
+        net, of_net = net * (1 + uplift), f"{of_net} and interruptions"
     if tax:
-        net = rent * (1 - discount)
-        lines.append(CostLine("tax", tax, "of rent after discount", net, to_cents(tax * net)))
+        lines.append(CostLine("tax", tax, of_net, net, to_cents(tax * net)))
     return tuple(lines)
+
+
+def _period_price(rent: _Rent, hours: float, start_hours: float) -> PeriodPrice:
+    lines, starts = (
+        rent_lines(rent.amount, billed, rent.discount, rent.tax, rent.uplift) if billed else ()
+        for billed in (hours, start_hours)
+    )
+    return PeriodPrice(
+        lines=lines,
+        start_lines=starts,
+        cents=sum(line.monthly_cents for line in lines),
+        start_cents=sum(line.monthly_cents for line in starts),
+    )
 
 
 def prices_that_count(offer: Offer) -> tuple[Price, ...]:

@@ -4,7 +4,8 @@ Hours. ``payment.hours_per_month`` is how many hours a month rented nodes run. A
 calendar (672 to 744 hours) also is what reservations and owned hardware are paid for; below it (part-time use) those
 still pay a whole month of 730 hours. Where **all** workloads are batch work, on-demand and spot nodes are billed the
 hours of the longest one; as soon as one workload is online, around the clock: a plan does not say which node runs
-which workload, so a shared node may never be switched off.
+which workload, so a shared node may never be switched off. With a day profile the plan says how many nodes run in
+each period, and those nodes are billed its hours.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from optimizer.pricing.types import NodeOption
     from optimizer.problem import Problem, Workload
     from optimizer.problem.schema import Discount as StatedDiscount
+    from optimizer.workload import Period
 
 MEAN_MONTH_HOURS = 730.0
 """8,760 hours a year / 12."""
@@ -37,7 +39,15 @@ COMMITMENT_MONTHS = MappingProxyType({Tier.RESERVED_1Y: 12, Tier.RESERVED_3Y: 36
 """Months a tier binds the user for; other tiers bind for none (a purchase is allowed or not by ``payment.tiers``)."""
 
 PAID_BY_USE = frozenset({Tier.ON_DEMAND, Tier.SPOT})
-"""Tiers billed for the hours used only."""
+"""Tiers billed for the hours used only; the others are committed, paid always."""
+
+
+SPOT_UPLIFT = 0.10
+"""What interruptions add to the rent of spot nodes under a day profile unless ``payment.spot_uplift_percent`` says
+otherwise: an assumption, printed as a ledger line of its own. It stands for work done twice and for the on-demand nodes
+that step in while no spot node is to be had."""
+
+_MINUTES_PER_HOUR = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,13 @@ class Terms:
     tax: float  # share
     discounts: tuple[Discount, ...]  # those still valid
     ownership: OwnershipRates
+    periods: tuple[Period, ...] = ()  # of the day profile
+    startup_hours: float = 0.0  # billed each time a node starts
+    spot_uplift: float = 0.0  # share of the rent
+
+    def uplift(self, tier: Tier) -> float:
+        """Share that interruptions add to the rent in a tier."""
+        return self.spot_uplift if tier is Tier.SPOT else 0.0
 
     def hours(self, tier: Tier) -> float:
         """Hours a month that a rented node is billed in a tier."""
@@ -78,6 +95,8 @@ class Terms:
 
 def terms_of(problem: Problem, catalog: Catalog) -> Terms:
     """Derive the terms of a problem."""
+    from optimizer.problem import periods_of
+
     payment = problem.payment
     exchange = exchange_of(problem, catalog)
     as_of = as_of_day(problem, catalog)
@@ -95,7 +114,20 @@ def terms_of(problem: Problem, catalog: Catalog) -> Terms:
         tax=tax,
         discounts=discounts,
         ownership=_ownership(problem, exchange, tax, month),
+        periods=periods_of(problem),
+        startup_hours=payment.startup_minutes / _MINUTES_PER_HOUR,
+        spot_uplift=spot_uplift(problem) or 0.0,
     )
+
+
+def spot_uplift(problem: Problem) -> float | None:
+    """Share that interruptions add to the rent of spot nodes; None: not counted."""
+    from optimizer.problem import periods_of
+
+    stated = problem.payment.spot_uplift_percent
+    if stated is not None:
+        return stated / 100
+    return SPOT_UPLIFT if periods_of(problem) else None
 
 
 def unused_discounts(problem: Problem, catalog: Catalog, options: Iterable[NodeOption]) -> Iterator[str]:
@@ -131,8 +163,10 @@ def as_of_day(problem: Problem, catalog: Catalog) -> date:
 
 def use_hours(problem: Problem, month_hours: float) -> float:
     """Hours a month that on-demand and spot nodes are billed (see the module's docstring)."""
-    from optimizer.problem import load_of
+    from optimizer.problem import load_of, periods_of
 
+    if periods_of(problem):
+        return problem.payment.hours_per_month
     stated = [load_of(workload, problem).hours_per_month for workload in problem.workloads]
     used = [hours for hours in stated if hours is not None]
     if len(used) < len(stated):
@@ -143,15 +177,26 @@ def use_hours(problem: Problem, month_hours: float) -> float:
 def load_hours(workload: Workload, problem: Problem) -> float:
     """Hours a month in which a workload's stated load runs, and in which its tokens are made.
 
-    Batch work: its runs. Online work: around the clock, or part-time where ``payment.hours_per_month`` says so.
+    Batch work: its runs. Online work: around the clock, or part-time where ``payment.hours_per_month`` says so; with a
+    day profile the hours of each period, weighed by its load against that of the busiest.
     """
-    from optimizer.problem import load_of
+    from optimizer.problem import load_of, periods_of
 
-    batch = load_of(workload, problem).hours_per_month
-    if batch is not None:
-        return batch
+    load = load_of(workload, problem)
+    if load.hours_per_month is not None:
+        return load.hours_per_month
+    if load.factors:
+        periods = periods_of(problem)
+        return sum(period.hours * factor for period, factor in zip(periods, load.factors, strict=True))
     stated = problem.payment.hours_per_month
     return stated if stated < SHORTEST_MONTH_HOURS else MEAN_MONTH_HOURS
+
+
+def mean_load(problem: Problem) -> float:
+    """Share of the stated load that runs on average in those hours: 1 with a day profile, as its factors say."""
+    from optimizer.problem import periods_of
+
+    return 1.0 if periods_of(problem) else problem.payment.mean_load
 
 
 def exchange_of(problem: Problem, catalog: Catalog) -> Exchange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +35,16 @@ class NodeType:
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodPrice:
+    """One node of an option that is paid by use, in one period of the day profile, a month."""
+
+    lines: tuple[CostLine, ...]  # while it runs in the period
+    start_lines: tuple[CostLine, ...]  # for starting each time the period begins; billed before it serves
+    cents: int  # sum of ``lines``
+    start_cents: int  # sum of ``start_lines``
+
+
+@dataclass(frozen=True, slots=True)
 class NodeOption:
     """One offer in one tier: what one node of it costs per month, line by line."""
 
@@ -47,8 +58,21 @@ class NodeOption:
     power_kw: float  # GPUs at TDP + non-GPU power, without PUE
     max_nodes: int | None  # stock or owned count
     origin: Origin = Origin.CATALOG
+    periods: tuple[PeriodPrice, ...] = ()  # of the day profile, where paid by use; empty: paid all month
 
     @property
     def key(self) -> tuple[str, str]:
         """Content key: offer id and tier."""
         return (self.offer.id, str(self.tier))
+
+    def cents_for(self, running: Sequence[int]) -> int:
+        """Cents per month of so many nodes in each period: of the most of them, or of the hours used and the starts."""
+        if not self.periods:
+            return self.monthly_cents * max(running)
+        prices = zip(self.periods, running, starts_of(running), strict=True)
+        return sum(price.cents * count + price.start_cents * started for price, count, started in prices)
+
+
+def starts_of(running: Sequence[int]) -> tuple[int, ...]:
+    """Nodes that start as each period begins: what it has beyond the one before, the first following the last."""
+    return tuple(max(0, count - running[index - 1]) for index, count in enumerate(running))

@@ -4,6 +4,7 @@ from optimizer.problem.known import KnownIds
 from optimizer.problem.load import lengths_of, load_of, rate_floors, slo_of
 from optimizer.problem.parts import Part, is_split, parts_of
 from optimizer.problem.paths import StatedPromise, stated_promises, value_at
+from optimizer.problem.profile import periods_of
 from optimizer.problem.reader import load_problem, problem_from_bytes
 from optimizer.problem.references import calibration_path, config_path, trace_path
 from optimizer.problem.schema import Problem, Workload
@@ -25,6 +26,7 @@ __all__ = [
     "load_of",
     "load_problem",
     "parts_of",
+    "periods_of",
     "problem_from_bytes",
     "rate_floors",
     "slo_of",

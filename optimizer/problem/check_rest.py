@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from optimizer.problem.check_profile import check_profiles
 from optimizer.problem.check_workloads import check_workloads
 from optimizer.problem.issues import Issue, KeyPath
 from optimizer.problem.schema import Exclude, ProblemFile, Quote
@@ -17,6 +18,7 @@ COMMITMENT_MONTHS = ((Tier.RESERVED_1Y, 12), (Tier.RESERVED_3Y, 36))
 def check(problem: ProblemFile) -> Iterator[Issue]:
     """Every rule that needs more than one key."""
     yield from check_workloads(problem)
+    yield from check_profiles(problem)
     yield from _owned_only(problem)
     yield from _limits_against_engine(problem)
     yield from _one_quota_each(problem)

@@ -161,7 +161,7 @@ def _batch(workload: Workload, base: KeyPath) -> Iterator[Issue]:
     if traffic.batch is None:
         return
     path = (*base, "traffic", "batch")
-    others = sorted(traffic.model_fields_set - {"batch"})
+    others = sorted(traffic.model_fields_set - {"batch", "profile"})
     if others:
         message = f"batch work stands beside {', '.join(others)}"
         yield Issue(path, message, "state online traffic and batch work as two workloads")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from optimizer.problem.profile import factors_of, peak_of
 from optimizer.problem.schema import (
     LengthClass,
     LengthDistribution,
@@ -112,22 +113,24 @@ def _whole_us(seconds: float) -> float:
 
 
 def load_of(workload: Workload, problem: Problem) -> Load:
-    """The load a plan must carry: the largest floor x peak factor x (1 + headroom).
+    """The load a plan must carry: the largest floor x peak factor x (1 + headroom), in the busiest period.
 
     Without any traffic (``maximize_load``) one request in flight is the unit.
     """
     traffic, base = workload.traffic, f"workloads.{workload.name}.traffic"
-    scale = traffic.peak_factor * (1.0 + problem.margins.load_headroom)
+    scale = traffic.peak_factor * (1.0 + problem.margins.load_headroom) * peak_of(traffic)
     floors = rate_floors(workload)
     inflight = traffic.concurrency or 0.0
     if not floors and not inflight:
-        return Load(0.0, scale, "objective")
+        return Load(0.0, scale, "objective", min_replicas=traffic.min_replicas)
     decided_by, rate = max(floors.items(), key=lambda floor: floor[1], default=("concurrency", 0.0))
     return Load(
         requests_per_second=rate * scale,
         inflight=inflight * scale,
         decided_by=f"{base}.{decided_by}",
         hours_per_month=_batch_hours(traffic),
+        factors=factors_of(traffic, problem),
+        min_replicas=traffic.min_replicas,
     )
 
 

@@ -68,6 +68,8 @@ def _of_workload(workload: Workload) -> Iterator[StatedPromise]:
         batch = workload.traffic.batch
         yield from _if_stated(f"{base}.traffic.batch.within_hours", batch.within_hours, loosens_up=True)
         yield from _if_stated(f"{base}.traffic.batch.requests", batch.requests, loosens_up=False)
+    if workload.traffic.min_replicas:
+        yield from _if_stated(f"{base}.traffic.min_replicas", workload.traffic.min_replicas, loosens_up=False)
     yield from _if_stated(f"{base}.tokens.context_max", workload.tokens.context_max, loosens_up=False)
     yield from _if_stated(f"{base}.quality.min_recovery", workload.quality.min_recovery, loosens_up=False)
 

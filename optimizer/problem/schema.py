@@ -31,6 +31,7 @@ from optimizer.problem.schema_hardware import (
     Quote,
     TierWord,
 )
+from optimizer.problem.schema_profile import ProfilePeriod
 from optimizer.problem.schema_workload import (
     Batch,
     LengthClass,
@@ -65,6 +66,7 @@ __all__ = [
     "PercentileLimits",
     "Problem",
     "ProblemFile",
+    "ProfilePeriod",
     "ProviderFilter",
     "Quality",
     "Quota",
@@ -161,6 +163,13 @@ class Payment(Section):
 
     api_price: ApiPrice | None = None
     """Prices of an API, to say from which share of the stated load on a plan is cheaper."""
+
+    startup_minutes: Annotated[float, Field(ge=0, le=1440)] = 10.0
+    """Minutes that an on-demand or spot node is billed before it serves, each time a day profile starts it."""
+
+    spot_uplift_percent: Percent | None = None
+    """What interruptions add to the rent of spot nodes, in percent. null: 10 where there is a day profile, else not
+    counted and listed among what the bill leaves out."""
 
     as_of: Day | None = None
     """The day prices are aged against; null: the newest price date in the catalog."""

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from optimizer.problem.fields import Name, Positive, Section, Share, Text
+from optimizer.problem.fields import CountOrZero, Name, Positive, Section, Share, Text
+from optimizer.problem.schema_profile import ProfilePeriod
 from optimizer.problem.schema_slo import Limit, PercentileLimits, SloSection
 from optimizer.problem.schema_tokens import MAX_TOKENS, LengthClass, LengthDistribution, TokenLength, Tokens
 
@@ -78,6 +79,14 @@ class Traffic(Section):
 
     batch: Batch | None = None
     """Offline work instead of the above."""
+
+    profile: Annotated[tuple[ProfilePeriod, ...], Field(min_length=1)] | None = None
+    """Periods of the day in the order in which they follow each other, each with its hours per month and a factor on
+    the load. Workloads with a profile state the same periods; one without runs its load in all of them. Batch work
+    runs in the periods of factor 1. Nodes paid by use follow the profile, committed ones are paid always."""
+
+    min_replicas: CountOrZero = 0
+    """Replicas kept running whatever the load, of length classes served apart so many of each."""
 
 
 class Quality(Section):

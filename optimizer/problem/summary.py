@@ -31,6 +31,9 @@ def _workload(workload: Workload, problem: Problem) -> Iterator[str]:
         tokens = "; ".join(f"{one.name} ({one.share:.4g}) {_tokens(one.lengths)}" for one in lengths.classes)
     yield f"{_INDENT}workload  {workload.name}: {workload.model}, {tokens}"
     yield f"{_INDENT}load      {_load(load_of(workload, problem), lengths.output_mean)}"
+    if workload.traffic.profile is not None:
+        parts = [f"{p.name} {p.hours_per_month:g} h x {p.factor:g}" for p in workload.traffic.profile]
+        yield f"{_INDENT}profile   {', '.join(parts)}"
     promises = [
         f"{_of_class(promise)}{promise.metric.value.upper()} p{promise.percentile:g} <= {_seconds(promise.limit_s)}"
         for promise in slo_of(workload).promises

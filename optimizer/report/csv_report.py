@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from optimizer.plan.types import Group, NodeLine, Outcome, Plan, Prediction
+from optimizer.plan.types import Group, NodeLine, Outcome, Plan, PlanPeriod, Prediction
 from optimizer.report import status_of
 from optimizer.units import significant
 
@@ -63,14 +63,25 @@ COLUMNS: tuple[tuple[str, Callable[[Plan], str]], ...] = (
 )
 """Column names and how each is read off a plan. Several nodes, groups or workloads share a cell, parted by ``; ``."""
 
+PERIOD_COLUMNS: tuple[tuple[str, Callable[[Plan], str]], ...] = (
+    ("period", lambda plan: _periods(plan, lambda period: period.name)),
+    ("period_hours", lambda plan: _periods(plan, lambda period: _number(period.hours_per_month))),
+    ("period_replicas", lambda plan: _periods(plan, lambda period: _plus(period.replicas))),
+    ("period_nodes", lambda plan: _periods(plan, lambda period: _plus(period.nodes))),
+    ("period_cost_by_use", lambda plan: _periods(plan, lambda period: _money(period.monthly_cents))),
+)
+"""Further columns where there is a day profile; numbers of one period are joined by ``+``, in the order of the cells
+for groups and nodes."""
+
 
 def render_csv(outcome: Outcome) -> str:
     """Header and one row per plan; an outcome without plans has the header only. ``status`` comes first in each row."""
+    chosen = COLUMNS + (PERIOD_COLUMNS if any(plan.periods for plan in outcome.plans) else ())
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["problem", "status", *(name for name, _ in COLUMNS)])
+    writer.writerow(["problem", "status", *(name for name, _ in chosen)])
     for plan in outcome.plans:
-        cells = [outcome.problem_name, status_of(outcome), *(read(plan) for _, read in COLUMNS)]
+        cells = [outcome.problem_name, status_of(outcome), *(read(plan) for _, read in chosen)]
         writer.writerow([safe_cell(cell) for cell in cells])
     return stream.getvalue()
 
@@ -101,6 +112,14 @@ def _number(value: float | None) -> str:
 
 def _nodes(plan: Plan, read: Callable[[NodeLine], str]) -> str:
     return _JOINT.join(read(node) for node in plan.nodes)
+
+
+def _periods(plan: Plan, read: Callable[[PlanPeriod], str]) -> str:
+    return _JOINT.join(read(period) for period in plan.periods)
+
+
+def _plus(numbers: Sequence[int]) -> str:
+    return "+".join(map(str, numbers))
 
 
 def _groups(plan: Plan, read: Callable[[Group], str]) -> str:

@@ -20,6 +20,7 @@ from optimizer.plan.types import (
     NodeLine,
     Outcome,
     Plan,
+    PlanPeriod,
     Prediction,
     Proof,
     Relaxation,
@@ -149,6 +150,7 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "groups": [_group(group) for group in plan.groups],
         "predicted": [_prediction(prediction) for prediction in plan.predicted],
         **({"simulated": [replay_document(replay) for replay in plan.simulated]} if plan.simulated else {}),
+        **({"periods": [period_document(period, plan) for period in plan.periods]} if plan.periods else {}),
         "binding": [_binding(binding) for binding in plan.binding],
         "cost_lines": [_cost_line(line) for line in plan.cost_lines],
         "excludes": list(plan.excludes),
@@ -177,6 +179,37 @@ def _long_run(run: LongRun) -> dict[str, Json]:
         "api": None
         if api is None
         else {"monthly_cost": Money(api.monthly_cents), "break_even_load_share": api.break_even_share},
+    }
+
+
+def period_document(period: PlanPeriod, plan: Plan) -> dict[str, Json]:
+    """What a plan runs in one period of the day profile."""
+    return {
+        "name": period.name,
+        "hours_per_month": period.hours_per_month,
+        "starts_per_month": period.starts_per_month,
+        "gpus": period.gpus,
+        "monthly_cost_by_use": Money(period.monthly_cents),
+        "replicas": [
+            {"workload": group.workload, "gpu": group.gpu, "replicas": replicas}
+            for group, replicas in zip(plan.groups, period.replicas, strict=True)
+        ],
+        "nodes": [
+            {"offer_id": node.offer_id, "tier": str(node.tier), "count": number}
+            for node, number in zip(plan.nodes, period.nodes, strict=True)
+        ],
+        "workloads": [
+            {
+                "workload": service.workload,
+                "factor": service.factor,
+                "requests_per_second": service.requests_per_second,
+                "output_tokens_per_second": service.output_tokens_per_second,
+                "concurrency": service.concurrency,
+                "ttft_ms_p95": service.ttft_p95_ms,
+                "tpot_ms_p95": service.tpot_p95_ms,
+            }
+            for service in period.services
+        ],
     }
 
 

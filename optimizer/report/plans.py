@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from optimizer.ledger import ApiComparison, CostLine, RentOrBuy
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction
 from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, paragraph, segments
+from optimizer.report.periods import followed
 from optimizer.report.replayed import replayed
 from optimizer.report.words import (
     count,
@@ -53,7 +54,11 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
     head += [*(_setup(plan.groups[0]) if single else []), f"grade {plan.grade}"]
     for text in segments(head, joint="  ", hang=_INDENT):
         yield Line(text, Style.STRONG)
-    summary = [_headroom(plan, outcome), _binds(plan.binding, plan.groups[0].workload if single else "")]
+    summary = [
+        _headroom(plan, outcome),
+        _binds(plan.binding, plan.groups[0].workload if single else ""),
+        followed(plan),
+    ]
     if single:
         yield from _quiet([*_flags(plan), *_promised(plan.predicted, outcome), replayed(plan), *summary])
         yield from _quiet([_source(plan.nodes[0]), *_context(plan)])
@@ -253,6 +258,8 @@ def _quantity(line: CostLine, currency: str) -> str:
 
 def _running(outcome: Outcome) -> str:
     """When the load runs that the tokens are counted from."""
+    if outcome.plans[0].periods:
+        return "for the tokens made over all periods of the day profile"
     hours = {asked.load_hours for asked in outcome.asked} or {_MONTH_HOURS}
     if hours == {_MONTH_HOURS}:
         return "if the stated load runs around the clock"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from optimizer.plan.types import Asked, LoadFloor, Outcome, WorkloadLoad
 from optimizer.report.layout import BLANK, Line, Style, paragraph, segments
+from optimizer.report.periods import asked_profile
 from optimizer.report.words import count, exact, limit, metric_name, percent, percentile_name
 from optimizer.workload import Promise
 
@@ -35,6 +36,8 @@ def _workload(asked: Asked, load: WorkloadLoad | None) -> Iterator[Line]:
     yield from _field("promises", _promises(asked))
     if load is not None:
         yield from _field("load", _load(asked, load))
+    if profile := asked_profile(asked):
+        yield from _field("profile" if asked.periods else "replicas", profile)
 
 
 def _field(label: str, text: str) -> Iterator[Line]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from optimizer.plan.types import Outcome
 from optimizer.report.layout import WIDTH, Line, Style
+from optimizer.report.periods import day_profile
 from optimizer.report.plans import ledger, ranked, single_kinds
 from optimizer.report.question import question
 from optimizer.report.replayed import rejections
@@ -27,6 +28,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
     if outcome.plans:
         lines += ranked(outcome)
         lines += single_kinds(outcome)
+        lines += day_profile(outcome)
         lines += ledger(outcome)
         lines += verdicts(outcome)
         lines += rejections(outcome)

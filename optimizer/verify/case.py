@@ -10,7 +10,7 @@ from optimizer.performance import memory_bill
 from optimizer.performance.gates import KV_CACHES, QUANTS
 from optimizer.performance.types import ReplicaSpec
 from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_rules
-from optimizer.problem import parts_of
+from optimizer.problem import parts_of, periods_of
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.types import Mismatch
 
@@ -94,6 +94,30 @@ class Case:
     rules: OptionRules
     nodes: tuple[NodeCase, ...]
     groups: tuple[GroupCase, ...]
+    period: int | None = None  # of the day profile, where it is that period alone; else the largest numbers of any
+
+    @property
+    def running(self) -> dict[tuple[str, str], tuple[int, ...]] | None:
+        """Nodes of each option in each period of the day profile; None without one."""
+        if not self.plan.periods:
+            return None
+        counts = zip(*(period.nodes for period in self.plan.periods), strict=True)
+        return {node.option.key: of_node for node, of_node in zip(self.nodes, counts, strict=True)}
+
+    def in_period(self, index: int) -> Case:
+        """What runs in one period of the day profile, under its load."""
+        period = self.plan.periods[index]
+        nodes = tuple(
+            replace(node, line=replace(node.line, count=count, spare=min(node.line.spare, count)))
+            for node, count in zip(self.nodes, period.nodes, strict=True)
+            if count
+        )
+        groups = tuple(
+            replace(group, group=replace(group.group, replicas=replicas), load=group.load.in_period(index))
+            for group, replicas in zip(self.groups, period.replicas, strict=True)
+            if replicas
+        )
+        return replace(self, nodes=nodes, groups=groups, period=index)
 
 
 def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Mismatch]:
@@ -122,6 +146,14 @@ def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Misma
         for name in _COUNTS:
             if getattr(group, name) < 1:
                 yield Mismatch("references", f"{path}.{name}", "at least 1", getattr(group, name), "an empty group")
+    asked = len(periods_of(problem))
+    if len(plan.periods) != asked:
+        yield Mismatch("references", "periods", asked, len(plan.periods), "periods of the day profile")
+        return
+    shape = (len(plan.groups), len(plan.nodes))
+    for index, period in enumerate(plan.periods):
+        if (sizes := (len(period.replicas), len(period.nodes))) != shape:
+            yield Mismatch("references", f"periods[{index}]", shape, sizes, "a number for each group and node line")
     for name in ("nodes", "groups"):
         if not getattr(plan, name):
             yield Mismatch("references", name, "at least one", 0, "an empty plan")

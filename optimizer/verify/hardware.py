@@ -42,6 +42,12 @@ def packing(case: Case) -> Iterator[Mismatch]:
 
 def spare_nodes(case: Case) -> Iterator[Mismatch]:
     """With any k nodes gone the replicas are placed on the rest; k spares are printed for every node type in use."""
+    yield from printed_spares(case)
+    yield from losses(case)
+
+
+def printed_spares(case: Case) -> Iterator[Mismatch]:
+    """k spares are printed for every node type in use."""
     lost = case.problem.margins.spare_nodes
     printed: Counter[NodeType] = Counter()
     for node in case.nodes:
@@ -51,6 +57,11 @@ def spare_nodes(case: Case) -> Iterator[Mismatch]:
     for node_type, spare in printed.items():
         if spare != lost:
             yield Mismatch("spare nodes", f"nodes[{node_type.gpu.id}].spare", lost, spare, "spares of a node type")
+
+
+def losses(case: Case) -> Iterator[Mismatch]:
+    """With any k nodes gone the replicas are placed on the rest."""
+    lost = case.problem.margins.spare_nodes
     if lost and not survives(tuple(pools(case).values()), lost):
         message = f"a replica is homeless once {lost} nodes are gone"
         yield Mismatch("spare nodes", "margins.spare_nodes", "all replicas re-placed", "not all", message)

@@ -94,7 +94,7 @@ def _asks(groups: Iterable[tuple[Case, GroupCase]], *, held: bool) -> Iterator[_
         yield _Ask(index, Claim.STATED, group, whole(load * group.share))
         if case.problem.objective != MAXIMIZE_LOAD:
             yield _Ask(index, Claim.FACTOR, group, whole(load * group.share * case.plan.load_factor))
-        for prediction in case.plan.predicted:
+        for prediction in case.plan.predicted if case.period is None else ():
             if prediction.workload == group.name:
                 capacity = prediction.capacity
                 value = capacity.concurrency if held else capacity.requests_per_second

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optimizer.pricing import NodeOption, load_hours, node_options
+from optimizer.pricing import NodeOption, node_options
 from optimizer.pricing.long_run import MOST_MONTHS, UNTIL_TERM, YEARS, purchase_cents
-from optimizer.problem import parts_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import Case
+from optimizer.verify.money import made_in_a_month
 from optimizer.verify.types import Mismatch
 from optimizer.vocabulary import Tier
 
@@ -56,7 +56,7 @@ def rent_or_buy(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("rent or buy", "long_run.rent_or_buy", node.option.key, bought.key, "not of the plan")
         count = node.line.count
         price += count * purchase_cents(bought, case.problem, case.catalog)
-        rent += count * rented.monthly_cents
+        rent += node.line.monthly_cents if rented.key == node.option.key else count * rented.monthly_cents
         running += count * sum(line.monthly_cents for line in bought.lines if line.name not in UNTIL_TERM)
     expected = (price, running, rent, _paid_back(price, rent - running, case.problem.ownership.cost_of_capital / 12))
     printed = (compared.price_cents, compared.running_cents, compared.rent_cents, compared.months)
@@ -85,8 +85,9 @@ def per_token(case: Case) -> Iterator[Mismatch]:
     if run is None:
         return
     each = plan.cost_per_million_output_tokens
-    if run.mean_load != problem.payment.mean_load:
-        yield Mismatch("per token", "payment.mean_load", problem.payment.mean_load, run.mean_load, "share of the load")
+    mean = 1.0 if plan.periods else problem.payment.mean_load
+    if run.mean_load != mean:
+        yield Mismatch("per token", "payment.mean_load", mean, run.mean_load, "share of the load")
     elif (each is None) != (run.cost_per_million_at_mean_load is None) or (
         each is not None and abs((run.cost_per_million_at_mean_load or 0.0) * run.mean_load - each) > _NEAR * each
     ):
@@ -97,14 +98,10 @@ def per_token(case: Case) -> Iterator[Mismatch]:
         yield Mismatch("per token", "payment.api_price", price, run.api, "comparison with an API")
     if price is None or run.api is None:
         return
-    parts = {part.name: part for part in parts_of(problem)}
     amount = 0.0
-    for prediction in plan.predicted:
-        part = parts.get(prediction.workload)
-        if part is None:
-            continue  # the rule about predictions says so
-        lengths, seconds = part.lengths, 3600 * load_hours(part.workload, problem)
-        millions = prediction.requests_per_second * seconds / 1e6
+    for part, made, hours in made_in_a_month(case):
+        lengths = part.lengths
+        millions = made.requests_per_second * 3600 * hours / 1e6
         amount += millions * lengths.input_mean * price.input_per_million
         amount += millions * lengths.output_mean * price.output_per_million
     share = plan.monthly_cents / to_cents(amount) if to_cents(amount) else None

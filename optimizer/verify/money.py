@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from optimizer.pricing import NodeType, cost_lines, excluded_costs, load_hours
 from optimizer.problem import parts_of
@@ -12,9 +13,14 @@ from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import Case
 from optimizer.verify.types import Mismatch
 
+if TYPE_CHECKING:
+    from optimizer.plan.types import PeriodService, Prediction
+    from optimizer.problem import Part
+
 
 def node_lines(case: Case) -> Iterator[Mismatch]:
-    """A node line repeats its offer and price, and costs nodes x price."""
+    """A node line repeats its offer and price, and costs nodes x price, period by period where paid by use."""
+    running = case.running
     for node in case.nodes:
         line, offer, price = node.line, node.option.offer, node.option.price
         expected = {
@@ -25,7 +31,7 @@ def node_lines(case: Case) -> Iterator[Mismatch]:
             "gpus_per_node": offer.gpus_per_node,
             "link": offer.link,
             "commitment_months": node.option.commitment_months,
-            "monthly_cents": line.count * node.option.monthly_cents,
+            "monthly_cents": node.option.cents_for(running[node.option.key] if running else (line.count,)),
             "price_date": price.date if price else None,
             "price_source": price.source if price else line.price_source,
             "original_currency": price.currency if price else "",
@@ -41,7 +47,8 @@ def ledger(case: Case) -> Iterator[Mismatch]:
     """The cost lines are those of the nodes, each quantity x unit price, and add up to the total."""
     plan = case.plan
     spares = {node.option.key: node.line.spare for node in case.nodes}
-    expected = cost_lines([(node.option, node.line.count) for node in case.nodes], case.problem, spares)
+    bought = [(node.option, node.line.count) for node in case.nodes]
+    expected = cost_lines(bought, case.problem, spares, case.running)
     for index, (ours, printed) in enumerate(zip_longest(expected, plan.cost_lines)):
         if ours != printed:
             yield Mismatch("ledger", f"cost_lines[{index}]", ours, printed, "a cost line")
@@ -73,15 +80,27 @@ def spare_cost(case: Case) -> Iterator[Mismatch]:
         yield Mismatch("spare cost", "spare_node_costs", f"{low}..{high}", found, "cents for one spare node")
 
 
+def made_in_a_month(case: Case) -> Iterator[tuple[Part, Prediction | PeriodService, float]]:
+    """What serves each workload or class, with the hours a month in which it does; with a day profile by period."""
+    for part in parts_of(case.problem):
+        workload = part.workload
+        served: list[tuple[Prediction | PeriodService, float]] = [
+            (one, load_hours(workload, case.problem)) for one in case.plan.predicted if one.workload == part.name
+        ]
+        if case.plan.periods and workload.traffic.batch is None:
+            served = [
+                (one, period.hours_per_month)
+                for period in case.plan.periods
+                for one in period.services
+                if one.workload == part.name
+            ]
+        yield from ((part, one, hours) for one, hours in served)
+
+
 def per_million_tokens(case: Case) -> Iterator[Mismatch]:
     """Cost per million output tokens: the bill over the tokens of the stated load in the hours that it runs."""
     printed = case.plan.cost_per_million_output_tokens
-    workloads = {part.name: part.workload for part in parts_of(case.problem)}
-    tokens = sum(
-        prediction.output_tokens_per_second * load_hours(workloads[prediction.workload], case.problem) * 3600
-        for prediction in case.plan.predicted
-        if prediction.workload in workloads
-    )
+    tokens = sum(made.output_tokens_per_second * hours * 3600 for _, made, hours in made_in_a_month(case))
     if printed is None or tokens <= 0:
         return
     expected = case.plan.monthly_cents / CENTS_PER_UNIT / (tokens / 1e6)

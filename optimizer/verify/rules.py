@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.verify import hardware, legality, long_run, money, printed, service
+from optimizer.verify import hardware, legality, long_run, money, periods, printed, service
 from optimizer.verify.case import Case, case_of, references
 from optimizer.verify.loads import Served, serve
 from optimizer.verify.ranking import RANKING_RULES
@@ -40,6 +40,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     hardware.max_gpu_kinds,
     hardware.stock,
     hardware.quota,
+    periods.always_served,
     money.node_lines,
     money.rounding,
     money.ledger,
@@ -68,6 +69,36 @@ SERVICE_RULES: tuple[ServiceRule, ...] = (
 )
 """Rules about what a plan does under load, and what is said of it."""
 
+EACH_PERIOD: tuple[StaticRule, ...] = (
+    hardware.packing,
+    hardware.losses,
+    hardware.max_gpus,
+    hardware.max_nodes,
+    hardware.max_power,
+    hardware.stock,
+    hardware.quota,
+)
+"""Rules about nodes that hold in every period of a day profile by itself."""
+
+IN_PLACE: dict[StaticRule, StaticRule] = {
+    hardware.spare_nodes: hardware.printed_spares,
+    hardware.counts: periods.period_counts,
+}
+"""Rules that read otherwise where numbers are the largest of several periods."""
+
+PERIOD_RULES: tuple[StaticRule, ...] = (periods.periods, periods.period_counts, periods.period_bill)
+"""Rules about what is printed of the periods."""
+
+PERIOD_SERVICE_RULES: tuple[ServiceRule, ...] = (
+    service.poisson,
+    service.inflight,
+    service.saturation,
+    service.kv_cache,
+    service.load_factor,
+    periods.period_services,
+)
+"""Rules about what a plan does in every period by itself."""
+
 
 def verify_plan(problem: Problem, catalog: Catalog, params: Parameters, plan: Plan) -> tuple[Mismatch, ...]:
     """Recompute every promise of a plan; empty: all of them hold."""
@@ -83,10 +114,28 @@ def verify_plans(
     cases = [case_of(problem, catalog, params, plans[index]) for index in sound]
     found = dict(enumerate(unresolved))
     for index, case, served in zip(sound, cases, serve(cases, params), strict=True):
-        of_plan = [mismatch for rule in STATIC_RULES for mismatch in rule(case)]
+        of_plan = [mismatch for rule in _static_rules(case) for mismatch in rule(case)]
         under_load = [mismatch for rule in SERVICE_RULES for mismatch in rule(case, served)]
         found[index] = (*of_plan, *under_load)
+    parts = [(index, case.in_period(p)) for index, case in zip(sound, cases, strict=True) for p in _periods(case)]
+    for (index, case), served in zip(parts, serve([case for _, case in parts], params), strict=True):
+        of_plan = [mismatch for rule in EACH_PERIOD for mismatch in rule(case)]
+        under_load = [mismatch for rule in PERIOD_SERVICE_RULES for mismatch in rule(case, served)]
+        found[index] = (*found[index], *of_plan, *under_load)
     return tuple(found[index] for index in range(len(plans)))
+
+
+def _periods(case: Case) -> range:
+    return range(len(case.plan.periods))
+
+
+def _static_rules(case: Case) -> Iterator[StaticRule]:
+    """All of them; with a day profile those about numbers of nodes are asked of each period instead."""
+    if not case.plan.periods:
+        yield from STATIC_RULES
+        return
+    yield from (IN_PLACE.get(rule, rule) for rule in STATIC_RULES if rule not in EACH_PERIOD)
+    yield from (rule for rule in PERIOD_RULES if rule not in IN_PLACE.values())
 
 
 def verify_ranking(problem: Problem, plans: Sequence[Plan]) -> tuple[Mismatch, ...]:

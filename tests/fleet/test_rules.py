@@ -25,7 +25,7 @@ from optimizer.fleet.rank import rank_plans
 from optimizer.fleet.screen import prepare
 from optimizer.pricing.types import Origin
 from optimizer.vocabulary import Link, ProviderClass, Tier
-from optimizer.workload import Load
+from optimizer.workload import Load, Period
 
 NODE = make_type(make_gpu("h100"), 4)
 FOUR_REPLICAS = make_workload(rate=4.0, inflight=0.0)
@@ -73,6 +73,19 @@ def _slo(ttft: float, tpot: float) -> UserRules:
     return _workload(slo=slo)
 
 
+def _kept_running(least: int) -> UserRules:
+    """Little load, so that the replicas to be kept running fill the nodes."""
+    rules = _workload(load=Load(0.5, 0.0, "x", min_replicas=least))
+    return replace(rules, limits=Limits(nodes=4))
+
+
+def _night(**limits: object) -> UserRules:
+    """Four replicas by day, three by night."""
+    load = Load(4.0, 0.0, "x", factors=(1.0, 0.75))
+    periods = (Period("day", 240, 30), Period("night", 490, 30))
+    return replace(_workload(load=load), periods=periods, limits=Limits(**limits))  # type: ignore[arg-type]
+
+
 def _load(rate: float, inflight: float) -> UserRules:
     rules = _workload(load=Load(rate, inflight, "x"))
     return replace(rules, limits=Limits(nodes=4))
@@ -117,6 +130,16 @@ RULES = {
     "tpot": Rule("latency:workloads.w0.slo.tpot_ms", _slo(1.0, 0.05), _slo(1.0, 0.0299), _slo(1.0, 0.03)),
     "arrivals": Rule("capacity:", _load(3.0, 0.0), _load(4.01, 0.0), _load(4.0, 0.0)),
     "in flight": Rule("capacity:", _load(0.0, 30.0), _load(0.0, 40.1), _load(0.0, 40.0)),
+    "min replicas": Rule("rule:workloads.w0.traffic.min_replicas", _kept_running(2), _kept_running(5),
+                         _kept_running(4)),
+    "gpus by day": Rule("rule:hardware.limits.max_gpus", _night(gpus=20), _night(gpus=15), _night(gpus=16)),
+    "nodes by day": Rule("rule:hardware.limits.max_nodes", _night(nodes=9), _night(nodes=3), _night(nodes=4)),
+    "power by day": Rule("rule:hardware.limits.max_power_kw", _night(power_w=20000), _night(power_w=15999),
+                         _night(power_w=16000)),
+    "budget over the day": Rule("rule:budget.monthly", _night(budget_cents=50_000), _night(budget_cents=39_999),
+                                _night(budget_cents=40_000)),
+    "quota by day": Rule("rule:hardware.quota.0.max_gpus", _night(quotas=(Quota("aws", "h100", 20),)),
+                         _night(quotas=(Quota("aws", "h100", 15),)), _night(quotas=(Quota("aws", "h100", 16),))),
     "spare": Rule("packing", replace(BASE, spare_nodes=1, limits=Limits(nodes=6)),
                   replace(BASE, spare_nodes=1, limits=Limits(nodes=4)),
                   replace(BASE, spare_nodes=1, limits=Limits(nodes=5))),

@@ -128,7 +128,7 @@ def test_an_api_by_hand(problem):
 
     lengths = lengths_of(workload)
     each = (lengths.input_mean * 0.5 + lengths.output_mean * 2.0) / 1e6
-    compared = api_comparison(1_000_000, {workload.name: 2.0}, asked)
+    compared = api_comparison(1_000_000, {workload.name: 2.0 * 730 * 3600}, asked)
     assert compared is not None
     assert compared.monthly_cents == pytest.approx(2.0 * 730 * 3600 * each * 100, abs=1)
     assert compared.break_even_share == pytest.approx(1_000_000 / compared.monthly_cents)

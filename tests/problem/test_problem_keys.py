@@ -36,6 +36,13 @@ FULL = {
     "workloads.0.traffic.requests_per_second": 4.5,
     "workloads.0.traffic.output_tokens_per_second": 2000,
     "workloads.0.traffic.trace": None,
+    "workloads.0.traffic.profile.0.name": "day",
+    "workloads.0.traffic.profile.0.hours_per_month": 240,
+    "workloads.0.traffic.profile.0.factor": 1.25,
+    "workloads.0.traffic.profile.1.starts_per_month": 22,
+    "workloads.0.traffic.min_replicas": 1,
+    "payment.startup_minutes": 15,
+    "payment.spot_uplift_percent": 20,
     "workloads.0.traffic.users.active": 500,
     "workloads.0.traffic.users.requests_per_user_per_hour": 30,
     "workloads.0.traffic.users.think_time_s": None,
@@ -151,7 +158,7 @@ FULL = {
     "budget.monthly": 1000000,
     "ranking.top": 5,
     "ranking.distinct_by": ("configuration", "provider", "node"),
-    "ranking.max_configurations_per_workload": 2,
+    "ranking.max_configurations_per_workload": 1,
 }
 
 DEFAULTS = {

@@ -155,7 +155,8 @@ class World:
         cents = sum(line.monthly_cents for line in bill)
         tokens = sum(prediction.output_tokens_per_second for prediction, _ in told)
         per_million = cents / 100 / (tokens * 730 * 3600 / 1e6)
-        rates = {prediction.workload: prediction.requests_per_second for prediction, _ in told}
+        month = 730 * 3600
+        requests = {prediction.workload: prediction.requests_per_second * month for prediction, _ in told}
         return Plan(
             rank=1,
             proven=True,
@@ -173,7 +174,7 @@ class World:
             excludes=excluded_costs([option for option, _ in pairs], problem),
             spare_node_cents=max(option.monthly_cents for option, _ in pairs),
             cost_per_million_output_tokens=per_million,
-            long_run=long_run(pairs, others, rates, per_million, problem, self.catalog),
+            long_run=long_run(pairs, others, requests, per_million, problem, self.catalog),
         )
 
     def broken(self, problem: Problem, plan: Plan) -> set[str]:

@@ -120,6 +120,16 @@ def one_more_than_permitted(kit):
     return two_configurations(kit, 1)
 
 
+def kept_running(kit: Kit, least: int):
+    """Two replicas, where so many are to be kept running whatever the load."""
+    problem = kit.world.problem(traffic={"requests_per_second": 2.0, "concurrency": 16.0, "min_replicas": least})
+    return problem, kit.plan(problem)
+
+
+for _kind, _least in (("kept", 1), ("boundary", 2), ("broken", 3)):
+    CHECKS.append(("always served", _kind, lambda kit, least=_least: kept_running(kit, least)))
+
+
 @check("configurations", "boundary")
 def two_groups_of_one_configuration(kit):
     return two_groups(kit)

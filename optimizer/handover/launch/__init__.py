@@ -10,7 +10,7 @@ from optimizer.handover.launch.compose import can_compose, compose
 from optimizer.handover.launch.kubernetes import can_span_nodes, manifest
 from optimizer.handover.launch.measurement import measurement_csv
 from optimizer.handover.launch.notes import notes
-from optimizer.handover.launch.placement import Layout, layouts
+from optimizer.handover.launch.placement import Layout, busiest_layouts
 from optimizer.handover.launch.scripts import benchmark_script, serve_script
 from optimizer.handover.launch.server import Server, servers_of
 from optimizer.handover.launch.skypilot import document_name, task, why_no_task
@@ -40,7 +40,7 @@ def launch_files(
 ) -> tuple[LaunchFile, ...]:
     """Every file of a plan; ``version`` is the engine's, as the problem states it."""
     servers = servers_of(outcome, plan, catalog, facts, version)
-    nodes = layouts(plan.nodes, servers)
+    nodes = busiest_layouts(plan, servers)
     origin = f"Plan #{plan.rank} of {plain(outcome.problem_name)} ({outcome.problem_sha256[:12]})"
     files = [*_per_server(servers, origin), *_per_node(nodes, facts, version, origin, _router(plan))]
     missing = [*_without_command(servers), *_without_image(servers), *_without_task(nodes, facts)]

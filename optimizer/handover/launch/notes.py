@@ -15,7 +15,7 @@ from optimizer.vocabulary import Link
 if TYPE_CHECKING:
     from optimizer.handover.launch.placement import Layout
     from optimizer.handover.launch.server import Server
-    from optimizer.plan.types import Outcome, Plan
+    from optimizer.plan.types import NodeLine, Outcome, Plan
 
 
 def notes(
@@ -39,6 +39,7 @@ def notes(
         *([*_missing(missing)] if missing else []),
         "## Nodes",
         table(("nodes", "what", "from", "servers on each"), [_node(layout) for layout in nodes]),
+        *(_through_the_day(plan, servers) if plan.periods else ()),
         "## Settings of each server",
         *(_settings(server) for server in servers),
         "## Thresholds of the benchmark",
@@ -60,6 +61,28 @@ def _steps(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
     yield "If it passes, get the rest and roll out with the manifests, the compose files or the SkyPilot tasks."
     if any(node.spare for node in plan.nodes):
         yield "Nodes in reserve stay empty. If a node fails, start its servers there; Kubernetes does so itself."
+
+
+def _through_the_day(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
+    """How many servers and nodes run in each period, and what sets them."""
+    yield "## Through the day"
+    rows = [
+        (
+            text(period.name),
+            f"{period.hours_per_month:,.4g}",
+            *(str(number) for number in period.replicas),
+            text(", ".join(f"{n}x {_paid(line)}" for line, n in zip(plan.nodes, period.nodes, strict=True))),
+        )
+        for period in plan.periods
+    ]
+    yield table(("period", "hours a month", *(f"servers of {text(one.name)}" for one in servers), "nodes"), rows)
+    scale = "; ".join(code(f"kubectl scale deployment {one.name} --replicas=N") for one in servers if one.nodes == 1)
+    before = "Start nodes and servers before a period begins that needs more of them: weights take minutes to load."
+    yield f"{before} With Kubernetes: {scale}." if scale else before
+
+
+def _paid(line: NodeLine) -> str:
+    return f"{line.provider} {tier_name(line.tier, line.commitment_months)}".strip()
 
 
 def _missing(missing: Sequence[str]) -> Iterator[str]:

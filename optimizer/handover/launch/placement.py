@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.server import Server
-    from optimizer.plan.types import NodeLine
+    from optimizer.plan.types import NodeLine, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,29 @@ class _Node:
         return sum(len(placed.gpus) for placed in self.placed)
 
 
-def layouts(nodes: Sequence[NodeLine], servers: Sequence[Server]) -> tuple[Layout, ...]:
-    """Distinct nodes with how many of each; first the nodes at work, then those in reserve."""
+def layouts(
+    nodes: Sequence[NodeLine], servers: Sequence[Server], running: Sequence[int] | None = None
+) -> tuple[Layout, ...]:
+    """Distinct nodes with how many of each; first the nodes at work, then those in reserve.
+
+    ``running`` says how many of each server there are, where that is not all of them.
+    """
     every = [_Node(line) for line in nodes for _ in range(line.count)]
-    for server in sorted(servers, key=lambda one: (-one.gpus, one.name)):
+    counted = zip(servers, running or [server.group.replicas for server in servers], strict=True)
+    for server, number in sorted(counted, key=lambda pair: (-pair[0].gpus, pair[0].name)):
         own = [node for node in every if _fits(node.line, server)]
-        for _ in range(server.group.replicas):
+        for _ in range(number):
             _put(server, own)
     return _counted(every)
+
+
+def busiest_layouts(plan: Plan, servers: Sequence[Server]) -> tuple[Layout, ...]:
+    """The nodes of a plan; with a day profile in its busiest period, as two workloads may take turns on a node."""
+    if not plan.periods:
+        return layouts(plan.nodes, servers)
+    busiest = max(plan.periods, key=lambda period: period.gpus)
+    nodes = [replace(line, count=count) for line, count in zip(plan.nodes, busiest.nodes, strict=True)]
+    return layouts(nodes, servers, busiest.replicas)
 
 
 def _fits(line: NodeLine, server: Server) -> bool:

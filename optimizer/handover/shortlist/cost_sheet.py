@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.handover.shortlist.cells import Cell, Look, Sheet, money, total_of
-from optimizer.handover.shortlist.cost_lines import LiveLine, live_lines
+from optimizer.handover.shortlist.cost_lines import LiveLine, counted_lines
 from optimizer.units import to_cents
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ def _plan(sheet: Sheet, case: Case, plan: Plan, at: InputCells, say: Say) -> Pla
     first = len(sheet.rows) + 1
     sums = [0] * (1 + len(YEARS))
     lines: list[tuple[str, int, LiveLine]] = [
-        (line.node.offer_id, line.node.count, live)
+        (line.node.offer_id, counted.nodes, counted.line)
         for line in case.of(plan)
-        for live in live_lines(line.option, at.options[line.option.key])
+        for counted in counted_lines(line, at.options[line.option.key], say)
     ]
     extras, staff = case.problem.payment.extras_monthly, case.problem.ownership.staff_monthly
-    lines += [("", 1, LiveLine("extras", "ROUND(in_extras,2)", to_cents(extras)))]
-    lines += [("", 1, LiveLine("staff", "ROUND(in_staff,2)", to_cents(staff)))]
+    lines += [("", 1, LiveLine(say("extras"), "ROUND(in_extras,2)", to_cents(extras)))]
+    lines += [("", 1, LiveLine(say("staff"), "ROUND(in_staff,2)", to_cents(staff)))]
     for offer, count, live in lines:
         row = len(sheet.rows) + 1
         months = [_months(case, live, years) for years in YEARS]
@@ -58,7 +58,7 @@ def _plan(sheet: Sheet, case: Case, plan: Plan, at: InputCells, say: Say) -> Pla
         sheet.add(
             plan.rank,
             offer,
-            say(live.name),
+            live.name,
             count,
             money(live.cents, live.formula),
             money(cents[0], f"D{row}*E{row}"),

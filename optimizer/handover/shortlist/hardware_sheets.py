@@ -113,12 +113,15 @@ def _quoted(sheet: Sheet, case: Case, line: PricedLine, at: InputCells, say: Say
         Cell("", Look.RATE, best),
     )
     hours = case.terms.hours(node.tier) if node.tier not in _OWN_ROOM else 1.0
+    amount = net * hours * node.count
     factor = f"B{row}*{cells['hours']}" if node.tier not in _OWN_ROOM else f"B{row}"
+    if option.periods:
+        amount, factor = net * case.node_hours(line), f"{case.node_hours(line):.10g}"
     label = say("all nodes, once") if node.tier is Tier.PURCHASE else say("all nodes, per month")
     sheet.add(
         f"{label}, {say('before tax')}",
         node.count,
-        Cell(round(net * hours * node.count, 2), Look.MONEY, f"ROUND({factor}*C{row},2)"),
+        Cell(round(amount, 2), Look.MONEY, f"ROUND({factor}*C{row},2)"),
         *(Cell("", Look.MONEY, f'IF({c}{row}="","",ROUND({factor}*{c}{row},2))') for c in "DEF"),
         Cell("", Look.MONEY, f'IF(G{row}="","",ROUND({factor}*G{row},2))'),
     )

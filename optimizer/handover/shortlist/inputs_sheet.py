@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.handover.shortlist.cells import Cell, Look, Sheet
+from optimizer.handover.shortlist.cost_lines import hours_name, starts_name
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def _shared(sheet: Sheet, case: Case, say: Say) -> dict[str, str]:
         ("in_extras", "Fixed extras", problem.payment.extras_monthly, Look.MONEY, f"{currency} / {say('month')}"),
         ("in_staff", "Staff", problem.ownership.staff_monthly, Look.MONEY, f"{currency} / {say('month')}"),
     )
+    rows += tuple(_profile(case, say))
     sheet.head(say("For all plans"), say("value"), say("unit"))
     names = {}
     for name, label, value, look, unit in rows:
@@ -61,6 +63,17 @@ def _shared(sheet: Sheet, case: Case, say: Say) -> dict[str, str]:
         names[name] = sheet.ref("B", row)
     sheet.gap()
     return names
+
+
+def _profile(case: Case, say: Say) -> Iterator[tuple[str, str, float, Look, str]]:
+    """Hours of the day profile, those billed for starting, and what interruptions add to the rent of spot nodes."""
+    terms, hours = case.terms, f"{say('hours')} / {say('month')}"
+    for index, period in enumerate(terms.periods):
+        yield hours_name(index), f"{say('Period')}: {period.name}", period.hours, Look.NUMBER, hours
+        started = terms.startup_hours * period.starts
+        yield starts_name(index), f"{say('Starts of a node')}: {period.name}", started, Look.NUMBER, hours
+    if terms.spot_uplift:
+        yield "in_uplift", "Interruptions of spot nodes", terms.spot_uplift, Look.PERCENT, say("of the rent")
 
 
 def _rates(sheet: Sheet, case: Case, say: Say) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.pricing.types import Origin
+from optimizer.pricing.types import Origin, starts_of
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -22,6 +22,12 @@ class PricedLine:
     plan: Plan
     node: NodeLine
     option: NodeOption
+    position: int = 0  # among the node lines of its plan
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """Nodes in each period of the day profile; empty without one."""
+        return tuple(period.nodes[self.position] for period in self.plan.periods)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,16 @@ class Case:
             return 0.0
         return self.terms.discount(option.offer.provider, option.tier, option.offer.gpu)
 
+    def node_hours(self, line: PricedLine) -> float:
+        """Hours a month that all nodes of a line are billed, those of starting included."""
+        if not line.option.periods:
+            return self.terms.hours(line.node.tier) * line.node.count
+        started = starts_of(line.running)
+        return sum(
+            period.hours * count + self.terms.startup_hours * period.starts * starts
+            for period, count, starts in zip(self.terms.periods, line.running, started, strict=True)
+        )
+
 
 def case_of(outcome: Outcome, problem: Problem, catalog: Catalog) -> Case:
     """Join the plans of an outcome with the pricing room's options."""
@@ -60,4 +76,8 @@ def case_of(outcome: Outcome, problem: Problem, catalog: Catalog) -> Case:
 
 
 def _lines(plans: Sequence[Plan], options: dict[tuple[str, str], NodeOption]) -> list[PricedLine]:
-    return [PricedLine(plan, node, options[(node.offer_id, str(node.tier))]) for plan in plans for node in plan.nodes]
+    return [
+        PricedLine(plan, node, options[(node.offer_id, str(node.tier))], position)
+        for plan in plans
+        for position, node in enumerate(plan.nodes)
+    ]

@@ -1,0 +1,145 @@
+"""What a plan runs in each period of the day profile, and the tokens that makes in a month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from optimizer.decide.predict import Asked, Expectation, expect
+from optimizer.plan.types import PeriodService, PlanPeriod, Prediction
+from optimizer.pricing import load_hours, spot_uplift, starts_of
+from optimizer.problem import load_of, parts_of, periods_of
+from optimizer.problem.profile import stated_factor
+from optimizer.vocabulary import Tier
+
+if TYPE_CHECKING:
+    from optimizer.decide.inputs import Inputs
+    from optimizer.fleet.types import FleetSolution, GroupChoice, NodeChoice
+    from optimizer.problem import Part, Problem
+
+SECONDS_PER_HOUR = 3600.0
+
+
+def periods_of_plans(inputs: Inputs, solutions: Sequence[FleetSolution]) -> list[tuple[PlanPeriod, ...]]:
+    """The periods of each plan; empty ones where the problem has no day profile."""
+    periods = periods_of(inputs.problem)
+    if not periods:
+        return [() for _ in solutions]
+    asked = [(s, p, g) for s, solution in enumerate(solutions) for p in range(len(periods)) for g in solution.groups]
+    loaded = [row for row in asked if _factor(inputs, row[2], row[1])]
+    answers = expect(
+        inputs, [Asked(replace(g, replicas=g.running[p], running=()), _factor(inputs, g, p)) for _, p, g in loaded]
+    )
+    found = {(s, p, g.candidate.workload): one for (s, p, g), one in zip(loaded, answers, strict=True)}
+    return [
+        tuple(
+            _period(inputs, solution, p, {w: found.get((s, p, w)) for w in _workloads(solution)})
+            for p in range(len(periods))
+        )
+        for s, solution in enumerate(solutions)
+    ]
+
+
+def _workloads(solution: FleetSolution) -> list[int]:
+    return [group.candidate.workload for group in solution.groups]
+
+
+def _factor(inputs: Inputs, group: GroupChoice, period: int) -> float:
+    """The load in a period against that of the workload's busiest."""
+    return load_of(inputs.problem.workloads[group.candidate.workload], inputs.problem).factors[period]
+
+
+def _period(inputs: Inputs, solution: FleetSolution, index: int, expected: dict[int, Expectation | None]) -> PlanPeriod:
+    period = periods_of(inputs.problem)[index]
+    nodes = solution.nodes
+    return PlanPeriod(
+        name=period.name,
+        hours_per_month=period.hours,
+        starts_per_month=period.starts,
+        gpus=sum(choice.running[index] * choice.option.node_type.gpus_per_node for choice in nodes),
+        replicas=tuple(group.running[index] for group in solution.groups),
+        nodes=tuple(choice.running[index] for choice in nodes),
+        monthly_cents=sum(_by_use(choice, index) for choice in nodes),
+        services=tuple(_services(inputs, index, expected)),
+    )
+
+
+def _by_use(choice: NodeChoice, index: int) -> int:
+    if not choice.option.periods:
+        return 0
+    price, started = choice.option.periods[index], starts_of(choice.running)[index]
+    return price.cents * choice.running[index] + price.start_cents * started
+
+
+def _services(inputs: Inputs, index: int, expected: dict[int, Expectation | None]) -> Iterator[PeriodService]:
+    for number, one in expected.items():
+        workload = inputs.problem.workloads[number]
+        prediction = None if one is None else one.prediction
+        yield PeriodService(
+            workload=workload.name,
+            factor=stated_factor(workload.traffic, index),
+            requests_per_second=prediction.requests_per_second if prediction else 0.0,
+            output_tokens_per_second=prediction.output_tokens_per_second if prediction else 0.0,
+            concurrency=prediction.concurrency if prediction else 0.0,
+            ttft_p95_ms=prediction.ttft_ms.p95 if prediction else None,
+            tpot_p95_ms=prediction.tpot_ms.p95 if prediction else None,
+        )
+
+
+def busiest_period(solution: FleetSolution) -> int:
+    """The first period with the most GPUs; 0 without a day profile."""
+    by_period = list(zip(*(choice.running or (choice.count,) for choice in solution.nodes), strict=True))
+    sizes = [choice.option.node_type.gpus_per_node for choice in solution.nodes]
+    gpus = [sum(n * size for n, size in zip(counts, sizes, strict=True)) for counts in by_period]
+    return gpus.index(max(gpus))
+
+
+def payment_notes(problem: Problem, solution: FleetSolution) -> Iterator[str]:
+    """What is assumed of nodes paid by use under a day profile, where a plan has such nodes."""
+    by_use = [choice for choice in solution.nodes if choice.option.periods]
+    minutes, uplift = problem.payment.startup_minutes, spot_uplift(problem)
+    if minutes and any(any(starts_of(choice.running)) for choice in by_use):
+        yield (
+            f"each start of a node paid by use is billed {minutes:g} minutes before it serves (payment.startup_minutes)"
+        )
+    if uplift and any(choice.option.tier is Tier.SPOT for choice in by_use):
+        yield (
+            f"the rent of spot nodes carries {uplift * 100:g} % for interruptions (payment.spot_uplift_percent);"
+            " promises hold while the nodes are there"
+        )
+
+
+def token_hours(problem: Problem, predicted: Sequence[Prediction], periods: Sequence[PlanPeriod]) -> float:
+    """Output tokens a second times the hours a month in which they are made, over all workloads."""
+    return sum(
+        service.output_tokens_per_second * hours
+        for part in parts_of(problem)
+        for service, hours in _made(problem, part, predicted, periods)
+    )
+
+
+def requests_a_month(
+    problem: Problem, predicted: Sequence[Prediction], periods: Sequence[PlanPeriod]
+) -> dict[str, float]:
+    """Requests of each workload or length class in a month: its load in the hours that it runs, period by period."""
+    return {
+        part.name: sum(
+            service.requests_per_second * hours * SECONDS_PER_HOUR
+            for service, hours in _made(problem, part, predicted, periods)
+        )
+        for part in parts_of(problem)
+    }
+
+
+def _made(
+    problem: Problem, part: Part, predicted: Sequence[Prediction], periods: Sequence[PlanPeriod]
+) -> Iterator[tuple[Prediction | PeriodService, float]]:
+    """What serves a workload or class, with its hours a month. Batch work makes its tokens in the hours of its runs."""
+    workload = part.workload
+    if not periods or workload.traffic.batch is not None:
+        yield from ((one, load_hours(workload, problem)) for one in predicted if one.workload == part.name)
+        return
+    for period in periods:
+        mine = (service for service in period.services if service.workload == part.name)
+        yield from ((service, period.hours_per_month) for service in mine)

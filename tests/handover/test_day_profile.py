@@ -1,0 +1,66 @@
+"""A day profile in the workbook and the launch files."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from handover_spreadsheet import Spreadsheet
+
+from optimizer.decide import decide, read_inputs
+from optimizer.decide.inputs import Inputs
+from optimizer.handover.launch import launch_files
+from optimizer.handover.launch.facts import load_facts
+from optimizer.handover.shortlist import workbook_of
+from optimizer.handover.shortlist.xlsx import render_xlsx
+from optimizer.plan.types import Outcome
+
+PROBLEM = Path(__file__).parents[2] / "problems" / "day_profile.yaml"
+
+
+@cache
+def answered(*sets: str) -> tuple[Inputs, Outcome]:
+    inputs = read_inputs(PROBLEM, sets=("ranking.top=2", *sets))
+    return inputs, decide(inputs, simulate=False)
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        (),
+        ("payment.tiers=[on_demand]", "payment.tax_percent=7"),
+        ("payment.tiers=[spot]", "payment.spot_uplift_percent=15", "payment.tax_percent=7", "hardware.providers=null"),
+        ("margins.spare_nodes=1", "payment.discounts=[{provider: aws, percent: 12}]"),
+    ],
+)
+def test_formulas_of_every_period_give_the_total_of_the_plan(sets: tuple[str, ...]) -> None:
+    inputs, outcome = answered(*sets)
+    assert outcome.plans
+    sheet = Spreadsheet(render_xlsx(workbook_of(outcome, inputs.problem, inputs.catalog, str)))
+    for plan in outcome.plans:
+        row = next(row[0].row for row in sheet.book["Summary"] if row[0].value == plan.rank)
+        assert round(sheet.value("Summary", f"E{row}") * 100) == plan.monthly_cents
+
+
+def test_a_longer_day_costs_what_the_formulas_say() -> None:
+    inputs, outcome = answered("payment.tiers=[on_demand]")
+    sheet = Spreadsheet(render_xlsx(workbook_of(outcome, inputs.problem, inputs.catalog, str)))
+    cell = next(row[1].coordinate for row in sheet.book["Inputs"] if row[0].value == "Period: day")
+    summary = next(row[0].row for row in sheet.book["Summary"] if row[0].value == 1)
+    before = sheet.value("Summary", f"E{summary}")
+    sheet.change("Inputs", cell, 250)
+    plan = outcome.plans[0]
+    rent = next(line for line in plan.cost_lines if line.name.startswith("rent, day"))
+    more = sheet.value("Summary", f"E{summary}") - before
+    assert more == pytest.approx(10 * plan.periods[0].nodes[0] * rent.unit_price, abs=0.05)
+
+
+def test_the_notes_say_what_runs_when() -> None:
+    inputs, outcome = answered()
+    plan = outcome.plans[0]
+    (notes, *_) = launch_files(outcome, plan, inputs.catalog, load_facts())
+    assert "## Through the day" in notes.text
+    for period in plan.periods:
+        assert f"| {period.name} | {period.hours_per_month:g} | {period.replicas[0]} |" in notes.text
+    assert "kubectl scale deployment chat" in notes.text
