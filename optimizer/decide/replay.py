@@ -64,10 +64,11 @@ def survivors(
     from optimizer.decide.inputs import loads_of
     from optimizer.fleet import solve_fleet
 
-    if not plans or all(load_of(workload, inputs.problem).is_batch for workload in inputs.problem.workloads):
+    if not plans:
         return Survivors(candidates, result, plans, ())
     loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
-    say_replaying(say, any(load.requests_per_second for load in loads), any(load.inflight for load in loads))
+    arrivals = any(load.requests_per_second and not load.is_batch for load in loads)
+    say_replaying(say, arrivals, any(load.inflight or load.is_batch for load in loads))
     replayer, rejected = Replayer(inputs), list[Rejection]()
     for number in range(1, ROUNDS + 1):
         failing = list(_failing(inputs, replayer, result, plans))
@@ -89,21 +90,21 @@ def survivors(
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
 
 
-def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial | None]]:
-    """The trials of each plan, one per group at its share; None for batch work, which promises no latency."""
+def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
+    """The trials of each plan, one per group at its share."""
     maximize = inputs.problem.objective == "maximize_load"
-    found: list[list[Trial | None]] = []
-    for solution in result.solutions:
-        factor = solution.load_factor if maximize else 1.0
-        row: list[Trial | None] = []
-        for chosen in solution.groups:
-            candidate = chosen.candidate
-            workload = inputs.problem.workloads[candidate.workload]
-            batch = load_of(workload, inputs.problem).is_batch
-            served = factor * chosen.share / SHARE_UNITS
-            row.append(None if batch else Trial(candidate.workload, candidate.spec, chosen.replicas, served))
-        found.append(row)
-    return found
+    return [
+        [
+            Trial(
+                chosen.candidate.workload,
+                chosen.candidate.spec,
+                chosen.replicas,
+                (solution.load_factor if maximize else 1.0) * chosen.share / SHARE_UNITS,
+            )
+            for chosen in solution.groups
+        ]
+        for solution in result.solutions
+    ]
 
 
 def _failing(
@@ -111,10 +112,10 @@ def _failing(
 ) -> Iterator[tuple[Trial, Plan, int]]:
     """Each distinct trial that misses a promise, with the first plan it stands in and its group there."""
     seen, rows = set(), _trials(inputs, result)
-    replayer.predict([trial for trials in rows for trial in trials if trial is not None])
+    replayer.predict([trial for trials in rows for trial in trials])
     for plan, trials in zip(plans, rows, strict=True):
         for group, trial in enumerate(trials):
-            if trial is not None and trial.key not in seen and not replayer.replay(trial).kept:
+            if trial.key not in seen and not replayer.replay(trial).kept:
                 seen.add(trial.key)
                 yield trial, plan, group
 
@@ -172,9 +173,7 @@ def _cut(point: OperatingPoint, carried: _Carried, sides: tuple[bool, bool]) -> 
 def _without(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetResult:
     """The ranking without the plans that still miss a promise, numbered anew and no longer called proven."""
     rows = zip(result.solutions, _trials(inputs, result), strict=True)
-    kept = [
-        solution for solution, trials in rows if all(trial is None or replayer.replay(trial).kept for trial in trials)
-    ]
+    kept = [solution for solution, trials in rows if all(replayer.replay(trial).kept for trial in trials)]
     from optimizer.fleet.types import FleetStatus
 
     status = FleetStatus.FEASIBLE if kept else FleetStatus.UNKNOWN
@@ -187,7 +186,7 @@ def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans
     """The first plan also with what charts show."""
     for plan, trials in zip(plans, _trials(inputs, result), strict=True):
         show = replayer.filmed if plan.rank == 1 else replayer.replay
-        yield replace(plan, simulated=tuple(show(trial) for trial in trials if trial is not None))
+        yield replace(plan, simulated=tuple(show(trial) for trial in trials))
 
 
 def _priced(rejection: Rejection, plans: Sequence[Plan]) -> Rejection:
