@@ -195,7 +195,7 @@ def many(seed: int, workloads: int) -> Case:
     candidates = {}
     for workload in range(workloads):
         for candidate in (candidate for case in cases for candidate in case.candidates):
-            placed = replace(candidate, workload=workload)
+            placed = replace(candidate, workload=workload, recovery=1.0)
             candidates[placed.key] = placed
     rules = replace(
         cases[0].rules, workloads=asked, top=2, distinct_by=("gpu",), objective="minimize_cost", limits=Limits(),
