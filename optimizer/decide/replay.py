@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.decide.trial import Replayer, Trial, say_replaying
+from optimizer.fleet.clock import NO_LIMIT, Clock
 from optimizer.plan.types import Plan, Rejection
 from optimizer.problem import load_of
 from optimizer.units import SHARE_UNITS
@@ -28,6 +29,9 @@ ROUNDS = 40
 
 _ROOM = 1.0 + 1e-4
 """Given to a repaired rate so that whole units of the solver, rounded down, still add up to the load."""
+
+_AGAIN = 0.5
+"""Share of the time left that solving again may take."""
 
 _STEPS = 64
 """Where the load itself is sought, a replica's share of it is lowered in 64ths."""
@@ -58,11 +62,12 @@ def survivors(
     result: FleetResult,
     plans: tuple[Plan, ...],
     say: Callable[[str], None],
+    clock: Clock = NO_LIMIT,
 ) -> Survivors:
-    """Replay, tighten, solve again, until every plan survives."""
+    """Replay, tighten, solve again, until every plan survives or time is up."""
     from optimizer.decide.assemble import assemble
     from optimizer.decide.inputs import loads_of
-    from optimizer.fleet import solve_fleet
+    from optimizer.fleet import SolveSettings, solve_fleet
 
     if not plans:
         return Survivors(candidates, result, plans, ())
@@ -74,6 +79,10 @@ def survivors(
         failing = list(_failing(inputs, replayer, result, plans))
         if not failing:
             break
+        if clock.over:
+            result = _without(inputs, replayer, result, "when the time was up")
+            plans = assemble(inputs, result.solutions, options)
+            break
         for trial, plan, group in failing:
             needed, carried = _repair(inputs, replayer, trial)
             missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
@@ -81,10 +90,11 @@ def survivors(
             rejected.append(Rejection(plan.rank, number, plan.monthly_cents, chosen, missed, needed))
             candidates = _tightened(inputs, candidates, trial, carried)
         say(f"solving again: {len(rejected)} configurations rejected by replay")
-        result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem))
+        settings = SolveSettings(clock=clock.part(_AGAIN))
+        result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
         plans = assemble(inputs, result.solutions, options)
     else:
-        result = _without(inputs, replayer, result)
+        result = _without(inputs, replayer, result, f"after {ROUNDS} rounds")
         plans = assemble(inputs, result.solutions, options)
     replayed = tuple(_with_replays(inputs, replayer, result, plans))
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
@@ -170,7 +180,7 @@ def _cut(point: OperatingPoint, carried: _Carried, sides: tuple[bool, bool]) -> 
     return replace(point, requests_per_second=rate, inflight=held)
 
 
-def _without(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetResult:
+def _without(inputs: Inputs, replayer: Replayer, result: FleetResult, when: str) -> FleetResult:
     """The ranking without the plans that still miss a promise, numbered anew and no longer called proven."""
     rows = zip(result.solutions, _trials(inputs, result), strict=True)
     kept = [solution for solution, trials in rows if all(replayer.replay(trial).kept for trial in trials)]
@@ -178,7 +188,7 @@ def _without(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetRe
 
     status = FleetStatus.FEASIBLE if kept else FleetStatus.UNKNOWN
     numbered = tuple(replace(s, rank=rank, proven=False) for rank, s in enumerate(kept, start=1))
-    left = f"after {ROUNDS} rounds some plans still missed a promise when replayed and were left out"
+    left = f"{when} some plans still missed a promise when replayed and were left out"
     return replace(result, status=status, solutions=numbered, warnings=(*result.warnings, left))
 
 
