@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.inputs import Inputs, loads_of
-from optimizer.fleet.clock import NO_LIMIT, Clock
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate, CandidateSet

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate, CandidateSet
+from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.trial import Replayer, Trial, say_replaying
-from optimizer.fleet.clock import NO_LIMIT, Clock
 from optimizer.plan.types import Plan, Rejection
 from optimizer.problem import load_of
 from optimizer.units import SHARE_UNITS

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
-from optimizer.fleet.clock import NO_LIMIT, Clock
 
 if TYPE_CHECKING:
     from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation
@@ -68,7 +68,7 @@ def decide(
     say = progress or _silent
     options = node_options(inputs.problem, inputs.catalog)
     say("predicting every possible replica")
-    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params)
+    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)

@@ -49,8 +49,11 @@ def rank_plans(
     candidate_set: CandidateSet, options: Sequence[NodeOption], loads: Sequence[Load], settings: SolveSettings
 ) -> FleetResult:
     """The ranking of a problem."""
-    screened = prepare(candidate_set, options, screens=settings.screens)
     rules = candidate_set.rules
+    if settings.clock.over:
+        units, counted = UNITS[rules.objective], (candidate_set.enumerated, candidate_set.feasible, 0)
+        return FleetResult(FleetStatus.UNKNOWN, (), rules.objective, units, *counted)
+    screened = prepare(candidate_set, options, screens=settings.screens)
     solutions: Sequence[FleetSolution] = ()
     ending: Nothing | None = Nothing(proven=True)
     more: tuple[str, ...] = ()
@@ -59,6 +62,8 @@ def rank_plans(
     if large is not None:
         solutions, ending, more = large.solutions, large.ending, large.warnings
         screened = replace(screened, instance=large.instance)
+    elif settings.clock.over:
+        ending = Nothing(proven=False)
     elif len(served) == len(rules.workloads):
         solutions, ending = _ranks(build_model(screened.instance), screened, loads, settings)
     return FleetResult(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from optimizer.candidates.types import Candidate
-from optimizer.fleet.clock import NO_LIMIT, Clock
+from optimizer.clock import NO_LIMIT, Clock
 from optimizer.performance.types import OperatingPoint
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption

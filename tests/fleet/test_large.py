@@ -16,8 +16,8 @@ from mix_oracle import mixed_case, scip_mixes
 
 from optimizer.candidates.rules import Limits
 from optimizer.candidates.types import Candidate
+from optimizer.clock import Clock
 from optimizer.fleet import FleetResult, FleetStatus, SolveSettings
-from optimizer.fleet.clock import Clock
 from optimizer.fleet.large.duals import Duals, cheapest, least_with_each, priced
 from optimizer.fleet.large.patterns import patterns_within
 from optimizer.fleet.large.relaxation import use_of

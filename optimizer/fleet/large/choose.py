@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.fleet.clock import Clock
+from optimizer.clock import Clock
 from optimizer.fleet.facts import Fact, option_facts, slot_facts
 from optimizer.fleet.instance import Instance
 from optimizer.fleet.large.patterns import Patterns

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from optimizer.fleet.clock import Clock
+from optimizer.clock import Clock
 from optimizer.fleet.instance import Instance
 from optimizer.fleet.large.duals import Duals, Pattern, Priced, cheapest, least_with_each, priced
 from optimizer.fleet.large.ways import Floats, Shop, Ways

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimizer.fleet.clock import Clock
+from optimizer.clock import Clock
 from optimizer.fleet.facts import Fact
 from optimizer.fleet.instance import Instance
 from optimizer.fleet.large.choose import Asked, Choice, choose
