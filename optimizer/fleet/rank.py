@@ -33,7 +33,7 @@ from optimizer.workload import Load
 if TYPE_CHECKING:
     from optimizer.fleet.large.ranks import Ranking
 
-LARGE = 4_000
+LARGE = 400
 """Slots from which on a problem counts as large."""
 
 UNITS = {

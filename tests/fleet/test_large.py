@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mix_oracle import mixed_case, scip_mixes
 
-from optimizer.candidates.rules import Limits
+from optimizer.candidates.rules import Limits, UserRules, WorkloadRules
 from optimizer.candidates.types import Candidate
 from optimizer.clock import Clock
 from optimizer.fleet import FleetResult, FleetStatus, SolveSettings
+from optimizer.fleet.instance import Slot
 from optimizer.fleet.large.duals import Duals, cheapest, least_with_each, priced
 from optimizer.fleet.large.patterns import patterns_within
 from optimizer.fleet.large.relaxation import use_of
@@ -230,3 +231,21 @@ def test_a_budget_below_the_bound_is_proven_infeasible() -> None:
     rich = solve(replace(case, rules=replace(case.rules, limits=enough, top=1)), LARGE)
     assert rich.solutions[0].monthly_cents == cheapest_cents
     assert solve(replace(case, rules=replace(case.rules, limits=poor)), LARGE).status is FleetStatus.INFEASIBLE
+
+
+@pytest.mark.parametrize(
+    ("known", "names"),
+    [
+        (
+            UserRules,
+            "workloads options nvlink kv_caches tensor_parallel pipeline_parallel limits fixed_cents spare_nodes"
+            " named_gpus objective distinct_by top configurations",
+        ),
+        (WorkloadRules, "name load slo quants min_recovery"),
+        (Limits, "gpus nodes power_w gpu_kinds budget_cents quotas"),
+        (Slot, "candidate point latencies_us capacity max_replicas objective_us"),
+    ],
+)
+def test_every_rule_is_known_to_the_search_for_large_problems(known: type, names: str) -> None:
+    """A new rule must be stated in ``large/choose.py``, or ``applies`` in ``large/ranks.py`` must refuse it."""
+    assert {field.name for field in fields(known)} == set(names.split())
