@@ -19,6 +19,7 @@ from optimizer.candidates.types import Candidate
 from optimizer.clock import Clock
 from optimizer.fleet import FleetResult, FleetStatus, SolveSettings
 from optimizer.fleet.instance import Slot
+from optimizer.fleet.large import applies
 from optimizer.fleet.large.duals import Duals, cheapest, least_with_each, priced
 from optimizer.fleet.large.patterns import patterns_within
 from optimizer.fleet.large.relaxation import use_of
@@ -30,6 +31,7 @@ from optimizer.fleet.screen import prepare
 from optimizer.fleet.solve import Found, solve_levels
 from optimizer.pricing.types import NodeType
 from optimizer.vocabulary import Link
+from optimizer.workload import Load, Period
 
 FAMILIES = ("one workload", "two workloads", "limits", "owned", "spare")
 LARGE, WHOLE = SolveSettings(large_from=0), SolveSettings()
@@ -239,13 +241,28 @@ def test_a_budget_below_the_bound_is_proven_infeasible() -> None:
         (
             UserRules,
             "workloads options nvlink kv_caches tensor_parallel pipeline_parallel limits fixed_cents spare_nodes"
-            " named_gpus objective distinct_by top configurations",
+            " named_gpus objective distinct_by top configurations periods",
         ),
         (WorkloadRules, "name load slo quants min_recovery"),
         (Limits, "gpus nodes power_w gpu_kinds budget_cents quotas"),
+        (Load, "requests_per_second inflight decided_by hours_per_month factors min_replicas"),
         (Slot, "candidate point latencies_us capacity max_replicas objective_us"),
     ],
 )
 def test_every_rule_is_known_to_the_search_for_large_problems(known: type, names: str) -> None:
     """A new rule must be stated in ``large/choose.py``, or ``applies`` in ``large/ranks.py`` must refuse it."""
     assert {field.name for field in fields(known)} == set(names.split())
+
+
+def test_what_the_search_does_not_know_it_leaves_to_the_whole_model() -> None:
+    instance = prepare(many(0, 2).candidate_set, many(0, 2).options, screens=True).instance
+    rules = instance.rules
+    kept = tuple(replace(w, load=replace(w.load, min_replicas=2)) for w in rules.workloads)
+    changes: list[dict[str, object]] = [
+        {"objective": "minimize_gpus"}, {"distinct_by": ("provider",)}, {"workloads": kept},
+        {"periods": (Period("day", 365.0, 30.0),)},
+    ]  # fmt: skip
+    assert applies(instance, LARGE)
+    for change in changes:
+        assert not applies(replace(instance, rules=replace(rules, **change)), LARGE), change
+    assert not applies(instance, replace(LARGE, screens=False))

@@ -47,11 +47,14 @@ class Ranking:
 def applies(instance: Instance, settings: SolveSettings) -> bool:
     """Whether a problem is of the kind that the bound is made for.
 
-    Where ranks differ by provider, more replicas than needed may be wanted, to stand on nodes of several.
+    Where ranks differ by provider, more replicas than needed may be wanted, to stand on nodes of several. Under a day
+    profile nodes and replicas change with the period; replicas kept whatever the load may be more than a way has.
     """
     rules = instance.rules
     by_provider = rules.top > 1 and "provider" in rules.distinct_by
-    return settings.screens and rules.objective == "minimize_cost" and not by_provider
+    kept = any(asked.load.min_replicas > 1 for asked in rules.workloads)
+    by_money = rules.objective == "minimize_cost"
+    return settings.screens and by_money and not (by_provider or kept or rules.periods)
 
 
 def rank_large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> Ranking | None:
@@ -171,6 +174,7 @@ def _model_of(
         options=tuple(instance.options[index] for index in options),
         prices=tuple(instance.prices[index] for index in options),
         power_w=tuple(instance.power_w[index] for index in options),
+        use_prices=tuple(instance.use_prices[index] for index in options),
     )
     v = build_model(small)
     v.cp.add(v.cost() <= best.choice.value)
