@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from optimizer.candidates.funnel import CandidateKey, Physical, build_funnel, configuration_allowed, kept_points
 from optimizer.candidates.rules import UserRules, WorkloadRules, user_rules
 from optimizer.candidates.types import Candidate, CandidateSet
+from optimizer.clock import NO_LIMIT, Clock
 from optimizer.performance.types import OperatingPoint, ReplicaSpec
+from optimizer.plan.types import FunnelStep
 from optimizer.pricing.types import NodeOption, NodeType
 from optimizer.units import floor_guarded
 from optimizer.workload import Lengths, Metric, Promise, Slo
@@ -40,11 +42,13 @@ def enumerate_candidates(
     params: Parameters,
     *,
     ladder: bool = False,
+    clock: Clock = NO_LIMIT,
 ) -> CandidateSet:
     """All candidates of a problem, sorted by content, and the funnel.
 
     ``ladder`` asks for operating points at smaller loads too, where latency is what is traded: the objectives that
-    minimise a latency, and the search for a way out of an infeasible problem.
+    minimise a latency, and the search for a way out of an infeasible problem. Where the time is up there are no
+    candidates.
     """
     rules = user_rules(problem, catalog, options)
     by_key = {option.node_type.key: option.node_type for option in options}
@@ -52,7 +56,10 @@ def enumerate_candidates(
     builder = _Builder(problem, catalog, params, ladder or rules.objective in LATENCY_OBJECTIVES)
     found: list[Candidate] = []
     for index in range(len(rules.workloads)):
-        found.extend(builder.candidates(index, node_types, rules))
+        if not clock.over:
+            found.extend(builder.candidates(index, node_types, rules))
+    if clock.over:
+        return CandidateSet((), rules, builder.enumerated, 0, (FunnelStep("enumerated", builder.enumerated, None),))
     candidates = tuple(sorted(found, key=lambda candidate: candidate.key))
     stands = {option.node_type.key for option in options if not rules.forbidden_by(option)}
     in_the_race = [c for c in candidates if c.node_type.key in stands and configuration_allowed(c, rules)]

@@ -169,28 +169,37 @@ class _Counter:
         for workload, asked in enumerate(self._rules.workloads):
             for index, promise in enumerate(asked.slo.promises):
                 stated.setdefault(promise.path, {}).setdefault(workload, []).append(index)
+        groups: list[list[Candidate]] = [[] for _ in self._rules.workloads]
+        for candidate in self.left:
+            groups[candidate.workload].append(candidate)
         for path, concerned in stated.items():
-            before = self._points
-            self._points = {
-                candidate.key: self._narrow(candidate, concerned.get(candidate.workload, []), before)
-                for candidate in self.left
-            }
-            self._keep(path, self._promise_test(concerned, without_margin), before)
+            costs: list[int] = []
+            for workload, promises in concerned.items():
+                groups[workload], removed = self._keep_promises(groups[workload], promises, without_margin)
+                costs += removed
+            self.steps.append(FunnelStep(path, sum(map(len, groups)), min(costs, default=None)))
+        self.left = [candidate for group in groups for candidate in group]
 
-    def _promise_test(
-        self, concerned: Collection[int], without_margin: Mapping[CandidateKey, Candidate]
-    ) -> Callable[[Candidate], bool]:
-        points = self._points
-        return lambda c: c.workload not in concerned or bool(points[c.key]) or c.key in without_margin
-
-    def _narrow(
-        self, candidate: Candidate, promises: Sequence[int], before: Mapping[CandidateKey, tuple[int, ...]]
-    ) -> tuple[int, ...]:
-        points = before[candidate.key]
-        if not promises:
-            return points
-        kept = (p for p in points if all(promise_kept(candidate, p, index, self._rules) for index in promises))
-        return tuple(kept)
+    def _keep_promises(
+        self, group: Sequence[Candidate], promises: Sequence[int], without_margin: Mapping[CandidateKey, Candidate]
+    ) -> tuple[list[Candidate], list[int]]:
+        """Those of one workload that have a point left, or wait for the margin; the costs of the rest."""
+        kept: list[Candidate] = []
+        costs: list[int] = []
+        for candidate in group:
+            key = candidate.key
+            before = self._points[key]
+            points = tuple(
+                point for point in before if all(promise_kept(candidate, point, one, self._rules) for one in promises)
+            )
+            self._points[key] = points
+            if points or key in without_margin:
+                kept.append(candidate)
+                continue
+            cents = self._cents(candidate, before)
+            if cents is not None:
+                costs.append(cents)
+        return kept, costs
 
     def margin(self, without_margin: Mapping[CandidateKey, Candidate]) -> str:
         """What the confidence margin alone removed; returns the sentence that says what would bring it back."""
@@ -263,20 +272,14 @@ class _Counter:
         cents = least_cents(candidate, load, self._market, self._rules.spare_nodes, points)
         return None if cents is None else cents + self._rules.fixed_cents
 
-    def _keep(
-        self,
-        rule: str,
-        test: Callable[[Candidate], bool],
-        points: Mapping[CandidateKey, tuple[int, ...]] | None = None,
-    ) -> None:
+    def _keep(self, rule: str, test: Callable[[Candidate], bool]) -> None:
         """One step: keep what passes, price the cheapest of the rest."""
-        priced_at = points or self._points
         kept, costs = [], []
         for candidate in self.left:
             if test(candidate):
                 kept.append(candidate)
             else:
-                costs.append(self._cents(candidate, priced_at[candidate.key]))
+                costs.append(self._cents(candidate, self._points[candidate.key]))
         self.left = kept
         cheapest = min((cents for cents in costs if cents is not None), default=None)
         self.steps.append(FunnelStep(rule, len(kept), cheapest))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optimizer.candidates.rules import UserRules
 from optimizer.performance.types import Grade, MemoryBill, OperatingPoint, ReplicaSpec
@@ -22,12 +22,13 @@ class Candidate:
     points: tuple[OperatingPoint, ...]
     grade: Grade
     recovery: float  # weight recovery x KV recovery against native precision
+    key: tuple[str | int | float, ...] = field(init=False, compare=False, repr=False)
+    """Content key: orders candidates and names them in a plan, whatever order the catalog came in."""
 
-    @property
-    def key(self) -> tuple[str | int | float, ...]:
-        """Content key: orders candidates and names them in a plan, whatever order the catalog came in."""
+    def __post_init__(self) -> None:
+        """The key is asked for so often that it is made once."""
         spec = self.spec
-        return (
+        key = (
             self.workload,
             *self.node_type.key,
             spec.weight_quant,
@@ -35,6 +36,7 @@ class Candidate:
             spec.tensor_parallel,
             spec.pipeline_parallel,
         )
+        object.__setattr__(self, "key", key)
 
     @property
     def replicas_per_node(self) -> int:

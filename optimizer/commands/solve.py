@@ -18,6 +18,14 @@ EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")
 @click.option("--save-model", type=click.Path(path_type=Path), help="Also write the CP-SAT model (protobuf text).")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Stop after so many seconds: the best plans found by then, with their gap (exit code 4).",
+)
 def command(
     file: Path,
     sets: tuple[str, ...],
@@ -26,6 +34,7 @@ def command(
     style: str,
     output: Path | None,
     save_model: Path | None,
+    time_limit: float,
 ) -> None:
     """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof."""
     from optimizer.commands.progress import Progress
@@ -35,7 +44,13 @@ def command(
     with Progress(sys.stderr) as progress:
         keep = partial(write_output, output=save_model) if save_model else None
         outcome = solve_problem(
-            file, sets=sets, catalogs=catalogs, on_model=keep, progress=progress.say, simulate=not no_simulate
+            file,
+            sets=sets,
+            catalogs=catalogs,
+            on_model=keep,
+            progress=progress.say,
+            simulate=not no_simulate,
+            time_limit=time_limit,
         )
     to_terminal = output is None and sys.stdout.isatty()
     write_output(render(outcome, style, terminal=to_terminal), output)

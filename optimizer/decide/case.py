@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.inputs import Inputs, loads_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from optimizer.pricing import NodeOption
     from optimizer.problem import Problem
     from optimizer.workload import Load
+
+
+class OutOfTimeError(Exception):
+    """A question could not be answered in the time given."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Case:
     candidates: CandidateSet
     replicas: tuple[object, ...]  # what decided which candidates there are
     within: Within | None = None  # what alone may be used, whatever is edited
+    clock: Clock = NO_LIMIT  # when every solve must have ended
 
     def edited(self, sets: Sequence[str]) -> Case:
         """The same problem with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
@@ -53,7 +59,7 @@ class Case:
         options = node_options(inputs.problem, inputs.catalog)
         replicas = _replicas(inputs, options)
         if replicas != self.replicas:
-            return _opened(inputs, options).confined(self.within)
+            return _opened(inputs, options, self.clock).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
         if _promises(self.inputs.problem) != _promises(problem):
             candidates = with_points(problem, catalog, options, inputs.params, self.candidates)
@@ -61,7 +67,7 @@ class Case:
             candidates = replace(self.candidates, rules=user_rules(problem, catalog, options))
         if self.within is not None:
             options = tuple(one for one in options if self.within.option(one))
-        return Case(inputs, options, candidates, replicas, self.within)
+        return Case(inputs, options, candidates, replicas, self.within, self.clock)
 
     def only(
         self,
@@ -74,7 +80,8 @@ class Case:
         """
         kept = tuple(one for one in self.candidates.candidates if candidate(one))
         options = tuple(one for one in self.options if option(one))
-        return Case(self.inputs, options, replace(self.candidates, candidates=kept), self.replicas, self.within)
+        candidates = replace(self.candidates, candidates=kept)
+        return Case(self.inputs, options, candidates, self.replicas, self.within, self.clock)
 
     def confined(self, within: Within | None) -> Case:
         """The case with nothing but a part of the market, in every edit of it too."""
@@ -111,12 +118,15 @@ class Case:
         return self.only(candidate=could)
 
     def solve(self, top: int = 1) -> FleetResult:
-        """The best plan, or the best so many, proven."""
-        from optimizer.fleet import solve_fleet
+        """The best plan, or the best so many, proven. Raises ``OutOfTimeError`` where the clock ended the search."""
+        from optimizer.fleet import SolveSettings, solve_fleet
 
         problem = self.inputs.problem
         wanted = replace(self.candidates, rules=replace(self.candidates.rules, top=top))
-        return solve_fleet(problem, wanted, self.options, loads_of(problem))
+        result = solve_fleet(problem, wanted, self.options, loads_of(problem), SolveSettings(clock=self.clock))
+        if self.clock.over and result.status in ("feasible", "unknown"):
+            raise OutOfTimeError
+        return result
 
     def plans(self, result: FleetResult) -> tuple[Plan, ...]:
         """The plans of a result, each recomputed by the solver-free check."""
@@ -135,15 +145,16 @@ def open_case(inputs: Inputs) -> Case:
     return _opened(inputs, node_options(inputs.problem, inputs.catalog))
 
 
-def case_of(inputs: Inputs, options: tuple[NodeOption, ...], candidates: CandidateSet) -> Case:
+def case_of(inputs: Inputs, options: tuple[NodeOption, ...], candidates: CandidateSet, clock: Clock = NO_LIMIT) -> Case:
     """A case of work that was done already."""
-    return Case(inputs, options, candidates, _replicas(inputs, options))
+    return Case(inputs, options, candidates, _replicas(inputs, options), clock=clock)
 
 
-def _opened(inputs: Inputs, options: tuple[NodeOption, ...]) -> Case:
+def _opened(inputs: Inputs, options: tuple[NodeOption, ...], clock: Clock = NO_LIMIT) -> Case:
     from optimizer.candidates import enumerate_candidates
 
-    return case_of(inputs, options, enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params))
+    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params)
+    return case_of(inputs, options, candidates, clock)
 
 
 def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ...]:

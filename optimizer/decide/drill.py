@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.decide.specs import spec_of
 from optimizer.decide.trial import replica_of, say_replaying
 from optimizer.errors import UsageError
 from optimizer.performance import behaviours
@@ -26,8 +27,7 @@ from optimizer.workload import Metric
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
-    from optimizer.performance.types import ReplicaSpec
-    from optimizer.plan.types import Group, Plan
+    from optimizer.plan.types import Plan
 
 LARGEST = 30_000_000
 """Replicas times requests: more would not fit into memory."""
@@ -61,6 +61,8 @@ class GroupDrill:
     """One workload of the plan with and without a spare node."""
 
     workload: str
+    gpu: str
+    share: float  # of the workload
     rate: float
     limit_s: float  # of TTFT; "late" is above it
     promised: bool  # the limit is one of the problem file's, else twice the calm p99
@@ -75,10 +77,17 @@ def drill(
     router: Router | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[GroupDrill, ...]:
-    """Let one node with the replicas of each group die for ``minutes``; without a router it is the problem's."""
+    """Let one node with the replicas of each group die for ``minutes``; without a router it is the problem's.
+
+    Offline work is left out: nobody waits for one of its requests. Raises ``UsageError`` where nothing else is served.
+    """
+    loads = {part.name: part.load for part in parts_of(inputs.problem)}
+    online = [index for index, group in enumerate(plan.groups) if not loads[group.workload].is_batch]
+    if not online:
+        raise UsageError("nothing to drill: all of it is offline work, where nobody waits for a request")
     say_replaying(say, arrivals=True, held=False)
     router = router or Router(inputs.problem.engine.router)
-    return tuple(_drilled(inputs, plan, index, 60.0 * minutes, router) for index in range(len(plan.groups)))
+    return tuple(_drilled(inputs, plan, index, 60.0 * minutes, router) for index in online)
 
 
 def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Router) -> GroupDrill:
@@ -86,7 +95,7 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     predicted = next(one for one in plan.predicted if one.workload == group.workload)
     part = next(one for one in parts_of(inputs.problem) if one.name == group.workload)
     rate = predicted.requests_per_second * group.share / SHARE_UNITS
-    lengths, spec = part.lengths, _spec(inputs, group)
+    lengths, spec = part.lengths, spec_of(inputs, group)
     lost = min(max(group.gpus_per_node // spec.gpus, 1), group.replicas)
     stay = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
     stay = stay if math.isfinite(stay) else predicted.e2e_s.mean
@@ -107,7 +116,8 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     calm = first.ttft[(first.arrive > begin / 2) & (first.arrive < quiet)]
     limit = max(stated) if stated else 2.0 * float(np.percentile(calm, 99)) if calm.size else math.inf
     courses = [_course(run, n, lost, times, limit) for n, run in runs.items()]
-    return GroupDrill(part.name, rate, limit, bool(stated), courses[0], courses[1])
+    share = group.share / SHARE_UNITS
+    return GroupDrill(part.name, group.gpu, share, rate, limit, bool(stated), courses[0], courses[1])
 
 
 def _course(run: Served, replicas: int, lost: int, times: Sequence[float], limit: float) -> Course:
@@ -130,26 +140,3 @@ def _phase(run: Served, low: float, high: float, limit: float) -> Phase:
     values: Floats = run.ttft[inside]
     p50, p99 = (float(v) for v in np.percentile(values, (50, 99))) if values.size else (math.nan, math.nan)
     return Phase(int(inside.sum()), p50, p99, int((values > limit).sum()))
-
-
-def _spec(inputs: Inputs, group: Group) -> ReplicaSpec:
-    """The replica of a printed group."""
-    from optimizer.performance.types import ReplicaSpec
-
-    catalog = inputs.catalog
-    return ReplicaSpec(
-        gpu=catalog.gpus[group.gpu],
-        model=catalog.models[group.model],
-        engine=catalog.engines[group.engine],
-        weight_quant=group.weight_quant,
-        kv_cache=group.kv_cache,
-        tensor_parallel=group.tensor_parallel,
-        pipeline_parallel=group.pipeline_parallel,
-        link=group.link,
-        gpu_memory_utilization=group.gpu_memory_utilization,
-        max_num_seqs=group.max_num_seqs,
-        max_num_batched_tokens=group.max_num_batched_tokens,
-        max_model_len=group.max_model_len,
-        engine_version=inputs.problem.engine.version or "",
-        crosses_nodes=group.crosses_nodes,
-    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate, CandidateSet
+from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.trial import Replayer, Trial, say_replaying
 from optimizer.plan.types import Plan, Rejection
 from optimizer.problem import load_of, parts_of
@@ -28,6 +29,9 @@ ROUNDS = 40
 
 _ROOM = 1.0 + 1e-4
 """Given to a repaired rate so that whole units of the solver, rounded down, still add up to the load."""
+
+_AGAIN = 0.5
+"""Share of the time left that solving again may take."""
 
 _STEPS = 64
 """Where the load itself is sought, a replica's share of it is lowered in 64ths."""
@@ -58,20 +62,26 @@ def survivors(
     result: FleetResult,
     plans: tuple[Plan, ...],
     say: Callable[[str], None],
+    clock: Clock = NO_LIMIT,
 ) -> Survivors:
-    """Replay, tighten, solve again, until every plan survives."""
+    """Replay, tighten, solve again, until every plan survives or time is up."""
     from optimizer.decide.assemble import assemble
     from optimizer.decide.inputs import loads_of
-    from optimizer.fleet import solve_fleet
+    from optimizer.fleet import SolveSettings, solve_fleet
 
-    if not plans or all(load_of(workload, inputs.problem).is_batch for workload in inputs.problem.workloads):
+    if not plans:
         return Survivors(candidates, result, plans, ())
     loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
-    say_replaying(say, any(load.requests_per_second for load in loads), any(load.inflight for load in loads))
+    arrivals = any(load.requests_per_second and not load.is_batch for load in loads)
+    say_replaying(say, arrivals, any(load.inflight or load.is_batch for load in loads))
     replayer, rejected = Replayer(inputs), list[Rejection]()
     for number in range(1, ROUNDS + 1):
         failing = list(_failing(inputs, replayer, result, plans))
         if not failing:
+            break
+        if clock.over:
+            result = _without(inputs, replayer, result, "when the time was up")
+            plans = assemble(inputs, result.solutions, options)
             break
         for trial, plan, group in failing:
             needed, carried = _repair(inputs, replayer, trial)
@@ -80,29 +90,31 @@ def survivors(
             rejected.append(Rejection(plan.rank, number, plan.monthly_cents, chosen, missed, needed))
             candidates = _tightened(inputs, candidates, trial, carried)
         say(f"solving again: {len(rejected)} configurations rejected by replay")
-        result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem))
+        settings = SolveSettings(clock=clock.part(_AGAIN))
+        result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
         plans = assemble(inputs, result.solutions, options)
     else:
-        result = _without(inputs, replayer, result)
+        result = _without(inputs, replayer, result, f"after {ROUNDS} rounds")
         plans = assemble(inputs, result.solutions, options)
     replayed = tuple(_with_replays(inputs, replayer, result, plans))
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
 
 
-def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial | None]]:
-    """The trials of each plan, one per group at its share; None for batch work, which promises no latency."""
-    maximize, parts = inputs.problem.objective == "maximize_load", parts_of(inputs.problem)
-    found: list[list[Trial | None]] = []
-    for solution in result.solutions:
-        factor = solution.load_factor if maximize else 1.0
-        row: list[Trial | None] = []
-        for chosen in solution.groups:
-            candidate = chosen.candidate
-            batch = parts[candidate.workload].load.is_batch
-            served = factor * chosen.share / SHARE_UNITS
-            row.append(None if batch else Trial(candidate.workload, candidate.spec, chosen.replicas, served))
-        found.append(row)
-    return found
+def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
+    """The trials of each plan, one per group at its share."""
+    maximize = inputs.problem.objective == "maximize_load"
+    return [
+        [
+            Trial(
+                chosen.candidate.workload,
+                chosen.candidate.spec,
+                chosen.replicas,
+                (solution.load_factor if maximize else 1.0) * chosen.share / SHARE_UNITS,
+            )
+            for chosen in solution.groups
+        ]
+        for solution in result.solutions
+    ]
 
 
 def _failing(
@@ -110,10 +122,10 @@ def _failing(
 ) -> Iterator[tuple[Trial, Plan, int]]:
     """Each distinct trial that misses a promise, with the first plan it stands in and its group there."""
     seen, rows = set(), _trials(inputs, result)
-    replayer.predict([trial for trials in rows for trial in trials if trial is not None])
+    replayer.predict([trial for trials in rows for trial in trials])
     for plan, trials in zip(plans, rows, strict=True):
         for group, trial in enumerate(trials):
-            if trial is not None and trial.key not in seen and not replayer.replay(trial).kept:
+            if trial.key not in seen and not replayer.replay(trial).kept:
                 seen.add(trial.key)
                 yield trial, plan, group
 
@@ -168,17 +180,15 @@ def _cut(point: OperatingPoint, carried: _Carried, sides: tuple[bool, bool]) -> 
     return replace(point, requests_per_second=rate, inflight=held)
 
 
-def _without(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetResult:
+def _without(inputs: Inputs, replayer: Replayer, result: FleetResult, when: str) -> FleetResult:
     """The ranking without the plans that still miss a promise, numbered anew and no longer called proven."""
     rows = zip(result.solutions, _trials(inputs, result), strict=True)
-    kept = [
-        solution for solution, trials in rows if all(trial is None or replayer.replay(trial).kept for trial in trials)
-    ]
+    kept = [solution for solution, trials in rows if all(replayer.replay(trial).kept for trial in trials)]
     from optimizer.fleet.types import FleetStatus
 
     status = FleetStatus.FEASIBLE if kept else FleetStatus.UNKNOWN
     numbered = tuple(replace(s, rank=rank, proven=False) for rank, s in enumerate(kept, start=1))
-    left = f"after {ROUNDS} rounds some plans still missed a promise when replayed and were left out"
+    left = f"{when} some plans still missed a promise when replayed and were left out"
     return replace(result, status=status, solutions=numbered, warnings=(*result.warnings, left))
 
 
@@ -186,7 +196,7 @@ def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans
     """The first plan also with what charts show."""
     for plan, trials in zip(plans, _trials(inputs, result), strict=True):
         show = replayer.filmed if plan.rank == 1 else replayer.replay
-        yield replace(plan, simulated=tuple(show(trial) for trial in trials if trial is not None))
+        yield replace(plan, simulated=tuple(show(trial) for trial in trials))
 
 
 def _priced(rejection: Rejection, plans: Sequence[Plan]) -> Rejection:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 from optimizer.decide.single_kinds import single_kinds
@@ -18,6 +19,13 @@ Take = Callable[[str], None]
 Say = Take
 """Takes the name of the step in hand."""
 
+_TIME_UP = "the time limit ended the search; --time-limit gives it more"
+
+_CUT_SHORT = "the time was up before every way out was tried"
+
+_TO_CHECK, _TO_REPLAY = 0.9, 0.5
+"""Share of the time left that the search may take, where plans are only checked, and where they are replayed too."""
+
 
 def solve_problem(
     path: Path | str,
@@ -27,47 +35,57 @@ def solve_problem(
     on_model: Take | None = None,
     progress: Say | None = None,
     simulate: bool = True,
+    time_limit: float | None = None,
 ) -> Outcome:
     """Answer a problem file: the cheapest deployments that keep every promise, ranked, proven and verified.
 
     ``sets`` are ``PATH=VALUE`` edits of the file; ``catalogs`` a directory that overrides or extends the packaged
-    catalogs; ``on_model`` receives the CP-SAT model as text; ``simulate=False`` replays no plan. Raises
+    catalogs; ``on_model`` receives the CP-SAT model as text; ``simulate=False`` replays no plan; ``time_limit`` is in
+    seconds over everything: plans found by then are given with their gap. Raises
     ``ProblemError`` or ``CatalogError`` for what the user can mend, ``VerificationError`` where our own check does not
     confirm a plan.
     """
-    say = progress or _silent
+    say, clock = progress or _silent, Clock.of(time_limit)
     say("reading the problem and the catalogs")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    return decide(inputs, on_model=on_model, progress=say, simulate=simulate)
+    return decide(inputs, on_model=on_model, progress=say, simulate=simulate, clock=clock)
 
 
 def decide(
-    inputs: Inputs, *, on_model: Take | None = None, progress: Say | None = None, simulate: bool = True
+    inputs: Inputs,
+    *,
+    on_model: Take | None = None,
+    progress: Say | None = None,
+    simulate: bool = True,
+    clock: Clock = NO_LIMIT,
 ) -> Outcome:
     """Answer a problem that was read already."""
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
     from optimizer.decide.check import confirm
-    from optimizer.fleet import fleet_model_text, solve_fleet
+    from optimizer.fleet import SolveSettings, fleet_model_text, solve_fleet
     from optimizer.pricing import node_options
 
     say = progress or _silent
     options = node_options(inputs.problem, inputs.catalog)
     say("predicting every possible replica")
-    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params)
+    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock)
     say(f"solving over {candidates.feasible} configurations")
-    result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem))
+    settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
+    result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
     if on_model is not None:
         on_model(fleet_model_text(candidates, options))
     plans = assemble(inputs, result.solutions, options)
     say("verifying every plan without the solver")
     confirm(inputs, plans)
+    if clock.over or (settings.clock.over and result.status in ("feasible", "unknown")):
+        result = replace(result, warnings=(*result.warnings, _TIME_UP))
     closed_form = result
     rejected: tuple[Rejection, ...] = ()
     if simulate:
         from optimizer.decide.replay import survivors
 
-        left = survivors(inputs, candidates, options, result, plans, say)
+        left = survivors(inputs, candidates, options, result, plans, say, clock)
         result, plans, rejected = left.result, left.plans, left.rejected
         if rejected:
             confirm(inputs, plans)
@@ -77,7 +95,9 @@ def decide(
         from optimizer.decide.case import case_of
         from optimizer.decide.ways_out import ways_out
 
-        ways = ways_out(case_of(inputs, options, candidates), say)
+        ways = ways_out(case_of(inputs, options, candidates, clock), say)
+        if clock.over:
+            result = replace(result, warnings=(*result.warnings, _CUT_SHORT))
     elif not plans:
         from optimizer.decide.raise_limits import limits_to_raise
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.decide.batch_trial import replay_batch
 from optimizer.decide.footage import footage_of
 from optimizer.notice import Notice
 from optimizer.performance import behaviours, error_factor, grade_of
@@ -97,13 +98,22 @@ class Replayer:
     def replay(self, trial: Trial) -> Replay:
         """What its requests see."""
         if trial.key not in self._known:
-            self.predict([trial])
-            self._known[trial.key] = self._replayed(trial)
+            self._known[trial.key] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
         return self._known[trial.key]
 
+    def _is_batch(self, trial: Trial) -> bool:
+        return parts_of(self._inputs.problem)[trial.workload].load.is_batch
+
+    def _of_batch(self, trial: Trial) -> Replay:
+        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        return replay_batch(self._inputs, trial, replica_of(self._inputs, trial.spec, lengths))
+
     def filmed(self, trial: Trial) -> Replay:
-        """The same replay with what charts show of it; it is run once more for that."""
-        replay, predicted = self.replay(trial), self._predicted[trial.key]
+        """The same replay with what charts show of it; it is run once more for that. Batch work has nothing to show."""
+        replay = self.replay(trial)
+        if self._is_batch(trial):
+            return replay
+        predicted = self._predicted[trial.key]
         lengths = parts_of(self._inputs.problem)[trial.workload].lengths
         limits = [_wanted(p, p.limit_s * p.simulated_s / p.with_margin_s, lengths) for p in replay.promises]
         seen = [side.seen for side in self._sides(trial, lengths, limits)]
@@ -117,6 +127,7 @@ class Replayer:
         inputs = self._inputs
         for workload in sorted({trial.workload for trial in trials}):
             new = {t.key: t for t in trials if t.workload == workload and t.key not in self._predicted}
+            new = {} if any(map(self._is_batch, new.values())) else new
             mine, lengths = list(new.values()), parts_of(inputs.problem)[workload].lengths
             specs = [trial.spec for trial in mine]
             rates = [trial.rate(inputs) / trial.replicas for trial in mine]
@@ -129,6 +140,7 @@ class Replayer:
                 )
 
     def _replayed(self, trial: Trial) -> Replay:
+        self.predict([trial])
         inputs = self._inputs
         part = parts_of(inputs.problem)[trial.workload]
         promises, lengths = part.slo.promises, part.lengths

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from optimizer.decide.case import OutOfTimeError
 from optimizer.decide.choices import Choice, stated_choices
 from optimizer.decide.edits import as_set
 from optimizer.errors import ProblemError
@@ -57,11 +58,25 @@ class Way:
 
 
 def ways_out(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
-    """Single changes, cheapest first, then a joint change that is cheaper still; empty: nothing could ever help."""
-    singles = sorted(_singles(case, say), key=lambda way: (way.cents, way.edits[0].path))
-    say("trying changes together")
-    joint = _joint(case, singles) if singles else _together(case)
+    """Single changes, cheapest first, then a joint change that is cheaper still; empty: nothing could ever help.
+
+    Where the clock of the case ends the search, what was found by then.
+    """
+    singles: list[Way] = []
+    joint: Sequence[Way] = ()
+    try:
+        for way in _singles(case, say):
+            singles.append(way)
+        singles.sort(key=_by_cost)
+        say("trying changes together")
+        joint = tuple(_joint(case, singles) if singles else _together(case))
+    except OutOfTimeError:
+        singles.sort(key=_by_cost)
     return tuple(way.relaxation for way in (*singles, *joint))
+
+
+def _by_cost(way: Way) -> tuple[int, str]:
+    return (way.cents, way.edits[0].path)
 
 
 def _singles(case: Case, say: Callable[[str], None]) -> Iterator[Way]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from optimizer.candidates.funnel import kept_points
 from optimizer.candidates.market import THOUSANDTHS
@@ -29,6 +30,12 @@ from optimizer.pricing.types import NodeOption
 from optimizer.units import from_cents
 from optimizer.workload import Load
 
+if TYPE_CHECKING:
+    from optimizer.fleet.large.ranks import Ranking
+
+LARGE = 400
+"""Slots from which on a problem counts as large."""
+
 UNITS = {
     "minimize_cost": "cents per month",
     "maximize_load": "thousandths of the stated load",
@@ -42,13 +49,23 @@ def rank_plans(
     candidate_set: CandidateSet, options: Sequence[NodeOption], loads: Sequence[Load], settings: SolveSettings
 ) -> FleetResult:
     """The ranking of a problem."""
+    rules = candidate_set.rules
+    if settings.clock.over:
+        units, counted = UNITS[rules.objective], (candidate_set.enumerated, candidate_set.feasible, 0)
+        return FleetResult(FleetStatus.UNKNOWN, (), rules.objective, units, *counted)
     screened = prepare(candidate_set, options, screens=settings.screens)
-    instance, rules = screened.instance, candidate_set.rules
-    solutions: list[FleetSolution] = []
+    solutions: Sequence[FleetSolution] = ()
     ending: Nothing | None = Nothing(proven=True)
-    if can_serve(instance):
-        v = build_model(instance)
-        solutions, ending = _ranks(v, screened, loads, settings)
+    more: tuple[str, ...] = ()
+    served = can_serve(screened.instance)
+    large = _large(screened, loads, settings) if served else None
+    if large is not None:
+        solutions, ending, more = large.solutions, large.ending, large.warnings
+        screened = replace(screened, instance=large.instance)
+    elif settings.clock.over:
+        ending = Nothing(proven=False)
+    elif served:
+        solutions, ending = _ranks(build_model(screened.instance), screened, loads, settings)
     return FleetResult(
         status=_status(solutions, ending),
         solutions=tuple(solutions),
@@ -57,8 +74,17 @@ def rank_plans(
         enumerated=candidate_set.enumerated,
         feasible=candidate_set.feasible,
         screened=screened.screened,
-        warnings=_warnings(screened, solutions),
+        warnings=(*_warnings(screened, solutions), *more),
     )
+
+
+def _large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> Ranking | None:
+    """The ranking by the search for large problems; None where it is not for this one."""
+    if len(screened.instance.slots) <= (LARGE if settings.large_from is None else settings.large_from):
+        return None
+    from optimizer.fleet.large import applies, rank_large
+
+    return rank_large(screened, loads, settings) if applies(screened.instance, settings) else None
 
 
 def _ranks(
@@ -71,13 +97,15 @@ def _ranks(
     if not by_cost:
         flagged_never_first(v)
     for rank in range(1, rules.top + 1):
+        if settings.clock.over:
+            return solutions, Nothing(proven=False)
         cp = v.cp.clone()
         if rank == 1 and by_cost:
             flagged_never_first(_on(v, cp))
         found = solve_levels(v, cp, settings)
         if isinstance(found, Nothing):
             return solutions, found
-        solution = _solution(v.instance, found, rank, loads)
+        solution = solution_of(v.instance, found, rank, loads)
         solutions.append(solution)
         if rank == 1 and by_cost:
             flagged_never_cheaper(v, _cheaper_flagged(screened, found))
@@ -103,7 +131,8 @@ def _cheaper_flagged(screened: Screened, first: Found) -> list[int]:
     ]
 
 
-def _solution(instance: Instance, found: Found, rank: int, loads: Sequence[Load]) -> FleetSolution:
+def solution_of(instance: Instance, found: Found, rank: int, loads: Sequence[Load]) -> FleetSolution:
+    """The plan that a solver found, in the values that the rest of the program reads."""
     rules = instance.rules
     shares = shares_of(instance, found.replicas)
     groups = tuple(

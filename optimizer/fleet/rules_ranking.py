@@ -44,9 +44,12 @@ def differs_from(v: Variables, key: Collection[Fact]) -> None:
     """``sum over a in key of (1 - fact[a]) + sum over other a of fact[a] >= 1``: the plan key is a new one.
 
     In a mix ``sum over a in key of (1 - fact[a]) >= 1``: a plan lacks something of every earlier one. Otherwise the
-    next rank would be the one before with a token of something else.
+    next rank would be the one before with a token of something else. Where nothing in the model has a fact of the key,
+    every plan lacks it.
     """
     known = v.facts()
+    if any(fact not in known for fact in key):
+        return
     if v.instance.rules.mixed:
         v.cp.add_bool_or([~known[fact] for fact in sorted(known) if fact in key]).with_name("differs_from")
         return

@@ -135,6 +135,8 @@ def solver_of(settings: SolveSettings, *, small: bool = True) -> CpSolver:
     parameters.presolve_inclusion_work_limit = 0
     parameters.max_deterministic_time = settings.max_deterministic_time
     parameters.symmetry_level = 0
+    if settings.clock.left is not None:
+        parameters.max_time_in_seconds = settings.clock.left
     if small:
         parameters.cp_model_probing_level = 0
     return solver

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from optimizer.candidates.types import Candidate
+from optimizer.clock import NO_LIMIT, Clock
 from optimizer.performance.types import OperatingPoint
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption
@@ -106,6 +107,8 @@ class SolveSettings:
     screens: bool = True
     max_deterministic_time: float = 60.0  # per solve, in the solver's own units, so that a limit never depends on load
     random_seed: int = 1
+    clock: Clock = NO_LIMIT  # over the whole search, in seconds
+    large_from: int | None = None  # slots above which the search for large problems is used; None: its own default
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from optimizer.catalog.types import Gpu, Offer, Price
@@ -27,11 +27,12 @@ class NodeType:
     gpus_per_node: int
     link: Link
     fabric_gbps: float  # between nodes; 0 = not stated, so nothing spans nodes
+    key: tuple[str, int, str, float] = field(init=False, compare=False, repr=False)
+    """Content key, stable across runs and orders."""
 
-    @property
-    def key(self) -> tuple[str, int, str, float]:
-        """Content key, stable across runs and orders."""
-        return (self.gpu.id, self.gpus_per_node, str(self.link), self.fabric_gbps)
+    def __post_init__(self) -> None:
+        """The key is asked for so often that it is made once."""
+        object.__setattr__(self, "key", (self.gpu.id, self.gpus_per_node, str(self.link), self.fabric_gbps))
 
 
 @dataclass(frozen=True, slots=True)

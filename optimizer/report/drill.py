@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.report.layout import columns, paragraph
-from optimizer.report.words import exact, percent, plural, two_digits
+from optimizer.report.words import exact, gpu_name, percent, plural, two_digits
 
 if TYPE_CHECKING:
     from optimizer.decide.drill import Course, GroupDrill, Phase
@@ -24,6 +24,8 @@ def render_drill(name: str, rank: int, minutes: float, router: str, groups: Sequ
         "",
         *paragraph("TTFT counts from the first sending, so a request that was sent again shows its whole wait."),
     ]
+    if any(group.share < 1.0 for group in groups):
+        lines += paragraph("Replicas of one kind stand in for each other only: the other kind keeps its own share.")
     return "\n".join(lines) + "\n"
 
 
@@ -32,7 +34,8 @@ def _group(group: GroupDrill) -> list[str]:
     lost = calm.replicas - calm.left
     what = "the promised TTFT" if group.promised else "twice the calm TTFT p99"
     head = (
-        f"{group.workload}: {two_digits(group.rate)} requests/s on {plural(calm.replicas, 'replica')}, {lost} on the "
+        f"{group.workload}{_which(group)}: {two_digits(group.rate)} requests/s on "
+        f"{plural(calm.replicas, 'replica')}, {lost} on the "
         f"node; late is above {what} of {_seconds(group.limit_s)}"
     )
     rows: list[tuple[str, ...]] = [
@@ -41,6 +44,11 @@ def _group(group: GroupDrill) -> list[str]:
     for label, course in (("without a spare node", group.without_spare), ("with a spare node", group.with_spare)):
         rows.append((label, *_row(course)))
     return [*paragraph(head, indent=""), "  TTFT p99:", *columns(rows, "<>>>>>>")]
+
+
+def _which(group: GroupDrill) -> str:
+    """The kind of GPU, where several share the workload."""
+    return f", {percent(group.share)} of it on {gpu_name(group.gpu)}" if group.share < 1.0 else ""
 
 
 def _row(course: Course) -> tuple[str, ...]:

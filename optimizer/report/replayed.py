@@ -18,6 +18,8 @@ from optimizer.report.words import (
     two_digits,
 )
 
+_BATCH = "traffic.batch.within_hours"
+
 
 def replayed(plan: Plan, workload: str | None = None) -> str:
     """``replayed: TTFT p95 0.24 s, TPOT p95 37 ms``; empty where nothing was replayed or promised.
@@ -33,8 +35,10 @@ def replayed(plan: Plan, workload: str | None = None) -> str:
 
 
 def _seen(promise: ReplayedPromise) -> str:
-    factor, unit = latency_unit(promise.limit_s, promise.simulated_s)
-    text = f"{_name(promise)} {two_digits(promise.simulated_s * factor)} {unit}"
+    factor, unit = replayed_unit(promise, promise.simulated_s)
+    text = f"{replayed_name(promise)} {two_digits(promise.simulated_s * factor)} {unit}"
+    if promise.path.endswith(_BATCH):
+        text = f"the batch takes {text.removeprefix('the batch ')} of {exact(promise.limit_s * factor)}"
     margin = promise.with_margin_s / promise.simulated_s
     if promise.narrow or not promise.low_s * margin < promise.limit_s < promise.high_s * margin:
         return text
@@ -71,11 +75,11 @@ def _setup(group: Group) -> str:
 
 
 def _missed(promise: ReplayedPromise) -> str:
-    factor, unit = latency_unit(promise.limit_s, promise.with_margin_s)
+    factor, unit = replayed_unit(promise, promise.with_margin_s)
     margin = promise.with_margin_s / promise.simulated_s
     before, after = (_three(value * factor) for value in (promise.predicted_s * margin, promise.with_margin_s))
     limit = exact(round(promise.limit_s * factor, 6))
-    return f"{_name(promise)} {after} {unit} replayed, {before} predicted, limit {limit}"
+    return f"{replayed_name(promise)} {after} {unit} replayed, {before} predicted, limit {limit}"
 
 
 def _repair(rejection: Rejection, currency: str) -> str:
@@ -89,12 +93,20 @@ def _repair(rejection: Rejection, currency: str) -> str:
 
 
 def _limit(promise: ReplayedPromise) -> str:
-    factor, unit = latency_unit(promise.limit_s, promise.with_margin_s)
+    factor, unit = replayed_unit(promise, promise.with_margin_s)
     return f"a limit of {_three(promise.with_margin_s * factor)} {unit}"
 
 
-def _name(promise: ReplayedPromise) -> str:
+def replayed_name(promise: ReplayedPromise) -> str:
+    """``TTFT p95``; of offline work ``the batch``, whose promise is its hours."""
+    if promise.path.endswith(_BATCH):
+        return "the batch"
     return promise_of(promise.metric, promise.percentile, promise.length_class)
+
+
+def replayed_unit(promise: ReplayedPromise, seconds: float) -> tuple[float, str]:
+    """Factor and unit a replayed promise reads best in."""
+    return (1.0 / 3600.0, "hours") if promise.path.endswith(_BATCH) else latency_unit(promise.limit_s, seconds)
 
 
 def _three(value: float) -> str:

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from optimizer.commands import cli
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.decide.drill import GroupDrill, drill
+from optimizer.errors import UsageError
+from optimizer.report.drill import render_drill
 from optimizer.vocabulary import Router
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "chatbot_100users.yaml"
@@ -44,3 +46,32 @@ def test_the_command_prints_both_courses() -> None:
     assert result.exit_code == 0, result.output
     assert "without a spare node" in result.output and "with a spare node" in result.output
     assert max(len(line) for line in result.output.splitlines()) <= 100
+
+
+def test_kinds_that_share_a_workload_are_drilled_each_at_its_share() -> None:
+    path = PROBLEM.parent / "mixed_kinds.yaml"
+    plan = solve_problem(path, sets=["ranking.top=1"], simulate=False).plans[0]
+    found = drill(read_inputs(path, sets=["ranking.top=1"]), plan, 0.5)
+    assert [one.workload for one in found] == [group.workload for group in plan.groups]
+    chat = [one for one in found if one.workload == "chat"]
+    assert len({one.gpu for one in chat}) == 2
+    assert sum(one.share for one in chat) == pytest.approx(1.0)
+    assert sum(one.rate for one in chat) == pytest.approx(150.0, rel=1e-3)
+    for group, one in zip(plan.groups, found, strict=True):
+        assert one.share == group.share / 2520
+        assert one.without_spare.replicas == group.replicas
+        assert one.without_spare.replicas - one.without_spare.left == min(
+            group.gpus_per_node // group.tensor_parallel, group.replicas
+        )
+        assert one.without_spare.before.ttft_p99 < one.limit_s
+        assert one.with_spare.down.late <= one.without_spare.down.late
+    text = render_drill("mixed", 1, 0.5, "round_robin", found)
+    assert "of it on H100 SXM 80GB" in text and "of it on L40S 48GB" in text and "keeps its own share" in text
+
+
+def test_offline_work_has_nothing_to_drill() -> None:
+    path = PROBLEM.parent / "batch_documents_8b.yaml"
+    sets = ["hardware.gpus=[l40s_48]", "ranking.top=1"]
+    plan = solve_problem(path, sets=sets, simulate=False).plans[0]
+    with pytest.raises(UsageError, match="offline"):
+        drill(read_inputs(path, sets=sets), plan, 1.0)

@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from optimizer.commands import cli
+from optimizer.decide import read_inputs, solve_problem
 from optimizer.decide import replay as room
-from optimizer.decide import solve_problem
 from optimizer.decide import trial as trial_room
+from optimizer.decide.specs import spec_of
 from optimizer.decide.trial import Replayer, Trial
 from optimizer.plan.types import Infeasible, Optimal, Outcome, Plan, Replay
 from optimizer.report import render
@@ -120,6 +121,22 @@ def test_the_most_load_is_lowered_to_what_the_replay_carries() -> None:
     plain, replayed = (solve_problem(FRONT_PAGE, sets=sets, simulate=s) for s in (False, True))
     assert replayed.plans[0].load_factor <= plain.plans[0].load_factor
     assert all(one.kept for plan in replayed.plans for one in plan.simulated)
+
+
+def test_kinds_that_share_a_workload_are_replayed_each_at_its_share() -> None:
+    path = PROBLEMS / "mixed_kinds.yaml"
+    plan = solve_problem(path, sets=["ranking.top=1"]).plans[0]
+    assert [one.workload for one in plan.simulated] == [group.workload for group in plan.groups]
+    assert [one.workload for one in plan.simulated].count("chat") == 2
+    inputs = read_inputs(path)
+    for group, seen in zip(plan.groups, plan.simulated, strict=True):
+        number = [workload.name for workload in inputs.problem.workloads].index(group.workload)
+        trial = Trial(number, spec_of(inputs, group), group.replicas, group.share / 2520)
+        assert trial.rate(inputs) == pytest.approx({"chat": 150, "routing": 10}[group.workload] * group.share / 2520)
+        alone = Replayer(inputs).replay(trial)
+        assert alone.promises == seen.promises and seen.kept
+    text = render(solve_problem(path, sets=["ranking.top=1"]), "text")
+    assert "replayed: TTFT p95" in text
 
 
 def test_a_router_that_spreads_sessions_needs_more_hardware() -> None:

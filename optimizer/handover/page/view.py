@@ -12,12 +12,13 @@ from optimizer.handover.page.chart_list import Chart, Table, charts_of, replay_o
 from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
 from optimizer.report import status_of
 from optimizer.report.confirm import bench_commands, serve_words
+from optimizer.report.replayed import replayed_name, replayed_unit
 from optimizer.report.words import count, limit, money, percent, price, promise_of, yaml_scalar
 
 if TYPE_CHECKING:
     from optimizer.decide.picture import Picture
     from optimizer.handover.page.charts import Say
-    from optimizer.plan.types import Outcome, Plan, Replay
+    from optimizer.plan.types import Outcome, Plan, Replay, ReplayedPromise
 
 
 @dataclass(frozen=True)
@@ -138,17 +139,22 @@ def _replayed(replays: Sequence[Replay], say: Say) -> Table:
     rows = tuple(
         (
             plain(one.workload),
-            plain(promise_of(promise.metric, promise.percentile, promise.length_class)),
-            *(limit(float(f"{value:.3g}")) for value in (promise.predicted_s, promise.simulated_s)),
+            plain(replayed_name(promise)),
+            *(_amount(promise, value) for value in (promise.predicted_s, promise.simulated_s)),
             _ratio(promise.simulated_s, promise.predicted_s),
-            limit(float(f"{promise.with_margin_s:.3g}")),
-            limit(promise.limit_s),
+            _amount(promise, promise.with_margin_s),
+            _amount(promise, promise.limit_s),
         )
         for one in replays
         for promise in one.promises
     )
     head = ("workload", "latency", "predicted", "simulated", "simulated / predicted", "with margin", "promised limit")
     return Table(tuple(map(say, head)), rows, 5)
+
+
+def _amount(promise: ReplayedPromise, seconds: float) -> str:
+    factor, unit = replayed_unit(promise, seconds)
+    return f"{count(seconds * factor)} {unit}"
 
 
 def _ratio(value: float, base: float) -> str:

@@ -1,0 +1,208 @@
+"""Ranked plans of a large problem: a bound and the best choice first, then the model of what is left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from optimizer.candidates.market import NodeKey
+from optimizer.fleet.facts import Fact
+from optimizer.fleet.instance import ACTIVITY_LIMIT, Instance
+from optimizer.fleet.large.search import Best, Outlook, best_choice, outlook_of
+from optimizer.fleet.mix import shares_of
+from optimizer.fleet.model import build_model
+from optimizer.fleet.rules_ranking import differs_from
+from optimizer.fleet.screen import Screened
+from optimizer.fleet.solve import Found, Nothing, solve_levels
+from optimizer.fleet.types import FleetSolution, SolveSettings
+from optimizer.fleet.variables import Variables
+from optimizer.workload import Load
+
+SETTLED = 1_000
+"""Slots up to which plans that cost the same are told apart by the whole lexicographic order."""
+
+_POLISH = 5.0
+"""Deterministic seconds of each step of telling them apart."""
+
+FIRST_SHARE = 0.7
+"""Share of the time that the first rank may take where several are asked for."""
+
+UNSETTLED = (
+    "the problem is large: of several plans that cost the same and have as many GPUs one was taken as found, not the"
+    " first in the order of contents"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Plans in rank order, each with the instance that its solution counts in, and how the search ended."""
+
+    solutions: tuple[FleetSolution, ...]
+    ending: Nothing | None
+    instance: Instance
+    warnings: tuple[str, ...]
+
+
+def applies(instance: Instance, settings: SolveSettings) -> bool:
+    """Whether a problem is of the kind that the bound is made for.
+
+    Where ranks differ by provider, more replicas than needed may be wanted, to stand on nodes of several. Under a day
+    profile nodes and replicas change with the period; replicas kept whatever the load may be more than a way has. With
+    length classes that may be served apart not every workload of the model is served.
+    """
+    rules = instance.rules
+    by_provider = rules.top > 1 and "provider" in rules.distinct_by
+    kept = any(asked.load.min_replicas > 1 for asked in rules.workloads)
+    by_money = rules.objective == "minimize_cost"
+    split = any(asked.whole is not None for asked in rules.workloads)
+    return settings.screens and by_money and not (by_provider or kept or rules.periods or split)
+
+
+def rank_large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> Ranking | None:
+    """The ranking of a large problem; None where this way of search found nothing to start from."""
+    from optimizer.fleet.rank import solution_of
+
+    instance = _in_cents(screened.instance)
+    rules, clock = instance.rules, settings.clock
+    flagged = [index for index, slot in enumerate(instance.slots) if rules.is_flagged(slot.candidate)]
+    barred = set(flagged)
+    solutions: list[FleetSolution] = []
+    keys: list[Collection[Fact]] = []
+    outlook: Outlook | None = None
+    floor, warnings = 0, list[str]()
+    for rank in range(1, rules.top + 1):
+        if solutions and clock.over:
+            return Ranking(tuple(solutions), Nothing(proven=False), instance, tuple(warnings))
+        part = clock.part(FIRST_SHARE if rank == 1 < rules.top else 1 / (rules.top - rank + 1))
+        outlook = outlook or outlook_of(_without(instance, barred), part)
+        if outlook is None or _too_dear(outlook):
+            ending = Nothing(proven=outlook is not None)
+            return Ranking(tuple(solutions), ending, instance, ()) if solutions or outlook else None
+        best = best_choice(outlook, keys, floor, settings, part)
+        if isinstance(best, Nothing):
+            return Ranking(tuple(solutions), best, instance, tuple(warnings)) if solutions or best.proven else None
+        plan = _finished(outlook, best, keys, replace(settings, clock=part))
+        if plan is None:
+            return Ranking(tuple(solutions), Nothing(proven=False), instance, tuple(warnings)) if solutions else None
+        solution = solution_of(plan.instance, plan.found, rank, loads)
+        solutions.append(solution)
+        keys.append(solution.key.parts)
+        floor = best.bound
+        if not plan.settled and not warnings:
+            warnings.append(UNSETTLED)
+        if rank == 1 and flagged:
+            cents = plan.found.value * plan.instance.money_unit
+            barred = {index for index in flagged if screened.bounds[index].cents < cents}
+            outlook = None
+    return Ranking(tuple(solutions), None, instance, tuple(warnings))
+
+
+def _in_cents(instance: Instance) -> Instance:
+    """Count in cents where every workload on nodes of its own stays below the limit for them."""
+    if instance.money_unit == 1:
+        return instance
+    cheapest: dict[NodeKey, int] = {}
+    for option in instance.options:
+        key = option.node_type.key
+        cheapest[key] = min(cheapest.get(key, option.monthly_cents), option.monthly_cents)
+    least: dict[int, int] = {}
+    for slot in instance.slots:
+        cents = cheapest.get(slot.node_type.key, ACTIVITY_LIMIT) * (slot.max_nodes + instance.rules.spare_nodes)
+        least[slot.workload] = min(least.get(slot.workload, cents), cents)
+    if sum(least.values()) >= ACTIVITY_LIMIT:
+        return instance
+    return replace(instance, money_unit=1, prices=tuple(option.monthly_cents for option in instance.options))
+
+
+def _without(instance: Instance, barred: Collection[int]) -> Instance:
+    if not barred:
+        return instance
+    return replace(instance, slots=tuple(slot for i, slot in enumerate(instance.slots) if i not in barred))
+
+
+def _too_dear(outlook: Outlook) -> bool:
+    """Whether the bound is above the budget: then there is no plan."""
+    rules, unit = outlook.instance.rules, outlook.instance.money_unit
+    budget = rules.limits.budget_cents
+    return budget is not None and outlook.relaxation.whole_bound > (budget - rules.fixed_cents) // unit
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    instance: Instance  # that the indices of ``found`` are of
+    found: Found
+    settled: bool
+
+
+def _finished(outlook: Outlook, best: Best, keys: Sequence[Collection[Fact]], settings: SolveSettings) -> _Plan | None:
+    """The plan in the model with every rule; None where it does not keep one that the choice left out."""
+    chosen = {int(outlook.ways.slot[way]) for way in best.choice.ways}
+    core = _model_of(outlook, best, keys, sorted(chosen), list(range(len(outlook.instance.options))))
+    found = solve_levels(core, core.cp, replace(settings, max_deterministic_time=_POLISH))
+    if isinstance(found, Nothing) or found.value > best.choice.value:
+        return None
+    plan = _Plan(core.instance, _as_proven(found, best), settled=False)
+    kept = [i for i, bound in enumerate(outlook.slot_bounds) if i in chosen or math.floor(bound) <= best.choice.value]
+    if len(kept) > SETTLED:
+        return plan
+    options = [i for i, bound in enumerate(outlook.option_bounds) if math.floor(bound) <= best.choice.value]
+    whole = _model_of(outlook, best, keys, kept, sorted({*options, *best.choice.nodes}))
+    _hint(whole, plan, sorted(chosen), kept)
+    if best.proven:
+        settings = replace(settings, max_deterministic_time=_POLISH)
+    exact = solve_levels(whole, whole.cp, settings)
+    if isinstance(exact, Nothing) or exact.value > best.choice.value:
+        return plan
+    return _Plan(whole.instance, _as_proven(exact, best), settled=exact.proven)
+
+
+def _as_proven(found: Found, best: Best) -> Found:
+    """The plan with what is proven about its cost."""
+    bound = min(max(best.bound, found.bound), found.value)
+    return replace(found, bound=bound, proven=bound == found.value)
+
+
+def _model_of(
+    outlook: Outlook, best: Best, keys: Sequence[Collection[Fact]], slots: Sequence[int], options: Sequence[int]
+) -> Variables:
+    """The model over some slots and options, with what is known about the cost."""
+    instance = outlook.instance
+    kinds = {instance.slots[index].node_type.key for index in slots}
+    options = [index for index in options if instance.options[index].node_type.key in kinds]
+    small = replace(
+        instance,
+        slots=tuple(instance.slots[index] for index in slots),
+        options=tuple(instance.options[index] for index in options),
+        prices=tuple(instance.prices[index] for index in options),
+        power_w=tuple(instance.power_w[index] for index in options),
+        use_prices=tuple(instance.use_prices[index] for index in options),
+    )
+    v = build_model(small)
+    v.cp.add(v.cost() <= best.choice.value)
+    v.cp.add(v.cost() >= best.bound)
+    if best.proven and best.choice.gpus is not None:
+        v.cp.add(v.gpus() >= best.choice.gpus)
+    for key in keys:
+        differs_from(v, key)
+    return v
+
+
+def _hint(v: Variables, plan: _Plan, from_slots: Sequence[int], to_slots: Sequence[int]) -> None:
+    """Start the search from a plan of a smaller instance."""
+    place = {index: position for position, index in enumerate(to_slots)}
+    replicas = {place[from_slots[index]]: count for index, count in plan.found.replicas.items()}
+    shares = shares_of(plan.instance, plan.found.replicas)
+    parts = {place[from_slots[index]]: share for index, share in shares.items()}
+    counts = {plan.instance.options[index].key: count for index, count in plan.found.nodes.items()}
+    hint = v.cp.proto.solution_hint
+    for index, _ in v.slots():
+        for variable, value in ((v.at(index), int(index in replicas)), (v.reps(index), replicas.get(index, 0))):
+            hint.vars.append(variable.index)
+            hint.values.append(value)
+        if v.instance.rules.mixed:
+            hint.vars.append(v.share(index).index)
+            hint.values.append(parts.get(index, 0))
+    for index, option in enumerate(v.instance.options):
+        hint.vars.append(v.node(index).index)
+        hint.values.append(counts.get(option.key, 0))
