@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from optimizer.problem.issues import Issue, KeyPath
 from optimizer.problem.profile import peak_of
 from optimizer.problem.schema import ProblemFile, ProfilePeriod
-from optimizer.problem.words import Objective
 
 _ROUNDING_HOURS = 0.5
 """Hours are often written rounded."""
@@ -29,10 +28,7 @@ def check_profiles(problem: ProblemFile) -> Iterator[Issue]:
 
 
 def _supported(problem: ProblemFile, path: KeyPath) -> Iterator[Issue]:
-    """A profile needs a stated load, and one configuration per workload."""
-    if problem.objective is Objective.MAXIMIZE_LOAD:
-        hint = "ask for the cost of more load instead: minimize_cost with margins.load_headroom"
-        yield Issue(("objective",), "maximize_load does not go with a day profile", hint, (path,))
+    """A workload with a profile has one configuration."""
     if problem.ranking.max_configurations_per_workload > 1:
         where = ("ranking", "max_configurations_per_workload")
         message = "a workload with a day profile is served by one configuration"
