@@ -110,9 +110,13 @@ class Load:
             self, requests_per_second=self.requests_per_second * factor, inflight=self.inflight * factor, factors=()
         )
 
+    def has_load_in(self, period: int) -> bool:
+        """Whether there is load in a period of the day profile; always without one."""
+        return not self.factors or self.factors[period] > 0
+
     def runs_in(self, period: int) -> bool:
         """Whether replicas run in a period: there is load, or some are kept whatever the load."""
-        return self.min_replicas > 0 or not self.factors or self.factors[period] > 0
+        return self.min_replicas > 0 or self.has_load_in(period)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,14 @@ def periods_of_plans(inputs: Inputs, solutions: Sequence[FleetSolution]) -> list
         return [() for _ in solutions]
     asked = [(s, p, g) for s, solution in enumerate(solutions) for p in range(len(periods)) for g in solution.groups]
     loaded = [row for row in asked if _factor(inputs, row[2], row[1])]
+    maximize = inputs.problem.objective == "maximize_load"
+    carried = [solution.load_factor if maximize else 1.0 for solution in solutions]
     answers = expect(
-        inputs, [Asked(replace(g, replicas=g.running[p], running=()), _factor(inputs, g, p)) for _, p, g in loaded]
+        inputs,
+        [
+            Asked(replace(g, replicas=g.running[p], running=()), _factor(inputs, g, p) * carried[s])
+            for s, p, g in loaded
+        ],
     )
     found = {(s, p, g.candidate.workload): one for (s, p, g), one in zip(loaded, answers, strict=True)}
     return [

@@ -72,16 +72,22 @@ def _total(stocks: list[int | None]) -> int | None:
 def _affordable(options: list[NodeOption], cents: int) -> int | None:
     """Most nodes that so much money buys, cheapest first; None where they cost nothing and there is no end of them."""
     left, count = max(0, cents), 0
-    for option in options:
-        if option.monthly_cents == 0:
+    for option in sorted(options, key=_least_cents):
+        price = _least_cents(option)
+        if price == 0:
             if option.max_nodes is None:
                 return None
             count += option.max_nodes
             continue
-        buys = left // option.monthly_cents
+        buys = left // price
         taken = buys if option.max_nodes is None else min(buys, option.max_nodes)
         count += taken
-        left -= taken * option.monthly_cents
+        left -= taken * price
         if option.max_nodes is None:
             break
     return count
+
+
+def _least_cents(option: NodeOption) -> int:
+    """What a node of an option costs a month at least; under a day profile in the cheapest period alone."""
+    return min((price.cents for price in option.periods), default=option.monthly_cents)

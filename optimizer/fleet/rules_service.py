@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import product
 
 from optimizer.candidates.market import THOUSANDTHS
 from optimizer.candidates.rules import WorkloadRules
@@ -108,22 +109,26 @@ def load_paths(asked: WorkloadRules) -> tuple[str, str]:
 def capacity_at_factor(v: Variables) -> None:
     """``sum over c, k of cap[c,k] reps[c,k] >= demand[w] f`` for ``maximize_load``: one factor f for all workloads.
 
-    With it ``reps[c,k] >= at[c,k]``: a workload is served by somebody even where that carries less than f = 0.001.
-    Of a workload that may be split into length classes the row holds for what is served.
+    With it ``reps[c,k] >= at[c,k]``: a workload is served by somebody even where that carries less than f = 0.001. In
+    each period of the day profile in which the workload has load, cap against the load there. Of a workload that may be
+    split into length classes the row holds for what is served.
     """
     from optimizer.fleet.cpsat import LinearExpr
 
     unit = v.instance.load_scale // THOUSANDTHS
-    for index, _ in v.slots():
-        v.cp.add(v.reps(index) >= v.at(index)).with_name(f"served[{index}]")
-    for workload in range(len(v.instance.rules.workloads)):
+    loads = [asked.load for asked in v.instance.rules.workloads]
+    for index, slot in v.slots():
+        for p in v.periods:
+            if loads[slot.workload].has_load_in(p):
+                v.cp.add(v.reps(index, p) >= v.at(index)).with_name(f"served[{index}{v.when(p)}]")
+    for workload, load in enumerate(loads):
         slots = v.slots(workload)
-        for what in (0, 1):
-            values = [slot.capacity[what] for _, slot in slots]
-            if all(value >= 0 for value in values):
-                total = LinearExpr.weighted_sum([v.reps(index) for index, _ in slots], values)
-                row = v.cp.add(total >= unit * v.factor()).with_name(f"capacity.factor[{workload},{what}]")
-                v.where_served(row, workload)
+        for what, p in product((0, 1), v.periods):
+            values = [v.instance.capacity(slot, p)[what] for _, slot in slots]
+            if load.has_load_in(p) and all(value >= 0 for value in values):
+                total = LinearExpr.weighted_sum([v.reps(index, p) for index, _ in slots], values)
+                name = f"capacity.factor[{workload},{what}{v.when(p)}]"
+                v.where_served(v.cp.add(total >= unit * v.factor()).with_name(name), workload)
 
 
 def latency(v: Variables) -> None:

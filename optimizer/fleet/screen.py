@@ -192,10 +192,13 @@ def _standalone_load(slot: Slot, rules: UserRules, market: Market, scale: int) -
     candidate = slot.candidate
     for replicas in range(slot.max_replicas, 0, -1):
         nodes = market.fill(slot.node_type, candidate.nodes_for(replicas) + rules.spare_nodes)
-        if nodes is not None and keeps_limits(nodes, rules):
+        if nodes is None:
+            continue
+        always = max(1, len(rules.periods))  # all of them in every period is a plan, if not the cheapest
+        cents = sum(option.cents_for([count] * always) for option, count in nodes)
+        if keeps_limits(nodes, rules, cents):
             reached = None if candidate.nodes_per_replica else -(capacity * replicas // unit)
-            cents = sum(option.monthly_cents * count for option, count in nodes)
-            return Standalone(-most, reached, cents, tuple(nodes))
+            return Standalone(-most, reached, cents, tuple(nodes), cents if rules.periods else None)
         if slot.max_replicas - replicas >= MANY:
             break
     return Standalone(-most, None, 0, ()) if slot.max_replicas else None

@@ -8,7 +8,6 @@ from optimizer.problem.issues import Issue, KeyPath
 from optimizer.problem.parts import is_split
 from optimizer.problem.profile import peak_of
 from optimizer.problem.schema import ProblemFile, ProfilePeriod
-from optimizer.problem.words import Objective
 
 _ROUNDING_HOURS = 0.5
 """Hours are often written rounded."""
@@ -30,15 +29,12 @@ def check_profiles(problem: ProblemFile) -> Iterator[Issue]:
 
 
 def _supported(problem: ProblemFile, path: KeyPath) -> Iterator[Issue]:
-    """A profile needs a stated load, and one configuration per workload, which serves all of it."""
+    """A workload with a profile has one configuration, which serves all of it."""
     for index, workload in enumerate(problem.workloads):
         if is_split(workload):
             message = "length classes that may be served apart do not go with a day profile"
             hint = "state tokens.split_classes: no, or leave the profile out"
             yield Issue(("workloads", index, "tokens", "classes"), message, hint, (path,))
-    if problem.objective is Objective.MAXIMIZE_LOAD:
-        hint = "ask for the cost of more load instead: minimize_cost with margins.load_headroom"
-        yield Issue(("objective",), "maximize_load does not go with a day profile", hint, (path,))
     if problem.ranking.max_configurations_per_workload > 1:
         where = ("ranking", "max_configurations_per_workload")
         message = "a workload with a day profile is served by one configuration"

@@ -122,7 +122,8 @@ def load_of(workload: Workload, problem: Problem) -> Load:
     floors = rate_floors(workload)
     inflight = traffic.concurrency or 0.0
     if not floors and not inflight:
-        return Load(0.0, scale, "objective", min_replicas=traffic.min_replicas)
+        factors = factors_of(traffic, problem)
+        return Load(0.0, scale, "objective", factors=factors, min_replicas=traffic.min_replicas)
     decided_by, rate = max(floors.items(), key=lambda floor: floor[1], default=("concurrency", 0.0))
     return Load(
         requests_per_second=rate * scale,

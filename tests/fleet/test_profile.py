@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import replace
+from itertools import product
 
 import pytest
-from fleet_cases import Case, OptionSpec, make_option
+from fleet_cases import (
+    CandidateSpec,
+    Case,
+    OptionSpec,
+    make_candidate,
+    make_gpu,
+    make_option,
+    make_rules,
+    make_type,
+    make_workload,
+)
 from fleet_cases import Maker as PlainMaker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profile_cases import HOURS, Maker, by_use, least_cost, needed
 
+from optimizer.candidates.rules import Limits
 from optimizer.fleet import FleetResult, SolveSettings
 from optimizer.fleet.rank import rank_plans
 from optimizer.vocabulary import Tier
-from optimizer.workload import Period
+from optimizer.workload import Load, Period
 
 SHAPES = [(2, 1), (3, 1), (2, 2)]
 INSTANCES = 40
@@ -129,3 +143,31 @@ def test_nothing_is_paid_by_use_beside_an_idle_node_and_no_commitment_idles_alwa
                     full.append(nodes <= replicas + case.rules.spare_nodes)
                     assert full[-1] or not any(node.running[p] for node in mine if node.option.periods)
                 assert any(full)
+
+
+def test_the_most_load_of_a_day_is_that_of_brute_force() -> None:
+    """Nodes of one replica each: every commitment level beside every number of nodes by the hour."""
+    node_type = make_type(make_gpu("h100"), 1)
+    for seed in range(25):
+        rng = random.Random(seed)
+        month, start, rate = rng.randint(10, 30) * 1000, rng.choice([0, 300]), rng.uniform(0.6, 1.9)
+        factors = (1.0, rng.choice([0.2, 0.5, 0.8]))
+        demand = by_use(make_option(node_type, OptionSpec("d", month)), HOURS[2], start)
+        reserved = make_option(node_type, OptionSpec("r", round(month * 0.6), tier=Tier.RESERVED_1Y))
+        budget = rng.randint(2, 6) * month
+        workload = make_workload(load=Load(2.0, 0.0, "x", factors=factors))
+        rules = make_rules(
+            workloads=(workload,), periods=(Period("a", 230, 30), Period("b", 500, 30)), objective="maximize_load",
+            limits=Limits(budget_cents=budget), top=1,
+        )  # fmt: skip
+        case = Case((make_candidate(node_type, CandidateSpec(rate=rate)),), (demand, reserved), rules)
+        best = 0
+        for level, day, night in product(range(12), range(25), range(25)):
+            cents = level * reserved.monthly_cents + demand.cents_for((day, night))
+            if cents <= budget:
+                carried = [(level + n) * rate / (2.0 * f) for n, f in zip((day, night), factors, strict=True)]
+                best = max(best, min(carried))
+        (plan,) = solve(case).solutions
+        assert plan.load_factor == pytest.approx(math.floor(best * 1000) / 1000, abs=0.0011), seed
+        assert plan.load_factor <= best
+        assert plan.monthly_cents <= budget

@@ -137,7 +137,6 @@ def test_batch_work_has_factors_of_zero_and_one_and_fits_its_periods(tmp_path: P
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("objective: maximize_load\nbudget: {monthly: 1000}\n", "maximize_load does not go with a day profile"),
         ("ranking: {max_configurations_per_workload: 2}\n", "is served by one configuration"),
         ("payment: {hours_per_month: 720}\n", "add up to 730 hours, a month has 720"),
     ],
