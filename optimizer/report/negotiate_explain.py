@@ -13,6 +13,9 @@ from optimizer.report.negotiate_words import Names, finished, heading, signed, s
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import exact, money, percent, two_digits, what_if
 
+_MANY = 2.0
+"""From so many times the stated load on, it is told as a multiple."""
+
 
 def render_explanation(answer: Explanation, style: str) -> str:
     """The explanation as ``text`` or ``json``."""
@@ -30,14 +33,15 @@ def _lines(answer: Explanation) -> Iterator[Line]:
     yield from wrapped(f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}", "", "  ", Style.STRONG)
     yield from wrapped(sources(plan))
     yield BLANK
-    yield from _binding(plan, answer.moves, names)
-    yield from _moves(answer.moves, plan, names)
+    most_load = outcome.proof.objective == "maximize_load"
+    yield from _binding(plan, answer.moves, names, most_load=most_load)
+    yield from _moves(answer.moves, plan, names, most_load=most_load)
     if answer.reign is not None:
         yield from _reign(answer.reign, plan)
     yield from _stress(answer.stress, plan)
 
 
-def _binding(plan: Plan, moves: tuple[Move, ...], names: Names) -> Iterator[Line]:
+def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, *, most_load: bool) -> Iterator[Line]:
     """Every promise and limit, the one that is closest to breaking first; then those that money hangs on."""
     yield Line("What buys the hardware", Style.HEADING)
     if plan.binding:
@@ -48,11 +52,17 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names) -> Iterator[Line
         yield from wrapped("Nothing is promised about latency and nothing is limited: the load alone decides.")
     buying = [names.of(move.path) for move in moves if move.looser is not None]
     if buying:
-        yield from wrapped(f"Money hangs on: {', '.join(buying)}. Each, loosened far enough alone, saves some (below).")
+        gained = "carries more" if most_load else "saves some"
+        what = "The load" if most_load else "Money"
+        yield from wrapped(f"{what} hangs on: {', '.join(buying)}. Each, loosened far enough alone, {gained} (below).")
     elif moves:
         yield from wrapped("No single promise does: the plan is the smallest there is to buy that keeps them all.")
-    if plan.load_factor > 1.0:
-        yield from wrapped(f"It carries {percent(plan.load_factor - 1.0)} more than the stated load before one breaks.")
+    if most_load or plan.load_factor >= _MANY:
+        unit = " (one request in flight, where the file states none)" if most_load else ""
+        yield from wrapped(f"It carries {_times(plan)}{unit} before a promise breaks.")
+    elif plan.load_factor > 1.0:
+        more = percent(plan.load_factor - 1.0)
+        yield from wrapped(f"It carries {more} more than the stated load before a promise breaks.")
     yield BLANK
 
 
@@ -72,35 +82,42 @@ def _row(binding: Binding, names: Names) -> tuple[str, str, str, str]:
     )
 
 
-def _moves(moves: tuple[Move, ...], plan: Plan, names: Names) -> Iterator[Line]:
+def _moves(moves: tuple[Move, ...], plan: Plan, names: Names, *, most_load: bool) -> Iterator[Line]:
     if not moves:
         return
     yield Line("What each promise costs: the next value either way at which the answer changes", Style.HEADING)
     for move in moves:
         yield from wrapped(f"{names.of(move.path)}: now {names.value(move.path, move.stated)}  ({move.path})")
-        yield from wrapped(f"looser    {_looser(move, plan, names)}", "    ", " " * 14)
-        yield from wrapped(f"stricter  {_tighter(move, plan, names)}", "    ", " " * 14)
+        yield from wrapped(f"looser    {_looser(move, plan, names, most_load=most_load)}", "    ", " " * 14)
+        yield from wrapped(f"stricter  {_tighter(move, plan, names, most_load=most_load)}", "    ", " " * 14)
     yield BLANK
 
 
-def _looser(move: Move, plan: Plan, names: Names) -> str:
+def _looser(move: Move, plan: Plan, names: Names, *, most_load: bool) -> str:
     if move.looser is None:
         return "nothing is gained, however far"
-    return f"from {names.value(move.path, move.looser.value)}: {_change(move.looser, plan)}"
+    return f"from {names.value(move.path, move.looser.value)}: {_change(move.looser, plan, most_load=most_load)}"
 
 
-def _tighter(move: Move, plan: Plan, names: Names) -> str:
+def _tighter(move: Move, plan: Plan, names: Names, *, most_load: bool) -> str:
     if move.tighter is None:
         return "costs nothing, as far as it was tried (a factor of 20, or the end of its range)"
-    return f"from {names.value(move.path, move.tighter.value)}: {_change(move.tighter, plan)}"
+    return f"from {names.value(move.path, move.tighter.value)}: {_change(move.tighter, plan, most_load=most_load)}"
 
 
-def _change(step: Next, plan: Plan) -> str:
+def _change(step: Next, plan: Plan, *, most_load: bool = False) -> str:
     if step.plan is None:
         return "no deployment keeps every promise"
     gap = step.plan.monthly_cents - plan.monthly_cents
-    cost = f"{signed(gap, plan.currency)} a month" if gap else "the same price"
+    cost = f"{signed(gap, plan.currency)} a month" if gap else "another setup at the same price"
+    if most_load:
+        cost = f"it carries {_times(step.plan)}"
     return f"{cost} ({money(step.plan.monthly_cents, plan.currency)}/mo: {winner(step.plan)})"
+
+
+def _times(plan: Plan) -> str:
+    """How much of the stated load a plan carries."""
+    return f"{exact(round(plan.load_factor, 3))} times the stated load"
 
 
 def _reign(reign: Reign, plan: Plan) -> Iterator[Line]:
@@ -122,12 +139,12 @@ def _stress(stress: tuple[Stress, ...], plan: Plan) -> Iterator[Line]:
 
 def _then(one: Stress, plan: Plan) -> str:
     if one.monthly_cents is None:
-        return "" if one.holds else "and no deployment would"
+        return "" if one.holds else "and no other deployment would"
     if one.holds and one.monthly_cents == plan.monthly_cents:
         return ""
     cost = f"{money(one.monthly_cents, plan.currency)}/mo"
     gap = signed(one.monthly_cents - plan.monthly_cents, plan.currency)
-    return f"it then costs {cost} ({gap})" if one.holds else f"what does costs {cost} ({gap})"
+    return f"it then costs {cost} ({gap})" if one.holds else f"one that does costs {cost} ({gap})"
 
 
 def _document(answer: Explanation) -> dict[str, Json]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from optimizer.plan.types import Group, NodeLine, Plan
-from optimizer.report.layout import Line, Style, paragraph
+from optimizer.report.layout import Line, Style, labelled, paragraph
 from optimizer.report.verdicts import terms
 from optimizer.report.words import exact, gpu_name, kv_name, money, plural, quant_name, tier_name
 from optimizer.vocabulary import Tier
@@ -158,10 +158,28 @@ def heading(title: str, problem: str, path: str) -> Iterator[Line]:
     return wrapped(f"{title}: {problem}  ({path})", "", "  ", Style.HEADING)
 
 
+_TERMS: tuple[tuple[str, str, str], ...] = (
+    ("node", r"\bnodes?\b", "one server with all its GPUs: rented or bought as a whole"),
+    ("in flight", r"in flight", "requests that are being answered, or wait, at the same moment"),
+    ("on demand", r"\bon demand\b", "rented by the hour without commitment"),
+    ("spot", r"\bspot\b", "rented cheaply by the hour; the provider may take it back at short notice"),
+    ("margin", r"safety margin", "in so many of 100 cases every promise still holds, however wrong the model is"),
+    ("quality", r"quality floor", "share of its published quality that the model must keep in a smaller number format"),
+    ("KV FP8", r"KV FP8", "the KV cache in 8 bits instead of 16: half the memory"),
+)
+"""What the reports of negotiations explain beyond the terms that every report does."""
+
+
 def finished(lines: Iterable[Line]) -> str:
     """A whole report: the lines, then every term that appears in them, explained once."""
     printed = list(lines)
-    printed += terms("\n".join(line.text for line in printed))
+    text = "\n".join(line.text for line in printed)
+    explained = list(terms(text))
+    own = [(term, meaning) for term, mark, meaning in _TERMS if re.search(mark, text)]
+    if own and not explained:
+        explained.append(Line("Terms", Style.HEADING))
+    explained += [Line(line, Style.QUIET) for term, meaning in own for line in labelled(term, meaning, 12)]
+    printed += explained
     while printed and not printed[-1].text:
         printed.pop()
     return "\n".join(line.text for line in printed) + "\n"
