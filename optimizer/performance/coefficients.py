@@ -77,6 +77,7 @@ def scopes_of(spec: ReplicaSpec, fmt: str, params: Parameters) -> tuple[str, ...
     generation = params.generation(engine, spec.engine_version)
     return (
         f"engine:{engine}@{generation}",
+        f"engine:{engine}@{generation}/{gpu.arch}",
         f"engine:{engine}/{fmt}",
         f"engine:{engine}",
         f"gpu:{gpu.id}",
@@ -149,7 +150,8 @@ def link_facts(spec: ReplicaSpec, kernels: Kernels, params: Parameters) -> AllRe
     kind = "link:direct" if direct else "link:pcie"
     vendor = f"vendor:{spec.gpu.vendor}"
     engine = f"engine:{spec.engine.profile}"
-    extra = params.first("allreduce_extra_us", engine, kind) * 1e-6
+    release = f"{engine}@{params.generation(spec.engine.profile, spec.engine_version)}"
+    extra = params.first("allreduce_extra_us", release, engine, kind) * 1e-6
     return AllReduce(
         fact.latency_s * params.product("allreduce_latency_factor", kind, vendor) + extra,
         fact.bus_bytes_s * link_bandwidth(spec) / nominal * params.product("allreduce_bandwidth_factor", kind, vendor),
@@ -182,6 +184,7 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
     if spec.model.index_bytes_per_token:
         fixed += work.layers * params.first("sparse_index_us") * 1e-6
     passes = params.first("elementwise_whole_passes") + params.first("elementwise_passes") / spec.tensor_parallel
+    sent = params.first("dispatch_passes") * work.experts_per_token
     return (
         float(spec.pipeline_parallel),
         slow * work.dense_bytes / (bandwidth * rates.dense.mbu),
@@ -192,7 +195,7 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
         slow * pad * per_token_of_experts / expert_rate if work.experts else 0.0,
         rates.dense.sharpness,
         slow * fixed,
-        slow * work.layers * passes * 2.0 * work.hidden / bandwidth,
+        slow * (work.layers * passes + work.moe_layers * sent) * 2.0 * work.hidden / bandwidth,
         slow * work.head_bytes / (bandwidth * rates.dense.mbu),
         slow * work.head_bytes / (rates.peak16 * rates.dense.mfu) + params.first("sampling_us", engine) * 1e-6,
         slow * max(work.kv_bytes / reads, work.kv_flops / (rates.peak16 * params.first("latent_attention_mfu"))),
