@@ -56,13 +56,13 @@ def triple_of(case: Case) -> tuple[str, str, str]:
 
 
 def bands_of(errors: Sequence[Error], weight: Callable[[Row], float]) -> dict[tuple[str, Grade], Band]:
-    """5 % and 95 % quantiles of truth / prediction by figure and grade, every row counting by its ``weight``.
+    """5 % and 95 % quantiles of truth / prediction by band and grade, every row counting by its ``weight``.
 
     A grade's quantiles are drawn toward those of all grades by ``SHRINKAGE`` rows; widths never fall from A to C.
     """
     result: dict[tuple[str, Grade], Band] = {}
-    for metric in sorted({error.metric for error in errors}):
-        mine = [error for error in errors if error.metric == metric]
+    for name in sorted({error.band for error in errors}):
+        mine = [error for error in errors if error.band == name]
         everyone = _edges(mine, weight)
         low, high = -math.log(LEAST_WIDTH), math.log(LEAST_WIDTH)
         for grade in (Grade.A, Grade.B, Grade.C):
@@ -70,16 +70,16 @@ def bands_of(errors: Sequence[Error], weight: Callable[[Row], float]) -> dict[tu
             share = len(own) / (len(own) + SHRINKAGE)
             edges = share * (_edges(own, weight) if own else everyone) + (1 - share) * everyone
             low, high = min(float(edges[0]), low), max(float(edges[1]), high)
-            result[metric, grade] = Band(math.exp(low), math.exp(high))
+            result[name, grade] = Band(math.exp(low), math.exp(high))
     return result
 
 
 def with_coverage(errors: Sequence[Error], bands: Mapping[tuple[str, Grade], Band]) -> list[Error]:
-    """The errors with a note whether the truth lies inside the 90 % band."""
+    """The errors with a note whether the truth lies inside the 90 % band (that of its figure, where it has none)."""
     return [
         replace(error, covered=limits.low <= math.exp(-error.log) <= limits.high)
         for error in errors
-        for limits in [bands[error.metric, error.grade]]
+        for limits in [bands[error.band if (error.band, error.grade) in bands else error.metric, error.grade]]
     ]
 
 

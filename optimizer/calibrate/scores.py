@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.calibrate.evidence import is_served
-from optimizer.calibrate.forward import Prediction
+from optimizer.calibrate.forward import Prediction, beyond_slots
 from optimizer.calibrate.rows import Case
+from optimizer.performance.bands import band_name
 from optimizer.performance.types import Grade
 
 TPOT, TTFT, TTFT_UNKNOWN, THROUGHPUT, OFFLINE = "tpot", "ttft", "ttft_unknown_start", "throughput", "offline"
@@ -27,7 +28,13 @@ class Error:
     predicted: float
     measured: float
     grade: Grade
+    beyond_slots: bool = False  # more requests offered than the replica takes at once
     covered: bool | None = None  # whether the truth lies inside the 90 % band
+
+    @property
+    def band(self) -> str:
+        """Name of the band that the figure has."""
+        return band_name(self.metric, beyond_slots=self.beyond_slots)
 
     @property
     def log(self) -> float:
@@ -87,8 +94,8 @@ def throughputs(case: Case, p: Prediction) -> tuple[float, float]:
 def errors_of(cases: Sequence[Case], predictions: Sequence[Prediction], grades: Sequence[Grade]) -> list[Error]:
     """Every figure that is both measured and predicted."""
     return [
-        Error(case, metric, predicted, measured, grade)
-        for case, prediction, grade in zip(cases, predictions, grades, strict=True)
+        Error(case, metric, predicted, measured, grade, beyond)
+        for case, prediction, grade, beyond in zip(cases, predictions, grades, beyond_slots(cases), strict=True)
         for metric, predicted, measured in pairs_of(case, prediction)
         if predicted > 0 and measured > 0 and math.isfinite(predicted)
     ]

@@ -44,6 +44,14 @@ def factor_in(limits: Band, quantile: float) -> float:
     return math.exp(math.log(end) * share)
 
 
+def band_name(figure: str, *, beyond_slots: bool) -> str:
+    """Name of a figure's band: more requests offered than a replica takes at once have bands of their own.
+
+    No plan is made there (a number in flight never exceeds the slots), but measurements are.
+    """
+    return f"{figure}_beyond_slots" if beyond_slots else figure
+
+
 def named_band(figure: str, grade: Grade) -> Band:
     """The band of a figure by its name in the file: tpot, ttft, ttft_unknown_start, throughput, offline, ..."""
     return _table()[figure, grade]
