@@ -203,12 +203,13 @@ def quant_of(name: str, gpu: Gpu, model: Model) -> str:
 
 
 def kv_of(name: str, quant: str, gpu: Gpu, model: Model) -> str:
-    """KV format of a row. Where none is stated the checkpoint decides: published FP8 and NVFP4 conversions of 16-bit
-    models carry scales for an 8-bit cache, which engines then use (measured: their caches hold twice the tokens).
+    """KV format of a row. Where none is stated the checkpoint decides: FP8 conversions of 16-bit models and all
+    NVFP4 conversions carry scales for an 8-bit cache, which engines then use (measured: their caches hold twice the
+    tokens).
     """
     if name:
         return "fp8" if name.startswith(("fp8", "int8")) else "auto"
-    converted = quant in ("fp8", "nvfp4") and model.native_dtype in ("bf16", "fp16")
+    converted = quant == "nvfp4" or (quant == "fp8" and model.native_dtype in ("bf16", "fp16"))
     return "fp8" if converted and gpu.vendor == "nvidia" and gpu.supports_fp8 else "auto"
 
 
