@@ -50,6 +50,7 @@ class Point:
 
     kind: tuple[object, ...]  # everything but the load
     load: float  # requests in flight
+    engine: str  # its profile
     price: float
     grade: Grade
     predicted: Mapping[str, float]
@@ -93,6 +94,7 @@ def grids(errors: Sequence[Error], prices: Mapping[str, float]) -> list[list[Poi
             point = Point(
                 kind=(row.gpu, row.engine, row.engine_version, row.weight_quant, row.tp, row.pp, row.dp),
                 load=row.concurrency,
+                engine=figures[0].engine,
                 price=prices[row.gpu] * row.tp * row.pp * row.dp,
                 grade=figures[0].grade,
                 predicted={name: error.predicted for name, error in by_name.items()},
@@ -156,7 +158,7 @@ def ask(grid: Sequence[Point], limits: Mapping[str, float], confidence: float) -
     metrics = {TPOT: Metric.TPOT, TTFT: Metric.TTFT}
 
     def promised(point: Point) -> bool:
-        factor = {name: error_factor(metrics[name], point.grade, confidence) for name in limits}
+        factor = {name: error_factor(metrics[name], point.grade, confidence, point.engine) for name in limits}
         return all(point.predicted[name] * factor[name] <= limit for name, limit in limits.items())
 
     def held(point: Point) -> bool:

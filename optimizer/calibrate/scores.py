@@ -32,6 +32,11 @@ class Error:
     covered: bool | None = None  # whether the truth lies inside the 90 % band
 
     @property
+    def engine(self) -> str:
+        """Profile of the engine."""
+        return self.case.spec.engine.profile
+
+    @property
     def band(self) -> str:
         """Name of the band that the figure has."""
         return band_name(self.metric, beyond_slots=self.beyond_slots)

@@ -120,12 +120,12 @@ def _cells(case: Case, p: Prediction, params: Parameters, *, beyond: bool) -> di
     grade = case_grade(case, params)
 
     def limits(figure: str) -> Band:
-        return named_band(band_name(figure, beyond_slots=beyond), grade)
+        return named_band(band_name(figure, beyond_slots=beyond), grade, case.spec.engine.profile)
 
     row, speed = case.row, p.output_tokens_per_s
     unknown = row.load == "closed_loop" and row.start == "unknown"
     ttft, tpot = limits(TTFT_UNKNOWN if unknown else TTFT), limits(TPOT)
-    flow = limits(THROUGHPUT) if is_served(row) else named_band(OFFLINE, grade)
+    flow = limits(THROUGHPUT) if is_served(row) else named_band(OFFLINE, grade, case.spec.engine.profile)
     values = (
         p.ttft_mean, p.ttft_p50, p.ttft_p95, p.ttft_p99, p.tpot_mean, p.tpot_p50, p.tpot_p95, p.tpot_p99, speed,
         p.ttft_mean * ttft.low, p.ttft_mean * ttft.high, p.tpot_mean * tpot.low, p.tpot_mean * tpot.high,

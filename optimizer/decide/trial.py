@@ -146,7 +146,8 @@ class Replayer:
         workload = inputs.problem.workloads[trial.workload]
         promises, lengths = slo_of(workload).promises, lengths_of(workload)
         grade = grade_of(trial.spec, inputs.params)[0]
-        factors = [error_factor(p.metric, grade, inputs.problem.margins.confidence) for p in promises]
+        confidence, engine = inputs.problem.margins.confidence, trial.spec.engine.profile
+        factors = [error_factor(p.metric, grade, confidence, engine) for p in promises]
         wanted = [Wanted(p.metric, p.percentile, p.limit_s / f) for p, f in zip(promises, factors, strict=True)]
         sides = self._sides(trial, lengths, wanted)
         busier = max(sides, key=lambda side: side.predicted.inflight).seen

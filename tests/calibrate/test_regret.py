@@ -15,7 +15,7 @@ from optimizer.performance.types import Grade
 def point(price: float, predicted: tuple[float, float], measured: tuple[float, float]) -> Point:
     names = (TPOT, THROUGHPUT)
     expected, found = (dict(zip(names, figures, strict=True)) for figures in (predicted, measured))
-    return Point(("card", price), 8.0, price, Grade.A, expected, found)
+    return Point(("card", price), 8.0, "", price, Grade.A, expected, found)
 
 
 CHEAP = point(1.0, (40.0, 1000.0), (40.0, 1000.0))

@@ -189,7 +189,7 @@ class World:
         assert behaviour is not None
         grade = grade_of(spec, self.params)[0]
         value: float = getattr(behaviour, metric).at(percentile)
-        return value * 1e3 * error_factor(metric, grade, problem.margins.confidence)
+        return value * 1e3 * error_factor(metric, grade, problem.margins.confidence, spec.engine.profile)
 
     def spec(self, problem: Problem, group: Group) -> ReplicaSpec:
         """The replica of a group."""
@@ -259,18 +259,20 @@ class World:
         fuller = max(under, key=lambda behaviour: behaviour.inflight)
         grade, reasons = grade_of(spec, self.params)
         intervals = [
-            (getattr(fuller, m).mean * 1e3 * band(m, grade).low, getattr(fuller, m).mean * 1e3 * band(m, grade).high)
+            (getattr(fuller, m).mean * 1e3 * spread.low, getattr(fuller, m).mean * 1e3 * spread.high)
             for m in (Metric.TTFT, Metric.TPOT)
+            for spread in [band(m, grade, spec.engine.profile)]
         ]
         kept, bindings = [], []
         for promise in slo_of(workload).promises:
             estimate = max(getattr(found, promise.metric).at(promise.percentile) for found in under)
-            spread = band(promise.metric, grade)
+            spread = band(promise.metric, grade, spec.engine.profile)
             low, high = estimate * spread.low, estimate * spread.high
             kept.append(
                 KeptPromise(promise.metric, promise.percentile, estimate, low, high, promise.limit_s, promise.path)
             )
-            value = estimate * error_factor(promise.metric, grade, problem.margins.confidence) * 1e3
+            margin = error_factor(promise.metric, grade, problem.margins.confidence, spec.engine.profile)
+            value = estimate * margin * 1e3
             limit = promise.limit_s * 1e3
             bindings.append(Binding(promise.path, workload.name, value, limit, "ms", 1 - value / limit))
         rate = load.requests_per_second or fuller.requests_per_second * group.replicas
