@@ -6,13 +6,18 @@ row predicted by a fit that saw nothing of its group) is compared with the cheap
 the GPUs for an hour over the output tokens they make. The choice among whole configurations is what the solver does
 with one workload and a price per GPU.
 
+Grids hold few loads, each about twice the one before, and a plan is free to run between them. So the same questions are
+also asked of grids refined between neighbouring loads of one configuration, predictions and measurements interpolated
+alike: what is left is the choice of the configuration and of its load, without the step of the grid.
+
     python -m benchmarks.regret
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -28,15 +33,24 @@ from optimizer.vocabulary import Tier
 from optimizer.workload import Metric
 
 LEAST_ROWS = 8
+WIDEST, BETWEEN = 4.0, 7
+"""Neighbouring loads that are joined, and the points put between them."""
+
 TPOT_LIMITS_MS = (10, 15, 20, 30, 40, 50, 75, 100)
 TTFT_LIMITS_MS = (500, 1000, 2000, 5000)
 """What people ask for. Limits at which the choice of a grid does not depend (all or none keep them) are left out."""
+
+
+BETWEEN_LOADS = "The same, with the loads between two measured ones interpolated, as a plan may run there:"
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """One measured configuration: predicted and measured figures, price of its GPUs per hour."""
 
+    kind: tuple[object, ...]  # everything but the load
+    load: float  # requests in flight
+    engine: str  # its profile
     price: float
     grade: Grade
     predicted: Mapping[str, float]
@@ -78,6 +92,9 @@ def grids(errors: Sequence[Error], prices: Mapping[str, float]) -> list[list[Poi
         row, by_name = figures[0].case.row, {error.metric: error for error in figures}
         if row.load == "closed_loop" and {TPOT, THROUGHPUT} <= set(by_name) and row.gpu in prices:
             point = Point(
+                kind=(row.gpu, row.engine, row.engine_version, row.weight_quant, row.tp, row.pp, row.dp),
+                load=row.concurrency,
+                engine=figures[0].engine,
                 price=prices[row.gpu] * row.tp * row.pp * row.dp,
                 grade=figures[0].grade,
                 predicted={name: error.predicted for name, error in by_name.items()},
@@ -87,6 +104,42 @@ def grids(errors: Sequence[Error], prices: Mapping[str, float]) -> list[list[Poi
             found.setdefault((row.source, row.model, row.input_tokens, row.output_tokens), []).append((kind, point))
     kept = [members for members in found.values() if len(members) >= LEAST_ROWS and len({k for k, _ in members}) > 1]
     return [[point for _, point in members] for members in kept]
+
+
+def refined(grid: Sequence[Point]) -> list[Point]:
+    """The grid with further loads between neighbouring ones of a configuration, log-linear in the load.
+
+    Runs repeated at one load are averaged first; loads further apart than ``WIDEST`` are not joined.
+    """
+    result = []
+    for kind in dict.fromkeys(point.kind for point in grid):
+        mine = [point for point in grid if point.kind == kind]
+        found = [_mean([p for p in mine if p.load == load]) for load in sorted({point.load for point in mine})]
+        result += found
+        for low, high in pairwise(found):
+            if high.load <= WIDEST * low.load:
+                result += [_between(low, high, step / (BETWEEN + 1)) for step in range(1, BETWEEN + 1)]
+    return result
+
+
+def _mean(points: Sequence[Point]) -> Point:
+    first = points[0]
+    predicted, measured = (
+        {name: float(np.exp(np.mean([np.log(getattr(p, side)[name]) for p in points if name in getattr(p, side)])))
+         for name in getattr(first, side)}
+        for side in ("predicted", "measured")
+    )  # fmt: skip
+    return replace(first, predicted=predicted, measured=measured)
+
+
+def _between(low: Point, high: Point, share: float) -> Point:
+    def mixed(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+        return {name: a[name] ** (1.0 - share) * b[name] ** share for name in a if name in b}
+
+    load = low.load ** (1.0 - share) * high.load**share
+    return replace(
+        low, load=load, predicted=mixed(low.predicted, high.predicted), measured=mixed(low.measured, high.measured)
+    )
 
 
 def questions(grid: Sequence[Point]) -> Iterator[dict[str, float]]:
@@ -105,7 +158,7 @@ def ask(grid: Sequence[Point], limits: Mapping[str, float], confidence: float) -
     metrics = {TPOT: Metric.TPOT, TTFT: Metric.TTFT}
 
     def promised(point: Point) -> bool:
-        factor = {name: error_factor(metrics[name], point.grade, confidence) for name in limits}
+        factor = {name: error_factor(metrics[name], point.grade, confidence, point.engine) for name in limits}
         return all(point.predicted[name] * factor[name] <= limit for name, limit in limits.items())
 
     def held(point: Point) -> bool:
@@ -132,13 +185,16 @@ def summary(confidence: float, members: Sequence[Sequence[Point]]) -> str:
 
 
 def table() -> list[str]:
-    """The regret table in Markdown."""
+    """The regret tables in Markdown."""
     root, catalog = default_root(), load_catalog()
     weight = weighing(root)
     errors = held_out_errors(root, catalog, load_parameters(root))
     members = grids([error for error in errors if weight(error.case.row) > 0], gpu_prices(catalog))
     header = "| confidence | grids | questions | answered | mean regret | median | 90th percentile | limit broken % |"
-    return [header, "| ---: " * 8 + "|", *(summary(confidence, members) for confidence in (0.5, 0.8, 0.9, 0.95))]
+    head = [header, "| ---: " * 8 + "|"]
+    levels, finer = (0.5, 0.8, 0.9, 0.95), [refined(grid) for grid in members]
+    lines = [*head, *(summary(level, members) for level in levels)]
+    return [*lines, "", BETWEEN_LOADS, "", *head, *(summary(level, finer) for level in levels)]
 
 
 if __name__ == "__main__":

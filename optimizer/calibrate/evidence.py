@@ -10,7 +10,7 @@ from optimizer.calibrate.rows import Case, Row, case_of, parse_row
 from optimizer.catalog.types import Catalog
 from optimizer.performance.parameters import Parameters
 
-SELECTORS = ("source", "gpu", "model", "engine", "weight_quant", "load")
+SELECTORS = ("source", "gpu", "model", "engine", "weight_quant", "load", "concurrency")
 
 OLD_GENERATION = "2023"
 
@@ -32,7 +32,7 @@ def weighing(root: Path) -> Callable[[Row], float]:
     def weight(row: Row) -> float:
         result = sources.get(row.source, 1.0)
         for wanted, factor in rules:
-            if all(getattr(row, name) == value for name, value in wanted):
+            if all(_cell(getattr(row, name)) == value for name, value in wanted):
                 result *= factor
         return result
 
@@ -54,6 +54,10 @@ def is_served(row: Row) -> bool:
 def packaged_cases(root: Path, catalog: Catalog, params: Parameters) -> list[Case]:
     """Cases of all current rows, in file order."""
     return [case_of(row, catalog) for row in read_measurements(root) if is_current(row, params)]
+
+
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _table(path: Path) -> Iterator[dict[str, str]]:

@@ -106,9 +106,9 @@ def measured_of(row: Row) -> dict[str, float]:
     served = row.load in ("closed_loop", "open_loop")
     result = {}
     if served or row.load == "static_batch":
-        result["tpot"] = row.tpot_ms_mean if row.tpot_ms_mean > 0 else row.tpot_ms_p50
+        result["tpot"] = row.tpot_ms_mean if row.tpot_by_mean else row.tpot_ms_p50
     if served:
-        result["ttft"] = row.ttft_ms_mean if row.ttft_ms_mean > 0 else row.ttft_ms_p50
+        result["ttft"] = row.ttft_ms_mean if row.ttft_by_mean else row.ttft_ms_p50
     if not result.get("tpot", 0) > 0:
         result["throughput"] = row.output_tokens_per_s
     return result
@@ -119,8 +119,8 @@ def value_of(prediction: Prediction, target: Target, row: Row) -> float:
     if target.metric == "throughput":
         return prediction.output_tokens_per_s
     if target.metric == "tpot":
-        return prediction.tpot_mean if row.tpot_ms_mean > 0 else prediction.tpot_p50
-    return prediction.ttft_mean if row.ttft_ms_mean > 0 else prediction.ttft_p50
+        return prediction.tpot_mean if row.tpot_by_mean else prediction.tpot_p50
+    return prediction.ttft_mean if row.ttft_by_mean else prediction.ttft_p50
 
 
 def linearise(problem: Problem, theta: Floats, progress: Callable[[str], None] = lambda _: None) -> Linearised:

@@ -53,6 +53,19 @@ def kv_tokens_of(cases: Sequence[Case]) -> npt.NDArray[np.float64]:
     return tokens
 
 
+def beyond_slots(cases: Sequence[Case]) -> list[bool]:
+    """Whether clients hold more requests than scheduler and cache take at once: TTFT is then a wait for a slot, which
+    lasts as long as the run does, and everything follows from the size of the cache.
+    """
+    cache = kv_tokens_of(cases)
+    result = []
+    for case, tokens in zip(cases, cache, strict=True):
+        row, held = case.row, case.row.input_tokens + case.row.output_tokens
+        slots = min(case.spec.max_num_seqs, float(tokens) / held)
+        result.append(row.load == "closed_loop" and row.concurrency / max(case.replicas, 1) > slots)
+    return result
+
+
 def settings_of(spec: ReplicaSpec, kv_tokens: float, params: Parameters, open_loop: bool = False) -> Settings:
     """Scheduler, cache and front end of a replica.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,17 +17,22 @@ from optimizer.calibrate.scores import Error, errors_of
 from optimizer.calibrate.store import read_fold_parameters, read_folds
 from optimizer.calibrate.tables import case_grade
 from optimizer.catalog.types import Catalog
+from optimizer.performance.bands import Bands, band_in
 from optimizer.performance.grades import model_line
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.types import Band, Grade
 
 Floats = npt.NDArray[np.float64]
 
-EDGES = (0.04, 0.96)
-"""Quantiles taken for the 90 % band: a little wider, as nested checks found groups never seen outside more often."""
+EDGES = (0.03, 0.08, 0.92, 0.97)
+"""Quantiles taken for those at 5, 10, 90 and 95 %: a little wider, as nested checks found groups never seen outside
+more often."""
 
-LEAST_WIDTH = 1.03
-"""No band is narrower than this on either side of one."""
+LEAST_WIDTH = 0.03
+"""No band is narrower than this on either side of one (logarithm), its near quantiles than half of it."""
+
+ENOUGH_GROUPS = 15
+"""An engine measured in so many source x GPU x model groups has bands of its own."""
 
 SHRINKAGE = 40
 """A grade with few rows leans on all grades together as if it had so many rows of theirs."""
@@ -55,31 +60,41 @@ def triple_of(case: Case) -> tuple[str, str, str]:
     return case.spec.gpu.sibling or case.spec.gpu.id, model_line(case.spec.model), case.spec.weight_quant
 
 
-def bands_of(errors: Sequence[Error], weight: Callable[[Row], float]) -> dict[tuple[str, Grade], Band]:
-    """5 % and 95 % quantiles of truth / prediction by figure and grade, every row counting by its ``weight``.
+def bands_of(errors: Sequence[Error], weight: Callable[[Row], float]) -> dict[tuple[str, str, Grade], Band]:
+    """5 % and 95 % quantiles of truth / prediction by band, engine and grade, every row counting by its ``weight``.
 
-    A grade's quantiles are drawn toward those of all grades by ``SHRINKAGE`` rows; widths never fall from A to C.
+    Engines with ``ENOUGH_GROUPS`` have bands of their own. A grade's quantiles are drawn toward those of all grades by
+    ``SHRINKAGE`` rows; widths never fall from A to C.
     """
-    result: dict[tuple[str, Grade], Band] = {}
-    for metric in sorted({error.metric for error in errors}):
-        mine = [error for error in errors if error.metric == metric]
-        everyone = _edges(mine, weight)
-        low, high = -math.log(LEAST_WIDTH), math.log(LEAST_WIDTH)
-        for grade in (Grade.A, Grade.B, Grade.C):
-            own = [error for error in mine if error.grade is grade]
-            share = len(own) / (len(own) + SHRINKAGE)
-            edges = share * (_edges(own, weight) if own else everyone) + (1 - share) * everyone
-            low, high = min(float(edges[0]), low), max(float(edges[1]), high)
-            result[metric, grade] = Band(math.exp(low), math.exp(high))
+    result: dict[tuple[str, str, Grade], Band] = {}
+    for name in sorted({error.band for error in errors}):
+        mine = [error for error in errors if error.band == name]
+        for engine in ("", *sorted({error.engine for error in mine})):
+            here = [error for error in mine if engine in ("", error.engine)]
+            if not engine or len({error.case.row.group for error in here}) >= ENOUGH_GROUPS:
+                result |= {(name, engine, grade): limits for grade, limits in _by_grade(here, weight)}
     return result
 
 
-def with_coverage(errors: Sequence[Error], bands: Mapping[tuple[str, Grade], Band]) -> list[Error]:
-    """The errors with a note whether the truth lies inside the 90 % band."""
+def _by_grade(errors: Sequence[Error], weight: Callable[[Row], float]) -> Iterator[tuple[Grade, Band]]:
+    everyone = _edges(errors, weight)
+    limits = LEAST_WIDTH * np.array([-1.0, -0.5, 0.5, 1.0])
+    for grade in (Grade.A, Grade.B, Grade.C):
+        own = [error for error in errors if error.grade is grade]
+        share = len(own) / (len(own) + SHRINKAGE)
+        edges = share * (_edges(own, weight) if own else everyone) + (1 - share) * everyone
+        limits = np.where(limits < 0, np.minimum(limits, edges), np.maximum(limits, edges))
+        low, near_low, near_high, high = (math.exp(limit) for limit in limits)
+        yield grade, Band(low, high, near_low, near_high)
+
+
+def with_coverage(errors: Sequence[Error], bands: Bands) -> list[Error]:
+    """The errors with a note whether the truth lies inside the 90 % band (that of its figure, where it has none)."""
     return [
         replace(error, covered=limits.low <= math.exp(-error.log) <= limits.high)
         for error in errors
-        for limits in [bands[error.metric, error.grade]]
+        for figure in [error.band if (error.band, "", error.grade) in bands else error.metric]
+        for limits in [band_in(bands, figure, error.grade, error.engine)]
     ]
 
 
@@ -94,7 +109,7 @@ def nested_coverage(errors: Sequence[Error], folds: Mapping[str, int], weight: C
 
 
 def _edges(errors: Sequence[Error], weight: Callable[[Row], float]) -> Floats:
-    """The two quantiles of ln(truth / prediction)."""
+    """The quantiles of ln(truth / prediction)."""
     logs, weights = [-error.log for error in errors], [weight(error.case.row) for error in errors]
     edges: Floats = np.quantile(logs, EDGES, weights=weights, method="inverted_cdf")
     return edges

@@ -50,8 +50,12 @@ def write_bands(root: Path, catalog: Catalog) -> None:
     weight = weighing(root)
     errors = held_out_errors(root, catalog, load_parameters(root))
     bands = bands_of([error for error in errors if weight(error.case.row) > 0], weight)
-    rows = [(figure, grade.value, f"{band.low:.4f}", f"{band.high:.4f}") for (figure, grade), band in bands.items()]
-    write_atomic(root / "performance" / "bands.csv", table_csv(("figure", "grade", "low", "high"), rows))
+    rows = [
+        (*key[:2], key[2].value, *(f"{edge:.4f}" for edge in (band.low, band.near_low, band.near_high, band.high)))
+        for key, band in bands.items()
+    ]
+    header = ("figure", "engine", "grade", "low", "near_low", "near_high", "high")
+    write_atomic(root / "performance" / "bands.csv", table_csv(header, rows))
 
 
 def coverage_csv(cases: Sequence[Case], weight: Callable[[Row], float]) -> str:

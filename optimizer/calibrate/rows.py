@@ -34,6 +34,10 @@ LINKS = {
 QUANTS = {"fp16": "bf16", "bf16": "bf16", "fp8": "fp8", "int8": "int8", "int4": "int4", "awq": "int4", "gptq": "int4",
           "nvfp4": "nvfp4", "mxfp4": "mxfp4"}  # fmt: skip
 
+STALL = 20.0
+"""A closed loop whose TTFT p99 is so many medians saw a stall that no queue explains: measured runs show 70 s beside a
+median of 0.5 s, kernels compiled on first use. Such runs count by their medians, which the stall does not reach."""
+
 MAX_TOKENS = 1e8
 """Longest length that is believed."""
 
@@ -77,6 +81,21 @@ class Row:
     def group(self) -> str:
         """Source x GPU x model: what cross-validation leaves out whole."""
         return f"{self.source}|{self.gpu}|{self.model}"
+
+    @property
+    def stalled(self) -> bool:
+        """Whether a run's means, tail and duration are those of a one-time stall."""
+        return self.load == "closed_loop" and self.ttft_ms_p99 > STALL * self.ttft_ms_p50
+
+    @property
+    def ttft_by_mean(self) -> bool:
+        """Whether TTFT is judged by its mean, else by its median."""
+        return self.ttft_ms_mean > 0 and not self.stalled
+
+    @property
+    def tpot_by_mean(self) -> bool:
+        """Whether TPOT is judged by its mean, else by its median."""
+        return self.tpot_ms_mean > 0 and not (self.stalled and self.tpot_ms_p50 > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +161,23 @@ def parse_row(cells: Mapping[str, str | None]) -> Row:
 
 
 def case_of(row: Row, catalog: Catalog) -> Case:
-    """What the model is asked for a row; raises InputError where it cannot be asked."""
+    """What the model is asked for a row; raises InputError where it cannot be asked.
+
+    Copies of a mixture of experts inside one engine share the experts: vLLM's data parallel ranks form one tensor or
+    expert parallel group for them (vLLM documentation, "Data parallel deployment"), as SGLang's and TensorRT-LLM's
+    attention data parallel ranks do.
+    """
     gpu = _known(catalog.gpus, row.gpu, "gpu")
     model = _known(catalog.models, row.model, "model")
     engine, unknown = engine_of(row.engine, catalog)
     quant = quant_of(row.weight_quant, gpu, model)
     kv = kv_of(row.kv_cache, quant, gpu, model)
     link = LINKS.get(row.interconnect, gpu.link if gpu.link_gb_s else Link.PCIE)
-    shared = row.dp > 1 and model.is_moe and not fits(gpu, model, quant, row.tp * row.pp)
     spec = ReplicaSpec(
         gpu=gpu, model=model, engine=engine, weight_quant=quant, kv_cache=kv, tensor_parallel=row.tp,
         pipeline_parallel=row.pp, link=link, gpu_memory_utilization=engine.gpu_memory_utilization,
         max_num_seqs=engine.max_num_seqs_on(gpu), max_num_batched_tokens=engine.max_num_batched_tokens_on(gpu),
-        max_model_len=int(row.input_tokens + row.output_tokens), expert_parallel=row.dp if shared else 1,
+        max_model_len=int(row.input_tokens + row.output_tokens), expert_parallel=row.dp if model.is_moe else 1,
         engine_version=row.engine_version,
     )  # fmt: skip
     return Case(row, spec, row.dp, unknown)
@@ -180,19 +203,14 @@ def quant_of(name: str, gpu: Gpu, model: Model) -> str:
 
 
 def kv_of(name: str, quant: str, gpu: Gpu, model: Model) -> str:
-    """KV format of a row. Where none is stated the checkpoint decides: published FP8 and NVFP4 conversions of 16-bit
-    models carry scales for an 8-bit cache, which engines then use (measured: their caches hold twice the tokens).
+    """KV format of a row. Where none is stated the checkpoint decides: FP8 conversions of 16-bit models and all
+    NVFP4 conversions carry scales for an 8-bit cache, which engines then use (measured: their caches hold twice the
+    tokens).
     """
     if name:
         return "fp8" if name.startswith(("fp8", "int8")) else "auto"
-    converted = quant in ("fp8", "nvfp4") and model.native_dtype in ("bf16", "fp16")
+    converted = quant == "nvfp4" or (quant == "fp8" and model.native_dtype in ("bf16", "fp16"))
     return "fp8" if converted and gpu.vendor == "nvidia" and gpu.supports_fp8 else "auto"
-
-
-def fits(gpu: Gpu, model: Model, quant: str, gpus: int) -> bool:
-    """Whether the weights alone fit ``gpus`` cards (told apart: copies of a model, or experts spread over ranks)."""
-    bits = {"bf16": 16.0, "fp8": 8.03, "int8": 8.03, "int4": 4.16, "nvfp4": 4.5, "mxfp4": 4.25}[quant]
-    return model.total_params * bits / 8 / gpus < 0.9 * gpu.memory_mib * 2**20
 
 
 def _known(table: Mapping[str, T], key: str, what: str) -> T:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.calibrate.evidence import is_served
-from optimizer.calibrate.forward import Prediction
-from optimizer.calibrate.rows import Case, Row
+from optimizer.calibrate.forward import Prediction, beyond_slots
+from optimizer.calibrate.rows import Case
+from optimizer.performance.bands import band_name
 from optimizer.performance.types import Grade
 
 TPOT, TTFT, TTFT_UNKNOWN, THROUGHPUT, OFFLINE = "tpot", "ttft", "ttft_unknown_start", "throughput", "offline"
@@ -27,7 +28,18 @@ class Error:
     predicted: float
     measured: float
     grade: Grade
+    beyond_slots: bool = False  # more requests offered than the replica takes at once
     covered: bool | None = None  # whether the truth lies inside the 90 % band
+
+    @property
+    def engine(self) -> str:
+        """Profile of the engine."""
+        return self.case.spec.engine.profile
+
+    @property
+    def band(self) -> str:
+        """Name of the band that the figure has."""
+        return band_name(self.metric, beyond_slots=self.beyond_slots)
 
     @property
     def log(self) -> float:
@@ -49,48 +61,46 @@ class Score:
     coverage: float  # percent of truths inside the 90 % band; nan without bands
 
 
-STALL = 20.0
-"""A closed loop whose TTFT p99 is so many medians saw a stall that no queue explains: measured runs show 70 s beside a
-median of 0.5 s, kernels compiled on first use. Such runs are scored on their median, which the stall does not reach."""
-
-
-def stalled(row: Row) -> bool:
-    """Whether a run's mean and tail TTFT are those of a one-time stall."""
-    return row.load == "closed_loop" and row.ttft_ms_p99 > STALL * row.ttft_ms_p50
-
-
 def pairs_of(case: Case, p: Prediction) -> Iterable[tuple[str, float, float]]:
     """(metric, predicted, measured) of everything a row states: means, else medians; p99 apart."""
     row = case.row
     if is_served(row):
-        yield TPOT, *((p.tpot_mean, row.tpot_ms_mean) if row.tpot_ms_mean > 0 else (p.tpot_p50, row.tpot_ms_p50))
+        yield TPOT, *((p.tpot_mean, row.tpot_ms_mean) if row.tpot_by_mean else (p.tpot_p50, row.tpot_ms_p50))
         metric = TTFT_UNKNOWN if row.start == "unknown" else TTFT
-        by_mean = row.ttft_ms_mean > 0 and not stalled(row)
-        yield metric, *((p.ttft_mean, row.ttft_ms_mean) if by_mean else (p.ttft_p50, row.ttft_ms_p50))
-        if not stalled(row):
+        yield metric, *((p.ttft_mean, row.ttft_ms_mean) if row.ttft_by_mean else (p.ttft_p50, row.ttft_ms_p50))
+        if not row.stalled:
             yield TTFT_P99, p.ttft_p99, row.ttft_ms_p99
         yield TPOT_P99, p.tpot_p99, row.tpot_ms_p99
-        yield THROUGHPUT, p.output_tokens_per_s, measured_throughput(case)
+        yield THROUGHPUT, *throughputs(case, p)
     elif row.load == "offline":
         yield OFFLINE, p.output_tokens_per_s, row.output_tokens_per_s
 
 
-def measured_throughput(case: Case) -> float:
-    """Output tokens per second: as stated, else concurrency x output / (TTFT + TPOT (output - 1))."""
+def throughputs(case: Case, p: Prediction) -> tuple[float, float]:
+    """Predicted and measured output tokens per second, of like kind.
+
+    Where a row states it: tokens over the run's duration, ramp and tail included. Else, and where a stall is in that
+    duration, both are concurrency x output / (TTFT + TPOT (output - 1)), the rate while all slots are taken.
+    """
     row = case.row
-    if row.output_tokens_per_s > 0:
-        return row.output_tokens_per_s
+    if row.output_tokens_per_s > 0 and not row.stalled:
+        return p.output_tokens_per_s, row.output_tokens_per_s
+
+    def rate(ttft_ms: float, tpot_ms: float) -> float:
+        return row.concurrency * row.output_tokens / (1e-3 * (ttft_ms + tpot_ms * (row.output_tokens - 1.0)))
+
+    if row.stalled and row.tpot_ms_p50 > 0:
+        return rate(p.ttft_p50, p.tpot_p50), rate(row.ttft_ms_p50, row.tpot_ms_p50)
     if row.load != "closed_loop" or not (row.ttft_ms_mean > 0 and row.tpot_ms_mean > 0):
-        return math.nan
-    seconds = 1e-3 * (row.ttft_ms_mean + row.tpot_ms_mean * (row.output_tokens - 1.0))
-    return row.concurrency * row.output_tokens / seconds
+        return math.nan, math.nan
+    return rate(p.ttft_mean, p.tpot_mean), rate(row.ttft_ms_mean, row.tpot_ms_mean)
 
 
 def errors_of(cases: Sequence[Case], predictions: Sequence[Prediction], grades: Sequence[Grade]) -> list[Error]:
     """Every figure that is both measured and predicted."""
     return [
-        Error(case, metric, predicted, measured, grade)
-        for case, prediction, grade in zip(cases, predictions, grades, strict=True)
+        Error(case, metric, predicted, measured, grade, beyond)
+        for case, prediction, grade, beyond in zip(cases, predictions, grades, beyond_slots(cases), strict=True)
         for metric, predicted, measured in pairs_of(case, prediction)
         if predicted > 0 and measured > 0 and math.isfinite(predicted)
     ]

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from optimizer.calibrate.evidence import is_served
-from optimizer.calibrate.forward import Prediction, predict_cases
+from optimizer.calibrate.forward import Prediction, beyond_slots, predict_cases
 from optimizer.calibrate.rows import Case, case_of, parse_row
 from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, TTFT_UNKNOWN
 from optimizer.catalog.types import Catalog
 from optimizer.errors import Finding, InputError, UsageError
 from optimizer.performance import Parameters, grade_of, memory_bills
-from optimizer.performance.bands import named_band
-from optimizer.performance.types import Grade
+from optimizer.performance.bands import band_name, named_band
+from optimizer.performance.types import Band, Grade
 from optimizer.workload import Lengths
 
 NEEDED = ("gpu", "model", "input_tokens", "output_tokens")
@@ -83,12 +83,13 @@ def predict_table(
         cases[index], errors[index] = None, message
     known = [case for case in cases if case is not None]
     predictions = iter(predict_cases(known, params) if known else ())
+    beyond = iter(beyond_slots(known))
     kept = [name for name in header if name not in OUTPUT]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*kept, *OUTPUT], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for cells, case, message in zip(rows, cases, errors, strict=True):
-        predicted = _cells(case, next(predictions), params) if case else {}
+        predicted = _cells(case, next(predictions), params, beyond=next(beyond)) if case else {}
         writer.writerow({**cells, **predicted, "error": message})
     return text.getvalue(), sum(bool(error) for error in errors)
 
@@ -101,12 +102,9 @@ def _impossible(cases: Sequence[Case | None]) -> Iterator[tuple[int, str]]:
     for index, spec, bill in zip(places, specs, bills, strict=True):
         memory = bill.usable / spec.gpu_memory_utilization
         if bill.weights > _BEYOND_DOUBT * memory:
-            yield (
-                index,
-                (
-                    f"does not fit: {spec.model.id} in {spec.weight_quant} puts {bill.weights / 1e9:,.0f} GB of weights on"
-                    f" a GPU of {memory / 1e9:,.0f} GB"
-                ),
+            yield index, (
+                f"does not fit: {spec.model.id} in {spec.weight_quant} puts {bill.weights / 1e9:,.0f} GB of weights on"
+                f" a GPU of {memory / 1e9:,.0f} GB"
             )
 
 
@@ -115,12 +113,16 @@ def case_grade(case: Case, params: Parameters) -> Grade:
     return Grade.C if case.unknown_engine else grade_of(case.spec, params)[0]
 
 
-def _cells(case: Case, p: Prediction, params: Parameters) -> dict[str, str]:
+def _cells(case: Case, p: Prediction, params: Parameters, *, beyond: bool) -> dict[str, str]:
     grade = case_grade(case, params)
+
+    def limits(figure: str) -> Band:
+        return named_band(band_name(figure, beyond_slots=beyond), grade, case.spec.engine.profile)
+
     row, speed = case.row, p.output_tokens_per_s
     unknown = row.load == "closed_loop" and row.start == "unknown"
-    ttft, tpot = named_band(TTFT_UNKNOWN if unknown else TTFT, grade), named_band(TPOT, grade)
-    flow = named_band(THROUGHPUT if is_served(row) else OFFLINE, grade)
+    ttft, tpot = limits(TTFT_UNKNOWN if unknown else TTFT), limits(TPOT)
+    flow = limits(THROUGHPUT) if is_served(row) else named_band(OFFLINE, grade, case.spec.engine.profile)
     values = (
         p.ttft_mean, p.ttft_p50, p.ttft_p95, p.ttft_p99, p.tpot_mean, p.tpot_p50, p.tpot_p95, p.tpot_p99, speed,
         p.ttft_mean * ttft.low, p.ttft_mean * ttft.high, p.tpot_mean * tpot.low, p.tpot_mean * tpot.high,

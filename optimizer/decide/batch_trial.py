@@ -51,7 +51,7 @@ def replay_batch(inputs: Inputs, trial: Trial, replica: Replica) -> Replay:
     seconds = float(served.finish.max()) + (mine - count) / pace
     rest = (mine - count) / mine * seconds * half / pace
     confidence = problem.margins.confidence
-    margin = min(throughput_factor(grade_of(trial.spec, inputs.params)[0], confidence), 1.0)
+    margin = min(throughput_factor(grade_of(trial.spec, inputs.params)[0], confidence, trial.spec.engine.profile), 1.0)
     points = operating_points([trial.spec], lengths, part.slo, load, 0.5, inputs.params)[0]
     carried = max((point.requests_per_second for point in points), default=math.nan)
     promise = ReplayedPromise(

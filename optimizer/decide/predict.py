@@ -16,7 +16,7 @@ from optimizer.workload import Metric, part_name
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
     from optimizer.fleet.types import GroupChoice
-    from optimizer.performance.types import Behaviour, Grade, Percentiles
+    from optimizer.performance.types import Band, Behaviour, Grade, Percentiles
     from optimizer.problem import Part
     from optimizer.workload import Promise
 
@@ -57,7 +57,8 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
     promises = part.slo.promises
     grade, reasons = grade_of(chosen.candidate.spec, inputs.params)
     busiest = max(under, key=lambda behaviour: behaviour.inflight)
-    ttft, tpot = band(Metric.TTFT, grade), band(Metric.TPOT, grade)
+    engine = chosen.candidate.spec.engine.profile
+    ttft, tpot = band(Metric.TTFT, grade, engine), band(Metric.TPOT, grade, engine)
     prediction = Prediction(
         workload=part.name,
         ttft_ms=_latency(busiest.ttft, _MS),
@@ -72,10 +73,10 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
         grade=str(grade),
         upper_bound=is_upper_bound(chosen.candidate.spec.model),
         grade_reasons=tuple(reasons),
-        promises=tuple(_kept(promise, under, grade) for promise in promises),
+        promises=tuple(_kept(promise, under, band(promise.metric, grade, engine)) for promise in promises),
         length_class=part.length_class,
     )
-    bindings = tuple(_binding(promise, under, grade, part, inputs) for promise in promises)
+    bindings = tuple(_binding(promise, under, (grade, engine), part, inputs) for promise in promises)
     return Expectation(prediction, bindings, chosen.share / SHARE_UNITS)
 
 
@@ -120,9 +121,8 @@ def _estimate(promise: Promise, under: list[Behaviour]) -> float:
     return max(_percentiles(behaviour, promise.metric).at(promise.percentile) for behaviour in seen)
 
 
-def _kept(promise: Promise, under: list[Behaviour], grade: Grade) -> KeptPromise:
+def _kept(promise: Promise, under: list[Behaviour], spread: Band) -> KeptPromise:
     estimate = _estimate(promise, under)
-    spread = band(promise.metric, grade)
     return KeptPromise(
         metric=promise.metric,
         percentile=promise.percentile,
@@ -135,9 +135,9 @@ def _kept(promise: Promise, under: list[Behaviour], grade: Grade) -> KeptPromise
     )
 
 
-def _binding(promise: Promise, under: list[Behaviour], grade: Grade, part: Part, inputs: Inputs) -> Binding:
-    confidence = inputs.problem.margins.confidence
-    value = max(promised_seconds(behaviour, promise, grade, confidence) for behaviour in under)
+def _binding(promise: Promise, under: list[Behaviour], known: tuple[Grade, str], part: Part, inputs: Inputs) -> Binding:
+    confidence, (grade, engine) = inputs.problem.margins.confidence, known
+    value = max(promised_seconds(behaviour, promise, grade, confidence, engine) for behaviour in under)
     unit = "s" if promise.metric is Metric.E2E else "ms"
     scale = 1.0 if promise.metric is Metric.E2E else _MS
     slack = 1.0 - value / promise.limit_s if math.isfinite(value) else -math.inf

@@ -145,7 +145,8 @@ class Replayer:
         part = parts_of(inputs.problem)[trial.workload]
         promises, lengths = part.slo.promises, part.lengths
         grade = grade_of(trial.spec, inputs.params)[0]
-        factors = [error_factor(p.metric, grade, inputs.problem.margins.confidence) for p in promises]
+        confidence, engine = inputs.problem.margins.confidence, trial.spec.engine.profile
+        factors = [error_factor(p.metric, grade, confidence, engine) for p in promises]
         wanted = [_wanted(p, p.limit_s / f, lengths) for p, f in zip(promises, factors, strict=True)]
         sides = self._sides(trial, lengths, wanted)
         busier = max(sides, key=lambda side: side.predicted.inflight).seen

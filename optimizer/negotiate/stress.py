@@ -44,7 +44,8 @@ def _slower(case: Case, plan: Plan) -> list[Stress]:
     from optimizer.performance import error_factor
     from optimizer.performance.types import Grade
 
-    margin = error_factor(Metric.TPOT, Grade.A, case.inputs.problem.margins.confidence)
+    problem, engines = case.inputs.problem, case.inputs.catalog.engines
+    margin = error_factor(Metric.TPOT, Grade.A, problem.margins.confidence, engines[problem.engine.name].profile)
     scale = min(1.0, margin / SLOWER)
     promises = [p for one in plan.predicted for p in one.promises if p.metric is Metric.TPOT and p.limit_s is not None]
     edits = []

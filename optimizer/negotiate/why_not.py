@@ -254,7 +254,8 @@ def _broken(rest: Case) -> tuple[tuple[Broken, ...], str]:
         alone = behaviours([one.spec for one in mine], part.lengths, rest.inputs.params, inflights=[1.0] * len(mine))
         best: tuple[float, tuple[Broken, ...], str] | None = None
         for one, behaviour in zip(mine, alone, strict=True):
-            values = [promised_seconds(behaviour, p, one.grade, problem.margins.confidence) for p in promises]
+            confidence, engine = problem.margins.confidence, one.spec.engine.profile
+            values = [promised_seconds(behaviour, p, one.grade, confidence, engine) for p in promises]
             worst = max(value / p.limit_s for value, p in zip(values, promises, strict=True))
             if best is None or worst < best[0]:
                 pairs = [(v, p) for v, p in zip(values, promises, strict=True) if v > p.limit_s]

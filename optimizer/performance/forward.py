@@ -69,11 +69,13 @@ def flow_under(r: Replicas, m: LengthMoments, limit: Flow, load: Array, *, close
     return flow if closed else admission(flow, r, m, limit)
 
 
-def promised_seconds(behaviour: Behaviour, promise: Promise, grade: Grade, confidence: float) -> float:
+def promised_seconds(
+    behaviour: Behaviour, promise: Promise, grade: Grade, confidence: float, engine: str = ""
+) -> float:
     """The promised percentile of a behaviour with the model-error margin at ``confidence``: compare with the limit."""
     seen = behaviour.seen_by(promise.length_class)
     values = {Metric.TTFT: seen.ttft, Metric.TPOT: seen.tpot, Metric.E2E: seen.e2e}[promise.metric]
-    return values.at(promise.percentile) * error_factor(promise.metric, grade, confidence)
+    return values.at(promise.percentile) * error_factor(promise.metric, grade, confidence, engine)
 
 
 def _rows(flow: Flow, limit: Flow, stable: npt.NDArray[np.bool_], m: LengthMoments) -> list[Behaviour]:

@@ -78,7 +78,7 @@ class Kernels:
 
     gpu: str
     gemm: Mapping[str, Gemm]
-    moe: Mapping[str, Gemm]
+    moe: Mapping[tuple[str, str], Gemm]  # by engine (blank: any) and format
     decode: Mapping[str, DecodeAttention]  # "16bit", "fp8"
     prefill: PrefillAttention
     allreduce: Mapping[int, AllReduce]  # by number of GPUs
@@ -184,7 +184,7 @@ def read_parameter_rows(path: Path) -> list[Parameter]:
 
 def _read_kernels(folder: Path) -> dict[str, Kernels]:
     gemm = _by_gpu(folder / "gemm.csv", lambda r: (r["format"], _gemm(r)))
-    moe = _by_gpu(folder / "moe.csv", lambda r: (r["format"], _gemm(r)))
+    moe = _by_gpu(folder / "moe.csv", lambda r: ((r["engine"], r["format"]), _gemm(r)))
     decode = _by_gpu(folder / "attention_decode.csv", lambda r: (r["kv"], _decode(r)))
     prefill = {
         r["gpu"]: PrefillAttention(float(r["mfu_long"]), float(r["overhead_us"]) * 1e-6)

@@ -151,12 +151,12 @@ def _ask(
     moments = moments_of(lengths)
     replicas = replicas_of(specs, lengths, params)
     limit = saturation(replicas, moments)
-    grades = grades_of(specs, params)
+    known = list(zip(grades_of(specs, params), (spec.engine.profile for spec in specs), strict=True))
     top = 1.0 if load.is_batch else UTILIZATION
-    kinds = sorted(set(grades))
-    pick = np.array([kinds.index(grade) for grade in grades])
-    factors = [np.array([error_factor(p.metric, g, confidence) for g in kinds])[pick] for p in slo.promises]
-    throughput = np.array([min(throughput_factor(grade, confidence), 1.0) for grade in kinds])[pick]
+    kinds = sorted(set(known))
+    pick = np.array([kinds.index(kind) for kind in known])
+    factors = [np.array([error_factor(p.metric, g, confidence, e) for g, e in kinds])[pick] for p in slo.promises]
+    throughput = np.array([min(throughput_factor(grade, confidence, e), 1.0) for grade, e in kinds])[pick]
     return _Question(replicas, moments, limit, slo.promises, np.array(factors), top * throughput * limit.rate)
 
 

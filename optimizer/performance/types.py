@@ -123,7 +123,9 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Multiplicative model error: truth / prediction at the 5 % and 95 % quantile."""
+    """Multiplicative model error: truth / prediction at the 5 % and 95 % quantile, and at 10 % and 90 % where known."""
 
     low: float
     high: float
+    near_low: float | None = None
+    near_high: float | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from optimizer.catalog.types import Attention, Gpu, Model
 from optimizer.performance.types import ReplicaSpec
 
-BITS = {"bf16": 16.0, "fp8": 8.03, "int8": 8.03, "int4": 4.16, "nvfp4": 4.5, "mxfp4": 4.25}
+BITS = {"bf16": 16.0, "fp8": 8.03, "fp8_block": 8.03, "int8": 8.03, "int4": 4.16, "nvfp4": 4.5, "mxfp4": 4.25}
 """Stored bits per weight, scales included (design.md section 4)."""
 
 SPARSE_ATTENTION_TOKENS = 2048
@@ -61,7 +61,13 @@ def part_formats(model: Model, gpu: Gpu, quant: str) -> tuple[str, str]:
     """
     if model.is_moe and quant in ("nvfp4", "mxfp4", "int4"):
         return "bf16", expert_format(gpu, quant)
-    return expert_format(gpu, quant), expert_format(gpu, quant)
+    routed = "fp8_block" if quant == "fp8" and model.is_moe and has_scale_blocks(model) else expert_format(gpu, quant)
+    return expert_format(gpu, quant), routed
+
+
+def has_scale_blocks(model: Model) -> bool:
+    """Whether the published fp8 weights carry a scale per block: models trained in fp8 and those the catalog marks."""
+    return model.native_dtype == "fp8" or bool(model.fp8_block_legal_tp)
 
 
 def work_of(spec: ReplicaSpec) -> Work:

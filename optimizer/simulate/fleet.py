@@ -17,7 +17,7 @@ from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
-    from optimizer.simulate.loop import Limits, Requests
+    from optimizer.simulate.admission import Limits, Requests
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -100,7 +100,7 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
 
 
 def _requests(given: Stream) -> Requests:
-    from optimizer.simulate.loop import Requests
+    from optimizer.simulate.admission import Requests
 
     ready, first, finish, done, made, due, late, admit = (np.zeros(given.arrive.size) for _ in range(8))
     arrive, cached = given.arrive.copy(), given.cached.copy()
@@ -108,7 +108,7 @@ def _requests(given: Stream) -> Requests:
 
 
 def _limits(settings: Settings) -> Limits:
-    from optimizer.simulate.loop import Limits
+    from optimizer.simulate.admission import Limits
 
     return Limits(
         settings.max_seqs, settings.token_budget, float(settings.kv_tokens), settings.frontend_s, settings.service_s,

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.step import StepCoefficients
+from optimizer.simulate.admission import Limits, Requests, admit, enqueue, retire
+from optimizer.simulate.engine_step import advance
 from optimizer.simulate.jit import jit
-from optimizer.simulate.loop import Limits, Requests, _admit, _advance, _enqueue, _retire
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -63,7 +64,7 @@ def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, u
         head, tail, count, used, now = f.head[k], f.tail[k], f.batch[k], f.used[k], f.now[k]
         looked = f.blocked[k] == 0 and (count == 0 or f.ticks[k] % interval == 0.0)
         if looked:
-            head, count, used = _admit(r, queue, (head, tail), active, count, used, now, limits)
+            head, count, used = admit(r, queue, (head, tail), active, count, used, now, limits)
         while count > 1 and used + count > limits.kv_tokens:  # no room for a token each: the newest are put back
             count -= 1
             head -= 1
@@ -82,10 +83,10 @@ def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, u
             if wait > 0.0 or not looked:
                 horizon = min(horizon, max(wait, 0.0))
         pause = (horizon, interval - f.ticks[k] % interval, interval)
-        seconds, steps, used = _advance(c, r, active, count, used, limits, pause, now)
+        seconds, steps, used = advance(c, r, active, count, used, limits, pause, now)
         f.most[k] = max(f.most[k], used)
         now += seconds
-        left, used = _retire(r, active, count, used, now)
+        left, used = retire(r, active, count, used, now)
         if left < count:
             f.blocked[k] = 0
         count = left
@@ -140,7 +141,7 @@ def _send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits
     if f.home.size > 0 and f.home[index] != k:  # its home is down
         r.cached[index] = 0.0
     f.place[index] = k
-    f.tail[k] = _enqueue(r, f.queue[k], f.head[k], f.tail[k], index)
+    f.tail[k] = enqueue(r, f.queue[k], f.head[k], f.tail[k], index)
 
 
 @jit

@@ -92,7 +92,8 @@ def draw_lengths(pattern: Pattern, count: int) -> tuple[Floats, Floats]:
 
 def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace:
     """Replay ``pattern`` on the replica whose step times are ``c`` (one row, floats)."""
-    from optimizer.simulate.loop import Limits, Requests, run
+    from optimizer.simulate.admission import Limits, Requests
+    from optimizer.simulate.loop import run
 
     count = max(pattern.requests, 1)
     steady = pattern.arrivals is Arrivals.STEADY

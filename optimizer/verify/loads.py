@@ -57,6 +57,11 @@ class Served:
     at_capacity: Carried
     at_factor: Carried
 
+    @property
+    def engine(self) -> str:
+        """Profile of the engine: bands may differ between engines."""
+        return self.group.spec.engine.profile
+
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
@@ -123,12 +128,12 @@ def median(behaviour: Behaviour, promise: Promise) -> float:
     return value
 
 
-def with_margin(behaviour: Behaviour, promise: Promise, grade: Grade, confidence: float) -> float:
+def with_margin(behaviour: Behaviour, promise: Promise, entry: Served, confidence: float) -> float:
     """Seconds that the promised percentile stays below at the asked confidence."""
-    return median(behaviour, promise) * error_factor(promise.metric, grade, confidence)
+    return median(behaviour, promise) * error_factor(promise.metric, entry.grade, confidence, entry.engine)
 
 
-def rate_cap(group: GroupCase, grade: Grade, confidence: float) -> float:
+def rate_cap(entry: Served, confidence: float) -> float:
     """Share of the predicted saturation rate that arrivals may take, the error of that prediction included."""
-    share = 1.0 if group.load.is_batch else SATURATION
-    return share * min(throughput_factor(grade, confidence), 1.0)
+    share = 1.0 if entry.group.load.is_batch else SATURATION
+    return share * min(throughput_factor(entry.grade, confidence, entry.engine), 1.0)

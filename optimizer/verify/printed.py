@@ -91,7 +91,7 @@ def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
     values: dict[tuple[str, Promise], float] = {}
     for entry in served:
         for promise, behaviour in product(entry.group.slo.promises, entry.stated.both):
-            seconds = with_margin(behaviour, promise, entry.grade, case.problem.margins.confidence)
+            seconds = with_margin(behaviour, promise, entry, case.problem.margins.confidence)
             about = (part_name(entry.group.name, promise.length_class), promise)
             values[about] = max(seconds, values.get(about, 0.0))
     for entry in served:
@@ -130,7 +130,7 @@ def _prediction(prediction: Prediction, groups: list[Served]) -> Iterator[Mismat
     busiest = [max(entry.stated.both, key=lambda found: found.inflight) for entry in groups]
     whole = [(behaviour, entry.group.group.replicas) for behaviour, entry in zip(busiest, groups, strict=True)]
     parts = [
-        (behaviour, entry.group.group.share / SHARE_UNITS, entry.grade)
+        (behaviour, entry.group.group.share / SHARE_UNITS, entry)
         for behaviour, entry in zip(busiest, groups, strict=True)
     ]
     figures = [
@@ -163,19 +163,24 @@ def _latency(
 
 
 def _interval(
-    metric: Metric, groups: list[tuple[Behaviour, float, Grade]], printed: tuple[float, float]
+    metric: Metric, groups: list[tuple[Behaviour, float, Served]], printed: tuple[float, float]
 ) -> Iterator[tuple[str, float, float]]:
-    means = [(getattr(behaviour, metric).mean * 1e3 * share, band(metric, grade)) for behaviour, share, grade in groups]
+    means = [
+        (getattr(behaviour, metric).mean * 1e3 * share, band(metric, entry.grade, entry.engine))
+        for behaviour, share, entry in groups
+    ]
     yield f"interval.{metric}_ms.low", sum(mean * spread.low for mean, spread in means), printed[0]
     yield f"interval.{metric}_ms.high", sum(mean * spread.high for mean, spread in means), printed[1]
 
 
 def _promise(printed: KeptPromise, promise: Promise, groups: list[Served]) -> Iterator[Mismatch]:
-    estimates = [(median(behaviour, promise), entry.grade) for entry in groups for behaviour in entry.stated.both]
+    estimates = [
+        (median(behaviour, promise), entry.grade, entry.engine) for entry in groups for behaviour in entry.stated.both
+    ]
     if not estimates:
         return
-    estimate, grade = max(estimates)
-    spread = band(promise.metric, grade)
+    estimate, grade, engine = max(estimates)
+    spread = band(promise.metric, grade, engine)
     figures = (
         ("estimate", estimate, printed.estimate_s),
         ("low", estimate * spread.low, printed.low_s),

@@ -100,13 +100,13 @@ def _kept(rule: str, case: Case, entry: Served, behaviour: Behaviour | None) -> 
         yield Mismatch(rule, group.path, "a stable replica", "saturated", "the load exceeds what a replica can carry")
         return
     for promise in group.slo.promises:
-        seconds = with_margin(behaviour, promise, entry.grade, confidence)
+        seconds = with_margin(behaviour, promise, entry, confidence)
         if seconds > promise.limit_s * (1 + TOLERANCE):
             yield Mismatch(rule, promise.path, f"at most {promise.limit_s} s", seconds, f"broken by {group.path}")
 
 
 def _below_cap(rule: str, case: Case, entry: Served, carried: Carried) -> Iterator[Mismatch]:
-    cap = rate_cap(entry.group, entry.grade, case.problem.margins.confidence)
+    cap = rate_cap(entry, case.problem.margins.confidence)
     behaviour = carried.poisson
     if behaviour is not None and behaviour.utilization > cap * (1 + TOLERANCE):
         found = behaviour.utilization

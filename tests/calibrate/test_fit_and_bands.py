@@ -25,7 +25,7 @@ from optimizer.catalog import default_root, load_catalog
 from optimizer.commands.calibrate import command
 from optimizer.errors import UsageError
 from optimizer.performance import load_parameters
-from optimizer.performance.bands import error_factor, factor_in
+from optimizer.performance.bands import band_in, error_factor, factor_in
 from optimizer.performance.parameters import Parameter
 from optimizer.performance.types import Band, Grade
 from optimizer.workload import Metric
@@ -125,6 +125,34 @@ def test_confidence_of_a_half_means_no_margin_and_more_means_more() -> None:
         assert 1.0 < error_factor(Metric.TTFT, grade, 0.8) < error_factor(Metric.TTFT, grade, 0.95)
     assert factor_in(Band(0.5, 3.0), 0.95) == pytest.approx(3.0)
     assert factor_in(Band(0.5, 3.0), 0.05) == pytest.approx(0.5)
+    known = Band(0.5, 3.0, 0.8, 1.2)
+    assert [factor_in(known, q) for q in (0.05, 0.1, 0.5, 0.9, 0.95)] == pytest.approx([0.5, 0.8, 1.0, 1.2, 3.0])
+    factors = [factor_in(known, q / 100) for q in range(1, 100)]
+    assert factors == sorted(factors)
+
+
+def test_margins_hold_as_often_as_they_say_on_groups_they_did_not_see(errors: list) -> None:  # type: ignore[type-arg]
+    """One-sided, at 0.9, by bands of the other folds."""
+    weight, folds = weighing(ROOT), read_folds(ROOT)
+    for figure in ("tpot", "ttft"):
+        held = []
+        for fold in sorted(set(folds.values())):
+            mine = [e for e in errors if folds[e.case.row.group] == fold and e.band == figure]
+            bands = bands_of([e for e in errors if folds[e.case.row.group] != fold], weight)
+            held += [math.exp(-e.log) <= factor_in(band_in(bands, e.band, e.grade, e.engine), 0.9) for e in mine]
+        assert 0.85 <= sum(held) / len(held) <= 0.97, figure
+
+
+def test_engines_with_enough_groups_have_bands_of_their_own(errors: list) -> None:  # type: ignore[type-arg]
+    bands = bands_of(errors, weighing(ROOT))
+    assert ("tpot", "vllm", Grade.A) in bands
+    assert ("tpot", "atom", Grade.C) not in bands
+    assert band_in(bands, "tpot", Grade.C, "atom") == bands["tpot", "", Grade.C]
+    assert error_factor(Metric.TPOT, Grade.C, 0.9, "atom") == error_factor(Metric.TPOT, Grade.C, 0.9)
+    for figure, engine, grade in bands:
+        band = bands[figure, engine, grade]
+        assert band.near_low is not None and band.near_high is not None
+        assert band.low <= band.near_low < 1.0 < band.near_high <= band.high
 
 
 FLAGS = {"gpu": "h100_sxm_80", "weight_quant": "bf16", "tp": "1", "model": "meta-llama/Llama-3.1-8B-Instruct"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from benchmarks.regret import Point, ask, gpu_prices, questions
+from benchmarks.regret import BETWEEN, Point, ask, gpu_prices, questions, refined
 from optimizer.calibrate.scores import THROUGHPUT, TPOT
 from optimizer.catalog import load_catalog
 from optimizer.performance.types import Grade
@@ -12,7 +14,8 @@ from optimizer.performance.types import Grade
 
 def point(price: float, predicted: tuple[float, float], measured: tuple[float, float]) -> Point:
     names = (TPOT, THROUGHPUT)
-    return Point(price, Grade.A, dict(zip(names, predicted, strict=True)), dict(zip(names, measured, strict=True)))
+    expected, found = (dict(zip(names, figures, strict=True)) for figures in (predicted, measured))
+    return Point(("card", price), 8.0, "", price, Grade.A, expected, found)
 
 
 CHEAP = point(1.0, (40.0, 1000.0), (40.0, 1000.0))
@@ -45,3 +48,17 @@ def test_only_limits_that_part_the_grid_are_asked() -> None:
 def test_measured_cards_have_prices() -> None:
     prices = gpu_prices(load_catalog())
     assert prices["l40s_48"] < prices["h200_sxm_141"] < prices["b200_sxm_180"]
+
+
+def test_loads_between_measured_ones_are_interpolated() -> None:
+    """Halfway between 8 and 32 in flight, every figure is the geometric mean; runs at one load are averaged first."""
+    low = point(1.0, (10.0, 100.0), (20.0, 100.0))
+    high = replace(low, load=32.0, predicted={TPOT: 40.0, THROUGHPUT: 400.0}, measured={TPOT: 80.0, THROUGHPUT: 100.0})
+    again = replace(low, measured={TPOT: 45.0, THROUGHPUT: 100.0})
+    grid = refined([low, again, high])
+    assert len(grid) == 2 + BETWEEN
+    middle = next(one for one in grid if one.load == pytest.approx(16.0))
+    assert middle.predicted[TPOT] == pytest.approx(20.0)
+    assert middle.measured[TPOT] == pytest.approx((30.0 * 80.0) ** 0.5)
+    far = replace(high, load=64.0)
+    assert len(refined([low, far])) == 2

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from optimizer.calibrate.fit import measured_of
+from optimizer.calibrate.forward import Prediction, beyond_slots
 from optimizer.calibrate.rows import case_of, parse_row
+from optimizer.calibrate.scores import pairs_of, throughputs
 from optimizer.calibrate.tables import OUTPUT, predict_table, read_table
 from optimizer.catalog import default_root, load_catalog
 from optimizer.commands import cli
@@ -158,3 +161,58 @@ def test_thousands_of_rows_take_seconds() -> None:
     begin = time.perf_counter()
     predict(*rows)
     assert time.perf_counter() - begin < 20
+
+
+def test_copies_of_a_mixture_in_one_engine_share_their_experts() -> None:
+    dense = case_of(parse_row({**PLAIN, "dp": "4"}), CATALOG)
+    mixture = case_of(parse_row({**PLAIN, "dp": "4", "model": "openai/gpt-oss-120b", "gpu": "b200_sxm_180"}), CATALOG)
+    assert (dense.spec.expert_parallel, mixture.spec.expert_parallel) == (1, 4)
+    assert dense.replicas == mixture.replicas == 4
+
+
+def test_the_checkpoint_decides_the_cache_where_a_row_does_not() -> None:
+    def cache(model: str, quant: str, gpu: str = "b200_sxm_180") -> str:
+        return case_of(parse_row({**PLAIN, "model": model, "weight_quant": quant, "gpu": gpu}), CATALOG).spec.kv_cache
+
+    assert cache("meta-llama/Llama-3.1-70B-Instruct", "fp8") == "fp8"
+    assert cache("meta-llama/Llama-3.1-70B-Instruct", "fp8", "a100_sxm_80") == "auto"
+    assert cache("deepseek-ai/DeepSeek-R1", "fp8") == "auto"
+    assert cache("deepseek-ai/DeepSeek-R1", "fp4") == "fp8"
+
+
+STALLED = {**PLAIN, "ttft_ms_mean": "5000", "ttft_ms_p50": "400", "ttft_ms_p99": "70000", "tpot_ms_mean": "14",
+           "tpot_ms_p50": "11", "output_tokens_per_s": "200"}  # fmt: skip
+
+
+def test_a_run_with_a_stall_counts_by_its_medians() -> None:
+    """A mean of 5 s beside a median of 0.4 s and a tail of 70 s: kernels were compiled while requests waited."""
+    case = case_of(parse_row(STALLED), CATALOG)
+    assert case.row.stalled
+    assert measured_of(case.row) == {"tpot": 11.0, "ttft": 400.0}
+    prediction = Prediction(100.0, 90.0, 150.0, 190.0, 9.0, 8.0, 10.0, 11.0, 1500.0)
+    found = {name: (predicted, measured) for name, predicted, measured in pairs_of(case, prediction)}
+    assert found["ttft"] == (90.0, 400.0)
+    assert found["tpot"] == (8.0, 11.0)
+    assert found["throughput"] == pytest.approx((16 * 256e3 / (90 + 8 * 255), 16 * 256e3 / (400 + 11 * 255)))
+    assert "ttft_p99" not in found
+
+
+def test_throughput_is_compared_with_like() -> None:
+    """Stated: the run's own, ramp and tail included. Derived from latencies: so is the prediction."""
+    prediction = Prediction(100.0, 90.0, 150.0, 190.0, 9.0, 8.0, 10.0, 11.0, 1500.0)
+    means = {"ttft_ms_mean": "400", "tpot_ms_mean": "11"}
+    stated = case_of(parse_row({**PLAIN, **means, "output_tokens_per_s": "1200"}), CATALOG)
+    derived = case_of(parse_row({**PLAIN, **means}), CATALOG)
+    assert throughputs(stated, prediction) == (1500.0, 1200.0)
+    assert throughputs(derived, prediction) == pytest.approx(
+        (16 * 256e3 / (100 + 9 * 255), 16 * 256e3 / (400 + 11 * 255))
+    )
+
+
+def test_more_requests_than_slots_have_a_band_of_their_own() -> None:
+    cells = {**PLAIN, "input_tokens": "8000", "output_tokens": "1000"}
+    few, many = (case_of(parse_row({**cells, "concurrency": n}), CATALOG) for n in ("8", "900"))
+    assert beyond_slots([few, many]) == [False, True]
+    rows = predict({**cells, "concurrency": "8"}, {**cells, "concurrency": "900"})
+    widths = [float(row["pred_ttft_hi"]) / float(row["pred_ttft_lo"]) for row in rows]
+    assert widths[1] > widths[0]

@@ -66,7 +66,8 @@ def test_a_batch_a_little_longer_than_the_replay_carries_is_refused() -> None:
     spec = spec_of(inputs, outcome().plans[0].groups[0])
     replica = replica_of(inputs, spec, lengths_of(inputs.problem.workloads[0]))
     took = replay_batch(inputs, Trial(0, spec, 2, 1.0), replica).promises[0]
-    margin = throughput_factor(grade_of(spec, inputs.params)[0], inputs.problem.margins.confidence)
+    grade, confidence = grade_of(spec, inputs.params)[0], inputs.problem.margins.confidence
+    margin = throughput_factor(grade, confidence, spec.engine.profile)
     assert took.with_margin_s == pytest.approx(took.simulated_s / margin)
     fill = took.limit_s / took.with_margin_s
     assert replay_batch(inputs, Trial(0, spec, 2, 0.99 * fill), replica).kept
@@ -74,7 +75,10 @@ def test_a_batch_a_little_longer_than_the_replay_carries_is_refused() -> None:
 
 
 def test_what_misses_leaves_the_ranking_with_its_repair() -> None:
-    found = solve_problem(NIGHT, sets=["hardware.gpus=[l40s_48]", "engine.weight_quant=[int8]", "engine.kv_cache=auto"])
+    full = "workloads.summaries.traffic.batch.requests=145000"  # as many as the closed form lets two replicas do
+    found = solve_problem(
+        NIGHT, sets=["hardware.gpus=[l40s_48]", "engine.weight_quant=[fp8]", "engine.kv_cache=auto", full]
+    )
     assert found.rejected
     assert found.rejected[0].replicas_needed == found.rejected[0].group.replicas + 1
     assert "the batch" in render(found, "text") and "hours replayed" in render(found, "text")

@@ -34,9 +34,11 @@ def test_a_spare_node_keeps_the_promise_that_breaks_without(groups: tuple[GroupD
         assert bare.before.ttft_p99 < group.limit_s
 
 
-def test_where_no_replica_is_left_requests_wait_for_the_node(groups: tuple[GroupDrill, ...]) -> None:
-    bare = groups[0].without_spare
-    assert bare.left == 0  # all replicas of the front page sit on one node
+def test_where_no_replica_is_left_requests_wait_for_the_node() -> None:
+    sets = ["hardware.limits.max_nodes=1"]  # all replicas sit on one node
+    plan = solve_problem(PROBLEM, sets=sets, simulate=False).plans[0]
+    bare = drill(read_inputs(PROBLEM, sets=sets), plan, 2.0, Router.ROUND_ROBIN)[0].without_spare
+    assert bare.left == 0
     assert bare.down.late == bare.down.requests
     assert bare.down.ttft_p99 == pytest.approx(120.0, rel=0.2)
 
@@ -63,7 +65,7 @@ def test_kinds_that_share_a_workload_are_drilled_each_at_its_share() -> None:
         assert one.without_spare.replicas - one.without_spare.left == min(
             group.gpus_per_node // group.tensor_parallel, group.replicas
         )
-        assert one.without_spare.before.ttft_p99 < one.limit_s
+        assert one.without_spare.before.late <= 0.05 * one.without_spare.before.requests  # the promise is a p95
         assert one.with_spare.down.late <= one.without_spare.down.late
     text = render_drill("mixed", 1, 0.5, "round_robin", found)
     assert "of it on H100 SXM 80GB" in text and "of it on L40S 48GB" in text and "keeps its own share" in text

@@ -109,13 +109,13 @@ def test_a_promise_to_one_class_limits_the_mix(one, params, length_class) -> Non
     """The point lies inside the promise to the class, and a little more load outside it."""
     lengths, load = mix(0.75), Load(1.0, 0.0, "x")
     (alone,) = behaviours([one], lengths, params, rates=[0.01])
-    grade = grade_of(one, params)[0]
+    known = (grade_of(one, params)[0], 0.9, one.engine.profile)
     base = Promise(Metric.TTFT, 95, 1.0, "p", length_class)
-    promise = Promise(Metric.TTFT, 95, 1.5 * promised_seconds(alone, base, grade, 0.9), "p", length_class)
+    promise = Promise(Metric.TTFT, 95, 1.5 * promised_seconds(alone, base, *known), "p", length_class)
     (points,) = operating_points([one], lengths, Slo((promise,)), load, 0.9, params)
     (free,) = operating_points([one], lengths, Slo(()), load, 0.9, params)
     assert points[0].requests_per_second < free[0].requests_per_second
     rate = points[0].requests_per_second
     at, beyond = (behaviours([one], lengths, params, rates=[r])[0] for r in (rate, 1.03 * rate))
-    assert points[0].latencies_s[0] == pytest.approx(promised_seconds(at, promise, grade, 0.9), rel=1e-3)
-    assert promised_seconds(at, promise, grade, 0.9) <= promise.limit_s < promised_seconds(beyond, promise, grade, 0.9)
+    assert points[0].latencies_s[0] == pytest.approx(promised_seconds(at, promise, *known), rel=1e-3)
+    assert promised_seconds(at, promise, *known) <= promise.limit_s < promised_seconds(beyond, promise, *known)

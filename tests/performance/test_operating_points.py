@@ -91,7 +91,9 @@ def test_every_load_up_to_the_point_keeps_every_promise(world, lengths, slo, con
         for (spec, _), behaviour in zip(found, behaviours(specs, lengths, world.params, **kwargs), strict=True):
             assert behaviour.stable
             for promise in slo.promises:
-                seconds = promised_seconds(behaviour, promise, grade_of(spec, world.params)[0], confidence)
+                seconds = promised_seconds(
+                    behaviour, promise, grade_of(spec, world.params)[0], confidence, spec.engine.profile
+                )
                 assert seconds <= promise.limit_s * (1 + 1e-6), (spec.gpu.id, spec.model.id, promise, share)
 
 
@@ -102,13 +104,13 @@ def test_point_latencies_are_the_forward_ones(world, lengths, slo) -> None:
         world.specs, operating_points(world.specs, lengths, slo, BOTH, 0.9, world.params), strict=True
     ):
         for point in points:
-            grade = grade_of(spec, world.params)[0]
+            known = (grade_of(spec, world.params)[0], 0.9, spec.engine.profile)
             under = [
                 behaviours([spec], lengths, world.params, rates=[point.requests_per_second])[0],
                 behaviours([spec], lengths, world.params, inflights=[point.inflight])[0],
             ]
             for stated, promise in zip(point.latencies_s, slo.promises, strict=True):
-                worse = max(promised_seconds(behaviour, promise, grade, 0.9) for behaviour in under)
+                worse = max(promised_seconds(behaviour, promise, *known) for behaviour in under)
                 assert stated == pytest.approx(worse, rel=1e-5)
 
 
@@ -153,7 +155,8 @@ def test_without_a_latency_promise_a_replica_runs_at_nine_tenths(make, params) -
     batch = Load(5.0, 0.0, "test", hours_per_month=300)
     (point,) = operating_points([spec], lengths, Slo(), batch, 0.5, params)[0]
     assert behaviours([spec], lengths, params, rates=[point.requests_per_second])[0].utilization == pytest.approx(
-        1.0, rel=1e-3  # arrivals and requests held meet at saturation up to this
+        1.0,
+        rel=1e-3,  # arrivals and requests held meet at saturation up to this
     )
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
 from optimizer.performance import load_parameters
-from optimizer.performance.coefficients import coefficients, saturated
+from optimizer.performance.coefficients import coefficients
 from optimizer.performance.parameters import Parameters, read_parameter_rows
+from optimizer.performance.rates import expert_fact, saturated, scopes_of
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
 from optimizer.performance.work import work_of
@@ -141,3 +142,39 @@ def test_a_card_without_kernel_facts_takes_its_architectures() -> None:
         kernels, own = PARAMS.kernels_of(gpu.id, gpu.arch)
         assert own == (kernels.gpu == gpu.id)
     assert PARAMS.kernels_of("a800_sxm_80", "ampere")[0].gpu == "a100_sxm_80"
+
+
+def test_each_engine_runs_its_own_expert_kernels() -> None:
+    """Block-scaled fp8 experts: what was measured of an engine goes before what engines have in common."""
+    assert work_of(spec("b200_sxm_180", DEEPSEEK, "fp8", tp=8)).expert_format == "fp8_block"
+    assert work_of(spec("b200_sxm_180", "mistralai/Mixtral-8x7B-Instruct-v0.1", "fp8")).expert_format == "fp8"
+    assert work_of(spec("b200_sxm_180", LLAMA_70B, "fp8")).dense_format == "fp8"
+    kernels, _ = PARAMS.kernels_of("b200_sxm_180", "blackwell")
+    assert expert_fact(kernels, "sglang", "fp8_block") == kernels.moe["sglang", "fp8_block"]
+    assert expert_fact(kernels, "sglang", "fp8") == kernels.moe["sglang", "fp8_block"]
+    assert expert_fact(kernels, "tgi", "fp8_block") == kernels.moe["", "fp8"]
+    assert kernels.moe["sglang", "fp8_block"].mfu < kernels.moe["trtllm", "fp8_block"].mfu
+
+
+def test_tokens_sent_to_experts_cost_memory_traffic_on_every_rank() -> None:
+    """Hidden size x 2 bytes x passes x experts per token x layers, at the card's bandwidth; hand calculation."""
+    case = spec("h200_sxm_141", "mistralai/Mixtral-8x7B-Instruct-v0.1", "bf16", tp=8)
+    more = replace(PARAMS, values={**PARAMS.values, ("dispatch_passes", ""): PARAMS.values["dispatch_passes", ""] + 10})
+    before, after = (float(coefficients([case], params).row(0).token_elementwise) for params in (PARAMS, more))
+    slow = PARAMS.product("slowdown", *scopes_of(case, "bf16", PARAMS))
+    assert after - before == pytest.approx(slow * 10 * 2 * 4096 * 2 * 32 / 4800e9, rel=1e-6)
+
+
+def test_fused_all_reduces_belong_to_a_release() -> None:
+    """TensorRT-LLM's newest generation joins the norm to the all-reduce; older ones do not."""
+    engine = CATALOG.engines["trtllm"]
+    cases = [spec("h200_sxm_141", LLAMA_70B, "fp8", tp=4, engine=engine, engine_version=v) for v in ("", "0.14")]
+    new, old = (coefficients([case], PARAMS).row(0).link_latency for case in cases)
+    assert new < old
+
+
+def test_no_tuned_four_bit_kernel_is_taken_for_granted_on_amd() -> None:
+    fields = [
+        coefficients([spec("mi300x_192", LLAMA_70B, quant)], PARAMS).row(0).dense_read for quant in ("fp8", "int4")
+    ]
+    assert fields[1] > 0.9 * fields[0]

@@ -189,7 +189,7 @@ class World:
         assert behaviour is not None
         grade = grade_of(spec, self.params)[0]
         value: float = getattr(behaviour, metric).at(percentile)
-        return value * 1e3 * error_factor(metric, grade, problem.margins.confidence)
+        return value * 1e3 * error_factor(metric, grade, problem.margins.confidence, spec.engine.profile)
 
     def spec(self, problem: Problem, group: Group) -> ReplicaSpec:
         """The replica of a group."""
@@ -262,14 +262,15 @@ class World:
         fuller = max(under, key=lambda behaviour: behaviour.inflight)
         grade, reasons = grade_of(spec, self.params)
         intervals = [
-            (getattr(fuller, m).mean * 1e3 * band(m, grade).low, getattr(fuller, m).mean * 1e3 * band(m, grade).high)
+            (getattr(fuller, m).mean * 1e3 * spread.low, getattr(fuller, m).mean * 1e3 * spread.high)
             for m in (Metric.TTFT, Metric.TPOT)
+            for spread in [band(m, grade, spec.engine.profile)]
         ]
         kept, bindings = [], []
         for promise in part.slo.promises:
             seen = [found.seen_by(promise.length_class) for found in under]
             estimate = max(getattr(found, promise.metric).at(promise.percentile) for found in seen)
-            spread = band(promise.metric, grade)
+            spread = band(promise.metric, grade, spec.engine.profile)
             low, high = estimate * spread.low, estimate * spread.high
             kept.append(
                 KeptPromise(
@@ -283,7 +284,8 @@ class World:
                     promise.length_class,
                 )
             )
-            value = estimate * error_factor(promise.metric, grade, problem.margins.confidence) * 1e3
+            margin = error_factor(promise.metric, grade, problem.margins.confidence, spec.engine.profile)
+            value = estimate * margin * 1e3
             limit = promise.limit_s * 1e3
             about = (part_name(part.name, promise.length_class), part.length_class or promise.length_class)
             bindings.append(Binding(promise.path, about[0], value, limit, "ms", 1 - value / limit, about[1]))

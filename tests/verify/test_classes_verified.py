@@ -73,8 +73,9 @@ def test_every_class_keeps_its_own_ttft(world, has, gets, factor, kept, number, 
     plan = world.plan(problem, [has()], [gets()]) if mixed else apart(world, has, gets, problem)
     promised = [p for one in plan.predicted for p in one.promises if p.metric == "ttft"][number]
     group = plan.groups[0 if mixed else number]
-    grade = grade_of(world.spec(problem, group), world.params)[0]
-    reached = promised.estimate_s * 1e3 * error_factor(promised.metric, grade, problem.margins.confidence)
+    spec = world.spec(problem, group)
+    known = (grade_of(spec, world.params)[0], problem.margins.confidence, spec.engine.profile)
+    reached = promised.estimate_s * 1e3 * error_factor(promised.metric, *known)
     limit = {"ttft_ms": {"p95": reached * factor}}
     stated = problem_of(world, **{length_class: limit})
     again = world.plan(stated, [has()], [gets()]) if mixed else apart(world, has, gets, stated)

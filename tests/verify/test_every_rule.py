@@ -459,7 +459,7 @@ def saturation_at(kit, factor):
     problem = kit.world.problem(traffic={"requests_per_second": 2.0}, slo={})
     spec = kit.world.spec(problem, kit.plan(problem).groups[0])
     seen = behaviours([spec], lengths_of(problem.workloads[0]), kit.world.params, rates=[1.0])[0]
-    top = 0.9 * throughput_factor(grade_of(spec, kit.world.params)[0], 0.9) / seen.utilization
+    top = 0.9 * throughput_factor(grade_of(spec, kit.world.params)[0], 0.9, spec.engine.profile) / seen.utilization
     problem = kit.world.problem(traffic={"requests_per_second": 2 * top * factor}, slo={})
     return problem, kit.plan(problem)
 

@@ -1,0 +1,112 @@
+"""Requests of one replica: sent by clients, queued behind the front end, admitted to the batch, retired.
+
+Import this module only where a simulation is about to run: it imports numba. Every function is plain arithmetic on
+arrays, compiled where numba is installed and interpreted where it is not.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.simulate.jit import jit
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Limits(NamedTuple):
+    """What bounds a replica: scheduler settings, cache size and the front end."""
+
+    max_seqs: int
+    token_budget: int  # max_num_batched_tokens
+    kv_tokens: float  # cache capacity
+    frontend_s: float  # HTTP, tokenization, way to the engine, per request
+    service_s: float  # the front end handles one request at a time for this long
+    mixed: bool  # prompt and decode share steps (vLLM, TensorRT-LLM); else prompts go first, alone (SGLang)
+    poll_steps: float  # decode steps between two looks at the queue (SGLang --scheduler-recv-interval)
+    reserve: float  # share of the output still to come that admission keeps room for (TensorRT-LLM: all)
+
+
+class Requests(NamedTuple):
+    """Requests in order of issue and what becomes of them. Times in seconds, lengths in tokens."""
+
+    arrive: Floats  # when the client sends it; in a closed loop only the first ones are given
+    ready: Floats  # when the engine sees it
+    first: Floats  # first token
+    finish: Floats  # last token
+    prompt: Floats
+    cached: Floats  # prompt tokens found in the prefix cache
+    output: Floats
+    done: Floats  # prompt tokens in the KV cache (after preemption: to be redone)
+    made: Floats  # output tokens made
+    due: Floats  # 1 where the step under way puts out a token
+    late: Floats  # what the step after the first token took: overlapped schedulers deliver a step late
+    admit: Floats  # when it went from the queue into the batch, the last time it did
+
+
+@jit
+def issue(r: Requests, index: int, when: float, free: float, limits: Limits) -> float:
+    """A client sends request ``index``; returns when the front end is free again."""
+    r.arrive[index] = when
+    begin = max(when, free)
+    r.ready[index] = begin + limits.service_s + limits.frontend_s
+    return begin + limits.service_s
+
+
+@jit
+def enqueue(r: Requests, queue: Ints, head: int, tail: int, index: int) -> int:
+    """Insert a request into the queue, which is kept in order of arrival at the engine; returns the new tail."""
+    place = tail
+    while place > head and r.ready[queue[place - 1]] > r.ready[index]:
+        queue[place] = queue[place - 1]
+        place -= 1
+    queue[place] = index
+    return tail + 1
+
+
+@jit
+def admit(
+    r: Requests, queue: Ints, span: tuple[int, int], active: Ints, count: int, used: float, now: float, limits: Limits
+) -> tuple[int, int, float]:
+    """Move waiting requests that are ready and fit into the batch; returns queue head, batch size and tokens held."""
+    head, tail = span
+    budget, promised = float(limits.token_budget), 0.0
+    for k in range(count):
+        i = active[k]
+        budget -= max(r.prompt[i] + r.made[i] - r.done[i], 1.0)
+        promised += limits.reserve * (r.output[i] - r.made[i])
+    while head < tail and count < limits.max_seqs and budget > 0:
+        i = queue[head]
+        if r.ready[i] > now:
+            break
+        held = r.prompt[i] + r.made[i]
+        wanted = limits.reserve * (r.output[i] - r.made[i])
+        if used + promised + held + wanted + 1.0 > limits.kv_tokens and count > 0:
+            break
+        r.done[i] = min(r.cached[i], r.prompt[i] - 1.0)
+        used += held
+        promised += wanted
+        budget -= held - r.done[i]
+        active[count] = i
+        r.admit[i] = now
+        count += 1
+        head += 1
+    return head, count, used
+
+
+@jit
+def retire(r: Requests, active: Ints, count: int, used: float, now: float) -> tuple[int, float]:
+    """Take requests that are complete out of the batch; returns its size and tokens held."""
+    kept = 0
+    for k in range(count):
+        i = active[k]
+        if r.made[i] < r.output[i]:
+            active[kept] = i
+            kept += 1
+        else:
+            r.finish[i] = now
+            used -= r.prompt[i] + r.made[i]
+    return kept, used

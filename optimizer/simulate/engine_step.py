@@ -1,0 +1,125 @@
+"""Engine steps of one replica: which tokens a step makes, how long it takes, who gets one.
+
+Import this module only where a simulation is about to run: it imports numba. Steps without prompt work are taken many
+at a time, at the step time of the middle of the stretch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.performance.step import StepCoefficients, step_seconds
+from optimizer.simulate.admission import Ints, Limits, Requests
+from optimizer.simulate.jit import jit
+
+_step = jit(step_seconds)
+
+
+@jit
+def _has_prompts(r: Requests, active: Ints, count: int) -> bool:
+    """Whether any resident request has prompt work left."""
+    for k in range(count):  # noqa: SIM110 (numba compiles no generator expressions)
+        if r.done[active[k]] < r.prompt[active[k]] + r.made[active[k]]:
+            return True
+    return False
+
+
+@jit
+def _prompt_step(c: StepCoefficients, r: Requests, active: Ints, count: int, limits: Limits) -> float:
+    """Seconds of one step with prompt work, which fills the token budget in order of admission."""
+    batch, kv = 0.0, 0.0
+    for k in range(count):
+        i = active[k]
+        if r.done[i] >= r.prompt[i] + r.made[i]:
+            batch += 1.0
+            kv += r.done[i]
+    if not limits.mixed:
+        batch, kv = 0.0, 0.0
+    left = max(limits.token_budget - batch, 1.0)
+    tokens, pairs = 0.0, 0.0
+    for k in range(count):
+        i = active[k]
+        missing = r.prompt[i] + r.made[i] - r.done[i]
+        if missing > 0.0 and left > 0.0:
+            chunk = min(missing, left)
+            pairs += chunk * (r.done[i] + 0.5 * chunk)
+            r.done[i] += chunk
+            tokens += chunk
+            left -= chunk
+            if chunk == missing:
+                r.due[i] = 1.0
+        elif missing <= 0.0 and limits.mixed:
+            r.due[i] = 1.0
+    seconds: float = _step(c, batch, kv, tokens, pairs / max(tokens, 1.0))
+    return seconds
+
+
+@jit
+def _emit(r: Requests, active: Ints, count: int, now: float) -> float:
+    """Requests that are due put out one token at ``now``; returns how many did."""
+    emitted = 0.0
+    for k in range(count):
+        i = active[k]
+        if r.due[i] > 0.0:
+            r.due[i] = 0.0
+            r.made[i] += 1.0
+            r.done[i] = r.prompt[i] + r.made[i]
+            emitted += 1.0
+            if r.made[i] == 1.0:
+                r.first[i] = now
+    return emitted
+
+
+@jit
+def _deliver(r: Requests, active: Ints, count: int, seconds: float) -> None:
+    """Requests whose first token came out of the step before note how long this one takes."""
+    for k in range(count):
+        i = active[k]
+        if r.made[i] == 1.0 and r.late[i] == 0.0:
+            r.late[i] = seconds
+
+
+@jit
+def _stretch(
+    c: StepCoefficients,
+    r: Requests,
+    active: Ints,
+    count: int,
+    room: float,
+    horizon: tuple[float, float, float],
+) -> tuple[float, float]:
+    """Steps without prompt work until a request ends, ``room`` tokens are used up or the scheduler admits requests.
+
+    ``horizon``: seconds until a request is there to be admitted, steps until the scheduler looks at the queue next,
+    and steps between two such looks. Returns how many steps and their seconds.
+    """
+    until, pause, interval = horizon
+    kv, least = 0.0, 1e18
+    for k in range(count):
+        i = active[k]
+        kv += r.done[i]
+        least = min(least, r.output[i] - r.made[i])
+    steps = max(min(least, np.floor(room / count)), 1.0)
+    once = _step(c, float(count), kv, 0.0, 0.0)
+    if steps * once > until:
+        late = max(np.ceil(until / once) - pause, 0.0)
+        steps = min(steps, pause + np.ceil(late / interval) * interval)
+    return steps, steps * _step(c, float(count), kv + 0.5 * count * (steps - 1.0), 0.0, 0.0)
+
+
+@jit
+def advance(
+    c: StepCoefficients, r: Requests, active: Ints, count: int, used: float, limits: Limits,
+    horizon: tuple[float, float, float], now: float,
+) -> tuple[float, float, float]:  # fmt: skip
+    """One step with prompt work, else a stretch of steps without; returns seconds, steps and tokens held after."""
+    if _has_prompts(r, active, count):
+        seconds = _prompt_step(c, r, active, count, limits)
+        _deliver(r, active, count, seconds)
+        return seconds, 1.0, used + _emit(r, active, count, now + seconds)
+    steps, seconds = _stretch(c, r, active, count, limits.kv_tokens - used, horizon)
+    _deliver(r, active, count, seconds / steps)
+    for k in range(count):
+        r.made[active[k]] += steps
+        r.done[active[k]] += steps
+    return seconds, steps, used + steps * count
