@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optimizer.ledger import CostLine, LongRun
+from optimizer.plan.asked import Asked, LoadFloor, WorkloadLoad
 from optimizer.plan.kinds import SingleKind
 from optimizer.plan.periods import AskedPeriod, PeriodService, PlanPeriod
 from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.vocabulary import Link, Tier
-from optimizer.workload import LengthShare, Metric, Promise
+from optimizer.workload import Metric
 
 __all__ = [
     "Asked",
@@ -285,52 +286,6 @@ class Proof:
     prices_from: str | None
     prices_to: str | None
     performance_model: str
-
-
-@dataclass(frozen=True, slots=True)
-class WorkloadLoad:
-    """The load of one workload as the report echoes it (Little's law fills in what was not stated)."""
-
-    workload: str
-    requests_per_second: float
-    output_tokens_per_second: float
-    inflight: float  # not a number: not stated, and no plan whose latencies would tell
-    decided_by: str
-    length_class: str = ""  # the class of a workload that this is the load of
-
-
-@dataclass(frozen=True, slots=True)
-class LoadFloor:
-    """One traffic figure of the problem file and the load it alone would ask for."""
-
-    path: str  # YAML path
-    stated: float  # as written in the file
-    requests_per_second: float | None
-    inflight: float | None
-    wins: bool  # whether it is the floor that counts
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked for one workload, as the report echoes it."""
-
-    workload: str
-    model: str
-    input_tokens: float
-    input_p95: float | None
-    output_tokens: float
-    output_p95: float | None
-    context_max: int
-    promises: tuple[Promise, ...]
-    min_recovery: float | None
-    floors: tuple[LoadFloor, ...]
-    hours_per_month: float | None  # batch work: the hours used; None = around the clock
-    load_hours: float = 730.0  # hours a month in which the load runs and its tokens are made
-    periods: tuple[AskedPeriod, ...] = ()  # of the day profile
-    min_replicas: int = 0
-    length_class: str = ""  # asked of one length class that may be served apart
-    class_share: float = 1.0  # of the workload's requests that are of the class
-    classes: tuple[LengthShare, ...] = ()  # of a mix
 
 
 @dataclass(frozen=True, slots=True)

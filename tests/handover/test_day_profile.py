@@ -12,6 +12,7 @@ from optimizer.decide import decide, read_inputs
 from optimizer.decide.inputs import Inputs
 from optimizer.handover.launch import launch_files
 from optimizer.handover.launch.facts import load_facts
+from optimizer.handover.page import render_page
 from optimizer.handover.shortlist import workbook_of
 from optimizer.handover.shortlist.xlsx import render_xlsx
 from optimizer.plan.types import Outcome
@@ -64,3 +65,13 @@ def test_the_notes_say_what_runs_when() -> None:
     for period in plan.periods:
         assert f"| {period.name} | {period.hours_per_month:g} | {period.replicas[0]} |" in notes.text
     assert "kubectl scale deployment chat" in notes.text
+
+
+def test_the_page_shows_every_period_and_says_nothing_without_a_profile() -> None:
+    _, outcome = answered()
+    page = render_page(outcome, None)
+    assert "What #1 runs through the day" in page
+    for period in outcome.plans[0].periods:
+        assert f">{period.name}</" in page
+    _, flat = answered("workloads.chat.traffic={requests_per_second: 30}")
+    assert "runs through the day" not in render_page(flat, None)

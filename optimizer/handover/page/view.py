@@ -13,7 +13,7 @@ from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
 from optimizer.report import status_of
 from optimizer.report.confirm import bench_commands, serve_words
 from optimizer.report.replayed import replayed_name, replayed_unit
-from optimizer.report.words import count, limit, money, percent, price, promise_of, yaml_scalar
+from optimizer.report.words import count, limit, money, percent, price, promise_of, tier_name, two_digits, yaml_scalar
 
 if TYPE_CHECKING:
     from optimizer.decide.picture import Picture
@@ -33,6 +33,7 @@ class View:
     ranking: Table
     notes: tuple[str, ...]
     charts: tuple[Chart, ...]
+    periods: Table
     cost: Table
     excludes: str
     replayed: Table
@@ -55,6 +56,7 @@ def view_of(outcome: Outcome, picture: Picture | None, say: Say) -> View:
         ranking=_ranking(outcome, say),
         notes=tuple(dict.fromkeys(plain(note) for plan in outcome.plans for note in plan.notes)),
         charts=charts_of(outcome, picture, say) if best and picture else (),
+        periods=_periods(best, say) if best else Table((), ()),
         cost=_cost(best, say) if best else Table((), ()),
         excludes=", ".join(map(plain, best.excludes)) if best else "",
         replayed=_replayed(best.simulated if best else (), say),
@@ -123,6 +125,26 @@ def _ranking(outcome: Outcome, say: Say) -> Table:
         for plan in outcome.plans
     ]
     return Table(tuple(map(say, head)), tuple(rows), 2)
+
+
+def _periods(plan: Plan, say: Say) -> Table:
+    """What runs in each period of the day profile; empty without one."""
+    head = ("period", "hours", "workload", "load", "replicas", "nodes", "GPUs", "TTFT p95", "paid by use")
+    rows = []
+    for period in plan.periods:
+        nodes = ", ".join(
+            f"{count}x {say(tier_name(line.tier, line.commitment_months))}"
+            for line, count in zip(plan.nodes, period.nodes, strict=True)
+        )
+        for service in period.services:
+            ours = zip(plan.groups, period.replicas, strict=True)
+            replicas = sum(count for group, count in ours if group.workload == service.workload)
+            ttft = "" if service.ttft_p95_ms is None else f"{two_digits(service.ttft_p95_ms)} ms"
+            rows.append(
+                (plain(period.name), f"{period.hours_per_month:,.4g}", plain(service.workload), f"x {service.factor:g}",
+                 f"{replicas:,}", nodes, f"{period.gpus:,}", ttft, money(period.monthly_cents, plan.currency))
+            )  # fmt: skip
+    return Table(tuple(map(say, head)), tuple(rows), 3)
 
 
 def _cost(plan: Plan, say: Say) -> Table:
