@@ -243,7 +243,7 @@ def test_a_budget_below_the_bound_is_proven_infeasible() -> None:
             "workloads options nvlink kv_caches tensor_parallel pipeline_parallel limits fixed_cents spare_nodes"
             " named_gpus objective distinct_by top configurations periods",
         ),
-        (WorkloadRules, "name load slo quants min_recovery"),
+        (WorkloadRules, "name load slo quants min_recovery workload classes whole"),
         (Limits, "gpus nodes power_w gpu_kinds budget_cents quotas"),
         (Load, "requests_per_second inflight decided_by hours_per_month factors min_replicas"),
         (Slot, "candidate point latencies_us capacity max_replicas objective_us"),

@@ -93,7 +93,7 @@ def test_against_the_event_simulation_class_by_class(one, params) -> None:
         for metric in (Metric.TTFT, Metric.TPOT)
         for percentile in (50.0, 95.0)
     ]
-    seen = replay_arrivals(replica, 1, rate, poisson_requests(lengths), closed.e2e.mean, wanted)
+    seen = replay_arrivals(replica, 1, rate, poisson_requests(lengths), lengths, closed.e2e.mean, wanted)
     for one_wanted, estimate in zip(wanted, seen.estimates, strict=True):
         of_class = closed.seen_by(("short", "long")[one_wanted.length_class or 0])
         ratio = getattr(of_class, one_wanted.metric).at(one_wanted.percentile) / estimate.value
