@@ -102,13 +102,8 @@ def _impossible(cases: Sequence[Case | None]) -> Iterator[tuple[int, str]]:
     for index, spec, bill in zip(places, specs, bills, strict=True):
         memory = bill.usable / spec.gpu_memory_utilization
         if bill.weights > _BEYOND_DOUBT * memory:
-            yield (
-                index,
-                (
-                    f"does not fit: {spec.model.id} in {spec.weight_quant} puts {bill.weights / 1e9:,.0f} GB of weights on"
-                    f" a GPU of {memory / 1e9:,.0f} GB"
-                ),
-            )
+            weights, room = f"{bill.weights / 1e9:,.0f} GB of weights", f"a GPU of {memory / 1e9:,.0f} GB"
+            yield index, f"does not fit: {spec.model.id} in {spec.weight_quant} puts {weights} on {room}"
 
 
 def case_grade(case: Case, params: Parameters) -> Grade:
