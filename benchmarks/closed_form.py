@@ -50,6 +50,8 @@ SHAPES = (
     Lengths(128, 128, 4096, input_p95=300, output_p95=300),
     Lengths(8000, 1000, 16384),
     Lengths(2000, 100, 8192),
+    Lengths(12000, 300, 16384),
+    Lengths(30000, 500, 40960),
 )
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95)
 CEILING = 0.86
@@ -74,7 +76,7 @@ def cases(params: Parameters) -> Iterator[Case]:
     engine = catalog.engines["vllm"]
     for (gpu, model, quant, tp, link), tokens in itertools.product(CASES, (2048, 8192)):
         spec = ReplicaSpec(
-            catalog.gpus[gpu], catalog.models[model], engine, quant, "auto", tp, 1, link, 0.9, 256, tokens, 16384
+            catalog.gpus[gpu], catalog.models[model], engine, quant, "auto", tp, 1, link, 0.9, 256, tokens, 40960
         )
         for lengths in SHAPES:
             yield from _loads(spec, lengths, params)

@@ -15,13 +15,15 @@ Everything is explicit in n, the mean number of requests being decoded, so nothi
   resident request).
 
 Percentiles follow from variances: the position inside the running step, the spread of prompt lengths, the queue, the
-number of others' prefills that hit a request (Poisson) and the fluctuation of n (Poisson arrivals only). TTFT and TPOT
-are gamma laws above their floor, E2E is lognormal. The wait for a slot is rare and long, which no variance describes:
-its own quantile (zero for most, exponential for the rest) is added to theirs, as if the slowest were the same.
+number of others' prefills that hit a request and the fluctuation of n (Poisson arrivals only). Under Poisson arrivals
+prefills breed: each prolongs the decoding, in which more arrive, as in a busy period; the variance of their number is
+that of a Poisson count over (1 - rate x D)^2 (Borel-Tanner), and 1 - rate x D = T0 / tau. TTFT and TPOT are gamma laws
+above their floor, E2E is lognormal. The wait for a slot is rare and long, which no variance describes: its own quantile
+(zero for most, exponential for the rest) is added to theirs, as if the slowest were the same.
 
-Against the event simulation (``python -m benchmarks.closed_form``: 8 replicas, 7 shapes of lengths, 10 to 85 % of
-saturation), median |ln error|: TPOT mean 2 % Poisson and 0.4 % in flight, TPOT p95 7 % and 5 %, TTFT mean 4 % and 7 %,
-TTFT p95 10 % and 14 %, E2E p95 5 % and 6 %. Above 85 % of saturation Poisson TTFT is overstated (the planned tenth of
+Against the event simulation (``python -m benchmarks.closed_form``: 9 replicas, 9 shapes of lengths, 10 to 85 % of
+saturation), median |ln error|: TPOT mean 3 % Poisson and 0.5 % in flight, TPOT p95 7 % and 8 %, TTFT mean 6 % and 7 %,
+TTFT p95 11 % and 16 %, E2E p95 6 % and 9 %. Above 85 % of saturation Poisson TTFT is overstated (the planned tenth of
 KV blocks is spare room there), which errs on the safe side.
 """
 
@@ -151,6 +153,8 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
     growth = 1.0 - np.minimum(r.alone_s / tpot, 1.0)
     clump = np.maximum(s.step - r.mixed * s.decode, s.insert)  # prompts that share a step hit together
     hits = np.maximum(tpot - s.decode, 0.0) * clump * (1.0 + m.prompt_scv) * m.inverse_steps
+    if not closed:
+        hits = hits * (tpot / s.decode) ** 2
     swing = 0.0 if closed else (tpot * growth) ** 2 * LIFE_AVERAGING / np.maximum(n * (1.0 - growth), 1.0)
     tpot_var = hits + swing
     flow = Flow(
