@@ -12,31 +12,36 @@ import numpy as np
 
 from optimizer.catalog.types import Attention
 from optimizer.performance.parameters import Parameters
-from optimizer.performance.rates import Rates, rates_of, scopes_of
+from optimizer.performance.rates import LinkRates, Rates, link_rates_of, rates_of
 from optimizer.performance.step import StepCoefficients
 from optimizer.performance.types import ReplicaSpec
 from optimizer.performance.work import Work, work_of
 
 
 def coefficients(specs: Sequence[ReplicaSpec], params: Parameters) -> StepCoefficients:
-    """Coefficients of the step time, one entry per specification."""
+    """Coefficients of the step time, one entry per specification. What several have in common is worked out once."""
+    works: dict[tuple[object, ...], Work] = {}
     rates: dict[tuple[object, ...], Rates] = {}
+    links: dict[tuple[object, ...], LinkRates] = {}
     rows = []
     for spec in specs:
-        work = work_of(spec)
-        key = (
-            spec.gpu.id, spec.engine.profile, spec.engine_version, spec.kv_cache, spec.link,
-            spec.tensor_parallel, work.dense_format, work.expert_format,
-        )  # fmt: skip
-        if key not in rates:
-            rates[key] = rates_of(spec, work, params)
-        rows.append(_assemble(spec, work, rates[key], params))
+        card, tp, ep = spec.gpu.id, spec.tensor_parallel, spec.expert_parallel
+        engine = (spec.engine.profile, spec.engine_version)
+        work_key = (card, id(spec.model), spec.weight_quant, spec.kv_cache, tp, ep)
+        if (work := works.get(work_key)) is None:
+            work = works[work_key] = work_of(spec)
+        rates_key = (card, *engine, spec.kv_cache, work.dense_format, work.expert_format)
+        if (rate := rates.get(rates_key)) is None:
+            rate = rates[rates_key] = rates_of(spec, work, params)
+        link_key = (card, *engine, tp, spec.link)
+        if (link := links.get(link_key)) is None:
+            link = links[link_key] = link_rates_of(spec, params)
+        rows.append(_assemble(spec, work, rate, link, params))
     return StepCoefficients(*np.array(rows, dtype=np.float64).reshape(len(rows), -1).T)
 
 
-def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -> tuple[float, ...]:
-    scopes = scopes_of(spec, work.expert_format, params)
-    slow = params.product("slowdown", *scopes)
+def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, params: Parameters) -> tuple[float, ...]:
+    host, slow = rates.host, rates.host.slowdown
     pad = params.first("expert_tile_tokens")
     ranks = max(spec.expert_parallel, 1)
     miss = (1.0 - work.experts_per_token / work.experts) ** ranks if work.experts else 1.0
@@ -47,15 +52,13 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
     reads = bandwidth * rates.decode.bandwidth_fraction
     calls = 2.0 * work.layers
     wire = 2.0 * (spec.tensor_parallel - 1) / spec.tensor_parallel * 2.0 * work.hidden
-    reduce = rates.allreduce
+    reduce = link.allreduce
     hops = spec.pipeline_parallel if spec.pipeline_parallel > 1 else 0
-    engine = f"engine:{spec.engine.profile}"
-    layer_us = params.product("layer_us", f"engine:{spec.engine.profile}", *scopes[:1], f"arch:{spec.gpu.arch}")
-    fixed = (
-        work.layers * layer_us * 1e-6 + work.gemms * rates.dense.overhead_s + work.moe_layers * rates.expert.overhead_s
-    )
+    fixed = work.layers * host.layer_us * 1e-6
+    fixed += work.gemms * rates.dense.overhead_s
+    fixed += work.moe_layers * rates.expert.overhead_s
     if spec.model.attention is Attention.MLA:
-        fixed += work.layers * params.first("latent_layer_us", engine) * 1e-6
+        fixed += work.layers * host.latent_layer_us * 1e-6
     if spec.model.index_bytes_per_token:
         fixed += work.layers * params.first("sparse_index_us") * 1e-6
     passes = params.first("elementwise_whole_passes") + params.first("elementwise_passes") / spec.tensor_parallel
@@ -72,7 +75,7 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
         slow * fixed,
         slow * (work.layers * passes + work.moe_layers * sent) * 2.0 * work.hidden / bandwidth,
         slow * work.head_bytes / (bandwidth * rates.dense.mbu),
-        slow * work.head_bytes / (rates.peak16 * rates.dense.mfu) + params.first("sampling_us", engine) * 1e-6,
+        slow * work.head_bytes / (rates.peak16 * rates.dense.mfu) + host.sampling_us * 1e-6,
         slow * max(work.kv_bytes / reads, work.kv_flops / (rates.peak16 * params.first("latent_attention_mfu"))),
         slow * work.kv_window_bytes / reads,
         work.window,
@@ -85,10 +88,10 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, params: Parameters) -
         calls * reduce.latency_s if reduce else 0.0,
         calls * wire / reduce.bus_bytes_s if reduce else 0.0,
         reduce.sharpness if reduce else 1.0,
-        hops * rates.hop_s,
-        hops * 2.0 * work.hidden / rates.hop_bytes_s,
-        params.first("step_ms", *scopes[:1], engine) * 1e-3,
-        params.first("sequence_us", *scopes[:1], engine) * 1e-6,
-        params.first("prompt_token_us", *scopes[:1], engine) * 1e-6,
+        hops * link.hop_s,
+        hops * 2.0 * work.hidden / link.hop_bytes_s,
+        host.step_ms * 1e-3,
+        host.sequence_us * 1e-6,
+        host.prompt_token_us * 1e-6,
         float(spec.max_num_batched_tokens),
     )

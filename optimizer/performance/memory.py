@@ -121,7 +121,8 @@ def weight_bytes(model: Model, weight_quant: str) -> float:
 
 def memory_table(specs: Sequence[ReplicaSpec]) -> MemoryTable:
     """Memory of many specifications at once."""
-    rows = np.array([_row(spec) for spec in specs], dtype=np.float64).reshape(-1, 8).T
+    parts: dict[tuple[int, str], WeightParts] = {}  # by model and format: the same for every card and split
+    rows = np.array([_row(spec, parts) for spec in specs], dtype=np.float64).reshape(-1, 8).T
     weights, activations, overhead, usable, per_token, per_window, window, per_sequence = rows
     return MemoryTable(weights, activations, overhead, usable, KvNeed(per_token, per_window, window, per_sequence))
 
@@ -149,21 +150,23 @@ def stage_share(model: Model, stages: int) -> float:
     return -(-model.num_layers // stages) / model.num_layers
 
 
-def _row(spec: ReplicaSpec) -> tuple[float, ...]:
+def _row(spec: ReplicaSpec, parts: dict[tuple[int, str], WeightParts]) -> tuple[float, ...]:
     model, tp = spec.model, spec.tensor_parallel
+    key = (id(model), spec.weight_quant)
+    if key not in parts:
+        parts[key] = weight_parts(model, spec.weight_quant)
     activations = (
         ACTIVATION_BYTES_PER_TOKEN_AND_WIDTH * spec.max_num_batched_tokens * model.hidden_size
         + LOGIT_BYTES * min(spec.max_num_seqs, LOGIT_ROWS) * model.vocab_size / tp
     )
     overhead = CONTEXT_BYTES + GRAPH_BYTES + (COMMUNICATION_BYTES if spec.gpus > 1 else 0.0)
     usable = spec.gpu_memory_utilization * spec.gpu.memory_mib * MIB
-    return (_weights_per_gpu(spec), activations, overhead, usable, *kv_need_of(spec))
+    return (_weights_per_gpu(spec, parts[key]), activations, overhead, usable, *kv_need_of(spec))
 
 
-def _weights_per_gpu(spec: ReplicaSpec) -> float:
+def _weights_per_gpu(spec: ReplicaSpec, parts: WeightParts) -> float:
     """Weights on the fullest GPU. With several stages the first holds the embedding and the last the head."""
     model, stages = spec.model, spec.pipeline_parallel
-    parts = weight_parts(model, spec.weight_quant)
     layers = -(-model.num_layers // stages)
     expert_layers = max(model.num_layers - model.first_dense_layers, 1)
     experts = parts.experts * min(layers / expert_layers, 1.0) / max(spec.expert_parallel, 1)

@@ -17,6 +17,28 @@ from optimizer.vocabulary import Link
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """What an engine's own work beside the kernels takes, and what slows the kernels down under it."""
+
+    slowdown: float
+    layer_us: float
+    step_ms: float
+    sequence_us: float
+    prompt_token_us: float
+    sampling_us: float
+    latent_layer_us: float  # of latent attention
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRates:
+    """How fast the GPUs of a replica talk to each other."""
+
+    allreduce: AllReduce | None  # None: no tensor parallelism
+    hop_s: float  # to the next pipeline stage
+    hop_bytes_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """How fast one card under one engine works."""
 
@@ -29,9 +51,7 @@ class Rates:
     decode: DecodeAttention
     prefill_rate: float
     prefill_overhead_s: float
-    allreduce: AllReduce | None
-    hop_s: float
-    hop_bytes_s: float
+    host: Host
 
 
 def compute_peak(gpu: Gpu, fmt: str) -> float:
@@ -90,6 +110,27 @@ def rates_of(spec: ReplicaSpec, work: Work, params: Parameters) -> Rates:
         prefill_rate=peak16
         * saturated(kernels.prefill.mfu * params.product("prefill_attention_factor", *dense_scopes)),
         prefill_overhead_s=kernels.prefill.overhead_s,
+        host=_host(spec, expert_scopes, params),
+    )
+
+
+def _host(spec: ReplicaSpec, scopes: tuple[str, ...], params: Parameters) -> Host:
+    engine = f"engine:{spec.engine.profile}"
+    return Host(
+        slowdown=params.product("slowdown", *scopes),
+        layer_us=params.product("layer_us", engine, *scopes[:1], f"arch:{spec.gpu.arch}"),
+        step_ms=params.first("step_ms", *scopes[:1], engine),
+        sequence_us=params.first("sequence_us", *scopes[:1], engine),
+        prompt_token_us=params.first("prompt_token_us", *scopes[:1], engine),
+        sampling_us=params.first("sampling_us", engine),
+        latent_layer_us=params.first("latent_layer_us", engine),
+    )
+
+
+def link_rates_of(spec: ReplicaSpec, params: Parameters) -> LinkRates:
+    """All-reduces and pipeline hops of a replica."""
+    kernels, _own = params.kernels_of(spec.gpu.id, spec.gpu.arch)
+    return LinkRates(
         allreduce=link_facts(spec, kernels, params),
         hop_s=params.first("pipeline_hop_us") * 1e-6,
         hop_bytes_s=link_bandwidth(spec),
