@@ -20,11 +20,11 @@ import numpy as np
 from optimizer.catalog import default_root, load_catalog
 from optimizer.performance.forward import behaviours
 from optimizer.performance.lengths import moments_of, sigma_of
-from optimizer.performance.load import saturation
 from optimizer.performance.memory import memory_table
 from optimizer.performance.parameters import Parameters, load_parameters
 from optimizer.performance.percentiles import STORED
 from optimizer.performance.replicas import replicas_of
+from optimizer.performance.saturation import saturation
 from optimizer.performance.types import Behaviour, Percentiles, ReplicaSpec
 from optimizer.simulate.replica import Arrivals, Pattern, Settings, Trace, simulate
 from optimizer.vocabulary import Link

@@ -8,18 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.bands import error_factor
+from optimizer.performance.flow import TINY, Array, Flow
 from optimizer.performance.lengths import LengthMoments, moments_of
-from optimizer.performance.load import (
-    TINY,
-    Array,
-    Flow,
-    admission,
-    flow_at,
-    saturation,
-)
+from optimizer.performance.load import flow_at
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.percentiles import STORED, normal_score
 from optimizer.performance.replicas import Replicas, replicas_of
+from optimizer.performance.saturation import admission, saturation
 from optimizer.performance.types import Behaviour, Grade, Percentiles, ReplicaSpec
 from optimizer.workload import Lengths, Metric, Promise
 

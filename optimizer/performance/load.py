@@ -30,66 +30,19 @@ KV blocks is spare room there), which errs on the safe side.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
+from optimizer.performance.flow import TINY, Array, Flow
 from optimizer.performance.lengths import LengthMoments
-from optimizer.performance.percentiles import gamma_quantile
 from optimizer.performance.replicas import Replicas
 from optimizer.performance.step import step_seconds
-from optimizer.workload import Metric
 
-Array = npt.NDArray[np.float64]
-
-TINY = 1e-12
 NEAR_ONE = 0.999
 """Prefill may fill at most this share of all steps in the closed form."""
 
-LARGEST_CV = 1.5
-"""Beyond it the cube-root approximation of gamma quantiles turns around."""
-
 LIFE_AVERAGING = 0.7
 """A request averages the fluctuation of n over its own life: 2/3 (constant service) to 0.74 (exponential)."""
-
-SATURATION_STEPS = 18
-"""Bisection steps to the saturated batch; its error, 2^-18 of the bracket, only moves the capacity down."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """Replicas at one load each: rates, means and variances."""
-
-    rate: Array  # requests per second
-    inflight: Array
-    decoding: Array
-    ttft: Array
-    ttft_var: Array
-    ttft_floor: Array
-    tpot: Array
-    tpot_var: Array
-    tpot_floor: Array
-    e2e: Array
-    e2e_var: Array
-    slot_chance: Array  # of having to wait for a free slot
-    slot_wait: Array  # mean of those who wait, seconds; in the means above, not in the variances
-    classes: tuple[tuple[str, Flow], ...] = ()  # what the requests of each length class of a mix see of it
-
-    def seen_by(self, length_class: str) -> Flow:
-        """What the requests of a length class see; of a load that is no mix, what all see."""
-        return next((flow for name, flow in self.classes if name == length_class), self)
-
-    def quantile(self, metric: Metric, score: float) -> Array:
-        """Quantile of a latency at a normal score."""
-        if metric is Metric.TPOT:
-            return _shifted_gamma(self.tpot, self.tpot_var, self.tpot_floor, score)
-        waited = self.slot_chance * self.slot_wait
-        slower = NormalDist().cdf(-score)
-        slot = self.slot_wait * np.log(np.maximum(self.slot_chance / slower, 1.0))
-        if metric is Metric.E2E:
-            return np.asarray(lognormal_quantile(self.e2e - waited, self.e2e_var, score) + slot)
-        return np.asarray(_shifted_gamma(self.ttft - waited, self.ttft_var, self.ttft_floor, score) + slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,58 +219,6 @@ def _prefill_queue(s: _Steps, m: LengthMoments, others: Array | float) -> tuple[
     busy = np.minimum(s.load(drain, m.prompt / s.room), NEAR_ONE)
     mean = others * busy * drain * (1.0 + m.prompt_scv) / (2.0 * (1.0 - busy))
     return mean, mean**2 * (2.0 - busy) / np.maximum(busy, 1e-3)
-
-
-def saturation(r: Replicas, m: LengthMoments) -> Flow:
-    """The closed loop that keeps every slot filled: the largest rate and number in flight a replica sustains."""
-    low = np.zeros_like(r.slots)
-    high = np.minimum(r.slots, m.steps * r.budget / (m.prompt + r.mixed * m.steps))
-    best = flow_at(r, m, high, closed=True)
-    over = best.inflight > r.slots
-    for _ in range(SATURATION_STEPS):
-        middle = np.where(over, 0.5 * (low + high), high)
-        flow = flow_at(r, m, middle, closed=True)
-        inside = flow.inflight <= r.slots
-        low = np.where(inside, middle, low)
-        high = np.where(inside & over, high, middle)
-    return flow_at(r, m, np.maximum(low, TINY), closed=True)
-
-
-def admission(flow: Flow, r: Replicas, m: LengthMoments, limit: Flow) -> Flow:
-    """Poisson arrivals also wait for a free slot: G/G/c by Sakasegawa (1977), Allen-Cunneen variability.
-
-    W = rho^(sqrt(2(c+1))-1) / (1-rho) x (1 + scv) / 2 x 1 / saturation rate; the wait is zero with probability
-    1 - rho^(...) and exponential otherwise.
-    """
-    rho = np.minimum(flow.rate / limit.rate, 1.0 - TINY)
-    chance = rho ** (np.sqrt(2.0 * (r.slots + 1.0)) - 1.0)
-    when = (1.0 + m.steps_scv) / (2.0 * limit.rate * (1.0 - rho))
-    wait = chance * when
-
-    def waited(one: Flow) -> Flow:
-        return replace(
-            one,
-            inflight=one.inflight + one.rate * wait,
-            ttft=one.ttft + wait,
-            e2e=one.e2e + wait,
-            slot_chance=chance,
-            slot_wait=when,
-            classes=tuple((name, waited(of_class)) for name, of_class in one.classes),
-        )
-
-    return waited(flow)
-
-
-def lognormal_quantile(mean: Array, variance: Array, score: float) -> Array:
-    """Quantile of a lognormal law of given mean and variance at a normal score."""
-    spread = np.log1p(variance / mean**2)
-    return np.asarray(mean * np.exp(score * np.sqrt(spread) - 0.5 * spread))
-
-
-def _shifted_gamma(mean: Array, variance: Array, floor: Array, score: float) -> Array:
-    """Gamma law above a floor; its coefficient of variation above it is at most ``LARGEST_CV``, widening downward."""
-    above = np.minimum(np.maximum(mean - floor, np.sqrt(variance) / LARGEST_CV), mean)
-    return np.asarray(np.maximum(mean - above + gamma_quantile(above + TINY, variance, score), np.minimum(floor, mean)))
 
 
 def _chunks(m: LengthMoments, room: Array) -> Array:

@@ -19,13 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.bands import error_factor, throughput_factor
+from optimizer.performance.flow import Array, Flow
 from optimizer.performance.forward import flow_under
 from optimizer.performance.grades import grades_of
 from optimizer.performance.lengths import LengthMoments, moments_of
-from optimizer.performance.load import Array, Flow, admission, flow_at, saturation
+from optimizer.performance.load import flow_at
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.percentiles import STORED, between, bracket, normal_score
 from optimizer.performance.replicas import Replicas, replica_fits, replicas_of
+from optimizer.performance.saturation import admission, saturation
 from optimizer.performance.types import OperatingPoint, PointKind, ReplicaSpec
 from optimizer.units import ceil_guarded
 from optimizer.workload import Lengths, Load, Metric, Promise, Slo

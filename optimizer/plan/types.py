@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from optimizer.ledger import CostLine, LongRun
 from optimizer.plan.asked import Asked, LoadFloor, WorkloadLoad
+from optimizer.plan.expected import Capacity, KeptPromise, Prediction
+from optimizer.plan.hardware import Group, MemoryGib, NodeLine
 from optimizer.plan.kinds import SingleKind
 from optimizer.plan.periods import AskedPeriod, PeriodService, PlanPeriod
 from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
-from optimizer.vocabulary import Link, Tier
-from optimizer.workload import Metric
+from optimizer.vocabulary import Tier
 
 __all__ = [
     "Asked",
@@ -46,117 +47,6 @@ __all__ = [
     "Unknown",
     "WorkloadLoad",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeLine:
-    """Nodes of one offer and tier in a plan."""
-
-    offer_id: str
-    provider: str
-    instance_type: str
-    region: str
-    gpu: str
-    gpus_per_node: int
-    link: Link
-    count: int
-    idle_gpus: int
-    spare: int  # of ``count``, kept in reserve
-    tier: Tier
-    commitment_months: int
-    monthly_cents: int  # of all ``count`` nodes
-    price_date: str | None
-    price_source: str
-    original_currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryGib:
-    """Memory of the fullest GPU in GiB."""
-
-    weights: float
-    kv_cache: float
-    activations: float
-    overhead: float
-    total: float
-    usable: float
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Identical replicas serving one workload, or one of its length classes."""
-
-    workload: str  # its name; where a length class is served apart ``workload/class``
-    share: int  # of 2520
-    model: str
-    gpu: str
-    gpus_per_node: int
-    link: Link
-    offer_id: str
-    weight_quant: str
-    kv_cache: str
-    checkpoint: str  # published | quantize_yourself
-    tensor_parallel: int
-    pipeline_parallel: int
-    replicas: int
-    interconnect: str  # nvlink | pcie | none
-    gpu_memory_utilization: float
-    max_num_seqs: int
-    max_num_batched_tokens: int
-    max_model_len: int
-    crosses_nodes: bool
-    memory: MemoryGib
-    engine: str = ""  # id in catalogs/engines
-    recovery: float | None = None  # weight recovery x KV recovery against native precision
-    length_class: str = ""  # the class that is served apart; empty: the whole workload
-    class_share: float = 1.0  # of the workload's requests that are of the class
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """What the whole plan carries, spares left out, at the asked confidence."""
-
-    concurrency: float
-    output_tokens_per_second: float
-    requests_per_second: float
-
-
-@dataclass(frozen=True, slots=True)
-class KeptPromise:
-    """One latency promise and what is expected of it at the stated load: median estimate and two-sided 90 % band.
-
-    A metric without a promise is listed too (limit None), at the problem's percentile, so that a reader sees it.
-    """
-
-    metric: Metric
-    percentile: float
-    estimate_s: float
-    low_s: float
-    high_s: float
-    limit_s: float | None
-    path: str
-    length_class: str = ""  # of a mix of length classes: whose requests the promise is about
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """Median estimate for one workload, or one length class served apart, at the stated load, with 90 % bands."""
-
-    workload: str
-    ttft_ms: LatencyMs
-    tpot_ms: LatencyMs
-    e2e_s: LatencyMs  # seconds
-    concurrency: float
-    output_tokens_per_second: float
-    requests_per_second: float
-    capacity: Capacity
-    ttft_interval_ms: tuple[float, float]  # of the mean
-    tpot_interval_ms: tuple[float, float]
-    grade: str
-    upper_bound: bool  # a technique this class of model usually runs with is not modelled
-    grade_reasons: tuple[str, ...]
-    promises: tuple[KeptPromise, ...] = ()
-    length_class: str = ""  # the class that is served apart; empty: the whole workload
 
 
 @dataclass(frozen=True, slots=True)

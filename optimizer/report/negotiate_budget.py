@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from optimizer.negotiate.budget import BudgetAnswer, Fastest, Reach
 from optimizer.plan.types import KeptPromise, Plan, Prediction
-from optimizer.report.json_report import Money, document, dump, plan_document
+from optimizer.report.json_plan import plan_document
+from optimizer.report.json_report import document
+from optimizer.report.json_values import Money, dump
 from optimizer.report.layout import BLANK, Line, Style
 from optimizer.report.negotiate_words import Names, finished, heading, sources, winner, wrapped
 from optimizer.report.verdicts import ways_out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from optimizer.negotiate.compare import Cause, Change, Comparison
-from optimizer.report.json_report import Json, Money, dump
+from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.negotiate_words import finished, signed, wrapped
 from optimizer.report.words import exact, money, yaml_scalar

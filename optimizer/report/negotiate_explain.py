@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from optimizer.negotiate.explain import Explanation, Reign
 from optimizer.negotiate.moves import Move, Next
 from optimizer.plan.types import Binding, Plan, Stress
-from optimizer.report.json_report import Json, Money, document, dump, plan_document
+from optimizer.report.json_plan import plan_document
+from optimizer.report.json_report import document
+from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.negotiate_words import Names, finished, heading, signed, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan

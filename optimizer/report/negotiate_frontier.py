@@ -9,7 +9,7 @@ from pathlib import Path
 
 from optimizer.negotiate.frontier import Curve, Frontier, Step
 from optimizer.plan.types import Plan
-from optimizer.report.json_report import Json, Money, dump
+from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.negotiate_words import Names, finished, hardware, heading, sources, winner, wrapped
 from optimizer.report.words import exact, money

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from optimizer.negotiate.asking_price import TargetPrice
 from optimizer.negotiate.targets import ANY, Targets
-from optimizer.report.json_report import Json, document, dump
+from optimizer.report.json_report import document
+from optimizer.report.json_values import Json, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.negotiate_words import finished, heading, setup, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from optimizer.negotiate.why_not import Broken, WhyNot
 from optimizer.plan.types import Plan
-from optimizer.report.json_report import Json, Money, dump, plan_document
+from optimizer.report.json_plan import plan_document
+from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.negotiate_words import Names, finished, heading, signed, sources, winner, wrapped
 from optimizer.report.verdicts import edits

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from optimizer.ledger import ApiComparison, CostLine, RentOrBuy
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction
-from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, paragraph, segments
+from optimizer.report.layout import BLANK, Line, Style, segments
 from optimizer.report.periods import followed
 from optimizer.report.replayed import replayed
 from optimizer.report.words import (
@@ -22,7 +21,6 @@ from optimizer.report.words import (
     money,
     percent,
     plural,
-    price,
     promise_of,
     quant_name,
     tier_name,
@@ -34,8 +32,6 @@ from optimizer.vocabulary import Link, Tier
 from optimizer.workload import Metric
 
 _INDENT = "    "
-_MONTH_HOURS = 730.0
-"""Around the clock."""
 
 _CLOSE = 0.1
 """A promise with less than this share of its limit left counts as binding."""
@@ -248,102 +244,3 @@ def _gap(cents: int, reference: int) -> str:
         return "more" if cents > 0 else "same"
     more = cents / reference - 1
     return "same price" if abs(more) < 0.005 else f"{'+' if more > 0 else ''}{percent(more)}"
-
-
-def _quantity(line: CostLine, currency: str) -> str:
-    """``730 hours x $27.60``."""
-    plural_unit = line.quantity != 1 and line.unit.endswith(("hour", "month", "node"))
-    return f"{count(line.quantity)} {line.unit}{'s' if plural_unit else ''} x {price(line.unit_price, currency)}"
-
-
-def _running(outcome: Outcome) -> str:
-    """When the load runs that the tokens are counted from."""
-    if outcome.plans[0].periods:
-        return "for the tokens made over all periods of the day profile"
-    hours = {asked.load_hours for asked in outcome.asked} or {_MONTH_HOURS}
-    if hours == {_MONTH_HOURS}:
-        return "if the stated load runs around the clock"
-    if len(hours) == 1:
-        return f"if the stated load runs {count(hours.pop())} hours a month"
-    each = ", ".join(f"{asked.workload} {count(asked.load_hours)}" for asked in outcome.asked)
-    return f"if each stated load runs all its hours a month ({each})"
-
-
-def single_kinds(outcome: Outcome) -> Iterator[Line]:
-    """What the first plan saves against the best on each kind of GPU alone."""
-    if not outcome.single_kinds:
-        return
-    plan = outcome.plans[0]
-    yield Line(f"#{plan.rank} against one kind of GPU for all length classes", Style.HEADING)
-    rows = []
-    for one in outcome.single_kinds:
-        if one.monthly_cents is None:
-            rows.append((gpu_name(one.gpu), "", "", "cannot keep every promise alone"))
-            continue
-        saving = 1.0 - plan.monthly_cents / one.monthly_cents if one.monthly_cents else 0.0
-        cost = f"{money(one.monthly_cents, plan.currency)}/mo"
-        rows.append((gpu_name(one.gpu), f"{one.gpus:,}x", cost, f"#{plan.rank} saves {percent(saving)}"))
-    yield from (Line(text) for text in columns(rows, "<>><"))
-    yield BLANK
-
-
-def ledger(outcome: Outcome) -> Iterator[Line]:
-    """What the first plan costs, line by line, and what that leaves out."""
-    plan = outcome.plans[0]
-    yield Line(f"What #{plan.rank} costs a month", Style.HEADING)
-    lines = [line for line in plan.cost_lines if line.monthly_cents]
-    rows = [(line.name, _quantity(line, plan.currency), money(line.monthly_cents, plan.currency)) for line in lines]
-    rows.append(("total", "", money(plan.monthly_cents, plan.currency)))
-    figures = columns([row[1:] for row in rows], ">>", indent="")
-    wide = min(max(len(row[0]) for row in rows), WIDTH - 4 - max(map(len, figures)))
-    for row, figure in zip(rows, figures, strict=True):
-        beside = row[0] if len(row[0]) <= wide else ""
-        if not beside:
-            yield Line(f"  {row[0]}")
-        yield Line(f"  {beside:<{wide}}  {figure}")
-    if plan.cost_per_million_output_tokens is not None:
-        each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
-        for text in paragraph(f"{each} per million output tokens, {_running(outcome)}"):
-            yield Line(text)
-    for sentence in _long_run(plan):
-        for text in paragraph(sentence, hang="    "):
-            yield Line(text)
-    if plan.excludes:
-        for text in paragraph(f"not in the price: {', '.join(plan.excludes)}", hang="    "):
-            yield Line(text)
-    yield BLANK
-
-
-def _long_run(plan: Plan) -> Iterator[str]:
-    """Totals over years, cost per token at the mean load, renting against buying, the same tokens from an API."""
-    run = plan.long_run
-    if run is None:
-        return
-    spans = [f"{money(cents, plan.currency)} over {plural(years, 'year')}" for years, cents in run.totals]
-    yield f"in all {', '.join(spans)}"
-    if run.cost_per_million_at_mean_load is not None and run.mean_load < 1:
-        each = price(round(run.cost_per_million_at_mean_load, 2), plan.currency)
-        share = percent(run.mean_load)
-        yield f"{each} per million output tokens where {share} of the stated load runs on average (payment.mean_load)"
-    if run.rent_or_buy is not None:
-        yield _rent_or_buy(run.rent_or_buy, plan.currency)
-    if run.api is not None:
-        yield _api(run.api, plan)
-
-
-def _rent_or_buy(compared: RentOrBuy, currency: str) -> str:
-    once, rent = money(compared.price_cents, currency), money(compared.rent_cents, currency)
-    running = money(compared.running_cents, currency)
-    when = "never pays off" if compared.months is None else f"is the cheaper way from month {compared.months} on"
-    bought = ", ".join(dict.fromkeys(offer for offer, _ in compared.bought))
-    rented = ", ".join(dict.fromkeys(f"{offer} ({tier})" for offer, tier in compared.rented))
-    return f"buying ({bought}: {once} once, {running}/mo to run) {when}, against renting ({rented}: {rent}/mo)"
-
-
-def _api(compared: ApiComparison, plan: Plan) -> str:
-    text = f"an API at payment.api_price: {money(compared.monthly_cents, plan.currency)} a month for the stated load"
-    if compared.break_even_share is None:
-        return text
-    if compared.break_even_share > plan.load_factor:
-        return f"{text}; it is the cheaper one at any load that this plan carries"
-    return f"{text}; this plan is the cheaper one from {percent(compared.break_even_share)} of it on"

@@ -5,13 +5,9 @@ Both are there only where plans were replayed (and, the latter, where some were 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from optimizer.plan.types import LatencyMs, Rejection, Replay, ReplayedPromise
+from optimizer.report.json_values import Json, Money
 from optimizer.workload import workload_of
-
-if TYPE_CHECKING:
-    from optimizer.report.json_report import Json
 
 
 def replay_document(replay: Replay) -> dict[str, Json]:
@@ -29,8 +25,6 @@ def replay_document(replay: Replay) -> dict[str, Json]:
 
 def rejection_document(rejection: Rejection) -> dict[str, Json]:
     """A configuration that left the ranking: both numbers per promise missed, and the smallest repair."""
-    from optimizer.report.json_report import Money
-
     group, repaired = rejection.group, rejection.repaired_cents
     return {
         "rank": rejection.rank,

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from optimizer.plan.types import Outcome
 from optimizer.report.layout import WIDTH, Line, Style
+from optimizer.report.ledger import ledger, single_kinds
 from optimizer.report.periods import day_profile
-from optimizer.report.plans import ledger, ranked, single_kinds
+from optimizer.report.plans import ranked
 from optimizer.report.question import question
 from optimizer.report.replayed import rejections
 from optimizer.report.verdicts import funnel, no_plan, targets, terms, verdicts

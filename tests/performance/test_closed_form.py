@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from optimizer.performance.forward import behaviours
 from optimizer.performance.lengths import moments_of, sigma_of
-from optimizer.performance.load import saturation
 from optimizer.performance.memory import memory_table
 from optimizer.performance.percentiles import gamma_quantile, interpolate, normal_score
 from optimizer.performance.replicas import replicas_of
+from optimizer.performance.saturation import saturation
 from optimizer.performance.step import step_seconds
 from optimizer.performance.types import Percentiles, ReplicaSpec
 from optimizer.simulate.replica import Arrivals, Pattern, Settings, simulate
