@@ -22,8 +22,13 @@ _MONTH_HOURS = 730.0
 
 def _quantity(line: CostLine, currency: str) -> str:
     """``730 hours x $27.60``."""
-    plural_unit = line.quantity != 1 and line.unit.endswith(("hour", "month", "node"))
-    return f"{count(line.quantity)} {line.unit}{'s' if plural_unit else ''} x {price(line.unit_price, currency)}"
+    return f"{count(line.quantity)} {units(line)} x {price(line.unit_price, currency)}"
+
+
+def units(line: CostLine) -> str:
+    """The unit of a cost line as it reads behind its quantity: ``hour`` of one, ``hours`` of more."""
+    several = line.quantity != 1 and line.unit.endswith(("hour", "month", "node"))
+    return line.unit + "s" if several else line.unit
 
 
 def _running(outcome: Outcome) -> str:

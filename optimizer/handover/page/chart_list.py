@@ -92,7 +92,7 @@ def _memory(group: Group, number: int, say: Say) -> Chart:
         ("usable", bill.usable),
     )
     table = Table((say("part"), "GiB"), tuple((say(name), f"{size:,.2f}") for name, size in parts), 1)
-    title = f"{say('Memory of a')} {gpu_name(group.gpu)}: {plain(group.workload)}"
+    title = f"{say('Memory of one')} {gpu_name(group.gpu)}: {plain(group.workload)}"
     remark = say("The fullest GPU of one copy of the model.")
     return Chart(title, charts.memory_bar(group, f"memory{number}", say), remark, table)
 

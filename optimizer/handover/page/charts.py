@@ -129,8 +129,9 @@ def staircase(stairs: Sequence[Stair], currency: str, name: str, say: Say) -> st
         axes.set_ylim(bottom=0)
         axes.set_xlabel(say("times the stated load"))
         axes.set_ylabel(f"{currency} / {say('month')}")
-        from matplotlib.ticker import FuncFormatter
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+        axes.xaxis.set_major_locator(MaxNLocator(6))  # signed amounts are wide
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         text = ", ".join(f"{x:g}x: {y:,.0f}" for x, y in known)
         return inline(figure, name, say("Cost of the cheapest plan as the load grows"), text)
@@ -149,8 +150,9 @@ def sensitivity(picture: Picture, base_cents: int, currency: str, name: str, say
         axes.set_yticks(range(len(turns)), labels)
         axes.invert_yaxis()
         axes.set_xlabel(f"{say('change in')} {currency} / {say('month')}")
-        from matplotlib.ticker import FuncFormatter
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+        axes.xaxis.set_major_locator(MaxNLocator(6))  # signed amounts are wide
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+,.10g}" if value else "0"))
         text = ", ".join(f"{label}: {change:+,.0f}" for label, change in zip(labels, changes, strict=True))
         return inline(figure, name, say("What each promise costs"), text)

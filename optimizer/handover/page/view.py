@@ -12,6 +12,7 @@ from optimizer.handover.page.chart_list import Chart, Table, charts_of, replay_o
 from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
 from optimizer.report import status_of
 from optimizer.report.confirm import bench_commands, serve_words
+from optimizer.report.ledger import units
 from optimizer.report.replayed import replayed_name, replayed_unit
 from optimizer.report.words import count, limit, money, percent, price, promise_of, tier_name, two_digits, yaml_scalar
 
@@ -135,6 +136,7 @@ def _periods(plan: Plan, say: Say) -> Table:
         nodes = ", ".join(
             f"{count}x {say(tier_name(line.tier, line.commitment_months))}"
             for line, count in zip(plan.nodes, period.nodes, strict=True)
+            if count
         )
         for service in period.services:
             ours = zip(plan.groups, period.replicas, strict=True)
@@ -149,7 +151,7 @@ def _periods(plan: Plan, say: Say) -> Table:
 
 def _cost(plan: Plan, say: Say) -> Table:
     rows = [
-        (plain(line.name), f"{line.quantity:,.6g} {line.unit}", price(line.unit_price, plan.currency),
+        (plain(line.name), f"{line.quantity:,.6g} {units(line)}", price(line.unit_price, plan.currency),
          money(line.monthly_cents, plan.currency))
         for line in plan.cost_lines
     ]  # fmt: skip
