@@ -50,29 +50,30 @@ def decode(data: bytes, file: str) -> str | Finding:
             hint = "save it as UTF-8 without a byte order mark (BOM)"
             return Finding(f"starts with a {encoding} byte order mark", file, 1, 1, hint)
     if b"\x00" in data:
-        line, column = _place(data, data.index(b"\x00"))
+        line, column = place_in(data, data.index(b"\x00"))
         hint = "it looks like a binary file: is this the right one?"
         return Finding("contains a NUL byte, so it is not text", file, line, column, hint)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line, column = _place(data, error.start)
+        line, column = place_in(data, error.start)
         message = f"byte 0x{data[error.start]:02x} is not valid UTF-8"
         return Finding(message, file, line, column, "save the file with the encoding UTF-8")
-    return _without_control(text, file)
+    return control_in(text, file) or text
 
 
-def _without_control(text: str, file: str) -> str | Finding:
+def control_in(text: str, file: str) -> Finding | None:
+    """The first control character of a text, if any: it could pass for something else on a screen."""
     match = _CONTROL.search(text)
     if match is None:
-        return text
+        return None
     start = text.rfind("\n", 0, match.start()) + 1
     line, column = text.count("\n", 0, match.start()) + 1, match.start() - start + 1
     message = f"contains the control character U+{ord(match[0]):04X}"
     return Finding(message, file, line, column, "delete it; it is invisible in most editors")
 
 
-def _place(data: bytes, index: int) -> tuple[int, int]:
+def place_in(data: bytes, index: int) -> tuple[int, int]:
     """Line and column (in characters as far as they decode) of a byte."""
     start = data.rfind(b"\n", 0, index) + 1
     return data.count(b"\n", 0, index) + 1, len(data[start:index].decode("utf-8", "replace")) + 1

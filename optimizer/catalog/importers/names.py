@@ -161,7 +161,7 @@ def read_names(gpus: Mapping[str, Gpu], roots: Iterable[Path]) -> Names:
                 row.text("basis"),
             )
             if alias.kind == "gpu" and alias.id not in gpus:
-                row.error(f"unknown GPU {alias.id!r}", did_you_mean(alias.id, gpus))
+                row.error(f"unknown GPU {alias.id!r}", did_you_mean(alias.id, gpus), "id")
             here[alias.kind, normalised(alias.name)].append(alias)
         if table.findings:
             from optimizer.errors import CatalogError
