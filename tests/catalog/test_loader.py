@@ -127,7 +127,8 @@ def test_rankable_with_a_reason_against_it_is_refused(load: Loader) -> None:
 def test_duplicate_ids_and_dangling_references_are_refused(load: Loader) -> None:
     row = "acme,,neocloud,DE,Acme\n"
     header = "id,aliases,class,country,name\n"
-    assert "providers.csv:3:1: 'acme' stands twice: also in line 2" in _refusal(load, "providers.csv", header + row + row)
+    twice = _refusal(load, "providers.csv", header + row + row)
+    assert "providers.csv:3:1: 'acme' stands twice: also in line 2" in twice
 
 
 def test_a_sibling_must_exist(load: Loader, tmp_path: Path) -> None:
