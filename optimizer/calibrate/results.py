@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from optimizer.calibrate.rows import Row, parse_row
+from optimizer.calibrate.parse import parse_row
+from optimizer.calibrate.rows import Row
 from optimizer.errors import Finding, InputError, UsageError
 
 Cells = dict[str, str]
