@@ -20,7 +20,7 @@ def read_bytes(path: Path, kind: str = PROBLEM, limit: int = MAX_BYTES) -> bytes
     """The bytes of a regular, non-empty file of at most ``limit`` bytes; otherwise what is wrong with it."""
     name = str(path)
     try:
-        unreadable = _not_a_file(path, kind)
+        unreadable = not_a_file(path, kind)
         if unreadable is not None:
             return unreadable
         with path.open("rb") as stream:
@@ -35,7 +35,8 @@ def read_bytes(path: Path, kind: str = PROBLEM, limit: int = MAX_BYTES) -> bytes
     return data
 
 
-def _not_a_file(path: Path, kind: str) -> Finding | None:
+def not_a_file(path: Path, kind: str) -> Finding | None:
+    """Why a path is no regular file; None where it is one."""
     name = str(path)
     if path.is_dir():
         return Finding("is a directory, not a file", name, hint=f"name the {kind} inside it")
