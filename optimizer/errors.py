@@ -11,8 +11,16 @@ OptimizerError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_UNPRINTED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What would move the cursor, colour the terminal or turn the writing direction."""
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +34,10 @@ class Finding:
     hint: str | None = None
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        file = None if self.file is None else self.file.replace("\n", "\\n")
+        place = ":".join(str(part) for part in (file, self.line, self.column) if part is not None)
         text = f"{place}: {self.message}" if place else self.message
-        return f"{text}\n    {self.hint}" if self.hint else text
+        return _UNPRINTED.sub(_escaped, f"{text}\n    {self.hint}" if self.hint else text)
 
 
 class OptimizerError(Exception):

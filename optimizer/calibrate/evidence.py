@@ -6,7 +6,8 @@ import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from optimizer.calibrate.rows import Case, Row, case_of, parse_row
+from optimizer.calibrate.parse import parse_row
+from optimizer.calibrate.rows import Case, Row, case_of
 from optimizer.catalog.types import Catalog
 from optimizer.performance.parameters import Parameters
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from optimizer.catalog.types import Catalog, Engine, Gpu, Model
-from optimizer.errors import InputError
+from optimizer.documents.scalars import shown
+from optimizer.errors import Finding, InputError
 from optimizer.performance.types import ReplicaSpec
 from optimizer.vocabulary import Link
 
@@ -38,8 +39,13 @@ STALL = 20.0
 """A closed loop whose TTFT p99 is so many medians saw a stall that no queue explains: measured runs show 70 s beside a
 median of 0.5 s, kernels compiled on first use. Such runs count by their medians, which the stall does not reach."""
 
-MAX_TOKENS = 1e8
-"""Longest length that is believed."""
+
+class RowError(InputError):
+    """What is wrong with a row: the cell and a sentence for each defect."""
+
+    def __init__(self, defects: Sequence[tuple[str, str]]) -> None:
+        super().__init__([Finding(message) for _, message in defects])
+        self.defects = tuple(defects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,60 +114,8 @@ class Case:
     unknown_engine: bool = False
 
 
-def parse_row(cells: Mapping[str, str | None]) -> Row:
-    """Read one line of a table; only gpu, model, input_tokens and output_tokens are needed."""
-
-    def text(name: str, default: str = "") -> str:
-        value = (cells.get(name) or "").strip()
-        return value if value and value.lower() != "nan" else default
-
-    def number(name: str, default: float = math.nan) -> float:
-        raw = text(name)
-        if not raw:
-            return default
-        try:
-            return float(raw)
-        except ValueError:
-            raise InputError(f"{name} is not a number: {raw!r}") from None
-
-    def whole(name: str, default: int) -> int:
-        value = number(name, default)
-        if not (math.isfinite(value) and value >= 1 and value == int(value)):
-            raise InputError(f"{name} must be a whole number of at least 1, not {text(name)}")
-        return int(value)
-
-    tp, pp, dp = whole("tp", 1), whole("pp", 1), whole("dp", 1)
-    inputs, outputs = number("input_tokens"), number("output_tokens")
-    for name, value in (("input_tokens", inputs), ("output_tokens", outputs)):
-        if not 1 <= value <= MAX_TOKENS:
-            raise InputError(f"{name} must be a number from 1 to {MAX_TOKENS:,.0f}")
-    concurrency, rate = number("concurrency"), number("request_rate")
-    load = text("load", "open_loop" if math.isnan(concurrency) and rate > 0 else "closed_loop")
-    start = text("start", "steady" if load == "open_loop" else "burst" if load != "closed_loop" else "unknown")
-    for name, word, known in (("load", load, LOADS), ("start", start, STARTS)):
-        if word not in known:
-            raise InputError(f"{name} must be one of {', '.join(known)}, not {word!r}")
-    if load in ("closed_loop", "static_batch") and not (math.isfinite(concurrency) and concurrency >= 1):
-        raise InputError(f"{load} needs a concurrency of at least 1")
-    if load == "open_loop" and not rate > 0:
-        raise InputError("open_loop needs a request_rate above 0")
-    low = number("length_low", 1.0)
-    if not 0 < low <= 1:
-        raise InputError("length_low must lie in (0, 1]")
-    endings = ("_ms", "_mean", "_p50", "_p99")
-    measured = {name: number(name) for name in Row.__dataclass_fields__ if name.endswith(endings)}
-    return Row(
-        row_id=text("row_id"), source=text("source"), gpu=text("gpu"), gpu_count=whole("gpu_count", tp * pp * dp),
-        interconnect=text("interconnect"), engine=text("engine"), engine_version=text("engine_version"),
-        model=text("model"), weight_quant=text("weight_quant"), kv_cache=text("kv_cache"), tp=tp, pp=pp, dp=dp,
-        input_tokens=inputs, output_tokens=outputs, load=load, start=start, requests=number("requests"),
-        length_low=low, concurrency=concurrency, request_rate=rate,
-        output_tokens_per_s=number("output_tokens_per_s"), date=text("date"), **measured,
-    )  # fmt: skip
-
-
 def case_of(row: Row, catalog: Catalog) -> Case:
-    """What the model is asked for a row; raises InputError where it cannot be asked.
+    """What the model is asked for a row; raises RowError where it cannot be asked.
 
     Copies of a mixture of experts inside one engine share the experts: vLLM's data parallel ranks form one tensor or
     expert parallel group for them (vLLM documentation, "Data parallel deployment"), as SGLang's and TensorRT-LLM's
@@ -198,7 +152,8 @@ def quant_of(name: str, gpu: Gpu, model: Model) -> str:
     if name == "fp4":
         return "nvfp4" if gpu.vendor == "nvidia" else "mxfp4"
     if name not in QUANTS:
-        raise InputError(f"unknown weight_quant {name!r}: one of {', '.join(sorted({*QUANTS, 'fp4', 'native'}))}")
+        known = ", ".join(sorted({*QUANTS, "fp4", "native"}))
+        raise RowError([("weight_quant", f"unknown weight_quant {shown(name)}: one of {known}")])
     return QUANTS[name]
 
 
@@ -217,4 +172,5 @@ def _known(table: Mapping[str, T], key: str, what: str) -> T:
     if key in table:
         return table[key]
     near = difflib.get_close_matches(key, list(table), n=1)
-    raise InputError(f"unknown {what} {key!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    seen = f"unknown {what} {shown(key)}" if key else f"the {what} is not stated"
+    raise RowError([(what, seen + (f"; did you mean {near[0]}?" if near else ""))])

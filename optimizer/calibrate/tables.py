@@ -13,7 +13,8 @@ from pathlib import Path
 
 from optimizer.calibrate.evidence import is_served
 from optimizer.calibrate.forward import Prediction, beyond_slots, predict_cases
-from optimizer.calibrate.rows import Case, case_of, parse_row
+from optimizer.calibrate.parse import parse_row
+from optimizer.calibrate.rows import Case, case_of
 from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, TTFT_UNKNOWN
 from optimizer.catalog.types import Catalog
 from optimizer.errors import Finding, InputError, UsageError

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from optimizer.catalog.families import FAMILIES, WRAPPERS, Family
+from optimizer.documents.json_file import JsonDocument, parse_json
+from optimizer.documents.nodes import Key
+from optimizer.documents.paths import is_folder
+from optimizer.documents.scalars import shown
 from optimizer.documents.suggest import did_you_mean
 from optimizer.documents.text_file import decode, read_bytes
 from optimizer.errors import CatalogError, Finding
@@ -30,16 +33,20 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 class Config:
     """The keys of one model's configuration. Reading a wrong one notes a Finding and returns a harmless value."""
 
-    def __init__(self, path: Path, data: Mapping[str, object], outer: Mapping[str, object], family: Family) -> None:
+    def __init__(self, path: Path, document: JsonDocument, inside: str, family: Family) -> None:
         self.path = path
         self.family = family
         self.findings: list[Finding] = []
-        self._data = data
-        self._outer = outer
+        self._document = document
+        self._inside = (inside,) if inside else ()
+        self._outer: Mapping[str, object] = document.value
+        self._data: Mapping[str, object] = document.value[inside] if inside else document.value
 
-    def error(self, message: str, hint: str | None = None) -> None:
-        """Note a defect."""
-        self.findings.append(Finding(message, str(self.path), hint=hint))
+    def error(self, name: str, message: str) -> None:
+        """Note a defect of a key, at the name it has here."""
+        found = next((key for key in (name, *ALIASES.get(name, ())) if _step(self._data, key) is not None), None)
+        inside = self._inside if found is not None or self._outer.get(name) is None else ()
+        self.findings.append(self._document.finding(message, (*inside, *(found or name).split("."))))
 
     def get(self, name: str) -> object:
         """A value under its name or an alias, else the family's default, else None."""
@@ -55,12 +62,12 @@ class Config:
         value = self.get(name)
         if value is None:
             if default is None:
-                self.error(f"{name} is missing")
+                self.error(name, f"{name} is missing")
             return low if default is None else default
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= _MAX_DIMENSION:
-            self.error(f"{name}: {value!r} is not a whole number of {low} or more")
+            self.error(name, f"{name}: {shown(value)} is not a whole number of {low} or more")
             return low
         return value
 
@@ -70,7 +77,7 @@ class Config:
         if value is None:
             return default
         if not isinstance(value, bool):
-            self.error(f"{name}: {value!r} is neither true nor false")
+            self.error(name, f"{name}: {shown(value)} is neither true nor false")
             return default
         return value
 
@@ -80,7 +87,7 @@ class Config:
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.error(f"{name} is not a list of words")
+            self.error(name, f"{name} is not a list of words")
             return ()
         return tuple(value)
 
@@ -96,58 +103,39 @@ _OUTER_KEYS = frozenset({"tie_word_embeddings", "torch_dtype", "quantization_con
 
 def read_config(path: Path) -> Config:
     """The configuration at ``path`` (the file, or a directory that holds a config.json). Raises CatalogError."""
-    file = path / "config.json" if path.is_dir() else path
-    data = _parsed(file)
-    kind = data.get("model_type")
+    file = path / "config.json" if is_folder(path) else path
+    document = _parsed(file)
+    kind = document.value.get("model_type")
     if not isinstance(kind, str):
-        message = "model_type is missing" if kind is None else f"model_type: {kind!r} is not a word"
-        raise CatalogError([Finding(message, str(file), hint="is this a Hugging Face config.json?")])
-    inner = data.get("text_config")
+        message = "model_type is missing" if kind is None else f"model_type: {shown(kind)} is not a word"
+        hint = "is this a Hugging Face config.json?"
+        raise CatalogError([document.finding(message, ("model_type",), hint)])
+    inner = document.value.get("text_config")
     if isinstance(inner, dict) and kind in WRAPPERS:
-        kind = str(inner.get("model_type") or WRAPPERS[kind])
-        return Config(file, inner, data, _family(file, kind))
-    return Config(file, data, data, _family(file, WRAPPERS.get(kind, kind)))
+        kind, place = str(inner.get("model_type") or WRAPPERS[kind]), ("text_config", "model_type")
+        return Config(file, document, "text_config", _family(document, kind, place))
+    return Config(file, document, "", _family(document, WRAPPERS.get(kind, kind), ("model_type",)))
 
 
-def _family(file: Path, kind: str) -> Family:
+def _family(document: JsonDocument, kind: str, place: tuple[Key, ...]) -> Family:
     if kind not in FAMILIES:
         known = sorted({*FAMILIES, *WRAPPERS})
         hint = did_you_mean(kind, known) or "add the model to models.csv of your own --catalogs directory instead"
-        message = f"architecture family {kind!r} is not known; known: {', '.join(known)}"
-        raise CatalogError([Finding(message, str(file), hint=hint)])
+        message = f"architecture family {shown(kind)} is not known; known: {', '.join(known)}"
+        raise CatalogError([document.finding(message, place, hint)])
     return FAMILIES[kind]
 
 
-def _parsed(file: Path) -> dict[str, object]:
+def _parsed(file: Path) -> JsonDocument:
     raw = read_bytes(file, "config.json")
-    if isinstance(raw, Finding):
-        raise CatalogError([Finding(raw.message, raw.file, raw.line, raw.column)])
-    text = decode(raw, str(file))
-    if isinstance(text, Finding):
-        raise CatalogError([text])
-    try:
-        data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
-    except json.JSONDecodeError as error:
-        raise CatalogError([Finding(f"not valid JSON: {error.msg}", str(file), error.lineno, error.colno)]) from None
-    except (ValueError, RecursionError) as error:
-        message = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise CatalogError([Finding(f"not a usable config.json: {message}", str(file))]) from None
-    if not isinstance(data, dict):
-        raise CatalogError([Finding("not a JSON object", str(file), hint="is this a Hugging Face config.json?")])
-    return data
-
-
-def _no_constant(word: str) -> float:
-    raise ValueError(f"{word} is not a number")
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key!r} stands twice")
-        found[key] = value
-    return found
+    text = raw if isinstance(raw, Finding) else decode(raw, str(file))
+    document = text if isinstance(text, Finding) else parse_json(text, str(file))
+    if isinstance(document, Finding):
+        raise CatalogError([document])
+    if not isinstance(document.value, dict):
+        hint = "is this a Hugging Face config.json?"
+        raise CatalogError([document.finding("is not a JSON object", (), hint)])
+    return document
 
 
 def _step(data: Mapping[str, object], key: str) -> object:

@@ -65,11 +65,13 @@ def read_shape(c: Config) -> Shape:
         head_dim = c.integer("qk_nope_head_dim") + c.integer("qk_rope_head_dim")
     else:
         if c.get("head_dim") is None and hidden % heads:
-            c.error(f"hidden_size {hidden} is not divisible by num_attention_heads {heads}, and head_dim is missing")
+            message = f"hidden_size {hidden} is not divisible by num_attention_heads {heads}, and head_dim is missing"
+            c.error("hidden_size", message)
         head_dim = c.integer("head_dim", max(1, hidden // heads))
     kv_heads = 1 if _multi_query(c) else c.integer("num_key_value_heads", heads)
     if heads % kv_heads:
-        c.error(f"num_attention_heads {heads} is not divisible by num_key_value_heads {kv_heads}")
+        message = f"num_attention_heads {heads} is not divisible by num_key_value_heads {kv_heads}"
+        c.error("num_key_value_heads", message)
     default = None if c.family.gated_mlp else c.integer("expansion_ratio", 4) * hidden
     if c.family.experts is ExpertKeys.QWEN:
         default = 0
@@ -131,7 +133,7 @@ def read_experts(c: Config, shape: Shape) -> Experts:
         first = c.integer("moe_layer_start_index" if ernie else "first_k_dense_replace", 0, low=0)
         found = Experts(count, per_token, size, shared, shared * size, layers - first, first)
     if found.per_token > found.count:
-        c.error(f"num_experts_per_tok {found.per_token} is more than the {found.count} experts")
+        c.error("num_experts_per_tok", f"num_experts_per_tok {found.per_token} is more than the {found.count} experts")
     return replace(found, layers=max(0, found.layers))
 
 
@@ -142,7 +144,8 @@ def read_layers(c: Config, shape: Shape) -> Layers:
     window = c.integer("attention_chunk_size" if chunked else "sliding_window", 0, low=0)
     if kinds:
         if len(kinds) != shape.layers:
-            c.error(f"layer_types lists {len(kinds)} layers, num_hidden_layers says {shape.layers}")
+            message = f"layer_types lists {len(kinds)} layers, num_hidden_layers says {shape.layers}"
+            c.error("layer_types", message)
         linear = kinds.count("linear_attention")
         sliding = kinds.count("sliding_attention") + kinds.count("chunked_attention")
     else:

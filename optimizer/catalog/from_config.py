@@ -8,6 +8,7 @@ from optimizer.catalog.config_json import Config, read_config
 from optimizer.catalog.dimensions import Experts, Latent, Shape, read_experts, read_latent, read_layers, read_shape
 from optimizer.catalog.families import ExpertKeys
 from optimizer.catalog.types import Attention, Model
+from optimizer.documents.scalars import shown
 from optimizer.errors import CatalogError
 
 BYTES_16BIT = 2
@@ -166,9 +167,10 @@ def _native_dtype(c: Config) -> str:
     if method in ("awq", "gptq", "compressed-tensors", "auto-round"):
         if quantization.get("bits", 4) == 4 and "float" not in str(quantization.get("format", "")):
             return "int4"
-        c.error(f"quantization_config: {method} in another format than int4 is not known")
+        c.error("quantization_config", f"quantization_config: {method} in another format than int4 is not known")
     elif method:
-        c.error(f"quantization_config: quant_method {method!r} is not known; known: fp8, mxfp4, awq, gptq")
+        message = f"quantization_config: quant_method {shown(method)} is not known; known: fp8, mxfp4, awq, gptq"
+        c.error("quantization_config", message)
     return "fp16" if c.get("torch_dtype") == "float16" else "bf16"
 
 

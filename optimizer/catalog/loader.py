@@ -11,6 +11,7 @@ from optimizer.catalog import rows
 from optimizer.catalog.offers import read_offers
 from optimizer.catalog.types import Catalog, Checkpoint
 from optimizer.documents.csv_file import Table, read_table
+from optimizer.documents.paths import is_folder, is_there, resolved
 from optimizer.documents.suggest import did_you_mean
 from optimizer.errors import CatalogError, Finding
 
@@ -50,15 +51,15 @@ def load_catalog(root: Path | None = None, *, models: Collection[str] | None = N
 
 def _directories(root: Path | None) -> tuple[Path, ...]:
     packaged = default_root()
-    if root is None or root.resolve() == packaged.resolve():
+    if root is None or resolved(root) == packaged.resolve():
         return (packaged,)
-    if not root.is_dir():
+    if not is_folder(root):
         raise CatalogError([Finding("no such directory", str(root))])
     strangers = sorted(
         path.name for path in root.glob("*.csv") if path.name not in FILES and not path.name.startswith(_OTHER_PREFIXES)
     )
     findings = [Finding("not a catalog file", str(root / name), hint=did_you_mean(name, FILES)) for name in strangers]
-    if not findings and not any((root / name).exists() for name in (*FILES, *_OTHER_PREFIXES)):
+    if not findings and not any(is_there(root / name) for name in (*FILES, *_OTHER_PREFIXES)):
         findings = [Finding(f"holds no catalog file; known: {', '.join(FILES)}", str(root))]
     if findings:
         raise CatalogError(findings)
@@ -130,7 +131,7 @@ class _Reader:
         tables = []
         for directory in self._directories:
             path = directory / name
-            if directory is not self._directories[0] and not path.exists():
+            if directory is not self._directories[0] and not is_there(path):
                 continue
             try:
                 tables.append(read_table(path, required, optional))

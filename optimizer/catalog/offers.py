@@ -55,24 +55,26 @@ class _Assembler:
             row.error(f"offer {key!r} differs from line {first.line} in more than tier and price")
         price = rows.price(row)
         if price.currency != "USD" and price.currency not in self._fx:
-            row.error(f"currency {price.currency!r} has no rate in fx.csv", did_you_mean(price.currency, self._fx))
+            row.error(
+                f"currency {price.currency!r} has no rate in fx.csv", did_you_mean(price.currency, self._fx), "currency"
+            )
         if any(other.tier == price.tier for other in prices):
-            row.error(f"offer {key!r} has two prices for {price.tier}")
+            row.error(f"offer {key!r} has two prices for {price.tier}", None, "tier")
         prices.append(price)
 
     def _offer(self, key: str, row: Row) -> Offer:
         provider = self._providers.get(row.required("provider"))
         if provider is None:
             name = row.text("provider")
-            row.error(f"provider {name!r} is not in providers.csv", did_you_mean(name, self._providers))
+            row.error(f"provider {name!r} is not in providers.csv", did_you_mean(name, self._providers), "provider")
             provider = next(iter(self._providers.values()))
         gpu = self._gpus.get(row.required("gpu"))
         if gpu is None:
-            row.error(f"unknown GPU {row.text('gpu')!r}", did_you_mean(row.text("gpu"), self._gpus))
+            row.error(f"unknown GPU {row.text('gpu')!r}", did_you_mean(row.text("gpu"), self._gpus), "gpu")
         count = row.integer("gpus_per_node", 1, _MAX_GPUS_PER_NODE)
         link = row.choice("link", rows.LINKS)
         if count == 1 and link not in (Link.PCIE, Link.UNVERIFIED):
-            row.error(f"link {link} on a node of one GPU", "write pcie: one GPU has no link to another")
+            row.error(f"link {link} on a node of one GPU", "write pcie: one GPU has no link to another", "link")
         prices = sorted(self._prices[key], key=lambda price: price.tier)
         if gpu is not None and gpu.confidence == "low":
             prices = [_not_rankable(price, "card of low confidence") for price in prices]

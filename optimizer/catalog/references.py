@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from optimizer.catalog.types import Catalog, Model
+from optimizer.documents.paths import beside
 
 
 def is_config_path(reference: str) -> bool:
@@ -33,6 +34,6 @@ def with_configs(catalog: Catalog, references: Iterable[str], directory: Path) -
     """The catalog plus the models that are given as paths (relative to ``directory``), under the path as written."""
     for reference in references:
         if reference not in catalog.models and is_config_path(reference):
-            model = model_from_config(directory / Path(reference).expanduser())
+            model = model_from_config(beside(directory, reference))
             catalog = with_model(catalog, replace(model, id=reference))
     return catalog

@@ -210,7 +210,7 @@ def fx_rate(row: Row) -> FxRate:
     """A row of fx.csv."""
     day = row.day("date")
     if day is None and not row.text("date"):
-        row.error("date is blank: a rate needs its day")
+        row.error("date is blank: a rate needs its day", None, "date")
     kind = row.text("kind")
     source = row.required("source")
     return FxRate(row.required("currency"), row.positive("per_usd"), day or "", f"{kind}: {source}" if kind else source)
@@ -267,7 +267,7 @@ def price(row: Row) -> Price:
     if day is None:
         rankable, reason = False, reason or "undated"
     if rankable and reason:
-        row.error("rankable is yes, yet a reason against it is given")
+        row.error("rankable is yes, yet a reason against it is given", None, "rankable")
     return Price(
         tier=row.choice("tier", TIERS),
         amount=row.positive("amount"),

@@ -10,10 +10,11 @@ from importlib import import_module
 import click
 
 from optimizer.commands.streams import give_up_on_stdout, open_missing_streams
-from optimizer.errors import InputError, OptimizerError, UsageError
+from optimizer.errors import Finding, InputError, OptimizerError, UsageError
 
 EXIT_OUR_FAILURE = 1
 EXIT_INVALID_INPUT = 2
+_MOST_FINDINGS = 500
 
 _COMMANDS = {
     "solve": "Rank the cheapest deployments for a problem file (the default: `optimize FILE`).",
@@ -79,7 +80,7 @@ def main() -> None:
     try:
         _run()
     except InputError as error:
-        click.echo(f"Error: {_count(error)}\n{error}", err=True)
+        click.echo(f"Error: {_count(error)}\n{_listed(error)}", err=True)
         sys.exit(EXIT_INVALID_INPUT)
     except OptimizerError as error:
         click.echo(f"Internal error, please report it: {error}", err=True)
@@ -94,6 +95,8 @@ def _run() -> None:
         finally:
             sys.stdout.flush()
     except OSError as error:
+        if error.filename is not None:  # a file that nobody asked about first
+            raise UsageError([Finding(f"{error.strerror or error}", file=str(error.filename))]) from error
         give_up_on_stdout()
         if isinstance(error, BrokenPipeError):  # the reader has seen enough
             sys.exit(EXIT_OUR_FAILURE)
@@ -104,6 +107,13 @@ def _suit_a_short_process() -> None:
     """A tenth of a run otherwise goes into threads for linear algebra that we do not do and into early collections."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(200_000, 10, 10)
+
+
+def _listed(error: InputError) -> str:
+    """All findings, as far as anybody reads."""
+    lines = [str(finding) for finding in error.findings[:_MOST_FINDINGS]]
+    rest = len(error.findings) - len(lines)
+    return "\n".join([*lines, f"... and {rest:,} more"] if rest else lines)
 
 
 def _count(error: InputError) -> str:

@@ -26,21 +26,16 @@ def command(results: tuple[Path, ...], output: Path, model: str | None, **given:
     Reads vLLM bench serve JSON, SGLang bench JSONL, GuideLLM JSON, genai-perf and aiperf JSON, and CSV with the
     columns of `optimize predict`. Use the file with --calibration.
     """
-    from dataclasses import replace
-
     from optimizer.calibrate.own import calibrate
-    from optimizer.calibrate.results import read_results
-    from optimizer.calibrate.rows import case_of
+    from optimizer.calibrate.results import read_cases
     from optimizer.calibrate.store import parameter_csv
     from optimizer.catalog import default_root, load_catalog
     from optimizer.performance import load_parameters
     from optimizer.report.write import write_atomic
 
     known = {name: value for name, value in {**given, "model": model}.items() if value}
-    rows = [row for path in results for row in read_results(path, known)]
-    rows = [replace(row, model=model) for row in rows] if model else rows
-    catalog = load_catalog()
-    found = calibrate([case_of(row, catalog) for row in rows], load_parameters(default_root()))
+    cases = read_cases(results, known, load_catalog())
+    found = calibrate(cases, load_parameters(default_root()))
     write_atomic(output, parameter_csv(found.parameters))
     click.echo(f"{found.rows} results; median error in percent before and after:")
     for figure, error in found.before.items():

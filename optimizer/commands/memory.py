@@ -62,8 +62,9 @@ def command(
 
 def _model(catalog: Catalog, name: str) -> Model:
     from optimizer.catalog import model_from_config
+    from optimizer.documents.paths import is_file
 
-    if name not in catalog.models and Path(name).is_file():
+    if name not in catalog.models and is_file(Path(name)):
         return model_from_config(Path(name))
     _known(name, catalog.models, "model")
     return catalog.models[name]

@@ -67,8 +67,9 @@ def _parameters(problem: Problem, catalogs: Path | None) -> Parameters:
 def _parameter_root(catalogs: Path | None) -> Path:
     """A user's catalogs may bring their own performance parameters; otherwise the packaged ones hold."""
     from optimizer.catalog import default_root
+    from optimizer.documents.paths import is_folder
 
-    return catalogs if catalogs is not None and (catalogs / "performance").is_dir() else default_root()
+    return catalogs if catalogs is not None and is_folder(catalogs / "performance") else default_root()
 
 
 def known_ids(catalog: Catalog) -> KnownIds:

@@ -11,6 +11,8 @@ _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.?(?:inf|Inf|INF|nan|NaN|NAN|Infinity)")
 _MAX_DIGITS = 40
+_SMALLEST = 1e-9
+"""Nearest to zero that a number of any use comes; nearer ones divide to infinity."""
 
 
 class NotFiniteError(ValueError):
@@ -29,7 +31,7 @@ def resolve(raw: str) -> str | int | float | bool | None:
         return _integer(raw)
     if _FLOAT.fullmatch(raw):
         value = float(raw)
-        if not math.isfinite(value) or len(raw) > _MAX_DIGITS:
+        if not math.isfinite(value) or 0 < abs(value) < _SMALLEST or len(raw) > _MAX_DIGITS:
             raise NotFiniteError(f"{shorten(raw)} is no sensible number")
         return value
     return raw
@@ -39,6 +41,12 @@ def _integer(raw: str) -> int:
     if len(raw) > _MAX_DIGITS:
         raise NotFiniteError(f"{shorten(raw)} is no sensible number")
     return int(raw, 0) if raw[:2] in ("0o", "0x") else int(raw)
+
+
+def shown(value: object) -> str:
+    """A value of a document for a message, cut to 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def shorten(raw: str, width: int = 60) -> str:

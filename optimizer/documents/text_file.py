@@ -10,29 +10,33 @@ from optimizer.errors import Finding
 MAX_BYTES = 1 << 20
 """Largest file read: 1 MiB. A problem file has a few thousand bytes."""
 
-_BOMS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
+PROBLEM = "problem file"
+
+_BOMS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe\x00\x00", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
-def read_bytes(path: Path, kind: str = "problem file") -> bytes | Finding:
-    """The bytes of a regular, non-empty file of at most ``MAX_BYTES``; otherwise what is wrong with it."""
+def read_bytes(path: Path, kind: str = PROBLEM, limit: int = MAX_BYTES) -> bytes | Finding:
+    """The bytes of a regular, non-empty file of at most ``limit`` bytes; otherwise what is wrong with it."""
     name = str(path)
     try:
-        unreadable = _not_a_file(path, kind)
+        unreadable = not_a_file(path, kind)
         if unreadable is not None:
             return unreadable
         with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            data = stream.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        return Finding(f"cannot be read: {error}", name.replace("\x00", "?"))
-    if len(data) > MAX_BYTES:
-        return Finding("is larger than 1 MiB", name, hint=f"a {kind} has a few kilobytes: is this the right file?")
+        return Finding(f"cannot be read: {getattr(error, 'strerror', None) or error}", name)
+    if len(data) > limit:
+        return Finding(f"is larger than {limit >> 20} MiB", name, hint=f"is this the right file for a {kind}?")
     if not data.strip():
-        return Finding("is empty", name, 1, 1, f"a {kind} needs at least a list of workloads")
+        hint = f"a {kind} needs at least a list of workloads" if kind == PROBLEM else None
+        return Finding("is empty", name, 1, 1, hint)
     return data
 
 
-def _not_a_file(path: Path, kind: str) -> Finding | None:
+def not_a_file(path: Path, kind: str) -> Finding | None:
+    """Why a path is no regular file; None where it is one."""
     name = str(path)
     if path.is_dir():
         return Finding("is a directory, not a file", name, hint=f"name the {kind} inside it")
@@ -50,29 +54,39 @@ def decode(data: bytes, file: str) -> str | Finding:
             hint = "save it as UTF-8 without a byte order mark (BOM)"
             return Finding(f"starts with a {encoding} byte order mark", file, 1, 1, hint)
     if b"\x00" in data:
-        line, column = _place(data, data.index(b"\x00"))
+        line, column = place_in(data, data.index(b"\x00"))
         hint = "it looks like a binary file: is this the right one?"
         return Finding("contains a NUL byte, so it is not text", file, line, column, hint)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line, column = _place(data, error.start)
+        line, column = place_in(data, error.start)
         message = f"byte 0x{data[error.start]:02x} is not valid UTF-8"
         return Finding(message, file, line, column, "save the file with the encoding UTF-8")
-    return _without_control(text, file)
+    return control_in(text, file) or text
 
 
-def _without_control(text: str, file: str) -> str | Finding:
+def decode_mild(data: bytes, file: str) -> str | Finding:
+    """UTF-8 text of another program: a byte order mark is passed over, control characters are its own business."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message, hint = f"byte 0x{data[error.start]:02x} is not valid UTF-8", "save the file with the encoding UTF-8"
+        return Finding(message, file, *place_in(data, error.start), hint)
+
+
+def control_in(text: str, file: str) -> Finding | None:
+    """The first control character of a text, if any: it could pass for something else on a screen."""
     match = _CONTROL.search(text)
     if match is None:
-        return text
+        return None
     start = text.rfind("\n", 0, match.start()) + 1
     line, column = text.count("\n", 0, match.start()) + 1, match.start() - start + 1
     message = f"contains the control character U+{ord(match[0]):04X}"
     return Finding(message, file, line, column, "delete it; it is invisible in most editors")
 
 
-def _place(data: bytes, index: int) -> tuple[int, int]:
+def place_in(data: bytes, index: int) -> tuple[int, int]:
     """Line and column (in characters as far as they decode) of a byte."""
     start = data.rfind(b"\n", 0, index) + 1
     return data.count(b"\n", 0, index) + 1, len(data[start:index].decode("utf-8", "replace")) + 1

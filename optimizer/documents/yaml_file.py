@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
+from ruamel.yaml.error import StreamMark, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     CollectionStartEvent,
@@ -24,9 +24,9 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
 )
 
-from optimizer.documents.fullwidth import find_fullwidth
 from optimizer.documents.nodes import Entry, Mapping, Node, Place, Scalar, Sequence
 from optimizer.documents.scalars import NotFiniteError, resolve, shorten
+from optimizer.documents.yaml_syntax import SCANNER_ESCAPES, escaped_finding, syntax_finding, tab_finding
 from optimizer.errors import Finding
 
 MAX_DEPTH = 32
@@ -35,22 +35,8 @@ MAX_DEPTH = 32
 MAX_NODES = 20_000
 """Most values a document may hold once its aliases are expanded."""
 
-_TAB_INDENT = re.compile(r"^ *\t\s*[^\s#]", re.MULTILINE)
-
-_HINTS = (
-    ("mapping values are not allowed", "check the indentation, and that the line above has a colon and a space"),
-    ("could not find expected ':'", "a key needs a colon and a space after it"),
-    ("cannot start any token", "put the text in quotes, and indent with spaces, never tabs"),
-    ("end of stream", "a closing quote or bracket is missing"),
-    ("<stream end>", "a closing quote or bracket is missing"),
-    ("expected ',' or", "a comma or a closing bracket is missing"),
-    ("expected <block end>", "check the indentation: keys of one level start in the same column"),
-    ("undefined alias", "text that starts with * needs quotes"),
-    ("found undefined tag handle", "text that starts with ! needs quotes"),
-)
-
-_ESCAPES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What ruamel's scanner lets escape on a few malformed inputs, such as a huge \\U escape or ``%YAML x``."""
+_UNPRINTED = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
+"""What may not stand in a value, written as an escape either: it would forge lines of a report or of a script."""
 
 
 class _RefusedError(Exception):
@@ -63,11 +49,9 @@ class _RefusedError(Exception):
 
 def parse_yaml(text: str, file: str) -> tuple[Node | None, tuple[Finding, ...]]:
     """The document and everything wrong with it as YAML; None where nothing of it can be read."""
-    tab = _TAB_INDENT.search(text)
-    if tab:
-        line = text.count("\n", 0, tab.start()) + 1
-        column = text.index("\t", tab.start()) - tab.start() + 1
-        return None, (Finding("a tab is used as indentation", file, line, column, "indent with spaces"),)
+    tab = tab_finding(text, file)
+    if tab is not None:
+        return None, (tab,)
     builder = _Builder(file)
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
@@ -75,9 +59,9 @@ def parse_yaml(text: str, file: str) -> tuple[Node | None, tuple[Finding, ...]]:
     except _RefusedError as refused:
         return None, (*builder.findings, refused.finding)
     except YAMLError as error:
-        return None, (*builder.findings, _syntax_finding(error, text, file))
-    except _ESCAPES as error:
-        return None, (Finding(f"is not valid YAML ({type(error).__name__})", file, builder.line, 1),)
+        return None, (*builder.findings, syntax_finding(error, text, file))
+    except SCANNER_ESCAPES as error:
+        return None, (*builder.findings, escaped_finding(error, text, file, builder.line))
     root = builder.root
     if root is None or (isinstance(root, Scalar) and not root.raw and not root.quoted):
         hint = "a problem file needs at least a list of workloads"
@@ -93,7 +77,7 @@ def parse_value(text: str, file: str) -> tuple[Node | None, tuple[Finding, ...]]
             builder.take(event)
     except _RefusedError as refused:
         return None, (*builder.findings, refused.finding)
-    except (YAMLError, *_ESCAPES):
+    except (YAMLError, *SCANNER_ESCAPES):
         return None, (Finding(f"{shorten(text)!r} is not a YAML value", file, hint="put text in quotes"),)
     return builder.root or Scalar(Place(file), None, ""), tuple(builder.findings)
 
@@ -109,6 +93,7 @@ class _Open:
     entries: list[Entry] = field(default_factory=list)
     key: tuple[str, Place] | None = None
     keep: bool = True  # False: the value of a refused key
+    seen: dict[str, Place] = field(default_factory=dict)  # where each key stands first
     size: int = 1
 
 
@@ -124,6 +109,7 @@ class _Builder:
         self._stack: list[_Open] = []
         self._anchors: dict[str, tuple[Node | None, int]] = {}
         self._documents = 0
+        self._aliases = False
 
     def take(self, event: Event) -> None:
         """Consume one event."""
@@ -164,7 +150,14 @@ class _Builder:
             self.findings.append(place.finding(f"the tag {shorten(str(event.tag))} is not read", hint))
 
     def _scalar(self, event: ScalarEvent, place: Place) -> Scalar:
-        raw = event.value
+        raw = event.value.rstrip("\n") if event.style in ("|", ">") else event.value
+        unprinted = _UNPRINTED.search(raw)
+        if unprinted is not None:
+            code = ord(unprinted[0])
+            what = "a line break" if unprinted[0] == "\n" else f"the control character U+{code:04X}"
+            hint = "text stands in one line, without control characters"
+            self.findings.append(place.finding(f"{shorten(raw)!r} holds {what}", hint))
+            return Scalar(place, None, raw, refused=True)
         if event.style is not None or event.tag is not None:
             return Scalar(place, raw, raw, quoted=True, refused=event.tag is not None)
         try:
@@ -197,6 +190,7 @@ class _Builder:
         if event.anchor not in self._anchors:
             hint = "text that starts with * needs quotes"
             raise _RefusedError(place.finding(f"*{event.anchor} refers to nothing defined before it", hint))
+        self._aliases = True
         node, size = self._anchors[event.anchor]
         if node is None:
             raise _RefusedError(place.finding(f"*{event.anchor} contains itself", "write the value out"))
@@ -211,8 +205,9 @@ class _Builder:
         top = self._stack[-1]
         top.size += size
         if top.size > MAX_NODES:
-            hint = "aliases (*name) multiply: write the values out"
-            raise _RefusedError(node.place.finding(f"expands to more than {MAX_NODES:,} values", hint))
+            verb = "expands to" if self._aliases else "brings the file to"
+            hint = "aliases (*name) multiply: write the values out" if self._aliases else "is this the right file?"
+            raise _RefusedError(node.place.finding(f"{verb} more than {MAX_NODES:,} values", hint))
         if not top.is_mapping:
             top.items.append(node)
         elif top.key is None:
@@ -226,8 +221,10 @@ class _Builder:
         place = node.place
         text = node.raw if isinstance(node, Scalar) else ""
         top.key, top.keep = (text, place), True
-        first = next((entry.place for entry in top.entries if entry.key == text), None)
-        if not isinstance(node, Scalar) or not isinstance(node.value, str) or node.refused:
+        first = top.seen.get(text)
+        if isinstance(node, Scalar) and node.refused:
+            top.keep = False
+        elif not isinstance(node, Scalar) or not isinstance(node.value, str):
             top.keep = False
             hint = "keys are words; text that looks like a number or a yes needs quotes"
             self.findings.append(place.finding(f"the key {shorten(text)!r} is not text", hint))
@@ -238,20 +235,5 @@ class _Builder:
             top.keep = False
             hint = f"it stands first in line {first.line}: keep one of the two"
             self.findings.append(place.finding(f"the key {shorten(text)!r} stands here a second time", hint))
-
-
-def _syntax_finding(error: YAMLError, text: str, file: str) -> Finding:
-    """ruamel's syntax error in a line a person can act on; full-width punctuation is named first."""
-    if not isinstance(error, MarkedYAMLError):
-        return Finding(f"is not valid YAML: {shorten(str(error), 120)}", file, 1, 1)
-    problem = str(error.problem or error.context or "unreadable")
-    opened = "end of stream" in problem or "<stream end>" in problem
-    mark = (error.context_mark if opened else None) or error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    line = min(line, text.count("\n") + 1)
-    fullwidth = find_fullwidth(text, file, line)
-    if fullwidth is not None:
-        return fullwidth
-    hint = next((hint for words, hint in _HINTS if words in problem), "check quotes, brackets and indentation")
-    context = f" {error.context}" if error.context and error.problem else ""
-    return Finding(f"is not valid YAML: {shorten(problem + context, 120)}", file, line, column, hint)
+        else:
+            top.seen[text] = place

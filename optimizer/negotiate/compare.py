@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import Finding, ProblemError, UsageError
+from optimizer.negotiate.result_file import is_result, read_result
 from optimizer.workload import part_name
 
 if TYPE_CHECKING:
@@ -74,13 +75,13 @@ def compare(
     ``simulate=False`` replays none of their plans. Raises ``InputError``.
     """
     paths = (Path(before), Path(after))
-    kinds = {_is_result(path) for path in paths}
+    kinds = {is_result(path) for path in paths}
     if len(kinds) > 1:
         raise UsageError([Finding(f"{before} and {after}: compare two results or two problem files, not one of each")])
     if kinds == {True}:
         if sets:
             raise UsageError([Finding("--set changes problem files; these are results")])
-        documents = (_read(paths[0]), _read(paths[1]))
+        documents = (read_result(paths[0]), read_result(paths[1]))
         return _comparison(paths, documents, (), (), are_problems=False)
     return _problems(paths, sets, catalogs, progress, simulate=simulate)
 
@@ -199,24 +200,3 @@ def _flat(value: object, path: str = "") -> Flat:
         names = [str(item.get("name") or item.get("id") or number) for number, item in enumerate(value)]
         return {p: leaf for n, item in zip(names, value, strict=True) for p, leaf in _flat(item, f"{path}.{n}").items()}
     return {path: value}
-
-
-def _is_result(path: Path) -> bool:
-    """A JSON object with plans is a result; everything else is read as a problem file."""
-    try:
-        head = path.read_bytes()[:64].lstrip()
-    except OSError as error:
-        raise UsageError([Finding(f"cannot be read: {error.strerror or error}", file=str(path))]) from error
-    return head.startswith(b"{") and b'"problem"' in head
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise UsageError(
-            [Finding(f"is no result of `optimize FILE --format json`: {error}", file=str(path))]
-        ) from error
-    if not isinstance(document, dict) or not isinstance(document.get("plans"), list) or "status" not in document:
-        raise UsageError([Finding("is no result of `optimize FILE --format json`", file=str(path))])
-    return document

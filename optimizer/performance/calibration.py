@@ -38,13 +38,13 @@ def _parameters(rows: Iterable[Row], names: Collection[str]) -> Iterator[Paramet
     for row in rows:
         name, scope = row.required("name"), row.text("scope")
         if name and name not in names:
-            row.error(f"unknown parameter {name!r}", did_you_mean(name, names))
+            row.error(f"unknown parameter {name!r}", did_you_mean(name, names), "name")
         if (name, scope) in seen:
-            row.error(f"{name} of {scope or 'all'} stands twice")
+            row.error(f"{name} of {scope or 'all'} stands twice", None, "name")
         seen.add((name, scope))
         low, high = row.number("low"), row.number("high")
         value = row.positive("value")
         if not low <= value <= high:
-            row.error(f"{name} {value:g} is outside its bounds {low:g} to {high:g}")
+            row.error(f"{name} {value:g} is outside its bounds {low:g} to {high:g}", None, "value")
         sd = row.number("prior_log_sd")
         yield Parameter(name, scope, value, low, high, row.number("prior"), sd, row.text("unit"), row.text("source"))

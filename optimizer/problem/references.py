@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from optimizer.documents.paths import beside, is_file, is_folder
 from optimizer.documents.suggest import did_you_mean
 from optimizer.errors import InputError
 from optimizer.problem.issues import Issue, KeyPath
@@ -40,8 +41,8 @@ def config_path(model: str, folder: Path) -> Path | None:
     """The config.json that a ``model`` names relative to the problem file's folder; None where it is a catalog id."""
     if not (model.endswith(".json") or model.startswith(("./", "../", "/", "~"))):
         return None
-    path = folder / Path(model).expanduser()
-    return path / "config.json" if path.is_dir() else path
+    path = beside(folder, model)
+    return path / "config.json" if is_folder(path) else path
 
 
 def _unknown(what: str, names: _Named, ids: Collection[str]) -> Iterator[Issue]:
@@ -107,7 +108,7 @@ def _currencies(problem: ProblemFile, rated: Collection[str]) -> Iterator[Issue]
 
 def trace_path(trace: str, folder: Path) -> Path:
     """The file that ``traffic.trace`` names, relative to the problem file's folder."""
-    return folder / Path(trace).expanduser()
+    return beside(folder, trace)
 
 
 def _trace(workload: Workload, base: KeyPath, folder: Path) -> Iterator[Issue]:
@@ -126,7 +127,7 @@ def _trace(workload: Workload, base: KeyPath, folder: Path) -> Iterator[Issue]:
 
 def calibration_path(calibration: str, folder: Path) -> Path:
     """The file that ``engine.calibration`` names, relative to the problem file's folder."""
-    return folder / Path(calibration).expanduser()
+    return beside(folder, calibration)
 
 
 def _calibration(stated: str | None, known: KnownIds, folder: Path) -> Iterator[Issue]:
@@ -151,7 +152,7 @@ def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> 
             hint = did_you_mean(workload.model, known.models) or "`optimize catalog models` lists them;"
             message = f"unknown model {workload.model!r}"
             yield Issue(path, message, f"{hint} any other model: the path of its Hugging Face config.json")
-    elif not config.is_file():
+    elif not is_file(config):
         hint = "the path of a Hugging Face config.json is relative to the problem file"
         yield Issue(path, f"no such file: {workload.model!r}", hint)
     elif known.context_of_config is not None:

@@ -53,7 +53,7 @@ def read_trace(path: Path) -> Trace:
     columns = next((layout for layout in LAYOUTS if all(name in table.index for name in layout)), None)
     if columns is None:
         hint = "the columns are " + "; or ".join(", ".join(layout) for layout in LAYOUTS)
-        raise ProblemError([Finding("not a trace: its header has none of the known layouts", str(path), 1, None, hint)])
+        raise ProblemError([Finding("not a trace: its header has none of the known layouts", str(path), 1, 1, hint)])
     rows, failed = _requests(table, columns)
     if not table.findings and (len(rows) < SHORTEST or rows[-1][0] <= rows[0][0]):
         message = f"{len(rows)} requests over {rows[-1][0] - rows[0][0] if rows else 0:g} s show no pattern"
@@ -76,7 +76,7 @@ def _requests(table: Table, columns: tuple[str, str, str]) -> tuple[list[tuple[f
         if when is None:
             continue
         if when < last:
-            row.error(f"{columns[0]} is before that of the line above", "sort the trace by arrival")
+            row.error(f"{columns[0]} is before that of the line above", "sort the trace by arrival", columns[0])
         last = when
         if made < 1.0:
             failed += 1
@@ -90,12 +90,12 @@ def _seconds(row: Row, column: str) -> float | None:
     text = row.text(column)
     if ":" not in text:
         if not text:
-            row.error(f"{column} is blank; seconds or a date and time are needed")
+            row.error(f"{column} is blank; seconds or a date and time are needed", None, column)
         return row.number_or_none(column)
     try:
         return _utc(datetime.fromisoformat(_FRACTION.sub(r"\1", text.strip())))
     except ValueError:
-        row.error(f"{column}: {text[:60]!r} is neither seconds nor a date and time")
+        row.error(f"{column}: {text[:60]!r} is neither seconds nor a date and time", None, column)
         return None
 
 

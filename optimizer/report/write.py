@@ -6,7 +6,11 @@ import os
 import tempfile
 from pathlib import Path
 
+from optimizer.documents.paths import is_folder, resolved
 from optimizer.errors import Finding, UsageError
+
+_NAMED = 60
+"""Characters of the name that its temporary file repeats: with all of them a long name would become too long."""
 
 
 def write_atomic(path: Path | str, content: str | bytes) -> None:
@@ -14,8 +18,8 @@ def write_atomic(path: Path | str, content: str | bytes) -> None:
 
     A reader sees the old file or the new one, never half of it. Raises ``UsageError`` where it cannot be written.
     """
-    target = Path(path)
-    if target.is_dir():
+    target = resolved(Path(path))  # a link keeps being one: what it leads to is replaced
+    if is_folder(target):
         raise UsageError([Finding("is a directory; give a file name", file=str(path))])
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
@@ -23,22 +27,22 @@ def write_atomic(path: Path | str, content: str | bytes) -> None:
             target.write_bytes(data)  # a pipe or a device: nothing to rename over
         else:
             _replace(target, data)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise UsageError([Finding(f"cannot be written: {reason}", file=str(path))]) from error
 
 
 def _replace(target: Path, data: bytes) -> None:
     """The temporary file lives in the target's directory, as a rename is atomic only within one file system."""
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-    handle, name = tempfile.mkstemp(dir=target.resolve().parent, prefix=f".{target.name}.", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:_NAMED]}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         Path(name).chmod(mode)
-        Path(name).replace(target.resolve())
+        Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

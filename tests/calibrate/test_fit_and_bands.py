@@ -17,8 +17,9 @@ from optimizer.calibrate.fit import Problem, fit, targets_of
 from optimizer.calibrate.forward import predict_cases
 from optimizer.calibrate.holdout import bands_of, held_out_errors, nested_coverage, with_coverage
 from optimizer.calibrate.own import calibrate
+from optimizer.calibrate.parse import parse_row
 from optimizer.calibrate.results import read_results
-from optimizer.calibrate.rows import Case, case_of, parse_row
+from optimizer.calibrate.rows import Case, case_of
 from optimizer.calibrate.scores import rank_correlation, summarise
 from optimizer.calibrate.store import read_folds
 from optimizer.catalog import default_root, load_catalog

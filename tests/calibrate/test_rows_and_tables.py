@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from optimizer.calibrate.fit import measured_of
 from optimizer.calibrate.forward import Prediction, beyond_slots
-from optimizer.calibrate.rows import case_of, parse_row
+from optimizer.calibrate.parse import parse_row
+from optimizer.calibrate.rows import case_of
 from optimizer.calibrate.scores import pairs_of, throughputs
 from optimizer.calibrate.tables import OUTPUT, predict_table, read_table
 from optimizer.catalog import default_root, load_catalog

@@ -21,14 +21,16 @@ def _write(tmp_path: Path, content: str | bytes) -> Path:
     ("content", "says"),
     [
         ("", "empty: a header line is needed"),
-        ("id,watts,watts\n", "column watts stands twice"),
-        ("id,wats\n", "unknown column 'wats'"),
+        ("id,watts,watts\n", "file.csv:1:10: column 'watts' stands twice"),
+        ("id,wats\n", "file.csv:1:4: unknown column 'wats'"),
         ("id,wats\n", "did you mean watts?"),
         ("watts\n", "column id is missing"),
-        (b"id,watts\na,\x00\n", "file.csv:2: holds NUL bytes"),
-        (b"id,watts\na,\xff\n", "file.csv:2: not UTF-8"),
-        ('id,watts\na,"1\n', "not valid CSV"),
-        ('id,watts\na,"1"x\n', "file.csv:2: not valid CSV"),
+        (b"id,watts\na,\x00\n", "file.csv:2:3: holds NUL bytes"),
+        (b"id,watts\na,\xff\n", "file.csv:2:3: not UTF-8"),
+        ('id,watts\na,"1\nb,2\nc,3\n', "file.csv:2:1: not valid CSV"),
+        ("id;watts\n", "separate the cells by commas"),
+        ("id,watts\na,\x1b[31m\n", "file.csv:2:3: contains the control character U+001B"),
+        ('id,watts\na,"1"x\n', "file.csv:2:1: not valid CSV"),
     ],
 )
 def test_unreadable_files_are_refused(content: str | bytes, says: str, tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_lines_count_through_quoted_line_breaks_and_blank_lines(tmp_path: Path) 
     table = read_table(_write(tmp_path, 'id,watts\n"a\nb",1\n\nc,2\nd\n'), ("id", "watts"))
     assert [row.line for row in table] == [2, 5]
     assert str(table.findings[0]).endswith(
-        "file.csv:6: 1 cells where the header has 2\n    quote text that holds a comma"
+        "file.csv:6:1: 1 cells where the header has 2\n    quote text that holds a comma"
     )
 
 
@@ -119,6 +121,16 @@ def test_reading_stops_after_two_hundred_findings(tmp_path: Path) -> None:
     for row in table:
         row.number("cell")
     assert len(table.findings) == 200
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [("a,x", (2, 3)), ('"a,b",x', (2, 7)), ('"a""b",x', (2, 8)), ('"a\nb",x', (3, 4)), ("é😀,x", (2, 4))],
+)
+def test_a_wrong_cell_is_named_by_line_and_column(line: str, place: tuple[int, int], tmp_path: Path) -> None:
+    table = read_table(_write(tmp_path, f"id,cell\n{line}\n"), ("id", "cell"))
+    next(iter(table)).number("cell")
+    assert [(finding.line, finding.column) for finding in table.findings] == [place]
 
 
 def test_suggestions_are_near_and_in_order() -> None:

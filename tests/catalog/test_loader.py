@@ -86,7 +86,7 @@ def test_undated_or_low_confidence_is_never_ranked(load: Loader) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        (",20,", ",0,", "offers.csv:2: amount is 0; it must be above 0"),
+        (",20,", ",0,", "offers.csv:2:43: amount is 0; it must be above 0"),
         (",20,", ",-1,", "amount: '-1' is outside 0 and above"),
         (",20,", ",,", "amount is blank; a number is needed"),
         (",20,", ",nan,", "amount: 'nan' is not a number"),
@@ -112,7 +112,7 @@ def test_bad_offers_are_refused_with_their_line(old: str, new: str, says: str, l
 
 def test_two_prices_for_one_tier_and_contradicting_rows_are_refused(load: Loader) -> None:
     message = _refusal(load, "offers.csv", OFFER_HEADER + OFFER + OFFER)
-    assert "offers.csv:3: offer 'mine' has two prices for on_demand" in message
+    assert "offers.csv:3:33: offer 'mine' has two prices for on_demand" in message
     other = OFFER.replace("on_demand", "spot").replace(",8,", ",4,")
     assert "differs from line 2 in more than tier and price" in _refusal(
         load, "offers.csv", OFFER_HEADER + OFFER + other
@@ -127,7 +127,8 @@ def test_rankable_with_a_reason_against_it_is_refused(load: Loader) -> None:
 def test_duplicate_ids_and_dangling_references_are_refused(load: Loader) -> None:
     row = "acme,,neocloud,DE,Acme\n"
     header = "id,aliases,class,country,name\n"
-    assert "providers.csv:3: 'acme' stands twice: also in line 2" in _refusal(load, "providers.csv", header + row + row)
+    twice = _refusal(load, "providers.csv", header + row + row)
+    assert "providers.csv:3:1: 'acme' stands twice: also in line 2" in twice
 
 
 def test_a_sibling_must_exist(load: Loader, tmp_path: Path) -> None:

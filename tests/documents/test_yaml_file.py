@@ -102,8 +102,15 @@ def test_child_of_a_scalar_is_nothing() -> None:
     ("text", "line", "column", "message"),
     [
         ("a: 'b\nc: d\n", 1, 4, "not valid YAML"),
-        ("a: [1, 2\nb: 3\n", 2, 2, "not valid YAML"),
-        ("a: {b: [1\n", 1, 8, "not valid YAML"),
+        ("a: [1, 2\nb: 3\n", 1, 4, "the bracket [ that opens here is not closed"),
+        ("a: {b: {c: 1}\nd: 5\n", 1, 4, "the bracket { that opens here is not closed"),
+        ("w:\n  - {b: 1\n  - {b: 2}\n", 2, 5, "the bracket { that opens here is not closed"),
+        ("a: [\n  {b: 1}\n  {c: 2}\n]\n", 3, 3, "expected ',' or ']'"),  # a comma is missing, no bracket
+        ('a: "x\nb: "y"\nc: 5\n', 1, 4, "the quote that opens here ends only in line 2"),
+        ("a\n  b: 5\n", 1, 1, "'a' has no colon"),
+        ("a: 1\nb\nc: 2\n", 2, 1, "could not find expected ':'"),
+        ("name: x\n  foo: 5\n", 2, 6, "mapping values are not allowed"),  # the indentation is wrong, no colon missing
+        ("a: {b: [1\n", 1, 8, "the bracket [ that opens here is not closed"),
         ("a:\n  b: 1\n c: 2\n", 3, 2, "not valid YAML"),
         ("a: 1\n\tb: 2\n", 2, 1, "tab"),
         ("a\t: 1\n", 1, 2, "not valid YAML"),
@@ -111,7 +118,7 @@ def test_child_of_a_scalar_is_nothing() -> None:
         ("%TAG ! tag:x,2000:\n---\na: 1\n", 2, 1, "%TAG"),
         ("a: 1\n...\nb: 2\n", 3, 1, "second document"),
         ('a: "\\q"\n', 1, 6, "not valid YAML"),
-        ('a: "\\UFFFFFFFF"\n', 1, 1, "not valid YAML"),
+        ('x: 1\na: "\\UFFFFFFFF"\n', 2, 5, "UFFFFFFFF is no character"),
         ("a：1\n", None, None, ""),  # a lone text: the schema speaks
         ("a: 1\nb：2\nc: 3\n", 2, 2, "full-width"),
         ("a: “x: y”\n", 1, 4, "full-width"),
@@ -158,3 +165,23 @@ def test_a_long_problem_file_parses_quickly() -> None:
 def test_the_hint_for_full_width_punctuation_is_yaml_again() -> None:
     _, findings = parse_yaml("a: 1\nb：{c：1，d：2}\nc: 3\n", "f.yaml")
     assert (findings[0].hint or "").endswith("write: b: {c: 1, d: 2}")
+
+
+@pytest.mark.parametrize("text", ['"x\\ny"', '"\\e[31m"', '"\\uD800"', '"\\u202Ex"', '"\\0"', "|\n  x\n  y"])
+def test_a_value_holds_no_line_breaks_and_control_characters(text: str) -> None:
+    for document, column in ((f"a: 1\nb: {text}\n", 4), (f"a: 1\n? {text}\n: 5\n", 3)):
+        _, findings = parse_yaml(document, "f.yaml")
+        assert [(finding.line, finding.column) for finding in findings] == [(2, column)]
+        assert "holds" in findings[0].message
+
+
+def test_folded_text_of_one_line_is_that_line() -> None:
+    root, findings = parse_yaml("a: >\n  one\n  line\nb: |\n  other\n", "f.yaml")
+    assert root is not None
+    assert not findings
+    assert plain(root) == {"a": "one line", "b": "other"}
+
+
+def test_ten_thousand_keys_are_read_at_once() -> None:
+    _, findings = parse_yaml("".join(f"k{number}: 1\n" for number in range(12_000)), "f.yaml")
+    assert [finding.message for finding in findings] == ["brings the file to more than 20,000 values"]

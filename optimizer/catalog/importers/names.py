@@ -16,6 +16,7 @@ from pathlib import Path
 
 from optimizer.catalog.types import Gpu
 from optimizer.documents.csv_file import read_table
+from optimizer.documents.paths import is_there
 from optimizer.documents.suggest import did_you_mean
 
 COLUMNS = ("kind", "name", "provider", "instance", "id", "default", "basis")
@@ -146,7 +147,7 @@ def read_names(gpus: Mapping[str, Gpu], roots: Iterable[Path]) -> Names:
     found: dict[tuple[str, str], tuple[Alias, ...]] = {}
     for root in roots:
         path = root / "aliases.csv"
-        if not path.exists():
+        if not is_there(path):
             continue
         here: dict[tuple[str, str], list[Alias]] = defaultdict(list)
         table = read_table(path, COLUMNS)
@@ -161,7 +162,7 @@ def read_names(gpus: Mapping[str, Gpu], roots: Iterable[Path]) -> Names:
                 row.text("basis"),
             )
             if alias.kind == "gpu" and alias.id not in gpus:
-                row.error(f"unknown GPU {alias.id!r}", did_you_mean(alias.id, gpus))
+                row.error(f"unknown GPU {alias.id!r}", did_you_mean(alias.id, gpus), "id")
             here[alias.kind, normalised(alias.name)].append(alias)
         if table.findings:
             from optimizer.errors import CatalogError

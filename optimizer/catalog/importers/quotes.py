@@ -9,6 +9,7 @@ and listed; a provider that nobody lists becomes a reseller of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,22 +74,24 @@ def import_quotes(
 
 def _named(table: Table, names: Names) -> Table:
     """The table under our column names; every unknown or missing column is named."""
-    path, findings, index = str(table.path), [], {}
-    for name, position in table.index.items():
+    header, index = Table(table.path, {}, (), source=table.source), {}
+    for position, name in enumerate(table.header):
         ours = name if name in COLUMNS else name.lower() if name.lower() in COLUMNS else names.one("column", name)
         if ours is None:
-            findings.append(Finding(f"unknown column {name[:40]!r}", path, 1, None, did_you_mean(name, COLUMNS)))
+            header.error(f"unknown column {name[:40]!r}", 1, position, did_you_mean(name, COLUMNS))
         elif ours in index:
-            findings.append(Finding(f"column {ours} stands twice", path, 1))
+            header.error(f"column {ours} stands twice", 1, position)
         else:
             index[ours] = position
     hint = "`optimize catalog template` prints a list to fill in"
-    findings += [Finding(f"column {name} is missing", path, 1, None, hint) for name in _NEEDED if name not in index]
-    if findings:
-        raise CatalogError(findings)
+    for name in _NEEDED:
+        if name not in index:
+            header.error(f"column {name} is missing", 1, 0, hint)
+    if header.findings:
+        raise CatalogError(header.findings)
     width = len(table.index)
     lines = [(line, [cell.strip() for cell in cells]) for line, cells in table.lines if len(cells) >= width]
-    return Table(table.path, index, lines, table.findings)
+    return replace(table, index=index, lines=lines)
 
 
 class _Quotes:
@@ -128,7 +131,9 @@ class _Quotes:
         tax, included = row.number_or_none("tax_percent", 0, 100), self._choice(row, "tax_included", _FLAGS)
         if included and tax is None:
             row.error(
-                "tax_included is yes, yet tax_percent is blank", "write the tax that the price includes, such as 13"
+                "tax_included is yes, yet tax_percent is blank",
+                "write the tax that the price includes, such as 13",
+                "tax_percent",
             )
         stock, weeks = row.integer_or_none("stock"), row.number_or_none("lead_time_weeks")
         day, until = row.day("price_date"), row.day("valid_until")
@@ -157,7 +162,7 @@ class _Quotes:
         if isinstance(price, float):
             return price
         hint = "write it without thousands separators and currency signs" if price and "number" in price else None
-        row.error(price or "price is blank", hint)
+        row.error(price or "price is blank", hint, "price")
         return 1.0
 
     def _choice(self, row: Row, column: str, choices: Mapping[str, T]) -> T | None:
@@ -166,25 +171,26 @@ class _Quotes:
         if word in choices:
             return choices[word]
         known = ", ".join(choice for choice in choices if choice)
-        row.error(f"{column}: unknown {row.text(column)[:40]!r}; known: {known}", did_you_mean(word, choices))
+        row.error(f"{column}: unknown {row.text(column)[:40]!r}; known: {known}", did_you_mean(word, choices), column)
         return None
 
     def _tier(self, row: Row, bought: bool) -> Tier | None:
         word = self._word(row, "tier") or str(Tier.PURCHASE if bought else Tier.ON_DEMAND)
         tier = TIERS.get(word)
         if tier is None:
-            row.error(f"tier: unknown {row.text('tier')[:40]!r}; known: {', '.join(TIERS)}", did_you_mean(word, TIERS))
+            message = f"tier: unknown {row.text('tier')[:40]!r}; known: {', '.join(TIERS)}"
+            row.error(message, did_you_mean(word, TIERS), "tier")
         elif (tier is Tier.PURCHASE) != bought:
-            row.error(
-                f"tier {tier} does not go with unit {row.text('unit')!r}", "a purchase is paid once, a rent is not"
-            )
+            message = f"tier {tier} does not go with unit {row.text('unit')!r}"
+            row.error(message, "a purchase is paid once, a rent is not", "tier" if row.text("tier") else "unit")
         return tier
 
     def _currency(self, row: Row) -> str:
         text = row.text("currency")
         code = text if text in self._fx else self._names.one("word", text) or text.upper() or "USD"
         if code != "USD" and code not in self._fx:
-            row.error(f"currency {text[:20]!r} has no rate in fx.csv", did_you_mean(code, ["USD", *self._fx]))
+            message = f"currency {text[:20]!r} has no rate in fx.csv"
+            row.error(message, did_you_mean(code, ["USD", *self._fx]), "currency")
         return code
 
     def _node(self, row: Row) -> Node | None:
@@ -192,9 +198,10 @@ class _Quotes:
         count, name = split_count(written)
         stated = row.integer_or_none("gpus_per_node", 1, _MOST_GPUS)
         if count is None and stated is None:
-            row.error("gpus_per_node is blank", "write how many cards a node has, or a name such as 8xH20")
+            hint = "write how many cards a node has, or a name such as 8xH20"
+            row.error("gpus_per_node is blank", hint, "gpus_per_node")
         if count is not None and stated is not None and count != stated:
-            row.error(f"gpu says {count} cards, gpus_per_node {stated}")
+            row.error(f"gpu says {count} cards, gpus_per_node {stated}", None, "gpus_per_node")
         cards = stated or count or 1
         nvlink = self._choice(row, "nvlink", _FLAGS)
         provider = self._provider(row)
@@ -230,7 +237,9 @@ class _Quotes:
             return found.id if found is not None else str(alias)
         word = self._word(row, "provider_class") or "reseller"
         if word not in PROVIDER_CLASSES:
-            row.error(f"provider_class: unknown {word[:40]!r}; known: {', '.join(PROVIDER_CLASSES)}")
+            row.error(
+                f"provider_class: unknown {word[:40]!r}; known: {', '.join(PROVIDER_CLASSES)}", None, "provider_class"
+            )
         provider = name.replace(" ", "-")
         kind = PROVIDER_CLASSES.get(word, ProviderClass.RESELLER)
         self.new.setdefault(key, Provider(provider, (), kind, "", name))

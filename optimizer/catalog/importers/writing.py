@@ -11,6 +11,7 @@ from pathlib import Path
 from optimizer.catalog.importers.imported import Imported, ListedPrice
 from optimizer.catalog.rows import OFFER_COLUMNS, OFFER_EXTRAS, PROVIDER_COLUMNS
 from optimizer.documents.csv_file import read_table
+from optimizer.documents.paths import is_there
 from optimizer.errors import CatalogError
 
 HEADER = (*OFFER_COLUMNS, *OFFER_EXTRAS)
@@ -38,7 +39,7 @@ def providers_csv(imported: Imported, kept: Sequence[Mapping[str, str]] = ()) ->
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     """Rows of a catalog file that is there already, to be kept; raises where it is not sound."""
-    if not path.exists():
+    if not is_there(path):
         return []
     columns = (HEADER, OFFER_COLUMNS) if path.name == "offers.csv" else (PROVIDER_COLUMNS, PROVIDER_COLUMNS)
     table = read_table(path, columns[1], columns[0])
