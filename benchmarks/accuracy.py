@@ -67,7 +67,9 @@ requests wait) count by their medians. Mixtures of experts behind attention data
 
 - The traffic between ranks of expert and attention data parallelism, speculative decoding and disaggregated
   prefill are not modelled.
-- PCIe with four or more GPUs: host topology moves the all-reduce tenfold; the pessimistic host stands.
+- PCIe with four or more GPUs: host topology moves the all-reduce tenfold. Measured rows are predicted with the hosts
+  that were measured (0.4 to 0.7 of the bus); a plan, whose host nobody knows, with the slowest (0.06 to 0.12), until
+  `optimize calibrate` has seen it. GeForce cards have no peer to peer; that penalty is fitted to one host of RTX 4090.
 - Pipeline parallelism has no loaded measurement.
 - TTFT beyond saturation is set by how long a run lasts; benchmark warm-up (kernel compilation in the first
   seconds) is in some published means and not in the prediction.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from optimizer.calibrate.fit import Problem, fit, targets_of, value_of
 from optimizer.calibrate.forward import predict_cases
 from optimizer.calibrate.rows import Case
+from optimizer.performance.grades import is_wide_pcie
 from optimizer.performance.parameters import Parameter, Parameters
 
 FIGURES = ("tpot", "ttft", "throughput")
@@ -26,7 +27,12 @@ class Calibration:
 
 
 def calibrate(cases: Sequence[Case], base: Parameters, rounds: int = 4) -> Calibration:
-    """Fit card and engine parameters to the cases, starting from and pulled to the packaged values."""
+    """Fit card and engine parameters to the cases, starting from and pulled to the packaged values.
+
+    The host is the user's own: where it is the bus between four or more GPUs that matters, its share is fitted too, in
+    place of the slowest host that plans otherwise get.
+    """
+    cases = [replace(case, spec=replace(case.spec, known_host=False)) for case in cases]
     table = tuple(free_parameters(cases, base))
     problem = Problem(tuple(cases), targets_of(cases, lambda _: 1.0), table, base)
     theta, _ = fit(problem, rounds)
@@ -50,12 +56,21 @@ def free_parameters(cases: Sequence[Case], base: Parameters) -> list[Parameter]:
         for name, spread in (("slowdown", 0.15), ("gemm_mfu_factor", 0.2), ("kv_bandwidth_factor", 0.15)):
             prior = base.values.get((name, f"gpu:{card}"), 1.0)
             result.append(Parameter(name, f"gpu:{card}", prior, 0.2, 5.0, prior, spread, "ratio", source))
+    for group in sorted({_group_size(case.spec.tensor_parallel) for case in cases if is_wide_pcie(case.spec)}):
+        prior = base.first("slow_host_bus_share", f"gpus:{group}")
+        share = Parameter("slow_host_bus_share", f"gpus:{group}", prior, 0.01, 1.0, prior, 1.0, "share", source)
+        result.append(share)
     for engine in engines:
         for name, unit in (("step_ms", "ms per step"), ("frontend_ms", "ms per request")):
             for generation in _generations(cases, base, engine, name):
                 prior = base.first(name, generation, f"engine:{engine}")
                 result.append(Parameter(name, generation, prior, prior / 30, prior * 30, prior, 0.7, unit, source))
     return result
+
+
+def _group_size(tensor_parallel: int) -> int:
+    """The size of group whose all-reduce stands for this degree: 4 or 8."""
+    return 4 if tensor_parallel <= 4 else 8
 
 
 def _generations(cases: Sequence[Case], base: Parameters, engine: str, name: str) -> list[str]:

@@ -132,7 +132,7 @@ def case_of(row: Row, catalog: Catalog) -> Case:
         pipeline_parallel=row.pp, link=link, gpu_memory_utilization=engine.gpu_memory_utilization,
         max_num_seqs=engine.max_num_seqs_on(gpu), max_num_batched_tokens=engine.max_num_batched_tokens_on(gpu),
         max_model_len=int(row.input_tokens + row.output_tokens), expert_parallel=row.dp if model.is_moe else 1,
-        engine_version=row.engine_version,
+        engine_version=row.engine_version, known_host=True,
     )  # fmt: skip
     return Case(row, spec, row.dp, unknown)
 

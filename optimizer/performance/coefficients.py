@@ -33,7 +33,7 @@ def coefficients(specs: Sequence[ReplicaSpec], params: Parameters) -> StepCoeffi
         rates_key = (card, *engine, spec.kv_cache, work.dense_format, work.expert_format)
         if (rate := rates.get(rates_key)) is None:
             rate = rates[rates_key] = rates_of(spec, work, params)
-        link_key = (card, *engine, tp, spec.link)
+        link_key = (card, *engine, tp, spec.link, spec.known_host)
         if (link := links.get(link_key)) is None:
             link = links[link_key] = link_rates_of(spec, params)
         rows.append(_assemble(spec, work, rate, link, params))

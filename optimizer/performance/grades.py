@@ -53,8 +53,9 @@ def grade_of(spec: ReplicaSpec, params: Parameters) -> tuple[Grade, tuple[str, .
         reasons.append(f"{spec.model.id} usually runs with techniques that are not modelled: one grade down")
     if spec.pipeline_parallel > 1:
         reasons.append("pipeline parallelism has never been measured under load")
-    if _is_wide_pcie(spec):
-        reasons.append("tensor parallelism over PCIe depends on the host tenfold; the pessimistic host is assumed")
+    if is_wide_pcie(spec):
+        assumed = "a measured" if spec.known_host else "the slowest measured"
+        reasons.append(f"tensor parallelism over PCIe depends on the host tenfold; {assumed} host is assumed")
     return _grade(spec, step), tuple(reasons)
 
 
@@ -71,13 +72,14 @@ def grades_of(specs: Sequence[ReplicaSpec], params: Parameters) -> list[Grade]:
 
 
 def _grade(spec: ReplicaSpec, missing: int) -> Grade:
-    if spec.pipeline_parallel > 1 or _is_wide_pcie(spec):
+    if spec.pipeline_parallel > 1 or is_wide_pcie(spec):
         return Grade.C
     step = missing + bool(spec.gpu.sibling) + spec.gpu.memory_is_fallback + is_upper_bound(spec.model)
     return _LADDER[min(step, 2)]
 
 
-def _is_wide_pcie(spec: ReplicaSpec) -> bool:
+def is_wide_pcie(spec: ReplicaSpec) -> bool:
+    """Whether four or more GPUs share the work on a token over PCIe."""
     return spec.tensor_parallel >= 4 and spec.link not in NVLINK_CLASS
 
 

@@ -148,8 +148,10 @@ def link_bandwidth(spec: ReplicaSpec) -> float:
 def link_facts(spec: ReplicaSpec, kernels: Kernels, params: Parameters) -> AllReduce | None:
     """One all-reduce over the tensor-parallel group.
 
-    Over a direct fabric the card's own kernel figures (or its reference card's, scaled by link bandwidth); over PCIe
-    its own or those of the PCIe reference card, scaled by the bus: host topology moves these tenfold (grade C).
+    Over a direct fabric the card's own kernel figures (or its reference card's, scaled by link bandwidth). Over PCIe
+    its own or those of the PCIe reference card, scaled by the bus and never faster than it; hosts differ tenfold from
+    four GPUs on, so a plan, whose host nobody knows, gets the slowest one measured. Between GeForce cards, which
+    drivers refuse peer to peer, every copy goes through host memory. (A fabric may pass its links: switches reduce.)
     """
     tp = spec.tensor_parallel
     if tp == 1:
@@ -167,16 +169,25 @@ def link_facts(spec: ReplicaSpec, kernels: Kernels, params: Parameters) -> AllRe
             nominal = params.first("link_nominal_gb_s", f"gpu:{source.gpu}") * 1e9
     size = min((n for n in source.allreduce if n >= tp), default=max(source.allreduce))
     fact = source.allreduce[size]
-    kind = "link:direct" if direct else "link:pcie"
-    vendor = f"vendor:{spec.gpu.vendor}"
+    kinds = ["link:direct" if direct else "link:pcie", f"vendor:{spec.gpu.vendor}"]
+    kinds += ["link:pcie/geforce"] if not direct and _is_geforce(spec.gpu) else []
     engine = f"engine:{spec.engine.profile}"
     release = f"{engine}@{params.generation(spec.engine.profile, spec.engine_version)}"
-    extra = params.first("allreduce_extra_us", release, engine, kind) * 1e-6
+    extra = params.first("allreduce_extra_us", release, engine, kinds[0]) * 1e-6
+    share = fact.bus_bytes_s / nominal * params.product("allreduce_bandwidth_factor", *kinds)
+    if not direct:
+        slowest = 1.0 if spec.known_host else params.first("slow_host_bus_share", f"gpus:{size}")
+        share = min(saturated(share), slowest)
     return AllReduce(
-        fact.latency_s * params.product("allreduce_latency_factor", kind, vendor) + extra,
-        fact.bus_bytes_s * link_bandwidth(spec) / nominal * params.product("allreduce_bandwidth_factor", kind, vendor),
+        fact.latency_s * params.product("allreduce_latency_factor", *kinds) + extra,
+        link_bandwidth(spec) * share,
         fact.sharpness,
     )
+
+
+def _is_geforce(gpu: Gpu) -> bool:
+    """NVIDIA cards whose drivers are not licensed for data centres: those have no peer to peer either."""
+    return gpu.vendor == "nvidia" and not gpu.datacenter_licensed
 
 
 def _pick(facts: Mapping[str, Gemm], fmt: str) -> Gemm:

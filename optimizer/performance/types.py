@@ -36,6 +36,7 @@ class ReplicaSpec:
     expert_parallel: int = 1  # measured rows only; the optimizer does not propose it
     engine_version: str = ""
     crosses_nodes: bool = False  # pipeline stages on several nodes
+    known_host: bool = False  # measured rows only: over PCIe not the slowest host stands, but those that were measured
 
     @property
     def gpus(self) -> int:

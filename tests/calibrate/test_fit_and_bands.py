@@ -29,6 +29,7 @@ from optimizer.performance import load_parameters
 from optimizer.performance.bands import band_in, error_factor, factor_in
 from optimizer.performance.parameters import Parameter
 from optimizer.performance.types import Band, Grade
+from optimizer.vocabulary import Link
 from optimizer.workload import Metric
 
 ROOT = default_root()
@@ -76,6 +77,19 @@ def test_own_measurements_mend_a_slow_machine() -> None:
     assert found.before["tpot"] > 15
     assert found.after["tpot"] < 5
     assert found.after["ttft"] < found.before["ttft"]
+
+
+def test_own_measurements_tell_what_the_host_moves_between_four_cards_over_pcie() -> None:
+    over_pcie = [
+        dataclasses.replace(c, spec=dataclasses.replace(c.spec, link=Link.PCIE, known_host=False)) for c in grid()
+    ]
+    cases = measured_with(over_pcie, slow_host_bus_share__gpus_at_4=0.4)
+    found = calibrate(cases, PARAMS)
+    (share,) = [p for p in found.parameters if p.name == "slow_host_bus_share"]
+    assert (share.scope, share.value) == ("gpus:4", pytest.approx(0.4, rel=0.1))
+    assert found.after["ttft"] < 2
+    assert found.before["ttft"] > 20
+    assert not any(p.name == "slow_host_bus_share" for p in calibrate(grid()[:2], PARAMS, rounds=1).parameters)
 
 
 def test_groups_stay_whole_and_folds_are_even() -> None:
