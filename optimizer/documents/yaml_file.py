@@ -35,7 +35,7 @@ MAX_DEPTH = 32
 MAX_NODES = 20_000
 """Most values a document may hold once its aliases are expanded."""
 
-_UNPRINTED = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
+_UNPRINTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 """What may not stand in a value, written as an escape either: it would forge lines of a report or of a script."""
 
 
@@ -154,9 +154,8 @@ class _Builder:
         unprinted = _UNPRINTED.search(raw)
         if unprinted is not None:
             code = ord(unprinted[0])
-            what = "a line break" if unprinted[0] == "\n" else f"the control character U+{code:04X}"
-            hint = "text stands in one line, without control characters"
-            self.findings.append(place.finding(f"{shorten(raw)!r} holds {what}", hint))
+            message = f"{shorten(raw)!r} holds the control character U+{code:04X}"
+            self.findings.append(place.finding(message, "text is written without control characters"))
             return Scalar(place, None, raw, refused=True)
         if event.style is not None or event.tag is not None:
             return Scalar(place, raw, raw, quoted=True, refused=event.tag is not None)
