@@ -139,12 +139,12 @@ def _swallowing(scalar: ScalarToken, lines: list[str], line: int) -> tuple[str, 
 
 
 def _resumes(lines: list[str], opened: int, line: int) -> bool:
-    """Whether a later line stands as far left as the keys of the line with the bracket, or the file ends."""
-    if line >= len(lines) or not lines[line].strip():
-        return line > opened
-    indent = len(lines[line]) - len(lines[line].lstrip(" "))
+    """Whether a line after that with the bracket stands as far left as its keys, or the file ends: keys go on there."""
     keys = _KEY_COLUMN.match(lines[opened])
-    return line > opened and keys is not None and indent <= keys.end()
+    if keys is None or line <= opened:
+        return False
+    later = [one for one in lines[opened + 1 : line + 1] if one.strip() and one.strip()[0] not in "]},"]
+    return line >= len(lines) or any(len(one) - len(one.lstrip(" ")) <= keys.end() for one in later)
 
 
 def _tokens(text: str) -> list[Token]:
