@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -212,6 +213,35 @@ def test_mangled_kernel_tables_and_parameters_are_named_by_their_place(
     code, message = run("solve", ROOT / "problems" / "chatbot_100users.yaml", "--catalogs", tmp_path)
     assert code == 2
     assert place in places(message, tmp_path / name), message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("drill", "--minutes", "nan"),
+        ("drill", "--minutes", "inf"),
+        ("solve", "--time-limit", "nan"),
+        ("solve", "--time-limit", "inf"),
+        ("budget", "--monthly", "nan"),
+        ("budget", "--monthly", "1e400"),
+    ],
+)
+def test_an_option_takes_finite_numbers_only(arguments: tuple[str, ...], run: Run) -> None:
+    code, message = run(*arguments, ROOT / "problems" / "chatbot_100users.yaml")
+    assert code == 2
+    assert "is not a finite number" in message or "is not in the range" in message
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "gbk"])
+def test_a_terminal_that_lacks_a_character_shows_an_escape(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    file = tmp_path / "problem.yaml"
+    file.write_text(PROBLEM.replace("name: Chatbot", "name: \U0001f600 Chatbot"), encoding="utf-8")
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", stdout)
+    assert run("check", file)[0] == 0
+    assert "\\U0001f600 Chatbot" in stdout.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
 
 
 def test_a_flood_of_findings_is_cut(tmp_path: Path, run: Run) -> None:
