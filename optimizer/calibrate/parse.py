@@ -54,7 +54,7 @@ class _Cells:
             self.error(name, f"{name} is beyond every use: {shown(raw)}")
             return default
         if not 0 <= value <= most:
-            limit = "above 0" if value < 0 else f"at most {most:,.0f}"
+            limit = "0 or above" if value < 0 else f"at most {most:,.0f}"
             self.error(name, f"{name} has to be {limit}, not {shown(raw)}")
             return default
         return value

@@ -17,7 +17,8 @@ from optimizer.calibrate.parse import parse_row
 from optimizer.calibrate.rows import Case, case_of
 from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, TTFT_UNKNOWN
 from optimizer.catalog.types import Catalog
-from optimizer.errors import Finding, InputError, UsageError
+from optimizer.documents.csv_file import read_open_table
+from optimizer.errors import CatalogError, InputError, UsageError
 from optimizer.performance import Parameters, grade_of, memory_bills
 from optimizer.performance.bands import band_name, named_band
 from optimizer.performance.types import Band, Grade
@@ -37,34 +38,22 @@ _BEYOND_DOUBT = 1.5
 
 
 def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Header and rows of a CSV file; raises InputError where it is not one."""
+    """Header and rows of a CSV file; raises UsageError where it is not one."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UsageError([Finding(f"cannot be read: {error.strerror or error}", str(path))]) from error
-    except UnicodeDecodeError as error:
-        raise UsageError([Finding("is not UTF-8 text", str(path))]) from error
-    if "\0" in text:
-        raise UsageError([Finding("is not a CSV file", str(path))])
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        raise UsageError([Finding(f"is not a CSV file: {error}", str(path), reader.line_num)]) from error
-    if not lines:
-        raise UsageError([Finding("is empty: a header line is needed", str(path))])
-    header = [name.strip() for name in lines[0][1]]
-    findings = [Finding(f"column {name} is missing", str(path), 1) for name in NEEDED if name not in header]
-    repeated = sorted({name for name in header if name and header.count(name) > 1})
-    findings += [Finding(f"column {name} appears twice", str(path), 1) for name in repeated]
-    findings += [
-        Finding(f"{len(cells)} cells where the header has {len(header)}", str(path), number)
-        for number, cells in lines[1:]
-        if len(cells) != len(header)
-    ]
-    if findings:
-        raise UsageError(findings)
-    return header, [dict(zip(header, cells, strict=True)) for _, cells in lines[1:]]
+        table = read_open_table(path)
+    except CatalogError as error:
+        raise UsageError(error.findings) from None
+    header, problems = table.header, table.findings
+    for position, name in enumerate(header):
+        if name and name in header[:position]:
+            table.error(f"column {name} appears twice", 1, position)
+    for name in NEEDED:
+        if name not in header:
+            table.error(f"column {name} is missing", 1)
+    if problems:
+        raise UsageError(sorted(problems, key=lambda finding: finding.line or 0))
+    rows = [cells for _, cells in table.lines if any(cell.strip() for cell in cells)]
+    return list(header), [dict(zip(header, cells, strict=True)) for cells in rows]
 
 
 def predict_table(

@@ -37,13 +37,17 @@ class Config:
         self.path = path
         self.family = family
         self.findings: list[Finding] = []
+        self._refused: set[str] = set()
         self._document = document
         self._inside = (inside,) if inside else ()
         self._outer: Mapping[str, object] = document.value
         self._data: Mapping[str, object] = document.value[inside] if inside else document.value
 
-    def error(self, name: str, message: str) -> None:
-        """Note a defect of a key, at the name it has here."""
+    def error(self, name: str, message: str, *about: str) -> None:
+        """Note a defect of a key, at the name it has here; unless one of the keys it is about was refused itself."""
+        if self._refused.intersection((name, *about)):
+            return
+        self._refused.add(name)
         found = next((key for key in (name, *ALIASES.get(name, ())) if _step(self._data, key) is not None), None)
         inside = self._inside if found is not None or self._outer.get(name) is None else ()
         self.findings.append(self._document.finding(message, (*inside, *(found or name).split("."))))

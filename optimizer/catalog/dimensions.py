@@ -66,12 +66,12 @@ def read_shape(c: Config) -> Shape:
     else:
         if c.get("head_dim") is None and hidden % heads:
             message = f"hidden_size {hidden} is not divisible by num_attention_heads {heads}, and head_dim is missing"
-            c.error("hidden_size", message)
+            c.error("hidden_size", message, "num_attention_heads")
         head_dim = c.integer("head_dim", max(1, hidden // heads))
     kv_heads = 1 if _multi_query(c) else c.integer("num_key_value_heads", heads)
     if heads % kv_heads:
         message = f"num_attention_heads {heads} is not divisible by num_key_value_heads {kv_heads}"
-        c.error("num_key_value_heads", message)
+        c.error("num_key_value_heads", message, "num_attention_heads")
     default = None if c.family.gated_mlp else c.integer("expansion_ratio", 4) * hidden
     if c.family.experts is ExpertKeys.QWEN:
         default = 0
@@ -145,7 +145,7 @@ def read_layers(c: Config, shape: Shape) -> Layers:
     if kinds:
         if len(kinds) != shape.layers:
             message = f"layer_types lists {len(kinds)} layers, num_hidden_layers says {shape.layers}"
-            c.error("layer_types", message)
+            c.error("layer_types", message, "num_hidden_layers")
         linear = kinds.count("linear_attention")
         sliding = kinds.count("sliding_attention") + kinds.count("chunked_attention")
     else:

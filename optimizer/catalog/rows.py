@@ -202,6 +202,9 @@ def quant_fact(row: Row) -> QuantFact:
     )
 
 
+LEAST_RATE, MOST_RATE = 1e-6, 1e9
+"""Units of a currency per US dollar that are believed."""
+
 FX_COLUMNS = columns("currency per_usd date source")
 FX_EXTRAS = ("kind",)
 
@@ -213,7 +216,12 @@ def fx_rate(row: Row) -> FxRate:
         row.error("date is blank: a rate needs its day", None, "date")
     kind = row.text("kind")
     source = row.required("source")
-    return FxRate(row.required("currency"), row.positive("per_usd"), day or "", f"{kind}: {source}" if kind else source)
+    return FxRate(
+        row.required("currency"),
+        row.number("per_usd", LEAST_RATE, MOST_RATE),
+        day or "",
+        f"{kind}: {source}" if kind else source,
+    )
 
 
 CHECKPOINT_COLUMNS = columns("model weight_quant checkpoint source")

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import click
 
-from optimizer.commands.streams import give_up_on_stdout, open_missing_streams
+from optimizer.commands.streams import give_up_on_stdout, let_any_text_through, open_missing_streams
 from optimizer.errors import Finding, InputError, OptimizerError, UsageError
 
 EXIT_OUR_FAILURE = 1
@@ -77,6 +77,7 @@ def main() -> None:
     """Run the command line and turn every error raised on purpose into a message and an exit code."""
     _suit_a_short_process()
     open_missing_streams()
+    let_any_text_through()
     try:
         _run()
     except InputError as error:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from optimizer.commands.options import problem_options
+from optimizer.commands.options import FiniteRange, problem_options
 
 
 @click.command(name="drill")
 @problem_options
 @click.option("--rank", type=click.IntRange(min=1), default=1, show_default=True, help="Which plan of the ranking.")
 @click.option(
-    "--minutes", type=click.FloatRange(0.1, 1440), default=5.0, show_default=True, help="How long the node is away."
+    "--minutes", type=FiniteRange(0.1, 1440), default=5.0, show_default=True, help="How long the node is away."
 )
 @click.option(
     "--router",

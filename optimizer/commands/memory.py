@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _GB = 1e9
 _RULE_WIDTH = 42
+_MOST_USERS = 10**9
 _HOLDS = 0.03
 
 
@@ -24,7 +25,9 @@ _HOLDS = 0.03
 @click.argument("model")
 @click.option("--gpu", required=True, help="Card, an id of `optimize catalog gpus`.")
 @click.option("--context", type=click.IntRange(min=2), required=True, help="Tokens of one request, input and output.")
-@click.option("--users", type=click.IntRange(min=1), default=1, show_default=True, help="Requests held at once.")
+@click.option(
+    "--users", type=click.IntRange(min=1, max=_MOST_USERS), default=1, show_default=True, help="Requests held at once."
+)
 @click.option("--quant", help="bf16, fp8, int8, int4, nvfp4 or mxfp4; default: as published.")
 @click.option("--kv", "kv_cache", type=click.Choice(["auto", "fp8"]), default="auto", show_default=True)
 @click.option("--tp", type=click.IntRange(min=1), default=1, show_default=True, help="Tensor-parallel degree.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from optimizer.commands.options import problem_options
+from optimizer.commands.options import FiniteRange, problem_options
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 
@@ -20,7 +20,7 @@ EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 @click.option("--save-model", type=click.Path(path_type=Path), help="Also write the CP-SAT model (protobuf text).")
 @click.option(
     "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=300.0,
     show_default=True,
     metavar="SECONDS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TextIO, cast
@@ -12,6 +13,13 @@ def open_missing_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, cast(TextIO, open(os.devnull, "w", encoding="utf-8")))  # noqa: SIM115, PTH123
+
+
+def let_any_text_through() -> None:
+    """What the terminal's encoding lacks is written as an escape: a name in Chinese stops no report."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def give_up_on_stdout() -> None:

@@ -34,6 +34,7 @@ SCANNER_ESCAPES = (
 
 _TAB_INDENT = re.compile(r"^ *\t\s*[^\s#]", re.MULTILINE)
 _WIDE_ESCAPE = re.compile(r"\\U([0-9a-fA-F]{8})")
+_TIGHT_COLON = re.compile(r"[ -]*([A-Za-z_]\w*):(?=[^\s:/])")
 _KEY_COLUMN = re.compile(r"[ -]*")
 _LAST_CHARACTER = 0x10FFFF
 
@@ -86,12 +87,26 @@ def syntax_finding(error: YAMLError, text: str, file: str) -> Finding:
     fullwidth = find_fullwidth(text, file, line)
     if fullwidth is not None:
         return fullwidth
-    unclosed = _unclosed(text, file, error.problem_mark or mark)
-    if unclosed is not None:
-        return unclosed
+    guess = _tight_colon(text, file, line) or _unclosed(text, file, error.problem_mark or mark)
+    if guess is not None:
+        return guess
     hint = next((hint for words, hint in _HINTS if words in problem), "check quotes, brackets and indentation")
+    if "expected <block end>" in problem and error.context_mark is not None:
+        start = error.context_mark
+        hint = f"{hint}; here they start in column {start.column + 1}, see line {start.line + 1}"
     context = f" {error.context}" if error.context and error.problem else ""
     return Finding(f"is not valid YAML: {shorten(problem + context, 120)}", file, line, column, hint)
+
+
+def _tight_colon(text: str, file: str, line: int) -> Finding | None:
+    """A key without the space after its colon, in the line that is wrong or the one above."""
+    lines = text.splitlines()
+    for number in (line - 1, line):
+        match = _TIGHT_COLON.match(lines[number - 1]) if 1 <= number <= len(lines) else None
+        if match is not None:
+            message = f"is not valid YAML: the colon of {match[1]!r} has no space after it"
+            return Finding(message, file, number, match.end(), f"write {match[1]}: and then the value")
+    return None
 
 
 def _unclosed(text: str, file: str, problem: StreamMark | None) -> Finding | None:
@@ -139,12 +154,12 @@ def _swallowing(scalar: ScalarToken, lines: list[str], line: int) -> tuple[str, 
 
 
 def _resumes(lines: list[str], opened: int, line: int) -> bool:
-    """Whether a later line stands as far left as the keys of the line with the bracket, or the file ends."""
-    if line >= len(lines) or not lines[line].strip():
-        return line > opened
-    indent = len(lines[line]) - len(lines[line].lstrip(" "))
+    """Whether a line after that with the bracket stands as far left as its keys, or the file ends: keys go on there."""
     keys = _KEY_COLUMN.match(lines[opened])
-    return line > opened and keys is not None and indent <= keys.end()
+    if keys is None or line <= opened:
+        return False
+    later = [one for one in lines[opened + 1 : line + 1] if one.strip() and one.strip()[0] not in "]},"]
+    return line >= len(lines) or any(len(one) - len(one.lstrip(" ")) <= keys.end() for one in later)
 
 
 def _tokens(text: str) -> list[Token]:

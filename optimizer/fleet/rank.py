@@ -72,7 +72,7 @@ def rank_plans(
         solutions, ending = _ranks(v, screened, loads, settings)
     return FleetResult(
         status=_status(solutions, ending),
-        solutions=tuple(solutions),
+        solutions=_in_order(solutions, screened.instance),
         objective=rules.objective,
         unit=UNITS[rules.objective],
         enumerated=candidate_set.enumerated,
@@ -80,6 +80,15 @@ def rank_plans(
         screened=screened.screened,
         warnings=(*_warnings(screened, solutions), *more),
     )
+
+
+def _in_order(solutions: Sequence[FleetSolution], instance: Instance) -> tuple[FleetSolution, ...]:
+    """Where whole currency units were counted, plans that differ by less may have come in another order than cents."""
+    if instance.money_unit == 1:
+        return tuple(solutions)
+    sign = -1 if instance.rules.objective == "maximize_load" else 1
+    ordered = sorted(solutions, key=lambda plan: (sign * plan.objective, plan.monthly_cents, plan.gpus))
+    return tuple(replace(plan, rank=rank) for rank, plan in enumerate(ordered, start=1))
 
 
 def _large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> Ranking | None:

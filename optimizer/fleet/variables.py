@@ -214,10 +214,10 @@ class Variables:
         return _sum([counts[period] for counts in self._nodes])
 
     def factor(self) -> IntVar:
-        """Load factor in thousandths (``maximize_load``)."""
+        """Load factor in thousandths, at least one: a plan carries something (``maximize_load``)."""
         if self._factor is None:
             most = ACTIVITY_LIMIT * THOUSANDTHS // self.instance.load_scale
-            self._factor = self.cp.new_int_var(0, most, "load_factor")
+            self._factor = self.cp.new_int_var(1, most, "load_factor")
         return self._factor
 
     def worst(self) -> IntVar:

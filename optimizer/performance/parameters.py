@@ -7,18 +7,13 @@ match, each pulled toward one by a prior, so a card or engine with few measureme
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from optimizer.errors import CatalogError, Finding
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,78 +139,72 @@ def version_number(version: str) -> tuple[int, int] | None:
 
 
 def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
-    """Read ``performance/*.csv`` and ``kernels/*.csv`` under a catalog directory.
+    """Read ``performance/*.csv`` and ``kernels/*.csv`` under a catalog directory. Raises CatalogError.
 
     ``calibration`` is a file of ``optimize calibrate``: its parameters override the packaged ones, and the version
     names both.
     """
-    path = root / "performance" / "parameters.csv"
-    values = {(row.name, row.scope): row.value for row in read_parameter_rows(path)}
-    version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    from optimizer.documents.csv_file import read_table
+    from optimizer.performance.kernel_files import read_kernels
+
+    folder = root / "performance"
+    values = {(row.name, row.scope): row.value for row in read_parameter_rows(folder / "parameters.csv")}
+    kernels, references = read_kernels(root / "kernels")
+    _check_complete(folder / "parameters.csv", values, kernels)
+    version = hashlib.sha256((folder / "parameters.csv").read_bytes()).hexdigest()[:8]
     if calibration is not None:
         from optimizer.performance.calibration import read_calibration
 
         own = read_calibration(calibration, {name for name, _ in values})
         values |= {(row.name, row.scope): row.value for row in own}
         version += f"+{hashlib.sha256(calibration.read_bytes()).hexdigest()[:8]}"
+    releases = read_table(folder / "generations.csv", ("engine", "from_version", "generation"), ("note",))
     generations = tuple(
-        Generation(row["engine"], version_number(row["from_version"]) or (0, 0), row["generation"])
-        for row in _rows(root / "performance" / "generations.csv")
+        Generation(row.required("engine"), version_number(row.text("from_version")) or (0, 0), row.text("generation"))
+        for row in releases
     )
-    references = {row["key"]: row["kernels_of"] for row in _rows(root / "kernels" / "references.csv")}
-    coverage = frozenset(
-        (row["gpu"], row["model_line"], row["weight_quant"]) for row in _rows(root / "performance" / "coverage.csv")
-    )
-    return Parameters(values, _read_kernels(root / "kernels"), references, generations, coverage, version)
+    covered = read_table(folder / "coverage.csv", ("gpu", "model_line", "weight_quant"), ("rows",))
+    coverage = frozenset((row.required("gpu"), row.text("model_line"), row.text("weight_quant")) for row in covered)
+    if releases.findings or covered.findings:
+        raise CatalogError((*releases.findings, *covered.findings))
+    return Parameters(values, kernels, references, generations, coverage, version)
 
 
-def read_parameter_rows(path: Path) -> list[Parameter]:
-    """The parameter file, row by row; every value must lie within its bounds."""
-    result = []
-    for line, row in enumerate(_rows(path), start=2):
-        value, low, high, prior, sd = (float(row[key]) for key in ("value", "low", "high", "prior", "prior_log_sd"))
-        parameter = Parameter(row["name"], row["scope"], value, low, high, prior, sd, row["unit"], row["source"])
-        if not parameter.low <= parameter.value <= parameter.high:
-            message = f"{parameter.name} {parameter.value} is outside {parameter.low}..{parameter.high}"
-            raise CatalogError([Finding(message, str(path), line)])
-        result.append(parameter)
-    return result
+def read_parameter_rows(path: Path) -> tuple[Parameter, ...]:
+    """The parameter file, row by row; every value must lie within its bounds. Raises CatalogError."""
+    from optimizer.documents.csv_file import read_table
+    from optimizer.performance.calibration import COLUMNS, parameters_in
+
+    table = read_table(path, COLUMNS)
+    rows = tuple(parameters_in(table))
+    if table.findings:
+        raise CatalogError(table.findings)
+    return rows
 
 
-def _read_kernels(folder: Path) -> dict[str, Kernels]:
-    gemm = _by_gpu(folder / "gemm.csv", lambda r: (r["format"], _gemm(r)))
-    moe = _by_gpu(folder / "moe.csv", lambda r: ((r["engine"], r["format"]), _gemm(r)))
-    decode = _by_gpu(folder / "attention_decode.csv", lambda r: (r["kv"], _decode(r)))
-    prefill = {
-        r["gpu"]: PrefillAttention(float(r["mfu_long"]), float(r["overhead_us"]) * 1e-6)
-        for r in _rows(folder / "attention_prefill.csv")
-    }
-    allreduce = _by_gpu(folder / "allreduce.csv", lambda r: (int(r["n_gpus"]), _allreduce(r)))
-    return {gpu: Kernels(gpu, gemm[gpu], moe[gpu], decode[gpu], prefill[gpu], allreduce[gpu]) for gpu in gemm}
+def _check_complete(path: Path, values: Mapping[tuple[str, str], float], kernels: Mapping[str, Kernels]) -> None:
+    """Whatever the model asks for is there: the shared value of every parameter that the packaged fit has one of, and
+    the nominal link of every card with kernel facts."""
+    from optimizer.catalog import default_root
+
+    packaged = default_root() / "performance" / "parameters.csv"
+    needed = [(_LINK, f"gpu:{gpu}") for gpu in kernels if (_LINK, "") not in values]
+    findings: list[Finding] = []
+    if path.resolve() != packaged.resolve():
+        own = read_parameter_rows(packaged)
+        needed += [(row.name, row.scope) for row in own if not row.scope]
+        above_0 = {row.name for row in own if row.low > 0}
+        findings = [
+            Finding(f"the parameter {name} has to be above 0", str(path), 1, 1)
+            for (name, _), value in values.items()
+            if value == 0 and name in above_0
+        ]
+    for name, scope in needed:
+        if (name, scope) not in values:
+            text = f"the parameter {name} of {scope or 'all'} is missing"
+            findings.append(Finding(text, str(path), 1, 1))
+    if findings:
+        raise CatalogError(findings)
 
 
-def _gemm(row: Mapping[str, str]) -> Gemm:
-    return Gemm(float(row["mbu"]), float(row["mfu"]), float(row["overhead_us"]) * 1e-6, float(row["sharpness"]))
-
-
-def _decode(row: Mapping[str, str]) -> DecodeAttention:
-    return DecodeAttention(float(row["bandwidth_fraction"]), float(row["overhead_us"]) * 1e-6, float(row["sharpness"]))
-
-
-def _allreduce(row: Mapping[str, str]) -> AllReduce:
-    return AllReduce(float(row["latency_us"]) * 1e-6, float(row["bus_gb_s"]) * 1e9, float(row["sharpness"]))
-
-
-def _by_gpu(path: Path, read: Callable[[Mapping[str, str]], tuple[K, V]]) -> dict[str, dict[K, V]]:
-    result: dict[str, dict[K, V]] = {}
-    for row in _rows(path):
-        key, value = read(row)
-        result.setdefault(row["gpu"], {})[key] = value
-    return result
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    if not path.is_file():
-        raise CatalogError([Finding("file is missing", str(path))])
-    with path.open(newline="", encoding="utf-8") as stream:
-        yield from csv.DictReader(line for line in stream if not line.startswith("#"))
+_LINK = "link_nominal_gb_s"

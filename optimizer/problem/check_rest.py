@@ -25,6 +25,7 @@ def check(problem: ProblemFile) -> Iterator[Issue]:
     yield from _offers(problem)
     yield from _commitment(problem)
     yield from _budget(problem)
+    yield from _dollar(problem)
     yield from _latency_objective(problem)
     yield from _bounded_load(problem)
     yield from _mixes(problem)
@@ -117,6 +118,14 @@ def _budget(problem: ProblemFile) -> Iterator[Issue]:
     if monthly is not None and extras >= monthly:
         message = f"budget.monthly of {monthly:,.2f} is used up by payment.extras_monthly of {extras:,.2f}"
         yield Issue(("budget", "monthly"), message, None, (("payment", "extras_monthly"),))
+
+
+def _dollar(problem: ProblemFile) -> Iterator[Issue]:
+    """Rates are per US dollar, so that of the dollar is 1."""
+    rate = problem.payment.fx.rates.get("USD", 1.0) if problem.payment.fx else 1.0
+    if rate != 1.0:
+        path: KeyPath = ("payment", "fx", "USD")
+        yield Issue(path, f"fx says {rate:g} dollars per dollar", "rates are units of a currency per US dollar")
 
 
 def _latency_objective(problem: ProblemFile) -> Iterator[Issue]:

@@ -104,10 +104,13 @@ def test_child_of_a_scalar_is_nothing() -> None:
         ("a: [1, 2\nb: 3\n", 1, 4, "the bracket [ that opens here is not closed"),
         ("a: {b: {c: 1}\nd: 5\n", 1, 4, "the bracket { that opens here is not closed"),
         ("w:\n  - {b: 1\n  - {b: 2}\n", 2, 5, "the bracket { that opens here is not closed"),
+        ("h:\n  a: [b, #, c]\n  d:\n    - {e: 1}\n", 2, 6, "the bracket [ that opens here is not closed"),
         ("a: [\n  {b: 1}\n  {c: 2}\n]\n", 3, 3, "expected ',' or ']'"),  # a comma is missing, no bracket
         ('a: "x\nb: "y"\nc: 5\n', 1, 4, "the quote that opens here ends only in line 2"),
         ("a\n  b: 5\n", 1, 1, "'a' has no colon"),
         ("a: 1\nb\nc: 2\n", 2, 1, "could not find expected ':'"),
+        ("h:\n  gpus:[a, b]\n  c: 1\n", 2, 7, "the colon of 'gpus' has no space after it"),
+        ("a:1\nb: 2\n", 1, 2, "the colon of 'a' has no space after it"),
         ("name: x\n  foo: 5\n", 2, 6, "mapping values are not allowed"),  # the indentation is wrong, no colon missing
         ("a: {b: [1\n", 1, 8, "the bracket [ that opens here is not closed"),
         ("a:\n  b: 1\n c: 2\n", 3, 2, "not valid YAML"),
