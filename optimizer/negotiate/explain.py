@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.negotiate.ask import Winner, ask
-from optimizer.negotiate.moves import Move, Next, moves
+from optimizer.negotiate.goal import Goal, goal_of
+from optimizer.negotiate.moves import Move, Next, moves, next_at
 from optimizer.negotiate.steps import first_where
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 MOST_LOAD = 32
 """Times the stated load up to which the next winner is looked for."""
+
+SAMPLES = 16
+"""Steps between the stated load and the most, where a plan that lost might win again."""
 
 _THOUSANDTHS = 1000
 
@@ -35,6 +39,8 @@ class Explanation:
 
     outcome: Outcome
     plan: Plan | None
+    goal: Goal | None = None
+    reached: float | None = None  # of the objective, in its own unit, error margin included
     moves: tuple[Move, ...] = ()
     reign: Reign | None = None
     stress: tuple[Stress, ...] = ()
@@ -59,25 +65,35 @@ def explain(
         return Explanation(outcome, None)
     case = open_case(inputs)
     best, plan = ask(case), outcome.plans[0]
-    found = moves(case, best, progress)
+    goal = goal_of(case)
+    found = moves(case, best, goal, progress)
     progress("finding the load at which another plan wins")
-    reign = None if best.result.objective == "maximize_load" else _reign(case, best)
+    reign = None if goal.objective == "maximize_load" else _reign(case, best, goal)
     progress("putting the plan under stress")
-    return Explanation(outcome, plan, found, reign, stress(case, best, plan))
+    return Explanation(outcome, plan, goal, goal.reached(best), found, reign, stress(case, best, plan))
 
 
-def _reign(case: Case, best: Winner) -> Reign:
-    """Asked of all traffic figures at once, as headroom on top of the stated load."""
+def _reign(case: Case, best: Winner, goal: Goal) -> Reign:
+    """Asked of all traffic figures at once, as headroom on top of the stated load.
+
+    Money and GPUs: a plan that lost once has lost for good. A latency grows with the load of each plan, so that a plan
+    might come back: the first of a row of loads at which it has lost is looked for, then the edge before that.
+    """
     lean, stated = case.allowed(), case.inputs.problem.margins.load_headroom
     known: dict[int, Winner] = {}
 
-    def at(thousandths: int) -> Winner:
+    def lost(thousandths: int) -> bool:
         if thousandths not in known:
             headroom = (1.0 + stated) * thousandths / _THOUSANDTHS - 1.0
             known[thousandths] = ask(lean, [f"margins.load_headroom={headroom:.12g}"])
-        return known[thousandths]
+        return known[thousandths].identity != best.identity
 
-    index = first_where(lambda n: at(n).identity != best.identity, _THOUSANDTHS, MOST_LOAD * _THOUSANDTHS)
+    low, high = _THOUSANDTHS, MOST_LOAD * _THOUSANDTHS
+    if goal.objective in ("minimize_ttft", "minimize_tpot"):
+        row = [round(_THOUSANDTHS * MOST_LOAD ** (step / SAMPLES)) for step in range(SAMPLES + 1)]
+        first = next((place for place, load in enumerate(row) if lost(load)), None)
+        low, high = (high, high) if first is None else (row[max(0, first - 1)], row[first])
+    index = first_where(lost, low, high)
     if index is None:
         return Reign(float(MOST_LOAD), None)
-    return Reign((index - 1) / _THOUSANDTHS, Next(index / _THOUSANDTHS, at(index).plan()))
+    return Reign((index - 1) / _THOUSANDTHS, next_at(index / _THOUSANDTHS, known[index], goal))

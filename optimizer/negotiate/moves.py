@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from optimizer.errors import ProblemError
 from optimizer.negotiate.ask import Winner, ask, guess_on
 from optimizer.negotiate.axes import Axis
+from optimizer.negotiate.goal import Goal, score
 from optimizer.negotiate.steps import first_where
 from optimizer.problem.numbers import Strict, field_of
 
@@ -35,19 +36,22 @@ class Next:
 
     value: float
     plan: Plan | None
+    reached: float | None  # of the objective, in its own unit
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One promise, what loosening it saves and what tightening it costs."""
+    """One promise, what loosening it gains and what tightening it costs."""
 
     path: str
     stated: float
-    looser: Next | None  # None: loosening it, even to nothing, changes nothing
-    tighter: Next | None  # None: nothing changes within a factor of 20
+    loosest: float  # how far it was loosened; the stated value: it is as loose as it gets
+    strictest: float
+    looser: Next | None  # None: nothing is gained up to the loosest value
+    tighter: Next | None  # None: nothing is lost up to the strictest value
 
 
-def moves(case: Case, best: Winner, progress: Callable[[str], None]) -> tuple[Move, ...]:
+def moves(case: Case, best: Winner, goal: Goal, progress: Callable[[str], None]) -> tuple[Move, ...]:
     """Every promise of the problem that is a number, in file order."""
     from optimizer.problem import stated_promises
 
@@ -56,18 +60,37 @@ def moves(case: Case, best: Winner, progress: Callable[[str], None]) -> tuple[Mo
         if field_of(promise.path).strict is Strict.UNKNOWN or promise.path == "budget.monthly":
             continue
         progress(f"moving {promise.path}")
-        looser = _looser(case, best, promise.path, promise.value)
-        tighter = _tighter(case, best, promise.path, promise.value)
-        found.append(Move(promise.path, promise.value, looser, tighter))
+        looser = _axis(case, promise.path, promise.value, stricter=False)
+        tighter = _axis(case, promise.path, promise.value, stricter=True)
+        found.append(
+            Move(
+                path=promise.path,
+                stated=promise.value,
+                loosest=looser.values[-1],
+                strictest=tighter.values[-1],
+                looser=_looser(case, best, goal, looser),
+                tighter=_tighter(case, best, goal, tighter),
+            )
+        )
     return tuple(found)
 
 
-def score(winner: Winner) -> float:
-    """How good an answer is under the problem's objective; less is better, none is infinity."""
-    if winner.solution is None:
-        return float("inf")
-    value = winner.solution.objective
-    return -value if winner.result.objective == "maximize_load" else value
+def _axis(case: Case, path: str, stated: float, *, stricter: bool) -> Axis:
+    """Values from the stated one either way, as far as the problem can take them beside its other values."""
+    end = _end(path, stated, stricter=stricter)
+    if end == stated:
+        return Axis(path, (stated,), field_of(path))
+    axis = axis_from(path, stated, end)
+    refused = first_where(lambda index: not _takes(case, axis.edit(index)), 1, len(axis.values) - 1)
+    return axis if refused is None else Axis(path, axis.values[:refused], axis.field)
+
+
+def _takes(case: Case, edit: str) -> bool:
+    try:
+        case.inputs.with_sets([edit])
+    except ProblemError:
+        return False
+    return True
 
 
 def axis_from(path: str, start: float, end: float) -> Axis:
@@ -85,30 +108,27 @@ def axis_from(path: str, start: float, end: float) -> Axis:
     return Axis(path, (*values, end), field)
 
 
-def _looser(case: Case, best: Winner, path: str, stated: float) -> Next | None:
+def _looser(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest looser value at which the answer is better. The loosest is asked first: often nothing is gained."""
-    end = _end(path, stated, stricter=False)
-    if end == stated:
-        return None
-    axis = axis_from(path, stated, end)
-    asked = _Asked(_worth_asking_looser(case, best, path), axis)
+    asked = _Asked(_worth_asking_looser(case, best, axis.path), axis)
     index = first_where(lambda i: score(asked.at(i)) < score(best), 1, len(axis.values) - 1)
-    return None if index is None else Next(axis.values[index], asked.at(index).plan())
+    return None if index is None else next_at(axis.values[index], asked.at(index), goal)
 
 
-def _tighter(case: Case, best: Winner, path: str, stated: float) -> Next | None:
+def _tighter(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest stricter value at which the answer is worse. Where each winner ends is guessed, then asked."""
-    end = _end(path, stated, stricter=True)
-    if end == stated:
-        return None
-    axis = axis_from(path, stated, end)
     asked = _Asked(case.allowed(), axis)
     index = first_change(asked.at, guess_on(axis), lambda one: score(one) > score(best), len(axis.values) - 1)
-    return None if index is None else Next(axis.values[index], asked.at(index).plan())
+    return None if index is None else next_at(axis.values[index], asked.at(index), goal)
+
+
+def next_at(value: float, winner: Winner, goal: Goal) -> Next:
+    """The answer at a value."""
+    return Next(value, winner.plan(), goal.reached(winner))
 
 
 class _Asked:
-    """Answers along an axis, each asked at most once. A value that the problem cannot take has no answer."""
+    """Answers along an axis, each asked at most once."""
 
     def __init__(self, case: Case, axis: Axis) -> None:
         self._case, self._axis = case, axis
@@ -117,11 +137,7 @@ class _Asked:
     def at(self, index: int) -> Winner:
         """The answer at a position."""
         if index not in self._known:
-            try:
-                self._known[index] = ask(self._case, [self._axis.edit(index)])
-            except ProblemError:
-                nothing = self._case.only(candidate=lambda _: False)
-                self._known[index] = Winner(nothing, nothing.solve())
+            self._known[index] = ask(self._case, [self._axis.edit(index)])
         return self._known[index]
 
 

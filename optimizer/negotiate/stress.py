@@ -55,20 +55,32 @@ def _slower(case: Case, plan: Plan) -> list[Stress]:
             edits.append(f"{promise.path}={1 / (promise.limit_s * scale):.12g}")
         else:
             edits.append(f"{promise.path}={promise.limit_s * 1e3 * scale:.12g}")
-    return [replace(quick, monthly_cents=ask(case, edits).cents)]
+    return [_repaired(quick, ask(case, edits))]
+
+
+def _repaired(broken: Stress, winner: Winner) -> Stress:
+    """The what-if with what the best that stands it costs and, where that is the objective, carries."""
+    most_load = winner.solution is not None and winner.result.objective == "maximize_load"
+    factor = winner.solution.load_factor if winner.solution is not None and most_load else None
+    return replace(broken, monthly_cents=winner.cents, load_factor=factor)
 
 
 def _dearer(case: Case, best: Winner, plan: Plan) -> list[Stress]:
-    """All prices + 10 %, then only those of the plan's own offers: does it stay the best, within the budget?"""
+    """All prices + 10 %, then only those of the plan's own offers: does it stay the best, within the budget?
+
+    Hardware of one's own has no price to rise."""
     own = {node.offer_id for node in plan.nodes if node.tier is not Tier.OWNED}
     lines = []
+    allowed = (option for option in case.options if not case.candidates.rules.forbidden_by(option))
+    if all(option.tier is Tier.OWNED for option in allowed):
+        return []
     for what, concerned in (("all prices + 10 %", None), ("prices of its own offers + 10 %", own)):
         if concerned is not None and not concerned:
             continue
         options = tuple(_raised(o) if concerned is None or o.offer.id in concerned else o for o in case.options)
         priced = replace(case, options=options)
         after = Winner(priced, priced.solve())
-        lines.append(Stress(what, after.identity == best.identity, after.cents))
+        lines.append(Stress(what, after.identity == best.identity, after.cents, of_prices=True))
     return lines
 
 
@@ -102,7 +114,7 @@ def _one_node_gone(case: Case, best: Winner, plan: Plan) -> Stress:
     if best.result.objective != "maximize_load" and all(_carries_on(case, best, plan, node) for node in plan.nodes):
         return Stress(what, True, plan.monthly_cents)
     spare = case.inputs.problem.margins.spare_nodes + 1
-    return Stress(what, False, ask(case, [f"margins.spare_nodes={spare}"]).cents)
+    return _repaired(Stress(what, False, None), ask(case, [f"margins.spare_nodes={spare}"]))
 
 
 def _carries_on(case: Case, best: Winner, plan: Plan, gone: NodeLine) -> bool:

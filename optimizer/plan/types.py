@@ -209,7 +209,8 @@ class Elsewhere:
 class Stress:
     """A what-if: whether the plan still holds, and what a plan that does would cost (None: not solved).
 
-    ``reached_s`` of ``limit_s``: the latency that the what-if leads to, where it is about one.
+    ``reached_s`` of ``limit_s``: the latency that the what-if leads to, where it is about one. Of other prices: whether
+    the plan is still the best. ``load_factor``: what the plan that does carries, where the load is the objective.
     """
 
     what: str
@@ -217,6 +218,8 @@ class Stress:
     monthly_cents: int | None
     reached_s: float | None = None
     limit_s: float | None = None
+    of_prices: bool = False
+    load_factor: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from optimizer.negotiate.budget import BudgetAnswer, Fastest, Reach
 from optimizer.plan.types import KeptPromise, Plan, Prediction
 from optimizer.report.json_report import Money, document, dump, plan_document
 from optimizer.report.layout import BLANK, Line, Style
-from optimizer.report.negotiate_words import Names, finished, heading, sources, winner, wrapped
+from optimizer.report.names import Names
+from optimizer.report.negotiate_words import finished, heading, sources, winner, wrapped
 from optimizer.report.verdicts import ways_out
 from optimizer.report.words import latency, limit, metric_name, money, percent, promise_of, two_digits
 from optimizer.workload import Metric

@@ -9,7 +9,9 @@ from optimizer.negotiate.moves import Move, Next
 from optimizer.plan.types import Binding, Plan, Stress
 from optimizer.report.json_report import Json, Money, document, dump, plan_document
 from optimizer.report.layout import BLANK, Line, Style, columns
-from optimizer.report.negotiate_words import Names, finished, heading, signed, sources, winner, wrapped
+from optimizer.report.names import Names, counted
+from optimizer.report.negotiate_gain import Gain
+from optimizer.report.negotiate_words import finished, heading, signed, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import exact, money, percent, two_digits, what_if
 
@@ -24,42 +26,40 @@ def render_explanation(answer: Explanation, style: str) -> str:
 
 def _lines(answer: Explanation) -> Iterator[Line]:
     outcome, plan = answer.outcome, answer.plan
-    yield from heading("Why this plan", outcome.problem_name, outcome.problem_path)
+    title = "Why this plan" if plan else "Why no plan"
+    yield from heading(title, outcome.problem_name, outcome.problem_path)
     yield BLANK
     if plan is None:
         yield from no_plan(outcome)
         return
-    names = Names(len(outcome.loads) > 1, outcome.currency)
+    names, gain = Names(len(outcome.loads) > 1, outcome.currency), Gain(answer)
+    if gain.result():
+        yield from wrapped(gain.result(), "", "  ", Style.STRONG)
     yield from wrapped(f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}", "", "  ", Style.STRONG)
     yield from wrapped(sources(plan))
     yield BLANK
-    most_load = outcome.proof.objective == "maximize_load"
-    yield from _binding(plan, answer.moves, names, most_load=most_load)
-    yield from _moves(answer.moves, plan, names, most_load=most_load)
+    yield from _binding(plan, answer.moves, names, gain)
+    yield from _moves(answer.moves, names, gain)
     if answer.reign is not None:
-        yield from _reign(answer.reign, plan)
-    yield from _stress(answer.stress, plan)
+        yield from _reign(answer.reign, gain)
+    yield from _stress(answer.stress, plan, gain)
 
 
-def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, *, most_load: bool) -> Iterator[Line]:
-    """Every promise and limit, the one that is closest to breaking first; then those that money hangs on."""
-    yield Line("What buys the hardware", Style.HEADING)
+def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> Iterator[Line]:
+    """Every promise and limit, the one that is closest to breaking first; then those that the answer hangs on."""
+    yield Line(gain.title, Style.HEADING)
     if plan.binding:
         rows = [("promise", "reaches", "limit", "left"), *(_row(binding, names) for binding in plan.binding)]
         yield from (Line(text) for text in columns(rows, "<>>>"))
-        yield from wrapped('"Reaches" includes the safety margin for model error (margins.confidence).')
+        if any(".slo." in binding.promise for binding in plan.binding):
+            yield from wrapped('"Reaches" includes the safety margin for model error (margins.confidence).')
     else:
         yield from wrapped("Nothing is promised about latency and nothing is limited: the load alone decides.")
-    buying = [names.of(move.path) for move in moves if move.looser is not None]
-    if buying:
-        gained = "carries more" if most_load else "saves some"
-        what = "The load" if most_load else "Money"
-        yield from wrapped(f"{what} hangs on: {', '.join(buying)}. Each, loosened far enough alone, {gained} (below).")
-    elif moves:
-        yield from wrapped("No single promise does: the plan is the smallest there is to buy that keeps them all.")
-    if most_load or plan.load_factor >= _MANY:
-        unit = " (one request in flight, where the file states none)" if most_load else ""
-        yield from wrapped(f"It carries {_times(plan)}{unit} before a promise breaks.")
+    told = [move for move in moves if not (gain.is_latency and move.path == "margins.confidence")]
+    if told:
+        yield from wrapped(gain.hangs_on([names.of(move.path) for move in told if move.looser is not None]))
+    if gain.is_load or plan.load_factor >= _MANY:
+        yield from wrapped(f"It carries {gain.load(plan.load_factor)} before a promise breaks.")
     elif plan.load_factor > 1.0:
         more = percent(plan.load_factor - 1.0)
         yield from wrapped(f"It carries {more} more than the stated load before a promise breaks.")
@@ -73,78 +73,90 @@ def _promise(binding: Binding, names: Names) -> str:
 
 
 def _row(binding: Binding, names: Names) -> tuple[str, str, str, str]:
-    left, unit = binding.limit - binding.value, binding.unit
-    return (
-        _promise(binding, names),
-        f"{exact(round(binding.value, 1 if unit == 'ms' else 2))} {unit}",
-        f"{exact(round(binding.limit, 6))} {unit}",
-        f"{two_digits(left) if abs(left) >= 0.005 else '0'} {unit} ({percent(binding.slack)})",
-    )
+    value, limit, unit = binding.value, binding.limit, binding.unit
+    if binding.promise.endswith("tokens_per_second_per_user"):  # kept as a time per token, told as the speed it is
+        value, limit, unit = 1e3 / value, 1e3 / limit, "tokens/s"
+        left, share = value - limit, value / limit - 1.0
+    else:
+        left, share = limit - value, binding.slack
+    if unit == names.currency:
+        reaches, stated, rest = (money(round(amount * 100), unit) for amount in (value, limit, left))
+    else:
+        reaches = counted(exact(round(value, 1 if unit == "ms" else 2)), unit)
+        stated = counted(exact(round(limit, 6)), unit)
+        rest = counted(two_digits(left) if abs(left) >= 0.005 else "0", unit)
+    return (_promise(binding, names), reaches, stated, f"{rest} ({percent(share)})")
 
 
-def _moves(moves: tuple[Move, ...], plan: Plan, names: Names, *, most_load: bool) -> Iterator[Line]:
+def _moves(moves: tuple[Move, ...], names: Names, gain: Gain) -> Iterator[Line]:
     if not moves:
         return
     yield Line("What each promise costs: the next value either way at which the answer changes", Style.HEADING)
     for move in moves:
-        yield from wrapped(f"{names.of(move.path)}: now {names.value(move.path, move.stated)}  ({move.path})")
-        yield from wrapped(f"looser    {_looser(move, plan, names, most_load=most_load)}", "    ", " " * 14)
-        yield from wrapped(f"stricter  {_tighter(move, plan, names, most_load=most_load)}", "    ", " " * 14)
+        yield from wrapped(f"{names.of(move.path)}: now {names.beside(move.path, move.stated)}  ({move.path})")
+        yield from wrapped(f"looser    {_looser(move, names, gain)}", "    ", " " * 14)
+        yield from wrapped(f"stricter  {_tighter(move, names, gain)}", "    ", " " * 14)
     yield BLANK
 
 
-def _looser(move: Move, plan: Plan, names: Names, *, most_load: bool) -> str:
+def _looser(move: Move, names: Names, gain: Gain) -> str:
+    if move.loosest == move.stated:
+        return "it is as loose as it gets"
     if move.looser is None:
-        return "nothing is gained, however far"
-    return f"from {names.value(move.path, move.looser.value)}: {_change(move.looser, plan, most_load=most_load)}"
+        return f"nothing is gained, not even at {names.beside(move.path, move.loosest)}"
+    return f"from {names.beside(move.path, move.looser.value)}: {gain.change(move.looser)}"
 
 
-def _tighter(move: Move, plan: Plan, names: Names, *, most_load: bool) -> str:
+def _tighter(move: Move, names: Names, gain: Gain) -> str:
+    if move.strictest == move.stated:
+        return "it is as strict as it gets"
     if move.tighter is None:
-        return "costs nothing, as far as it was tried (a factor of 20, or the end of its range)"
-    return f"from {names.value(move.path, move.tighter.value)}: {_change(move.tighter, plan, most_load=most_load)}"
+        return f"costs nothing, not even at {names.beside(move.path, move.strictest)}"
+    return f"from {names.beside(move.path, move.tighter.value)}: {gain.change(move.tighter)}"
 
 
-def _change(step: Next, plan: Plan, *, most_load: bool = False) -> str:
-    if step.plan is None:
-        return "no deployment keeps every promise"
-    gap = step.plan.monthly_cents - plan.monthly_cents
-    cost = f"{signed(gap, plan.currency)} a month" if gap else "another setup at the same price"
-    if most_load:
-        cost = f"it carries {_times(step.plan)}"
-    return f"{cost} ({money(step.plan.monthly_cents, plan.currency)}/mo: {winner(step.plan)})"
-
-
-def _times(plan: Plan) -> str:
-    """How much of the stated load a plan carries."""
-    return f"{exact(round(plan.load_factor, 3))} times the stated load"
-
-
-def _reign(reign: Reign, plan: Plan) -> Iterator[Line]:
+def _reign(reign: Reign, gain: Gain) -> Iterator[Line]:
     yield Line("Up to which load it wins", Style.HEADING)
     if reign.after is None:
         yield from wrapped(f"It stays the best up to {exact(reign.last)} times the stated load, and beyond.")
     else:
-        yield from wrapped(f"It stays the best up to {exact(reign.last)} times the stated load.")
-        yield from wrapped(f"From {exact(reign.after.value)} times on: {_change(reign.after, plan)}")
+        if reign.last == 1.0:
+            yield from wrapped("It is the best at the stated load, and at no more than that.")
+        else:
+            yield from wrapped(f"It stays the best up to {exact(reign.last)} times the stated load.")
+        yield from wrapped(f"From {exact(reign.after.value)} times on: {gain.change(reign.after)}")
     yield BLANK
 
 
-def _stress(stress: tuple[Stress, ...], plan: Plan) -> Iterator[Line]:
+def _stress(stress: tuple[Stress, ...], plan: Plan, gain: Gain) -> Iterator[Line]:
     yield Line("What if", Style.HEADING)
-    rows = [(what_if(one), "holds" if one.holds else "does not hold", _then(one, plan)) for one in stress]
-    yield from (Line(text) for text in columns(rows, "<<<"))
+    width = max(len(what_if(one)) for one in stress) + 2
+    for one in stress:
+        yield from wrapped(f"{what_if(one):<{width}}{_verdict(one, plan, gain)}", hang=" " * (width + 2))
     yield BLANK
 
 
-def _then(one: Stress, plan: Plan) -> str:
-    if one.monthly_cents is None:
-        return "" if one.holds else "and no other deployment would"
-    if one.holds and one.monthly_cents == plan.monthly_cents:
-        return ""
-    cost = f"{money(one.monthly_cents, plan.currency)}/mo"
-    gap = signed(one.monthly_cents - plan.monthly_cents, plan.currency)
-    return f"it then costs {cost} ({gap})" if one.holds else f"one that does costs {cost} ({gap})"
+def _verdict(one: Stress, plan: Plan, gain: Gain) -> str:
+    """Whether the plan stands the what-if, and what the best one then costs."""
+    cents = one.monthly_cents
+    if one.holds:
+        told = "it stays the best" if one.of_prices else "every promise holds"
+        return told if cents in (None, plan.monthly_cents) else f"{told}, at {_bill(cents or 0, plan)}"
+    if cents is None:
+        return "a promise breaks, and nothing that the file allows would hold"
+    if one.of_prices:
+        return f"another is the best then, at {_bill(cents, plan)}"
+    broken = "a promise breaks"
+    if one.load_factor is not None:
+        bill = "" if cents == plan.monthly_cents else f", at {_bill(cents, plan)}"
+        return f"{broken}; with all kept it is {gain.load(one.load_factor)} at most{bill}"
+    if cents == plan.monthly_cents:
+        return f"{broken}; another setup at the same price would hold"
+    return f"{broken}; the best that holds costs {_bill(cents, plan)}"
+
+
+def _bill(cents: int, plan: Plan) -> str:
+    return f"{money(cents, plan.currency)}/mo ({signed(cents - plan.monthly_cents, plan.currency)})"
 
 
 def _document(answer: Explanation) -> dict[str, Json]:
@@ -154,6 +166,7 @@ def _document(answer: Explanation) -> dict[str, Json]:
     reign = answer.reign
     return {
         "problem": {"name": outcome.problem_name, "path": outcome.problem_path, "sha256": outcome.problem_sha256},
+        "objective": {"name": outcome.proof.objective, "value": answer.reached, "unit": outcome.proof.unit},
         "plan": plan_document(answer.plan),
         "moves": [
             {"promise": m.path, "stated": m.stated, "looser": _next(m.looser), "stricter": _next(m.tighter)}
@@ -178,6 +191,7 @@ def _next(step: Next | None) -> dict[str, Json] | None:
     plan = step.plan
     return {
         "value": step.value,
+        "objective": step.reached,
         "monthly_cost": None if plan is None else Money(plan.monthly_cents),
         "deployment": None if plan is None else winner(plan),
     }

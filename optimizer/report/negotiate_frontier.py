@@ -11,7 +11,8 @@ from optimizer.negotiate.frontier import Curve, Frontier, Step
 from optimizer.plan.types import Plan
 from optimizer.report.json_report import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
-from optimizer.report.negotiate_words import Names, finished, hardware, heading, sources, winner, wrapped
+from optimizer.report.names import Names
+from optimizer.report.negotiate_words import finished, hardware, heading, sources, winner, wrapped
 from optimizer.report.words import exact, money
 
 NONE = "no deployment keeps every promise"

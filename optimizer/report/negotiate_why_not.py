@@ -8,7 +8,8 @@ from optimizer.negotiate.why_not import Broken, WhyNot
 from optimizer.plan.types import Plan
 from optimizer.report.json_report import Json, Money, dump, plan_document
 from optimizer.report.layout import BLANK, Line, Style, columns
-from optimizer.report.negotiate_words import Names, finished, heading, signed, sources, winner, wrapped
+from optimizer.report.names import Names
+from optimizer.report.negotiate_words import finished, heading, signed, sources, winner, wrapped
 from optimizer.report.verdicts import edits
 from optimizer.report.words import money, percent, two_digits
 

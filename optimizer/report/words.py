@@ -163,7 +163,9 @@ def what_if(stress: Stress) -> str:
     if stress.reached_s is None or stress.limit_s is None:
         return stress.what
     factor, unit = latency_unit(stress.limit_s, stress.reached_s)
-    reached, stated = (exact(round(seconds * factor, 1)) for seconds in (stress.reached_s, stress.limit_s))
+    values = (stress.reached_s * factor, stress.limit_s * factor)
+    digits = next((n for n in (1, 2) if round(values[0], n) != round(values[1], n)), 3)
+    reached, stated = (exact(round(value, digits)) for value in values)
     return f"{stress.what} ({reached} of {stated} {unit})"
 
 

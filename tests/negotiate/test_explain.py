@@ -10,7 +10,7 @@ import pytest
 from optimizer.decide.case import Case
 from optimizer.negotiate.ask import ask
 from optimizer.negotiate.explain import Explanation, explain
-from optimizer.negotiate.moves import score
+from optimizer.negotiate.goal import score
 from optimizer.problem.numbers import Strict, field_of
 from optimizer.report.negotiate_explain import render_explanation
 
@@ -38,7 +38,7 @@ def test_every_break_point_is_one(answer: Explanation, chat_case: Case) -> None:
             there = ask(chat_case, [f"{move.path}={step.value}"])
             before = ask(chat_case, [f"{move.path}={round(step.value - direction * grain, 9)}"])
             assert there.cents == (step.plan.monthly_cents if step.plan else None)
-            assert (score(there) - now) * (1 if step is move.tighter else -1) > 0, move.path
+            assert score(there) > now if step is move.tighter else score(there) < now, move.path
             assert score(before) == now, move.path
 
 
