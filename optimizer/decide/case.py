@@ -16,7 +16,7 @@ from optimizer.decide.inputs import Inputs, loads_of
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate, CandidateSet
-    from optimizer.fleet.types import FleetResult
+    from optimizer.fleet.types import FleetResult, SolveSettings
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
     from optimizer.problem import Problem
@@ -117,13 +117,14 @@ class Case:
 
         return self.only(candidate=could)
 
-    def solve(self, top: int = 1) -> FleetResult:
+    def solve(self, top: int = 1, settings: SolveSettings | None = None) -> FleetResult:
         """The best plan, or the best so many, proven. Raises ``OutOfTimeError`` where the clock ended the search."""
         from optimizer.fleet import SolveSettings, solve_fleet
 
         problem = self.inputs.problem
         wanted = replace(self.candidates, rules=replace(self.candidates.rules, top=top))
-        result = solve_fleet(problem, wanted, self.options, loads_of(problem), SolveSettings(clock=self.clock))
+        how = settings or SolveSettings(clock=self.clock)
+        result = solve_fleet(problem, wanted, self.options, loads_of(problem), how)
         if self.clock.over and result.status in ("feasible", "unknown"):
             raise OutOfTimeError
         return result

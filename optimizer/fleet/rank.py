@@ -14,7 +14,7 @@ from optimizer.fleet.facts import key_of, option_facts
 from optimizer.fleet.instance import Instance, can_serve, load_factor
 from optimizer.fleet.mix import shares_of
 from optimizer.fleet.model import build_model
-from optimizer.fleet.rules_ranking import differs_from, flagged_never_cheaper, flagged_never_first
+from optimizer.fleet.rules_ranking import differs_from, flagged_never_cheaper, flagged_never_first, uses
 from optimizer.fleet.screen import Screened, keeps_limits, prepare
 from optimizer.fleet.solve import Found, Nothing, solve_levels
 from optimizer.fleet.types import (
@@ -65,7 +65,10 @@ def rank_plans(
     elif settings.clock.over:
         ending = Nothing(proven=False)
     elif served:
-        solutions, ending = _ranks(build_model(screened.instance), screened, loads, settings)
+        v = build_model(screened.instance)
+        if settings.must_use:
+            uses(v, settings.must_use)
+        solutions, ending = _ranks(v, screened, loads, settings)
     return FleetResult(
         status=_status(solutions, ending),
         solutions=tuple(solutions),
@@ -81,6 +84,8 @@ def rank_plans(
 def _large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> Ranking | None:
     """The ranking by the search for large problems; None where it is not for this one."""
     if len(screened.instance.slots) <= (LARGE if settings.large_from is None else settings.large_from):
+        return None
+    if settings.must_use:
         return None
     from optimizer.fleet.large import applies, rank_large
 

@@ -68,3 +68,13 @@ def flagged_never_cheaper(v: Variables, cheaper: Collection[int]) -> None:
     """``at[c,k] <= 0`` for flagged candidates whose cheapest nodes alone cost less than rank 1."""
     if cheaper:
         v.cp.add(v.chosen(sorted(cheaper)) <= 0).with_name("rule:flagged_never_cheaper")
+
+
+def uses(v: Variables, offer_id: str) -> None:
+    """``sum over the offer's options, and periods, of nodes[o] >= 1``: the question is about plans with such a node.
+
+    Screens and dominance look at all plans: what they leave out is part of no plan that is as good as one without it.
+    """
+    mine = [index for index, option in enumerate(v.instance.options) if option.offer.id == offer_id]
+    counts = [count for index in mine for count in v.node_counts(index)]
+    v.cp.add(sum(counts) >= 1).with_name("uses")

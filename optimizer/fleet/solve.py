@@ -149,7 +149,7 @@ def solve_levels(v: Variables, cp: CpModel, settings: SolveSettings) -> Found | 
     proven, first = True, True
     value = bound = 0
     found: Found | None = None
-    for level in levels(v):
+    for level in levels(v)[: 1 if settings.first_level else None]:
         if level.maximize:
             cp.maximize(level.expression)
         else:
@@ -168,7 +168,7 @@ def solve_levels(v: Variables, cp: CpModel, settings: SolveSettings) -> Found | 
         found = _read(v, solver, value, bound, proven)
         cp.add(level.expression == reached)
     assert found is not None
-    if not proven:
+    if not proven or settings.first_level:
         return found
     return _canonical_nodes(v, cp, settings, _settled(v, cp, settings, found) if v.instance.rules.mixed else found)
 

@@ -109,6 +109,8 @@ class SolveSettings:
     random_seed: int = 1
     clock: Clock = NO_LIMIT  # over the whole search, in seconds
     large_from: int | None = None  # slots above which the search for large problems is used; None: its own default
+    must_use: str = ""  # id of an offer that every plan has a node of; empty: none
+    first_level: bool = False  # only the objective itself: of plans that tie on it, any one
 
 
 @dataclass(frozen=True, slots=True)

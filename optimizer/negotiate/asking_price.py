@@ -2,34 +2,40 @@
 
 It is found by asking the problem with the quote in it, as a user would who got that quote: the highest price, per
 GPU-hour in whole cents of the problem's currency or per bought GPU in whole units of it, at which the best plan stands
-on the quoted nodes. A dearer quote makes only plans on it dearer, so once it has lost it has lost for good. What the
-best plan at a price leaves of the bill to beat says how far its own price may rise at least (the least bill is concave
-in the price), which takes two or three steps; the step after the last that wins is always asked as well.
+on the quoted nodes. A dearer quote makes only plans on it dearer, so once it has lost it has lost for good.
+
+Where money is the objective, the least bill of the plans on quoted nodes is concave in the price: the best of them at
+one price says up to which price it beats the bill of the best plan without the quote, and one step further it is asked
+whether another does. Two or three such questions lead to the highest price; there the whole problem is solved, which
+settles ties as the ranking does.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.negotiate.ask import Winner
+from optimizer.negotiate.quoted import Quoted, Shape, with_quote
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
-    from optimizer.decide import Inputs
     from optimizer.decide.case import Case
+    from optimizer.fleet.types import FleetSolution
     from optimizer.plan.types import Plan
-    from optimizer.pricing import NodeOption, NodeType
+    from optimizer.pricing import NodeOption
 
 RENTED = (Tier.ON_DEMAND, Tier.RESERVED_1Y, Tier.RESERVED_3Y, Tier.SPOT)
 """Ways to pay by the hour, the one that binds least first."""
 
 _MANY = 100_000
 """A second price of a quote, far from the first, to see what one step of price adds to the bill."""
+
+_EXACT = 2**28
+"""Bills up to so many cents are counted in cents by the search, not in whole units of currency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +54,10 @@ class TargetPrice:
     listed_note: str  # why the listed price does not compete, empty where it does
     plan: Plan | None  # the winner at that price
 
-
-@dataclass(frozen=True)
-class Shape:
-    """A node to ask a quote for."""
-
-    gpu: str
-    provider: str
-    gpus_per_node: int
-    offer_id: str
-    node_type: NodeType | None  # None: nobody offers such nodes
+    @property
+    def rank(self) -> tuple[float, int, str]:
+        """Of several nodes of a pair the one with the highest price is told, of equal ones the largest."""
+        return (self.per_gpu_hour or 0.0, self.gpus_per_node, self.offer_id)
 
 
 class Bar:
@@ -67,44 +67,116 @@ class Bar:
         assert best.cents is not None
         self._case, self._tier, self._cents = case, tier, best.cents
         self._by_cost = best.result.objective == "minimize_cost"
-        self._quotes = [quote.model_dump(mode="json", exclude_none=True) for quote in case.inputs.problem.offers]
-        self._served = {
-            key: [one for one in case.candidates.candidates if one.node_type.key == key]
-            for key in {one.node_type.key for one in case.candidates.candidates}
-        }
+        self._served: dict[object, list[Candidate]] = {}
+        for one in case.candidates.candidates:
+            self._served.setdefault(one.node_type.key, []).append(one)
         lean = case.cheaper_than(best.cents + 1) if self._by_cost else case
         self._rivals = lean.candidates.candidates
+        self._known: dict[object, int] = {}  # the price found last for a node type: a good first guess
+        self._bars: dict[tuple[str, str], int] = {}
 
-    def target(self, shape: Shape) -> TargetPrice | None:
-        """The highest winning price of a node; None where no replica on it keeps every promise."""
-        if shape.node_type is not None and not self._could_serve(self._served.get(shape.node_type.key, [])):
+    def target(self, shape: Shape, best: TargetPrice | None = None) -> TargetPrice | None:
+        """The highest winning price of a node; None where it could not serve, or comes after ``best`` anyway."""
+        served = self._served.get(shape.node_type.key, []) if shape.node_type is not None else []
+        if shape.node_type is not None and not self._could_serve(served):
             return None
-        quoted = self._quoted(shape)
-        alone = quoted.only(option=lambda option: option.offer.id == shape.offer_id).solve()
-        several = len(self._case.inputs.problem.workloads) > 1 or self._case.candidates.rules.mixed
-        several = several or _may_serve_a_class(quoted, shape)
-        if not alone.solutions and not (several and self._could_serve(quoted.candidates.candidates)):
+        quoted = with_quote(self._case, shape, self._tier, served, self._rivals)
+        node = quoted.node(1)
+        key = node.node_type.key
+        if not self._could_serve(one for one in quoted.case.candidates.candidates if one.node_type.key == key):
             return None
-        low, high = _monthly(quoted, shape), _node(self._inputs(shape, _MANY), shape).monthly_cents
-        slope = (high - low) / (_MANY - 1)
-        count = alone.solutions[0].nodes[0].count if alone.solutions else 1
-        guess = (self._cents - self._case.candidates.rules.fixed_cents - count * low) // (count * slope)
+        if not self._by_cost or self._cents > _EXACT:
+            return self._searched(quoted)
+        climb = Climb(quoted, self._without(quoted))
+        if best is not None and best.cents is not None:
+            ties_first = (shape.gpus_per_node, shape.offer_id) > (best.gpus_per_node, best.offer_id)
+            start = best.cents + (0 if ties_first else 1)
+        else:
+            start = self._known.get(key) or self._guess(quoted)
+        price = climb.highest(start, only_from=None if best is None or best.cents is None else start)
+        if price is None and (best is not None or not self._serves(quoted)):
+            return None
+        if price is not None:
+            self._known[key] = price
+        return self._settled(quoted, price)
+
+    def _serves(self, quoted: Quoted) -> bool:
+        """Whether some plan on such nodes keeps every promise and limit, beside nodes of others where there may be."""
+        rules, mine = quoted.case.candidates.rules, quoted.shape.offer_id
+        if quoted.case.only(option=lambda option: option.offer.id == mine).solve().solutions:
+            return True
+        return rules.mixed or len(rules.workloads) > 1
+
+    def _settled(self, quoted: Quoted, price: int | None) -> TargetPrice:
+        """The whole problem solved at the price: where the quote only ties it may lose, and wins one step lower."""
+        while price:
+            case = quoted.at(price)
+            winner = Winner(case, case.solve())
+            if _quoted_nodes(winner.solution, quoted.shape.offer_id):
+                return self._answer(quoted, price, winner)
+            price -= 1
+        return self._answer(quoted, None, None)
+
+    def _searched(self, quoted: Quoted) -> TargetPrice | None:
+        """The highest price by solving the whole problem at every step."""
         won: dict[int, Winner] = {}
+        if not self._serves(quoted):
+            return None
 
         def room(price: int) -> int | None:
-            winner = Winner(priced := self._priced(quoted, shape, price), priced.solve())
-            nodes = _quoted_nodes(winner, shape.offer_id)
-            if not nodes:
+            case = quoted.at(price)
+            winner = Winner(case, case.solve())
+            if not _quoted_nodes(winner.solution, quoted.shape.offer_id):
                 return None
             won[price] = winner
-            return int((self._cents - (winner.cents or 0)) // (nodes * slope)) if self._by_cost else 0
+            return 0
 
-        price = highest(room, max(1, int(guess)))
-        return self._answer(shape, price, None if price is None else won[price])
+        price = highest(room, self._guess(quoted))
+        return self._answer(quoted, price, None if price is None else won[price])
 
-    def _answer(self, shape: Shape, price: int | None, winner: Winner | None) -> TargetPrice:
-        monthly = None if winner is None else _monthly(winner.case, shape)
-        bought, hours = self._tier is Tier.PURCHASE, self._case.inputs.problem.payment.hours_per_month
+    def _guess(self, quoted: Quoted) -> int:
+        """The price at which the smallest number of quoted nodes that carries every workload costs what the best plan
+        does, as if the workloads shared none of them."""
+        from optimizer.candidates import kept_points
+        from optimizer.candidates.market import replicas_needed
+
+        rules = quoted.case.candidates.rules
+        key, least = quoted.node(1).node_type.key, dict[int, int]()
+        for one in quoted.case.candidates.candidates:
+            if one.node_type.key != key:
+                continue
+            load = rules.workloads[one.workload].load
+            needed = [replicas_needed(one.points[point], load) for point in kept_points(one, rules)]
+            nodes = min((one.nodes_for(count) for count in needed if count), default=None)
+            if nodes is not None:
+                least[one.workload] = min(nodes, least.get(one.workload, nodes))
+        whole = [least[w] for w, asked in enumerate(rules.workloads) if asked.whole is None and w in least]
+        count = max(1, sum(whole))
+        low, high = quoted.node(1).monthly_cents, quoted.node(_MANY).monthly_cents
+        slope = (high - low) / (_MANY - 1)
+        return max(1, int((self._cents - rules.fixed_cents - count * low) // (count * slope)) + 1)
+
+    def _without(self, quoted: Quoted) -> int:
+        """What the best plan without the quote costs. A quote names its card: plans on it that are set aside while the
+        user has not named it are in the race then."""
+        rules, shape = quoted.case.candidates.rules, quoted.shape
+        if shape.gpu in self._case.candidates.rules.named_gpus or not any(
+            one.node_type.gpu.id == shape.gpu and one.has_unmeasured_topology for one in self._rivals
+        ):
+            return self._cents
+        own = any(o.offer.id == shape.offer_id and not rules.forbidden_by(o) for o in self._case.options)
+        key = (shape.gpu, shape.offer_id if own else "")
+        if key not in self._bars:
+            others = tuple(option for option in self._case.options if option.offer.id != shape.offer_id)
+            candidates = replace(self._case.candidates, candidates=self._rivals, rules=rules)
+            found = replace(self._case, options=others, candidates=candidates).solve().solutions
+            self._bars[key] = found[0].monthly_cents if found else self._cents
+        return self._bars[key]
+
+    def _answer(self, quoted: Quoted, price: int | None, winner: Winner | None) -> TargetPrice:
+        shape, bought = quoted.shape, self._tier is Tier.PURCHASE
+        hours = self._case.inputs.problem.payment.hours_per_month
+        monthly = None if price is None else quoted.node(price).monthly_cents
         listed, note = self._listed(shape)
         hourly = None if price is None else price / CENTS_PER_UNIT
         return TargetPrice(
@@ -127,45 +199,6 @@ class Bar:
         rules = self._case.candidates.rules
         return any(configuration_allowed(one, rules) and kept_points(one, rules) for one in candidates)
 
-    def _inputs(self, shape: Shape, price: int) -> Inputs:
-        """The problem with a quote at a price in it."""
-        bought = self._tier is Tier.PURCHASE
-        amount = price * shape.gpus_per_node / (1 if bought else CENTS_PER_UNIT)
-        quote = {
-            "id": shape.offer_id,
-            "provider": shape.provider,
-            "gpu": shape.gpu,
-            "gpus_per_node": shape.gpus_per_node,
-            "purchase_price" if bought else "price_per_hour": amount,
-            "currency": self._case.inputs.problem.payment.currency,
-            "tier": str(self._tier),
-        }
-        others = [one for one in self._quotes if one["id"] != shape.offer_id]
-        return self._case.inputs.with_sets([f"offers={json.dumps([*others, quote])}"])
-
-    def _quoted(self, shape: Shape) -> Case:
-        """The problem with the quote in it, less what costs more than the best plan anyway."""
-        from optimizer.candidates import enumerate_candidates, user_rules
-
-        inputs = self._inputs(shape, 1)
-        node = _node(inputs, shape)
-        options = (*(option for option in self._case.options if option.offer.id != shape.offer_id), node)
-        mine: Iterable[Candidate] = self._served.get(node.node_type.key, ())
-        if not mine:
-            mine = enumerate_candidates(inputs.problem, inputs.catalog, [node], inputs.params).candidates
-        others = (one for one in self._rivals if one.node_type.key != node.node_type.key)
-        rules = user_rules(inputs.problem, inputs.catalog, options)
-        ordered = tuple(sorted((*others, *mine), key=lambda one: one.key))  # the last of all ties is their order
-        candidates = replace(self._case.candidates, candidates=ordered, rules=rules)
-        return replace(self._case, inputs=inputs, options=options, candidates=candidates)
-
-    def _priced(self, quoted: Case, shape: Shape, price: int) -> Case:
-        """The problem at a price: only the quote itself is priced anew."""
-        inputs = self._inputs(shape, price)
-        others = [option for option in quoted.options if option.offer.id != shape.offer_id]
-        options = tuple(sorted([*others, _node(inputs, shape)], key=lambda option: option.key))
-        return replace(quoted, inputs=inputs, options=options)
-
     def _listed(self, shape: Shape) -> tuple[float | None, str]:
         """The lowest listed price and why it does not compete."""
         bought, rules = self._tier is Tier.PURCHASE, self._case.candidates.rules.options
@@ -187,35 +220,67 @@ class Bar:
         return (option for option in self._case.options if (option.offer.gpu, option.offer.provider) == pair)
 
 
-def _node(inputs: Inputs, shape: Shape) -> NodeOption:
-    """One quoted node."""
-    from optimizer.pricing import node_options
+class Climb:
+    """The highest price at which the least bill with quoted nodes is within that of the best plan without them."""
 
-    return node_options(inputs.problem, inputs.catalog, only=[shape.offer_id])[0]
+    def __init__(self, quoted: Quoted, bar: int) -> None:
+        self._quoted, self._bar = quoted, bar
 
+    def highest(self, guess: int, only_from: int | None = None) -> int | None:
+        """The price; None: none from ``only_from`` (else from 1) on is low enough."""
+        price = self._up_to(guess)
+        if price is None:
+            if only_from is not None or guess == 1:
+                return None
+            price = self._up_to(1)
+        while price is not None:
+            further = self._up_to(price + 1)
+            if further is None:
+                return price
+            price = further
+        return None
 
-def _may_serve_a_class(quoted: Case, shape: Shape) -> bool:
-    """Whether there are length classes that the quoted nodes may serve beside nodes of others."""
-    rules = quoted.candidates.rules
-    split = any(asked.whole is not None for asked in rules.workloads)
-    mine = (option for option in quoted.options if option.offer.id == shape.offer_id)
-    return split and any(not rules.forbidden_by(option) for option in mine)
+    def _up_to(self, price: int) -> int | None:
+        """How far the price may rise with the plan that is best at it; None where even that costs too much.
 
+        What costs more than the best plan without the quote is screened out, so that there may be no plan at all.
+        """
+        from optimizer.fleet.types import SolveSettings
 
-def _monthly(case: Case, shape: Shape) -> int:
-    """What one quoted node costs a month."""
-    return next(option.monthly_cents for option in case.options if option.offer.id == shape.offer_id)
+        case = self._quoted.at(price)
+        settings = SolveSettings(must_use=self._quoted.shape.offer_id, first_level=True, clock=case.clock)
+        found = case.solve(settings=settings).solutions
+        if not found or found[0].monthly_cents > self._bar:
+            return None
+        return self._last_within(price, found[0])
+
+    def _last_within(self, price: int, plan: FleetSolution) -> int:
+        """The highest price at which a plan costs no more than the best without the quote: doubling, then halving."""
+        mine = [bought for bought in plan.nodes if bought.option.offer.id == self._quoted.shape.offer_id]
+        rest = plan.monthly_cents - sum(bought.cents for bought in mine)
+
+        def fits(at: int) -> bool:
+            node = self._quoted.node(at)
+            return rest + sum(node.cents_for(bought.running or (bought.count,)) for bought in mine) <= self._bar
+
+        low, high = price, price + 1
+        while fits(high):
+            low, high = high, high + 2 * (high - price)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
 
 
 def _per_gpu_hour(monthly_cents: int | None, hours: float, gpus: int) -> float | None:
     return None if monthly_cents is None else monthly_cents / CENTS_PER_UNIT / hours / gpus
 
 
-def _quoted_nodes(winner: Winner, offer_id: str) -> int:
+def _quoted_nodes(solution: FleetSolution | None, offer_id: str) -> int:
     """Nodes of the offer in the best plan."""
-    if winner.solution is None:
+    if solution is None:
         return 0
-    return sum(bought.count for bought in winner.solution.nodes if bought.option.offer.id == offer_id)
+    return sum(bought.count for bought in solution.nodes if bought.option.offer.id == offer_id)
 
 
 def highest(room: Callable[[int], int | None], guess: int) -> int | None:

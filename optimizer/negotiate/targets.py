@@ -1,17 +1,19 @@
 """The price at which a card of a provider would win: what to ask for in a quote, for every card that could serve.
 
-Quotes are rented by the hour where the problem allows that, else bought (``payment.tiers: [purchase]``).
+Quotes are rented by the hour where the problem allows that, else bought (``payment.tiers: [purchase]``); where it
+allows both, those who only sell are asked for a purchase price.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.negotiate.ask import Winner, ask
-from optimizer.negotiate.asking_price import RENTED, Bar, Shape, TargetPrice
+from optimizer.negotiate.asking_price import RENTED, Bar, TargetPrice
+from optimizer.negotiate.quoted import Shape
 from optimizer.plan.types import Target
 from optimizer.pricing import RuleName
 from optimizer.vocabulary import Tier
@@ -58,19 +60,38 @@ def targets(
     case = open_case(inputs)
     best = ask(case)
     found: list[TargetPrice] = []
-    allowed = inputs.problem.payment.tiers
-    tier = next((tier for tier in (*RENTED, Tier.PURCHASE) if tier in allowed), None)
-    if best.solution is not None and tier is not None:
+    for tier, pairs in _ways_to_ask(case, best):
         bar = Bar(case, best, tier)
-        for (gpu, provider), shapes in _shapes(case, best, tier).items():
+        for (gpu, provider), shapes in pairs.items():
             progress(f"pricing {gpu} at {provider}")
-            tried = [bar.target(shape) for shape in shapes]
-            able = [one for one in tried if one is not None]
-            if able:
-                found.append(max(able, key=lambda one: (one.per_gpu_hour or 0, one.gpus_per_node, one.offer_id)))
+            best_of_pair: TargetPrice | None = None
+            for shape in shapes:
+                one = bar.target(shape, best_of_pair)
+                if one is not None and (best_of_pair is None or one.rank > best_of_pair.rank):
+                    best_of_pair = one
+            found += [] if best_of_pair is None else [best_of_pair]
     prices = tuple(sorted(found, key=lambda one: (-(one.per_gpu_hour or 0), one.gpu, one.provider)))
     stated = tuple(Target(one.gpu, one.provider, one.per_gpu_hour) for one in prices if one.per_gpu_hour is not None)
     return Targets(replace(outcome, targets=stated), prices)
+
+
+_Pairs = dict[tuple[str, str], list[Shape]]
+
+
+def _ways_to_ask(case: Case, best: Winner) -> Iterator[tuple[Tier, _Pairs]]:
+    """How to ask for quotes: by the hour where the problem allows that, else to buy; and of pairs that only sell, to
+    buy where it allows both."""
+    allowed = case.inputs.problem.payment.tiers
+    if best.solution is None:
+        return
+    rented = next((tier for tier in RENTED if tier in allowed), None)
+    by_the_hour = {} if rented is None else _shapes(case, best, rented)
+    if rented is not None:
+        yield rented, by_the_hour
+    if Tier.PURCHASE in allowed:
+        sold = _shapes(case, best, Tier.PURCHASE)
+        known = {*by_the_hour, *((gpu, provider) for gpu, provider in sold if provider == ANY and rented is not None)}
+        yield Tier.PURCHASE, {pair: nodes for pair, nodes in sold.items() if pair not in known}
 
 
 def _shapes(case: Case, best: Winner, tier: Tier) -> dict[tuple[str, str], list[Shape]]:
