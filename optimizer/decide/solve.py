@@ -13,6 +13,7 @@ from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 from optimizer.decide.single_kinds import single_kinds
 
 if TYPE_CHECKING:
+    from optimizer.decide.case import Case
     from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation
 
 Take = Callable[[str], None]
@@ -58,18 +59,24 @@ def decide(
     progress: Say | None = None,
     simulate: bool = True,
     clock: Clock = NO_LIMIT,
+    on_case: Callable[[Case], None] | None = None,
 ) -> Outcome:
-    """Answer a problem that was read already."""
+    """Answer a problem that was read already. ``on_case`` receives it ready to be asked again."""
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
+    from optimizer.decide.case import case_of
     from optimizer.decide.check import confirm
     from optimizer.fleet import SolveSettings, fleet_model_text, solve_fleet
+    from optimizer.performance.memo import Memo
     from optimizer.pricing import node_options
 
     say = progress or _silent
     options = node_options(inputs.problem, inputs.catalog)
     say("predicting every possible replica")
-    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock)
+    memo = Memo()
+    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
+    if on_case is not None:
+        on_case(case_of(inputs, options, candidates, clock, memo))
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
@@ -92,10 +99,9 @@ def decide(
     plans = _stressed(plans, str(inputs.problem.objective))
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":
-        from optimizer.decide.case import case_of
         from optimizer.decide.ways_out import ways_out
 
-        ways = ways_out(case_of(inputs, options, candidates, clock), say)
+        ways = ways_out(case_of(inputs, options, candidates, clock, memo), say)
         if clock.over:
             result = replace(result, warnings=(*result.warnings, _CUT_SHORT))
     elif not plans:

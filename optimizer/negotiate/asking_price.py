@@ -70,7 +70,7 @@ class Bar:
         self._served: dict[object, list[Candidate]] = {}
         for one in case.candidates.candidates:
             self._served.setdefault(one.node_type.key, []).append(one)
-        lean = case.cheaper_than(best.cents + 1) if self._by_cost else case
+        lean = case.cheaper_than(best.cents + 1, alone=True) if self._by_cost else case
         self._rivals = lean.candidates.candidates
         self._known: dict[object, int] = {}  # the price found last for a node type: a good first guess
         self._bars: dict[tuple[str, str], int] = {}

@@ -52,12 +52,12 @@ def targets(
     ``outcome.targets`` of the answer carries the same prices. Raises ``InputError`` for what the user can mend.
     """
     from optimizer.decide import decide, read_inputs
-    from optimizer.decide.case import open_case
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    outcome = decide(inputs, simulate=False)
-    case = open_case(inputs)
+    opened: list[Case] = []
+    outcome = decide(inputs, simulate=False, on_case=opened.append)
+    case = opened[0]
     best = ask(case)
     found: list[TargetPrice] = []
     for tier, pairs in _ways_to_ask(case, best):
