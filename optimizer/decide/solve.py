@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,8 +76,9 @@ def decide(
     say("predicting every possible replica")
     memo = Memo()
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
+    case = case_of(inputs, options, candidates, clock, memo)
     if on_case is not None:
-        on_case(case_of(inputs, options, candidates, clock, memo))
+        on_case(case)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
@@ -96,12 +98,12 @@ def decide(
         result, plans, rejected = left.result, left.plans, left.rejected
         if rejected:
             confirm(inputs, plans)
-    plans = _stressed(plans, str(inputs.problem.objective))
+    plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":
         from optimizer.decide.ways_out import ways_out
 
-        ways = ways_out(case_of(inputs, options, candidates, clock, memo), say)
+        ways = ways_out(case, say)
         if clock.over:
             result = replace(result, warnings=(*result.warnings, _CUT_SHORT))
     elif not plans:
@@ -113,11 +115,19 @@ def decide(
     return replace(outcome, single_kinds=alone) if alone else outcome
 
 
-def _stressed(plans: tuple[Plan, ...], objective: str) -> tuple[Plan, ...]:
-    """The first plan with the what-ifs that cost nothing to answer."""
-    from optimizer.decide.stress import quick_stress
+def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:
+    """The first plan with its two most telling what-ifs; what would hold is priced unless there is no ``case`` to ask,
+    as where a replay rejected plans, which the closed form would only propose again."""
+    from optimizer.decide.case import OutOfTimeError
+    from optimizer.decide.stress import priced_stress, quick_stress
 
-    return tuple(replace(p, stress=quick_stress(p, objective)) if p.rank == 1 else p for p in plans)
+    if not plans:
+        return plans
+    stress = quick_stress(plans[0], objective)
+    if case is not None:
+        with suppress(OutOfTimeError):
+            stress = priced_stress(case.allowed(), plans[0], stress)
+    return (replace(plans[0], stress=stress), *plans[1:])
 
 
 def _silent(step: str) -> None:
