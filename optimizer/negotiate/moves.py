@@ -116,11 +116,18 @@ def _looser(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
 
 
 def _tighter(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
-    """The nearest stricter value at which the answer is worse. Where each winner ends is guessed, then asked."""
+    """The nearest stricter value at which the answer is worse. Where each winner ends is guessed, then asked.
+
+    Where a latency is minimised it may come out lower, for much more money: the loads that replicas are tried at follow
+    from the promises, and a stricter one tries smaller loads. That too is a change of the answer.
+    """
+    from optimizer.candidates.enumerate import LATENCY_OBJECTIVES
+
+    any_change = goal.objective in LATENCY_OBJECTIVES
     asked = _Asked(case.allowed(), axis)
 
     def worse(winner: Winner) -> bool:
-        if score(winner) <= score(best):
+        if score(winner) == score(best) if any_change else score(winner) <= score(best):
             return False
         asked.no_dearer(winner)
         return True
