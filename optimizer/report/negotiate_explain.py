@@ -33,7 +33,10 @@ def _lines(answer: Explanation) -> Iterator[Line]:
         yield from no_plan(outcome)
         return
     whose = tuple((one.promise, one.of) for one in plan.binding if one.of and not one.promise.startswith("offers."))
-    names, gain = Names(len(outcome.loads) > 1, outcome.currency, whose), Gain(answer)
+    several = len(outcome.loads) > 1
+    assert answer.goal is not None
+    names = Names(several, outcome.currency, whose)
+    gain = Gain(answer.goal, plan, answer.reached or 0.0, several=several)
     if gain.result():
         yield from wrapped(gain.result(), "", "  ", Style.STRONG)
     yield from wrapped(f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}", "", "  ", Style.STRONG)
