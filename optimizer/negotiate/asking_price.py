@@ -179,6 +179,9 @@ class Bar:
         monthly = None if price is None else quoted.node(price).monthly_cents
         listed, note = self._listed(shape)
         hourly = None if price is None else price / CENTS_PER_UNIT
+        paid = _per_gpu_hour(monthly, hours, shape.gpus_per_node)
+        if listed is not None and hourly and paid and not bought:
+            listed *= hourly / paid  # as a quote states it too: before tax and discounts
         return TargetPrice(
             gpu=shape.gpu,
             provider=shape.provider,
@@ -186,7 +189,7 @@ class Bar:
             offer_id=shape.offer_id,
             tier=self._tier,
             cents=None if bought else price,
-            per_gpu_hour=_per_gpu_hour(monthly, hours, shape.gpus_per_node) if bought else hourly,
+            per_gpu_hour=paid if bought else hourly,
             purchase_price=price if bought else None,
             listed=listed,
             listed_note=note,
