@@ -26,6 +26,7 @@ from optimizer.workload import Lengths, Metric, Promise, Slo
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Engine, Model
     from optimizer.performance import Parameters
+    from optimizer.performance.memo import Memo
     from optimizer.problem import Part, Problem
 
 _TENSOR_PARALLEL = (1, 2, 4, 8)
@@ -41,19 +42,20 @@ def enumerate_candidates(
     options: Sequence[NodeOption],
     params: Parameters,
     *,
-    ladder: bool = False,
     clock: Clock = NO_LIMIT,
+    memo: Memo | None = None,
+    told: bool = True,
 ) -> CandidateSet:
     """All candidates of a problem, sorted by content, and the funnel.
 
-    ``ladder`` asks for operating points at smaller loads too, where latency is what is traded: the objectives that
-    minimise a latency, and the search for a way out of an infeasible problem. Where the time is up there are no
-    candidates.
+    Where latency is what is traded, under the objectives that minimise one, there are operating points at smaller loads
+    too. Where the time is up there are no candidates. ``memo`` keeps what a later question about promises leaves as it
+    is. Not ``told``: nobody reads the funnel, and it stays empty.
     """
     rules = user_rules(problem, catalog, options)
     by_key = {option.node_type.key: option.node_type for option in options}
     node_types = [by_key[key] for key in sorted(by_key)]
-    builder = _Builder(problem, catalog, params, ladder or rules.objective in LATENCY_OBJECTIVES)
+    builder = _Builder(problem, catalog, params, rules.objective in LATENCY_OBJECTIVES, memo)
     found: list[Candidate] = []
     for index in range(len(rules.workloads)):
         if not clock.over:
@@ -61,6 +63,8 @@ def enumerate_candidates(
     if clock.over:
         return CandidateSet((), rules, builder.enumerated, 0, (FunnelStep("enumerated", builder.enumerated, None),))
     candidates = tuple(sorted(found, key=lambda candidate: candidate.key))
+    if not told:
+        return CandidateSet(candidates, rules, builder.enumerated, len(candidates), ())
     stands = {option.node_type.key for option in options if not rules.forbidden_by(option)}
     in_the_race = [c for c in candidates if c.node_type.key in stands and configuration_allowed(c, rules)]
     without_margin = builder.without_margin(in_the_race, rules)
@@ -77,14 +81,22 @@ def enumerate_candidates(
 
 
 def with_points(
-    problem: Problem, catalog: Catalog, options: Sequence[NodeOption], params: Parameters, known: CandidateSet
+    problem: Problem,
+    catalog: Catalog,
+    options: Sequence[NodeOption],
+    params: Parameters,
+    known: CandidateSet,
+    memo: Memo | None = None,
+    *,
+    ladder: bool = False,
 ) -> CandidateSet:
     """The replicas of a candidate set with the loads they carry under a problem that asks the same of their memory.
 
-    For a caller that asks about many promises one after the other; the funnel stays that of ``known``.
+    For a caller that asks about many promises one after the other; the funnel stays that of ``known``, ``memo`` keeps
+    what the promises do not change.
     """
     rules = user_rules(problem, catalog, options)
-    builder = _Builder(problem, catalog, params, rules.objective in LATENCY_OBJECTIVES)
+    builder = _Builder(problem, catalog, params, ladder or rules.objective in LATENCY_OBJECTIVES, memo)
     found: list[Candidate] = []
     for index in range(len(rules.workloads)):
         mine = [candidate for candidate in known.candidates if candidate.workload == index]
@@ -132,9 +144,12 @@ class _Setting:
 class _Builder:
     """Builds the candidates of each workload and counts what is impossible."""
 
-    def __init__(self, problem: Problem, catalog: Catalog, params: Parameters, ladder: bool) -> None:
+    def __init__(
+        self, problem: Problem, catalog: Catalog, params: Parameters, ladder: bool, memo: Memo | None = None
+    ) -> None:
         from optimizer.problem import parts_of
 
+        self._memo = memo
         self._problem, self._catalog, self._params, self._ladder = problem, catalog, params, ladder
         self._parts = parts_of(problem)
         self.enumerated = 0
@@ -195,7 +210,8 @@ class _Builder:
         asked, workload = rules.workloads[index], self._parts[index].workload
         slo, _ = objective_promises(asked, rules.objective, workload.slo.percentile)
         lengths, load = self._lengths(index), asked.load
-        points = operating_points(specs, lengths, slo, load, confidence, self._params, ladder=self._ladder)
+        ladder, memo = self._ladder, self._memo
+        points = operating_points(specs, lengths, slo, load, confidence, self._params, ladder=ladder, memo=memo)
         return points if load.inflight == 0 else [_whole_requests(of_spec) for of_spec in points]
 
     def _places(self, setting: _Setting, node_types: Sequence[NodeType]) -> Iterator[tuple[NodeType, ReplicaSpec]]:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.decide.joint import joint
+from optimizer.decide.limits import limits
 from optimizer.decide.periods import busiest_period, payment_notes, periods_of_plans, requests_a_month, token_hours
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.key import plan_key
-from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan, PlanPeriod
+from optimizer.plan.types import Elsewhere, Group, MemoryGib, NodeLine, Plan, PlanPeriod
 from optimizer.pricing import (
     cost_lines,
     counterparts,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution, GroupChoice, NodeChoice
     from optimizer.performance.types import MemoryBill
     from optimizer.pricing import NodeOption
-    from optimizer.problem import Problem
 
 TIE = 0.03
 """A smaller gap in cost says less than the error of any price or prediction (design section 7)."""
@@ -72,7 +72,9 @@ def _plan(
     joined = joint(expectations)
     predicted = tuple(expectation.prediction for expectation in joined)
     promised = [binding for expectation in joined for binding in expectation.bindings]
-    bindings = sorted([*promised, *_limits(problem, cents, solution)], key=lambda b: (b.slack, b.promise))
+    bindings = sorted(
+        [*promised, *limits(problem, inputs.catalog, cents, solution)], key=lambda b: (b.slack, b.promise)
+    )
     per_million = _per_million(cents, token_hours(problem, predicted, periods))
     requests = requests_a_month(problem, predicted, periods)
     return Plan(
@@ -206,24 +208,6 @@ def _by_type(solution: FleetSolution) -> dict[tuple[str, int, str, float], list[
     for nodes in solution.nodes:
         found.setdefault(nodes.option.node_type.key, []).append(nodes)
     return found
-
-
-def _limits(problem: Problem, cents: int, solution: FleetSolution) -> Iterator[Binding]:
-    """How close the plan runs to the limits that the problem states on the whole plan, in its busiest period."""
-    limits, bought = problem.hardware.limits, solution.nodes
-    counts = list(zip(*(nodes.running or (nodes.count,) for nodes in bought), strict=True))
-    power = max(sum(n.option.power_kw * c for n, c in zip(bought, of_period, strict=True)) for of_period in counts)
-    kinds = len({nodes.option.offer.gpu for nodes in bought})
-    stated = (
-        ("budget.monthly", cents / CENTS_PER_UNIT, problem.budget.monthly, problem.payment.currency),
-        ("hardware.limits.max_gpus", float(solution.gpus), limits.max_gpus, "GPUs"),
-        ("hardware.limits.max_nodes", float(max(map(sum, counts))), limits.max_nodes, "nodes"),
-        ("hardware.limits.max_power_kw", power, limits.max_power_kw, "kW"),
-        ("hardware.limits.max_gpu_kinds", float(kinds), limits.max_gpu_kinds, "kinds of GPU"),
-    )
-    for path, value, limit, unit in stated:
-        if limit is not None:
-            yield Binding(path, None, value, float(limit), unit, 1.0 - value / limit)
 
 
 def _per_million(cents: int, token_hours: float) -> float | None:

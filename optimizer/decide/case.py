@@ -8,11 +8,12 @@ physics reads, never by the path of an edit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.inputs import Inputs, loads_of
+from optimizer.performance.memo import Memo
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate, CandidateSet
@@ -45,6 +46,7 @@ class Case:
     replicas: tuple[object, ...]  # what decided which candidates there are
     within: Within | None = None  # what alone may be used, whatever is edited
     clock: Clock = NO_LIMIT  # when every solve must have ended
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of the replicas: the same for all edits
 
     def edited(self, sets: Sequence[str]) -> Case:
         """The same problem with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
@@ -59,15 +61,15 @@ class Case:
         options = node_options(inputs.problem, inputs.catalog)
         replicas = _replicas(inputs, options)
         if replicas != self.replicas:
-            return _opened(inputs, options, self.clock).confined(self.within)
+            return _opened(inputs, options, self.clock, told=False).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
         if _promises(self.inputs.problem) != _promises(problem):
-            candidates = with_points(problem, catalog, options, inputs.params, self.candidates)
+            candidates = with_points(problem, catalog, options, inputs.params, self.candidates, self.memo)
         else:
             candidates = replace(self.candidates, rules=user_rules(problem, catalog, options))
         if self.within is not None:
             options = tuple(one for one in options if self.within.option(one))
-        return Case(inputs, options, candidates, replicas, self.within, self.clock)
+        return replace(self, inputs=inputs, options=options, candidates=candidates)
 
     def only(
         self,
@@ -81,7 +83,7 @@ class Case:
         kept = tuple(one for one in self.candidates.candidates if candidate(one))
         options = tuple(one for one in self.options if option(one))
         candidates = replace(self.candidates, candidates=kept)
-        return Case(self.inputs, options, candidates, self.replicas, self.within, self.clock)
+        return replace(self, options=options, candidates=candidates)
 
     def confined(self, within: Within | None) -> Case:
         """The case with nothing but a part of the market, in every edit of it too."""
@@ -98,24 +100,17 @@ class Case:
         types = {option.node_type.key for option in self.options if not rules.forbidden_by(option)}
         return self.only(candidate=lambda one: one.node_type.key in types and configuration_allowed(one, rules))
 
-    def cheaper_than(self, cents: int) -> Case:
-        """Without candidates whose cheapest nodes alone cost that much, however loose the latency promises.
+    def cheaper_than(self, cents: int, *, alone: bool = False) -> Case:
+        """Without candidates that are part of no plan below that cost, however loose the latency promises.
 
-        Where several configurations may share a workload each may carry little of it, so that all of them stay.
+        ``alone``: judged by their own nodes only, whatever the others may come to cost.
         """
-        from optimizer.candidates.market import Market, least_cents
+        from optimizer.decide.least import Least
 
-        rules = self.candidates.rules
-        if rules.mixed:
+        if self.candidates.rules.mixed:
             return self
-        market = Market(option for option in self.options if not rules.forbidden_by(option))
-
-        def could(candidate: Candidate) -> bool:
-            load, points = rules.workloads[candidate.workload].load, range(len(candidate.points))
-            least = least_cents(candidate, load, market, 0, points)
-            return least is not None and least + rules.fixed_cents < cents
-
-        return self.only(candidate=could)
+        least = Least(self.candidates, self.options, alone=alone)
+        return self.only(candidate=lambda one: least.cents(one) < cents)
 
     def solve(self, top: int = 1, settings: SolveSettings | None = None) -> FleetResult:
         """The best plan, or the best so many, proven. Raises ``OutOfTimeError`` where the clock ended the search."""
@@ -146,16 +141,23 @@ def open_case(inputs: Inputs) -> Case:
     return _opened(inputs, node_options(inputs.problem, inputs.catalog))
 
 
-def case_of(inputs: Inputs, options: tuple[NodeOption, ...], candidates: CandidateSet, clock: Clock = NO_LIMIT) -> Case:
+def case_of(
+    inputs: Inputs,
+    options: tuple[NodeOption, ...],
+    candidates: CandidateSet,
+    clock: Clock = NO_LIMIT,
+    memo: Memo | None = None,
+) -> Case:
     """A case of work that was done already."""
-    return Case(inputs, options, candidates, _replicas(inputs, options), clock=clock)
+    return Case(inputs, options, candidates, _replicas(inputs, options), clock=clock, memo=memo or Memo())
 
 
-def _opened(inputs: Inputs, options: tuple[NodeOption, ...], clock: Clock = NO_LIMIT) -> Case:
+def _opened(inputs: Inputs, options: tuple[NodeOption, ...], clock: Clock = NO_LIMIT, *, told: bool = True) -> Case:
     from optimizer.candidates import enumerate_candidates
 
-    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params)
-    return case_of(inputs, options, candidates, clock)
+    memo = Memo()
+    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, memo=memo, told=told)
+    return case_of(inputs, options, candidates, clock, memo)
 
 
 def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ...]:

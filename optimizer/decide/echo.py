@@ -148,10 +148,11 @@ def _predicted(part: Part, best: Plan) -> list[Prediction]:
 
 def rules(problem: Problem) -> tuple[str, ...]:
     """The user's rules that differ from the defaults, as ``path: value``."""
-    return tuple(_rule(path, value_at(problem, path)) for path in _RULES if value_at(problem, path) != _default(path))
+    return tuple(_rule(path, value_at(problem, path)) for path in _RULES if value_at(problem, path) != default_of(path))
 
 
-def _default(path: str) -> object:
+def default_of(path: str) -> object:
+    """What a file that says nothing at a path means there."""
     from optimizer.problem import Problem
 
     first, *rest = path.split(".")

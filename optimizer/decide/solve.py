@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 from optimizer.decide.single_kinds import single_kinds
 
 if TYPE_CHECKING:
+    from optimizer.decide.case import Case
     from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation
 
 Take = Callable[[str], None]
@@ -58,18 +60,25 @@ def decide(
     progress: Say | None = None,
     simulate: bool = True,
     clock: Clock = NO_LIMIT,
+    on_case: Callable[[Case], None] | None = None,
 ) -> Outcome:
-    """Answer a problem that was read already."""
+    """Answer a problem that was read already. ``on_case`` receives it ready to be asked again."""
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
+    from optimizer.decide.case import case_of
     from optimizer.decide.check import confirm
     from optimizer.fleet import SolveSettings, fleet_model_text, solve_fleet
+    from optimizer.performance.memo import Memo
     from optimizer.pricing import node_options
 
     say = progress or _silent
     options = node_options(inputs.problem, inputs.catalog)
     say("predicting every possible replica")
-    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock)
+    memo = Memo()
+    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
+    case = case_of(inputs, options, candidates, clock, memo)
+    if on_case is not None:
+        on_case(case)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
@@ -89,13 +98,12 @@ def decide(
         result, plans, rejected = left.result, left.plans, left.rejected
         if rejected:
             confirm(inputs, plans)
-    plans = _stressed(plans, str(inputs.problem.objective))
+    plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":
-        from optimizer.decide.case import case_of
         from optimizer.decide.ways_out import ways_out
 
-        ways = ways_out(case_of(inputs, options, candidates, clock), say)
+        ways = ways_out(case, say)
         if clock.over:
             result = replace(result, warnings=(*result.warnings, _CUT_SHORT))
     elif not plans:
@@ -107,11 +115,19 @@ def decide(
     return replace(outcome, single_kinds=alone) if alone else outcome
 
 
-def _stressed(plans: tuple[Plan, ...], objective: str) -> tuple[Plan, ...]:
-    """The first plan with the what-ifs that cost nothing to answer."""
-    from optimizer.decide.stress import quick_stress
+def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:
+    """The first plan with its two most telling what-ifs; what would hold is priced unless there is no ``case`` to ask,
+    as where a replay rejected plans, which the closed form would only propose again."""
+    from optimizer.decide.case import OutOfTimeError
+    from optimizer.decide.stress import priced_stress, quick_stress
 
-    return tuple(replace(p, stress=quick_stress(p, objective)) if p.rank == 1 else p for p in plans)
+    if not plans:
+        return plans
+    stress = quick_stress(plans[0], objective)
+    if case is not None:
+        with suppress(OutOfTimeError):
+            stress = priced_stress(case.allowed(), plans[0], stress)
+    return (replace(plans[0], stress=stress), *plans[1:])
 
 
 def _silent(step: str) -> None:

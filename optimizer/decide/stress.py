@@ -1,13 +1,17 @@
-"""What-ifs that need no further solving: a stream of tokens slower than predicted, more load."""
+"""The two what-ifs of the ranked table: a stream of tokens slower than predicted, more load; and what they cost."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.plan.types import Stress
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
+    from optimizer.decide.case import Case
+    from optimizer.fleet.types import FleetResult
     from optimizer.plan.types import Plan
 
 SLOWER = 1.2
@@ -43,3 +47,48 @@ def slower_holds(plan: Plan) -> bool:
         for p in one.promises
         if p.metric is Metric.TPOT and p.limit_s is not None
     )
+
+
+def priced_stress(case: Case, plan: Plan, stress: Sequence[Stress]) -> tuple[Stress, ...]:
+    """Where the plan does not hold, what the best one that does costs: each is one more solve."""
+    from optimizer.fleet import SolveSettings
+
+    problem, by_cost = case.inputs.problem, case.candidates.rules.objective == "minimize_cost"
+    headroom = (1.0 + problem.margins.load_headroom) * BUSIER - 1.0
+    how = SolveSettings(first_level=by_cost, clock=case.clock)
+
+    def priced(one: Stress) -> Stress:
+        if one.holds:
+            return one
+        edits = [f"margins.load_headroom={headroom:.12g}"] if one.reached_s is None else _tighter(case, plan)
+        return repaired(one, case.edited(edits).solve(settings=how))
+
+    return tuple(map(priced, stress))
+
+
+def repaired(broken: Stress, result: FleetResult) -> Stress:
+    """The what-if with what the best that stands it costs and, where that is the objective, carries."""
+    if not result.solutions:
+        return broken
+    best = result.solutions[0]
+    factor = best.load_factor if result.objective == "maximize_load" else None
+    return replace(broken, monthly_cents=best.monthly_cents, load_factor=factor)
+
+
+def _tighter(case: Case, plan: Plan) -> list[str]:
+    """TPOT limits that are smaller by what 1.2 exceeds the margin of a grade A prediction, the smallest there is."""
+    from optimizer.performance import error_factor
+    from optimizer.performance.types import Grade
+
+    problem, engines = case.inputs.problem, case.inputs.catalog.engines
+    margin = error_factor(Metric.TPOT, Grade.A, problem.margins.confidence, engines[problem.engine.name].profile)
+    scale = min(1.0, margin / SLOWER)
+    promises = [p for one in plan.predicted for p in one.promises if p.metric is Metric.TPOT and p.limit_s is not None]
+    edits = []
+    for promise in promises:
+        assert promise.limit_s is not None
+        if promise.path.endswith("tokens_per_second_per_user"):
+            edits.append(f"{promise.path}={1 / (promise.limit_s * scale):.12g}")
+        else:
+            edits.append(f"{promise.path}={promise.limit_s * 1e3 * scale:.12g}")
+    return edits

@@ -184,7 +184,7 @@ class _Steps:
     def at(self, step: int) -> FleetSolution | None:
         """The best plan so many steps looser."""
         if step not in self._known:
-            self._known[step] = _solved(self._case, [self.edit(step)])
+            self._known[step] = _solved(self._case, [self.edit(step)], whole=False)
         return self._known[step]
 
     def way(self, step: int) -> Way:
@@ -251,7 +251,10 @@ def _together(case: Case) -> Iterator[Way]:
     inputs = case.inputs
     loosened = {edit.path: edit for edit in _opened(case)}
     found: dict[tuple[str, ...], Way] = {}
-    for edit in propose_edits(inputs.problem, inputs.catalog, inputs.params, case.candidates, case.options):
+    proposed = propose_edits(
+        inputs.problem, inputs.catalog, inputs.params, case.candidates, case.options, memo=case.memo
+    )
+    for edit in proposed:
         edits = sorted((edit, *edit.also), key=_money_first)
         way = _sharpened(case, [loosened.get(one.path, one) for one in edits])
         if way is not None and len(way.edits) > 1:
@@ -315,10 +318,17 @@ def _sharpened(case: Case, edits: Sequence[Edit]) -> Way | None:
     return None if found is None else Way(tuple(kept), found.monthly_cents)
 
 
-def _solved(case: Case, edits: Sequence[Edit]) -> FleetSolution | None:
-    """The best plan under edits; None where there is none, or where the edits make no sound problem."""
+def _solved(case: Case, edits: Sequence[Edit], *, whole: bool = True) -> FleetSolution | None:
+    """The best plan under edits; None where there is none, or where the edits make no sound problem.
+
+    Not ``whole``: where money is the objective only what it costs, and any of the plans that cost no more.
+    """
+    from optimizer.fleet import SolveSettings
+
+    first = not whole and case.candidates.rules.objective == "minimize_cost"
     try:
-        solutions = case.edited([as_set(edit) for edit in edits]).solve().solutions
+        edited = case.edited([as_set(edit) for edit in edits])
+        solutions = edited.solve(settings=SolveSettings(first_level=first, clock=case.clock)).solutions
     except ProblemError:
         return None
     return solutions[0] if solutions else None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate, CandidateSet
     from optimizer.catalog.types import Catalog
     from optimizer.performance import Parameters
+    from optimizer.performance.memo import Memo
     from optimizer.pricing.types import NodeOption
     from optimizer.problem import Problem
     from optimizer.workload import Load
@@ -81,16 +82,14 @@ def propose_edits(
     candidate_set: CandidateSet,
     options: Sequence[NodeOption],
     settings: SolveSettings | None = None,
+    memo: Memo | None = None,
 ) -> tuple[Edit, ...]:
     """Edits of an infeasible problem, most useful first; empty where three changes at once do not help.
 
-    Candidates are enumerated again with operating points at smaller loads, so that a latency is relaxed no further than
-    needed.
+    The candidates get operating points at smaller loads too, so that a latency is relaxed no further than needed.
     """
-    from dataclasses import replace
-
-    from optimizer.candidates import enumerate_candidates
+    from optimizer.candidates.enumerate import with_points
     from optimizer.fleet.relax import edits_of
 
-    finer = enumerate_candidates(problem, catalog, options, params, ladder=True)
-    return edits_of(problem, replace(finer, note=candidate_set.note), options, settings or SolveSettings())
+    finer = with_points(problem, catalog, options, params, candidate_set, memo, ladder=True)
+    return edits_of(problem, finer, options, settings or SolveSettings())

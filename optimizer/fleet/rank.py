@@ -11,13 +11,13 @@ from optimizer.candidates.market import THOUSANDTHS
 from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import CandidateSet
 from optimizer.fleet.facts import key_of, option_facts
+from optimizer.fleet.filled import keeps_limits
 from optimizer.fleet.instance import Instance, can_serve, load_factor
 from optimizer.fleet.mix import shares_of
 from optimizer.fleet.model import build_model
 from optimizer.fleet.rules_ranking import differs_from, flagged_never_cheaper, flagged_never_first, uses
 from optimizer.fleet.screen import Screened, prepare
 from optimizer.fleet.solve import Found, Nothing, solve_levels
-from optimizer.fleet.standalone import keeps_limits
 from optimizer.fleet.types import (
     FleetResult,
     FleetSolution,

@@ -17,6 +17,7 @@ from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.fleet.bounds import Ceiling, ceiling_of
 from optimizer.fleet.facts import option_facts
+from optimizer.fleet.filled import Filled
 from optimizer.fleet.instance import (
     MAX_REPLICAS,
     Instance,
@@ -53,7 +54,8 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
     ceiling = ceiling_of(rules, market, {c.node_type.key: c.node_type for c in standing})
     scale = _load_scale(candidate_set.candidates, rules, ceiling)
     known = _kept_slots(standing, rules, ceiling, scale)
-    alone = [(slot, standalone(slot, rules, market, ceiling, scale)) for slot in known]
+    filled: dict[tuple[NodeKey, int], Filled | None] = {}
+    alone = [(slot, standalone(slot, rules, market, ceiling, scale, filled)) for slot in known]
     bounded = [(slot, bound) for slot, bound in alone if bound is not None]
     upper = upper_bound(bounded, rules)
     racing = part_bounds(known, rules, market, scale) if rules.mixed else bounded

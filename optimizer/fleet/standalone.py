@@ -6,12 +6,13 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from optimizer.candidates.market import THOUSANDTHS, Market, replicas_running
-from optimizer.candidates.rules import Limits, UserRules
+from optimizer.candidates.market import THOUSANDTHS, Market, NodeKey, replicas_running
+from optimizer.candidates.rules import UserRules
 from optimizer.candidates.running import bought_cents, least_running, nodes_running, some_running
 from optimizer.fleet.bounds import Ceiling
 from optimizer.fleet.facts import option_facts, slot_facts
-from optimizer.fleet.instance import Slot, power_of
+from optimizer.fleet.filled import Filled, filled_with, keeps_limits
+from optimizer.fleet.instance import Slot
 from optimizer.fleet.mix_bounds import least_with
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption
@@ -31,26 +32,35 @@ class Standalone:
     bill: int | None = None  # what those nodes cost, where that is more than ``cents``
 
 
-def standalone(slot: Slot, rules: UserRules, market: Market, ceiling: Ceiling, scale: int) -> Standalone | None:
-    """Bound of one slot; None where stock does not suffice."""
+def standalone(
+    slot: Slot,
+    rules: UserRules,
+    market: Market,
+    ceiling: Ceiling,
+    scale: int,
+    filled: dict[tuple[NodeKey, int], Filled | None],
+) -> Standalone | None:
+    """Bound of one slot; None where stock does not suffice. Slots on as many nodes of a type share ``filled``."""
     if ceiling.applies:
         return _standalone_load(slot, rules, market, scale)
     if rules.periods:
         return _standalone_running(slot, rules, market)
     count = slot.max_nodes + rules.spare_nodes
-    nodes = market.fill(slot.node_type, count)
-    if nodes is None:
+    key = (slot.node_type.key, count)
+    if key not in filled:
+        filled[key] = filled_with(slot.node_type, count, rules, market)
+    there = filled[key]
+    if there is None:
         return None
-    cents = sum(option.monthly_cents * of_option for option, of_option in nodes)
     match rules.objective:
         case "minimize_cost":
-            score = cents
+            score = there.cents
         case "minimize_gpus":
             score = count * slot.node_type.gpus_per_node
         case _:
             score = slot.objective_us
-    exists = keeps_limits(nodes, rules) and not slot.candidate.nodes_per_replica
-    return Standalone(score, score if exists else None, cents, tuple(nodes))
+    exists = there.kept and not slot.candidate.nodes_per_replica
+    return Standalone(score, score if exists else None, there.cents, there.nodes)
 
 
 def _standalone_running(slot: Slot, rules: UserRules, market: Market) -> Standalone | None:
@@ -102,39 +112,6 @@ def _standalone_load(slot: Slot, rules: UserRules, market: Market, scale: int) -
         if slot.max_replicas - replicas >= MANY:
             break
     return Standalone(-most, None, 0, ()) if slot.max_replicas else None
-
-
-def keeps_limits(nodes: Iterable[tuple[NodeOption, int]], rules: UserRules, bill: int | None = None) -> bool:
-    """Whether nodes keep every limit over the plan; ``bill`` is what they cost where that is not all month."""
-    nodes, limits = tuple(nodes), rules.limits
-    cents = sum(n * o.monthly_cents for o, n in nodes) if bill is None else bill
-    return (
-        _most(sum(n * o.node_type.gpus_per_node for o, n in nodes), limits.gpus)
-        and _most(sum(n for _, n in nodes), limits.nodes)
-        and _most(sum(n * power_of(o) for o, n in nodes), limits.power_w)
-        and _most(len({o.node_type.gpu.id for o, _ in nodes}), limits.gpu_kinds)
-        and _most(cents + rules.fixed_cents, limits.budget_cents)
-        and _quotas_kept(nodes, limits)
-        and _stock_kept(nodes)
-    )
-
-
-def _most(value: int, limit: int | None) -> bool:
-    return limit is None or value <= limit
-
-
-def _quotas_kept(nodes: Sequence[tuple[NodeOption, int]], limits: Limits) -> bool:
-    return all(
-        sum(n * o.node_type.gpus_per_node for o, n in nodes if entry.concerns(o)) <= entry.max_gpus
-        for entry in limits.quotas
-    )
-
-
-def _stock_kept(nodes: Sequence[tuple[NodeOption, int]]) -> bool:
-    return all(
-        o.max_nodes is None or sum(n for other, n in nodes if other.offer.id == o.offer.id) <= o.max_nodes
-        for o, _ in nodes
-    )
 
 
 def upper_bound(bounded: Sequence[tuple[Slot, Standalone]], rules: UserRules) -> int | None:

@@ -13,7 +13,7 @@ from optimizer.problem.numbers import Strict
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
-    from optimizer.fleet.types import FleetResult, FleetSolution
+    from optimizer.fleet.types import FleetResult, FleetSolution, SolveSettings
     from optimizer.plan.types import Plan
 
 _RATE_FIELDS = re.compile(
@@ -49,16 +49,23 @@ class Winner:
         groups = tuple(group.candidate.key for group in self.solution.groups)
         return (groups, tuple((choice.option.key, choice.count) for choice in self.solution.nodes))
 
+    def sketch(self) -> Plan | None:
+        """The plan in full, not confirmed: for a guess, never for a report."""
+        from optimizer.decide.assemble import assemble
+
+        plans = assemble(self.case.inputs, self.result.solutions, self.case.options)
+        return plans[0] if plans else None
+
     def plan(self) -> Plan | None:
         """The plan in full, confirmed by the solver-free check."""
         plans = self.case.plans(self.result)
         return plans[0] if plans else None
 
 
-def ask(case: Case, sets: Sequence[str] = ()) -> Winner:
+def ask(case: Case, sets: Sequence[str] = (), settings: SolveSettings | None = None) -> Winner:
     """The best plan under edits. Raises ``ProblemError`` where they do not fit."""
     edited = case.edited(sets)
-    return Winner(edited, edited.solve())
+    return Winner(edited, edited.solve(settings=settings))
 
 
 def guess_on(axis: Axis) -> Callable[[int, Winner], int | None]:
@@ -88,7 +95,7 @@ def edge_of(winner: Winner, path: str, value: float) -> float | None:
 
 
 def _latency_edge(winner: Winner, path: str) -> float | None:
-    plan = winner.plan()
+    plan = winner.sketch()
     reached = [binding.value for binding in plan.binding if binding.promise == path] if plan else []
     if not reached:
         return None

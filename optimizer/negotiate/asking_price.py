@@ -70,7 +70,7 @@ class Bar:
         self._served: dict[object, list[Candidate]] = {}
         for one in case.candidates.candidates:
             self._served.setdefault(one.node_type.key, []).append(one)
-        lean = case.cheaper_than(best.cents + 1) if self._by_cost else case
+        lean = case.cheaper_than(best.cents + 1, alone=True) if self._by_cost else case
         self._rivals = lean.candidates.candidates
         self._known: dict[object, int] = {}  # the price found last for a node type: a good first guess
         self._bars: dict[tuple[str, str], int] = {}
@@ -179,6 +179,9 @@ class Bar:
         monthly = None if price is None else quoted.node(price).monthly_cents
         listed, note = self._listed(shape)
         hourly = None if price is None else price / CENTS_PER_UNIT
+        paid = _per_gpu_hour(monthly, hours, shape.gpus_per_node)
+        if listed is not None and hourly and paid and not bought:
+            listed *= hourly / paid  # as a quote states it too: before tax and discounts
         return TargetPrice(
             gpu=shape.gpu,
             provider=shape.provider,
@@ -186,7 +189,7 @@ class Bar:
             offer_id=shape.offer_id,
             tier=self._tier,
             cents=None if bought else price,
-            per_gpu_hour=_per_gpu_hour(monthly, hours, shape.gpus_per_node) if bought else hourly,
+            per_gpu_hour=paid if bought else hourly,
             purchase_price=price if bought else None,
             listed=listed,
             listed_note=note,

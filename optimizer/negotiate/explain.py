@@ -55,15 +55,15 @@ def explain(
 ) -> Explanation:
     """Explain the best plan of a problem file. Raises ``InputError`` for what the user can mend."""
     from optimizer.decide import decide, read_inputs
-    from optimizer.decide.case import open_case
     from optimizer.negotiate.stress import stress
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    outcome = decide(inputs, simulate=False)
+    opened: list[Case] = []
+    outcome = decide(inputs, simulate=False, on_case=opened.append)
     if not outcome.plans:
         return Explanation(outcome, None)
-    case = open_case(inputs)
+    case = opened[0]
     best, plan = ask(case), outcome.plans[0]
     goal = goal_of(case)
     found = moves(case, best, goal, progress)
@@ -93,6 +93,10 @@ def _reign(case: Case, best: Winner, goal: Goal) -> Reign:
         row = [round(_THOUSANDTHS * MOST_LOAD ** (step / SAMPLES)) for step in range(SAMPLES + 1)]
         first = next((place for place, load in enumerate(row) if lost(load)), None)
         low, high = (high, high) if first is None else (row[max(0, first - 1)], row[first])
+    elif best.solution is not None:  # where its replicas are full is a good guess, and asking there costs little
+        full = min(high - 1, max(low, round(best.solution.load_factor * _THOUSANDTHS)))
+        low, high = (low, full + 1) if lost(full + 1) else (full + 2, high)
+        low = full + 1 if high == full + 1 and not lost(full) else low
     index = first_where(lost, low, high)
     if index is None:
         return Reign(float(MOST_LOAD), None)

@@ -11,6 +11,7 @@ from optimizer.errors import Finding, ProblemError, UsageError
 from optimizer.negotiate.ask import Winner, ask, guess_on
 from optimizer.negotiate.axes import Axis, axis_of
 from optimizer.negotiate.engines import processors, run, scheduler_address
+from optimizer.negotiate.goal import Goal, goal_of
 from optimizer.negotiate.steps import Stairs
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Step:
     first_cents: int | None  # None: nothing keeps every promise
     last_cents: int | None
     plan: Plan | None  # at ``last``
+    first_reached: float | None = None  # of the objective, in its own unit
+    last_reached: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,18 @@ class Frontier:
     over: Axis
     against: Axis | None
     curves: tuple[Curve, ...]
+    goal: Goal
 
     @property
     def exact(self) -> bool:
         """Whether every change of the winner is listed; else those between the sampled values may be missing."""
-        return self.over.monotone
+        return is_monotone(self.over, self.goal)
+
+
+def is_monotone(axis: Axis, goal: Goal) -> bool:
+    """Whether a deployment that lost along an axis has lost for good. A latency that is minimised grows with the load
+    of each deployment, so that one may come back."""
+    return axis.monotone and goal.objective not in ("minimize_ttft", "minimize_tpot")
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class Task:
     axis: Axis
     edit: str | None  # of the second field
     samples: tuple[int, ...]  # positions to ask whatever their neighbours say
+    goal: Goal
 
 
 def frontier(
@@ -102,9 +113,10 @@ def frontier(
         raise UsageError([Finding(f"--over and --against are the same field, {first.path}")])
     shown = second and replace(second, values=tuple(second.values[index] for index in _spread(second, points)))
     case = _lean(open_case(inputs), [axis.path for axis in (first, shown) if axis])
-    samples = () if first.monotone else _spread(first, points)
+    goal = goal_of(case)
+    samples = () if is_monotone(first, goal) else _spread(first, points)
     edits = [None] if shown is None else [shown.edit(number) for number in range(len(shown.values))]
-    tasks = [Task(case, first, edit, samples) for edit in edits]
+    tasks = [Task(case, first, edit, samples, goal) for edit in edits]
     found = run(work, tasks, jobs or processors(), engine, progress)
     values = (None,) if shown is None else shown.values
     problem = inputs.problem
@@ -117,6 +129,7 @@ def frontier(
         over=first,
         against=shown,
         curves=tuple(Curve(value, steps) for value, steps in zip(values, found, strict=True)),
+        goal=goal,
     )
 
 
@@ -152,6 +165,8 @@ def work(task: Task) -> tuple[Step, ...]:
             first_cents=stretch.at_first.cents,
             last_cents=stretch.at_last.cents,
             plan=stretch.at_last.plan(),
+            first_reached=task.goal.reached(stretch.at_first),
+            last_reached=task.goal.reached(stretch.at_last),
         )
         for stretch in stairs.between(0, len(values) - 1, task.samples)
     )

@@ -112,14 +112,28 @@ def _looser(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest looser value at which the answer is better. The loosest is asked first: often nothing is gained."""
     asked = _Asked(_worth_asking_looser(case, best, axis.path), axis)
     index = first_where(lambda i: score(asked.at(i)) < score(best), 1, len(axis.values) - 1)
-    return None if index is None else next_at(axis.values[index], asked.at(index), goal)
+    return None if index is None else asked.next_at(index, goal)
 
 
 def _tighter(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
-    """The nearest stricter value at which the answer is worse. Where each winner ends is guessed, then asked."""
+    """The nearest stricter value at which the answer is worse. Where each winner ends is guessed, then asked.
+
+    Where a latency is minimised it may come out lower, for much more money: the loads that replicas are tried at follow
+    from the promises, and a stricter one tries smaller loads. That too is a change of the answer.
+    """
+    from optimizer.candidates.enumerate import LATENCY_OBJECTIVES
+
+    any_change = goal.objective in LATENCY_OBJECTIVES
     asked = _Asked(case.allowed(), axis)
-    index = first_change(asked.at, guess_on(axis), lambda one: score(one) > score(best), len(axis.values) - 1)
-    return None if index is None else next_at(axis.values[index], asked.at(index), goal)
+
+    def worse(winner: Winner) -> bool:
+        if score(winner) == score(best) if any_change else score(winner) <= score(best):
+            return False
+        asked.no_dearer(winner)
+        return True
+
+    index = first_change(asked.at, guess_on(axis), worse, len(axis.values) - 1)
+    return None if index is None else asked.next_at(index, goal)
 
 
 def next_at(value: float, winner: Winner, goal: Goal) -> Next:
@@ -128,17 +142,32 @@ def next_at(value: float, winner: Winner, goal: Goal) -> Next:
 
 
 class _Asked:
-    """Answers along an axis, each asked at most once."""
+    """Answers along an axis, each asked at most once. Where money is the objective, only how much each costs: which of
+    the plans of one price is the best is settled where the answer is told."""
 
     def __init__(self, case: Case, axis: Axis) -> None:
+        from optimizer.fleet.types import SolveSettings
+
+        by_cost = case.candidates.rules.objective == "minimize_cost"
         self._case, self._axis = case, axis
+        self._how = SolveSettings(first_level=by_cost, clock=case.clock)
         self._known: dict[int, Winner] = {}
 
     def at(self, index: int) -> Winner:
         """The answer at a position."""
         if index not in self._known:
-            self._known[index] = ask(self._case, [self._axis.edit(index)])
+            self._known[index] = ask(self._case, [self._axis.edit(index)], self._how)
         return self._known[index]
+
+    def no_dearer(self, winner: Winner) -> None:
+        """Nothing that is asked from here on costs more than an answer does."""
+        if self._how.first_level and winner.cents is not None:
+            self._case = self._case.cheaper_than(winner.cents + 1)
+
+    def next_at(self, index: int, goal: Goal) -> Next:
+        """The answer at a position, whole."""
+        case = self.at(index).case
+        return next_at(self._axis.values[index], Winner(case, case.solve()), goal)
 
 
 def first_change(

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optimizer.decide.stress import BUSIER, SLOWER, first_stress, slower_holds
+from optimizer.decide.stress import priced_stress, quick_stress, repaired
 from optimizer.negotiate.ask import Winner, ask
 from optimizer.plan.types import Stress
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
-from optimizer.workload import Metric
 
 if TYPE_CHECKING:
     from optimizer.candidates.rules import UserRules
@@ -29,40 +28,10 @@ NEXT_TO_NOTHING = 1e-6
 def stress(case: Case, best: Winner, plan: Plan) -> tuple[Stress, ...]:
     """TPOT worse than predicted, dearer prices, more load, one node gone."""
     lean = case.allowed()
-    lines = [*_slower(lean, plan), *_dearer(lean, best, plan)]
-    if best.result.objective != "maximize_load":
-        lines.append(_busier(lean, plan))
-    return (*lines, _one_node_gone(lean, best, plan))
-
-
-def _slower(case: Case, plan: Plan) -> list[Stress]:
-    """The median estimate of TPOT times 1.2. What then holds keeps limits that are smaller by what 1.2 exceeds the
-    margin of a grade A prediction, the smallest there is."""
-    quick = first_stress(plan)
-    if quick is None or slower_holds(plan):
-        return [] if quick is None else [quick]
-    from optimizer.performance import error_factor
-    from optimizer.performance.types import Grade
-
-    problem, engines = case.inputs.problem, case.inputs.catalog.engines
-    margin = error_factor(Metric.TPOT, Grade.A, problem.margins.confidence, engines[problem.engine.name].profile)
-    scale = min(1.0, margin / SLOWER)
-    promises = [p for one in plan.predicted for p in one.promises if p.metric is Metric.TPOT and p.limit_s is not None]
-    edits = []
-    for promise in promises:
-        assert promise.limit_s is not None
-        if promise.path.endswith("tokens_per_second_per_user"):
-            edits.append(f"{promise.path}={1 / (promise.limit_s * scale):.12g}")
-        else:
-            edits.append(f"{promise.path}={promise.limit_s * 1e3 * scale:.12g}")
-    return [_repaired(quick, ask(case, edits))]
-
-
-def _repaired(broken: Stress, winner: Winner) -> Stress:
-    """The what-if with what the best that stands it costs and, where that is the objective, carries."""
-    most_load = winner.solution is not None and winner.result.objective == "maximize_load"
-    factor = winner.solution.load_factor if winner.solution is not None and most_load else None
-    return replace(broken, monthly_cents=winner.cents, load_factor=factor)
+    quick = priced_stress(lean, plan, quick_stress(plan, best.result.objective))
+    slower = [one for one in quick if one.reached_s is not None]
+    busier = [one for one in quick if one.reached_s is None]
+    return (*slower, *_dearer(lean, best, plan), *busier, _one_node_gone(lean, best, plan))
 
 
 def _dearer(case: Case, best: Winner, plan: Plan) -> list[Stress]:
@@ -99,22 +68,13 @@ def _dearer_cents(cents: int) -> int:
     return -(-cents * round(DEARER * CENTS_PER_UNIT) // CENTS_PER_UNIT)
 
 
-def _busier(case: Case, plan: Plan) -> Stress:
-    """Load times 1.5."""
-    what = "load x 1.5"
-    if plan.load_factor >= BUSIER:
-        return Stress(what, True, plan.monthly_cents)
-    headroom = (1.0 + case.inputs.problem.margins.load_headroom) * BUSIER - 1.0
-    return Stress(what, False, ask(case, [f"margins.load_headroom={headroom:.12g}"]).cents)
-
-
 def _one_node_gone(case: Case, best: Winner, plan: Plan) -> Stress:
     """With any one node of the plan gone, do the rest carry the load with its replicas placed anew?"""
     what = "one node gone"
     if best.result.objective != "maximize_load" and all(_carries_on(case, best, plan, node) for node in plan.nodes):
         return Stress(what, True, plan.monthly_cents)
     spare = case.inputs.problem.margins.spare_nodes + 1
-    return _repaired(Stress(what, False, None), ask(case, [f"margins.spare_nodes={spare}"]))
+    return repaired(Stress(what, False, None), ask(case, [f"margins.spare_nodes={spare}"]).result)
 
 
 def _carries_on(case: Case, best: Winner, plan: Plan, gone: NodeLine) -> bool:

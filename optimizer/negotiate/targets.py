@@ -38,6 +38,7 @@ class Targets:
 
     outcome: Outcome
     prices: tuple[TargetPrice, ...]
+    only_owned: bool = False  # the problem allows no hardware but the user's own
 
 
 def targets(
@@ -52,12 +53,12 @@ def targets(
     ``outcome.targets`` of the answer carries the same prices. Raises ``InputError`` for what the user can mend.
     """
     from optimizer.decide import decide, read_inputs
-    from optimizer.decide.case import open_case
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    outcome = decide(inputs, simulate=False)
-    case = open_case(inputs)
+    opened: list[Case] = []
+    outcome = decide(inputs, simulate=False, on_case=opened.append)
+    case = opened[0]
     best = ask(case)
     found: list[TargetPrice] = []
     for tier, pairs in _ways_to_ask(case, best):
@@ -72,7 +73,7 @@ def targets(
             found += [] if best_of_pair is None else [best_of_pair]
     prices = tuple(sorted(found, key=lambda one: (-(one.per_gpu_hour or 0), one.gpu, one.provider)))
     stated = tuple(Target(one.gpu, one.provider, one.per_gpu_hour) for one in prices if one.per_gpu_hour is not None)
-    return Targets(replace(outcome, targets=stated), prices)
+    return Targets(replace(outcome, targets=stated), prices, inputs.problem.hardware.only_owned)
 
 
 _Pairs = dict[tuple[str, str], list[Shape]]

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.errors import Finding, UsageError
+from optimizer.negotiate.ask import Winner
+from optimizer.negotiate.goal import Goal, goal_of
+from optimizer.negotiate.wish import Wish, parse
 from optimizer.plan.types import Relaxation
+from optimizer.pricing import RuleName
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.decide import Inputs
     from optimizer.decide.case import Case
     from optimizer.plan.types import Plan
-    from optimizer.pricing import NodeOption
+    from optimizer.problem import Problem
 
+
+_ABSURD = 100
+"""Ways that cost more than so many times the cheapest help nobody."""
 
 _NO_FIT = "no replica of it fits: it needs more memory for weights and one request than its GPUs have, or a larger node"
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for; what is left empty may be anything."""
-
-    text: str
-    gpus: frozenset[str] = frozenset()
-    providers: frozenset[str] = frozenset()
-    quants: frozenset[str] = frozenset()
-    kv_caches: frozenset[str] = frozenset()
-    tensor_parallel: frozenset[int] = frozenset()
-    pipeline_parallel: frozenset[int] = frozenset()
-    tiers: frozenset[str] = frozenset()
-
-    def candidate(self, one: Candidate) -> bool:
-        """Whether a configuration is what was asked for."""
-        spec = one.spec
-        return (
-            _in(spec.gpu.id, self.gpus)
-            and _in(spec.weight_quant, self.quants)
-            and _in(spec.kv_cache, self.kv_caches)
-            and _in(spec.tensor_parallel, self.tensor_parallel)
-            and _in(spec.pipeline_parallel, self.pipeline_parallel)
-        )
-
-    def option(self, one: NodeOption) -> bool:
-        """Whether nodes are what was asked for."""
-        return _in(one.offer.provider, self.providers) and _in(str(one.tier), self.tiers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +53,10 @@ class WhyNot:
     rules: tuple[str, ...] = ()  # YAML paths of the user's rules that forbid it
     broken: tuple[Broken, ...] = ()
     closest: str = ""  # the configuration that ``broken`` is about
+    defaults: frozenset[str] = frozenset()  # those of ``rules`` that the file leaves at their defaults
+    unpriced: str = ""  # why no price of it may be ranked
+    goal: Goal | None = None
+    reached: tuple[float | None, float | None] = (None, None)  # of the objective, by the best plan and by ``plan``
     ways_out: tuple[Relaxation, ...] = field(default=())
 
 
@@ -99,10 +79,12 @@ def why_not(
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
     wanted = parse(inputs, wish)
     case = open_case(inputs)
-    best = case.plans(case.solve())
+    goal, first = goal_of(case), Winner(case, case.solve())
+    best = case.plans(first.result)
     rest = case.confined(Within(wanted.candidate, wanted.option))
     progress("solving with nothing but what was asked for")
-    granted = rest.plans(rest.solve())
+    second = Winner(rest, rest.solve())
+    granted = rest.plans(second.result)
     answer = WhyNot(
         wish=wanted,
         problem_name=inputs.problem.name,
@@ -111,65 +93,10 @@ def why_not(
         several_workloads=len(inputs.problem.workloads) > 1,
         best=best[0] if best else None,
         plan=granted[0] if granted else None,
+        goal=goal,
+        reached=(goal.reached(first), goal.reached(second)),
     )
     return answer if granted else _refused(answer, case, rest, wanted, progress)
-
-
-def parse(inputs: Inputs, text: str) -> Wish:
-    """The wish that words mean. Raises ``UsageError`` with a suggestion for a word nobody knows."""
-    from optimizer.problem import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
-    from optimizer.vocabulary import Tier
-
-    catalog, problem = inputs.catalog, inputs.problem
-    quants = {quant: quant for quant in WEIGHT_QUANTS if quant != "native"} | dict(WEIGHT_QUANT_ALIASES)
-    caches = {f"kv-{cache}": cache for cache in KV_CACHES} | {f"kv_{cache}": cache for cache in KV_CACHES}
-    providers = {offer.provider for offer in catalog.offers.values()} | {quote.provider for quote in problem.offers}
-    known: dict[str, Collection[str]] = {
-        "gpus": list(catalog.gpus),
-        "providers": providers,
-        "tiers": [str(tier) for tier in Tier],
-    }
-    found: dict[str, set[str]] = {key: set() for key in (*known, "quants", "kv_caches", "tp", "pp")}
-    for word in re.split(r"[\s,;|]+", text.strip().lower()):
-        size = re.fullmatch(r"(tp|pp)[=:]?(\d+)", word)
-        kind = next((key for key, names in known.items() if word in {name.lower() for name in names}), None)
-        if size:
-            found[size[1]].add(size[2])
-        elif kind:
-            found[kind].add(next(name for name in known[kind] if name.lower() == word))
-        elif word in quants:
-            found["quants"].add(quants[word])
-        elif word in caches:
-            found["kv_caches"].add(caches[word])
-        else:
-            _guess_gpu(
-                word, catalog.gpus, found["gpus"], [*catalog.gpus, *sorted(providers), *quants, "tp2", "pp2", "kv-fp8"]
-            )
-    return Wish(
-        text=text.strip(),
-        gpus=frozenset(found["gpus"]),
-        providers=frozenset(found["providers"]),
-        quants=frozenset(found["quants"]),
-        kv_caches=frozenset(found["kv_caches"]),
-        tensor_parallel=frozenset(int(size) for size in found["tp"]),
-        pipeline_parallel=frozenset(int(size) for size in found["pp"]),
-        tiers=frozenset(found["tiers"]),
-    )
-
-
-def _guess_gpu(word: str, gpus: Collection[str], found: set[str], known: Sequence[str]) -> None:
-    """``h100`` stands for every card whose id has that part."""
-    matches = {gpu for gpu in gpus if word and (word in gpu.split("_") or gpu.startswith(f"{word}_"))}
-    if not matches:
-        from optimizer.documents.suggest import did_you_mean
-
-        hint = did_you_mean(word, known) or 'e.g. --why-not "a100_sxm_80 int4 tp2", or a provider'
-        raise UsageError([Finding(f"{word!r} is no card, provider, format, size or way to pay", hint=hint)])
-    found |= matches
-
-
-def _in(value: str | int, wanted: Collection[str] | Collection[int]) -> bool:
-    return not wanted or value in wanted
 
 
 def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Callable[[str], None]) -> WhyNot:
@@ -178,20 +105,55 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Calla
 
     from optimizer.decide.ways_out import ways_out
 
+    if wish.tensor_parallel | wish.pipeline_parallel and not rest.candidates.candidates:
+        listed = _listed(case, wish)
+        if listed is not None:
+            path = listed.change
+            return replace(answer, rules=(path,), defaults=_defaults(case.inputs.problem, [path]), ways_out=(listed,))
     served = {one.workload for one in rest.candidates.candidates}
     if not all(any(served.issuperset(parts) for parts in ways) for ways in case.candidates.rules.ways_to_serve()):
         reasons = tuple(dict.fromkeys(_impossible(case.inputs, rest, wish)))
         return replace(answer, impossible=reasons or (_NO_FIT,))
     progress("looking for what it breaks")
     broken, closest = _broken(rest)
+    ways = ways_out(rest, progress) if rest.options else ()
+    least = min((way.monthly_cents for way in ways), default=0)
+    rules, unpriced = _rules(rest)
     return replace(
         answer,
-        rules=_rules(rest),
+        rules=rules,
+        defaults=_defaults(case.inputs.problem, rules),
+        unpriced=unpriced,
         broken=broken,
         closest=closest,
-        ways_out=ways_out(rest, progress) if rest.options else (),
+        ways_out=tuple(way for way in ways if way.monthly_cents <= _ABSURD * least),
         impossible=() if rest.options else ("nobody in the catalog offers it: no price at that provider or tier",),
     )
+
+
+def _listed(case: Case, wish: Wish) -> Relaxation | None:
+    """Sizes that are tried only where the problem file lists them: the edit that lists them, if it makes a plan."""
+    from optimizer.decide.case import Within
+    from optimizer.decide.edits import as_set
+    from optimizer.fleet.types import Edit
+
+    engine = case.inputs.problem.engine
+    edits = [
+        Edit(f"engine.{key}", list(stated), [*stated, *sorted(wanted - set(stated))])
+        for key, stated, wanted in (
+            ("tensor_parallel", engine.tensor_parallel, wish.tensor_parallel),
+            ("pipeline_parallel", engine.pipeline_parallel, wish.pipeline_parallel),
+        )
+        if wanted - set(stated)
+    ]
+    if not edits:
+        return None
+    listed = case.edited([as_set(edit) for edit in edits]).confined(Within(wish.candidate, wish.option))
+    found = listed.solve().solutions
+    if not found:
+        return None
+    also = tuple((edit.path, edit.before, edit.after) for edit in edits[1:])
+    return Relaxation(edits[0].path, edits[0].before, edits[0].after, found[0].monthly_cents, also)
 
 
 def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
@@ -204,7 +166,7 @@ def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
         gpu = inputs.catalog.gpus[gpu_id]
         if gpu_id not in cards:
             where = f" from {', '.join(sorted(wish.providers))}" if wish.providers else ""
-            yield f"no node with {gpu_id}{where} is in the catalog or in your offers"
+            yield f"no node with {gpu_id}{where} is in the catalog or in your offers: ask for a quote and list it there"
         if reason := engine_refusal(gpu, engine):
             yield reason
             continue
@@ -217,23 +179,44 @@ def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
             yield from (reason for reason in sorted(sizes) if reason)
 
 
-def _rules(rest: Case) -> tuple[str, ...]:
-    """The fewest rules of the user, promises left out, that stand against any one way to grant the wish."""
+def _rules(rest: Case) -> tuple[tuple[str, ...], str]:
+    """The fewest rules of the user, promises left out, that stand against any one way to grant the wish; and where no
+    price may be ranked, why. Of several workloads those count that have no way."""
     from optimizer.fleet import broken_by
 
     rules = rest.candidates.rules
     promises = {promise.path for asked in rules.workloads for promise in asked.slo.promises}
-    offers: dict[object, list[frozenset[str]]] = {}
+    offers: dict[object, list[tuple[frozenset[str], str]]] = {}
     for option in rest.options:
         paths = frozenset(rule.path for rule in rules.forbidden_by(option))
-        offers.setdefault(option.node_type.key, []).append(paths)
-    ways: list[frozenset[str]] = [
-        (broken_by(one, 0, rules) - promises) | paths
-        for one in rest.candidates.candidates
-        for paths in offers.get(one.node_type.key, [])
+        why = rules.options.why_not_rankable(option) or ""
+        offers.setdefault(option.node_type.key, []).append((paths, why))
+    fewest: dict[int, tuple[int, list[str], str]] = {}
+    for one in rest.candidates.candidates:
+        own = broken_by(one, 0, rules) - promises
+        for paths, why in offers.get(one.node_type.key, []):
+            stated = sorted((own | paths) - {RuleName.PRICE.path})
+            way = (len(stated) + bool(why), stated, why)
+            fewest[one.workload] = min(way, fewest.get(one.workload, way))
+    against = [
+        min((fewest[part] for way in ways for part in way if part in fewest), default=(0, [], ""))
+        for ways in rules.ways_to_serve()
     ]
-    fewest = min(ways, key=lambda way: (len(way), sorted(way)), default=None)
-    return tuple(sorted(fewest or ()))
+    named = dict.fromkeys(path for _, stated, _ in against for path in stated)
+    return tuple(named), next((why for *_, why in against if why), "")
+
+
+def _defaults(problem: Problem, paths: Sequence[str]) -> frozenset[str]:
+    """Those of some rules about the market and the engine that stand as they do where a file says nothing."""
+    from optimizer.decide.echo import default_of
+    from optimizer.problem import value_at
+
+    found = set()
+    for path in paths:
+        if not path.startswith("workloads."):
+            stated = ".".join(path.split(".")[:2])  # hardware.providers.classes: part of what hardware.providers says
+            found |= {path} if value_at(problem, stated) == default_of(stated) else set()
+    return frozenset(found)
 
 
 def _broken(rest: Case) -> tuple[tuple[Broken, ...], str]:

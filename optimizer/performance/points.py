@@ -24,6 +24,7 @@ from optimizer.performance.forward import flow_under
 from optimizer.performance.grades import grades_of
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.load import flow_at
+from optimizer.performance.memo import Memo, Prepared
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.percentiles import STORED, between, bracket, normal_score
 from optimizer.performance.replicas import Replicas, replica_fits, replicas_of
@@ -59,6 +60,8 @@ class _Question:
     promises: tuple[Promise, ...]
     factors: Array  # promise x specification
     rate_cap: Array
+    found: dict[object, Array]  # largest shares that were asked for before
+    asked: tuple[float, bool]  # what the factors and the cap follow from
 
     def at(self, share: Array, *, closed: bool) -> Flow:
         flow = flow_at(self.replicas, self.moments, share * self.limit.decoding, closed=closed)
@@ -89,20 +92,38 @@ def operating_points(
     confidence: float,
     params: Parameters,
     ladder: bool = False,
+    memo: Memo | None = None,
 ) -> list[tuple[OperatingPoint, ...]]:
-    """Operating points of each specification; an empty tuple where it cannot run at all."""
-    needs = replica_fits(specs, lengths, params)
+    """Operating points of each specification; an empty tuple where it cannot run at all.
+
+    ``memo`` keeps, for a caller that asks again about the same specifications under the same parameters, what does not
+    depend on the promises.
+    """
     alike: dict[tuple[object, ...], list[int]] = {}
-    for index in np.flatnonzero(needs).tolist():
-        alike.setdefault(_content(specs[index]), []).append(index)
+    for index, spec in enumerate(specs):
+        alike.setdefault(_content(spec), []).append(index)
     leaders = [specs[same[0]] for same in alike.values()]
+    row = (memo or Memo()).row(tuple(alike), lengths, lambda: _prepared(leaders, lengths, params))
     result: list[tuple[OperatingPoint, ...]] = [()] * len(specs)
-    for same, points in zip(
-        alike.values(), _solve(leaders, lengths, slo, load, confidence, params, ladder), strict=True
-    ):
-        for index in same:
-            result[index] = points
+    if row is not None:
+        for content, points in zip(row.columns, _solve(row, slo, load, confidence, ladder), strict=True):
+            for index in alike[content]:
+                result[index] = points
     return result
+
+
+def _prepared(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Parameters) -> Prepared | None:
+    """None where not one of them can run."""
+    able = [specs[index] for index in np.flatnonzero(replica_fits(specs, lengths, params)).tolist()]
+    if not able:
+        return None
+    moments = moments_of(lengths)
+    replicas = replicas_of(able, lengths, params)
+    known = list(zip(grades_of(able, params), (spec.engine.profile for spec in able), strict=True))
+    kinds = sorted(set(known))
+    pick = np.array([kinds.index(kind) for kind in known], dtype=np.intp)
+    columns = {_content(spec): number for number, spec in enumerate(able)}
+    return Prepared(specs, columns, replicas, moments, saturation(replicas, moments), tuple(kinds), pick)
 
 
 def _content(spec: ReplicaSpec) -> tuple[object, ...]:
@@ -114,24 +135,14 @@ def _content(spec: ReplicaSpec) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _solve(
-    specs: list[ReplicaSpec],
-    lengths: Lengths,
-    slo: Slo,
-    load: Load,
-    confidence: float,
-    params: Parameters,
-    ladder: bool,
-) -> list[tuple[OperatingPoint, ...]]:
-    if not specs:
-        return []
-    question = _ask(specs, lengths, slo, load, confidence, params)
+def _solve(row: Prepared, slo: Slo, load: Load, confidence: float, ladder: bool) -> list[tuple[OperatingPoint, ...]]:
+    question = _ask(row, slo, load, confidence)
     sides = (load.requests_per_second > 0, load.inflight > 0)
     metrics = tuple(dict.fromkeys(promise.metric for promise in slo.promises))
     open_shares = {metric: _largest(question, metric, closed=False) for metric in metrics} if sides[0] else {}
     closed_shares = {metric: _largest(question, metric, closed=True) for metric in metrics} if sides[1] else {}
-    caps = (_capped_share(question) if sides[0] else None, np.ones(len(specs)) if sides[1] else None)
-    result: list[list[OperatingPoint]] = [[] for _ in specs]
+    caps = (_capped_share(question) if sides[0] else None, np.ones(len(row.columns)) if sides[1] else None)
+    result: list[list[OperatingPoint]] = [[] for _ in row.columns]
     for kind in PointKind:
         chosen = _metrics_of(kind, metrics)
         if chosen is None:
@@ -147,19 +158,15 @@ def _solve(
     return [tuple(points) for points in result]
 
 
-def _ask(
-    specs: list[ReplicaSpec], lengths: Lengths, slo: Slo, load: Load, confidence: float, params: Parameters
-) -> _Question:
-    moments = moments_of(lengths)
-    replicas = replicas_of(specs, lengths, params)
-    limit = saturation(replicas, moments)
-    known = list(zip(grades_of(specs, params), (spec.engine.profile for spec in specs), strict=True))
+def _ask(row: Prepared, slo: Slo, load: Load, confidence: float) -> _Question:
     top = 1.0 if load.is_batch else UTILIZATION
-    kinds = sorted(set(known))
-    pick = np.array([kinds.index(kind) for kind in known])
-    factors = [np.array([error_factor(p.metric, g, confidence, e) for g, e in kinds])[pick] for p in slo.promises]
-    throughput = np.array([min(throughput_factor(grade, confidence, e), 1.0) for grade, e in kinds])[pick]
-    return _Question(replicas, moments, limit, slo.promises, np.array(factors), top * throughput * limit.rate)
+    factors = [
+        np.array([error_factor(p.metric, g, confidence, e) for g, e in row.kinds])[row.pick] for p in slo.promises
+    ]
+    throughput = np.array([min(throughput_factor(grade, confidence, e), 1.0) for grade, e in row.kinds])[row.pick]
+    rate_cap = top * throughput * row.limit.rate
+    asked = (confidence, load.is_batch)
+    return _Question(row.replicas, row.moments, row.limit, slo.promises, np.array(factors), rate_cap, row.found, asked)
 
 
 def _metrics_of(kind: PointKind, metrics: tuple[Metric, ...]) -> tuple[Metric, ...] | None:
@@ -174,6 +181,15 @@ def _metrics_of(kind: PointKind, metrics: tuple[Metric, ...]) -> tuple[Metric, .
 
 def _largest(question: _Question, metric: Metric, *, closed: bool) -> Array:
     """The largest share of the saturated batch up to which every smaller load keeps the promises on ``metric``."""
+    promised = tuple((p.percentile, p.limit_s, p.length_class) for p in question.promises if p.metric is metric)
+    key = (metric, promised, question.asked, closed)
+    if key not in question.found:
+        question.found[key] = _searched(question, metric, closed=closed)
+    return question.found[key]
+
+
+def _searched(question: _Question, metric: Metric, *, closed: bool) -> Array:
+    """A scan for the first violation, then bisection."""
     grid = np.array(GRID)
     flow = question.at(grid[:, None] * np.ones_like(question.limit.rate), closed=closed)
     bad = question.violated(flow, metric, closed=closed)
@@ -189,6 +205,13 @@ def _largest(question: _Question, metric: Metric, *, closed: bool) -> Array:
 
 def _capped_share(question: _Question) -> Array:
     """The share at which the rate reaches its cap."""
+    key = ("cap", question.asked)
+    if key not in question.found:
+        question.found[key] = _searched_cap(question)
+    return question.found[key]
+
+
+def _searched_cap(question: _Question) -> Array:
     low, high = np.zeros_like(question.rate_cap), np.ones_like(question.rate_cap)
     for _ in range(2 * REFINEMENTS):
         middle = 0.5 * (low + high)

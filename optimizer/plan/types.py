@@ -77,6 +77,7 @@ class Binding:
     unit: str
     slack: float  # share of the limit left, 0 = exactly on it
     length_class: str = ""  # whose requests the promise is about
+    of: str = ""  # of a quota or stock: whose
 
 
 @dataclass(frozen=True, slots=True, order=True)

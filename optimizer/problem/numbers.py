@@ -56,6 +56,8 @@ _FIELDS: tuple[tuple[str, Field], ...] = (
     (r"hardware\.limits\.max_gpu_kinds", Field(_DOWN, "1", "kinds of GPU")),
     (r"hardware\.limits\.max_power_kw", Field(_DOWN, "0.1", "kW")),
     (r"hardware\.quota\.\d+\.max_gpus", Field(_DOWN, "1", "GPUs")),
+    (r"hardware\.owned\.\d+\.nodes", Field(_DOWN, "1", "nodes")),
+    (r"offers\.[^.]+\.stock", Field(_DOWN, "1", "nodes")),
     (r"budget\.monthly", Field(_DOWN, "1", "a month")),
     (r"payment\.max_commitment_months", Field(_DOWN, "1", "months")),
     (r"margins\.confidence", Field(_UP, "0.01", "of the cases of model error")),

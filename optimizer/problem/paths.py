@@ -42,6 +42,9 @@ def stated_promises(problem: Problem) -> tuple[StatedPromise, ...]:
         found += _if_stated(f"hardware.limits.{key}", getattr(problem.hardware.limits, key), loosens_up=True)
     for index, quota in enumerate(problem.hardware.quota):
         found += _if_stated(f"hardware.quota.{index}.max_gpus", quota.max_gpus, loosens_up=True)
+    for quote in problem.offers:
+        if "." not in quote.id:
+            found += _if_stated(f"offers.{quote.id}.stock", quote.stock, loosens_up=True)
     for index, owned in enumerate(problem.hardware.owned):
         if problem.hardware.only_owned:
             found += _if_stated(f"hardware.owned.{index}.nodes", owned.nodes, loosens_up=True)

@@ -38,7 +38,8 @@ _NAMES: tuple[tuple[str, str], ...] = (
     (r"hardware\.limits\.max_power_kw", "limit on power"),
     (r"hardware\.limits\.max_gpu_kinds", "limit on kinds of GPU"),
     (r"hardware\.quota\.\d+\.max_gpus", "quota on GPUs"),
-    (r"hardware\.owned\.\d+\.nodes", "nodes of your own"),
+    (r"hardware\.owned\.\d+\.nodes", "own nodes"),
+    (r"offers\.([^.]+)\.stock", "stock of {}"),
     (r"budget\.monthly", "budget"),
     (r"payment\.max_commitment_months", "longest commitment"),
     (r"margins\.confidence", "safety margin for model error"),
@@ -62,7 +63,7 @@ _UNITS: tuple[tuple[str, str], ...] = (
     (r"traffic\.batch\.within_hours", " hours"),
     (r"tokens\.(input|output|context_max).*", " tokens"),
     (r"hardware\.(limits|quota\.\d+)\.max_gpus", " GPUs"),
-    (r"hardware\.(limits\.max_nodes|owned\.\d+\.nodes)", " nodes"),
+    (r"hardware\.(limits\.max_nodes|owned\.\d+\.nodes)|offers\.[^.]+\.stock", " nodes"),
     (r"hardware\.limits\.max_power_kw", " kW"),
     (r"hardware\.limits\.max_gpu_kinds", " kinds of GPU"),
     (r"payment\.max_commitment_months", " months"),
@@ -78,6 +79,7 @@ class Names:
 
     several: bool
     currency: str
+    whose: tuple[tuple[str, str], ...] = ()  # of paths that do not say it themselves: a quota's provider and card
 
     def of(self, path: str) -> str:
         """The field in words: ``TTFT p95``, ``chat: requests in flight``."""
@@ -88,7 +90,8 @@ class Names:
                 detail = next((group for group in match.groups() if group), None)
                 words = name.format(f" {detail}" if detail else "").replace("  ", " ")
                 owner = workload if self.several else length_class
-                return f"{owner}: {words}" if owner else words
+                of = dict(self.whose).get(path)
+                return f"{owner}: {words}" if owner else f"{words} ({of})" if of else words
         return path
 
     def value(self, path: str, value: float) -> str:

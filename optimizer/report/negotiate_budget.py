@@ -35,7 +35,7 @@ def _lines(answer: BudgetAnswer) -> Iterator[Line]:
         yield from wrapped(f"Nothing: {per_month} buys no deployment that keeps every promise, at any load.")
         yield from ways_out(answer.most)
     for plan, reach in zip(answer.most.plans, answer.reach, strict=True):
-        yield from _most(plan, reach, names)
+        yield from _most(plan, reach, names, stated=any(asked.floors for asked in answer.most.asked))
     yield BLANK
     for fastest in answer.fastest:
         yield from _fastest(fastest, answer)
@@ -43,10 +43,10 @@ def _lines(answer: BudgetAnswer) -> Iterator[Line]:
         yield from _stated(answer, per_month)
 
 
-def _most(plan: Plan, reach: tuple[Reach, ...], names: Names) -> Iterator[Line]:
+def _most(plan: Plan, reach: tuple[Reach, ...], names: Names, *, stated: bool) -> Iterator[Line]:
     figures = "; ".join(f"{names.value(one.path, _down(one.reached))}" for one in reach)
-    share = f"{plan.load_factor:.3g} times the stated load"
-    yield from wrapped(f"#{plan.rank}  {figures}  ({share})", "", "    ", Style.STRONG)
+    share = f"  ({plan.load_factor:.3g} times the stated load)" if stated else ""
+    yield from wrapped(f"#{plan.rank}  {figures}{share}", "", "    ", Style.STRONG)
     proven = "" if plan.proven else "; not proven to be the most"
     text = f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}; grade {plan.grade}{proven}"
     yield from wrapped(text, "    ")

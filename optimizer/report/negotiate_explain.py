@@ -34,7 +34,11 @@ def _lines(answer: Explanation) -> Iterator[Line]:
     if plan is None:
         yield from no_plan(outcome)
         return
-    names, gain = Names(len(outcome.loads) > 1, outcome.currency), Gain(answer)
+    whose = tuple((one.promise, one.of) for one in plan.binding if one.of and not one.promise.startswith("offers."))
+    several = len(outcome.loads) > 1
+    assert answer.goal is not None
+    names = Names(several, outcome.currency, whose)
+    gain = Gain(answer.goal, plan, answer.reached or 0.0, several=several)
     if gain.result():
         yield from wrapped(gain.result(), "", "  ", Style.STRONG)
     yield from wrapped(f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}", "", "  ", Style.STRONG)
@@ -86,8 +90,15 @@ def _row(binding: Binding, names: Names) -> tuple[str, str, str, str]:
     else:
         reaches = counted(exact(round(value, 1 if unit == "ms" else 2)), unit)
         stated = counted(exact(round(limit, 6)), unit)
-        rest = counted(two_digits(left) if abs(left) >= 0.005 else "0", unit)
+        rest = counted(_left(left, unit), unit)
     return (_promise(binding, names), reaches, stated, f"{rest} ({percent(share)})")
+
+
+def _left(left: float, unit: str) -> str:
+    """What is left of a limit: of what is counted whole, of what is measured two digits."""
+    if unit not in ("ms", "s", "tokens/s", "kW"):
+        return exact(round(left))
+    return two_digits(left) if abs(left) >= 0.005 else "0"
 
 
 def _moves(moves: tuple[Move, ...], names: Names, gain: Gain) -> Iterator[Line]:

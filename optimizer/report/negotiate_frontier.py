@@ -8,12 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from optimizer.negotiate.frontier import Curve, Frontier, Step
+from optimizer.negotiate.goal import Goal
 from optimizer.plan.types import Plan
 from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.names import Names
 from optimizer.report.negotiate_words import finished, hardware, heading, sources, winner, wrapped
-from optimizer.report.words import exact, money
+from optimizer.report.words import exact, money, percentile_name
+
+_TITLES = {
+    "maximize_load": "Most load",
+    "minimize_ttft": "Lowest TTFT",
+    "minimize_tpot": "Lowest TPOT",
+    "minimize_gpus": "Fewest GPUs",
+}
 
 NONE = "no deployment keeps every promise"
 
@@ -29,14 +37,21 @@ def _lines(answer: Frontier) -> Iterator[Line]:
     names = Names(answer.several_workloads, answer.currency)
     path, values = answer.over.path, answer.over.values
     ends = f"{exact(min(values))} to {names.value(path, max(values))}"
-    yield from heading(f"Cost over {names.of(path)}", answer.problem_name, answer.problem_path)
+    yield from heading(
+        f"{_TITLES.get(answer.goal.objective, 'Cost')} over {names.of(path)}", answer.problem_name, answer.problem_path
+    )
     yield from wrapped(f"{ends}; the field is {path}")
     if answer.exact:
         step = names.value(path, round(abs(values[1] - values[0]), 9))
         yield from wrapped(f"Exact: every value at which another deployment wins is listed, in steps of {step}.")
     else:
+        what = (
+            "the best deployment may change back and forth along"
+            if answer.over.monotone
+            else "cost may rise and fall with"
+        )
         yield from wrapped(
-            "Sampled: cost may rise and fall with this field, so changes between two sampled values with the same "
+            f"Sampled: {what} this field, so changes between two sampled values with the same "
             "winner could be missing; the edges that are listed are exact."
         )
     yield BLANK
@@ -45,7 +60,7 @@ def _lines(answer: Frontier) -> Iterator[Line]:
             label = f"{names.of(answer.against.path)} {names.value(answer.against.path, curve.against)}"
             yield from wrapped(f"{label}: {_short(curve, names, path)}", "  ", "      ")
         else:
-            yield from _steps(curve, names, path)
+            yield from _steps(curve, answer, names)
     yield BLANK
 
 
@@ -61,12 +76,41 @@ def _short(curve: Curve, names: Names, path: str) -> str:
     return "; ".join(f"{_range(first, last)} {cost}" for first, last, cost in parts)
 
 
-def _steps(curve: Curve, names: Names, path: str) -> Iterator[Line]:
-    rows = [(names.of(path), "a month", "deployment that wins")]
-    rows += [(_range(s.first, s.last), _cost(s, names), winner(s.plan) if s.plan else NONE) for s in curve.steps]
-    texts = columns(rows, "><<")
-    yield Line(texts[0], Style.HEADING)
-    yield from (Line(text) for text in texts[1:])
+def _steps(curve: Curve, answer: Frontier, names: Names) -> Iterator[Line]:
+    """A row per step: values, what the objective reaches where it is not the money, the money, the deployment."""
+    result = _result(answer.goal)
+    head = [names.of(answer.over.path), *([result] if result else []), "a month"]
+    rows = [head]
+    for step in curve.steps:
+        reached = [_reached(step, answer.goal)] if result else []
+        rows.append([_range(step.first, step.last), *reached, _cost(step, names)])
+    texts = columns(rows, ">" * (len(head) - 1) + "<")
+    wide = max(map(len, texts)) + 2
+    yield Line(f"{texts[0]:<{wide}}deployment that wins", Style.HEADING)
+    for text, step in zip(texts[1:], curve.steps, strict=True):
+        what = winner(step.plan) if step.plan else NONE
+        yield from wrapped(f"{text.strip():>{len(text) - 2}}".ljust(wide - 2) + what, "  ", " " * wide)
+
+
+def _result(goal: Goal) -> str:
+    """What the objective reaches, as the head of a column; empty where that is the money."""
+    match goal.objective:
+        case "minimize_ttft" | "minimize_tpot":
+            at = "" if goal.percentile is None else f" {percentile_name(goal.percentile)}"
+            return f"reached {goal.objective.removeprefix('minimize_').upper()}{at}"
+        case "maximize_load":
+            return "times the stated load" if goal.states_load else "requests in flight"
+        case "minimize_gpus":
+            return "GPUs"
+    return ""
+
+
+def _reached(step: Step, goal: Goal) -> str:
+    if step.first_reached is None or step.last_reached is None:
+        return "-"
+    unit = " ms" if goal.objective in ("minimize_ttft", "minimize_tpot") else ""
+    first, last = (exact(round(value, 1 if unit else 3)) for value in (step.first_reached, step.last_reached))
+    return f"{first}{unit}" if first == last else f"{first} to {last}{unit}"
 
 
 def _range(first: float, last: float) -> str:
@@ -88,6 +132,7 @@ def _document(answer: Frontier) -> dict[str, Json]:
         "currency": answer.currency,
         "over": answer.over.path,
         "exact": answer.exact,
+        "objective": answer.goal.objective,
         "against": None if against is None else against.path,
         "curves": [
             {"against": curve.against, "steps": [_step(step) for step in curve.steps]} for curve in answer.curves
@@ -101,6 +146,8 @@ def _step(step: Step) -> dict[str, Json]:
         "to": step.last,
         "monthly_cost_from": None if step.first_cents is None else Money(step.first_cents),
         "monthly_cost_to": None if step.last_cents is None else Money(step.last_cents),
+        "objective_from": step.first_reached,
+        "objective_to": step.last_reached,
         "winner": None if step.plan is None else _winner(step.plan),
     }
 

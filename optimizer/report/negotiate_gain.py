@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimizer.negotiate.explain import Explanation
+from optimizer.negotiate.goal import Goal
 from optimizer.negotiate.moves import Next
 from optimizer.plan.types import Plan
 from optimizer.report.negotiate_words import signed, sources, winner
@@ -17,12 +17,10 @@ _TITLE = {
 
 
 class Gain:
-    """How the answers of one explanation are compared."""
+    """How the answers of one report are compared with the best plan of the problem as it stands."""
 
-    def __init__(self, answer: Explanation) -> None:
-        assert answer.goal is not None and answer.plan is not None
-        self._goal, self._plan, self._reached = answer.goal, answer.plan, answer.reached or 0.0
-        self._several = len(answer.outcome.loads) > 1
+    def __init__(self, goal: Goal, plan: Plan, reached: float, *, several: bool) -> None:
+        self._goal, self._plan, self._reached, self._several = goal, plan, reached, several
 
     @property
     def title(self) -> str:
@@ -83,9 +81,12 @@ class Gain:
         plan = step.plan
         if plan is None or step.reached is None:
             return "no deployment keeps every promise"
-        parts = [self._objective(step.reached), self._money(plan)]
-        what = ", ".join(part for part in parts if part)
+        what = self.against(plan, step.reached)
         return f"{what} ({money(plan.monthly_cents, plan.currency)}/mo: {self._setup(plan)})"
+
+    def against(self, plan: Plan, reached: float) -> str:
+        """What a plan reaches of the objective, and the money, each against the best."""
+        return ", ".join(part for part in (self._objective(reached), self._money(plan)) if part)
 
     def _objective(self, reached: float) -> str:
         now = self._reached

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from optimizer.negotiate.asking_price import TargetPrice
 from optimizer.negotiate.targets import ANY, Targets
@@ -36,32 +36,45 @@ def _lines(answer: Targets) -> Iterator[Line]:
     text = f"to beat  {money(best.monthly_cents, best.currency)}/mo  {winner(best)}; {sources(best)}"
     yield from wrapped(text, "  ", " " * 11)
     if not answer.prices:
-        yield from wrapped("No other card or provider could serve this problem at a price that payment.tiers allows.")
+        why = "The file allows hardware of your own only (hardware.only_owned)." if answer.only_owned else (
+            "No other card or provider could serve this problem at a price that payment.tiers allows."
+        )  # fmt: skip
+        yield from wrapped(why)
         return
-    bought = answer.prices[0].tier is Tier.PURCHASE
-    tier = tier_name(answer.prices[0].tier, 0)
-    step = f"{outcome.currency} 1 per GPU" if bought else "one cent per GPU-hour"
-    yield from wrapped(
-        f"Each of these wins with a quote at or below the price, {tier}, for whole nodes of that many GPUs; {step} "
-        "more and it does not. A listed price with a reason beside it does not compete as it is."
-    )
-    yield BLANK
-    rows = [("GPU", "provider", "node", "wins up to", "listed", "")]
-    rows += [_row(one, outcome.currency) for one in answer.prices if one.per_gpu_hour is not None]
-    texts = columns(rows, "<<>>><")
-    yield Line(texts[0], Style.HEADING)
-    yield from (Line(text) for text in texts[1:])
-    yield Line("  Prices are per GPU, paid once, in whole nodes." if bought else "  Prices are per GPU and hour.")
+    for tier in dict.fromkeys(one.tier for one in answer.prices):
+        yield from _priced([one for one in answer.prices if one.tier is tier], tier, outcome.currency)
     never = [f"{one.provider} {gpu_name(one.gpu)}" for one in answer.prices if one.per_gpu_hour is None]
     if never:
         yield from wrapped(f"Could serve the load, but win at no price: {', '.join(never)}.")
     yield BLANK
 
 
+def _priced(prices: Sequence[TargetPrice], tier: Tier, currency: str) -> Iterator[Line]:
+    """The prices of one way to pay."""
+    bought = tier is Tier.PURCHASE
+    step = f"{currency} 1 per GPU" if bought else "one cent per GPU-hour"
+    unit = "per GPU, paid once, in whole nodes" if bought else "per GPU and hour"
+    price_of = "purchase price" if bought else f"price, {tier_name(tier, 0)}"
+    yield from wrapped(
+        f"Each of these wins with a quote at or below the {price_of}, for whole nodes of that many GPUs; {step}"
+        " more and it does not. Remark: why a listed price does not compete as it is, or else how the winner would be set up."
+    )
+    yield BLANK
+    rows = [("GPU", "provider", "node", "wins up to", "listed", "remark")]
+    rows += [_row(one, currency) for one in prices if one.per_gpu_hour is not None]
+    texts = columns([row[:-1] for row in rows], "<<>>>")
+    yield Line(f"{texts[0]}  {rows[0][-1]}", Style.HEADING)
+    for text, row in zip(texts[1:], rows[1:], strict=True):
+        yield from wrapped(f"{text.lstrip()}  {row[-1]}", text[: len(text) - len(text.lstrip())], " " * (len(text) + 2))
+    yield Line(f"  Prices are {unit}, before tax, as a quote states them.")
+    yield BLANK
+
+
 def _row(one: TargetPrice, currency: str) -> tuple[str, str, str, str, str, str]:
     most = (one.cents or 0) / CENTS_PER_UNIT if one.purchase_price is None else one.purchase_price
     several = one.plan is not None and len(one.plan.groups) > 1
-    how = "; ".join(setup(group, several) for group in one.plan.groups) if one.plan else ""
+    kinds = one.plan is not None and len({node.gpu for node in one.plan.nodes}) > 1
+    how = "; ".join(setup(group, several, kinds) for group in one.plan.groups) if one.plan else ""
     listed = "-" if one.listed is None else _amount(round(one.listed, 2), currency)
     note = one.listed_note if one.listed is not None else "no price: ask for a quote"
     provider = "anyone" if one.provider == ANY else one.provider

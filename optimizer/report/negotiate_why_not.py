@@ -10,7 +10,8 @@ from optimizer.report.json_plan import plan_document
 from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.names import Names
-from optimizer.report.negotiate_words import finished, heading, signed, sources, winner, wrapped
+from optimizer.report.negotiate_gain import Gain
+from optimizer.report.negotiate_words import finished, heading, sources, winner, wrapped
 from optimizer.report.verdicts import edits
 from optimizer.report.words import money, percent, two_digits
 
@@ -35,7 +36,7 @@ def _lines(answer: WhyNot) -> Iterator[Line]:
     yield from _plan("asked", answer.plan)
     yield BLANK
     if answer.best is not None:
-        yield from _compared(answer.plan, answer.best)
+        yield from _compared(answer, answer.plan, answer.best)
 
 
 def _plan(what: str, plan: Plan) -> Iterator[Line]:
@@ -49,18 +50,26 @@ def _same(one: Plan, other: Plan) -> bool:
     return one.groups == other.groups and one.nodes == other.nodes
 
 
-def _compared(plan: Plan, best: Plan) -> Iterator[Line]:
-    gap = plan.monthly_cents - best.monthly_cents
+def _compared(answer: WhyNot, plan: Plan, best: Plan) -> Iterator[Line]:
+    assert answer.goal is not None
+    first, second = (value or 0.0 for value in answer.reached)
+    gap, cost = plan.monthly_cents - best.monthly_cents, answer.goal.objective == "minimize_cost"
     share = f" ({percent(gap / best.monthly_cents)})" if best.monthly_cents else ""
-    if gap == 0:
+    better = second > first if answer.goal.objective == "maximize_load" else second < first
+    if cost and gap == 0:
         text = "It keeps every promise for the same price; the best plan comes first by fewer GPUs, then by name."
-    elif gap > 0:
+    elif cost and gap > 0:
         text = f"It keeps every promise and costs {money(gap, plan.currency)} a month more{share}."
     else:
-        text = (
-            f"It keeps every promise for {signed(gap, plan.currency)} a month, but ranks lower under the objective, or "
-            "its host topology is not known and the card is not named in hardware.gpus."
+        gain = Gain(answer.goal, best, first, several=answer.several_workloads)
+        text = f"It keeps every promise: {gain.against(plan, second)}."
+    if better:
+        text += (
+            " It is not ranked first all the same: how its GPUs reach each other (TP of four or more over PCIe) was"
+            " never measured, and the card is not named in hardware.gpus."
         )
+    if answer.several_workloads:
+        text = f"All workloads were put on what was asked for. {text}"
     yield from wrapped(text, style=Style.STRONG)
     yield Line("Where the difference comes from", Style.HEADING)
     rows = [("asked", *_ledger(line, plan.currency)) for line in _nodes(plan)]
@@ -82,8 +91,14 @@ def _refused(answer: WhyNot, names: Names) -> Iterator[Line]:
     yield BLANK
     yield from wrapped("It is not possible as the problem stands.", style=Style.STRONG)
     yield from (line for reason in answer.impossible for line in wrapped(reason, "    ", "      "))
+    if answer.unpriced:
+        text = f"no price of it may be ranked ({answer.unpriced}): ask for a quote and list it under offers"
+        if not answer.rules:
+            text += f"; `optimize targets {answer.problem_path}` says at which price it wins"
+        yield from wrapped(text, "    ", "      ")
     for path in answer.rules:
-        yield from wrapped(f"your rule {path} stands against it", "    ", "      ")
+        whose = "the default rule" if path in answer.defaults else "your rule"
+        yield from wrapped(f"{whose} {path} stands against it", "    ", "      ")
     if answer.broken:
         yield from wrapped(f"{answer.closest} comes closest, and even with one request at a time breaks:", "    ")
         yield from (line for one in answer.broken for line in wrapped(_broken(one, names), "      "))
@@ -112,6 +127,7 @@ def _document(answer: WhyNot) -> dict[str, Json]:
         "best": None if best is None else plan_document(best),
         "impossible": list(answer.impossible),
         "rules": list(answer.rules),
+        "no_price_may_be_ranked": answer.unpriced or None,
         "broken": [
             {"promise": one.path, "workload": one.workload, "value": one.value, "limit": one.limit, "unit": one.unit}
             for one in answer.broken

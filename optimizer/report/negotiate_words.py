@@ -86,10 +86,15 @@ _TERMS: tuple[tuple[str, str, str], ...] = (
 
 def finished(lines: Iterable[Line]) -> str:
     """A whole report: the lines, then every term that appears in them, explained once."""
-    printed = list(lines)
+    printed: list[Line] = []
+    for line in lines:
+        if line.text or not printed or printed[-1].text:
+            printed.append(line)
     text = "\n".join(line.text for line in printed)
     explained = list(terms(text))
     own = [(term, meaning) for term, mark, meaning in _TERMS if re.search(mark, text)]
+    if (own or explained) and printed and printed[-1].text:
+        printed.append(Line(""))
     if own and not explained:
         explained.append(Line("Terms", Style.HEADING))
     explained += [Line(line, Style.QUIET) for term, meaning in own for line in labelled(term, meaning, 12)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction
+from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction, Stress
 from optimizer.report.layout import BLANK, Line, Style, segments
 from optimizer.report.periods import followed
 from optimizer.report.replayed import replayed
@@ -220,6 +220,12 @@ def promise_name(path: str) -> str:
         return f"{known.get(metric, metric)} {percentile}".strip()
     if before.startswith("hardware.limits."):
         return f"limit {before.rpartition('.')[2]}"
+    if before.startswith("hardware.quota."):
+        return "quota"
+    if before.startswith("hardware.owned."):
+        return "own nodes"
+    if before.startswith("offers."):
+        return f"stock of {before.split('.')[1]}"
     parts = before.split(".")
     return " ".join(parts[2:] if parts[0] == "workloads" and len(parts) > 2 else parts).replace("_", " ")
 
@@ -232,11 +238,24 @@ def _context(plan: Plan) -> list[str]:
         parts.append(f"also: {', '.join(others)}")
     if plan.spare_node_cents and not any(node.spare for node in plan.nodes):
         parts.append(f"one spare node +{money(plan.spare_node_cents, plan.currency)}")
-    for stress in plan.stress:
-        unsolved = stress.holds or stress.monthly_cents is None
-        repair = "" if unsolved else f" (then {money(stress.monthly_cents or 0, plan.currency)}/mo)"
-        parts.append(f"{what_if(stress)}: {'holds' if stress.holds else 'fails'}{repair}")
+    parts += [
+        f"{what_if(stress)}: {'holds' if stress.holds else f'fails{_repair(stress, plan)}'}" for stress in plan.stress
+    ]
     return parts
+
+
+def _repair(stress: Stress, plan: Plan) -> str:
+    """What the best that stands a what-if costs or, where the load is the objective, carries."""
+    if stress.monthly_cents is None:
+        return ""
+    if stress.load_factor is not None:
+        return f" (then {percent(stress.load_factor / plan.load_factor)} of this load)"
+    same = stress.monthly_cents == plan.monthly_cents
+    return (
+        " (another setup at the same price holds)"
+        if same
+        else f" (then {money(stress.monthly_cents, plan.currency)}/mo)"
+    )
 
 
 def _gap(cents: int, reference: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.report.confirm import confirm_commands
 from optimizer.report.layout import BLANK, Line, Style, columns, labelled, paragraph
+from optimizer.report.names import unit_of
 from optimizer.report.replayed import rejections
 from optimizer.report.words import distinction, gpu_name, money, percent, plural, price, yaml_scalar
 
@@ -220,25 +221,37 @@ def _hint(steps: Sequence[FunnelStep]) -> str:
 
 def edits(relaxations: Sequence[Relaxation], currency: str) -> Iterator[Line]:
     """Changes of the problem file with what the answer then costs."""
-    alone = "Each of these changes of the problem file is enough by itself; each was solved again:"
-    joined = "Each of these changes of the problem file is enough, with the lines marked 'and'; each was solved again:"
-    head = joined if any(relaxation.also for relaxation in relaxations) else alone
-    yield from (Line(text) for text in paragraph(head))
+    yield from (Line(text) for text in paragraph(_edits_head(relaxations)))
     rows = [row for relaxation in relaxations for row in _edits(relaxation, currency)]
     yield from (Line(text) for text in columns(rows, "<<>"))
     yield BLANK
 
 
+def _edits_head(relaxations: Sequence[Relaxation]) -> str:
+    joint = any(relaxation.also for relaxation in relaxations)
+    if len(relaxations) == 1:
+        what = "These changes of the problem file together are enough; they were" if joint else (
+            "This change of the problem file is enough by itself; it was"
+        )  # fmt: skip
+        return f"{what} solved again:"
+    how = ", with the lines marked 'and'" if joint else " by itself"
+    return f"Each of these changes of the problem file is enough{how}; each was solved again:"
+
+
 def _edits(relaxation: Relaxation, currency: str) -> Iterator[tuple[str, str, str]]:
     """The edit, its price, and the edits that must go with it."""
     price_then = f"then from {money(relaxation.monthly_cents, currency)}/mo"
-    yield (relaxation.change, _arrow(relaxation.before, relaxation.after), price_then)
+    first = (relaxation.change, relaxation.before, relaxation.after)
+    yield (relaxation.change, _arrow(*first, currency), price_then)
     for path, before, after in relaxation.also:
-        yield (f"  and {path}", _arrow(before, after), "")
+        yield (f"  and {path}", _arrow(path, before, after, currency), "")
 
 
-def _arrow(before: object, after: object) -> str:
-    return f"{yaml_scalar(before)} -> {yaml_scalar(after)}"
+def _arrow(path: str, before: object, after: object, currency: str) -> str:
+    """Both values as the file states them, with their unit where it is a number with one."""
+    unit = currency if path == "budget.monthly" else unit_of(path)
+    told = f" {unit}" if unit and after is not None else ""
+    return f"{yaml_scalar(before)} -> {yaml_scalar(after)}{told}"
 
 
 def targets(outcome: Outcome) -> Iterator[Line]:

@@ -74,3 +74,41 @@ def test_words(chat: Inputs) -> None:
     assert {"h100_sxm_80", "h100_nvl_94"} <= parse(chat, "h100").gpus
     with pytest.raises(UsageError, match="h100_sxm_80"):
         parse(chat, "h100_smx_80")
+
+
+def test_words_that_narrow_and_words_that_widen(chat: Inputs) -> None:
+    assert parse(chat, "h100 sxm 80GB").gpus == {"h100_sxm_80"}
+    assert {"h100_sxm_80", "a100_sxm_40"} <= parse(chat, "h100 a100").gpus
+    offer = next(iter(chat.catalog.offers))
+    assert parse(chat, offer).offers == {offer}
+    with pytest.raises(UsageError, match="nothing is asked for"):
+        parse(chat, " ")
+    with pytest.raises(UsageError, match="leave the number of GPUs out"):
+        parse(chat, "8x h100")
+
+
+def test_a_price_that_may_not_be_ranked_is_no_rule_of_the_user() -> None:
+    answer = why_not(CHAT, "runpod")
+    assert answer.plan is None
+    assert not answer.rules
+    assert "tracker" in answer.unpriced
+    assert "ask for a quote" in render_why_not(answer, "text")
+
+
+def test_a_size_that_is_not_tried_is_listed_and_solved() -> None:
+    answer = why_not(CHAT, "tp16")
+    assert answer.rules == ("engine.tensor_parallel",) and answer.defaults == {"engine.tensor_parallel"}
+    (way,) = answer.ways_out
+    found = solve_problem(CHAT, sets=["engine.tensor_parallel=[16]", "ranking.top=1"], simulate=False)
+    assert way.monthly_cents == found.plans[0].monthly_cents
+    assert "the default rule engine.tensor_parallel" in render_why_not(answer, "text")
+
+
+def test_of_several_workloads_the_one_that_cannot_is_told() -> None:
+    answer = why_not(ROOT / "problems" / "chat_and_rag.yaml", "int4")
+    assert answer.rules == ("workloads.chat.quality.min_recovery",)
+
+
+def test_under_a_latency_objective_the_difference_is_a_latency() -> None:
+    text = render_why_not(why_not(ROOT / "problems" / "low_latency_70b.yaml", "h100"), "text")
+    assert "TPOT p95 32" in text and "a month" in text and "for -$" not in text

@@ -60,7 +60,7 @@ def test_unproven_plan_shows_its_gap_and_is_not_called_proven(outcomes: dict[str
 
 def test_infeasible_comes_with_a_way_out(outcomes: dict[str, Outcome]) -> None:
     text = render(outcomes["infeasible"], "text")
-    assert re.search(r"workloads\.chat\.slo\.ttft_ms\.p95 +100 -> 240 +then from \$9,300/mo", text)
+    assert re.search(r"workloads\.chat\.slo\.ttft_ms\.p95 +100 -> 240 ms +then from \$9,300/mo", text)
     assert re.search(r"hardware\.limits\.max_gpus +2 -> 4 .*\n +and budget\.monthly +8000 -> 8420", text)
     assert "infeasible" not in text.lower()
 
