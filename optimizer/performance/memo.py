@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from optimizer.performance.lengths import LengthMoments
     from optimizer.performance.flow import Array, Flow
+    from optimizer.performance.lengths import LengthMoments
     from optimizer.performance.replicas import Replicas
     from optimizer.performance.types import Grade, ReplicaSpec
     from optimizer.workload import Lengths

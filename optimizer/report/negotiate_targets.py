@@ -57,7 +57,8 @@ def _priced(prices: Sequence[TargetPrice], tier: Tier, currency: str) -> Iterato
     price_of = "purchase price" if bought else f"price, {tier_name(tier, 0)}"
     yield from wrapped(
         f"Each of these wins with a quote at or below the {price_of}, for whole nodes of that many GPUs; {step}"
-        " more and it does not. Remark: why a listed price does not compete as it is, or else how the winner would be set up."
+        " more and it does not. Remark: why a listed price does not compete as it is, or else how the winner would be"
+        " set up."
     )
     yield BLANK
     rows = [("GPU", "provider", "node", "wins up to", "listed", "remark")]
