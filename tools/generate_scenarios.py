@@ -25,7 +25,8 @@ HEAD = """# Questions from sizing guides, answered by runs
 
 Public guides answer such questions with rules of thumb. Some hold, many do not. Each section says what the guides
 claim, what the optimizer finds, and why they differ. Latencies are p95 at the stated load (median estimate); "carries"
-is what the whole plan carries inside its promises. Grades: A measured, B partly, C extrapolated.
+is what the whole plan carries inside its promises. Every plan was replayed request by request; what missed a promise
+is not listed. Grades: A measured, B partly, C extrapolated.
 """
 
 
@@ -112,9 +113,11 @@ def basis(report: dict[str, Any]) -> str:
     proof = report["proof"]
     proven = "Proven" if all(plan["proven"] for plan in report["plans"]) else "Not proven"
     prices = f", prices from {proof['prices_from']} to {proof['prices_to']}" if proof["prices_from"] else ""
+    refused = proof["replay_rejected"]
+    replayed = f" Rejected by replay: {refused}." if refused else ""
     return (
         f"{proven} over {proof['candidates_enumerated']:,} configurations, performance model "
-        f"{proof['performance_model']}{prices}."
+        f"{proof['performance_model']}{prices}.{replayed}"
     )
 
 
@@ -137,7 +140,7 @@ def transcript(command: tuple[str, ...]) -> str:
 def solve(run: Run) -> dict[str, Any]:
     """The JSON report of a problem file."""
     sets = [part for one in run.sets for part in ("--set", one)]
-    return json.loads(run_optimize(f"problems/{run.file}", *sets, "--no-simulate", "--format", "json"))
+    return json.loads(run_optimize(f"problems/{run.file}", *sets, "--format", "json"))
 
 
 def run_optimize(*arguments: str) -> str:
