@@ -48,8 +48,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         "The guide pools the memory of eight cards and divides. The KV cache of Qwen3-32B takes 0.26 MB per token, so"
         " a 4K request needs 1.07 GB, not 2, and memory would allow more. But every token crosses PCIe twice per layer,"
         " and prompts are read at the A10's modest speed: the time per token stops the growth long before memory does."
-        " Splitting over more cards carries less, not more: TP8 is the worst of all, small groups and stacked layers"
-        " (PP) the best.",
+        " So some tens it is, for another reason than the guide's. Splitting over more cards carries less, not more:"
+        " pairs (TP2) carry most, groups of four half as much, one group of all eight (TP8) is the worst of all, as its"
+        " all-reduces grow with the group and the slowest host measured is assumed for them. Stacked layers (PP) carry"
+        " less than as many pairs: a token passes the stages one after the other, and as nobody has measured them under"
+        " load, their margin is the widest.",
         runs=(Run("a10_server_qwen3_32b.yaml"),),
     ),
     Scenario(
@@ -92,9 +95,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         "Qwen-72B at INT8 with prompts of 2,000 tokens: how long until the first token?",
         "0.87 s on one RTX 4090 at 660 TOPS x 50 %.",
         "The weights are 75 GB (embedding and head stay at 16 bits): no single RTX 4090"
-        " holds them. 660 TOPS is the rate with 2:4 sparsity; dense INT8 is half."
-        " And with eight cards over PCIe, the all-reduces of a 2,000-token prompt (32 MB, twice per layer) cost"
-        " more than the arithmetic that they divide: TP8 is the slowest to the first token.",
+        " holds them. The guide's arithmetic is right, 288e12 operations at half of the dense INT8 peak, but of a card"
+        " that does not have the memory. Several cards divide the arithmetic and add the all-reduces of a 2,000-token"
+        " prompt (32 MB, twice per layer) over PCIe, without peer to peer on GeForce cards: they cost more than what"
+        " they divide. Two pairs in a row (TP2 PP2) take twice the guide's time, groups of four longer, all eight (TP8)"
+        " longest.",
         runs=(Run("rag_72b_on_rtx4090.yaml"),),
     ),
     Scenario(
@@ -112,10 +117,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         "Low latency: one H100 FP8 or two A100 FP16",
         "For a single user of a 70B model: one H100 at FP8 or two A100 at FP16 with TP2?",
         "The single H100 wins: no all-reduce.",
-        "The direction is right, the reason is only half of it: FP8 halves the bytes that each token reads, which"
-        " matters more than the all-reduces over NVLink (some 10 us, twice per layer). Two A100 with the same FP8"
-        " weights (stored in 8 bits, computed in 16) read as little per card and come close to the H100 per token;"
-        " they rank lower because nobody has published a measurement of that pairing, so their margin is wider.",
+        "Against two A100 at FP16 the guide is right, but the reason is another: FP8 halves the bytes that each token"
+        " reads, which matters more than the all-reduces over NVLink (some 10 us, twice per layer). Two A100 with the"
+        " same FP8 weights (stored in 8 bits, computed in 16) read half as much per card and are level with the H100"
+        " per token, inside the error of the model. The H100 is sooner to the first token, as it computes in FP8 too,"
+        " and its grade is better: nobody has published a measurement of A100 with FP8 weights of this kind of model.",
         runs=(Run("low_latency_70b.yaml"),),
     ),
     Scenario(
@@ -126,7 +132,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         "For a single user PP leaves all cards but one waiting, and its time per token is that of reading all weights"
         " at one card's bandwidth. TP reads them in parallel but pays two all-reduces per layer, each with the"
         " latency of the PCIe hops: a few kilobytes per message, so latency, not bandwidth, is what it costs."
-        " GeForce cards have no peer-to-peer. Neither has been measured under load here: both are grade C.",
+        " GeForce cards have no peer-to-peer. For one user TP wins all the same, and four cards beat two."
+        " Groups of four over PCIe and stacked layers have not been measured under load: they are grade C.",
         runs=(Run("rtx4090_tp_or_pp.yaml"),),
     ),
     Scenario(
@@ -148,7 +155,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         " 32K-128K context at FP16: 4x A100 80 GB or 8x A100 40 GB.",
         '"Fits" is a matter of context. Where weights fill the cards, little is left for KV cache: 70B at FP8 leaves'
         " about 10,000 tokens on one H100, two full requests at 4K, or some ten of usual length with an FP8 KV cache."
-        " INT8 on two A100 40 GB is missing below: 36.4 GB of weights on each card leave 0.3 GB, not enough for one"
+        " INT8 on two A100 40 GB is missing above: 36.5 GB of weights on each card leave 0.2 GB, not enough for one"
         " request of 4K. Any other machine and precision that is missing does not hold one full request either, or"
         " not inside the latency promises.",
         runs=(

@@ -119,9 +119,9 @@ def payment_notes(problem: Problem, solution: FleetSolution) -> Iterator[str]:
 def token_hours(problem: Problem, predicted: Sequence[Prediction], periods: Sequence[PlanPeriod]) -> float:
     """Output tokens a second times the hours a month in which they are made, over all workloads."""
     return sum(
-        service.output_tokens_per_second * hours
+        service.output_tokens_per_second * part_of * hours
         for part in parts_of(problem)
-        for service, hours in _made(problem, part, predicted, periods)
+        for service, part_of, hours in _made(problem, part, predicted, periods)
     )
 
 
@@ -131,8 +131,8 @@ def requests_a_month(
     """Requests of each workload or length class in a month: its load in the hours that it runs, period by period."""
     return {
         part.name: sum(
-            service.requests_per_second * hours * SECONDS_PER_HOUR
-            for service, hours in _made(problem, part, predicted, periods)
+            service.requests_per_second * part_of * hours * SECONDS_PER_HOUR
+            for service, part_of, hours in _made(problem, part, predicted, periods)
         )
         for part in parts_of(problem)
     }
@@ -140,12 +140,31 @@ def requests_a_month(
 
 def _made(
     problem: Problem, part: Part, predicted: Sequence[Prediction], periods: Sequence[PlanPeriod]
-) -> Iterator[tuple[Prediction | PeriodService, float]]:
-    """What serves a workload or class, with its hours a month. Batch work makes its tokens in the hours of its runs."""
+) -> Iterator[tuple[Prediction | PeriodService, float, float]]:
+    """What serves a workload or class, the part of what it predicts that is the stated load, and its hours a month.
+
+    Batch work makes its tokens in the hours of its runs.
+    """
     workload = part.workload
     if not periods or workload.traffic.batch is not None:
-        yield from ((one, load_hours(workload, problem)) for one in predicted if one.workload == part.name)
+        mine = [one for one in predicted if one.workload == part.name]
+        yield from ((one, _stated_part(problem, part, one, 1.0), load_hours(workload, problem)) for one in mine)
         return
-    for period in periods:
-        mine = (service for service in period.services if service.workload == part.name)
-        yield from ((service, period.hours_per_month) for service in mine)
+    for period, factor in zip(periods, part.load.factors, strict=True):
+        for service in period.services:
+            if service.workload == part.name:
+                yield service, _stated_part(problem, part, service, factor), period.hours_per_month
+
+
+def _stated_part(problem: Problem, part: Part, service: Prediction | PeriodService, factor: float) -> float:
+    """Stated arrivals over predicted ones.
+
+    Where both arrivals and requests in flight are stated, figures beside a plan are those of the busier of the two
+    loads. The tokens that a month's bill is divided by are those that were asked for, the same for every plan: a
+    faster plan answers held requests sooner, which brings nobody more of them. Without stated arrivals, and where the
+    most load is sought, they are what the plan makes of it.
+    """
+    stated = part.load.requests_per_second * factor
+    if not stated or not service.requests_per_second or problem.objective == "maximize_load":
+        return 1.0
+    return stated / service.requests_per_second

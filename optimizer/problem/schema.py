@@ -176,7 +176,7 @@ class Payment(Section):
 
 
 class Ownership(Section):
-    """What bought and owned hardware costs per month. Amounts are in the problem's currency."""
+    """What bought and owned hardware costs per month. Amounts are in the problem's currency, the defaults in USD."""
 
     term_months: Annotated[int, Field(ge=1, le=240)] = 48
     """Months over which a purchase is written off."""

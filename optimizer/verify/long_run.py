@@ -99,9 +99,9 @@ def per_token(case: Case) -> Iterator[Mismatch]:
     if price is None or run.api is None:
         return
     amount = 0.0
-    for part, made, hours in made_in_a_month(case):
+    for part, requests, _ in made_in_a_month(case):
         lengths = part.lengths
-        millions = made.requests_per_second * 3600 * hours / 1e6
+        millions = requests / 1e6
         amount += millions * lengths.input_mean * price.input_per_million
         amount += millions * lengths.output_mean * price.output_per_million
     share = plan.monthly_cents / to_cents(amount) if to_cents(amount) else None

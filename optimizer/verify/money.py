@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from optimizer.plan.types import PeriodService, Prediction
     from optimizer.problem import Part
 
+_SECONDS_PER_HOUR = 3600.0
+
 
 def node_lines(case: Case) -> Iterator[Mismatch]:
     """A node line repeats its offer and price, and costs nodes x price, period by period where paid by use."""
@@ -80,27 +82,35 @@ def spare_cost(case: Case) -> Iterator[Mismatch]:
         yield Mismatch("spare cost", "spare_node_costs", f"{low}..{high}", found, "cents for one spare node")
 
 
-def made_in_a_month(case: Case) -> Iterator[tuple[Part, Prediction | PeriodService, float]]:
-    """What serves each workload or class, with the hours a month in which it does; with a day profile by period."""
+def made_in_a_month(case: Case) -> Iterator[tuple[Part, float, float]]:
+    """Requests and output tokens in a month of each workload or class that is served; with a day profile by period.
+
+    At the arrivals that the problem states; without them, and where the most load is sought, at those of the plan.
+    """
+    sought = case.problem.objective == "maximize_load"
     for part in parts_of(case.problem):
         workload = part.workload
-        served: list[tuple[Prediction | PeriodService, float]] = [
-            (one, load_hours(workload, case.problem)) for one in case.plan.predicted if one.workload == part.name
+        served: list[tuple[Prediction | PeriodService, float, float]] = [
+            (one, load_hours(workload, case.problem), 1.0) for one in case.plan.predicted if one.workload == part.name
         ]
         if case.plan.periods and workload.traffic.batch is None:
             served = [
-                (one, period.hours_per_month)
-                for period in case.plan.periods
+                (one, period.hours_per_month, factor)
+                for period, factor in zip(case.plan.periods, part.load.factors, strict=True)
                 for one in period.services
                 if one.workload == part.name
             ]
-        yield from ((part, one, hours) for one, hours in served)
+        for one, hours, factor in served:
+            predicted = one.requests_per_second
+            rate = predicted if sought else part.load.requests_per_second * factor or predicted
+            each = one.output_tokens_per_second / predicted if predicted else 0.0
+            yield part, rate * hours * _SECONDS_PER_HOUR, rate * each * hours * _SECONDS_PER_HOUR
 
 
 def per_million_tokens(case: Case) -> Iterator[Mismatch]:
     """Cost per million output tokens: the bill over the tokens of the stated load in the hours that it runs."""
     printed = case.plan.cost_per_million_output_tokens
-    tokens = sum(made.output_tokens_per_second * hours * 3600 for _, made, hours in made_in_a_month(case))
+    tokens = sum(tokens for _, _, tokens in made_in_a_month(case))
     if printed is None or tokens <= 0:
         return
     expected = case.plan.monthly_cents / CENTS_PER_UNIT / (tokens / 1e6)

@@ -140,6 +140,20 @@ def test_tokens_are_counted_in_the_hours_that_the_load_runs(base: Path) -> None:
     assert "per million output tokens, if the stated load runs 365 hours a month" in text
 
 
+@pytest.mark.parametrize("traffic", ["{output_tokens_per_second: 900, concurrency: 60}", "{requests_per_second: 3}"])
+def test_tokens_are_those_of_the_stated_arrivals_for_every_plan(base: Path, traffic: str) -> None:
+    """Requests held in flight come back sooner on a faster plan; the bill is still over the tokens asked for."""
+    outcome = solved(
+        base, f"workloads.chat.traffic={traffic}", "payment.api_price={input_per_million: 1, output_per_million: 1}"
+    )
+    load = outcome.loads[0]
+    for plan in outcome.plans:
+        millions = load.output_tokens_per_second * 730 * 3600 / 1e6
+        assert plan.cost_per_million_output_tokens == pytest.approx(plan.monthly_cents / 100 / millions)
+    bills = {plan.long_run.api.monthly_cents for plan in outcome.plans if plan.long_run and plan.long_run.api}
+    assert len(bills) == 1
+
+
 def test_rules_are_echoed_under_names_that_say_what_they_are(base: Path) -> None:
     outcome = solved(
         base,

@@ -41,7 +41,21 @@ def test_names_only_problem_files_that_exist(generator: ModuleType) -> None:
             assert (ROOT / "problems" / run.file).is_file()
 
 
-@pytest.mark.parametrize("number", [4, 12])
+def test_the_command_shown_is_the_one_that_was_run(generator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader who types it gets the same answer: no option is left out, `--no-simulate` least of all."""
+    ran: list[str] = []
+
+    def record(*arguments: str) -> str:
+        ran.append(" ".join(arguments))
+        return '{"plans": [], "proof": {"candidates_enumerated": 0}, "relaxations": []}'
+
+    monkeypatch.setattr(generator, "run_optimize", record)
+    for run in (run for scenario in generator.SCENARIOS for run in scenario.runs):
+        shown = generator.answer(run).split("`")[1]
+        assert f"optimize {ran[-1].removesuffix(' --format json')}" == shown
+
+
+@pytest.mark.parametrize("number", [4, 9, 12])
 def test_a_section_equals_what_a_run_prints_now(number: int, generator: ModuleType, page: str) -> None:
     scenario = next(one for one in generator.SCENARIOS if one.number == number)
     assert generator.section(scenario) in page, HINT

@@ -153,10 +153,13 @@ class World:
         bill = cost_lines(pairs, problem, {option.key: node.spare for option, node in bought})
         others = counterparts([option for option, _ in pairs], options.values(), option_rules(problem, self.catalog))
         cents = sum(line.monthly_cents for line in bill)
-        tokens = sum(prediction.output_tokens_per_second for prediction, _ in told)
+        stated = {part.name: part.load.requests_per_second for part in parts_of(problem)}
+        if problem.objective == "maximize_load":
+            stated = {}
+        rates = [(one, stated.get(one.workload) or one.requests_per_second) for one, _ in told]
+        tokens = sum(one.output_tokens_per_second / one.requests_per_second * rate for one, rate in rates)
         per_million = cents / 100 / (tokens * 730 * 3600 / 1e6)
-        month = 730 * 3600
-        requests = {prediction.workload: prediction.requests_per_second * month for prediction, _ in told}
+        requests = {one.workload: rate * 730 * 3600 for one, rate in rates}
         return Plan(
             rank=1,
             proven=True,
