@@ -34,6 +34,9 @@ RENTED = (Tier.ON_DEMAND, Tier.RESERVED_1Y, Tier.RESERVED_3Y, Tier.SPOT)
 _MANY = 100_000
 """A second price of a quote, far from the first, to see what one step of price adds to the bill."""
 
+_NO_END = 10_000_000
+"""A quote that wins at this price, 100,000 an hour for one GPU, wins at any."""
+
 _EXACT = 2**28
 """Bills up to so many cents are counted in cents by the search, not in whole units of currency."""
 
@@ -53,6 +56,7 @@ class TargetPrice:
     listed: float | None  # lowest price listed for it (per GPU-hour or per GPU), any tier, reference prices included
     listed_note: str  # why the listed price does not compete, empty where it does
     plan: Plan | None  # the winner at that price
+    at_any_price: bool = False  # the objective prefers it whatever it costs
 
     @property
     def rank(self) -> tuple[float, int, str]:
@@ -131,7 +135,9 @@ class Bar:
             won[price] = winner
             return 0
 
-        price = highest(room, self._guess(quoted))
+        if room(_NO_END) is not None:  # what counts first is not money, and nothing bounds the bill
+            return replace(self._answer(quoted, None, won[_NO_END]), at_any_price=True)
+        price = highest(room, min(_NO_END, self._guess(quoted)))
         return self._answer(quoted, price, None if price is None else won[price])
 
     def _guess(self, quoted: Quoted) -> int:

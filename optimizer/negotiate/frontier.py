@@ -67,8 +67,8 @@ class Frontier:
 
 def is_monotone(axis: Axis, goal: Goal) -> bool:
     """Whether a deployment that lost along an axis has lost for good. A latency that is minimised grows with the load
-    of each deployment, so that one may come back."""
-    return axis.monotone and goal.objective not in ("minimize_ttft", "minimize_tpot")
+    of each deployment, so that one may come back at a larger load."""
+    return axis.monotone and (goal.objective not in ("minimize_ttft", "minimize_tpot") or ".slo." in axis.path)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def _table(title: str, changes: Sequence[Change], answer: Comparison) -> Iterato
 def _value(value: object) -> str:
     if value is None:
         return _NONE
-    if isinstance(value, list) and len(value) == 3 and isinstance(value[2], str):
+    if isinstance(value, list) and len(value) == 3 and [isinstance(one, str) for one in value] == [False, False, True]:
         return f"{exact(round(value[0], 2))} of {exact(round(value[1], 2))} {value[2]}"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return exact(round(value, 6))

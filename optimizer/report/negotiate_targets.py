@@ -41,9 +41,12 @@ def _lines(answer: Targets) -> Iterator[Line]:
         )  # fmt: skip
         yield from wrapped(why)
         return
-    for tier in dict.fromkeys(one.tier for one in answer.prices):
+    for tier in dict.fromkeys(one.tier for one in answer.prices if one.per_gpu_hour is not None):
         yield from _priced([one for one in answer.prices if one.tier is tier], tier, outcome.currency)
-    never = [f"{one.provider} {gpu_name(one.gpu)}" for one in answer.prices if one.per_gpu_hour is None]
+    never = [_pair(one) for one in answer.prices if one.per_gpu_hour is None and not one.at_any_price]
+    always = [_pair(one) for one in answer.prices if one.at_any_price]
+    if always:
+        yield from wrapped(f"Win at any price, as the objective is not money: {', '.join(always)}.")
     if never:
         yield from wrapped(f"Could serve the load, but win at no price: {', '.join(never)}.")
     yield BLANK
@@ -56,9 +59,9 @@ def _priced(prices: Sequence[TargetPrice], tier: Tier, currency: str) -> Iterato
     unit = "per GPU, paid once, in whole nodes" if bought else "per GPU and hour"
     price_of = "purchase price" if bought else f"price, {tier_name(tier, 0)}"
     yield from wrapped(
-        f"Each of these wins with a quote at or below the {price_of}, for whole nodes of that many GPUs; {step}"
-        " more and it does not. Remark: why a listed price does not compete as it is, or else how the winner would be"
-        " set up."
+        f"Each of these wins with a quote at or below the {price_of}, for whole nodes of that many GPUs; {step} more"
+        " and it does not. Remark: why a listed price does not compete as it is, or else how the winner would be set"
+        " up."
     )
     yield BLANK
     rows = [("GPU", "provider", "node", "wins up to", "listed", "remark")]
@@ -69,6 +72,10 @@ def _priced(prices: Sequence[TargetPrice], tier: Tier, currency: str) -> Iterato
         yield from wrapped(f"{text.lstrip()}  {row[-1]}", text[: len(text) - len(text.lstrip())], " " * (len(text) + 2))
     yield Line(f"  Prices are {unit}, before tax, as a quote states them.")
     yield BLANK
+
+
+def _pair(one: TargetPrice) -> str:
+    return f"{one.provider} {gpu_name(one.gpu)}"
 
 
 def _row(one: TargetPrice, currency: str) -> tuple[str, str, str, str, str, str]:
@@ -102,6 +109,7 @@ def _document(answer: Targets) -> dict[str, Json]:
             "listed_per_gpu_hour": None if one.tier is Tier.PURCHASE else one.listed,
             "listed_purchase_price_per_gpu": one.listed if one.tier is Tier.PURCHASE else None,
             "listed_note": one.listed_note,
+            "wins_at_any_price": one.at_any_price,
         }
         for one in answer.prices
     ]

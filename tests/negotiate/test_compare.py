@@ -82,3 +82,11 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         compare(result, result)
     with pytest.raises(UsageError, match="no such file"):
         compare(tmp_path / "none.yaml", CHAT)
+
+
+def test_a_list_of_three_words_is_no_promise(tmp_path: Path, changed: Path) -> None:
+    """``engine.weight_quant: [bf16, int8, fp8]`` is told as it is written."""
+    listed = tmp_path / "listed.yaml"
+    listed.write_text(changed.read_text() + "\nengine: {weight_quant: [bf16, int8, fp8]}\n")
+    text = render_comparison(compare(changed, listed, simulate=False), "text")
+    assert "[bf16, int8, fp8]" in text

@@ -104,3 +104,27 @@ def test_formats(answer: Targets) -> None:
     assert len(list(csv.DictReader(io.StringIO(render_targets(answer, "csv"))))) == len(answer.prices)
     text = render_targets(answer, "text")
     assert max(len(line) for line in text.splitlines() if "(/" not in line) <= 100
+
+
+def test_where_money_comes_second_a_card_may_win_at_any_price() -> None:
+    """Fewer GPUs win whatever they cost, where no budget bounds the bill: said so, instead of a price without end."""
+    sets = ["hardware.gpus=[l40s_48, b200_sxm_180]", "objective=minimize_gpus", "ranking.top=1"]
+    found = targets(CHAT, sets=sets)
+    always = [one for one in found.prices if one.at_any_price]
+    assert always and all(one.cents is None for one in always)
+    assert "Win at any price" in render_targets(found, "text")
+    bounded = targets(CHAT, sets=[*sets, "budget.monthly=200000"])
+    assert not any(one.at_any_price for one in bounded.prices)
+
+
+def test_those_who_only_sell_are_asked_for_a_purchase_price() -> None:
+    """Beside rented quotes; and the quote keeps its tax, so that the price is one to write into the file."""
+    path = ROOT / "problems" / "quotes_in_cny.yaml"
+    sold = next(one for one in targets(path, sets=["ranking.top=1"]).prices if one.provider == "supplier-a")
+    assert sold.purchase_price is not None
+    quotes = [quote.model_dump(mode="json", exclude_none=True) for quote in read_inputs(path).problem.offers]
+    mine = next(quote for quote in quotes if quote["id"] == sold.offer_id)
+    for more, wins in ((0, True), (1, False)):
+        mine["purchase_price"] = (sold.purchase_price + more) * sold.gpus_per_node
+        solution = open_case(read_inputs(path, sets=[f"offers={json.dumps(quotes)}"])).solve().solutions[0]
+        assert any(bought.option.offer.id == sold.offer_id for bought in solution.nodes) is wins
