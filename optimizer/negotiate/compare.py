@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,11 +106,14 @@ def _problems(
         progress(f"solving {one.problem.path}")
         documents.append(json.loads(render(decide(one, progress=progress, simulate=simulate), "json")))
     flat = [_stated(one.problem) for one in inputs]
-    changed = tuple(_changes(flat[0], flat[1]))
+    changed = tuple(_together(_changes(flat[0], flat[1]), flat[0], flat[1]))
     case = open_case(inputs[0])
     base = ask(case)
     causes = []
     for change in changed:
+        if THERE in (change.before, change.after):
+            causes.append(Cause(change, None, moves_plan=False, moves_cost=False))
+            continue
         progress(f"trying {change.path} alone")
         try:
             alone = ask(case, [f"{change.path}={json.dumps(change.after)}"])
@@ -119,6 +123,25 @@ def _problems(
         moves = (alone.identity != base.identity, alone.cents != base.cents)
         causes.append(Cause(change, alone.cents, moves_plan=moves[0], moves_cost=moves[1]))
     return _comparison(paths, (documents[0], documents[1]), changed, tuple(causes), are_problems=True)
+
+
+THERE = "in this file only"
+"""Stands for a whole workload, quote or own server of one of the files."""
+
+_ITEM = re.compile(r"(workloads|hardware\.owned|hardware\.quota|offers|payment\.discounts)\.[^.]+(?=\.)")
+
+
+def _together(changes: Iterable[Change], before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[Change]:
+    """A workload, quote or own server that only one of the files has is one change, not one for each of its keys."""
+    told: set[str] = set()
+    for change in changes:
+        item = _ITEM.match(change.path)
+        sides = [any(path.startswith(f"{item[0]}.") for path in side) for side in (before, after)] if item else []
+        if item is None or all(sides):
+            yield change
+        elif item[0] not in told:
+            told.add(item[0])
+            yield Change(item[0], *(THERE if side else None for side in sides))
 
 
 def _comparison(

@@ -136,7 +136,8 @@ def _reign(reign: Reign, gain: Gain) -> Iterator[Line]:
         if reign.last == 1.0:
             yield from wrapped("It is the best at the stated load, and at no more than that.")
         else:
-            yield from wrapped(f"It stays the best up to {exact(reign.last)} times the stated load.")
+            asked = ", as far as was asked (17 loads up to 32 times it)" if gain.is_latency else ""
+            yield from wrapped(f"It stays the best up to {exact(reign.last)} times the stated load{asked}.")
         yield from wrapped(f"From {exact(reign.after.value)} times on: {gain.change(reign.after)}")
     yield BLANK
 

@@ -90,3 +90,13 @@ def test_a_list_of_three_words_is_no_promise(tmp_path: Path, changed: Path) -> N
     listed.write_text(changed.read_text() + "\nengine: {weight_quant: [bf16, int8, fp8]}\n")
     text = render_comparison(compare(changed, listed, simulate=False), "text")
     assert "[bf16, int8, fp8]" in text
+
+
+def test_a_workload_of_one_file_only_is_one_line(tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(CHAT.read_text().replace("- name: chat", "- name: talk"))
+    answer = compare(CHAT, other, sets=["ranking.top=1"], simulate=False)
+    assert [change.path for change in answer.inputs] == ["workloads.chat", "workloads.talk"]
+    text = render_comparison(answer, "text")
+    assert "workloads.chat  in this file only" in " ".join(text.split(" ")).replace("   ", "  ")
+    assert text.count("makes sense only with the others") == 2
