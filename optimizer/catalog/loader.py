@@ -10,7 +10,7 @@ from typing import TypeVar
 from optimizer.catalog import rows
 from optimizer.catalog.offers import read_offers
 from optimizer.catalog.types import Catalog, Checkpoint
-from optimizer.documents.csv_file import Table, read_table
+from optimizer.documents.csv_file import Row, Table, read_table
 from optimizer.documents.paths import is_folder, is_there, resolved
 from optimizer.documents.suggest import did_you_mean
 from optimizer.errors import CatalogError, Finding
@@ -94,6 +94,7 @@ class _Reader:
     def __init__(self, directories: Sequence[Path]) -> None:
         self._directories = directories
         self._findings: list[Finding] = []
+        self._rows: dict[str, dict[object, Row]] = {}  # by file and key, as far as they count
 
     def catalog(self, models: Collection[str] | None) -> Catalog:
         gpus = self._keyed(rows.GPUS)
@@ -108,8 +109,8 @@ class _Reader:
         tables = self._tables("offers.csv", rows.OFFER_COLUMNS, rows.OFFER_EXTRAS)
         offers = read_offers(tables, gpus, providers, fx) if gpus and providers else {}
         self._take(tables)
-        self._known(gpus, [(f"{gpu.id}: sibling", gpu.sibling) for gpu in gpus.values() if gpu.sibling], "gpus.csv")
-        self._known(gpus, [("gpu", flag.gpu) for flag in markets.values()], "markets.csv")
+        self._check_gpus(rows.GPUS, "sibling", gpus)
+        self._check_gpus(rows.MARKETS, "gpu", gpus)
         if self._findings:
             raise CatalogError(self._findings)
         dates = [price.date for offer in offers.values() for price in offer.prices if price.date]
@@ -158,11 +159,15 @@ class _Reader:
                     row.error(f"{_shown(key)} stands twice: also in line {lines[key]}")
                 lines[key] = row.line
                 found[key] = value
+                self._rows.setdefault(schema.file, {})[key] = row
         self._take(tables)
         return {key: found[key] for key in sorted(found)}
 
-    def _known(self, known: Mapping[str, object], pairs: Sequence[tuple[str, str]], name: str) -> None:
-        for where, word in pairs:
-            if known and word not in known:
-                path = str(self._directories[-1] / name)
-                self._findings.append(Finding(f"{where}: unknown GPU {word!r}", path, hint=did_you_mean(word, known)))
+    def _check_gpus(self, schema: rows.Schema[T, K], column: str, known: Mapping[str, object]) -> None:
+        """Every card that a column names is known."""
+        for row in self._rows.get(schema.file, {}).values():
+            word = row.text(column)
+            if word and known and word not in known:
+                place = row.table.place(row.line, row.table.index[column])
+                message, hint = f"{column}: unknown GPU {word!r}", did_you_mean(word, known)
+                self._findings.append(Finding(message, str(row.table.path), *place, hint))

@@ -202,9 +202,6 @@ def quant_fact(row: Row) -> QuantFact:
     )
 
 
-LEAST_RATE, MOST_RATE = 1e-6, 1e9
-"""Units of a currency per US dollar that are believed."""
-
 FX_COLUMNS = columns("currency per_usd date source")
 FX_EXTRAS = ("kind",)
 
@@ -218,7 +215,7 @@ def fx_rate(row: Row) -> FxRate:
     source = row.required("source")
     return FxRate(
         row.required("currency"),
-        row.number("per_usd", LEAST_RATE, MOST_RATE),
+        row.positive("per_usd"),
         day or "",
         f"{kind}: {source}" if kind else source,
     )

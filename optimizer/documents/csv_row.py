@@ -23,6 +23,9 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LONGEST_INTEGER = 19
+_SMALLEST, _LARGEST = 1e-9, 1e18
+"""Beyond these a figure of any catalog is a slip, and what is computed from it would overflow."""
+
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _CELL = re.compile(r'"(?:[^"]|"")*"|[^,\r\n]*')
 
@@ -93,7 +96,7 @@ class Row:
             self.error(f"{column} is blank", None, column)
         return text
 
-    def number(self, column: str, low: float = 0.0, high: float = math.inf) -> float:
+    def number(self, column: str, low: float = 0.0, high: float = _LARGEST) -> float:
         """A finite number from ``low`` to ``high``."""
         value = self.number_or_none(column, low, high)
         if value is None:
@@ -105,12 +108,13 @@ class Row:
     def positive(self, column: str) -> float:
         """A finite number above zero."""
         value = self.number(column)
-        if value == 0.0:
-            self.error(f"{column} is 0; it must be above 0", None, column)
+        if value < _SMALLEST:
+            seen = "0" if value == 0.0 else shown(self.text(column))
+            self.error(f"{column} is {seen}; it must be above 0", None, column)
             return 1.0
         return value
 
-    def number_or_none(self, column: str, low: float = 0.0, high: float = math.inf) -> float | None:
+    def number_or_none(self, column: str, low: float = 0.0, high: float = _LARGEST) -> float | None:
         """A finite number from ``low`` to ``high``; None where the cell is blank (or wrong, then noted)."""
         text = self.text(column)
         if not text:
@@ -199,7 +203,7 @@ def shown(text: str) -> str:
 
 
 def _range(low: float, high: float) -> str:
-    return f"{low:g} and above" if math.isinf(high) else f"{low:g} to {high:g}"
+    return f"{low:g} and above" if high >= _LARGEST else f"{low:g} to {high:g}"
 
 
 def _number_hint(text: str) -> str | None:

@@ -83,7 +83,7 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
     known = known or KnownIds()
     if checked.stated is not None:
         issues = (*check(checked.stated), *check_references(checked.stated, known, path.parent))
-        findings += [_finding(issue, checked.root) for issue in issues if not _doubtful(issue, checked.refused)]
+        findings += [_finding(issue, checked.root) for issue in issues if not checked.doubts(issue)]
     if findings or checked.stated is None:
         raise ProblemError(_in_order(findings))
     return _problem(checked.stated, path, _digest(data, sets), tuple(warnings_of(checked.stated, known)))
@@ -96,7 +96,19 @@ class _Validated:
     stated: ProblemFile | None
     root: Node
     findings: tuple[Finding, ...]
-    refused: frozenset[tuple[str, ...]]  # keys (without indices) of what was taken out or misspelt
+    refused: frozenset[tuple[Key, ...]]  # paths of what was taken out or misspelt
+    shifted: frozenset[tuple[str, ...]]  # lists, without indices, that items were taken out of: those behind moved up
+
+    def doubts(self, issue: Issue) -> bool:
+        """Whether a value that the check looked at was refused itself."""
+        looked_at = [self._known(path) for path in (issue.path, *issue.about)]
+        refused = {self._known(path) for path in self.refused}
+        return any(one[: len(other)] == other or other[: len(one)] == one for one in looked_at for other in refused)
+
+    def _known(self, path: tuple[Key, ...]) -> tuple[Key, ...]:
+        """The path without indices that may have moved."""
+        steps = enumerate(path)
+        return tuple(key for at, key in steps if isinstance(key, str) or _names(path[:at]) not in self.shifted)
 
 
 def _validated(root: Node) -> _Validated:
@@ -107,11 +119,14 @@ def _validated(root: Node) -> _Validated:
     Errors of later rounds only follow from what was taken out, so those of the first round are the findings.
     """
     explained = set(refused_paths(root))
-    refused = {_names(path) for path in explained}
+    refused = set(explained)
+    shifted: set[tuple[str, ...]] = set()
     findings: tuple[Finding, ...] = ()
     for round_number in range(_ROUNDS):
         try:
-            return _Validated(ProblemFile.model_validate(plain(root)), root, findings, frozenset(refused))
+            return _Validated(
+                ProblemFile.model_validate(plain(root)), root, findings, frozenset(refused), frozenset(shifted)
+            )
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)
         found = [defect for defect in (defect_of(detail, root) for detail in details) if not _hollow(defect, root)]
@@ -121,24 +136,18 @@ def _validated(root: Node) -> _Validated:
         missing = {defect.location: defect.path for defect in found if defect.kind == "missing"}
         missing = {location: path for location, path in missing.items() if location[-1] in _STAND_INS}
         gone = frozenset(defect.path for defect in found if defect.location not in missing)
-        refused |= {_names(path) for path in gone}
-        refused |= {_names(path) for defect in found for path in (defect.location, *defect.explains)}
+        refused |= gone | {path for defect in found for path in (defect.location, *defect.explains)}
+        shifted |= {_names(path[:-1]) for path in gone if path and isinstance(path[-1], int)}
         if () in gone:
             break
         for location, path in missing.items():
             root = with_entry(root, path, str(location[-1]), _STAND_INS[str(location[-1])])
         root = without(root, gone)
-    return _Validated(None, root, findings, frozenset(refused))
+    return _Validated(None, root, findings, frozenset(refused), frozenset(shifted))
 
 
 def _names(path: tuple[Key, ...]) -> tuple[str, ...]:
     return tuple(key for key in path if isinstance(key, str))
-
-
-def _doubtful(issue: Issue, refused: frozenset[tuple[str, ...]]) -> bool:
-    """Whether a value that the check looked at was refused itself."""
-    looked_at = [_names(path) for path in (issue.path, *issue.about)]
-    return any(one[: len(other)] == other or other[: len(one)] == one for one in looked_at for other in refused)
 
 
 def _finding(issue: Issue, root: Node) -> Finding:

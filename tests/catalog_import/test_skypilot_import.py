@@ -160,7 +160,7 @@ def test_a_list_whose_cloud_is_not_known_asks_for_it(listed):
 def test_columns_that_are_missing_are_named(tmp_path, names, catalog):
     path = tmp_path / "aws.csv"
     path.write_text("InstanceType,Price\nx,1\n", encoding="utf-8")
-    with pytest.raises(CatalogError, match=r"aws.csv:1: column acceleratorname is missing"):
+    with pytest.raises(CatalogError, match=r"aws.csv:1:1: column acceleratorname is missing"):
         import_skypilot([path], names, catalog.providers)
 
 

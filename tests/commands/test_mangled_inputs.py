@@ -87,6 +87,18 @@ def test_a_number_beyond_every_use_is_refused_in_its_line(key: str, number: str,
     assert (code, [place[0] for place in places(message, file)]) == (2, [line])
 
 
+def test_a_wrong_item_of_a_list_hides_no_defect_of_another(tmp_path: Path, run: Run) -> None:
+    """What is checked across keys is left out where one of them was refused: of the same item, not of its neighbours."""
+    file = tmp_path / "problem.yaml"
+    one = "  - {name: %s, model: %s, traffic: {concurrency: 5}, tokens: {input: 5, output: 6}}\n"
+    models = ["[x]", "no/such", "{a: 1}", "no/other"]
+    file.write_text(
+        "workloads:\n" + "".join(one % (f"w{n}", model) for n, model in enumerate(models)), encoding="utf-8"
+    )
+    code, message = run("check", file)
+    assert (code, [line for line, _ in places(message, file)]) == (2, [2, 3, 4, 5])
+
+
 @pytest.mark.parametrize("command", ["check", "solve", "budget", "explain", "diff", "predict", "calibrate", "report"])
 @pytest.mark.parametrize("name", [".", "absent", "loop", "x" * 300, "absent\x1b[31m", "closed/x"])
 def test_what_is_no_file_is_a_message(command: str, name: str, tmp_path: Path, run: Run) -> None:

@@ -121,9 +121,7 @@ class _List:
         missing = [name for name in _NEEDED if name not in at]
         if missing:
             hint = "a SkyPilot list has InstanceType, AcceleratorName, AcceleratorCount, Price and Region"
-            raise CatalogError(
-                [Finding(f"column {name} is missing", str(table.path), 1, None, hint) for name in missing]
-            )
+            raise CatalogError([Finding(f"column {name} is missing", str(table.path), 1, 1, hint) for name in missing])
         positions = [at.get(name) for name in _KNOWN]
         for defect in table.findings:
             self.left_out.append(LeftOut(str(self._path), defect.line or 0, defect.message))
