@@ -88,7 +88,7 @@ def test_a_number_beyond_every_use_is_refused_in_its_line(key: str, number: str,
 
 
 def test_a_wrong_item_of_a_list_hides_no_defect_of_another(tmp_path: Path, run: Run) -> None:
-    """What is checked across keys is left out where one of them was refused: of the same item, not of its neighbours."""
+    """What is checked across keys is left out where one of them was refused: of the same item only."""
     file = tmp_path / "problem.yaml"
     one = "  - {name: %s, model: %s, traffic: {concurrency: 5}, tokens: {input: 5, output: 6}}\n"
     models = ["[x]", "no/such", "{a: 1}", "no/other"]
@@ -254,6 +254,25 @@ def test_a_terminal_that_lacks_a_character_shows_an_escape(
     monkeypatch.setattr("sys.stdout", stdout)
     assert run("check", file)[0] == 0
     assert "\\U0001f600 Chatbot" in stdout.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("problem", "edit", "wanted"),
+    [
+        ("table_70b_short_context", "workloads.assistant.traffic.requests_per_second=1e3", 0),  # 0.002 of it fit
+        ("table_70b_short_context", "workloads.assistant.traffic.requests_per_second=1e6", 3),  # not a thousandth fits
+        ("batch_documents_8b", "ownership.staff_monthly=1e9", 0),  # counted in whole dollars, listed in cents
+        ("table_70b_long_context", "workloads.reader.slo.tokens_per_second_per_user=1e-9", 0),
+        ("sessions_and_router", "payment.fx.EUR=1e-9", 0),
+        ("users_100_at_20tps_72b", "payment.mean_load=1e-9", 0),
+    ],
+)
+def test_extreme_numbers_have_an_answer(problem: str, edit: str, wanted: int, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out.json"
+    file = ROOT / "problems" / f"{problem}.yaml"
+    code, message = run("solve", file, "--no-simulate", "--set", edit, "--format", "json", "-o", out)
+    assert (code, message) == (wanted, "")
+    assert not re.search(r"NaN|Infinity", out.read_text(encoding="utf-8"))
 
 
 def test_a_flood_of_findings_is_cut(tmp_path: Path, run: Run) -> None:
