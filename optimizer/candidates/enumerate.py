@@ -105,6 +105,9 @@ def with_points(
     return replace(known, candidates=tuple(sorted(found, key=lambda candidate: candidate.key)), rules=rules)
 
 
+_NEAR_SLOTS = 5e-9
+"""Relative distance below a whole number at which the slots of a replica are full."""
+
 LATENCY_OBJECTIVES = {"minimize_ttft": Metric.TTFT, "minimize_tpot": Metric.TPOT}
 """Objectives that minimise a latency, and which."""
 
@@ -262,11 +265,14 @@ class _Builder:
 
 
 def _whole_requests(points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint, ...]:
-    """Points that hold whole requests in flight: N over R replicas puts ceil(N / R) on one of them."""
+    """Points that hold whole requests in flight: N over R replicas puts ceil(N / R) on one of them.
+
+    Slots are counted in full, from which the search for a point keeps a billionth away.
+    """
     return tuple(
         OperatingPoint(point.kind, point.requests_per_second, held, point.latencies_s)
         for point in points
-        if (held := float(floor_guarded(point.inflight))) >= 1.0
+        if (held := float(floor_guarded(point.inflight * (1.0 + _NEAR_SLOTS)))) >= 1.0
     )
 
 

@@ -9,30 +9,51 @@ from optimizer.candidates.running import least_running, nodes_running
 from optimizer.candidates.types import Candidate
 from optimizer.performance.types import OperatingPoint
 from optimizer.pricing.types import NodeOption, NodeType
-from optimizer.units import floor_guarded
+from optimizer.units import SHARE_UNITS, ceil_guarded, floor_guarded
 from optimizer.workload import Load
 
 DEMAND = 1_441_440
 """Units in which a workload's demand is counted: about a million, and divisible by 1 to 16, 32 and 96, so that a
-capacity of exactly 1/n of the demand rounds to exactly 1/n of the units."""
+capacity of exactly 1/n of the demand rounds to exactly 1/n of the units; for other n see ``_nth``."""
 
 THOUSANDTHS = 1000
 """A load factor is counted in thousandths."""
 
 
-def capacities(point: OperatingPoint, load: Load, demand: int = DEMAND) -> tuple[int, int]:
+def capacities(point: OperatingPoint, load: Load, demand: int = DEMAND, *, shared: bool = False) -> tuple[int, int]:
     """Capacity of one replica for (arrivals, requests in flight), rounded down, where the load is ``demand`` units.
 
-    A load that the problem does not state (0) is carried by any replica.
+    A load that the problem does not state (0) is carried by any replica. ``shared``: replicas may carry any part of it.
     """
     return (
-        _scaled(point.requests_per_second, load.requests_per_second, demand),
-        _scaled(point.inflight, load.inflight, demand),
+        _scaled(point.requests_per_second, load.requests_per_second, demand, shared),
+        _scaled(point.inflight, load.inflight, demand, shared),
     )
 
 
-def _scaled(capacity: float, load: float, demand: int) -> int:
-    return floor_guarded(capacity / load * demand) if load > 0 else -1
+def _scaled(capacity: float, load: float, demand: int, shared: bool) -> int:
+    if load <= 0:
+        return -1
+    units = floor_guarded(capacity / load * demand)
+    return _nth(ceil_guarded(load / capacity), units, shared) if units and demand == DEMAND else units
+
+
+def _nth(replicas: int, units: int, shared: bool) -> int:
+    """Units of a replica of which just so many carry the load: as many of them reach the demand, whatever the rounding.
+
+    50 requests in flight on replicas that hold 2 take 25, though a 25th of the demand is no whole number of units. One
+    unit more then stands for it, unless fewer replicas would reach the demand with it or, where they may carry a part
+    of it, a larger part than they can.
+    """
+    if units * replicas >= DEMAND:
+        return units
+    more, unit = -(-DEMAND // replicas), DEMAND // SHARE_UNITS
+    if not shared:
+        return more if more * (replicas - 1) < DEMAND else units
+    if replicas > SHARE_UNITS:
+        return units
+    fewer = range(1, replicas)
+    return more if all(more * count // unit == SHARE_UNITS * count // replicas for count in fewer) else units
 
 
 def binding_capacity(point: OperatingPoint, load: Load, demand: int = DEMAND) -> int:

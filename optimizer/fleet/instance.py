@@ -111,7 +111,9 @@ class Instance:
         """Capacity of a slot against the load of one period; -1: no such demand."""
         load = self.rules.workloads[slot.workload].load
         there = load.in_period(period)
-        return slot.capacity if there is load else capacities(slot.candidate.points[slot.point], there, self.load_scale)
+        if there is load:
+            return slot.capacity
+        return capacities(slot.candidate.points[slot.point], there, self.load_scale, shared=self.rules.mixed)
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:
@@ -160,7 +162,7 @@ def slots_of(
     slots: list[Slot] = []
     for point in points:
         of_point = candidate.points[point]
-        capacity = capacities(of_point, asked.load, load_scale)
+        capacity = capacities(of_point, asked.load, load_scale, shared=rules.mixed)
         smallest = min(value for value in capacity if value >= 0)
         if smallest <= 0:
             continue

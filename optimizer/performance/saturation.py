@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from optimizer.performance.flow import TINY, Flow
+from optimizer.performance.flow import TINY, Array, Flow
 from optimizer.performance.lengths import LengthMoments
 from optimizer.performance.load import flow_at
 from optimizer.performance.replicas import Replicas
 
 SATURATION_STEPS = 18
-"""Bisection steps to the saturated batch; its error, 2^-18 of the bracket, only moves the capacity down."""
+"""Bisection steps to the saturated batch, before a last chord; the error only moves the capacity down."""
+
+_HAIR = 1e-10
+"""Relative distance kept from the slots."""
 
 
 def saturation(r: Replicas, m: LengthMoments) -> Flow:
@@ -27,7 +30,19 @@ def saturation(r: Replicas, m: LengthMoments) -> Flow:
         inside = flow.inflight <= r.slots
         low = np.where(inside, middle, low)
         high = np.where(inside & over, high, middle)
-    return flow_at(r, m, np.maximum(low, TINY), closed=True)
+    return flow_at(r, m, np.maximum(_on_the_slots(r, m, low, high), TINY), closed=True)
+
+
+def _on_the_slots(r: Replicas, m: LengthMoments, low: Array, high: Array) -> Array:
+    """A chord over the last bracket, whose error is that of the bracket squared; a hair below, so that it stays inside.
+
+    Slots are whole: a replica that were a bisection error short of them would hold one request fewer.
+    """
+    below, above = (flow_at(r, m, end, closed=True).inflight for end in (np.maximum(low, TINY), high))
+    rise = np.maximum(above - below, TINY)
+    near = np.minimum(low + (r.slots - below) / rise * (high - low), high) * (1.0 - _HAIR)
+    inside = flow_at(r, m, np.maximum(near, TINY), closed=True).inflight <= r.slots
+    return np.asarray(np.where(inside & (near > low), near, low))
 
 
 def admission(flow: Flow, r: Replicas, m: LengthMoments, limit: Flow) -> Flow:

@@ -154,6 +154,21 @@ def test_tokens_are_those_of_the_stated_arrivals_for_every_plan(base: Path, traf
     assert len(bills) == 1
 
 
+@pytest.mark.parametrize("shares", [1, 2])
+def test_replicas_are_as_many_as_the_requests_in_flight_take(base: Path, shares: int) -> None:
+    """25 replicas of 2 hold 50, though a 25th of the load is no whole number of the solver's units."""
+    plan = first(
+        base,
+        "workloads.chat.traffic={concurrency: 50}",
+        "engine.max_num_seqs=2",
+        "engine.tensor_parallel=1",
+        "offers=[{id: q, provider: me, gpu: h100_sxm_80, gpus_per_node: 1, price_per_hour: 1}]",
+        "hardware.providers=[me]",
+        f"ranking.max_configurations_per_workload={shares}",
+    )
+    assert sum(group.replicas for group in plan.groups) == plan.gpus == 25
+
+
 def test_rules_are_echoed_under_names_that_say_what_they_are(base: Path) -> None:
     outcome = solved(
         base,
