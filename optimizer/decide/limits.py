@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from optimizer.problem import Problem
 
 
+OWN_NODES = "hardware.owned."
+"""One server of one is always used up, which says little: own nodes come last among what binds."""
+
+
 def limits(problem: Problem, catalog: Catalog, cents: int, solution: FleetSolution) -> Iterator[Binding]:
     """Every limit that the problem states on the whole plan, in the plan's busiest period."""
     stated, bought = problem.hardware.limits, solution.nodes

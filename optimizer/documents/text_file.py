@@ -13,7 +13,8 @@ MAX_BYTES = 1 << 20
 PROBLEM = "problem file"
 
 _BOMS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe\x00\x00", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Characters that no text holds that a person wrote, line ends and tabs aside."""
 
 
 def read_bytes(path: Path, kind: str = PROBLEM, limit: int = MAX_BYTES) -> bytes | Finding:
@@ -77,7 +78,7 @@ def decode_mild(data: bytes, file: str) -> str | Finding:
 
 def control_in(text: str, file: str) -> Finding | None:
     """The first control character of a text, if any: it could pass for something else on a screen."""
-    match = _CONTROL.search(text)
+    match = CONTROL.search(text)
     if match is None:
         return None
     start = text.rfind("\n", 0, match.start()) + 1

@@ -8,7 +8,6 @@ tabs as indentation, aliases that expand to more than ``MAX_NODES`` values or co
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from ruamel.yaml import YAML
@@ -26,6 +25,7 @@ from ruamel.yaml.events import (
 
 from optimizer.documents.nodes import Entry, Mapping, Node, Place, Scalar, Sequence
 from optimizer.documents.scalars import NotFiniteError, resolve, shorten
+from optimizer.documents.text_file import CONTROL
 from optimizer.documents.yaml_syntax import SCANNER_ESCAPES, escaped_finding, syntax_finding, tab_finding
 from optimizer.errors import Finding
 
@@ -34,9 +34,6 @@ MAX_DEPTH = 32
 
 MAX_NODES = 20_000
 """Most values a document may hold once its aliases are expanded."""
-
-_UNPRINTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-"""What may not stand in a value, written as an escape either: it would forge lines of a report or of a script."""
 
 
 class _RefusedError(Exception):
@@ -151,11 +148,12 @@ class _Builder:
 
     def _scalar(self, event: ScalarEvent, place: Place) -> Scalar:
         raw = event.value.rstrip("\n") if event.style in ("|", ">") else event.value
-        unprinted = _UNPRINTED.search(raw)
-        if unprinted is not None:
-            code = ord(unprinted[0])
-            message = f"{shorten(raw)!r} holds the control character U+{code:04X}"
-            self.findings.append(place.finding(message, "text is written without control characters"))
+        control = CONTROL.search(raw)
+        if control is not None:
+            message = f"{shorten(raw)!r} holds the control character U+{ord(control[0]):04X}"
+            self.findings.append(
+                place.finding(message, "what may not stand in the file may not be written as an escape")
+            )
             return Scalar(place, None, raw, refused=True)
         if event.style is not None or event.tag is not None:
             return Scalar(place, raw, raw, quoted=True, refused=event.tag is not None)

@@ -195,7 +195,8 @@ def _binds(bindings: tuple[Binding, ...], alone: str) -> str:
     """The promises that the plan runs closest to; of a workload that is ``alone`` in it only the class is named."""
     if not bindings:
         return ""
-    order = sorted(bindings, key=lambda binding: binding.slack)
+    told = [one for one in bindings if not one.promise.startswith("hardware.owned.")] or list(bindings)
+    order = sorted(told, key=lambda binding: binding.slack)
     close = [binding for binding in order if binding.slack < _CLOSE][:3] or order[:1]
     names = []
     for binding in close:

@@ -1,0 +1,48 @@
+"""Quotas, stocks and own nodes among what binds: how much of each a plan uses, and none where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from optimizer.decide import solve_problem
+from optimizer.plan.types import Binding, Plan
+
+PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
+CHAT = PROBLEMS / "chatbot_100users.yaml"
+CARDS = "hardware.gpus=[h100_nvl_94, mi300x_192]"
+
+
+def best(path: Path, *sets: str) -> Plan:
+    """The first plan."""
+    return solve_problem(path, sets=["ranking.top=1", *sets], simulate=False).plans[0]
+
+
+def found(plan: Plan, path: str) -> Binding:
+    """What the plan says about a limit."""
+    return next(one for one in plan.binding if one.promise == path)
+
+
+def test_a_quota_counts_what_it_concerns() -> None:
+    quota = "hardware.quota=[{provider: azure, gpu: h100_nvl_94, max_gpus: 4}, {provider: crusoe, max_gpus: 8}]"
+    plan = best(CHAT, CARDS, quota)
+    used = found(plan, "hardware.quota.0.max_gpus")
+    assert (used.value, used.limit, used.unit, used.slack, used.of) == (4, 4, "GPUs", 0, "azure, h100_nvl_94")
+    assert found(plan, "hardware.quota.1.max_gpus").value == 0
+
+
+def test_a_quota_that_keeps_a_plan_out_is_not_used() -> None:
+    plan = best(CHAT, CARDS, "hardware.quota=[{provider: azure, gpu: h100_nvl_94, max_gpus: 3}]")
+    assert plan.nodes[0].gpu == "mi300x_192"
+    assert found(plan, "hardware.quota.0.max_gpus").slack == 1
+
+
+def test_stock_of_a_quote_and_own_nodes() -> None:
+    bought = best(PROBLEMS / "quotes_in_cny.yaml")
+    stock = found(bought, f"offers.{bought.nodes[0].offer_id}.stock")
+    assert (stock.value, stock.limit, stock.unit) == (bought.nodes[0].count, 2, "nodes")
+    own = best(PROBLEMS / "a10_server_qwen3_32b.yaml").binding
+    assert own[-1].promise == "hardware.owned.0.nodes" and own[-1].slack == 0
+
+
+def test_without_limits_only_promises_bind() -> None:
+    assert all(".slo." in one.promise for one in best(CHAT, CARDS).binding)
