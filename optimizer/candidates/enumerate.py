@@ -44,13 +44,12 @@ def enumerate_candidates(
     *,
     clock: Clock = NO_LIMIT,
     memo: Memo | None = None,
-    told: bool = True,
 ) -> CandidateSet:
     """All candidates of a problem, sorted by content, and the funnel.
 
     Where latency is what is traded, under the objectives that minimise one, there are operating points at smaller loads
     too. Where the time is up there are no candidates. ``memo`` keeps what a later question about promises leaves as it
-    is. Not ``told``: nobody reads the funnel, and it stays empty.
+    is.
     """
     rules = user_rules(problem, catalog, options)
     by_key = {option.node_type.key: option.node_type for option in options}
@@ -63,8 +62,6 @@ def enumerate_candidates(
     if clock.over:
         return CandidateSet((), rules, builder.enumerated, 0, (FunnelStep("enumerated", builder.enumerated, None),))
     candidates = tuple(sorted(found, key=lambda candidate: candidate.key))
-    if not told:
-        return CandidateSet(candidates, rules, builder.enumerated, len(candidates), ())
     stands = {option.node_type.key for option in options if not rules.forbidden_by(option)}
     in_the_race = [c for c in candidates if c.node_type.key in stands and configuration_allowed(c, rules)]
     without_margin = builder.without_margin(in_the_race, rules)

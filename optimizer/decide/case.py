@@ -61,7 +61,7 @@ class Case:
         options = node_options(inputs.problem, inputs.catalog)
         replicas = _replicas(inputs, options)
         if replicas != self.replicas:
-            return _opened(inputs, options, self.clock, told=False).confined(self.within)
+            return _opened(inputs, options, self.clock).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
         if _promises(self.inputs.problem) != _promises(problem):
             candidates = with_points(problem, catalog, options, inputs.params, self.candidates, self.memo)
@@ -152,11 +152,11 @@ def case_of(
     return Case(inputs, options, candidates, _replicas(inputs, options), clock=clock, memo=memo or Memo())
 
 
-def _opened(inputs: Inputs, options: tuple[NodeOption, ...], clock: Clock = NO_LIMIT, *, told: bool = True) -> Case:
+def _opened(inputs: Inputs, options: tuple[NodeOption, ...], clock: Clock = NO_LIMIT) -> Case:
     from optimizer.candidates import enumerate_candidates
 
     memo = Memo()
-    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, memo=memo, told=told)
+    candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, memo=memo)
     return case_of(inputs, options, candidates, clock, memo)
 
 

@@ -87,6 +87,8 @@ def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
             yield Mismatch("bindings", binding.promise, slack, binding.slack, "slack of a promise")
         if slack < -TOLERANCE:
             yield Mismatch("bindings", binding.promise, f"at most {binding.limit}", binding.value, "a broken promise")
+        if binding.of != _whose(case, binding.promise):
+            yield Mismatch("bindings", binding.promise, _whose(case, binding.promise), binding.of, "whose limit it is")
     listed = {(binding.workload, binding.promise): binding for binding in case.plan.binding}
     values: dict[tuple[str, Promise], float] = {}
     for entry in served:
@@ -107,6 +109,17 @@ def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
             yield Mismatch("bindings", promise.path, seconds, printed and printed.value, "seconds, margin included")
         if printed is None or not isclose(printed.limit, promise.limit_s * scale, rel_tol=TOLERANCE):
             yield Mismatch("bindings", promise.path, promise.limit_s, printed and printed.limit, "limit of a promise")
+
+
+def _whose(case: Case, path: str) -> str:
+    """Whose a quota, a stock or own nodes are; of other limits and promises nothing is said."""
+    first, *keys = path.split(".")
+    if first == "offers":
+        return path.removeprefix("offers.").removesuffix(".stock")
+    if path.startswith("hardware.quota."):
+        quota = case.problem.hardware.quota[int(keys[1])]
+        return ", ".join(part for part in (quota.provider, quota.gpu) if part)
+    return case.problem.hardware.owned[int(keys[1])].gpu if path.startswith("hardware.owned.") else ""
 
 
 def key(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
