@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.decide.joint import joint
-from optimizer.decide.limits import OWN_NODES, limits
+from optimizer.decide.limits import limits
 from optimizer.decide.periods import busiest_period, payment_notes, periods_of_plans, requests_a_month, token_hours
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.plan.key import plan_key
@@ -72,8 +72,8 @@ def _plan(
     joined = joint(expectations)
     predicted = tuple(expectation.prediction for expectation in joined)
     promised = [binding for expectation in joined for binding in expectation.bindings]
-    limited = limits(problem, inputs.catalog, cents, solution)
-    bindings = sorted([*promised, *limited], key=lambda b: (b.promise.startswith(OWN_NODES), b.slack, b.promise))
+    limited = limits(problem, cents, solution)
+    bindings = sorted([*promised, *limited], key=lambda b: (b.slack, b.promise))
     per_million = _per_million(cents, token_hours(problem, predicted, periods))
     requests = requests_a_month(problem, predicted, periods)
     return Plan(

@@ -10,16 +10,11 @@ from optimizer.pricing import Origin
 from optimizer.units import CENTS_PER_UNIT
 
 if TYPE_CHECKING:
-    from optimizer.catalog.types import Catalog
     from optimizer.fleet.types import FleetSolution, NodeChoice
     from optimizer.problem import Problem
 
 
-OWN_NODES = "hardware.owned."
-"""One server of one is always used up, which says little: own nodes come last among what binds."""
-
-
-def limits(problem: Problem, catalog: Catalog, cents: int, solution: FleetSolution) -> Iterator[Binding]:
+def limits(problem: Problem, cents: int, solution: FleetSolution) -> Iterator[Binding]:
     """Every limit that the problem states on the whole plan, in the plan's busiest period."""
     stated, bought = problem.hardware.limits, solution.nodes
     kinds = len({nodes.option.offer.gpu for nodes in bought})
@@ -34,7 +29,7 @@ def limits(problem: Problem, catalog: Catalog, cents: int, solution: FleetSoluti
         if limit is not None:
             yield Binding(path, None, value, float(limit), unit, 1.0 - value / limit)
     yield from _quotas(problem, solution)
-    yield from _stocks(problem, catalog, solution)
+    yield from _stocks(solution)
 
 
 def _quotas(problem: Problem, solution: FleetSolution) -> Iterator[Binding]:
@@ -52,18 +47,14 @@ def _quotas(problem: Problem, solution: FleetSolution) -> Iterator[Binding]:
             yield Binding(path, None, value, float(quota.max_gpus), "GPUs", 1.0 - value / quota.max_gpus, of=of)
 
 
-def _stocks(problem: Problem, catalog: Catalog, solution: FleetSolution) -> Iterator[Binding]:
-    """Nodes of each offer in use of which there are only so many, and of the user's own."""
-    from optimizer.pricing.quotes import owned_offers
-
-    owned = {offer.id: number for number, (offer, _) in enumerate(owned_offers(problem, catalog))}
-    stocks = {n.option.offer.id: n.option for n in solution.nodes if n.option.max_nodes is not None}
-    for offer_id, option in sorted(stocks.items()):
+def _stocks(solution: FleetSolution) -> Iterator[Binding]:
+    """Nodes of each offer in use of which there are only so many. Own nodes are left out: one server of one is always
+    used up, which says nothing about what binds."""
+    bought = [nodes.option for nodes in solution.nodes if nodes.option.origin is not Origin.OWNED]
+    stocks = {option.offer.id: option.max_nodes for option in bought if option.max_nodes}
+    for offer_id, most in sorted(stocks.items()):
         value = _most(solution, lambda nodes, one=offer_id: float(nodes.option.offer.id == one))  # type: ignore[misc]
-        mine = option.origin is Origin.OWNED
-        path = f"hardware.owned.{owned[offer_id]}.nodes" if mine else f"offers.{offer_id}.stock"
-        most = float(option.max_nodes or 0)
-        yield Binding(path, None, value, most, "nodes", 1.0 - value / most, of=option.offer.gpu if mine else offer_id)
+        yield Binding(f"offers.{offer_id}.stock", None, value, float(most), "nodes", 1.0 - value / most, of=offer_id)
 
 
 def _most(solution: FleetSolution, of_node: Callable[[NodeChoice], float]) -> float:

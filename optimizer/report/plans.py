@@ -195,8 +195,7 @@ def _binds(bindings: tuple[Binding, ...], alone: str) -> str:
     """The promises that the plan runs closest to; of a workload that is ``alone`` in it only the class is named."""
     if not bindings:
         return ""
-    told = [one for one in bindings if not one.promise.startswith("hardware.owned.")] or list(bindings)
-    order = sorted(told, key=lambda binding: binding.slack)
+    order = sorted(bindings, key=lambda binding: binding.slack)
     close = [binding for binding in order if binding.slack < _CLOSE][:3] or order[:1]
     names = []
     for binding in close:
@@ -223,8 +222,6 @@ def promise_name(path: str) -> str:
         return f"limit {before.rpartition('.')[2]}"
     if before.startswith("hardware.quota."):
         return "quota"
-    if before.startswith("hardware.owned."):
-        return "own nodes"
     if before.startswith("offers."):
         return f"stock of {before.split('.')[1]}"
     parts = before.split(".")

@@ -112,14 +112,14 @@ def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
 
 
 def _whose(case: Case, path: str) -> str:
-    """Whose a quota, a stock or own nodes are; of other limits and promises nothing is said."""
+    """Whose a quota or a stock is; of other limits and promises nothing is said."""
     first, *keys = path.split(".")
     if first == "offers":
         return path.removeprefix("offers.").removesuffix(".stock")
     if path.startswith("hardware.quota."):
         quota = case.problem.hardware.quota[int(keys[1])]
         return ", ".join(part for part in (quota.provider, quota.gpu) if part)
-    return case.problem.hardware.owned[int(keys[1])].gpu if path.startswith("hardware.owned.") else ""
+    return ""
 
 
 def key(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
