@@ -135,6 +135,6 @@ def _aim(problem: Problem) -> str:
     if margins.load_headroom:
         parts.append(f"headroom {margins.load_headroom:.0%}")
     if margins.spare_nodes:
-        parts.append(f"{margins.spare_nodes} spare nodes")
+        parts.append("1 spare node" if margins.spare_nodes == 1 else f"{margins.spare_nodes} spare nodes")
     parts.append(f"top {ranking.top} distinct by {', '.join(ranking.distinct_by)}")
     return "; ".join(parts)

@@ -34,7 +34,7 @@ def test_a_sound_file_is_echoed() -> None:
         "6.667 requests/s = 2,000 output tokens/s, 100 in flight",
         "set by workloads.chat.traffic.output_tokens_per_second",
         "TTFT p95 <= 1,000 ms, TPOT p95 <= 50 ms",
-        "1 spare nodes",
+        "1 spare node;",
     ):
         assert words in done.stdout
 
