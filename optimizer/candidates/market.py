@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 
 from optimizer.candidates.running import least_running, nodes_running
 from optimizer.candidates.types import Candidate
@@ -47,13 +48,20 @@ def _nth(replicas: int, units: int, shared: bool) -> int:
     """
     if units * replicas >= DEMAND:
         return units
-    more, unit = -(-DEMAND // replicas), DEMAND // SHARE_UNITS
+    more = -(-DEMAND // replicas)
     if not shared:
         return more if more * (replicas - 1) < DEMAND else units
-    if replicas > SHARE_UNITS:
-        return units
-    fewer = range(1, replicas)
-    return more if all(more * count // unit == SHARE_UNITS * count // replicas for count in fewer) else units
+    return more if replicas <= SHARE_UNITS and _parts_are_exact(replicas) else units
+
+
+@lru_cache(maxsize=SHARE_UNITS)
+def _parts_are_exact(replicas: int) -> bool:
+    """Whether fewer replicas, each counted as so many units rounded up, carry no larger part of the load than they do.
+
+    Asked for tens of thousands of replicas of a few hundred sizes, so each size is worked out once.
+    """
+    more, unit = -(-DEMAND // replicas), DEMAND // SHARE_UNITS
+    return all(more * count // unit == SHARE_UNITS * count // replicas for count in range(1, replicas))
 
 
 def binding_capacity(point: OperatingPoint, load: Load, demand: int = DEMAND) -> int:

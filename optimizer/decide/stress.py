@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SLOWER = 1.2
 BUSIER = 1.5
 
+PRICED_UP_TO = 10_000
+"""Configurations inside the user's rules up to which what-ifs are priced: beyond, each takes as long as the answer."""
+
 
 def quick_stress(plan: Plan, objective: str) -> tuple[Stress, ...]:
     """The two most telling what-ifs of the best plan, as far as they need no solving; ``optimize explain`` has more."""
@@ -50,8 +53,12 @@ def slower_holds(plan: Plan) -> bool:
 
 
 def priced_stress(case: Case, plan: Plan, stress: Sequence[Stress]) -> tuple[Stress, ...]:
-    """Where the plan does not hold, what the best one that does costs: each is one more solve."""
+    """Where the plan does not hold, what the best one that does costs: each is one more solve, left to
+    ``optimize explain`` where the problem is large."""
     from optimizer.fleet import SolveSettings
+
+    if len(case.candidates.candidates) > PRICED_UP_TO:
+        return tuple(stress)
 
     problem, by_cost = case.inputs.problem, case.candidates.rules.objective == "minimize_cost"
     headroom = (1.0 + problem.margins.load_headroom) * BUSIER - 1.0
