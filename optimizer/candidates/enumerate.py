@@ -10,30 +10,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.funnel import CandidateKey, Physical, build_funnel, configuration_allowed, kept_points
-from optimizer.candidates.rules import UserRules, WorkloadRules, user_rules
+from optimizer.candidates.objectives import LATENCY_OBJECTIVES, objective_promises
+from optimizer.candidates.replica import Setting, content_of, fits_nodes, replica_on
+from optimizer.candidates.rules import UserRules, user_rules
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.clock import NO_LIMIT, Clock
 from optimizer.performance.types import OperatingPoint, ReplicaSpec
 from optimizer.plan.types import FunnelStep
 from optimizer.pricing.types import NodeOption, NodeType
 from optimizer.units import floor_guarded
-from optimizer.workload import Lengths, Metric, Promise, Slo
+from optimizer.workload import Lengths
 
 if TYPE_CHECKING:
-    from optimizer.catalog.types import Catalog, Engine, Model
+    from optimizer.catalog.types import Catalog
     from optimizer.performance import Parameters
     from optimizer.performance.memo import Memo
     from optimizer.problem import Part, Problem
 
 _TENSOR_PARALLEL = (1, 2, 4, 8)
 _PIPELINE_PARALLEL = (1, 2, 4)
-
-UNLIMITED_S = 1e6
-"""Limit of a latency that is minimised without having been promised: no replica is this slow and still stable."""
 
 
 def enumerate_candidates(
@@ -105,41 +104,6 @@ def with_points(
 _NEAR_SLOTS = 5e-9
 """Relative distance below a whole number at which the slots of a replica are full."""
 
-LATENCY_OBJECTIVES = {"minimize_ttft": Metric.TTFT, "minimize_tpot": Metric.TPOT}
-"""Objectives that minimise a latency, and which."""
-
-
-def objective_promises(asked: WorkloadRules, objective: str, percentile: float) -> tuple[Slo, tuple[int, ...]]:
-    """Promises whose latencies operating points must state, and the indices of those whose largest is minimised.
-
-    It is the highest percentile stated of the metric, of a mix of length classes for each class; a metric without a
-    promise gets one that always holds.
-    """
-    metric = LATENCY_OBJECTIVES.get(objective)
-    if metric is None:
-        return asked.slo, ()
-    promises, found = list(asked.slo.promises), list[int]()
-    for length_class in asked.classes or ("",):
-        stated = [i for i, p in enumerate(promises) if (p.metric, p.length_class) == (metric, length_class)]
-        if not stated:
-            stated = [len(promises)]
-            promises.append(Promise(metric, percentile, UNLIMITED_S, "objective", length_class))
-        found.append(max(stated, key=lambda index: (promises[index].percentile, -index)))
-    return Slo(tuple(promises)), tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """What is the same for all candidates of one workload."""
-
-    model: Model
-    engine: Engine
-    utilization: float
-    max_num_seqs: int | None  # as stated; None: the engine's default on the card
-    max_num_batched_tokens: int | None
-    max_model_len: int
-    version: str  # of the engine; empty: not stated
-
 
 class _Builder:
     """Builds the candidates of each workload and counts what is impossible."""
@@ -161,7 +125,7 @@ class _Builder:
         from optimizer.performance.grades import grades_of
 
         setting = self._setting(self._parts[index])
-        places = [(node_type, spec, _content(spec)) for node_type, spec in self._places(setting, node_types)]
+        places = [(node_type, spec, content_of(spec)) for node_type, spec in self._places(setting, node_types)]
         specs = {content: spec for _, spec, content in places}
         bills = dict(zip(specs, memory_bills(list(specs.values()), self._lengths(index)), strict=True))
         confidence = self._problem.margins.confidence
@@ -214,7 +178,7 @@ class _Builder:
         points = operating_points(specs, lengths, slo, load, confidence, self._params, ladder=ladder, memo=memo)
         return points if load.inflight == 0 else [_whole_requests(of_spec) for of_spec in points]
 
-    def _places(self, setting: _Setting, node_types: Sequence[NodeType]) -> Iterator[tuple[NodeType, ReplicaSpec]]:
+    def _places(self, setting: Setting, node_types: Sequence[NodeType]) -> Iterator[tuple[NodeType, ReplicaSpec]]:
         """Node types and replicas that pass every gate but memory."""
         from optimizer.performance import engine_refusal, kv_caches, legal_tp, weight_quants
 
@@ -242,15 +206,15 @@ class _Builder:
                             self.removed["fits a node or fills nodes"] += len(caches)
                             continue
                         for cache in caches:
-                            yield node_type, _spec(setting, node_type, (quant, cache), (tp, pp))
+                            yield node_type, replica_on(setting, node_type, (quant, cache), (tp, pp))
 
     def _lengths(self, index: int) -> Lengths:
         return self._parts[index].lengths
 
-    def _setting(self, part: Part) -> _Setting:
+    def _setting(self, part: Part) -> Setting:
         stated = self._problem.engine
         engine = self._catalog.engines[stated.name]
-        return _Setting(
+        return Setting(
             model=self._catalog.models[part.workload.model],
             engine=engine,
             utilization=stated.gpu_memory_utilization or engine.gpu_memory_utilization,
@@ -270,46 +234,4 @@ def _whole_requests(points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint,
         OperatingPoint(point.kind, point.requests_per_second, held, point.latencies_s)
         for point in points
         if (held := float(floor_guarded(point.inflight * (1.0 + _NEAR_SLOTS)))) >= 1.0
-    )
-
-
-def fits_nodes(node_type: NodeType, tensor_parallel: int, pipeline_parallel: int) -> bool:
-    """A replica sits inside one node; or it fills whole nodes, each stage inside one, over a stated fabric."""
-    gpus, per_node = tensor_parallel * pipeline_parallel, node_type.gpus_per_node
-    if gpus <= per_node:
-        return True
-    return node_type.fabric_gbps > 0 and gpus % per_node == 0 and per_node % tensor_parallel == 0
-
-
-def _content(spec: ReplicaSpec) -> tuple[str | int | bool, ...]:
-    """What tells the replicas of one workload apart."""
-    return (
-        spec.gpu.id,
-        str(spec.link),
-        spec.weight_quant,
-        spec.kv_cache,
-        spec.tensor_parallel,
-        spec.pipeline_parallel,
-        spec.crosses_nodes,
-    )
-
-
-def _spec(setting: _Setting, node_type: NodeType, formats: tuple[str, str], sizes: tuple[int, int]) -> ReplicaSpec:
-    (quant, cache), (tp, pp) = formats, sizes
-    engine, gpu = setting.engine, node_type.gpu
-    return ReplicaSpec(
-        gpu=gpu,
-        model=setting.model,
-        engine=engine,
-        weight_quant=quant,
-        kv_cache=cache,
-        tensor_parallel=tp,
-        pipeline_parallel=pp,
-        link=node_type.link,
-        gpu_memory_utilization=setting.utilization,
-        max_num_seqs=setting.max_num_seqs or engine.max_num_seqs_on(gpu),
-        max_num_batched_tokens=setting.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu),
-        max_model_len=setting.max_model_len,
-        engine_version=setting.version,
-        crosses_nodes=tp * pp > node_type.gpus_per_node,
     )

@@ -179,7 +179,7 @@ def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ..
 
 def _promises(problem: Problem) -> tuple[object, ...]:
     """What decides how much of a load each replica carries."""
-    from optimizer.candidates.enumerate import LATENCY_OBJECTIVES
+    from optimizer.candidates.objectives import LATENCY_OBJECTIVES
     from optimizer.problem import parts_of
 
     promised = tuple(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from optimizer.candidates.enumerate import LATENCY_OBJECTIVES, objective_promises
 from optimizer.candidates.market import THOUSANDTHS, capacities
+from optimizer.candidates.objectives import LATENCY_OBJECTIVES, objective_promises
 from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import Candidate
 from optimizer.errors import ProblemError

@@ -12,11 +12,12 @@ settles ties as the ranking does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.negotiate.ask import Winner
+from optimizer.negotiate.climb import EXACT, NO_END, Climb, highest
 from optimizer.negotiate.quoted import Quoted, Shape, with_quote
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
@@ -33,12 +34,6 @@ RENTED = (Tier.ON_DEMAND, Tier.RESERVED_1Y, Tier.RESERVED_3Y, Tier.SPOT)
 
 _MANY = 100_000
 """A second price of a quote, far from the first, to see what one step of price adds to the bill."""
-
-_NO_END = 10_000_000
-"""A quote that wins at this price, 100,000 an hour for one GPU, wins at any."""
-
-_EXACT = 2**28
-"""Bills up to so many cents are counted in cents by the search, not in whole units of currency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +84,7 @@ class Bar:
         key = node.node_type.key
         if not self._could_serve(one for one in quoted.case.candidates.candidates if one.node_type.key == key):
             return None
-        if not self._by_cost or self._cents > _EXACT:
+        if not self._by_cost or self._cents > EXACT:
             return self._searched(quoted)
         climb = Climb(quoted, self._without(quoted))
         if best is not None and best.cents is not None:
@@ -135,9 +130,9 @@ class Bar:
             won[price] = winner
             return 0
 
-        if room(_NO_END) is not None:  # what counts first is not money, and nothing bounds the bill
-            return replace(self._answer(quoted, None, won[_NO_END]), at_any_price=True)
-        price = highest(room, min(_NO_END, self._guess(quoted)))
+        if room(NO_END) is not None:  # what counts first is not money, and nothing bounds the bill
+            return replace(self._answer(quoted, None, won[NO_END]), at_any_price=True)
+        price = highest(room, min(NO_END, self._guess(quoted)))
         return self._answer(quoted, price, None if price is None else won[price])
 
     def _guess(self, quoted: Quoted) -> int:
@@ -229,58 +224,6 @@ class Bar:
         return (option for option in self._case.options if (option.offer.gpu, option.offer.provider) == pair)
 
 
-class Climb:
-    """The highest price at which the least bill with quoted nodes is within that of the best plan without them."""
-
-    def __init__(self, quoted: Quoted, bar: int) -> None:
-        self._quoted, self._bar = quoted, bar
-
-    def highest(self, guess: int, only_from: int | None = None) -> int | None:
-        """The price; None: none from ``only_from`` (else from 1) on is low enough."""
-        price = self._up_to(guess)
-        if price is None:
-            if only_from is not None or guess == 1:
-                return None
-            price = self._up_to(1)
-        while price is not None:
-            further = self._up_to(price + 1)
-            if further is None:
-                return price
-            price = further
-        return None
-
-    def _up_to(self, price: int) -> int | None:
-        """How far the price may rise with the plan that is best at it; None where even that costs too much.
-
-        What costs more than the best plan without the quote is screened out, so that there may be no plan at all.
-        """
-        from optimizer.fleet.types import SolveSettings
-
-        case = self._quoted.at(price)
-        settings = SolveSettings(must_use=self._quoted.shape.offer_id, first_level=True, clock=case.clock)
-        found = case.solve(settings=settings).solutions
-        if not found or found[0].monthly_cents > self._bar:
-            return None
-        return self._last_within(price, found[0])
-
-    def _last_within(self, price: int, plan: FleetSolution) -> int:
-        """The highest price at which a plan costs no more than the best without the quote: doubling, then halving."""
-        mine = [bought for bought in plan.nodes if bought.option.offer.id == self._quoted.shape.offer_id]
-        rest = plan.monthly_cents - sum(bought.cents for bought in mine)
-
-        def fits(at: int) -> bool:
-            node = self._quoted.node(at)
-            return rest + sum(node.cents_for(bought.running or (bought.count,)) for bought in mine) <= self._bar
-
-        low, high = price, price + 1
-        while fits(high):
-            low, high = high, high + 2 * (high - price)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if fits(middle) else (low, middle)
-        return low
-
-
 def _per_gpu_hour(monthly_cents: int | None, hours: float, gpus: int) -> float | None:
     return None if monthly_cents is None else monthly_cents / CENTS_PER_UNIT / hours / gpus
 
@@ -290,23 +233,3 @@ def _quoted_nodes(solution: FleetSolution | None, offer_id: str) -> int:
     if solution is None:
         return 0
     return sum(bought.count for bought in solution.nodes if bought.option.offer.id == offer_id)
-
-
-def highest(room: Callable[[int], int | None], guess: int) -> int | None:
-    """Largest price that wins; None: not even 1 does.
-
-    ``room``: by how much more at least the price may rise (0: not known) or None where it loses.
-    """
-    low, top, probe, stride = 0, None, guess, 1
-    while top is None or top - low > 1:
-        left = room(probe)
-        if left is None:
-            top = probe
-            after = probe - 1 if probe == guess else 1 if low == 0 else (low + top) // 2
-        else:
-            low, after = probe, probe + max(left, stride)
-            stride = 1 if left else 4 * stride
-        if top is not None and not low < after < top:
-            after = (low + top) // 2
-        probe = max(1, after)
-    return low or None

@@ -31,7 +31,7 @@ class Goal:
 
 def goal_of(case: Case) -> Goal:
     """The goal of a problem."""
-    from optimizer.candidates.enumerate import objective_promises
+    from optimizer.candidates.objectives import objective_promises
     from optimizer.problem import parts_of, rate_floors
 
     problem, rules = case.inputs.problem, case.candidates.rules

@@ -121,7 +121,7 @@ def _tighter(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     Where a latency is minimised it may come out lower, for much more money: the loads that replicas are tried at follow
     from the promises, and a stricter one tries smaller loads. That too is a change of the answer.
     """
-    from optimizer.candidates.enumerate import LATENCY_OBJECTIVES
+    from optimizer.candidates.objectives import LATENCY_OBJECTIVES
 
     any_change = goal.objective in LATENCY_OBJECTIVES
     asked = _Asked(case.allowed(), axis)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.candidates import CandidateSet, enumerate_candidates
-from optimizer.candidates.enumerate import fits_nodes
+from optimizer.candidates.replica import fits_nodes
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
 from optimizer.performance import Parameters, load_parameters

@@ -11,7 +11,7 @@ import pytest
 
 from optimizer.decide import read_inputs
 from optimizer.decide.case import open_case
-from optimizer.negotiate.asking_price import highest
+from optimizer.negotiate.climb import highest
 from optimizer.negotiate.targets import ANY, Targets, targets
 from optimizer.report.negotiate_targets import render_targets
 
