@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +32,6 @@ def calibrate(cases: Sequence[Case], base: Parameters, rounds: int = 4) -> Calib
     The host is the user's own: where it is the bus between four or more GPUs that matters, its share is fitted too, in
     place of the slowest host that plans otherwise get.
     """
-    cases = [replace(case, spec=replace(case.spec, known_host=False)) for case in cases]
     table = tuple(free_parameters(cases, base))
     problem = Problem(tuple(cases), targets_of(cases, lambda _: 1.0), table, base)
     theta, _ = fit(problem, rounds)
@@ -58,7 +57,7 @@ def free_parameters(cases: Sequence[Case], base: Parameters) -> list[Parameter]:
             result.append(Parameter(name, f"gpu:{card}", prior, 0.2, 5.0, prior, spread, "ratio", source))
     for group in sorted({_group_size(case.spec.tensor_parallel) for case in cases if is_wide_pcie(case.spec)}):
         prior = base.first("slow_host_bus_share", f"gpus:{group}")
-        share = Parameter("slow_host_bus_share", f"gpus:{group}", prior, 0.01, 1.0, prior, 1.0, "share", source)
+        share = Parameter("slow_host_bus_share", f"own/gpus:{group}", prior, 0.01, 1.0, prior, 1.0, "share", source)
         result.append(share)
     for engine in engines:
         for name, unit in (("step_ms", "ms per step"), ("frontend_ms", "ms per request")):

@@ -150,8 +150,9 @@ def link_facts(spec: ReplicaSpec, kernels: Kernels, params: Parameters) -> AllRe
 
     Over a direct fabric the card's own kernel figures (or its reference card's, scaled by link bandwidth). Over PCIe
     its own or those of the PCIe reference card, scaled by the bus and never faster than it; hosts differ tenfold from
-    four GPUs on, so a plan, whose host nobody knows, gets the slowest one measured. Between GeForce cards, which
-    drivers refuse peer to peer, every copy goes through host memory. (A fabric may pass its links: switches reduce.)
+    four GPUs on, so a plan, whose host nobody knows, gets the slowest one measured, unless a calibration tells of the
+    user's own. Between GeForce cards, which drivers refuse peer to peer, every copy goes through host memory. (A fabric
+    may pass its links: switches reduce.)
     """
     tp = spec.tensor_parallel
     if tp == 1:
@@ -176,8 +177,8 @@ def link_facts(spec: ReplicaSpec, kernels: Kernels, params: Parameters) -> AllRe
     extra = params.first("allreduce_extra_us", release, engine, kinds[0]) * 1e-6
     share = fact.bus_bytes_s / nominal * params.product("allreduce_bandwidth_factor", *kinds)
     if not direct:
-        slowest = 1.0 if spec.known_host else params.first("slow_host_bus_share", f"gpus:{size}")
-        share = min(saturated(share), slowest)
+        unknown = 1.0 if spec.known_host else params.first("slow_host_bus_share", f"gpus:{size}")
+        share = min(saturated(share), params.values.get(("slow_host_bus_share", f"own/gpus:{size}"), unknown))
     return AllReduce(
         fact.latency_s * params.product("allreduce_latency_factor", *kinds) + extra,
         link_bandwidth(spec) * share,
