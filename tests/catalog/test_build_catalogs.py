@@ -19,6 +19,13 @@ def build() -> Iterator[ModuleType]:
         yield importlib.import_module("build_catalogs")
 
 
+@pytest.fixture(scope="module")
+def gpu_rows() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOOLS))
+        yield importlib.import_module("gpu_rows")
+
+
 GPU = {
     "id": "x_sxm_80",
     "vendor": "nvidia",
@@ -121,15 +128,18 @@ def test_links_of_nodes(said: str, count: str, link: str, build: ModuleType) -> 
     assert row["link"] == link
 
 
-def test_fallback_memory_takes_the_lowest_ratio_of_its_kind(build: ModuleType) -> None:
+def test_fallback_memory_takes_the_lowest_ratio_of_its_kind(gpu_rows: ModuleType) -> None:
     unknown = GPU | {"id": "u", "memory_mib_reported": "", "memory_gb": "100"}
     others = [
         GPU,
         GPU | {"memory_mib_reported": str(0.95 * 80 * 1024)},
         GPU | {"form_factor": "PCIe", "memory_gb": "160"},
     ]
-    assert build.memory_of(unknown, others) == (str(int(0.95 * 100 * 1024)), "fallback")
-    assert build.memory_of(unknown | {"vendor": "amd", "form_factor": "PCIe"}, others) == (str(50 * 1024), "fallback")
+    assert gpu_rows.memory_of(unknown, others) == (str(int(0.95 * 100 * 1024)), "fallback")
+    assert gpu_rows.memory_of(unknown | {"vendor": "amd", "form_factor": "PCIe"}, others) == (
+        str(50 * 1024),
+        "fallback",
+    )
 
 
 def test_numbers_lose_trailing_zeros_only(build: ModuleType) -> None:
