@@ -108,18 +108,16 @@ def _may_fit(items: _Items, bins: _Bins) -> bool:
 def _first_fit(items: _Items, bins: _Bins) -> bool:
     """Each item in the first bin that still holds it, all items of one size at a time."""
     for size, count in items:
-        left: list[tuple[int, int]] = []
+        waiting, left = count, list[tuple[int, int]]()
         for room, alike in bins:
             each = room // size
-            full, some = (min(alike, count // each), 0) if each else (0, 0)
-            if each and full < alike:
-                some = count - full * each
-            count -= full * each + some
-            left += [(room - each * size, full)] if full else []
-            left += [(room - some * size, 1)] if some else []
-            untouched = alike - full - (1 if some else 0)
-            left += [(room, untouched)] if untouched else []
-        if count:
+            full = min(alike, waiting // each) if each else 0
+            last = waiting - full * each if each and full < alike else 0  # of the one bin that is filled in part
+            waiting -= full * each + last
+            partly = 1 if last else 0
+            filled = ((room - each * size, full), (room - last * size, partly), (room, alike - full - partly))
+            left += [(free, bins_alike) for free, bins_alike in filled if bins_alike]
+        if waiting:
             return False
         bins = left
     return True
