@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from optimizer.commands.options import OutputFile
+
 
 @click.command(name="calibrate")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("calibration.csv"), show_default=True)
+@click.option("-o", "--output", type=OutputFile(), default=Path("calibration.csv"), show_default=True)
 @click.option("--gpu", help="Catalog id of the card the results were measured on.")
 @click.option("--model", help="Catalog id of the model, where the results name it differently.")
 @click.option("--engine", help="Catalog id of the engine.")

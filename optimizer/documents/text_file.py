@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from optimizer.documents.guard import note_read
 from optimizer.errors import Finding
 
 MAX_BYTES = 1 << 20
@@ -24,6 +25,7 @@ def read_bytes(path: Path, kind: str = PROBLEM, limit: int = MAX_BYTES) -> bytes
         unreadable = not_a_file(path, kind)
         if unreadable is not None:
             return unreadable
+        note_read(path)
         with path.open("rb") as stream:
             data = stream.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

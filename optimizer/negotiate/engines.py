@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+from threading import current_thread, main_thread
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -47,10 +49,31 @@ def run(
 
 
 def _in_processes(work: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Generator[tuple[int, R], None, None]:
+    """Where this process is interrupted, those that work for it end with it, each without a word of its own."""
     with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
-        running: dict[Future[R], int] = {pool.submit(work, task): number for number, task in enumerate(tasks)}
-        for future in as_completed(running):
-            yield running[future], future.result()
+        try:
+            with _interrupts_ignored():  # by the processes that start here: Ctrl-C reaches them too
+                running: dict[Future[R], int] = {pool.submit(work, task): n for n, task in enumerate(tasks)}
+            for future in as_completed(running):
+                yield running[future], future.result()
+        except (KeyboardInterrupt, GeneratorExit):
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Signals are the main thread's business: in another one nothing changes."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _on_dask(work: Callable[[T], R], tasks: Sequence[T], engine: str) -> Generator[tuple[int, R], None, None]:
