@@ -116,7 +116,6 @@ def test_a_reader_that_has_left_is_no_failure(arguments: tuple[str, ...]) -> Non
     ("arguments", "target"),
     [
         ((str(FRONT_PAGE), "--no-simulate", "--format", "json", "-o"), "plan.json"),
-        (("catalog", "template", "-o"), "list.csv"),
         (("launch", str(FRONT_PAGE), "--no-simulate", "-o"), "made/on/the/way"),
         (("schema", "-o"), "schema.json"),
         (("new", "chatbot", "-o"), "chatbot.yaml"),
