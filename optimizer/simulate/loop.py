@@ -15,8 +15,9 @@ from optimizer.simulate.jit import jit
 
 
 @jit
-def run(c: StepCoefficients, r: Requests, limits: Limits, given: int) -> float:
-    """Serve all requests; the first ``given`` arrive at their stated times, each later one when an earlier one ends.
+def run(c: StepCoefficients, r: Requests, limits: Limits, given: int, capped: bool = False) -> float:
+    """Serve all requests; the first ``given`` arrive at their stated times, each later one when an earlier one ends,
+    or, where the number in flight is only ``capped``, at its own stated time if that is later.
 
     Fills ``first`` and ``finish``; returns the time the last request ended. When the cache is full the newest requests
     are put back and redone from their prompt and tokens so far, as vLLM does; nothing is admitted until one ends.
@@ -52,7 +53,8 @@ def run(c: StepCoefficients, r: Requests, limits: Limits, given: int) -> float:
             ended += 1
             blocked = False
             if issued < total:
-                free = issue(r, issued, now, free, limits)
+                when = max(now, r.arrive[issued]) if capped else now
+                free = issue(r, issued, when, free, limits)
                 tail = enqueue(r, queue, head, tail, issued)
                 issued += 1
         count = left
