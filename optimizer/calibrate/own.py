@@ -83,6 +83,8 @@ def free_parameters(cases: Sequence[Case], base: Parameters) -> list[Parameter]:
 
     A factor of a card and a format (``gpu:CARD/FORMAT``, the format that its kernels compute in) multiplies whatever
     the packaged fit knows of either, so that a format which is wrong on this card is mended there and nowhere else.
+    How fast a format computes is left more room than how fast it is read: where all steps of a card are slower, the
+    card is slow, and its other formats with it.
     """
     cards = sorted({case.spec.gpu.id for case in cases})
     engines = sorted({case.spec.engine.profile for case in cases})
@@ -93,7 +95,7 @@ def free_parameters(cases: Sequence[Case], base: Parameters) -> list[Parameter]:
             prior = base.values.get((name, f"gpu:{card}"), 1.0)
             result.append(Parameter(name, f"gpu:{card}", prior, 0.2, 5.0, prior, spread, "ratio", source))
     for kernel, scope in _kernels(cases):
-        for name, spread in ((f"{kernel}_mfu_factor", 0.7), (f"{kernel}_mbu_factor", 0.3)):
+        for name, spread in ((f"{kernel}_mfu_factor", 0.5), (f"{kernel}_mbu_factor", 0.1)):
             prior = base.values.get((name, scope), 1.0)
             result.append(Parameter(name, scope, prior, 0.1, 5.0, prior, spread, "ratio", source))
     for group in sorted({_group_size(case.spec.tensor_parallel) for case in cases if is_wide_pcie(case.spec)}):
