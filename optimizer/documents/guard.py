@@ -15,7 +15,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from optimizer.documents.paths import resolved
 from optimizer.errors import Finding, UsageError
 
 _Identity = tuple[int, int] | str
@@ -93,7 +92,7 @@ def _identity(path: Path) -> _Identity | None:
     try:
         found = path.stat()
     except FileNotFoundError:
-        return str(resolved(path.absolute()))
+        return str(path.resolve())
     except (OSError, ValueError):
         return None
     return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None

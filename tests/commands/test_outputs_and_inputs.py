@@ -23,7 +23,7 @@ workloads:
   - name: api
     model: ./model/config.json
     traffic: {trace: trace.csv, requests_per_second: 2}
-    tokens: {context_max: 8192}
+    tokens: {input: 420, output: 50, context_max: 8192}
     slo: {ttft_ms: 4000, tpot_ms: 80, percentile: 95}
 engine: {calibration: fit.csv}
 hardware: {gpus: [h100_sxm_80]}
