@@ -156,7 +156,8 @@ def _guidellm(record: Json) -> Iterator[Result]:
         keys: dict[str, tuple[Key, ...]] = {cell: ("metrics", name) for cell, (name, _) in sources.items()}
         totals = _object(_found(benchmark, "request_totals"))
         refusals = [*_failures("load", _number(totals.get("errored")), _number(totals.get("successful")))]
-        if not _part(metrics, "time_to_first_token_ms", "mean") > 0:
+        written = _part(metrics, "output_token_count", "mean")
+        if written > 1 and not _part(metrics, "time_to_first_token_ms", "mean") > 0:
             refusals.append(("ttft_ms_mean", NOT_STREAMED))
         yield Result(cells, ("benchmarks", index), keys, tuple(refusals))
 
