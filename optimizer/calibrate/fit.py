@@ -102,25 +102,30 @@ def targets_of(
 
 
 def measured_of(row: Row) -> dict[str, float]:
-    """Measured figures of a row: the mean where it is stated, else the median."""
+    """Measured figures of a row: the mean where it is stated, else the median, else p95."""
     served = row.load in ("closed_loop", "open_loop")
     result = {}
     if served or row.load == "static_batch":
-        result["tpot"] = row.tpot_ms_mean if row.tpot_by_mean else row.tpot_ms_p50
+        result["tpot"] = getattr(row, f"tpot_ms_{statistic_of('tpot', row)}")
     if served:
-        result["ttft"] = row.ttft_ms_mean if row.ttft_by_mean else row.ttft_ms_p50
+        result["ttft"] = getattr(row, f"ttft_ms_{statistic_of('ttft', row)}")
     if not result.get("tpot", 0) > 0:
         result["throughput"] = row.output_tokens_per_s
     return result
+
+
+def statistic_of(metric: str, row: Row) -> str:
+    """What a row's latency is judged by: ``mean``, ``p50`` or ``p95``; throughput is a mean."""
+    if metric == "throughput" or (row.ttft_by_mean if metric == "ttft" else row.tpot_by_mean):
+        return "mean"
+    return "p50" if getattr(row, f"{metric}_ms_p50") > 0 or not getattr(row, f"{metric}_ms_p95") > 0 else "p95"
 
 
 def value_of(prediction: Prediction, target: Target, row: Row) -> float:
     """The predicted counterpart of a target."""
     if target.metric == "throughput":
         return prediction.output_tokens_per_s
-    if target.metric == "tpot":
-        return prediction.tpot_mean if row.tpot_by_mean else prediction.tpot_p50
-    return prediction.ttft_mean if row.ttft_by_mean else prediction.ttft_p50
+    return float(getattr(prediction, f"{target.metric}_{statistic_of(target.metric, row)}"))
 
 
 def linearise(problem: Problem, theta: Floats, progress: Callable[[str], None] = lambda _: None) -> Linearised:

@@ -99,7 +99,9 @@ def pattern_of(case: Case, c: StepCoefficients, settings: Settings, start: str) 
         return replace(base, requests=batch, concurrency=batch)
     if row.load == "open_loop" and math.isfinite(row.request_rate):
         count = int(np.clip(row.requests if row.requests > 0 else OPEN_LOOP_REQUESTS, 20, 2000))
-        return replace(base, arrivals=Arrivals.POISSON, requests=count, rate=row.request_rate / share)
+        return replace(
+            base, arrivals=Arrivals.POISSON, requests=count, rate=row.request_rate / share, cap=_cap(row, share)
+        )
     slots = max(round(row.concurrency / share), 1)
     count = int(row.requests / share) if row.requests > 0 else 10 * slots
     count = int(np.clip(count, slots, max(10 * slots, 20)))
@@ -107,6 +109,11 @@ def pattern_of(case: Case, c: StepCoefficients, settings: Settings, start: str) 
         return replace(base, requests=count, concurrency=slots)
     spread = request_seconds(c, resident_requests(row, settings, slots), row)
     return replace(base, arrivals=Arrivals.STEADY, requests=count, concurrency=slots, spread_s=spread)
+
+
+def _cap(row: Row, copies: int) -> int:
+    """Most requests that a client with a rate lets be in flight on each copy; 0 where it knows no such limit."""
+    return max(math.ceil(row.concurrency / copies), 1) if row.concurrency >= 1 else 0
 
 
 def resident_requests(row: Row, settings: Settings, offered: float) -> float:

@@ -97,7 +97,7 @@ def parse_row(cells: Mapping[str, str | None]) -> Row:
     tp, pp, dp = c.whole("tp", 1), c.whole("pp", 1), c.whole("dp", 1)
     inputs, outputs = c.tokens("input_tokens"), c.tokens("output_tokens")
     concurrency, rate = c.number("concurrency", most=MOST_IN_FLIGHT), c.number("request_rate")
-    load = c.word("load", "open_loop" if math.isnan(concurrency) and rate > 0 else "closed_loop", LOADS)
+    load = c.word("load", "open_loop" if 0 < rate < math.inf else "closed_loop", LOADS)
     start = c.word(
         "start", "steady" if load == "open_loop" else "unknown" if load == "closed_loop" else "burst", STARTS
     )
@@ -106,10 +106,12 @@ def parse_row(cells: Mapping[str, str | None]) -> Row:
         c.error("concurrency", f"{load} needs a concurrency of at least 1")
     if load == "open_loop" and not 0 < rate < math.inf and "request_rate" not in refused:
         c.error("request_rate", "open_loop needs a request_rate above 0")
+    if load == "open_loop" and concurrency < 1:
+        c.error("concurrency", "concurrency of an open_loop is the most that the client lets be in flight: at least 1")
     low = c.number("length_low", 1.0)
     if not 0 < low <= 1:
         c.error("length_low", "length_low must lie in (0, 1]")
-    endings = ("_ms", "_mean", "_p50", "_p99")
+    endings = ("_ms", "_mean", "_p50", "_p95", "_p99")
     measured = {name: c.measured(name) for name in Row.__dataclass_fields__ if name.endswith(endings)}
     row = Row(
         row_id=c.text("row_id"), source=c.text("source"), gpu=c.text("gpu"),

@@ -34,14 +34,14 @@ def refit(root: Path, catalog: Catalog, rounds: int, progress: Callable[[str], N
     chosen, stands_for = thinned([case for case in cases if weight(case.row) > 0])
     problem = Problem(tuple(chosen), targets_of(chosen, weight, stands_for), table, base)
     theta, linear = fit(problem, rounds, progress)
-    write_atomic(folder / "parameters.csv", parameter_csv(with_values(table, theta)))
+    write_atomic(folder / "parameters.csv", parameter_csv(with_values(table, theta)), in_place=True)
     folds = folds_of(cases)
     home = {case.row.group: int(fold) for case, fold in zip(cases, folds, strict=True)}
     chosen_folds = np.array([home[case.row.group] for case in chosen])
     thetas, _ = cross_validate(problem, linear, chosen_folds)
-    write_atomic(folder / "folds.csv", fold_csv(home))
-    write_atomic(folder / "fold_parameters.csv", fold_parameter_csv(table, thetas))
-    write_atomic(folder / "coverage.csv", coverage_csv(cases, weight))
+    write_atomic(folder / "folds.csv", fold_csv(home), in_place=True)
+    write_atomic(folder / "fold_parameters.csv", fold_parameter_csv(table, thetas), in_place=True)
+    write_atomic(folder / "coverage.csv", coverage_csv(cases, weight), in_place=True)
     write_bands(root, catalog)
 
 
@@ -55,7 +55,7 @@ def write_bands(root: Path, catalog: Catalog) -> None:
         for key, band in bands.items()
     ]
     header = ("figure", "engine", "grade", "low", "near_low", "near_high", "high")
-    write_atomic(root / "performance" / "bands.csv", table_csv(header, rows))
+    write_atomic(root / "performance" / "bands.csv", table_csv(header, rows), in_place=True)
 
 
 def coverage_csv(cases: Sequence[Case], weight: Callable[[Row], float]) -> str:

@@ -76,9 +76,11 @@ class Row:
     output_tokens_per_s: float = math.nan
     ttft_ms_mean: float = math.nan
     ttft_ms_p50: float = math.nan
+    ttft_ms_p95: float = math.nan
     ttft_ms_p99: float = math.nan
     tpot_ms_mean: float = math.nan
     tpot_ms_p50: float = math.nan
+    tpot_ms_p95: float = math.nan
     tpot_ms_p99: float = math.nan
     e2e_ms: float = math.nan
     date: str = ""

@@ -5,15 +5,21 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import click
 
 from optimizer.commands.streams import give_up_on_stdout, let_any_text_through, open_missing_streams
+from optimizer.documents.guard import watched
 from optimizer.errors import Finding, InputError, OptimizerError, UsageError
 
 EXIT_OUR_FAILURE = 1
 EXIT_INVALID_INPUT = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
+EXIT_READER_LEFT = 141  # 128 + SIGPIPE, as of any program of a pipeline
 _MOST_FINDINGS = 500
 
 _COMMANDS = {
@@ -42,6 +48,18 @@ _COMMANDS = {
 _OWN_OPTIONS = frozenset({"-h", "--help", "--version"})
 
 
+class _ReaderLeftError(Exception):
+    """Nobody reads standard output any more; click would call that a failure of ours."""
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ReaderLeftError from error
+
+
 class _LazyGroup(click.Group):
     """Loads a command's module on demand; a first argument that is neither a command nor our option means ``solve``."""
 
@@ -59,6 +77,16 @@ class _LazyGroup(click.Group):
         first = args[0] if args else "--help"
         names_file = first not in _COMMANDS and first not in _OWN_OPTIONS
         return super().parse_args(ctx, ["solve", *args] if names_file else args)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with _reader_may_leave():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader_may_leave(), watched():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -87,22 +115,30 @@ def main() -> None:
     except OptimizerError as error:
         click.echo(f"Internal error, please report it: {error}", err=True)
         sys.exit(EXIT_OUR_FAILURE)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _run() -> None:
     """The command, and what it printed brought out while there still is somebody to tell that it could not be."""
     try:
         try:
-            cli(prog_name="optimize")
+            code = cli.main(prog_name="optimize", standalone_mode=False)
         finally:
             sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (BrokenPipeError, _ReaderLeftError):
+        give_up_on_stdout()
+        sys.exit(EXIT_READER_LEFT)
     except OSError as error:
         if error.filename is not None:  # a file that nobody asked about first
             raise UsageError([Finding(f"{error.strerror or error}", file=str(error.filename))]) from error
         give_up_on_stdout()
-        if isinstance(error, BrokenPipeError):  # the reader has seen enough
-            sys.exit(EXIT_OUR_FAILURE)
         raise UsageError(f"the output cannot be written: {error.strerror or error}") from error
+    sys.exit(code)
 
 
 def _suit_a_short_process() -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from optimizer.commands.options import OutputFile
+
 
 @click.command(name="calibrate")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("calibration.csv"), show_default=True)
+@click.option("-o", "--output", type=OutputFile(), default=Path("calibration.csv"), show_default=True)
 @click.option("--gpu", help="Catalog id of the card the results were measured on.")
 @click.option("--model", help="Catalog id of the model, where the results name it differently.")
 @click.option("--engine", help="Catalog id of the engine.")
@@ -20,24 +22,39 @@ import click
 @click.option("--pp", help="Pipeline parallel size.")
 @click.option("--dp", help="Number of copies of the model behind the endpoint.")
 @click.option("--interconnect", help="nvlink, xgmi, pcie, ...")
-def command(results: tuple[Path, ...], output: Path, model: str | None, **given: str | None) -> None:
-    """Fit card and engine parameters to RESULTS, on top of the packaged fit, and write a calibration file.
+@click.option("--accept-failures", is_flag=True, help="Also fit to runs with failed requests, or without streaming.")
+@click.option("--force", is_flag=True, help="Write a fit that leaves most of its own results outside their band.")
+def command(
+    results: tuple[Path, ...],
+    output: Path,
+    model: str | None,
+    accept_failures: bool,
+    force: bool,
+    **given: str | None,
+) -> None:
+    """Fit card, format and engine parameters to RESULTS, on top of the packaged fit, and write a calibration file.
 
-    Reads vLLM bench serve JSON, SGLang bench JSONL, GuideLLM JSON, genai-perf and aiperf JSON, and CSV with the
-    columns of `optimize predict`. Use the file with --calibration.
+    Reads vLLM bench serve (JSON or what it prints), SGLang bench_serving (likewise), GuideLLM JSON, genai-perf and
+    aiperf JSON, trtllm-bench reports, and CSV with the columns of `optimize predict`. Options override what the files
+    say; what neither says is asked for. Use the file with --calibration.
     """
     from optimizer.calibrate.own import calibrate
+    from optimizer.calibrate.own_report import fits_nothing, report
     from optimizer.calibrate.results import read_cases
     from optimizer.calibrate.store import parameter_csv
     from optimizer.catalog import default_root, load_catalog
+    from optimizer.errors import Finding, UsageError
     from optimizer.performance import load_parameters
     from optimizer.report.write import write_atomic
 
     known = {name: value for name, value in {**given, "model": model}.items() if value}
-    cases = read_cases(results, known, load_catalog())
+    cases = read_cases(results, known, load_catalog(), accept_failures=accept_failures)
     found = calibrate(cases, load_parameters(default_root()))
+    for line in report(found):
+        click.echo(line)
+    why = fits_nothing(found)
+    if why is not None and not force:
+        hint = "check card, engine, formats, degrees and load of the rows above; --force writes the fit all the same"
+        raise UsageError([Finding(f"not written: {why}", str(output), hint=hint)])
     write_atomic(output, parameter_csv(found.parameters))
-    click.echo(f"{found.rows} results; median error in percent before and after:")
-    for figure, error in found.before.items():
-        click.echo(f"  {figure:<11}{error:8.1f}{found.after[figure]:8.1f}")
     click.echo(f"Wrote {output}: {len(found.parameters)} parameters. Use it with --calibration {output}")

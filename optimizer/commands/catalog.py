@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optimizer.commands.options import OutputFile
+
 if TYPE_CHECKING:
     from optimizer.catalog import Catalog
     from optimizer.catalog.importers.imported import Imported
@@ -154,7 +156,7 @@ def skypilot(
     catalog, names = _for_import(catalogs)
     day = _day(date)
     read = import_skypilot(files, names, catalog.providers, provider=provider, date=day, source=source)
-    _write_import(read, output)
+    _write_import(read, output, files)
 
 
 @import_group.command(name="csv")
@@ -167,12 +169,12 @@ def plain_csv(
 
     catalog, names = _for_import(catalogs)
     read = import_quotes(files, names, catalog.providers, catalog.fx, date=_day(date), source=source)
-    _write_import(read, output)
+    _write_import(read, output, files)
 
 
 @command.command()
 @click.option("--cn", is_flag=True, help="The list for Chinese quotes: yuan, VAT included, new and used servers.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it here.")
+@click.option("-o", "--output", type=OutputFile(), metavar="FILE", help="Write it here.")
 def template(cn: bool, output: Path | None) -> None:
     """Print a price list to fill in for `optimize catalog import csv`."""
     from optimizer.catalog import default_root
@@ -209,18 +211,22 @@ def _day(text: str | None) -> str:
         raise UsageError([Finding(f"--date: {text!r} is not a day", hint="write it as 2026-09-24")]) from None
 
 
-def _write_import(read: Imported, output: Path) -> None:
+def _write_import(read: Imported, output: Path, lists: tuple[Path, ...]) -> None:
+    """What DIR holds is brought up to date; the price lists themselves are never written over."""
     from optimizer.catalog.importers.imported import summary
     from optimizer.catalog.importers.writing import offers_csv, providers_csv, rows_of
+    from optimizer.documents.guard import refuse_to_write_over
     from optimizer.errors import CatalogError, Finding
     from optimizer.handover.folder import write_files
 
     if not read.prices:
         raise CatalogError([Finding(f"nothing could be imported\n{summary(read)}")])
+    for name in ("offers.csv", "providers.csv"):
+        refuse_to_write_over(output / name, lists)
     files = [("offers.csv", offers_csv(read, rows_of(output / "offers.csv")), False)]
     if read.providers:
         files.insert(0, ("providers.csv", providers_csv(read, rows_of(output / "providers.csv")), False))
-    write_files(output, files)
+    write_files(output, files, in_place=True)
     click.echo(f"{summary(read)}\nwritten to {output}; use it with --catalogs {output}")
 
 

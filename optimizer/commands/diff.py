@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from optimizer.commands.options import calibration_option
+from optimizer.commands.options import OutputFile, calibration_option
 
 
 @click.command(name="diff")
@@ -25,7 +25,7 @@ from optimizer.commands.options import calibration_option
 @calibration_option
 @click.option("--no-simulate", is_flag=True, help="Do not replay plans request by request before they are compared.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")
+@click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
 def command(
     before: Path,
     after: Path,

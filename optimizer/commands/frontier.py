@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from optimizer.commands.options import problem_options
+from optimizer.commands.options import OutputFile, problem_options
 
 
 @click.command(name="frontier")
@@ -17,9 +17,9 @@ from optimizer.commands.options import problem_options
 @click.option("--points", type=click.IntRange(min=2), default=20, show_default=True, help="Values of --against.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: one per processor.")
 @click.option("--engine", metavar="dask://HOST[:PORT]", help="Spread the curves over a Dask cluster (extra: dask).")
-@click.option("--chart", type=click.Path(path_type=Path), metavar="FILE.svg|png", help="Also draw it (extra: charts).")
+@click.option("--chart", type=OutputFile(), metavar="FILE.svg|png", help="Also draw it (extra: charts).")
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the table to a file instead of stdout.")
+@click.option("-o", "--output", type=OutputFile(), help="Write the table to a file instead of stdout.")
 def command(
     file: Path,
     sets: tuple[str, ...],

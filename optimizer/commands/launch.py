@@ -13,7 +13,9 @@ from optimizer.commands.options import problem_options
 @click.command(name="launch")
 @problem_options
 @click.option("--rank", type=click.IntRange(min=1), default=1, show_default=True, help="Which plan of the ranking.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the files.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files."
+)
 def command(
     file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool, rank: int, output: Path
 ) -> None:

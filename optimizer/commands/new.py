@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from optimizer.commands.options import OutputFile
+from optimizer.documents.guard import will_write
 from optimizer.errors import Finding, UsageError
 
 _KINDS = ("chatbot", "rag", "batch", "agents")
@@ -13,7 +15,7 @@ _KINDS = ("chatbot", "rag", "batch", "agents")
 
 @click.command(name="new")
 @click.argument("kind", type=click.Choice(_KINDS))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file instead of stdout.")
+@click.option("-o", "--output", type=OutputFile(), help="Write to a file instead of stdout.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 def command(kind: str, output: Path | None, force: bool) -> None:
     """Write a commented problem file for a KIND of question, with safe margins, and the schema for editors beside it.
@@ -26,10 +28,12 @@ def command(kind: str, output: Path | None, force: bool) -> None:
 
     if output is not None and output.exists() and not force:
         raise UsageError([Finding("exists already", file=str(output), hint="another name, or --force to replace it")])
-    write_output(render_starter(Starter(kind)), output)
     if output is None:
+        write_output(render_starter(Starter(kind)), None)
         return
     schema = output.parent / FILE_NAME
+    will_write(schema)  # before the first is written: one name cannot be both
+    write_output(render_starter(Starter(kind)), output)
     if not schema.exists() or force:
         write_output(render_schema(), schema)
     click.echo(f"{output}: edit the figures marked <-, then run: optimize {output}")

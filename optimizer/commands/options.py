@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -11,7 +12,22 @@ from typing import Any
 
 import click
 
+from optimizer.documents.guard import will_write
+
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class OutputFile(click.Path):
+    """A file that the command writes. Named before anything is read, so that it is none of what is read."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path. Raises ``UsageError`` where another output is the same file."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        will_write(path)
+        return path
 
 
 class FiniteRange(click.FloatRange):

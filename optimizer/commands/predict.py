@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from optimizer.commands.options import OutputFile
+
 
 @click.command(name="predict")
 @click.argument("rows", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write; standard output if left out.")
+@click.option("-o", "--output", type=OutputFile(), help="Where to write; standard output if left out.")
 @click.option("--catalogs", type=click.Path(path_type=Path), metavar="DIR", help="Catalogs that override the packaged.")
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="FILE", help="Own fit, of `optimize calibrate`."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import problem_options
+from optimizer.commands.options import OutputFile, problem_options
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(name="report")
 @problem_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The page, e.g. report.html.")
+@click.option("-o", "--output", type=OutputFile(), required=True, help="The page, e.g. report.html.")
 @click.option(
     "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the labels."
 )

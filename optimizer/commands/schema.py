@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from optimizer.commands.options import OutputFile
+
 
 @click.command(name="schema")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file instead of stdout.")
+@click.option("-o", "--output", type=OutputFile(), help="Write to a file instead of stdout.")
 @click.option(
     "--format",
     "style",

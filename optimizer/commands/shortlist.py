@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from optimizer.commands.options import problem_options
+from optimizer.commands.options import OutputFile, problem_options
 
 _FORMS = (".xlsx", ".csv", ".md")
 
 
 @click.command(name="shortlist")
 @problem_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A file: .xlsx, .md or .csv.")
+@click.option("-o", "--output", type=OutputFile(), required=True, help="A file: .xlsx, .md or .csv.")
 @click.option(
     "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the labels."
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from optimizer.commands.options import FiniteRange, problem_options
+from optimizer.commands.options import FiniteRange, OutputFile, problem_options
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 
@@ -16,8 +16,8 @@ EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 @click.command(name="solve")
 @problem_options
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")
-@click.option("--save-model", type=click.Path(path_type=Path), help="Also write the CP-SAT model (protobuf text).")
+@click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
+@click.option("--save-model", type=OutputFile(), help="Also write the CP-SAT model (protobuf text).")
 @click.option(
     "--time-limit",
     type=FiniteRange(min=0, min_open=True),

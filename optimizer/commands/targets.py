@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from optimizer.commands.options import problem_options
+from optimizer.commands.options import OutputFile, problem_options
 
 
 @click.command(name="targets")
 @problem_options
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report to a file instead of stdout.")
+@click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
 def command(
     file: Path,
     sets: tuple[str, ...],

@@ -66,8 +66,6 @@ def survivors(
 ) -> Survivors:
     """Replay, tighten, solve again, until every plan survives or time is up."""
     from optimizer.decide.assemble import assemble
-    from optimizer.decide.inputs import loads_of
-    from optimizer.fleet import SolveSettings, solve_fleet
 
     if not plans:
         return Survivors(candidates, result, plans, ())
@@ -76,28 +74,43 @@ def survivors(
     say_replaying(say, arrivals, any(load.inflight or load.is_batch for load in loads))
     replayer, rejected = Replayer(inputs), list[Rejection]()
     for number in range(1, ROUNDS + 1):
-        failing = list(_failing(inputs, replayer, result, plans))
-        if not failing:
-            break
-        if clock.over:
-            result = _without(inputs, replayer, result, "when the time was up")
-            plans = assemble(inputs, result.solutions, options)
+        failing = list(_failing(inputs, replayer, result, plans, clock))
+        if not failing and not clock.over:
             break
         for trial, plan, group in failing:
-            needed, carried = _repair(inputs, replayer, trial)
+            needed, carried = _repair(inputs, replayer, trial, clock)
             missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
             chosen = plan.groups[group]
             rejected.append(Rejection(plan.rank, number, plan.monthly_cents, chosen, missed, needed))
             candidates = _tightened(inputs, candidates, trial, carried)
-        say(f"solving again: {len(rejected)} configurations rejected by replay")
-        settings = SolveSettings(clock=clock.part(_AGAIN))
-        result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
+        again = None if clock.over else _asked_again(inputs, candidates, options, clock, say, len(rejected))
+        result = again or _replayed_by_now(inputs, replayer, result)
         plans = assemble(inputs, result.solutions, options)
+        if again is None:
+            break
     else:
         result = _without(inputs, replayer, result, f"after {ROUNDS} rounds")
         plans = assemble(inputs, result.solutions, options)
     replayed = tuple(_with_replays(inputs, replayer, result, plans))
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
+
+
+def _asked_again(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    clock: Clock,
+    say: Callable[[str], None],
+    rejected: int,
+) -> FleetResult | None:
+    """The answer of the solver to what the replay left; None where time ended the search before it found anything."""
+    from optimizer.decide.inputs import loads_of
+    from optimizer.fleet import SolveSettings, solve_fleet
+
+    say(f"solving again: {rejected} configurations rejected by replay")
+    settings = SolveSettings(clock=clock.part(_AGAIN))
+    result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
+    return None if result.status == "unknown" else result
 
 
 def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
@@ -118,36 +131,45 @@ def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
 
 
 def _failing(
-    inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan]
+    inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan], clock: Clock
 ) -> Iterator[tuple[Trial, Plan, int]]:
-    """Each distinct trial that misses a promise, with the first plan it stands in and its group there."""
+    """Each distinct trial that misses a promise, with the first plan it stands in and its group there; as far as the
+    time allows."""
     seen, rows = set(), _trials(inputs, result)
     replayer.predict([trial for trials in rows for trial in trials])
     for plan, trials in zip(plans, rows, strict=True):
         for group, trial in enumerate(trials):
+            if clock.over:
+                return
             if trial.key not in seen and not replayer.replay(trial).kept:
                 seen.add(trial.key)
                 yield trial, plan, group
 
 
-def _repair(inputs: Inputs, replayer: Replayer, trial: Trial) -> tuple[int | None, _Carried | None]:
-    """The fewest replicas that keep every promise, and what each then carries; None where no number tried does."""
+def _repair(inputs: Inputs, replayer: Replayer, trial: Trial, clock: Clock) -> tuple[int | None, _Carried | None]:
+    """The fewest replicas that keep every promise, and what each then carries; None where no number tried does, or
+    where the time was up before the fewest were known."""
+    if clock.over:
+        return None, None
     if inputs.problem.objective == "maximize_load":
-        return None, _largest_share(inputs, replayer, trial)
+        return None, _largest_share(inputs, replayer, trial, clock)
     low, high = trial.replicas, 2 * trial.replicas + 3
     if not replayer.replay(replace(trial, replicas=high)).kept:
         return None, None
-    while high - low > 1:
+    while high - low > 1 and not clock.over:
         middle = (low + high) // 2
         low, high = (low, middle) if replayer.replay(replace(trial, replicas=middle)).kept else (middle, high)
+    if high - low > 1:
+        return None, None
     repaired = replace(trial, replicas=high)
     return high, _Carried(repaired.rate(inputs) / high * _ROOM, float(repaired.held(inputs)))
 
 
-def _largest_share(inputs: Inputs, replayer: Replayer, trial: Trial) -> _Carried | None:
-    """Where the load is what is sought: the largest share of it that the same replicas carry."""
+def _largest_share(inputs: Inputs, replayer: Replayer, trial: Trial, clock: Clock) -> _Carried | None:
+    """Where the load is what is sought: the largest share of it that the same replicas carry, as far as the time
+    allows to tell."""
     low, high = 0, _STEPS
-    while high - low > 1:
+    while high - low > 1 and not clock.over:
         middle = (low + high) // 2
         lowered = replace(trial, factor=trial.factor * middle / _STEPS)
         low, high = (middle, high) if replayer.replay(lowered).kept else (low, middle)
@@ -180,16 +202,35 @@ def _cut(point: OperatingPoint, carried: _Carried, sides: tuple[bool, bool]) -> 
     return replace(point, requests_per_second=rate, inflight=held)
 
 
+def _replayed_by_now(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetResult:
+    """The plans that were replayed and keep every promise. Where none was yet, the first that does: it may take a
+    moment over the time, which no number of nodes prolongs."""
+    rows = _trials(inputs, result)
+    known = [all(replayer.knows(trial) and replayer.replay(trial).kept for trial in trials) for trials in rows]
+    if all(known):
+        return result
+    if not any(known):
+        kept = next((at for at, trials in enumerate(rows) if all(replayer.replay(t).kept for t in trials)), None)
+        known = [at == kept for at in range(len(rows))]
+    why = "when the time was up some plans missed a promise when replayed or had not been replayed"
+    return _kept(result, known, why)
+
+
 def _without(inputs: Inputs, replayer: Replayer, result: FleetResult, when: str) -> FleetResult:
     """The ranking without the plans that still miss a promise, numbered anew and no longer called proven."""
-    rows = zip(result.solutions, _trials(inputs, result), strict=True)
-    kept = [solution for solution, trials in rows if all(replayer.replay(trial).kept for trial in trials)]
+    rows = _trials(inputs, result)
+    known = [all(replayer.replay(trial).kept for trial in trials) for trials in rows]
+    return _kept(result, known, f"{when} some plans still missed a promise when replayed")
+
+
+def _kept(result: FleetResult, known: Sequence[bool], why: str) -> FleetResult:
+    """The plans that are known to keep every promise."""
     from optimizer.fleet.types import FleetStatus
 
+    kept = [solution for solution, keeps in zip(result.solutions, known, strict=True) if keeps]
     status = FleetStatus.FEASIBLE if kept else FleetStatus.UNKNOWN
     numbered = tuple(replace(s, rank=rank, proven=False) for rank, s in enumerate(kept, start=1))
-    left = f"{when} some plans still missed a promise when replayed and were left out"
-    return replace(result, status=status, solutions=numbered, warnings=(*result.warnings, left))
+    return replace(result, status=status, solutions=numbered, warnings=(*result.warnings, f"{why} and were left out"))
 
 
 def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan]) -> Iterator[Plan]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from optimizer.clock import NO_LIMIT, Clock
+from optimizer.decide.case import OutOfTimeError
 from optimizer.plan.kinds import SingleKind
 
 if TYPE_CHECKING:
@@ -23,11 +25,12 @@ def single_kinds(
     say: Callable[[str], None],
     *,
     simulate: bool,
+    clock: Clock = NO_LIMIT,
 ) -> tuple[SingleKind, ...]:
     """The cheapest plan on each kind of GPU that stands in the ranking or can serve a class by itself.
 
     Asked where length classes went to several kinds of GPU; empty otherwise. Each kind may serve the classes apart or
-    mixed, as the plan itself may.
+    mixed, as the plan itself may. Raises ``OutOfTimeError`` where the clock leaves no time to know of every kind.
     """
     if not plans or inputs.problem.objective != "minimize_cost":
         return ()
@@ -35,24 +38,28 @@ def single_kinds(
         return ()
     kinds = sorted({group.gpu for plan in plans for group in plan.groups})
     say("asking what each kind of GPU alone would cost")
-    return tuple(_alone(inputs, candidates, options, gpu, simulate=simulate) for gpu in kinds)
+    return tuple(_alone(inputs, candidates, options, gpu, clock, simulate=simulate) for gpu in kinds)
 
 
 def _alone(
-    inputs: Inputs, candidates: CandidateSet, options: Sequence[NodeOption], gpu: str, *, simulate: bool
+    inputs: Inputs, candidates: CandidateSet, options: Sequence[NodeOption], gpu: str, clock: Clock, *, simulate: bool
 ) -> SingleKind:
     from optimizer.decide.assemble import assemble
     from optimizer.decide.check import confirm
     from optimizer.decide.inputs import loads_of
     from optimizer.decide.replay import survivors
-    from optimizer.fleet import solve_fleet
+    from optimizer.fleet import SolveSettings, solve_fleet
 
+    if clock.over:
+        raise OutOfTimeError
     mine = tuple(one for one in candidates.candidates if one.node_type.gpu.id == gpu)
     only = replace(candidates, candidates=mine, rules=replace(candidates.rules, top=1))
-    result = solve_fleet(inputs.problem, only, options, loads_of(inputs.problem))
+    result = solve_fleet(inputs.problem, only, options, loads_of(inputs.problem), SolveSettings(clock=clock))
     plans = assemble(inputs, result.solutions, options)
     if simulate:
-        plans = survivors(inputs, only, options, result, plans, lambda _: None).plans
+        plans = survivors(inputs, only, options, result, plans, lambda _: None, clock).plans
+    if clock.over:  # what was found by now need not be the best of its kind
+        raise OutOfTimeError
     confirm(inputs, plans)
     best = plans[0] if plans else None
     return SingleKind(gpu, best.monthly_cents if best else None, best.gpus if best else 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.clock import NO_LIMIT, Clock
+from optimizer.decide.case import OutOfTimeError
 from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 from optimizer.decide.single_kinds import single_kinds
@@ -24,6 +25,8 @@ Say = Take
 _TIME_UP = "the time limit ended the search; --time-limit gives it more"
 
 _CUT_SHORT = "the time was up before every way out was tried"
+
+_NOT_ALONE = "the time was up before it was known what each kind of GPU alone would cost"
 
 _TO_CHECK, _TO_REPLAY = 0.9, 0.5
 """Share of the time left that the search may take, where plans are only checked, and where they are replayed too."""
@@ -82,8 +85,6 @@ def decide(
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
-    if on_model is not None:
-        on_model(fleet_model_text(candidates, options))
     plans = assemble(inputs, result.solutions, options)
     say("verifying every plan without the solver")
     confirm(inputs, plans)
@@ -91,13 +92,16 @@ def decide(
         result = replace(result, warnings=(*result.warnings, _TIME_UP))
     closed_form = result
     rejected: tuple[Rejection, ...] = ()
+    final = candidates
     if simulate:
         from optimizer.decide.replay import survivors
 
         left = survivors(inputs, candidates, options, result, plans, say, clock)
-        result, plans, rejected = left.result, left.plans, left.rejected
+        result, plans, rejected, final = left.result, left.plans, left.rejected, left.candidates
         if rejected:
             confirm(inputs, plans)
+    if on_model is not None:  # with the cuts of the replay: without them it would prove plans that were rejected
+        on_model(fleet_model_text(final, options))
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":
@@ -111,14 +115,16 @@ def decide(
 
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
-    alone = single_kinds(inputs, candidates, options, plans, say, simulate=simulate)
+    try:
+        alone = single_kinds(inputs, candidates, options, plans, say, simulate=simulate, clock=clock)
+    except OutOfTimeError:
+        return replace(outcome, warnings=(*outcome.warnings, _NOT_ALONE))
     return replace(outcome, single_kinds=alone) if alone else outcome
 
 
 def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:
     """The first plan with its two most telling what-ifs; what would hold is priced unless there is no ``case`` to ask,
     as where a replay rejected plans, which the closed form would only propose again."""
-    from optimizer.decide.case import OutOfTimeError
     from optimizer.decide.stress import priced_stress, quick_stress
 
     if not plans:

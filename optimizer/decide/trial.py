@@ -101,6 +101,10 @@ class Replayer:
             self._known[trial.key] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
         return self._known[trial.key]
 
+    def knows(self, trial: Trial) -> bool:
+        """Whether a trial was replayed already."""
+        return trial.key in self._known
+
     def _is_batch(self, trial: Trial) -> bool:
         return parts_of(self._inputs.problem)[trial.workload].load.is_batch
 

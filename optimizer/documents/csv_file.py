@@ -7,7 +7,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from optimizer.documents.carried import contents
 from optimizer.documents.csv_row import MAX_FINDINGS, Row, Table, shown
+from optimizer.documents.paths import is_file
 from optimizer.documents.suggest import did_you_mean
 from optimizer.documents.text_file import control_in, place_in
 from optimizer.errors import CatalogError, Finding
@@ -38,11 +40,11 @@ def read_open_table(path: Path) -> Table:
 
 def _decoded(path: Path) -> str:
     try:
-        if not path.is_file():
+        if not is_file(path):
             raise CatalogError([Finding("no such file" if not path.exists() else "not a file", str(path))])
-        if path.stat().st_size > MAX_BYTES:
+        raw = contents(path, MAX_BYTES)
+        if len(raw) > MAX_BYTES:
             raise CatalogError([Finding(f"larger than {MAX_BYTES // 2**20} MiB", str(path))])
-        raw = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise CatalogError([Finding(f"cannot be read: {reason}", str(path))]) from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from optimizer.documents.carried import is_carried, is_carried_folder
+
 
 def beside(folder: Path, stated: str) -> Path:
     """A path as written in a file of ``folder``; ``~`` is the home directory."""
@@ -16,7 +18,7 @@ def beside(folder: Path, stated: str) -> Path:
 def is_file(path: Path) -> bool:
     """Whether a regular file is there. Unlike ``Path.is_file`` no for names that are too long and closed folders."""
     try:
-        return path.is_file()
+        return is_carried(path) or path.is_file()
     except (OSError, ValueError):
         return False
 
@@ -24,7 +26,7 @@ def is_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a folder is there; no where nobody can tell."""
     try:
-        return path.is_dir()
+        return is_carried_folder(path) or path.is_dir()
     except (OSError, ValueError):
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from optimizer.documents.carried import contents, is_carried
 from optimizer.errors import Finding
 
 MAX_BYTES = 1 << 20
@@ -24,8 +25,7 @@ def read_bytes(path: Path, kind: str = PROBLEM, limit: int = MAX_BYTES) -> bytes
         unreadable = not_a_file(path, kind)
         if unreadable is not None:
             return unreadable
-        with path.open("rb") as stream:
-            data = stream.read(limit + 1)
+        data = contents(path, limit)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return Finding(f"cannot be read: {getattr(error, 'strerror', None) or error}", name)
     if len(data) > limit:
@@ -39,6 +39,8 @@ def read_bytes(path: Path, kind: str = PROBLEM, limit: int = MAX_BYTES) -> bytes
 def not_a_file(path: Path, kind: str) -> Finding | None:
     """Why a path is no regular file; None where it is one."""
     name = str(path)
+    if is_carried(path):
+        return None
     if path.is_dir():
         return Finding("is a directory, not a file", name, hint=f"name the {kind} inside it")
     if not path.exists():

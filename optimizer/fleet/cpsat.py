@@ -9,6 +9,7 @@ was written for, and a test holds both doors to the same models and the same ans
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 from ortools.sat.python import cp_model_helper as core
@@ -114,8 +115,9 @@ class CpSolver:
     def solve(self, model: CpModel) -> Any:
         """Solve; the status is one of those above, or another that holds no solution."""
         wrapper = core.SolveWrapper()
+        self.parameters.catch_sigint_signal = False  # Python is told, not the search, which would go on with less
         wrapper.set_parameters(self.parameters)
-        self._response = wrapper.solve(model.proto)  # type: ignore[no-untyped-call]
+        self._response = _interruptibly(wrapper, model.proto)
         return self._response.status
 
     def value(self, expression: LinearExprT) -> int:
@@ -131,3 +133,15 @@ class CpSolver:
     def best_objective_bound(self) -> float:
         """What is proven about the objective."""
         return float(self._response.best_objective_bound)
+
+
+def _interruptibly(wrapper: Any, proto: Any) -> Any:
+    """The solver's response, from a thread of its own: no signal reaches Python while the solver has the main one, so
+    that Ctrl-C would end nothing."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(wrapper.solve, proto)
+        try:
+            return running.result()
+        except BaseException:
+            wrapper.stop_search()
+            raise

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.documents.carried import Files, carried, recorded
 from optimizer.errors import Finding, ProblemError, UsageError
 from optimizer.negotiate.ask import Winner, ask, guess_on
 from optimizer.negotiate.axes import Axis, axis_of
@@ -16,7 +18,11 @@ from optimizer.negotiate.steps import Stairs
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
+    from optimizer.decide.inputs import Inputs
     from optimizer.plan.types import Plan
+
+_PARTS, _LEAST = 16, 8
+"""Parts that a single curve is cut into for a cluster, and the fewest values of one."""
 
 SAMPLES = 20
 """Values of the second field, and of a first field whose cost may both rise and fall."""
@@ -72,14 +78,32 @@ def is_monotone(axis: Axis, goal: Goal) -> bool:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One curve, for one process to work out."""
+class Shared:
+    """What all tasks of a frontier have in common: sent once to each worker, with the files that the problem names."""
 
     case: Case
     axis: Axis
-    edit: str | None  # of the second field
-    samples: tuple[int, ...]  # positions to ask whatever their neighbours say
     goal: Goal
+    files: Files
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One curve, or a part of one, for one process to work out."""
+
+    edit: str | None  # of the second field
+    first: int
+    last: int
+    samples: tuple[int, ...]  # positions to ask whatever their neighbours say
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The steps of one task, and what tells the first and the last of its deployments from those of its neighbours."""
+
+    steps: tuple[Step, ...]
+    begins_with: object
+    ends_with: object
 
 
 def frontier(
@@ -116,8 +140,12 @@ def frontier(
     goal = goal_of(case)
     samples = () if is_monotone(first, goal) else _spread(first, points)
     edits = [None] if shown is None else [shown.edit(number) for number in range(len(shown.values))]
-    tasks = [Task(case, first, edit, samples, goal) for edit in edits]
-    found = run(work, tasks, jobs or processors(), engine, progress)
+    parts = _PARTS if engine is not None and shown is None and first.monotone and not samples else 1
+    ranges = _parts(len(first.values), parts)
+    tasks = [Task(edit, begin, end, samples) for edit in edits for begin, end in ranges]
+    shared = Shared(case, first, goal, included_files(inputs))
+    done = run(work, shared, tasks, jobs or processors(), engine, progress)
+    found = [_joined(done[at : at + len(ranges)]) for at in range(0, len(done), len(ranges))]
     values = (None,) if shown is None else shown.values
     problem = inputs.problem
     return Frontier(
@@ -133,6 +161,35 @@ def frontier(
     )
 
 
+def included_files(inputs: Inputs) -> Files:
+    """The problem file and what it names, as read when it is read again; what the package brings stays out."""
+    from optimizer.catalog import default_root
+
+    with recorded() as files:
+        inputs.with_sets(())
+    root = default_root()
+    return {name: data for name, data in files.items() if not Path(name).is_relative_to(root)}
+
+
+def _parts(values: int, most: int) -> list[tuple[int, int]]:
+    """First and last position of each of up to ``most`` parts of an axis, about alike."""
+    count = max(1, min(most, values // _LEAST))
+    edges = [round(number * values / count) for number in range(count + 1)]
+    return [(begin, end - 1) for begin, end in pairwise(edges)]
+
+
+def _joined(parts: Sequence[Part]) -> tuple[Step, ...]:
+    """The steps of a curve whose parts were worked out apart: where one deployment goes on, its step does."""
+    steps = list(parts[0].steps)
+    for before, after in pairwise(parts):
+        first, *rest = after.steps
+        if before.ends_with == after.begins_with:
+            last = steps.pop()
+            first = replace(first, first=last.first, first_cents=last.first_cents, first_reached=last.first_reached)
+        steps += [first, *rest]
+    return tuple(steps)
+
+
 def _spread(axis: Axis, points: int) -> tuple[int, ...]:
     """So many positions of an axis, evenly spread, both ends included."""
     last = len(axis.values) - 1
@@ -145,31 +202,38 @@ def _lean(case: Case, paths: Sequence[str]) -> Case:
     return case.allowed() if all(path.startswith(_LOAD_OR_PROMISE) for path in relative) else case
 
 
-def work(task: Task) -> tuple[Step, ...]:
-    """The steps of one task."""
-    case = _contenders(task.case.edited([task.edit]) if task.edit else task.case, task.axis)
+def work(shared: Shared, task: Task) -> Part:
+    """The steps of one task. The problem's files are read as they were when the question was asked."""
+    with carried(shared.files):
+        return _work(shared, task)
+
+
+def _work(shared: Shared, task: Task) -> Part:
+    axis, goal = shared.axis, shared.goal
+    case = _contenders(shared.case.edited([task.edit]) if task.edit else shared.case, axis)
 
     def at(index: int) -> Winner:
         try:
-            return ask(case, [task.axis.edit(index)])
+            return ask(case, [axis.edit(index)])
         except ProblemError as error:
             raise UsageError(error.findings) from error
 
-    guess = guess_on(task.axis) if task.axis.monotone else lambda _index, _winner: None
+    guess = guess_on(axis) if axis.monotone else lambda _index, _winner: None
     stairs = Stairs(at, guess)
-    values = task.axis.values
-    return tuple(
+    values = axis.values
+    steps = tuple(
         Step(
             first=values[stretch.first],
             last=values[stretch.last],
             first_cents=stretch.at_first.cents,
             last_cents=stretch.at_last.cents,
             plan=stretch.at_last.plan(),
-            first_reached=task.goal.reached(stretch.at_first),
-            last_reached=task.goal.reached(stretch.at_last),
+            first_reached=goal.reached(stretch.at_first),
+            last_reached=goal.reached(stretch.at_last),
         )
-        for stretch in stairs.between(0, len(values) - 1, task.samples)
+        for stretch in stairs.between(task.first, task.last, task.samples)
     )
+    return Part(steps, stairs.at(task.first).identity, stairs.at(task.last).identity)
 
 
 def _contenders(case: Case, axis: Axis) -> Case:

@@ -144,6 +144,7 @@ def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
     ``calibration`` is a file of ``optimize calibrate``: its parameters override the packaged ones, and the version
     names both.
     """
+    from optimizer.documents.carried import contents
     from optimizer.documents.csv_file import read_table
     from optimizer.performance.kernel_files import read_kernels
 
@@ -157,7 +158,7 @@ def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
 
         own = read_calibration(calibration, {name for name, _ in values})
         values |= {(row.name, row.scope): row.value for row in own}
-        version += f"+{hashlib.sha256(calibration.read_bytes()).hexdigest()[:8]}"
+        version += f"+{hashlib.sha256(contents(calibration)).hexdigest()[:8]}"
     releases = read_table(folder / "generations.csv", ("engine", "from_version", "generation"), ("note",))
     generations = tuple(
         Generation(row.required("engine"), version_number(row.text("from_version")) or (0, 0), row.text("generation"))

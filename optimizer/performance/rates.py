@@ -79,6 +79,7 @@ def scopes_of(spec: ReplicaSpec, fmt: str, params: Parameters) -> tuple[str, ...
         f"engine:{engine}@{generation}/{gpu.arch}",
         f"engine:{engine}/{fmt}",
         f"engine:{engine}",
+        f"gpu:{gpu.id}/{fmt}",
         f"gpu:{gpu.id}",
         f"arch:{gpu.arch}/{fmt}",
         f"arch:{gpu.arch}",

@@ -95,7 +95,7 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
     from optimizer.simulate.loop import room_for, run
 
     r, limits = _requests(requests), _limits(settings)
-    run(c, r, limits, min(inflight, requests.arrive.size), *room_for(limits, requests.arrive.size))
+    run(c, r, limits, min(inflight, requests.arrive.size), *room_for(limits, requests.arrive.size), False)
     return _served(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
 
 

@@ -15,8 +15,11 @@ from optimizer.simulate.engine_step import advance
 
 
 @entry
-def run(c: StepCoefficients, r: Requests, limits: Limits, given: int, queue: Ints, active: Ints) -> float:
-    """Serve all requests; the first ``given`` arrive at their stated times, each later one when an earlier one ends.
+def run(
+    c: StepCoefficients, r: Requests, limits: Limits, given: int, queue: Ints, active: Ints, capped: bool
+) -> float:
+    """Serve all requests; the first ``given`` arrive at their stated times, each later one when an earlier one ends,
+    or, where the number in flight is only ``capped``, at its own stated time if that is later.
 
     ``queue`` holds as many entries as there are requests, ``active`` one more than the batch may (see ``room_for``).
     Fills ``first`` and ``finish``; returns the time the last request ended. When the cache is full the newest requests
@@ -51,7 +54,8 @@ def run(c: StepCoefficients, r: Requests, limits: Limits, given: int, queue: Int
             ended += 1
             blocked = False
             if issued < total:
-                free = issue(r, issued, now, free, limits)
+                when = max(now, r.arrive[issued]) if capped else now
+                free = issue(r, issued, when, free, limits)
                 tail = enqueue(r, queue, head, tail, issued)
                 issued += 1
         count = left

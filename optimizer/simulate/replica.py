@@ -52,6 +52,7 @@ class Pattern:
     output_tokens: float
     concurrency: int = 1
     rate: float = 0.0  # requests per second, POISSON
+    cap: int = 0  # POISSON: most requests that the client lets be in flight, others wait unsent; 0: any number
     length_low: float = 1.0
     input_sigma: float = 0.0
     output_sigma: float = 0.0
@@ -103,7 +104,7 @@ def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace
     arrive = np.zeros(total)
     given = min(pattern.concurrency, total)
     if pattern.arrivals is Arrivals.POISSON:
-        given = total
+        given = min(pattern.cap, total) if pattern.cap else total
         arrive = np.cumsum(np.random.default_rng(SEED + 1).exponential(1.0 / pattern.rate, total))
     elif steady:
         arrive[:given] = np.arange(given) * (pattern.spread_s / given)
@@ -115,7 +116,8 @@ def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace
         settings.max_seqs, settings.token_budget, float(settings.kv_tokens), settings.frontend_s, settings.service_s,
         settings.mixed, settings.poll_steps, settings.reserve,
     )  # fmt: skip
-    end = float(run(c, requests, limits, given, *room_for(limits, total)))
+    capped = given < total and pattern.arrivals is Arrivals.POISSON
+    end = float(run(c, requests, limits, given, *room_for(limits, total), capped))
     keep = slice(warm, total)
     delay = settings.lag_steps * late
     begin = float(arrive[warm] if warm < total else 0.0)

@@ -36,7 +36,7 @@ def packing(case: Case) -> Iterator[Mismatch]:
     """Every replica finds its GPUs on the plan's nodes: shown by placing them."""
     for node_type, pool in pools(case).items():
         if not can_place(pool):
-            found = f"replicas of {Counter(pool.replicas)} GPUs on {sum(pool.nodes)} nodes of {pool.gpus_per_node}"
+            found = f"replicas of {dict(pool.replicas)} GPUs on {sum(pool.nodes)} nodes of {pool.gpus_per_node}"
             yield Mismatch("packing", f"nodes[{node_type.gpu.id}]", "every replica placed", found, "no placement")
 
 
@@ -147,13 +147,13 @@ def quota(case: Case) -> Iterator[Mismatch]:
 def pools(case: Case) -> dict[NodeType, Pool]:
     """Nodes and replicas by node type, as the placement wants them."""
     nodes: dict[NodeType, Counter[str]] = defaultdict(Counter)
-    replicas: dict[NodeType, list[int]] = defaultdict(list)
+    replicas: dict[NodeType, Counter[int]] = defaultdict(Counter)
     for node in case.nodes:
         nodes[node.option.node_type][node.line.offer_id] += node.line.count
     for group in case.groups:
-        replicas[group.node_type] += [group.spec.gpus] * group.group.replicas
+        replicas[group.node_type][group.spec.gpus] += group.group.replicas
     return {
-        node_type: Pool(node_type.gpus_per_node, tuple(nodes[node_type].values()), tuple(replicas[node_type]))
+        node_type: Pool(node_type.gpus_per_node, tuple(nodes[node_type].values()), replicas[node_type])
         for node_type in {**nodes, **replicas}
     }
 

@@ -166,6 +166,7 @@ def test_wrong_benchmark_results_are_named_by_line(
     file, out = tmp_path / name, tmp_path / "out.csv"
     file.write_text(text, encoding="utf-8")
     flags = ["--gpu", "h100_sxm_80", "--model", "meta-llama/Llama-3.1-8B-Instruct", "-o", out]
+    flags += ["--engine", "vllm", "--weight-quant", "bf16", "--tp", "1"]  # else these are asked for too
     code, message = run("calibrate", file, *flags)
     assert (code, [place[0] for place in places(message, file)]) == (2, wanted), message
     assert not out.exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +12,27 @@ from distributed import LocalCluster
 
 from optimizer.errors import UsageError
 from optimizer.negotiate import engines
+from optimizer.negotiate import frontier as frontier_room
 from optimizer.negotiate.engines import scheduler_address
-from optimizer.negotiate.frontier import frontier
+from optimizer.negotiate.frontier import Task, frontier
 from optimizer.report.negotiate_frontier import render_frontier
 
 CHAT = Path(__file__).resolve().parents[2] / "problems" / "chatbot_100users.yaml"
 SETS = ["hardware.gpus=[h100_sxm_80, mi300x_192]"]
+ROOT = CHAT.parents[1]
+CONFIG = """{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32,
+"num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256,
+"max_position_embeddings": 131072, "torch_dtype": "bfloat16", "tie_word_embeddings": false}"""
+PROBLEM = """
+workloads:
+  - name: api
+    model: ./model
+    traffic: {trace: trace.csv, requests_per_second: 2}
+    tokens: {input: 420, output: 50, context_max: 8192}
+    slo: {ttft_ms: 4000, tpot_ms: 80, percentile: 95}
+engine: {calibration: fit.csv}
+hardware: {gpus: [h100_sxm_80]}
+"""
 OVER, AGAINST = ("concurrency", "80:160"), ("ttft_ms", "400:1000")
 
 
@@ -23,7 +40,12 @@ OVER, AGAINST = ("concurrency", "80:160"), ("ttft_ms", "400:1000")
 def scheduler() -> Iterator[str]:
     """A scheduler with two workers, each a process of its own, on this machine only."""
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=50
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1",
+        silence_logs=50,
     ) as cluster:
         yield cluster.scheduler_address.replace("tcp://", "dask://")
 
@@ -41,6 +63,66 @@ def test_a_cluster_of_two_workers_gives_the_same_frontier(scheduler: str) -> Non
 def test_what_the_user_can_mend_comes_back_from_a_worker(scheduler: str) -> None:
     with pytest.raises(UsageError, match="context_max"):
         frontier(CHAT, OVER, ("tokens.input", "512:9000"), points=2, engine=scheduler, sets=SETS)
+
+
+def test_a_single_curve_is_cut_into_tasks_and_is_the_same_curve(scheduler: str) -> None:
+    seen: list[tuple[int, int]] = []
+    over = ("concurrency", "80:480:10")
+    spread = frontier(CHAT, over, engine=scheduler, sets=SETS, progress=lambda done, of: seen.append((done, of)))
+    here = frontier(CHAT, over, jobs=1, sets=SETS)
+    assert render_frontier(spread, "json") == render_frontier(here, "json")
+    assert len(here.curves[0].steps) > 2
+    assert seen[-1][1] > 2  # tasks
+
+
+def _with_files(folder: Path) -> Path:
+    """A problem with a trace, a calibration and a configuration file beside it."""
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text(CONFIG, encoding="utf-8")
+    arrivals = "".join(f"{second},{400 + second},{50}\n" for second in range(40))
+    (folder / "trace.csv").write_text(f"arrival_s,input_tokens,output_tokens\n{arrivals}", encoding="utf-8")
+    (folder / "fit.csv").write_bytes((ROOT / "problems" / "calibration" / "own_h100.csv").read_bytes())
+    (folder / "p.yaml").write_text(PROBLEM, encoding="utf-8")
+    return folder / "p.yaml"
+
+
+def test_workers_need_no_file_of_the_problem(scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is gone before the first task runs, as it is on another machine."""
+    folder = tmp_path / "only here"
+    folder.mkdir()
+    problem = _with_files(folder)
+    over, against = ("requests_per_second", "1:4:0.5"), ("tpot_ms", "60:80")
+    here = render_frontier(frontier(problem, over, against, points=2, jobs=1), "json")
+    sent = frontier_room.run
+
+    def elsewhere(*arguments: object) -> object:
+        shutil.rmtree(folder)
+        return sent(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(frontier_room, "run", elsewhere)
+    assert render_frontier(frontier(problem, over, against, points=2, engine=scheduler), "json") == here
+    assert not folder.exists()
+
+
+def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_WORKERS_S", 0.5)
+    with LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1",
+        silence_logs=50,
+    ) as cluster:
+        address = cluster.scheduler_address.replace("tcp://", "dask://")
+        with pytest.raises(UsageError, match="has no worker") as caught:
+            frontier(CHAT, OVER, AGAINST, points=2, engine=address, sets=SETS)
+    assert "dask worker" in str(caught.value.findings[0].hint)
+
+
+def test_what_tasks_share_is_sent_once() -> None:
+    """The case is some megabytes; a task is some bytes."""
+    assert len(pickle.dumps(Task("workloads.chat.slo.ttft_ms=500", 0, 80, (0, 40, 80)))) < 400
 
 
 def test_addresses() -> None:

@@ -37,9 +37,9 @@ def arguments(count: int = 60) -> tuple[Requests, tuple[np.ndarray, np.ndarray]]
 
 def test_object_code_computes_what_the_source_says() -> None:
     r, room = arguments()
-    end = loop.run(STEP, r, LIMITS, 12, *room)
+    end = loop.run(STEP, r, LIMITS, 12, *room, False)
     again, room = arguments()
-    assert loop.run.interpreted(STEP, again, LIMITS, 12, *room) == pytest.approx(end, rel=1e-9)
+    assert loop.run.interpreted(STEP, again, LIMITS, 12, *room, False) == pytest.approx(end, rel=1e-9)
     for name, seen, wanted in zip(Requests._fields, r, again, strict=True):
         assert seen == pytest.approx(wanted, rel=1e-9), name
     assert loop.run.code() is not None
@@ -96,9 +96,9 @@ def test_code_is_looked_for_in_every_folder_and_written_where_that_works(
 def test_arrays_of_another_kind_are_refused() -> None:
     r, room = arguments()
     with pytest.raises(TypeError, match="contiguous floats"):
-        layout_of(loop.run.interpreted).pack((STEP, r._replace(prompt=np.zeros(60, np.int64)), LIMITS, 3, *room))
+        layout_of(loop.run.interpreted).pack((STEP, r._replace(prompt=np.zeros(60, np.int64)), LIMITS, 3, *room, False))
     with pytest.raises(TypeError, match="contiguous ints"):
-        layout_of(loop.run.interpreted).pack((STEP, r, LIMITS, 3, np.zeros((2, 3), np.int64), room[1]))
+        layout_of(loop.run.interpreted).pack((STEP, r, LIMITS, 3, np.zeros((2, 3), np.int64), room[1], False))
 
 
 def test_a_run_imports_no_compiler() -> None:

@@ -1,0 +1,69 @@
+"""What a calibration found, for the person whose measurements these are: every run before and after, what stays off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.calibrate.own import Calibration, Figure
+from optimizer.calibrate.rows import Case
+
+_NAMES = {"tpot": "TPOT", "ttft": "TTFT", "throughput": "throughput"}
+_UNITS = {"tpot": "ms", "ttft": "ms", "throughput": "tokens/s"}
+_WIDTH = 11
+
+
+def report(found: Calibration) -> Iterator[str]:
+    """Setups as understood, the median error, every figure that the fit leaves outside its band."""
+    yield "Understood:"
+    yield from dict.fromkeys(f"  {setup_of(case)}" for case in found.cases)
+    yield f"{len(found.cases)} results; median error in percent before and after:"
+    for figure, error in found.before.items():
+        yield f"  {figure:<{_WIDTH}}{error:8.1f}{found.after[figure]:8.1f}"
+    off = [one for one in found.figures if not one.inside]
+    if off:
+        yield f"Still outside the 90 % band of the model after the fit, {len(off)} of {len(found.figures)} figures:"
+        yield from (f"  {_line(found.cases[one.case], one)}" for one in off)
+
+
+def fits_nothing(found: Calibration) -> str | None:
+    """Why a fit should not be used: more than half of its own figures lie outside their band; None where it may be."""
+    fitted = [one for one in found.figures if one.fitted]
+    off = [one for one in fitted if not one.inside]
+    if 2 * len(off) <= len(fitted):
+        return None
+    worst = max(off, key=lambda one: abs(one.error))
+    return (
+        f"after the fit {len(off)} of {len(fitted)} fitted figures still lie outside the band of the model, "
+        f"{_NAMES[worst.metric]} by up to {worst.error:+.0%}: these results are not of the setup they are read as, or "
+        "the model does not know it"
+    )
+
+
+def setup_of(case: Case) -> str:
+    """One run's setup in words."""
+    spec = case.spec
+    version = f" {spec.engine_version}" if spec.engine_version else ""
+    cache = "8-bit KV" if spec.kv_cache == "fp8" else "16-bit KV"
+    degrees = f"TP{spec.tensor_parallel}" + (f" PP{spec.pipeline_parallel}" if spec.pipeline_parallel > 1 else "")
+    copies = f" x {case.replicas} copies" if case.replicas > 1 else ""
+    setup = f"{spec.model.id} in {spec.weight_quant}, {cache}, {degrees}{copies} on {spec.gpu.id} ({spec.link})"
+    return f"{setup}, {spec.engine.id}{version}"
+
+
+def load_of(case: Case) -> str:
+    """One run's load in words."""
+    row = case.row
+    lengths = f"{row.input_tokens:,.0f} + {row.output_tokens:,.0f} tokens"
+    if row.load == "open_loop":
+        cap = f", at most {row.concurrency:,.0f} in flight" if row.concurrency >= 1 else ""
+        return f"{lengths}, {row.request_rate:g} requests/s{cap}"
+    held = f", {row.concurrency:,.0f} in flight" if row.concurrency >= 1 else ""
+    return f"{lengths}{held}" + ("" if row.load == "closed_loop" else f" ({row.load})")
+
+
+def _line(case: Case, one: Figure) -> str:
+    of = "" if one.statistic == "mean" else f" {one.statistic}"
+    unit = _UNITS[one.metric]
+    figures = f"measured {one.measured:,.4g} {unit}, the fit says {one.predicted:,.4g} ({one.error:+.0%})"
+    band = f"its band ends at {one.low:,.4g} and {one.high:,.4g}"
+    return f"{load_of(case)}: {_NAMES[one.metric]}{of} {figures}; {band}"
