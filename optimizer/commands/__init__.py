@@ -28,6 +28,7 @@ _COMMANDS = {
     "memory": "Print the memory bill of a model on a GPU, layer by layer.",
     "predict": "Predict latency and throughput of single configurations given in a CSV.",
     "catalog": "List the GPUs, models and offers that plans are made of.",
+    "quotes": "Read quotes and price lists (CSV, XLSX) for the offers of a problem file.",
     "report": "Write the answer as one HTML page, with charts.",
     "shortlist": "Write the ranking as a workbook for procurement (.xlsx, .md, .csv).",
     "launch": "Write what starts a plan: scripts, Kubernetes, compose, SkyPilot, benchmark.",
