@@ -23,7 +23,6 @@ from optimizer.documents.paths import is_there
 from optimizer.documents.suggest import did_you_mean
 
 COLUMNS = ("kind", "name", "provider", "instance", "id", "default", "basis")
-_COUNT = re.compile(r"^\s*(\d{1,2})\s*(?:[x×*卡]|张|块)\s*(?=\D|9\d\dB|4090|3090|5090)", re.IGNORECASE)
 _TOLERANCE = 0.1
 """A stated size fits a card within 10 %: 81,559 MiB and 80 GiB both are an 80 GB card, 94 GB is another."""
 
@@ -140,12 +139,6 @@ def _is_size(gpu: Gpu, gigabytes: float) -> bool:
 def normalised(name: str) -> str:
     """Lower case, letters and digits only."""
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).lower())
-
-
-def split_count(name: str) -> tuple[int | None, str]:
-    """``8xH20`` -> (8, ``H20``); a name without a count keeps None."""
-    found = _COUNT.match(name)
-    return (int(found[1]), name[found.end() :].strip()) if found else (None, name.strip())
 
 
 def read_names(gpus: Mapping[str, Gpu], roots: Iterable[Path]) -> Names:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
@@ -263,8 +263,3 @@ def _figure(whole: str, rest: str) -> float | None:
     if not whole.isdecimal() or (rest and not rest.isdecimal()) or len(whole) > 15:
         return None
     return float(f"{whole}.{rest or 0}")
-
-
-def without_marks(phrase: Phrase) -> Phrase:
-    """The phrase without its figures: what it says of any amount."""
-    return replace(phrase, numbers=())

@@ -64,6 +64,8 @@ class QuoteRow:
         known = self._common()
         if not prices:
             self.problems.append("there is no price")
+        if self._columns.layout == "SkyPilot" and not self._columns.text("instance_type", self._cells):
+            self.problems.append("the price of accelerators alone, without an instance")
         if self.problems or known.gpu is None:
             yield known.refused(*self.problems)
             return
