@@ -62,7 +62,8 @@ def decide(
     clock: Clock = NO_LIMIT,
     on_case: Callable[[Case], None] | None = None,
 ) -> Outcome:
-    """Answer a problem that was read already. ``on_case`` receives it ready to be asked again."""
+    """Answer a problem that was read already. ``on_case`` receives it ready to be asked again, and once more with what
+    replays left of it, where they rejected plans."""
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
     from optimizer.decide.case import case_of
@@ -98,6 +99,8 @@ def decide(
         result, plans, rejected = left.result, left.plans, left.rejected
         if rejected:
             confirm(inputs, plans)
+            if on_case is not None:
+                on_case(replace(case, candidates=left.candidates))
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":

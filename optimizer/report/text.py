@@ -12,6 +12,7 @@ from optimizer.report.ledger import ledger, single_kinds
 from optimizer.report.periods import day_profile
 from optimizer.report.plans import ranked
 from optimizer.report.question import question
+from optimizer.report.quotes import your_quotes
 from optimizer.report.replayed import rejections
 from optimizer.report.verdicts import funnel, no_plan, targets, terms, verdicts
 
@@ -28,6 +29,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
     lines = list(question(outcome))
     if outcome.plans:
         lines += ranked(outcome)
+        lines += your_quotes(outcome)
         lines += single_kinds(outcome)
         lines += day_profile(outcome)
         lines += ledger(outcome)
@@ -37,6 +39,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
         lines += targets(outcome)
     else:
         lines += no_plan(outcome)
+        lines += your_quotes(outcome)
     lines += terms("\n".join(line.text for line in lines))
     return iter(_without_trailing_blanks(lines))
 
