@@ -41,8 +41,8 @@ def command(
     time_limit: float,
 ) -> None:
     """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof."""
-    from optimizer.commands.progress import Progress
     from optimizer.clock import Clock
+    from optimizer.commands.progress import Progress
     from optimizer.decide import decide, read_inputs
     from optimizer.negotiate.your_quotes import with_quotes
     from optimizer.report import render, status_of, write_output

@@ -1,4 +1,4 @@
-"""Every quote of the problem file with its verdict: wins, loses and below which price it would win, or why it cannot."""
+"""Every quote of the problem file with its verdict: it wins, it loses and up to which price it would win, or why not."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ class _Judge:
         """The fewest rules about configurations that stand against every set-up on such nodes."""
         from optimizer.fleet import broken_by
 
-        stated = (sorted(broken_by(one, 0, self._rules)) for one in mine)
-        return tuple(min(stated, key=lambda paths: (len(paths), paths)))
+        stated: list[list[str]] = [sorted(broken_by(one, 0, self._rules)) for one in mine]
+        return tuple(min(stated, key=_fewest))
 
     def _ranked(self, able: QuoteVerdict, option: NodeOption) -> QuoteVerdict:
         plans = self._outcome.plans
@@ -124,6 +124,10 @@ class _Judge:
         from optimizer.pricing import terms_of
 
         return terms_of(self._case.inputs.problem, self._case.inputs.catalog).exchange.rate(currency)
+
+
+def _fewest(paths: list[str]) -> tuple[int, list[str]]:
+    return (len(paths), paths)
 
 
 def _stands_on(nodes: Sequence[NodeLine], offer_id: str) -> bool:
