@@ -1,4 +1,4 @@
-"""Every quote of the problem file with its verdict: it wins, it loses and up to which price it would win, or why not."""
+"""Every quote of the problem file with its verdict: it wins, or up to which price it would, or why it never can."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ class _Judge:
         """The fewest rules about configurations that stand against every set-up on such nodes."""
         from optimizer.fleet import broken_by
 
-        stated: list[list[str]] = [sorted(broken_by(one, 0, self._rules)) for one in mine]
-        return tuple(min(stated, key=_fewest))
+        broken = (broken_by(one, 0, self._rules) for one in mine)
+        return tuple(min((len(paths), sorted(paths)) for paths in broken)[1])
 
     def _ranked(self, able: QuoteVerdict, option: NodeOption) -> QuoteVerdict:
         plans = self._outcome.plans
@@ -124,10 +124,6 @@ class _Judge:
         from optimizer.pricing import terms_of
 
         return terms_of(self._case.inputs.problem, self._case.inputs.catalog).exchange.rate(currency)
-
-
-def _fewest(paths: list[str]) -> tuple[int, list[str]]:
-    return (len(paths), paths)
 
 
 def _stands_on(nodes: Sequence[NodeLine], offer_id: str) -> bool:
