@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from optimizer.plan.types import Outcome
+from optimizer.report.api import api_line
 from optimizer.report.layout import WIDTH, Line, Style
 from optimizer.report.ledger import ledger, single_kinds
 from optimizer.report.periods import day_profile
@@ -29,6 +30,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
     lines = list(question(outcome))
     if outcome.plans:
         lines += ranked(outcome)
+        lines += api_line(outcome)
         lines += your_quotes(outcome)
         lines += single_kinds(outcome)
         lines += day_profile(outcome)
