@@ -61,13 +61,13 @@ def quotes_option(function: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="A list of quotes (CSV, XLSX) beside the offers of the problem, as `optimize quotes` reads it. Repeatable.",
+        help="A list of quotes (CSV, XLSX) beside the offers of the problem; see `optimize quotes`. Repeatable.",
     )
     return option(with_edit)
 
 
 def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """FILE, ``--set``, ``--catalogs``, ``--quotes``, ``--calibration`` and ``--no-simulate``, with one meaning everywhere."""
+    """FILE, ``--set``, ``--catalogs``, ``--quotes``, ``--calibration``, ``--no-simulate``: one meaning everywhere."""
     decorators: tuple[_Decorator, ...] = (
         click.argument("file", type=click.Path(path_type=Path)),
         click.option(

@@ -481,3 +481,23 @@ def test_exit_codes_and_files_that_are_none(tmp_path):
 def test_the_templates_are_read_whole(name):
     result = run(str(default_root() / "templates" / name), "--format", "json")
     assert {one["status"] for one in json.loads(result.output)} == {"read"}
+
+
+def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
+    """Every `optimize quotes` and `optimize catalog` line of docs/price_lists.md, in order, in one directory."""
+    from optimizer.commands import cli
+
+    page = (ROOT / "docs" / "price_lists.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    block = re.search(r"```csv\n(.*?)```", page, re.DOTALL)
+    assert block is not None
+    (tmp_path / "quotes_cn.csv").write_text(block[1], encoding="utf-8")
+    (tmp_path / "aws").mkdir()
+    head = "InstanceType,AcceleratorName,AcceleratorCount,Region,Price\n"
+    (tmp_path / "vms.csv").write_text(f"{head}p5.48xlarge,H100,8,us-east-1,55.04\n", encoding="utf-8")
+    commands = re.findall(r"^optimize ((?:quotes|catalog) .+)$", page, re.MULTILINE)
+    assert len(commands) >= 5
+    for line in commands:
+        result = CliRunner().invoke(cli, line.split(), catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        assert "refused\n" not in result.output
