@@ -500,4 +500,4 @@ def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
     for line in commands:
         result = CliRunner().invoke(cli, line.split(), catch_exceptions=False)
         assert result.exit_code == 0, result.output
-        assert "refused\n" not in result.output
+        assert ": refused\n" not in result.output
