@@ -50,7 +50,8 @@ class ApiComparison:
     unsold: tuple[str, ...]  # workloads whose model nobody in the catalog sells
     low_cents: int | None  # a month of the cheapest seller of each workload; None where one is unsold
     high_cents: int | None  # of the dearest
-    break_even_share: float | None  # of the stated load, running on average: from here on the plan is the cheapest way
+    break_even_share: float | None  # of the expected volume: from here on the plan is the cheapest way
+    stated_volume: float  # what the stated load makes in all its hours, as a multiple of the expected volume
 
 
 @dataclass(frozen=True, slots=True)

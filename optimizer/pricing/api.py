@@ -1,8 +1,8 @@
-"""The same tokens from those who sell them one by one: what the expected volume costs there, and from which load on the
-plan is the cheaper way.
+"""The same tokens from those who sell them one by one: what the expected volume costs there, and from which volume on
+the plan is the cheaper way.
 
-The expected volume is the stated load times ``payment.mean_load`` (batch work and day profiles: as stated). Input found
-in the prefix cache (``tokens.shared_prefix``) is charged at the seller's price for cached input where it has one.
+Input found in the prefix cache (``tokens.shared_prefix``) is charged at the seller's price for cached input, where it
+has one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from optimizer.ledger import ApiComparison, ApiSeller
 from optimizer.pricing.dates import MAX_AGE_DAYS, age_days, parse_day
 from optimizer.pricing.exchange import USD
 from optimizer.pricing.terms import Terms, mean_load, terms_of
-from optimizer.units import to_cents
+from optimizer.units import CENTS_PER_UNIT, to_cents
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -25,46 +25,55 @@ if TYPE_CHECKING:
 _PER = 1e6
 
 Requests = Mapping[str, float]
-"""Requests of the stated load a month, by workload or class served apart."""
+"""Requests a month, by workload or class served apart."""
+
+
+def expected_requests(stated: Requests, problem: Problem) -> dict[str, float]:
+    """Requests that are expected of those of the stated load: ``payment.mean_load`` of them; of batch work, all."""
+    from optimizer.problem import parts_of
+
+    mean = mean_load(problem)
+    share = {part.name: 1.0 if part.workload.traffic.batch is not None else mean for part in parts_of(problem)}
+    return {name: count * share[name] for name, count in stated.items()}
 
 
 def api_comparison(cents: int, requests: Requests, problem: Problem, catalog: Catalog) -> ApiComparison | None:
     """A plan of so many cents a month against the sellers of its models; None where there is nothing to compare."""
     terms, own = terms_of(problem, catalog), _own_price(problem)
-    sellers, unsold, full, own_full, own_cents = list[ApiSeller](), list[str](), 0.0, 0.0, 0
-    low = high = 0
-    for name, parts, part_of in _workloads(problem):
-        bills = _bills(parts, requests, part_of, catalog, terms)
+    sellers, unsold = list[ApiSeller](), list[str]()
+    own_amount, low_amount, own_cents, low, high = 0.0, 0.0, 0, 0, 0
+    for name, parts in _workloads(problem):
+        bills = _bills(parts, requests, catalog, terms)
         if own is not None:
             amount = _amount(parts, requests, own, 1.0)
-            own_full, own_cents = own_full + amount, own_cents + to_cents(amount * part_of)
+            own_amount, own_cents = own_amount + amount, own_cents + to_cents(amount)
         if not bills:
             unsold.append(name)
             continue
         sellers += [ApiSeller(name, *seller) for _, seller in bills]
-        full += bills[0][0]
+        low_amount += bills[0][0]
         low, high = low + bills[0][1][2], high + bills[-1][1][2]
     if own is None and not sellers:
         return None
-    references = [amount for amount, stated in ((full, not unsold), (own_full, own is not None)) if stated and amount]
+    references = [one for one, told in ((low_amount, not unsold), (own_amount, own is not None)) if told and one]
     return ApiComparison(
         own_cents=None if own is None else own_cents,
         sellers=tuple(sellers),
         unsold=tuple(unsold),
         low_cents=None if unsold else low,
         high_cents=None if unsold else high,
-        break_even_share=cents / 100 / min(references) if references else None,
+        break_even_share=cents / CENTS_PER_UNIT / min(references) if references else None,
+        stated_volume=1.0 if any(one.traffic.batch for one in problem.workloads) else 1.0 / mean_load(problem),
     )
 
 
-def _workloads(problem: Problem) -> Iterator[tuple[str, list[Part], float]]:
-    """Each workload, whole and by class, with the share of its stated load that runs on average."""
+def _workloads(problem: Problem) -> Iterator[tuple[str, list[Part]]]:
+    """Each workload, whole and by class."""
     from optimizer.problem import parts_of
 
-    mean, parts = mean_load(problem), parts_of(problem)
+    parts = parts_of(problem)
     for workload in problem.workloads:
-        mine = [part for part in parts if part.workload.name == workload.name]
-        yield workload.name, mine, 1.0 if workload.traffic.batch is not None else mean
+        yield workload.name, [part for part in parts if part.workload.name == workload.name]
 
 
 def _own_price(problem: Problem) -> TokenPrice | None:
@@ -79,11 +88,8 @@ def _own_price(problem: Problem) -> TokenPrice | None:
 _Seller = tuple[str, str, int, str, str, str]
 
 
-def _bills(
-    parts: Sequence[Part], requests: Requests, part_of: float, catalog: Catalog, terms: Terms
-) -> list[tuple[float, _Seller]]:
-    """The cheapest price of each provider that may be compared with: the bill of the whole stated load, and the seller
-    with the cents of the expected volume; cheapest first."""
+def _bills(parts: Sequence[Part], requests: Requests, catalog: Catalog, terms: Terms) -> list[tuple[float, _Seller]]:
+    """The cheapest price of each provider that may be compared with: its bill, and the seller; cheapest first."""
     model, longest = parts[0].workload.model, max(part.lengths.context_max for part in parts)
     rate = terms.exchange.rate(USD)
     best: dict[str, tuple[float, _Seller]] = {}
@@ -91,8 +97,8 @@ def _bills(
         if why_not_compared(price, longest, terms):
             continue
         amount = _amount(parts, requests, price, rate)
-        cents = to_cents(amount * part_of)
-        bill = (amount, (price.provider, price.sold_as, cents, price.date, price.source, price.notes))
+        told = (price.provider, price.sold_as, to_cents(amount), price.date, price.source, price.notes)
+        bill = (amount, told)
         best[price.provider] = min(bill, best.get(price.provider, bill))
     return sorted(best.values())
 
@@ -109,7 +115,7 @@ def why_not_compared(price: TokenPrice, longest: int, terms: Terms) -> str:
 
 
 def _amount(parts: Sequence[Part], requests: Requests, price: TokenPrice, rate: float) -> float:
-    """What the stated load costs a month, in the problem's currency."""
+    """What the requests cost, in the problem's currency."""
     total = 0.0
     for part in parts:
         lengths = part.lengths

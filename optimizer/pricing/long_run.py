@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.ledger import LongRun, RentOrBuy
-from optimizer.pricing.api import api_comparison
+from optimizer.pricing.api import api_comparison, expected_requests
 from optimizer.pricing.bill import Running, cost_lines
 from optimizer.pricing.ownership import MONTHS_PER_YEAR
 from optimizer.pricing.rules import OptionRules
@@ -162,5 +162,5 @@ def long_run(
         mean_load=mean,
         cost_per_million_at_mean_load=None if cost_per_million is None else cost_per_million / mean,
         rent_or_buy=rent_or_buy(nodes, other, problem, catalog, running),
-        api=api_comparison(cents, requests, problem, catalog),
+        api=api_comparison(cents, expected_requests(requests, problem), problem, catalog),
     )

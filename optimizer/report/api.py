@@ -35,7 +35,13 @@ def api_sentence(plan: Plan) -> str:
 def never(plan: Plan) -> bool:
     """Whether even the plan run full is dearer than the cheapest way by the token."""
     share = None if plan.long_run is None or plan.long_run.api is None else plan.long_run.api.break_even_share
-    return share is not None and share > plan.load_factor
+    return share is not None and share > carried(plan)
+
+
+def carried(plan: Plan) -> float:
+    """How many times the expected volume the plan makes, run full."""
+    api = None if plan.long_run is None else plan.long_run.api
+    return plan.load_factor * (1.0 if api is None else api.stated_volume)
 
 
 def _range(compared: ApiComparison, plan: Plan) -> str:
@@ -69,15 +75,15 @@ def _break_even(compared: ApiComparison, plan: Plan) -> str:
         return ""
     if never(plan):
         return (
-            f"this plan is never the cheaper way, even full: that would take {count(share)} times the stated load on"
-            f" average, and it carries {count(plan.load_factor)} times"
+            f"this plan is never the cheaper way, even full: that would take {count(share)} times the volume, and it"
+            f" carries {count(carried(plan))} times"
         )
-    where = percent(share) if share < 10 else f"{count(share)} times"
-    return f"this plan is the cheaper way from {where} of the stated load on, on average"
+    where = percent(share) if share < 1 else f"{count(share)} times"
+    return f"this plan is the cheaper way from {where} of it on"
 
 
 def api_document(plan: Plan) -> Json:
-    """The comparison as JSON; null where there is none."""
+    """The comparison as JSON; null where there is none. Loads are multiples of the expected volume."""
     run = plan.long_run
     if run is None or run.api is None:
         return None
@@ -89,7 +95,7 @@ def api_document(plan: Plan) -> Json:
         "own_price_monthly": _money(compared.own_cents),
         "expected_load_share": run.mean_load,
         "break_even_load": compared.break_even_share,
-        "carried_load": plan.load_factor,
+        "carried_load": carried(plan),
         "never_even_full": never(plan),
         "sellers": [
             {

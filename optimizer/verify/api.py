@@ -25,22 +25,21 @@ _ROUNDED = 0.5 + 1e-3
 
 @dataclass(slots=True)
 class _Asked:
-    """Millions of tokens a month of one workload at its stated load, and the share of that which is expected."""
+    """Millions of tokens that are expected of one workload in a month."""
 
     name: str
     model: str
     fresh: float
     again: float  # found in the prefix cache
     out: float
-    expected: float
     longest: int
-    least: dict[str, float] = field(default_factory=dict)  # by provider, at the stated load
+    least: dict[str, float] = field(default_factory=dict)  # by provider
     alike: dict[str, list[TokenPrice]] = field(default_factory=dict)  # the prices that lead to it
 
 
 def by_the_token(case: Case) -> Iterator[Mismatch]:
-    """Bills of the expected volume, seller by seller, and the share of the stated load at which the plan costs as much
-    as the cheapest."""
+    """Bills of the expected volume, seller by seller, and the share of it at which the plan costs as much as the
+    cheapest."""
     run, stated = case.plan.long_run, case.problem.payment.api_price
     if run is None:
         return
@@ -54,8 +53,9 @@ def by_the_token(case: Case) -> Iterator[Mismatch]:
 
 def _asked(case: Case, workload: Workload) -> _Asked:
     made: dict[str, float] = {}
+    running = 1.0 if workload.traffic.batch is not None else mean_load(case.problem)
     for part, requests, _ in made_in_a_month(case):
-        made[part.name] = made.get(part.name, 0.0) + requests / 1e6
+        made[part.name] = made.get(part.name, 0.0) + requests * running / 1e6
     parts = [part for part in parts_of(case.problem) if part.workload.name == workload.name]
     read = [(made.get(part.name, 0.0) * part.lengths.input_mean, part.lengths.shared_prefix) for part in parts]
     return _Asked(
@@ -64,7 +64,6 @@ def _asked(case: Case, workload: Workload) -> _Asked:
         fresh=sum(tokens * (1 - found) for tokens, found in read),
         again=sum(tokens * found for tokens, found in read),
         out=sum(made.get(part.name, 0.0) * part.lengths.output_mean for part in parts),
-        expected=1.0 if workload.traffic.batch is not None else mean_load(case.problem),
         longest=max(part.lengths.context_max for part in parts),
     )
 
@@ -99,7 +98,7 @@ def _bills(found: ApiComparison, asked: list[_Asked]) -> Iterator[Mismatch]:
         return
     for seller in found.sellers:
         one, bill = wanted[seller.workload, seller.provider]
-        cents = bill * one.expected * CENTS_PER_UNIT
+        cents = bill * CENTS_PER_UNIT
         told = (seller.sold_as, seller.date, seller.source, seller.notes)
         named = any((p.sold_as, p.date, p.source, p.notes) == told for p in one.alike[seller.provider])
         if abs(seller.monthly_cents - cents) > _ROUNDED or not named:
@@ -124,12 +123,15 @@ def _ends(case: Case, found: ApiComparison, asked: list[_Asked]) -> Iterator[Mis
     low = [] if unsold else [min(one.least.values()) for one in asked]
     high = [] if unsold else [max(one.least.values()) for one in asked]
     for name, bills in (("own_cents", own), ("low_cents", low), ("high_cents", high)):
-        cents = sum(bill * one.expected * CENTS_PER_UNIT for bill, one in zip(bills, asked, strict=False))
+        cents = sum(bills) * CENTS_PER_UNIT
         have = getattr(found, name)
         if (have is None) != (not bills) or abs((have or 0) - cents) > _ROUNDED * max(1, len(bills)):
             yield Mismatch("by the token", f"long_run.api.{name}", cents, have, "bills by the token")
     wholes = [sum(bills) for bills in (own, low) if sum(bills) > 0]
     share = case.plan.monthly_cents / CENTS_PER_UNIT / min(wholes) if wholes else None
+    whole = min(1.0 if one.traffic.batch else 1.0 / mean_load(case.problem) for one in case.problem.workloads)
+    if abs(found.stated_volume - whole) > 1e-9:
+        yield Mismatch("by the token", "long_run.api.stated_volume", whole, found.stated_volume, "stated over expected")
     have = found.break_even_share
     if (have is None) != (share is None) or abs((have or 0.0) - (share or 0.0)) > 1e-6 * max(1.0, share or 0.0):
-        yield Mismatch("by the token", "long_run.api.break_even_share", share, have, "share of the stated load")
+        yield Mismatch("by the token", "long_run.api.break_even_share", share, have, "share of the expected volume")

@@ -19,6 +19,7 @@ from optimizer.pricing import (
     total_cents,
     total_cents_over,
 )
+from optimizer.pricing.api import expected_requests
 from optimizer.pricing.long_run import break_even_months
 from optimizer.vocabulary import Tier
 
@@ -126,7 +127,7 @@ def test_without_a_price_to_compare_with_nothing_is_said(problem, make_catalog, 
 
 
 def test_an_api_by_hand(problem, make_catalog):
-    """At the expected volume: mean_load of the stated one. The break-even is a share of the stated one."""
+    """At the expected volume: ``mean_load`` of the stated one."""
     asked = problem(payment={"api_price": {"input_per_million": 0.5, "output_per_million": 2.0}, "mean_load": 0.5})
     workload = asked.workloads[0]
     from optimizer.problem import lengths_of
@@ -134,10 +135,12 @@ def test_an_api_by_hand(problem, make_catalog):
     lengths = lengths_of(workload)
     each = (lengths.input_mean * 0.5 + lengths.output_mean * 2.0) / 1e6
     stated = 2.0 * 730 * 3600
-    compared = api_comparison(1_000_000, {workload.name: stated}, asked, make_catalog())
+    expected = expected_requests({workload.name: stated}, asked)
+    assert expected == {workload.name: stated / 2}
+    compared = api_comparison(1_000_000, expected, asked, make_catalog())
     assert compared is not None
     assert compared.own_cents == pytest.approx(stated * 0.5 * each * 100, abs=1)
-    assert compared.break_even_share == pytest.approx(10_000 / (stated * each))
+    assert compared.break_even_share == pytest.approx(10_000 / (stated / 2 * each))
     assert (compared.sellers, compared.unsold, compared.low_cents) == ((), (workload.name,), None)
     assert api_comparison(1, {}, problem(), make_catalog()) is None
 

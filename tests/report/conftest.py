@@ -174,7 +174,8 @@ PLAN = Plan(
             unsold=(),
             low_cents=900_000,
             high_cents=1_500_000,
-            break_even_share=0.4678,
+            break_even_share=0.9356,
+            stated_volume=2.0,
         ),
     ),
 )

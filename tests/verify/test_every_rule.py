@@ -187,7 +187,7 @@ def tokens_for_nothing(kit: Kit):
 
 @check("by the token", "broken")
 def an_api_for_nothing(kit: Kit):
-    return long_run_plan(kit, api=ApiComparison(1, (), (), None, None, 1.0))
+    return long_run_plan(kit, api=ApiComparison(1, (), (), None, None, 1.0, 1.0))
 
 
 for _rule in ("totals", "rent or buy", "per token", "by the token"):
