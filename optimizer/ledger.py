@@ -29,11 +29,29 @@ class RentOrBuy:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiComparison:
-    """The same tokens from an API that charges per token."""
+class ApiSeller:
+    """A provider that sells a workload's model by the token, at the cheapest of its prices."""
 
-    monthly_cents: int  # of the API at the stated load
-    break_even_share: float | None  # of the stated load, from which on the plan is the cheaper one; above 1: not there
+    workload: str
+    provider: str
+    sold_as: str
+    monthly_cents: int  # of the workload's expected volume
+    date: str
+    source: str
+    notes: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiComparison:
+    """The tokens of the expected volume from those who charge per token."""
+
+    own_cents: int | None  # a month at ``payment.api_price``; None: not stated
+    sellers: tuple[ApiSeller, ...]  # workload by workload, cheapest first
+    unsold: tuple[str, ...]  # workloads whose model nobody in the catalog sells
+    low_cents: int | None  # a month of the cheapest seller of each workload; None where one is unsold
+    high_cents: int | None  # of the dearest
+    break_even_share: float | None  # of the expected volume: from here on the plan is the cheapest way
+    stated_volume: float  # what the stated load makes in all its hours, as a multiple of the expected volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +62,4 @@ class LongRun:
     mean_load: float  # share of the stated load that runs on average
     cost_per_million_at_mean_load: float | None  # output tokens
     rent_or_buy: RentOrBuy | None  # None: nothing known to compare with
-    api: ApiComparison | None  # None: ``payment.api_price`` is not stated
+    api: ApiComparison | None  # None: nobody to compare with

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from optimizer.catalog import rows
 from optimizer.catalog.offers import read_offers
-from optimizer.catalog.types import Catalog, Checkpoint
+from optimizer.catalog.types import Catalog, Checkpoint, TokenPrice
 from optimizer.documents.csv_file import Row, Table, read_table
 from optimizer.documents.paths import is_folder, is_there, resolved
 from optimizer.documents.suggest import did_you_mean
@@ -29,6 +29,7 @@ FILES = (
     "checkpoints.csv",
     "markets.csv",
     "aliases.csv",
+    "api_prices.csv",
 )
 _OTHER_PREFIXES = ("performance", "kernels", "measurements")
 
@@ -74,6 +75,13 @@ def _by_format(items: Iterable[Checkpoint]) -> dict[tuple[str, str], tuple[Check
     return found
 
 
+def _by_model(items: Iterable[TokenPrice]) -> dict[str, tuple[TokenPrice, ...]]:
+    found: dict[str, list[TokenPrice]] = {}
+    for item in items:
+        found.setdefault(item.model, []).append(item)
+    return {model: tuple(prices) for model, prices in found.items()}
+
+
 def _sizes(items: Iterable[Checkpoint]) -> dict[str, tuple[tuple[str, float], ...]]:
     """Bytes of the largest published checkpoint of each format, by model."""
     found: dict[str, dict[str, float]] = {}
@@ -106,6 +114,7 @@ class _Reader:
         checkpoints = self._keyed(rows.CHECKPOINTS)
         sizes = _sizes(checkpoints.values())
         markets = self._keyed(rows.MARKETS)
+        api_prices = self._keyed(rows.API_PRICES)
         tables = self._tables("offers.csv", rows.OFFER_COLUMNS, rows.OFFER_EXTRAS)
         offers = read_offers(tables, gpus, providers, fx) if gpus and providers else {}
         self._take(tables)
@@ -126,6 +135,7 @@ class _Reader:
             providers=providers,
             checkpoints=_by_format(checkpoints.values()),
             markets=tuple(markets.values()),
+            api_prices=_by_model(api_prices.values()),
         )
 
     def _tables(self, name: str, required: Sequence[str], optional: Sequence[str]) -> list[Table]:

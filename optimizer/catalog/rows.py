@@ -17,6 +17,7 @@ from optimizer.catalog.types import (
     Price,
     Provider,
     QuantFact,
+    TokenPrice,
 )
 from optimizer.documents.csv_file import Row
 from optimizer.vocabulary import Link, ProviderClass, Tier
@@ -252,6 +253,30 @@ def market_flag(row: Row) -> MarketFlag:
     )
 
 
+API_COLUMNS = columns("model provider sold_as input_per_million output_per_million price_date price_source")
+API_EXTRAS = columns("cached_input_per_million context_limit_tokens sold_until notes")
+
+
+def api_price(row: Row) -> TokenPrice:
+    """A row of api_prices.csv."""
+    day = row.day("price_date")
+    if day is None and not row.text("price_date"):
+        row.error("price_date is blank", "write the day of the price, such as 2026-08-03", "price_date")
+    return TokenPrice(
+        model=row.required("model"),
+        provider=row.required("provider"),
+        sold_as=row.required("sold_as"),
+        input_per_million=row.positive("input_per_million"),
+        cached_input_per_million=row.number_or_none("cached_input_per_million"),
+        output_per_million=row.positive("output_per_million"),
+        context_limit=row.integer_or_none("context_limit_tokens", 1),
+        sold_until=row.day("sold_until"),
+        date=day or "1970-01-01",
+        source=row.required("price_source"),
+        notes=row.text("notes"),
+    )
+
+
 OFFER_COLUMNS = columns("offer_id provider gpu gpus_per_node link tier amount currency price_date price_source")
 OFFER_EXTRAS = columns(
     "instance_type link_basis region network_gbps price_date_as_stated rankable reason notes tax_percent stock "
@@ -316,4 +341,7 @@ CHECKPOINTS: Schema[Checkpoint, tuple[str, str, str]] = Schema(
 )
 MARKETS: Schema[MarketFlag, tuple[str, str]] = Schema(
     "markets.csv", MARKET_COLUMNS, MARKET_EXTRAS, market_flag, lambda flag: (flag.gpu, flag.market)
+)
+API_PRICES: Schema[TokenPrice, tuple[str, str, str]] = Schema(
+    "api_prices.csv", API_COLUMNS, API_EXTRAS, api_price, lambda item: (item.model, item.provider, item.sold_as)
 )

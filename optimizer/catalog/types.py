@@ -229,6 +229,23 @@ class MarketFlag:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class TokenPrice:
+    """What a provider charges per million tokens of an open model, in US dollars."""
+
+    model: str
+    provider: str
+    sold_as: str  # the seller's name of it
+    input_per_million: float
+    cached_input_per_million: float | None  # of input found in its cache; None: not stated, so charged as input
+    output_per_million: float
+    context_limit: int | None  # tokens; None: not stated
+    sold_until: str | None
+    date: str
+    source: str
+    notes: str
+
+
 @dataclass(frozen=True)
 class Catalog:
     """All catalogs of a run, keyed by id; rows are looked up, never mutated."""
@@ -245,3 +262,5 @@ class Catalog:
     checkpoints: Mapping[tuple[str, str], tuple[Checkpoint, ...]] = field(default_factory=dict)
     """Published checkpoints by (model, weight_quant)."""
     markets: tuple[MarketFlag, ...] = ()
+    api_prices: Mapping[str, tuple[TokenPrice, ...]] = field(default_factory=dict)
+    """By model: who sells it by the token."""

@@ -35,6 +35,7 @@ _COMMANDS = {
     "predict": "Predict latency and throughput of single configurations given in a CSV.",
     "trace": "Say what a recorded stream of requests holds, and what a prefix cache finds in it.",
     "catalog": "List the GPUs, models and offers that plans are made of.",
+    "quotes": "Read quotes and price lists (CSV, XLSX) for the offers of a problem file.",
     "report": "Write the answer as one HTML page, with charts.",
     "shortlist": "Write the ranking as a workbook for procurement (.xlsx, .md, .csv).",
     "launch": "Write what starts a plan: scripts, Kubernetes, compose, SkyPilot, benchmark.",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from optimizer.decide.case import Case
     from optimizer.decide.inputs import Inputs
     from optimizer.plan.types import Outcome, Plan
 
@@ -17,11 +18,14 @@ def answer(
     from optimizer.commands.progress import Progress
     from optimizer.decide.inputs import read_inputs
     from optimizer.decide.solve import decide
+    from optimizer.negotiate.your_quotes import with_quotes
 
     with Progress(stream) as progress:
         progress.say("reading the problem and the catalogs")
         inputs = read_inputs(file, sets=sets, catalogs=catalogs)
-        return inputs, decide(inputs, progress=progress.say, simulate=simulate)
+        opened: list[Case] = []
+        outcome = decide(inputs, progress=progress.say, simulate=simulate, on_case=opened.append)
+        return inputs, with_quotes(outcome, opened[-1], progress.say)
 
 
 def exit_without_plans(outcome: Outcome, file: Path) -> None:

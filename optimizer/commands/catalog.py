@@ -1,4 +1,4 @@
-"""``optimize catalog``: what plans are made of, with filters; outside price lists; lists to fill in."""
+"""``optimize catalog``: what plans are made of, with filters; lists to fill in."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from optimizer.commands.options import OutputFile
 
 if TYPE_CHECKING:
     from optimizer.catalog import Catalog
-    from optimizer.catalog.importers.imported import Imported
-    from optimizer.catalog.importers.names import Names
     from optimizer.catalog.listing import Listing
 
 _Decorated = Callable[..., Any]
@@ -107,76 +105,11 @@ def offers(
     _show(listing.offers(catalog, wanted), search, form)
 
 
-@command.group(name="import")
-def import_group() -> None:
-    """Turn outside price lists into an offers.csv that --catalogs DIR uses."""
-
-
-def _import_options(function: _Decorated) -> _Decorated:
-    for option in (
-        click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."),
-        click.option(
-            "-o",
-            "--output",
-            required=True,
-            type=click.Path(path_type=Path, file_okay=False),
-            metavar="DIR",
-            help="Directory for offers.csv; what is there stays, an offer of the same id is replaced.",
-        ),
-        click.option("--date", metavar="DAY", help="Day of the prices, such as 2026-09-24, where the list has none."),
-        click.option("--source", metavar="TEXT", help="Source of the prices, where the list names none."),
-        click.option(
-            "--catalogs",
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="Directory whose aliases.csv, providers.csv and fx.csv extend the packaged ones.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-@import_group.command()
-@click.option("--provider", metavar="ID", help="Whose prices these are, where neither folder nor file name says it.")
-@_import_options
-def skypilot(
-    files: tuple[Path, ...],
-    output: Path,
-    date: str | None,
-    source: str | None,
-    catalogs: Path | None,
-    provider: str | None,
-) -> None:
-    """SkyPilot catalogs: vms.csv of any cloud, one or several.
-
-    Of the zones of a region the cheapest price of each tier counts. Spot prices become the tier spot.
-    """
-    from optimizer.catalog.importers.skypilot import import_skypilot
-
-    catalog, names = _for_import(catalogs)
-    day = _day(date)
-    read = import_skypilot(files, names, catalog.providers, provider=provider, date=day, source=source)
-    _write_import(read, output, files)
-
-
-@import_group.command(name="csv")
-@_import_options
-def plain_csv(
-    files: tuple[Path, ...], output: Path, date: str | None, source: str | None, catalogs: Path | None
-) -> None:
-    """Plain quotes: a list as `optimize catalog template` prints it, in English or Chinese."""
-    from optimizer.catalog.importers.quotes import import_quotes
-
-    catalog, names = _for_import(catalogs)
-    read = import_quotes(files, names, catalog.providers, catalog.fx, date=_day(date), source=source)
-    _write_import(read, output, files)
-
-
 @command.command()
 @click.option("--cn", is_flag=True, help="The list for Chinese quotes: yuan, VAT included, new and used servers.")
 @click.option("-o", "--output", type=OutputFile(), metavar="FILE", help="Write it here.")
 def template(cn: bool, output: Path | None) -> None:
-    """Print a price list to fill in for `optimize catalog import csv`."""
+    """Print a price list to fill in for `optimize quotes`."""
     from optimizer.catalog import default_root
 
     name = "price_list_cn.csv" if cn else "price_list.csv"
@@ -187,47 +120,6 @@ def template(cn: bool, output: Path | None) -> None:
         from optimizer.report.write import write_atomic
 
         write_atomic(output, text)
-
-
-def _for_import(catalogs: Path | None) -> tuple[Catalog, Names]:
-    from optimizer.catalog import default_root, load_catalog
-    from optimizer.catalog.importers.names import read_names
-
-    catalog = load_catalog(catalogs, models=())
-    roots = [default_root()] if catalogs is None else [default_root(), catalogs]
-    return catalog, read_names(catalog.gpus, roots)
-
-
-def _day(text: str | None) -> str:
-    from datetime import date
-
-    from optimizer.errors import Finding, UsageError
-
-    if text is None:
-        return ""
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise UsageError([Finding(f"--date: {text!r} is not a day", hint="write it as 2026-09-24")]) from None
-
-
-def _write_import(read: Imported, output: Path, lists: tuple[Path, ...]) -> None:
-    """What DIR holds is brought up to date; the price lists themselves are never written over."""
-    from optimizer.catalog.importers.imported import summary
-    from optimizer.catalog.importers.writing import offers_csv, providers_csv, rows_of
-    from optimizer.documents.guard import refuse_to_write_over
-    from optimizer.errors import CatalogError, Finding
-    from optimizer.handover.folder import write_files
-
-    if not read.prices:
-        raise CatalogError([Finding(f"nothing could be imported\n{summary(read)}")])
-    for name in ("offers.csv", "providers.csv"):
-        refuse_to_write_over(output / name, lists)
-    files = [("offers.csv", offers_csv(read, rows_of(output / "offers.csv")), False)]
-    if read.providers:
-        files.insert(0, ("providers.csv", providers_csv(read, rows_of(output / "providers.csv")), False))
-    write_files(output, files, in_place=True)
-    click.echo(f"{summary(read)}\nwritten to {output}; use it with --catalogs {output}")
 
 
 def _load(catalogs: Path | None) -> Catalog:

@@ -59,8 +59,31 @@ def calibration_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return option(with_edit)
 
 
+def quotes_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--quotes FILE`` for a command that takes a problem: an edit of ``offers`` like any other."""
+
+    @wraps(function)
+    def with_edit(
+        *, file: Path, sets: tuple[str, ...], catalogs: Path | None, quotes: tuple[Path, ...], **rest: Any
+    ) -> Any:
+        if quotes:
+            from optimizer.commands.quoted import offers_edit
+
+            sets = (*sets, offers_edit(file, sets, quotes, catalogs))
+        return function(file=file, sets=sets, catalogs=catalogs, **rest)
+
+    option = click.option(
+        "--quotes",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A list of quotes (CSV, XLSX) beside the offers of the problem; see `optimize quotes`. Repeatable.",
+    )
+    return option(with_edit)
+
+
 def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """FILE, ``--set``, ``--catalogs``, ``--calibration`` and ``--no-simulate``, with one meaning everywhere."""
+    """FILE, ``--set``, ``--catalogs``, ``--quotes``, ``--calibration``, ``--no-simulate``: one meaning everywhere."""
     decorators: tuple[_Decorator, ...] = (
         click.argument("file", type=click.Path(path_type=Path)),
         click.option(
@@ -76,6 +99,7 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="DIR",
             help="Directory whose CSV files override or extend the packaged catalogs.",
         ),
+        quotes_option,
         calibration_option,
         click.option(
             "--no-simulate",

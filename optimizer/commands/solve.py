@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.commands.options import FiniteRange, OutputFile, problem_options
+
+if TYPE_CHECKING:
+    from optimizer.decide.case import Case
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 
@@ -37,21 +41,27 @@ def command(
     time_limit: float,
 ) -> None:
     """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof."""
+    from optimizer.clock import Clock
     from optimizer.commands.progress import Progress
-    from optimizer.decide import solve_problem
+    from optimizer.decide import decide, read_inputs
+    from optimizer.negotiate.your_quotes import with_quotes
     from optimizer.report import render, status_of, write_output
 
     with Progress(sys.stderr) as progress:
         keep = partial(write_output, output=save_model) if save_model else None
-        outcome = solve_problem(
-            file,
-            sets=sets,
-            catalogs=catalogs,
+        clock = Clock.of(time_limit)
+        opened: list[Case] = []
+        progress.say("reading the problem and the catalogs")
+        inputs = read_inputs(file, sets=sets, catalogs=catalogs)
+        outcome = decide(
+            inputs,
             on_model=keep,
             progress=progress.say,
             simulate=not no_simulate,
-            time_limit=time_limit,
+            clock=clock,
+            on_case=opened.append,
         )
+        outcome = with_quotes(outcome, opened[-1], progress.say)
     to_terminal = output is None and sys.stdout.isatty()
     write_output(render(outcome, style, terminal=to_terminal), output)
     sys.exit(EXIT_CODES[status_of(outcome)])

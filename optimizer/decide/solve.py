@@ -65,7 +65,8 @@ def decide(
     clock: Clock = NO_LIMIT,
     on_case: Callable[[Case], None] | None = None,
 ) -> Outcome:
-    """Answer a problem that was read already. ``on_case`` receives it ready to be asked again."""
+    """Answer a problem that was read already. ``on_case`` receives it ready to be asked again, and once more with what
+    replays left of it, where they rejected plans."""
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
     from optimizer.decide.case import case_of
@@ -100,6 +101,8 @@ def decide(
         result, plans, rejected, final = left.result, left.plans, left.rejected, left.candidates
         if rejected:
             confirm(inputs, plans)
+            if on_case is not None:
+                on_case(replace(case, candidates=left.candidates))
     if on_model is not None:  # with the cuts of the replay: without them it would prove plans that were rejected
         on_model(fleet_model_text(final, options))
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)

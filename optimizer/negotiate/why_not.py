@@ -115,7 +115,7 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Calla
         reasons = tuple(dict.fromkeys(_impossible(case.inputs, rest, wish)))
         return replace(answer, impossible=reasons or (_NO_FIT,))
     progress("looking for what it breaks")
-    broken, closest = _broken(rest)
+    broken, closest = broken_promises(rest)
     ways = ways_out(rest, progress) if rest.options else ()
     least = min((way.monthly_cents for way in ways), default=0)
     rules, unpriced = _rules(rest)
@@ -179,6 +179,13 @@ def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
             yield from (reason for reason in sorted(sizes) if reason)
 
 
+def why_nothing_fits(inputs: Inputs, gpu: str) -> str:
+    """Why no replica of the problem's models stands on nodes of a card: the engine does not run there, or memory."""
+    from optimizer.performance import engine_refusal
+
+    return engine_refusal(inputs.catalog.gpus[gpu], inputs.catalog.engines[inputs.problem.engine.name]) or _NO_FIT
+
+
 def _rules(rest: Case) -> tuple[tuple[str, ...], str]:
     """The fewest rules of the user, promises left out, that stand against any one way to grant the wish; and where no
     price may be ranked, why. Of several workloads those count that have no way."""
@@ -219,7 +226,7 @@ def _defaults(problem: Problem, paths: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _broken(rest: Case) -> tuple[tuple[Broken, ...], str]:
+def broken_promises(rest: Case) -> tuple[tuple[Broken, ...], str]:
     """Promises that even the configuration closest to keeping them breaks with one request at a time."""
     from optimizer.performance import behaviours, promised_seconds
     from optimizer.problem import parts_of

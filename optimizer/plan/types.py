@@ -10,6 +10,7 @@ from optimizer.plan.expected import Capacity, KeptPromise, Prediction
 from optimizer.plan.hardware import Group, MemoryGib, NodeLine
 from optimizer.plan.kinds import SingleKind
 from optimizer.plan.periods import AskedPeriod, PeriodService, PlanPeriod
+from optimizer.plan.quotes import QuoteVerdict
 from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.vocabulary import Tier
 
@@ -37,6 +38,7 @@ __all__ = [
     "PlanPeriod",
     "Prediction",
     "Proof",
+    "QuoteVerdict",
     "Rejection",
     "Relaxation",
     "Replay",
@@ -213,6 +215,7 @@ class Outcome:
     targets: tuple[Target, ...] = ()
     rejected: tuple[Rejection, ...] = ()  # by replay, in the order they were found
     single_kinds: tuple[SingleKind, ...] = ()  # where the first plan puts length classes on several kinds of GPU
+    quotes: tuple[QuoteVerdict, ...] = ()  # of every entry of ``offers:``, in its order
 
 
 @dataclass(frozen=True, slots=True)

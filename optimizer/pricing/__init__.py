@@ -1,7 +1,8 @@
 """Pricing: an offer and a way to pay -> cost lines in integer cents per month. The only definition of cost."""
 
+from optimizer.pricing.api import api_comparison
 from optimizer.pricing.bill import Running, cost_lines, excluded_costs, plan_lines, total_cents
-from optimizer.pricing.long_run import api_comparison, counterparts, long_run, rent_or_buy, total_cents_over
+from optimizer.pricing.long_run import counterparts, long_run, rent_or_buy, total_cents_over
 from optimizer.pricing.market import market_remark
 from optimizer.pricing.options import node_options
 from optimizer.pricing.rules import OptionRules, RuleName, has_nvlink, option_rules

@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.ledger import ApiComparison, LongRun, RentOrBuy
+from optimizer.ledger import LongRun, RentOrBuy
+from optimizer.pricing.api import api_comparison, expected_requests
 from optimizer.pricing.bill import Running, cost_lines
 from optimizer.pricing.ownership import MONTHS_PER_YEAR
 from optimizer.pricing.rules import OptionRules
@@ -144,22 +145,6 @@ def break_even_months(price: int, saved_monthly: int, annual_rate: float) -> int
     return whole if whole <= MOST_MONTHS else None
 
 
-def api_comparison(cents: int, requests: Mapping[str, float], problem: Problem) -> ApiComparison | None:
-    """The requests a month of each workload or class served apart, by name, from an API at ``payment.api_price``."""
-    from optimizer.problem import parts_of
-
-    price = problem.payment.api_price
-    if price is None:
-        return None
-    amount = 0.0
-    for part in parts_of(problem):
-        lengths = part.lengths
-        each = lengths.input_mean * price.input_per_million + lengths.output_mean * price.output_per_million
-        amount += requests.get(part.name, 0.0) * each / 1e6
-    api = to_cents(amount)
-    return ApiComparison(api, cents / api if api > 0 else None)
-
-
 def long_run(
     nodes: Sequence[tuple[NodeOption, int]],
     other: Other,
@@ -177,5 +162,5 @@ def long_run(
         mean_load=mean,
         cost_per_million_at_mean_load=None if cost_per_million is None else cost_per_million / mean,
         rent_or_buy=rent_or_buy(nodes, other, problem, catalog, running),
-        api=api_comparison(cents, requests, problem),
+        api=api_comparison(cents, expected_requests(requests, problem), problem, catalog),
     )

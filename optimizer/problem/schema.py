@@ -130,6 +130,9 @@ class ApiPrice(Section):
     output_per_million: NonNegative
     """Price of a million output tokens."""
 
+    cached_input_per_million: NonNegative | None = None
+    """Price of a million input tokens found in the prefix cache (``tokens.shared_prefix``); null: as other input."""
+
 
 class Payment(Section):
     """How capacity is paid for, and in which money."""

@@ -54,7 +54,12 @@ def _long_run(run: LongRun) -> dict[str, Json]:
         },
         "api": None
         if api is None
-        else {"monthly_cost": Money(api.monthly_cents), "break_even_load_share": api.break_even_share},
+        else {
+            "monthly_cost": None if api.own_cents is None else Money(api.own_cents),
+            "break_even_load_share": api.break_even_share,
+            "low_monthly": None if api.low_cents is None else Money(api.low_cents),
+            "high_monthly": None if api.high_cents is None else Money(api.high_cents),
+        },
     }
 
 

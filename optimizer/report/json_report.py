@@ -12,8 +12,10 @@ from optimizer.plan.types import (
     Relaxation,
 )
 from optimizer.report import status_of
+from optimizer.report.api import api_document
 from optimizer.report.json_plan import plan_document, served
 from optimizer.report.json_values import Json, Money, dump, in_money
+from optimizer.report.quotes import quote_document
 from optimizer.report.replayed_json import rejection_document
 
 
@@ -45,6 +47,8 @@ def document(outcome: Outcome) -> dict[str, Json]:
         "proof": _proof(outcome.proof, outcome.currency),
         "funnel": [_funnel_step(step) for step in outcome.funnel],
         "plans": [plan_document(plan) for plan in outcome.plans],
+        "api": api_document(outcome.plans[0]) if outcome.plans else None,
+        "quotes": [quote_document(quote, outcome) for quote in outcome.quotes],
         **({"rejected": [rejection_document(one) for one in outcome.rejected]} if outcome.rejected else {}),
         **({"single_gpu_kinds": _single_kinds(outcome)} if outcome.single_kinds else {}),
         "relaxations": [_relaxation(relaxation) for relaxation in outcome.relaxations],

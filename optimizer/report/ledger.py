@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optimizer.ledger import ApiComparison, CostLine, RentOrBuy
+from optimizer.ledger import CostLine, RentOrBuy
 from optimizer.plan.types import Outcome, Plan
 from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, paragraph
 from optimizer.report.words import (
@@ -90,7 +90,7 @@ def ledger(outcome: Outcome) -> Iterator[Line]:
 
 
 def _long_run(plan: Plan) -> Iterator[str]:
-    """Totals over years, cost per token at the mean load, renting against buying, the same tokens from an API."""
+    """Totals over years, cost per token at the mean load, renting against buying."""
     run = plan.long_run
     if run is None:
         return
@@ -102,8 +102,6 @@ def _long_run(plan: Plan) -> Iterator[str]:
         yield f"{each} per million output tokens where {share} of the stated load runs on average (payment.mean_load)"
     if run.rent_or_buy is not None:
         yield _rent_or_buy(run.rent_or_buy, plan.currency)
-    if run.api is not None:
-        yield _api(run.api, plan)
 
 
 def _rent_or_buy(compared: RentOrBuy, currency: str) -> str:
@@ -114,11 +112,3 @@ def _rent_or_buy(compared: RentOrBuy, currency: str) -> str:
     rented = ", ".join(dict.fromkeys(f"{offer} ({tier})" for offer, tier in compared.rented))
     return f"buying ({bought}: {once} once, {running}/mo to run) {when}, against renting ({rented}: {rent}/mo)"
 
-
-def _api(compared: ApiComparison, plan: Plan) -> str:
-    text = f"an API at payment.api_price: {money(compared.monthly_cents, plan.currency)} a month for the stated load"
-    if compared.break_even_share is None:
-        return text
-    if compared.break_even_share > plan.load_factor:
-        return f"{text}; it is the cheaper one at any load that this plan carries"
-    return f"{text}; this plan is the cheaper one from {percent(compared.break_even_share)} of it on"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from optimizer.negotiate.explain import Explanation, Reign
 from optimizer.negotiate.moves import Move, Next
 from optimizer.plan.types import Binding, Plan, Stress
+from optimizer.report.api import api_sentence
 from optimizer.report.json_plan import plan_document
 from optimizer.report.json_report import document
 from optimizer.report.json_values import Json, Money, dump
@@ -69,6 +70,8 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> I
     elif plan.load_factor > 1.0:
         more = percent(plan.load_factor - 1.0)
         yield from wrapped(f"It carries {more} more than the stated load before a promise breaks.")
+    if sentence := api_sentence(plan):
+        yield from wrapped(f"By API, {sentence}.")
     yield BLANK
 
 

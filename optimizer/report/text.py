@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterator
 
 from optimizer.plan.types import Outcome
+from optimizer.report.api import api_line
 from optimizer.report.layout import WIDTH, Line, Style
 from optimizer.report.ledger import ledger, single_kinds
 from optimizer.report.periods import day_profile
 from optimizer.report.plans import ranked
 from optimizer.report.question import question
+from optimizer.report.quotes import your_quotes
 from optimizer.report.replayed import rejections
 from optimizer.report.verdicts import funnel, no_plan, targets, terms, verdicts
 
@@ -28,6 +30,8 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
     lines = list(question(outcome))
     if outcome.plans:
         lines += ranked(outcome)
+        lines += api_line(outcome)
+        lines += your_quotes(outcome)
         lines += single_kinds(outcome)
         lines += day_profile(outcome)
         lines += ledger(outcome)
@@ -37,6 +41,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
         lines += targets(outcome)
     else:
         lines += no_plan(outcome)
+        lines += your_quotes(outcome)
     lines += terms("\n".join(line.text for line in lines))
     return iter(_without_trailing_blanks(lines))
 

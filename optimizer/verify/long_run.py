@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 from optimizer.pricing import NodeOption, node_options
 from optimizer.pricing.long_run import MOST_MONTHS, UNTIL_TERM, YEARS, purchase_cents
-from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import Case
-from optimizer.verify.money import made_in_a_month
 from optimizer.verify.types import Mismatch
 from optimizer.vocabulary import Tier
 
@@ -80,7 +78,7 @@ def _paid_back(price: float, saved: float, rate: float) -> int | None:
 
 
 def per_token(case: Case) -> Iterator[Mismatch]:
-    """Cost per million tokens at the mean load, and the bill of an API for the tokens of the stated load."""
+    """Cost per million tokens at the mean load."""
     plan, problem, run = case.plan, case.problem, case.plan.long_run
     if run is None:
         return
@@ -93,21 +91,3 @@ def per_token(case: Case) -> Iterator[Mismatch]:
     ):
         found = run.cost_per_million_at_mean_load
         yield Mismatch("per token", "cost_per_million_at_mean_load", each, found, "at the mean load")
-    price = problem.payment.api_price
-    if (price is None) != (run.api is None):
-        yield Mismatch("per token", "payment.api_price", price, run.api, "comparison with an API")
-    if price is None or run.api is None:
-        return
-    amount = 0.0
-    for part, requests, _ in made_in_a_month(case):
-        lengths = part.lengths
-        millions = requests / 1e6
-        amount += millions * lengths.input_mean * price.input_per_million
-        amount += millions * lengths.output_mean * price.output_per_million
-    share = plan.monthly_cents / to_cents(amount) if to_cents(amount) else None
-    found = run.api.break_even_share
-    near = (share is None) == (found is None) and abs((share or 0.0) - (found or 0.0)) <= _NEAR * max(1.0, share or 0.0)
-    if abs(run.api.monthly_cents - amount * CENTS_PER_UNIT) > 0.5 + _NEAR or not near:
-        yield Mismatch(
-            "per token", "long_run.api", (to_cents(amount), share), run.api, "cents of an API, break-even share"
-        )

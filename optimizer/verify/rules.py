@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.verify import hardware, legality, long_run, money, periods, printed, service
+from optimizer.verify import api, hardware, legality, long_run, money, periods, printed, service
 from optimizer.verify.case import Case, case_of, references
 from optimizer.verify.loads import Served, serve
 from optimizer.verify.ranking import RANKING_RULES
@@ -51,6 +51,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     long_run.totals,
     long_run.rent_or_buy,
     long_run.per_token,
+    api.by_the_token,
 )
 """Rules about what a plan is."""
 

@@ -9,7 +9,7 @@ import pytest
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.importers.gpu_info import parse_gpu_info
 from optimizer.catalog.importers.imported import Imported, summary
-from optimizer.catalog.importers.names import Mapped, Names, Unmapped, read_names, split_count
+from optimizer.catalog.importers.names import Mapped, Names, Unmapped, read_names
 from optimizer.catalog.importers.skypilot import import_skypilot
 from optimizer.catalog.importers.writing import harmless, offers_csv, providers_csv
 from optimizer.catalog.types import Catalog
@@ -213,20 +213,6 @@ def test_names_of_cards(names, gpu, name):
 @pytest.mark.parametrize("name", ["K80", "H100 40GB", "", "A800x", "RTX PRO 6000"])
 def test_names_that_lead_nowhere_say_why(names, name):
     assert isinstance(names.gpu(name), Unmapped)
-
-
-@pytest.mark.parametrize(
-    ("text", "split"),
-    [
-        ("8xH20", (8, "H20")),
-        ("8 x 910B", (8, "910B")),
-        ("8卡 L20", (8, "L20")),
-        ("A100", (None, "A100")),
-        ("910B", (None, "910B")),
-    ],
-)
-def test_counts_in_names(text, split):
-    assert split_count(text) == split
 
 
 def test_every_alias_leads_to_a_card_of_the_catalog(names, catalog):

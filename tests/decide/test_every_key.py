@@ -150,7 +150,7 @@ def test_tokens_are_those_of_the_stated_arrivals_for_every_plan(base: Path, traf
     for plan in outcome.plans:
         millions = load.output_tokens_per_second * 730 * 3600 / 1e6
         assert plan.cost_per_million_output_tokens == pytest.approx(plan.monthly_cents / 100 / millions)
-    bills = {plan.long_run.api.monthly_cents for plan in outcome.plans if plan.long_run and plan.long_run.api}
+    bills = {plan.long_run.api.own_cents for plan in outcome.plans if plan.long_run and plan.long_run.api}
     assert len(bills) == 1
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "README.zh-CN.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 GENERATED = {"docs/scenarios.md"}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_NEEDS_FILES_OF_OTHERS = ("catalog import", "--catalogs prices")
+_NEEDS_FILES_OF_OTHERS = ("quotes_cn.csv",)
 """Commands that read what only the reader has: a foreign price list, a filled-in template."""
 
 _MINUTES = frozenset({"budget", "diff", "explain", "frontier", "targets"})

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from optimizer.catalog.types import TokenPrice
 from optimizer.ledger import CostLine
 from optimizer.pricing import (
     api_comparison,
@@ -15,6 +19,7 @@ from optimizer.pricing import (
     total_cents,
     total_cents_over,
 )
+from optimizer.pricing.api import expected_requests
 from optimizer.pricing.long_run import break_even_months
 from optimizer.vocabulary import Tier
 
@@ -121,15 +126,79 @@ def test_without_a_price_to_compare_with_nothing_is_said(problem, make_catalog, 
     )
 
 
-def test_an_api_by_hand(problem):
-    asked = problem(payment={"api_price": {"input_per_million": 0.5, "output_per_million": 2.0}})
+def test_an_api_by_hand(problem, make_catalog):
+    """At the expected volume: ``mean_load`` of the stated one."""
+    asked = problem(payment={"api_price": {"input_per_million": 0.5, "output_per_million": 2.0}, "mean_load": 0.5})
     workload = asked.workloads[0]
     from optimizer.problem import lengths_of
 
     lengths = lengths_of(workload)
     each = (lengths.input_mean * 0.5 + lengths.output_mean * 2.0) / 1e6
-    compared = api_comparison(1_000_000, {workload.name: 2.0 * 730 * 3600}, asked)
+    stated = 2.0 * 730 * 3600
+    expected = expected_requests({workload.name: stated}, asked)
+    assert expected == {workload.name: stated / 2}
+    compared = api_comparison(1_000_000, expected, asked, make_catalog())
     assert compared is not None
-    assert compared.monthly_cents == pytest.approx(2.0 * 730 * 3600 * each * 100, abs=1)
-    assert compared.break_even_share == pytest.approx(1_000_000 / compared.monthly_cents)
-    assert api_comparison(1, {}, problem()) is None
+    assert compared.own_cents == pytest.approx(stated * 0.5 * each * 100, abs=1)
+    assert compared.break_even_share == pytest.approx(10_000 / (stated / 2 * each))
+    assert (compared.sellers, compared.unsold, compared.low_cents) == ((), (workload.name,), None)
+    assert api_comparison(1, {}, problem(), make_catalog()) is None
+
+
+def token_price(model: str, provider: str, fresh: float, out: float, **more: Any) -> TokenPrice:
+    """A dated price of a model by the token."""
+    filled = {
+        "sold_as": f"{provider}/{model}",
+        "cached_input_per_million": None,
+        "context_limit": None,
+        "sold_until": None,
+        "date": "2026-06-30",
+        "source": "list",
+        "notes": "",
+    }
+    return TokenPrice(
+        model=model, provider=provider, input_per_million=fresh, output_per_million=out, **{**filled, **more}
+    )
+
+
+def test_sellers_by_the_token(problem, make_catalog):
+    """Each provider once, at its cheapest; cached input at its own price; old, withdrawn and short ones left out."""
+    asked = problem(payment={"mean_load": 1.0})
+    workload = asked.workloads[0]
+    from optimizer.problem import lengths_of
+
+    prefix = lengths_of(workload).shared_prefix
+    tokens = workload.tokens.model_copy(update={"shared_prefix": 0.5})
+    shared = asked.model_copy(update={"workloads": (workload.model_copy(update={"tokens": tokens}),)})
+    assert prefix == 0.0
+    prices = (
+        token_price(workload.model, "a", 1.0, 4.0),
+        token_price(workload.model, "a", 0.8, 4.0, sold_as="cheaper", cached_input_per_million=0.1),
+        token_price(workload.model, "b", 0.2, 9.0, context_limit=10**7),
+        token_price(workload.model, "old", 0.1, 0.1, date="2025-06-30"),
+        token_price(workload.model, "gone", 0.1, 0.1, sold_until="2026-01-01"),
+        token_price(workload.model, "short", 0.1, 0.1, context_limit=16),
+        token_price("another", "c", 0.1, 0.1),
+    )
+    catalog = replace(make_catalog(), api_prices={workload.model: prices[:-1], "another": prices[-1:]})
+    lengths = lengths_of(workload)
+    bill_a = lengths.input_mean * 0.8 + lengths.output_mean * 4.0
+    bill_b = lengths.input_mean * 0.2 + lengths.output_mean * 9.0
+    found = api_comparison(50_000, {workload.name: 1e6}, asked, catalog)
+    assert found is not None
+    bills = {"a": bill_a, "b": bill_b}
+    assert [one.provider for one in found.sellers] == sorted(bills, key=lambda name: bills[name])
+    assert {one.provider: one.monthly_cents for one in found.sellers} == {
+        name: pytest.approx(bill * 100, abs=1) for name, bill in bills.items()
+    }
+    assert next(one for one in found.sellers if one.provider == "a").sold_as == "cheaper"
+    assert (found.low_cents, found.high_cents) == (
+        pytest.approx(min(bills.values()) * 100, abs=1),
+        pytest.approx(max(bills.values()) * 100, abs=1),
+    )
+    assert found.break_even_share == pytest.approx(500 / min(bills.values()))
+    cached = api_comparison(50_000, {workload.name: 1e6}, shared, catalog)
+    assert cached is not None
+    mine = next(one for one in cached.sellers if one.provider == "a")
+    expected = lengths.input_mean * (0.5 * 0.8 + 0.5 * 0.1) + lengths.output_mean * 4.0
+    assert mine.monthly_cents == pytest.approx(expected * 100, abs=1)

@@ -142,6 +142,7 @@ FULL = {
     "payment.mean_load": 0.4,
     "payment.api_price.input_per_million": 0.3,
     "payment.api_price.output_per_million": 0.6,
+    "payment.api_price.cached_input_per_million": 0.1,
     "payment.as_of": "2026-08-15",
     "ownership.term_months": 36,
     "ownership.residual": 0.2,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from optimizer.ledger import ApiComparison, CostLine, LongRun, RentOrBuy
+from optimizer.ledger import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy
 from optimizer.plan.types import (
     Asked,
     Binding,
@@ -165,7 +165,18 @@ PLAN = Plan(
         rent_or_buy=RentOrBuy(
             (("dealer-4x-h200", "purchase"),), (("nebius-h200", "reserved_1y"),), 16_000_000, 240_000, 842_000, 33
         ),
-        api=ApiComparison(1_200_000, 0.7017),
+        api=ApiComparison(
+            own_cents=1_200_000,
+            sellers=(
+                ApiSeller("chat", "tokens-r-us", "llama", 900_000, "2026-07-01", "price page, 2026-07-01", ""),
+                ApiSeller("chat", "dear-tokens", "llama", 1_500_000, "2026-07-01", "price page, 2026-07-01", ""),
+            ),
+            unsold=(),
+            low_cents=900_000,
+            high_cents=1_500_000,
+            break_even_share=0.9356,
+            stated_volume=2.0,
+        ),
     ),
 )
 SECOND = replace(

@@ -10,11 +10,13 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from optimizer.plan.quotes import MissedPromise, QuoteVerdict, Verdict
 from optimizer.plan.types import Outcome, Target
 from optimizer.report import render
+from optimizer.vocabulary import Tier
 
 KEYS_IN_ORDER = [
-    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "relaxations", "targets",
+    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "api", "quotes", "relaxations", "targets",
 ]  # fmt: skip
 
 
@@ -207,8 +209,64 @@ class _RentOrBuy(_Strict):
 
 
 class _Api(_Strict):
-    monthly_cost: Number
+    monthly_cost: MaybeNumber
     break_even_load_share: MaybeNumber
+    low_monthly: MaybeNumber
+    high_monthly: MaybeNumber
+
+
+class _Seller(_Strict):
+    workload: str
+    provider: str
+    sold_as: str
+    monthly_cost: Number
+    price_date: str
+    source: str
+    notes: str
+
+
+class _ByTheToken(_Strict):
+    plan_monthly: Number
+    low_monthly: MaybeNumber
+    high_monthly: MaybeNumber
+    own_price_monthly: MaybeNumber
+    expected_load_share: Number
+    break_even_load: MaybeNumber
+    carried_load: Number
+    never_even_full: bool
+    sellers: list[_Seller]
+    not_sold: list[str]
+
+
+class _Missed(_Strict):
+    promise: str
+    value: Number
+    limit: Number
+    unit: str
+    setup: str
+
+
+class _Quote(_Strict):
+    offer_id: str
+    provider: str
+    gpu: str
+    gpus_per_node: int
+    tier: str
+    price: Number
+    currency: str
+    unit: Literal["node_hour", "node_purchase"]
+    tax_percent: MaybeNumber
+    quote_ref: str | None
+    valid_until: str | None
+    lead_time_weeks: MaybeNumber
+    verdict: Literal["breaks_rule", "expired", "cannot_serve", "breaks_promise", "wins", "loses"]
+    rank: int | None
+    monthly_cost: MaybeNumber
+    wins_below: MaybeNumber
+    rules: list[str]
+    missed: list[_Missed]
+    replayed: bool
+    reason: str
 
 
 class _LongRun(_Strict):
@@ -244,6 +302,8 @@ class _Report(_Strict):
     proof: _Proof
     funnel: list[_Step]
     plans: list[_Plan]
+    api: _ByTheToken | None
+    quotes: list[_Quote]
     relaxations: list[_Relaxation]
     targets: list[_Target]
 
@@ -257,6 +317,23 @@ def test_every_report_obeys_the_contract(name: str, outcomes: dict[str, Outcome]
     printed = json.loads(render(outcomes[name], "json"))
     _Report.model_validate(printed)
     assert list(printed) == KEYS_IN_ORDER
+
+
+def test_quotes_obey_the_contract(outcomes: dict[str, Outcome]) -> None:
+    shared = ("q1", "dealer", "l20_48", 8, Tier.PURCHASE, 350_000.0, "CNY")
+    missed = MissedPromise("workloads.chat.slo.ttft_ms.p95", 4100.0, 2000.0, "ms", "l20_48 fp8, KV fp8, TP2")
+    quotes = (
+        QuoteVerdict(*shared, Verdict.BREAKS_PROMISE, missed=(missed,)),
+        QuoteVerdict(*shared, Verdict.LOSES, rank=2, monthly_cents=900_000, wins_below=300_000.0, quote_ref="Q"),
+        QuoteVerdict(*shared, Verdict.BREAKS_RULE, rules=("hardware.regions",), valid_until="2026-12-31"),
+    )
+    outcome = replace(outcomes["optimal"], quotes=quotes)
+    printed = json.loads(render(outcome, "json"))
+    _Report.model_validate(printed)
+    assert printed["quotes"][0]["reason"].startswith("loses because TTFT p95 4.1 s of 2 s on 8x L20 48GB")
+    assert printed["quotes"][1]["wins_below"] == 300_000
+    text = render(outcome, "text")
+    assert "wins up to CNY 300,000 once (-14 %)" in " ".join(text.split())
 
 
 def test_status_words(outcomes: dict[str, Outcome]) -> None:

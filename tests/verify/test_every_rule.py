@@ -181,11 +181,16 @@ def an_earlier_break_even(kit: Kit):
 
 
 @check("per token", "broken")
+def tokens_for_nothing(kit: Kit):
+    return long_run_plan(kit, cost_per_million_at_mean_load=0.01)
+
+
+@check("by the token", "broken")
 def an_api_for_nothing(kit: Kit):
-    return long_run_plan(kit, api=ApiComparison(1, 1.0))
+    return long_run_plan(kit, api=ApiComparison(1, (), (), None, None, 1.0, 1.0))
 
 
-for _rule in ("totals", "rent or buy", "per token"):
+for _rule in ("totals", "rent or buy", "per token", "by the token"):
     CHECKS.extend([(_rule, "kept", long_run_plan), (_rule, "boundary", owned_plan)])
 
 printed("excludes", None, owned_plan, excludes=("storage",))

@@ -8,7 +8,7 @@ from enum import Enum
 
 import pytest
 
-from optimizer.ledger import ApiComparison, CostLine, LongRun, RentOrBuy
+from optimizer.ledger import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy
 from optimizer.plan.types import (
     Binding,
     Capacity,
@@ -48,7 +48,7 @@ SERVER = {
 }
 """The same node as ``acme-4x``, bought."""
 
-LONG_RUN = (LongRun, RentOrBuy, ApiComparison)
+LONG_RUN = (LongRun, RentOrBuy, ApiComparison, ApiSeller)
 
 NESTED = {"memory", "capacity", "ttft_ms", "tpot_ms", "e2e_s"}
 """Fields whose own fields are broken one by one."""

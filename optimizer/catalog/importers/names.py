@@ -1,44 +1,32 @@
 """Names of cards, providers, columns and words in outside lists -> ours, by the rows of ``aliases.csv``.
 
-A card's name is split into its bare name (``A100``), a size it may state (``80GB``) and a form (``SXM``). Rows of the
-bare name are narrowed by the provider, by words of the instance and by memory; what then leads to one card is mapped,
-and what still leads to several is not, unless one of them is marked ``default`` (the note says what was assumed).
+A card's name is read token by token: vendor, a size it may state (``80GB``), a form (``SXM5``) and words that name no
+card are taken out; what is left must be the name of a card, whole (``cards``). A name that several cards bear is
+narrowed by vendor, form, size and by what is known of a provider's instances; what still leads to several cards stands
+for none of them, unless one row is marked ``default`` (its basis says what the plain name means).
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from optimizer.catalog.importers.cards import CardText, card_text, name_pattern
 from optimizer.catalog.types import Gpu
 from optimizer.documents.csv_file import read_table
 from optimizer.documents.paths import is_there
 from optimizer.documents.suggest import did_you_mean
 
 COLUMNS = ("kind", "name", "provider", "instance", "id", "default", "basis")
-_VENDORS = (
-    "nvidia",
-    "tesla",
-    "geforce",
-    "quadro",
-    "amd",
-    "instinct",
-    "radeon",
-    "huawei",
-    "ascend",
-    "intel",
-    "昇腾",
-    "华为",
-)
-_FORMS = re.compile(r"(sxm\d?|pcie|nvlink|nvl|oam)$")
-_SIZE = re.compile(r"(?<![a-z0-9])(\d{2,3})\s*g(?:b|ib)?(?![a-z0-9])", re.IGNORECASE)
-_COUNT = re.compile(r"^\s*(\d{1,2})\s*[x×*卡]\s*(?=\D|9\d\dB)", re.IGNORECASE)
 _TOLERANCE = 0.1
 """A stated size fits a card within 10 %: 81,559 MiB and 80 GiB both are an 80 GB card, 94 GB is another."""
+
+_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +52,10 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """Why a name stands for no card."""
+    """Why a name stands for no card; ``cards``: those that it may be, where there are several."""
 
     reason: str
+    cards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,39 +64,58 @@ class Names:
 
     gpus: Mapping[str, Gpu]
     by_name: Mapping[tuple[str, str], tuple[Alias, ...]]
+    _cards: tuple[tuple[re.Pattern[str], tuple[Alias, ...]], ...] = field(default=(), repr=False)
 
     def gpu(self, name: str, provider: str = "", hint: str = "", memory: Sequence[float] = ()) -> Mapped | Unmapped:
         """The card of a name; ``hint`` is text about the instance, ``memory`` readings of one card's memory in GB."""
-        if name.lower() in self.gpus:
-            return Mapped(name.lower(), "")
-        size = _SIZE.search(name)
-        readings = (float(size[1]),) if size else tuple(memory)
-        rows = self._rows(name)
+        plain = unicodedata.normalize("NFKC", name).strip().lower()
+        if plain in self.gpus:
+            return Mapped(plain, "")
+        read = card_text(plain)
+        rows = self._rows(read.rest)
         if not rows:
-            close = did_you_mean(
-                name, [alias.name for key, all_of in self.by_name.items() if key[0] == "gpu" for alias in all_of]
-            )
-            return Unmapped(f"{name!r} is no card of the catalog" + (f"; {close}" if close else ""))
-        text = f"{name} {hint}".lower()
-        fits = [row for row in rows if row.provider in ("", provider) and row.instance in text]
-        sized = [row for row in fits if not readings or any(_is_size(self.gpus[row.id], value) for value in readings)]
-        if not sized:
-            shown = " or ".join(f"{value:g}" for value in sorted({round(value, 1) for value in readings}))
-            return Unmapped(f"{name!r}: no such card has {shown} GB")
-        return _decided(name, sized)
+            return Unmapped(self._unknown(name, read.rest))
+        form = tuple(dict.fromkeys((*read.forms, *card_text(hint).forms)))
+        sizes = read.sizes or tuple(memory)
+        fits = [row for row in rows if row.provider in ("", provider) and row.instance in f"{plain} {hint.lower()}"]
+        left = [row for row in fits if self._is(self.gpus[row.id], read, form, sizes)]
+        if not left:
+            said = ", ".join([*read.vendors, *(one.upper() for one in form), *(f"{size:g} GB" for size in sizes)])
+            cards = ", ".join(sorted({row.id for row in rows}))
+            return Unmapped(f"{name[:_SHOWN]!r}: no such card is {said} ({cards})")
+        return _decided(name, left)
 
-    def _rows(self, name: str) -> tuple[Alias, ...]:
-        whole = normalised(name)
-        for key in (whole, normalised(_SIZE.sub(" ", name)), _FORMS.sub("", normalised(_SIZE.sub(" ", name)))):
-            rows = self.by_name.get(("gpu", key), ())
-            if rows:
-                return rows
-        return ()
+    def _rows(self, rest: str) -> tuple[Alias, ...]:
+        return next((rows for pattern, rows in self._cards if pattern.fullmatch(rest)), ())
+
+    def _is(self, gpu: Gpu, read: CardText, forms: Sequence[str], sizes: Sequence[float]) -> bool:
+        """Whether nothing that is stated speaks against the card."""
+        if any(vendor != gpu.vendor for vendor in read.vendors):
+            return False
+        if any(form not in _forms_of(gpu) for form in forms):
+            return False
+        if read.sizes:
+            return all(_is_size(gpu, value) for value in read.sizes)
+        return not sizes or any(_is_size(gpu, value) for value in sizes)
+
+    def _unknown(self, name: str, rest: str) -> str:
+        known = [alias.name for key, rows in self.by_name.items() if key[0] == "gpu" for alias in rows]
+        close = did_you_mean(rest or name, known)
+        return f"{name[:_SHOWN]!r} is no card of the catalog" + (f"; {close}" if close else "")
 
     def one(self, kind: str, name: str) -> str | None:
         """What a name of another kind stands for: a provider, a column, a word, a host."""
         rows = self.by_name.get((kind, normalised(name)), ())
         return rows[0].id if rows else None
+
+
+def _forms_of(gpu: Gpu) -> frozenset[str]:
+    """Forms that a card may be said to have."""
+    stated = gpu.form_factor.lower()
+    found = {form for form in ("sxm", "pcie", "oam") if form in stated}
+    if "_nvl_" in gpu.id:
+        found = {"nvl"}  # a PCIe card, but the one that is called PCIe is another
+    return frozenset(found | ({"nvl72"} if "nvl72" in stated else set()))
 
 
 def _decided(name: str, rows: Sequence[Alias]) -> Mapped | Unmapped:
@@ -119,8 +127,8 @@ def _decided(name: str, rows: Sequence[Alias]) -> Mapped | Unmapped:
         return Mapped(cards[0], "")
     default = [row for row in best if row.default]
     if len(default) == 1:
-        return Mapped(default[0].id, f"{name}: {default[0].basis}")
-    return Unmapped(f"{name!r} may be {', '.join(cards)}: the list does not say which")
+        return Mapped(default[0].id, default[0].basis)
+    return Unmapped(f"{name[:_SHOWN]!r} may be {', '.join(cards)}: the list does not say which", tuple(cards))
 
 
 def _is_size(gpu: Gpu, gigabytes: float) -> bool:
@@ -129,17 +137,8 @@ def _is_size(gpu: Gpu, gigabytes: float) -> bool:
 
 @lru_cache(maxsize=65536)
 def normalised(name: str) -> str:
-    """Lower case, letters and digits only, without the vendor's name."""
-    text = re.sub(r"[\W_]+", "", name.lower())
-    for vendor in _VENDORS:
-        text = text.removeprefix(vendor)
-    return text
-
-
-def split_count(name: str) -> tuple[int | None, str]:
-    """``8xH20`` -> (8, ``H20``); a name without a count keeps None."""
-    found = _COUNT.match(name)
-    return (int(found[1]), name[found.end() :].strip()) if found else (None, name.strip())
+    """Lower case, letters and digits only."""
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).lower())
 
 
 def read_names(gpus: Mapping[str, Gpu], roots: Iterable[Path]) -> Names:
@@ -169,4 +168,5 @@ def read_names(gpus: Mapping[str, Gpu], roots: Iterable[Path]) -> Names:
 
             raise CatalogError(table.findings)
         found |= {key: tuple(rows) for key, rows in here.items()}
-    return Names(gpus, found)
+    cards = tuple((name_pattern(*(row.name for row in rows)), rows) for key, rows in found.items() if key[0] == "gpu")
+    return Names(gpus, found, cards)

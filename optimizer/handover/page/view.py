@@ -11,8 +11,10 @@ from optimizer.handover.names import bash_command, plain
 from optimizer.handover.page.chart_list import Chart, Table, charts_of, replay_of
 from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
 from optimizer.report import status_of
+from optimizer.report.api import api_sentence
 from optimizer.report.confirm import bench_commands, serve_words
 from optimizer.report.ledger import units
+from optimizer.report.quotes import node_of, price_of, terms_of, verdict_of
 from optimizer.report.replayed import replayed_name, replayed_unit
 from optimizer.report.words import count, limit, money, percent, price, promise_of, tier_name, two_digits, yaml_scalar
 
@@ -37,6 +39,8 @@ class View:
     periods: Table
     cost: Table
     excludes: str
+    api: str
+    quotes: Table
     replayed: Table
     replay_charts: tuple[Chart, ...]
     funnel: Table
@@ -60,6 +64,8 @@ def view_of(outcome: Outcome, picture: Picture | None, say: Say) -> View:
         periods=_periods(best, say) if best else Table((), ()),
         cost=_cost(best, say) if best else Table((), ()),
         excludes=", ".join(map(plain, best.excludes)) if best else "",
+        api=plain(api_sentence(best)) if best else "",
+        quotes=_quotes(outcome, say),
         replayed=_replayed(best.simulated if best else (), say),
         replay_charts=replay_of(outcome, say),
         funnel=_funnel(outcome, say),
@@ -183,6 +189,16 @@ def _amount(promise: ReplayedPromise, seconds: float) -> str:
 
 def _ratio(value: float, base: float) -> str:
     return f"{value / base:.2f}" if base > 0 and math.isfinite(value / base) else ""
+
+
+def _quotes(outcome: Outcome, say: Say) -> Table:
+    """Every quote of the problem file with its verdict."""
+    rows = [
+        (plain(one.provider), plain(node_of(one)), price_of(one), terms_of(one), plain(verdict_of(one, outcome)))
+        for one in outcome.quotes
+    ]
+    head = ("provider", "node", "price", "payment", "verdict")
+    return Table(tuple(map(say, head)), tuple(rows)) if rows else Table((), ())
 
 
 def _funnel(outcome: Outcome, say: Say) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.handover.shortlist.cells import Cell, Look, Sheet, number
+from optimizer.handover.shortlist.your_quotes import WIDTHS, your_quotes
 from optimizer.report.words import gpu_name, tier_name
 from optimizer.vocabulary import Tier
 
@@ -69,8 +70,9 @@ def _bill_row(case: Case, line: PricedLine, at: InputCells, row: int, say: Say) 
 
 def quotes_sheet(case: Case, at: InputCells, say: Say) -> Sheet:
     """The first choice beside three columns for vendors: unit prices in, totals and differences out."""
-    sheet = Sheet(say("Quote comparison"), (50, 8, 17, 17, 17, 17, 17))
+    sheet = Sheet(say("Quote comparison"), (50, 8, 17, 17, 17, 17, 17, *(WIDTHS if case.outcome.quotes else ())))
     sheet.title_row(say("Quote comparison for the first choice"))
+    your_quotes(sheet, case, say)
     sheet.note(say("Fill in the coloured columns; target prices come from the sheet 'Inputs'."))
     sheet.gap()
     vendors = [f"{say('vendor')} {letter}" for letter in _VENDORS]

@@ -8,6 +8,7 @@ from optimizer.handover.shortlist.cells import Cell, Look, Sheet, money, number
 from optimizer.handover.shortlist.cost_sheet import YEARS
 from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
 from optimizer.report import status_of
+from optimizer.report.api import api_sentence
 from optimizer.report.words import money as amount
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def summary_sheet(case: Case, totals: dict[int, PlanTotals], say: Say) -> Sheet:
     sheet.gap()
     if outcome.plans:
         _ranking(sheet, outcome, totals, say)
+        if sentence := api_sentence(outcome.plans[0]):
+            sheet.note(f"API: {sentence}.")
+            sheet.gap()
     _question(sheet, outcome, say)
     for warning in outcome.warnings:
         sheet.note(f"{say('Note')}: {warning}")
