@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import catalog_facts as facts
 import engine_facts
+import provider_facts
+from dated_prices import dated_rows
 from gpu_rows import gpu_row, market_rows
 from price_rows import price_rows
-from source_tables import COLLECTED, Row, Table, number, read, write
+from source_names import published, read_names
+from source_tables import COLLECTED, Row, Table, number, read
+from source_tables import write as write_table
 
 # GPUs -----------------------------------------------------------------------------------------------------------------
 
@@ -124,8 +128,21 @@ def table(header: str, lines: Iterable[Sequence[str]]) -> Table:
     return [dict(zip(names, line, strict=True)) for line in lines]
 
 
+def offer_rows(data: Path, gpus: Sequence[Row]) -> Table:
+    """All prices: the dated collection, and of the first what it does not replace as well as what it retires."""
+    cards = {gpu["id"]: gpu for gpu in gpus}
+    dated = dated_rows(read(data / "turn2" / "offers.csv"), cards)
+    first = price_rows(read(data / "offers.csv"), cards, dated)
+    return sorted([*dated, *first], key=lambda row: (row["offer_id"], row["tier"]))
+
+
 def build(data: Path, target: Path) -> None:
     """Write every catalog file this script owns."""
+    names = read_names(data / "turn2" / "source_names.csv")
+
+    def write(path: Path, rows: Sequence[Row]) -> None:
+        write_table(path, published(rows, path.name, names))
+
     gpus = read(data / "gpus.csv")
     models = read(data / "models.csv")
     write(target / "gpus.csv", sorted((gpu_row(gpu, gpus) for gpu in gpus), key=lambda row: row["id"]))
@@ -137,8 +154,8 @@ def build(data: Path, target: Path) -> None:
             read(data / "quantized_checkpoint_sizes.csv"), read(data / "quantization_accuracy.csv"), models
         ),
     )
-    write(target / "offers.csv", price_rows(read(data / "offers.csv"), {gpu["id"]: gpu for gpu in gpus}))
-    write(target / "providers.csv", table(facts.PROVIDER_COLUMNS, sorted(facts.PROVIDERS)))
+    write(target / "offers.csv", offer_rows(data, gpus))
+    write(target / "providers.csv", table(provider_facts.PROVIDER_COLUMNS, provider_facts.PROVIDERS))
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))

@@ -64,6 +64,11 @@ def node_overhead_of(gpu: Row) -> tuple[str, str]:
     return "410", "A100-class module: 0.41 kW"
 
 
+def has_arm_host(gpu: Row) -> bool:
+    """Whether the card comes with a Grace host (Arm): the superchips and the trays made of them."""
+    return "grace" in gpu["arch"]
+
+
 def gpu_row(gpu: Row, gpus: Sequence[Row]) -> dict[str, str]:
     """One row of gpus.csv."""
     memory, basis = memory_of(gpu, gpus)
@@ -96,6 +101,7 @@ def gpu_row(gpu: Row, gpus: Sequence[Row]) -> dict[str, str]:
         "node_overhead_w_per_gpu": overhead,
         "node_overhead_basis": overhead_basis,
         "form_factor": gpu["form_factor"],
+        "host_architecture": "arm64" if has_arm_host(gpu) else "",
         "release_year": gpu["release_year"],
         "datacenter_licensed": gpu["datacenter_license_ok"],
         "sibling": facts.SIBLINGS.get(gpu["id"], ""),

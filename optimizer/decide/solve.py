@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
+from optimizer.decide.other_winners import other_winners
 from optimizer.decide.single_kinds import single_kinds
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def decide(
         result, plans, rejected = left.result, left.plans, left.rejected
         if rejected:
             confirm(inputs, plans)
+        case = replace(case, candidates=left.candidates)
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":
@@ -112,7 +114,8 @@ def decide(
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
     alone = single_kinds(inputs, candidates, options, plans, say, simulate=simulate)
-    return replace(outcome, single_kinds=alone) if alone else outcome
+    others = other_winners(case, plans, say, simulate=simulate)
+    return replace(outcome, single_kinds=alone, others=others)
 
 
 def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 
 MAX_AGE_DAYS = 180
 """A price older than this is reference only (shown on request, never ranked)."""
+
+WARN_AGE_DAYS = 75
+"""A price older than this is ranked with a warning: the market rose in 2026."""
 
 
 @lru_cache(maxsize=4096)
@@ -19,3 +22,8 @@ def parse_day(text: str) -> date:
 def age_days(day: str, as_of: date) -> int:
     """Days from ``day`` to ``as_of``; negative when the price is newer."""
     return (as_of - parse_day(day)).days
+
+
+def ranks_until(day: str) -> date:
+    """The last day on which a catalog price of ``day`` may be ranked."""
+    return parse_day(day) + timedelta(days=MAX_AGE_DAYS)
