@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import catalog_facts as facts
@@ -22,7 +22,7 @@ from gpu_rows import gpu_row, market_rows
 from price_rows import price_rows
 from source_names import published, read_names
 from source_tables import COLLECTED, Row, Table, number, read
-from source_tables import write as write_table
+from source_tables import write as write_rows
 
 # GPUs -----------------------------------------------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
         if size["checkpoint"] != "(formula)":
             add(size["base_model"], facts.quant_of(size["format"]), size["checkpoint"], size["size_gb"], size["source"])
     for card in accuracy:
-        found = re.match(r"HF card ([\w.-]+/[\w.-]+)", card["source"])
+        found = re.match(r"(?:HF|Hugging Face model) card ([\w.-]+/[\w.-]+)", card["source"])
         if found:
             model = facts.CARD_MODELS.get(card["model"], "")
             add(model, facts.quant_of(card["format"]), found[1], "", card["source"])
@@ -141,7 +141,7 @@ def build(data: Path, target: Path) -> None:
     names = read_names(data / "turn2" / "source_names.csv")
 
     def write(path: Path, rows: Sequence[Row]) -> None:
-        write_table(path, published(rows, path.name, names))
+        write_rows(path, published(rows, path.name, names))
 
     gpus = read(data / "gpus.csv")
     models = read(data / "models.csv")

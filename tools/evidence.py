@@ -1,8 +1,8 @@
 """How far a collected price may be relied on: ``list``, ``indicative`` or ``reference``, and why it is not ranked.
 
-``list``: published by the provider, or by its API or catalog, dated, for a whole node and a stated term. ``indicative``:
-the dated figure of a tracker, or of a marketplace. ``reference``: shown on request, never ranked. The words that decide
-stand in the collected ``doubts``; ``catalogs/README.md`` says what was decided about doubtful rows.
+``list``: published by the provider, or by its API or catalog, dated, for a whole node and a stated term.
+``indicative``: the dated figure of a tracker, or of a marketplace. ``reference``: shown on request, never ranked. The
+words that decide stand in the collected ``doubts``; ``catalogs/README.md`` says what was decided about doubtful rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _AGAINST = (
     re.compile(r"\bcommitment not stated\b|\bterm\b.*\bnot (?:stated|confirmed)\b"),
     re.compile(r"\baverage market rate\b|\bmoving average\b|\bestimate, no quote\b"),
 )
-"""Remarks that keep a price from being ranked: capital words of the collector, part prices, open-ended ones, no term."""
+"""Remarks that keep a price from being ranked: capital words of the collector, parts of a price, no stated term."""
 
 _STOCK = re.compile(r"\b(?:often sold out|sold out \(|stock low|availability low|stock not seen)")
 _HOST = re.compile(r"^Arm \(aarch64\) host")

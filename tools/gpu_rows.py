@@ -101,7 +101,6 @@ def gpu_row(gpu: Row, gpus: Sequence[Row]) -> dict[str, str]:
         "node_overhead_w_per_gpu": overhead,
         "node_overhead_basis": overhead_basis,
         "form_factor": gpu["form_factor"],
-        "host_architecture": "arm64" if has_arm_host(gpu) else "",
         "release_year": gpu["release_year"],
         "datacenter_licensed": gpu["datacenter_license_ok"],
         "sibling": facts.SIBLINGS.get(gpu["id"], ""),
@@ -110,6 +109,7 @@ def gpu_row(gpu: Row, gpus: Sequence[Row]) -> dict[str, str]:
         "source": gpu["source"],
         "source_date": COLLECTED,
         "notes": gpu["notes"],
+        "host_architecture": "arm64" if has_arm_host(gpu) else "",
     }
 
 

@@ -37,7 +37,7 @@ def other_winners(
     first, small = plans[0], len(case.candidates.candidates) <= PRICED_UP_TO
     evidence, expires = first.price_evidence, first.expires
     say("asking what wins at list prices alone")
-    at_list = Winner(first, first.rank, first.stock_notes)
+    at_list: Winner | None = Winner(first, first.rank, first.stock_notes)
     if evidence not in (None, *_FIRM):
         firm = [str(kind) for kind in _FIRM if kind in case.inputs.problem.payment.price_evidence]
         at_list = asking.winner(case.edited([f"payment.price_evidence=[{', '.join(firm)}]"])) if firm else Winner(None)
@@ -103,7 +103,7 @@ def _same(plan: Plan, other: Plan) -> bool:
 def _content(plan: Plan) -> tuple[object, ...]:
     nodes = sorted((node.offer_id, str(node.tier), node.count) for node in plan.nodes)
     groups = sorted(
-        (one.workload, one.gpu, one.weight_quant, one.kv_cache, one.tensor_parallel, one.pipeline_parallel, one.replicas)
-        for one in plan.groups
+        (g.workload, g.gpu, g.weight_quant, g.kv_cache, g.tensor_parallel, g.pipeline_parallel, g.replicas)
+        for g in plan.groups
     )
     return (nodes, groups)

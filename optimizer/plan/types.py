@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optimizer.ledger import CostLine, LongRun
 from optimizer.plan.asked import Asked, LoadFloor, WorkloadLoad
@@ -233,7 +233,7 @@ class Outcome:
     mixes: bool = False  # several configurations may share a workload
     targets: tuple[Target, ...] = ()
     rejected: tuple[Rejection, ...] = ()  # by replay, in the order they were found
-    others: OtherWinners = OtherWinners()  # what wins under a stricter view of prices
+    others: OtherWinners = field(default_factory=OtherWinners)  # what wins under a stricter view of prices
     single_kinds: tuple[SingleKind, ...] = ()  # where the first plan puts length classes on several kinds of GPU
 
 

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from functools import lru_cache
+from datetime import date
 
-MAX_AGE_DAYS = 180
-"""A price older than this is reference only (shown on request, never ranked)."""
+from optimizer.catalog.ages import MAX_AGE_DAYS, WARN_AGE_DAYS, parse_day, ranks_until
 
-WARN_AGE_DAYS = 75
-"""A price older than this is ranked with a warning: the market rose in 2026."""
-
-
-@lru_cache(maxsize=4096)
-def parse_day(text: str) -> date:
-    """ISO day; of a bare month or year the first day, so that a vague date counts as old rather than as new."""
-    parts = text.split("-")
-    return date.fromisoformat("-".join([*parts, *("01" for _ in range(3 - len(parts)))]))
+__all__ = ["MAX_AGE_DAYS", "WARN_AGE_DAYS", "age_days", "parse_day", "ranks_until"]
 
 
 def age_days(day: str, as_of: date) -> int:
     """Days from ``day`` to ``as_of``; negative when the price is newer."""
     return (as_of - parse_day(day)).days
-
-
-def ranks_until(day: str) -> date:
-    """The last day on which a catalog price of ``day`` may be ranked."""
-    return parse_day(day) + timedelta(days=MAX_AGE_DAYS)

@@ -175,7 +175,7 @@ def last_day(option: NodeOption) -> str | None:
     if option.origin is Origin.QUOTE:
         return option.offer.valid_until
     dated = option.price.date if option.price else None
-    return None if dated is None else ranks_until(dated).isoformat()
+    return None if dated is None else ranks_until(dated)
 
 
 def has_nvlink(node_type: NodeType) -> bool:

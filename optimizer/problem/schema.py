@@ -22,6 +22,7 @@ from optimizer.problem.fields import (
 )
 from optimizer.problem.schema_hardware import (
     EngineSection,
+    EvidenceWord,
     Exclude,
     Hardware,
     Limits,
@@ -29,7 +30,6 @@ from optimizer.problem.schema_hardware import (
     ProviderFilter,
     Quota,
     Quote,
-    EvidenceWord,
     TierWord,
 )
 from optimizer.problem.schema_profile import ProfilePeriod

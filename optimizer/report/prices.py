@@ -1,4 +1,4 @@
-"""What the money rests on: the class of its prices, what wins at list prices alone, stock notes, the last day it holds."""
+"""What the money rests on: the class of its prices, what wins at list prices alone, stock notes, its last day."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEANS = {
 }
 
 
-_PRICES = {Evidence.LIST: "list price", Evidence.INDICATIVE: "indicative price"}
+_PRICES: dict[Evidence | None, str] = {Evidence.LIST: "list price", Evidence.INDICATIVE: "indicative price"}
 
 
 def indicative(plan: Plan) -> str:
@@ -97,7 +97,8 @@ def _told(winner: Winner) -> str:
     assert plan is not None
     rank = f"#{winner.rank}, " if winner.rank is not None else ""
     nodes = " + ".join(
-        f"{node.count * node.gpus_per_node}x {gpu_name(node.gpu)} ({node.provider}, {tier_name(node.tier, node.commitment_months)})"
+        f"{node.count * node.gpus_per_node}x {gpu_name(node.gpu)} ({node.provider}, "
+        f"{tier_name(node.tier, node.commitment_months)})"
         for node in plan.nodes
     )
     kind = f" {indicative(plan)}" if indicative(plan) else ""
