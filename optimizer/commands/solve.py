@@ -37,6 +37,7 @@ def command(
     time_limit: float,
 ) -> None:
     """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof."""
+    from optimizer.commands.age import say_age
     from optimizer.commands.progress import Progress
     from optimizer.decide import solve_problem
     from optimizer.report import render, status_of, write_output
@@ -52,6 +53,7 @@ def command(
             simulate=not no_simulate,
             time_limit=time_limit,
         )
+    say_age(outcome, sys.stderr)
     to_terminal = output is None and sys.stdout.isatty()
     write_output(render(outcome, style, terminal=to_terminal), output)
     sys.exit(EXIT_CODES[status_of(outcome)])
