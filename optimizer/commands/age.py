@@ -14,10 +14,15 @@ def say_age(outcome: Outcome, stream: TextIO, today: date | None = None) -> None
     newest = outcome.proof.prices_to
     if newest is None:
         return
-    days = ((today or date.today()) - date.fromisoformat(newest)).days
+    now = today or date.today()
+    days = (now - date.fromisoformat(newest)).days
     if days < 0:
         age = "dated ahead of today"
     else:
         age = "of today" if days == 0 else f"{days} day{'s' * (days != 1)} old today"
     stream.write(f"prices: the newest is of {newest}, {age}\n")
+    expires = outcome.others.expires
+    if expires is not None and expires < now.isoformat():
+        past = f"#1 could be ranked until {expires}, which is past"
+        stream.write(f"prices: {past}: --set payment.as_of={now} asks anew\n")
     stream.flush()

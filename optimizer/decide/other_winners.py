@@ -34,7 +34,7 @@ def other_winners(
     if not plans:
         return OtherWinners()
     asking = _Asking(case, tuple(plans), simulate)
-    first, small = plans[0], len(case.candidates.candidates) <= PRICED_UP_TO
+    first, small = plans[0], len(case.allowed().candidates.candidates) <= PRICED_UP_TO
     evidence, expires = first.price_evidence, first.expires
     say("asking what wins at list prices alone")
     at_list: Winner | None = Winner(first, first.rank, first.stock_notes)

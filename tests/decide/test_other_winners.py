@@ -129,3 +129,10 @@ def test_stderr_says_how_old_the_newest_price_is(days: int, said: str, outcome: 
     stream = io.StringIO()
     say_age(outcome, stream, date.fromisoformat(outcome.proof.prices_to or "") + timedelta(days=days))
     assert said in stream.getvalue() and "2026-11-09" in stream.getvalue()
+    assert "which is past" not in stream.getvalue()
+
+
+def test_stderr_says_where_the_first_plan_has_expired(outcome: Outcome) -> None:
+    stream = io.StringIO()
+    say_age(outcome, stream, date(2027, 3, 31))
+    assert "#1 could be ranked until 2027-03-30, which is past: --set payment.as_of=2027-03-31" in stream.getvalue()
