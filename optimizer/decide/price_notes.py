@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.pricing import Origin, option_rules
 from optimizer.pricing.dates import MAX_AGE_DAYS, WARN_AGE_DAYS, age_days
 from optimizer.vocabulary import ProviderClass, Tier
+
+_FAR_BELOW = 0.5
+"""Share of a card's median price under which an on-demand price is questioned."""
+
+_ENOUGH = 3
+"""Providers that a median needs."""
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
@@ -25,6 +33,7 @@ def price_notes(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeO
         *map(_stock, bought),
         *(_age(option, rules) for option in bought),
         *(_hyperscaler(option, options, rules) for option in bought),
+        *(_far_below(option, options, rules) for option in bought),
     )
     yield from dict.fromkeys(note for note in notes if note)
 
@@ -66,6 +75,28 @@ def _hyperscaler(option: NodeOption, options: Sequence[NodeOption], rules: Optio
     return (
         f"no price of {gpu} below a hyperscaler's list may be ranked: other providers, or a quote of your own, may be"
         " well below"
+    )
+
+
+def _far_below(option: NodeOption, options: Sequence[NodeOption], rules: OptionRules) -> str:
+    """An on-demand price under half the card's median over providers: most likely an auction floor or part of a price."""
+    if option.origin is not Origin.CATALOG or option.tier is not Tier.ON_DEMAND:
+        return ""
+    by_provider: dict[str, float] = {}
+    for other in options:
+        alike = other.node_type.gpu.id == option.node_type.gpu.id and other.tier is Tier.ON_DEMAND
+        if alike and other.origin is Origin.CATALOG and rules.why_not_rankable(other) is None:
+            provider = other.offer.provider
+            by_provider[provider] = min(by_provider.get(provider, math.inf), _per_gpu(other))
+    if len(by_provider) < _ENOUGH:
+        return ""
+    share = _per_gpu(option) / statistics.median(by_provider.values())
+    if share >= _FAR_BELOW:
+        return ""
+    return (
+        f"{option.offer.provider} {option.offer.instance_type}: {share:.2f} of the median on-demand price of"
+        f" {len(by_provider)} providers for {option.node_type.gpu.id}; is it an auction floor, a part of the price, or"
+        " tied to a commitment? Ask before you sign"
     )
 
 

@@ -124,6 +124,15 @@ def test_prices_past_75_days_and_arm_hosts_are_said(tmp_path: Path) -> None:
     assert "75 days" not in " ".join(fresh.plans[0].notes)
 
 
+@pytest.mark.parametrize(("amount", "questioned"), [("0.9", True), ("2.9", False)])
+def test_a_price_far_below_the_median_of_the_card_is_questioned(amount: str, questioned: bool, tmp_path: Path) -> None:
+    """Some twenty packaged providers ask $3.90 or so an hour in the median."""
+    floor = f"floor,other,h100_sxm_80,1,pcie,on_demand,{amount},USD,2026-11-09,a list,list,,"
+    found = answer(tmp_path, floor, DEARER)
+    assert offers(found.plans[0]) == ["floor"]
+    assert ("is it an auction floor" in " ".join(found.plans[0].notes)) == questioned
+
+
 @pytest.mark.parametrize(("days", "said"), [(0, "of today"), (1, "1 day old"), (21, "21 days old"), (-3, "ahead")])
 def test_stderr_says_how_old_the_newest_price_is(days: int, said: str, outcome: Outcome) -> None:
     stream = io.StringIO()
