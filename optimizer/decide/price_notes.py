@@ -79,7 +79,7 @@ def _hyperscaler(option: NodeOption, options: Sequence[NodeOption], rules: Optio
 
 
 def _far_below(option: NodeOption, options: Sequence[NodeOption], rules: OptionRules) -> str:
-    """An on-demand price under half the card's median over providers: most likely an auction floor or part of a price."""
+    """An on-demand price under half the card's median over providers: an auction floor, or part of a price."""
     if option.origin is not Origin.CATALOG or option.tier is not Tier.ON_DEMAND:
         return ""
     by_provider: dict[str, float] = {}
