@@ -53,7 +53,7 @@ def command(
             simulate=not no_simulate,
             time_limit=time_limit,
         )
-    say_age(outcome, sys.stderr)
     to_terminal = output is None and sys.stdout.isatty()
     write_output(render(outcome, style, terminal=to_terminal), output)
+    say_age(outcome, sys.stderr)
     sys.exit(EXIT_CODES[status_of(outcome)])
