@@ -40,6 +40,19 @@ class Tier(StrEnum):
     OWNED = "owned"
 
 
+class Evidence(StrEnum):
+    """How far a price may be relied on, strongest first. REFERENCE is shown on request and never ranked."""
+
+    QUOTE = "quote"  # the user's own
+    LIST = "list"  # published by the provider, its API or its catalog, dated, for a whole node
+    INDICATIVE = "indicative"  # dated figure of a tracker for a named provider, or of a marketplace
+    REFERENCE = "reference"
+
+
+RANKABLE_EVIDENCE = (Evidence.QUOTE, Evidence.LIST, Evidence.INDICATIVE)
+"""What may win, strongest first."""
+
+
 class ProviderClass(StrEnum):
     """Kind of provider; marketplaces are off by default."""
 

@@ -16,10 +16,14 @@ from pathlib import Path
 
 import catalog_facts as facts
 import engine_facts
+import provider_facts
 from api_rows import api_rows
+from dated_prices import dated_rows
 from gpu_rows import gpu_row, market_rows
 from price_rows import price_rows
-from source_tables import COLLECTED, Row, Table, number, read, write
+from source_names import published, read_names
+from source_tables import COLLECTED, Row, Table, number, read
+from source_tables import write as write_rows
 
 # GPUs -----------------------------------------------------------------------------------------------------------------
 
@@ -106,7 +110,7 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
         if size["checkpoint"] != "(formula)":
             add(size["base_model"], facts.quant_of(size["format"]), size["checkpoint"], size["size_gb"], size["source"])
     for card in accuracy:
-        found = re.match(r"HF card ([\w.-]+/[\w.-]+)", card["source"])
+        found = re.match(r"(?:HF|Hugging Face model) card ([\w.-]+/[\w.-]+)", card["source"])
         if found:
             model = facts.CARD_MODELS.get(card["model"], "")
             add(model, facts.quant_of(card["format"]), found[1], "", card["source"])
@@ -125,8 +129,21 @@ def table(header: str, lines: Iterable[Sequence[str]]) -> Table:
     return [dict(zip(names, line, strict=True)) for line in lines]
 
 
+def offer_rows(data: Path, gpus: Sequence[Row]) -> Table:
+    """All prices: the dated collection, and of the first what it does not replace as well as what it retires."""
+    cards = {gpu["id"]: gpu for gpu in gpus}
+    dated = dated_rows(read(data / "turn2" / "offers.csv"), cards)
+    first = price_rows(read(data / "offers.csv"), cards, dated)
+    return sorted([*dated, *first], key=lambda row: (row["offer_id"], row["tier"]))
+
+
 def build(data: Path, target: Path) -> None:
     """Write every catalog file this script owns."""
+    names = read_names(data / "turn2" / "source_names.csv")
+
+    def write(path: Path, rows: Sequence[Row]) -> None:
+        write_rows(path, published(rows, path.name, names))
+
     gpus = read(data / "gpus.csv")
     models = read(data / "models.csv")
     write(target / "gpus.csv", sorted((gpu_row(gpu, gpus) for gpu in gpus), key=lambda row: row["id"]))
@@ -138,10 +155,10 @@ def build(data: Path, target: Path) -> None:
             read(data / "quantized_checkpoint_sizes.csv"), read(data / "quantization_accuracy.csv"), models
         ),
     )
-    write(target / "offers.csv", price_rows(read(data / "offers.csv"), {gpu["id"]: gpu for gpu in gpus}))
+    write(target / "offers.csv", offer_rows(data, gpus))
+    write(target / "providers.csv", table(provider_facts.PROVIDER_COLUMNS, provider_facts.PROVIDERS))
     prices = read(data / "turn2" / "api_prices.csv")
     write(target / "api_prices.csv", api_rows(prices, [model["id"] for model in models]))
-    write(target / "providers.csv", table(facts.PROVIDER_COLUMNS, sorted(facts.PROVIDERS)))
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))

@@ -99,48 +99,6 @@ ILLUSTRATIVE = frozenset({"campus-hpc", "cn-leasing"})
 ESTIMATES = frozenset({"nvidia", "street", "cn-channel"})
 """Sellers whose whole-server rows are estimates, averages or hearsay rather than a quote."""
 
-PROVIDER_COLUMNS = "id aliases class country name"
-PROVIDERS = (
-    ("aliyun", "", "hyperscaler", "CN", "Alibaba Cloud"),
-    ("autodl", "", "marketplace", "CN", "AutoDL"),
-    ("aws", "", "hyperscaler", "US", "Amazon Web Services"),
-    ("azure", "", "hyperscaler", "US", "Microsoft Azure"),
-    ("campus-hpc", "", "reseller", "CN", "a university computing centre (illustrative)"),
-    ("cn-channel", "", "reseller", "CN", "Chinese resale channel (press reports)"),
-    ("cn-leasing", "", "reseller", "CN", "Chinese leasing (illustrative)"),
-    ("coreweave", "", "neocloud", "US", "CoreWeave"),
-    ("crusoe", "", "neocloud", "US", "Crusoe"),
-    ("digitalocean", "do", "neocloud", "US", "DigitalOcean"),
-    ("gcp", "google", "hyperscaler", "US", "Google Cloud"),
-    ("gongjiyun", "", "marketplace", "CN", "Gongjiyun"),
-    ("gpuhub", "", "marketplace", "", "GPUhub"),
-    ("hyperstack", "", "neocloud", "GB", "Hyperstack (NexGen Cloud)"),
-    ("jarvislabs", "jarvis-labs", "neocloud", "IN", "Jarvislabs"),
-    ("lambda", "", "neocloud", "US", "Lambda"),
-    ("market-eu", "", "reseller", "", "European retail (press report)"),
-    ("modal", "", "neocloud", "US", "Modal"),
-    ("msrp-street", "msrp/street", "reseller", "", "launch prices and street prices"),
-    ("nebius", "", "neocloud", "NL", "Nebius"),
-    ("novita", "", "neocloud", "US", "Novita AI"),
-    ("nvidia", "", "reseller", "US", "NVIDIA"),
-    ("nvidia-cn", "nvidia->CN", "reseller", "CN", "NVIDIA list to Chinese customers (press report)"),
-    ("oci", "oracle", "hyperscaler", "US", "Oracle Cloud Infrastructure"),
-    ("packet-ai", "", "neocloud", "", "Packet.ai"),
-    ("qubrid", "", "neocloud", "US", "Qubrid AI"),
-    ("runpod", "", "neocloud", "US", "Runpod"),
-    ("seeweb", "", "neocloud", "IT", "Seeweb"),
-    ("sfcompute", "", "marketplace", "US", "San Francisco Compute"),
-    ("spheron", "", "marketplace", "", "Spheron"),
-    ("street", "", "reseller", "", "street prices quoted by guides"),
-    ("tencent-intl", "", "hyperscaler", "CN", "Tencent Cloud International"),
-    ("tensordock", "", "marketplace", "US", "TensorDock"),
-    ("thinkmate", "", "reseller", "US", "Thinkmate"),
-    ("vast", "vast-ai", "marketplace", "US", "Vast.ai"),
-    ("verda", "datacrunch", "neocloud", "FI", "Verda (formerly DataCrunch)"),
-    ("vultr", "", "neocloud", "US", "Vultr"),
-)
-"""Class and country (ISO 3166, blank where not established) are our classification from the providers' own sites."""
-
 _DATE = "2026-11-21"
 RECOVERY_COLUMNS = "format min_params recovery source source_date notes"
 _RECOVERY = "defaults suggested with the collected accuracy tables"

@@ -64,6 +64,11 @@ def node_overhead_of(gpu: Row) -> tuple[str, str]:
     return "410", "A100-class module: 0.41 kW"
 
 
+def has_arm_host(gpu: Row) -> bool:
+    """Whether the card comes with a Grace host (Arm): the superchips and the trays made of them."""
+    return "grace" in gpu["arch"]
+
+
 def gpu_row(gpu: Row, gpus: Sequence[Row]) -> dict[str, str]:
     """One row of gpus.csv."""
     memory, basis = memory_of(gpu, gpus)
@@ -104,6 +109,7 @@ def gpu_row(gpu: Row, gpus: Sequence[Row]) -> dict[str, str]:
         "source": gpu["source"],
         "source_date": COLLECTED,
         "notes": gpu["notes"],
+        "host_architecture": "arm64" if has_arm_host(gpu) else "",
     }
 
 

@@ -1,4 +1,7 @@
-"""From collected offers to one row per price, with what is doubtful about it."""
+"""From the first collection of offers to one row per price, with what is doubtful about it.
+
+Where the dated collection (``dated_prices``) covers a provider in a currency, its rows here retire: newer prices count.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 import catalog_facts as facts
+import provider_facts
+from evidence import LIST, REFERENCE
 from gpu_rows import link_of
 from source_tables import Row, Table, number
 
@@ -82,22 +87,31 @@ def doubts(offer: Row, stated: str, gpu: Row) -> list[str]:
     return found
 
 
-def price_rows(offers: Sequence[Row], gpus: Mapping[str, Row]) -> Table:
-    """One row per price, superseded prices marked."""
+def price_rows(offers: Sequence[Row], gpus: Mapping[str, Row], newer: Sequence[Row] = ()) -> Table:
+    """One row per price, superseded prices marked; ``newer`` are the rows of the dated collection."""
     rows: Table = []
     newest: dict[tuple[str, ...], str] = {}
     keys: list[tuple[tuple[str, ...], str]] = []
+    covered: dict[tuple[str, str], str] = {}
+    for row in newer:
+        key = (row["provider"], row["currency"])
+        covered[key] = max(covered.get(key, ""), row["price_date"])
     for offer in offers:
         for column, tier in TIERS.items():
             if offer[column]:
-                row, key, order = _price_row(offer, column, tier, gpus[offer["gpu_id"]])
+                row, content, order = _price_row(offer, column, tier, gpus[offer["gpu_id"]])
                 rows.append(row)
-                keys.append((key, order))
-                newest[key] = max(newest.get(key, ""), order)
-    for row, (key, order) in zip(rows, keys, strict=True):
-        if order < newest[key]:
-            row["reason"] = "; ".join(filter(None, [row["reason"], "superseded by a newer price"]))
-        row["rankable"] = "reference" if row["reason"] else "yes"
+                keys.append((content, order))
+                newest[content] = max(newest.get(content, ""), order)
+    for row, (content, order) in zip(rows, keys, strict=True):
+        reasons = [row["reason"]]
+        if order < newest[content]:
+            reasons.append("superseded by a newer price")
+        since = covered.get((row["provider"], row["currency"]))
+        if since:
+            reasons.append(f"retired: the provider's prices were collected anew, up to {since}")
+        row["reason"] = "; ".join(filter(None, reasons))
+        row["evidence"] = REFERENCE if row["reason"] else LIST
     return sorted(rows, key=lambda row: (row["offer_id"], row["tier"]))
 
 
@@ -115,6 +129,8 @@ def _price_row(offer: Row, column: str, tier: str, gpu: Row) -> tuple[dict[str, 
         "link": link,
         "link_basis": basis,
         "region": region,
+        "country": provider_facts.country_of(region),
+        "host_memory_gib": "",
         "network_gbps": number(offer["network_gbps"]),
         "tier": tier,
         "amount": number(offer[column]),
@@ -122,8 +138,10 @@ def _price_row(offer: Row, column: str, tier: str, gpu: Row) -> tuple[dict[str, 
         "price_date": day_of(stated),
         "price_date_as_stated": stated,
         "price_source": source,
-        "rankable": "",
+        "evidence": "",
         "reason": "; ".join(doubts(offer, stated, gpu)),
+        "stock_note": "",
+        "remarks": "",
         "notes": offer["notes"],
     }
     return row, (provider, offer["instance_type"], offer["gpu_id"], region, tier), order_of(stated)

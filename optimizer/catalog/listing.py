@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from optimizer.catalog.ages import ranks_until
 from optimizer.catalog.types import Catalog, Gpu, Model, Offer, Price
 
 Cell = str | int | float | bool | None
@@ -170,15 +171,21 @@ _OFFER_COLUMNS = (
     Column("instance_type", "instance", folds=True),
     Column("gpus_per_node", "n", True),
     Column("gpu", "GPU"),
-    Column("link", "link"),
+    Column("link"),
     Column("region", "region", folds=True),
     Column("tier", "tier"),
     Column("amount", "price", True),
     Column("currency", "in"),
     Column("price_date", "date"),
+    Column("evidence", "evidence"),
+    Column("ranks_until"),
     Column("rankable"),
     Column("reason", "reference because", folds=True),
     Column("price_source"),
+    Column("stock_note"),
+    Column("remarks"),
+    Column("host_memory_gib"),
+    Column("network_gbps"),
     Column("notes"),
 )
 
@@ -194,7 +201,7 @@ def offers(catalog: Catalog, wanted: OfferFilter) -> Listing:
         for price in offer.prices
         if wanted.tier in (None, price.tier) and wanted.rankable in (None, price.rankable)
     )
-    note = "Prices are per node: an hour, or once for purchase. Sources and ids: --format json."
+    note = "Prices are per node: an hour, or once for purchase. Links, sources and ids: --format json."
     return Listing("price", _OFFER_COLUMNS, rows, note)
 
 
@@ -213,9 +220,15 @@ def _offer_row(offer: Offer, price: Price) -> tuple[Cell, ...]:
         price.amount,
         price.currency,
         price.date,
+        str(price.evidence),
+        ranks_until(price.date) if price.rankable and price.date else None,
         price.rankable,
         price.reason,
         price.source,
+        price.stock_note,
+        price.remarks,
+        offer.host_memory_gib,
+        offer.network_gbps,
         offer.notes,
     )
 

@@ -11,7 +11,7 @@ from optimizer.catalog import rows
 from optimizer.catalog.types import FxRate, Gpu, Offer, Price, Provider
 from optimizer.documents.csv_file import Row, Table
 from optimizer.documents.suggest import did_you_mean
-from optimizer.vocabulary import Link
+from optimizer.vocabulary import Evidence, Link
 
 _MAX_GPUS_PER_NODE = 1024
 
@@ -82,7 +82,7 @@ class _Assembler:
             id=key,
             provider=provider.id,
             provider_class=provider.provider_class,
-            country=provider.country,
+            country=row.text("country") or provider.country,
             instance_type=row.text("instance_type"),
             gpu=row.text("gpu"),
             gpus_per_node=count,
@@ -96,8 +96,9 @@ class _Assembler:
             quote_ref=row.text("quote_ref"),
             valid_until=row.day("valid_until"),
             notes=row.text("notes"),
+            host_memory_gib=row.number_or_none("host_memory_gib"),
         )
 
 
 def _not_rankable(price: Price, reason: str) -> Price:
-    return price if not price.rankable else replace(price, rankable=False, reason=reason)
+    return price if not price.rankable else replace(price, rankable=False, reason=reason, evidence=Evidence.REFERENCE)

@@ -20,7 +20,7 @@ from optimizer.catalog.types import (
     TokenPrice,
 )
 from optimizer.documents.csv_file import Row
-from optimizer.vocabulary import Link, ProviderClass, Tier
+from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -33,6 +33,7 @@ CONFIDENCES: Mapping[str, str] = {word: word for word in ("high", "medium", "low
 DTYPES: Mapping[str, str] = {word: word for word in ("bf16", "fp16", "fp8", "mxfp4", "int4")}
 QUANTS = ("bf16", "fp8", "int8", "int4", "nvfp4", "mxfp4")
 KV_CACHES = ("auto", "fp8")
+EVIDENCES: Mapping[str, Evidence] = {str(item): item for item in Evidence}
 RANKABLE: Mapping[str, bool] = {"yes": True, "reference": False}
 OBTAINABLE: Mapping[str, str] = {word: word for word in ("yes", "restricted", "unknown")}
 
@@ -48,7 +49,7 @@ GPU_COLUMNS = columns(
     "link_gb_s_both_directions link_domain_gpus pcie_generation pcie_lanes tdp_w node_overhead_w_per_gpu form_factor "
     "release_year datacenter_licensed sibling confidence export_note source notes"
 )
-GPU_EXTRAS = columns("link_as_published node_overhead_basis source_date")
+GPU_EXTRAS = columns("host_architecture link_as_published node_overhead_basis source_date")
 
 
 def gpu(row: Row) -> Gpu:
@@ -84,6 +85,7 @@ def gpu(row: Row) -> Gpu:
         export_note=row.text("export_note"),
         source=row.required("source"),
         notes=row.text("notes"),
+        host_arch=row.text("host_architecture"),
     )
 
 
@@ -145,6 +147,7 @@ def model(row: Row) -> Model:
 
 
 PROVIDER_COLUMNS = columns("id aliases class country name")
+PROVIDER_EXTRAS = columns("headquarters certificates source")
 
 
 def provider(row: Row) -> Provider:
@@ -155,6 +158,9 @@ def provider(row: Row) -> Provider:
         provider_class=row.choice("class", PROVIDER_CLASSES),
         country=row.text("country"),
         name=row.text("name") or row.text("id"),
+        headquarters=row.text("headquarters"),
+        certificates=row.words("certificates"),
+        source=row.text("source"),
     )
 
 
@@ -279,25 +285,32 @@ def api_price(row: Row) -> TokenPrice:
 
 OFFER_COLUMNS = columns("offer_id provider gpu gpus_per_node link tier amount currency price_date price_source")
 OFFER_EXTRAS = columns(
-    "instance_type link_basis region network_gbps price_date_as_stated rankable reason notes tax_percent stock "
-    "lead_time_weeks quote_ref valid_until"
+    "instance_type link_basis region country host_memory_gib network_gbps price_date_as_stated evidence rankable "
+    "reason stock_note remarks notes tax_percent stock lead_time_weeks quote_ref valid_until"
 )
 OFFER_LEVEL = columns(
-    "provider instance_type gpu gpus_per_node link region network_gbps tax_percent stock lead_time_weeks quote_ref "
-    "valid_until notes"
+    "provider instance_type gpu gpus_per_node link region country host_memory_gib network_gbps tax_percent stock "
+    "lead_time_weeks quote_ref valid_until notes"
 )
 """Columns that every price row of one offer must repeat."""
 
 
 def price(row: Row) -> Price:
-    """The price of a row of offers.csv. Undated prices are never ranked, whatever the file says."""
+    """The price of a row of offers.csv. Undated prices are never ranked, whatever the file says.
+
+    ``evidence`` says how far it may be relied on; a file that has no such column (or says ``rankable: yes`` instead)
+    holds price lists.
+    """
     day = row.day("price_date")
     reason = row.text("reason")
-    rankable = row.choice("rankable", RANKABLE) if row.text("rankable") else not reason
+    evidence = _evidence(row, reason)
     if day is None:
-        rankable, reason = False, reason or "undated"
+        evidence, reason = Evidence.REFERENCE, reason or "undated"
+    rankable = evidence is not Evidence.REFERENCE
     if rankable and reason:
-        row.error("rankable is yes, yet a reason against it is given", None, "rankable")
+        column = "evidence" if row.text("evidence") else "rankable"
+        said = row.text(column)
+        row.error(f"{column} is {said}, yet a reason against it is given", None, column)
     return Price(
         tier=row.choice("tier", TIERS),
         amount=row.positive("amount"),
@@ -306,7 +319,20 @@ def price(row: Row) -> Price:
         source=row.required("price_source"),
         rankable=rankable,
         reason="" if rankable else reason or "marked as reference",
+        evidence=evidence,
+        stock_note=row.text("stock_note"),
+        remarks=row.text("remarks"),
     )
+
+
+def _evidence(row: Row, reason: str) -> Evidence:
+    if row.text("evidence"):
+        stated = row.choice("evidence", EVIDENCES)
+        if row.text("rankable") and row.choice("rankable", RANKABLE) != (stated is not Evidence.REFERENCE):
+            row.error(f"rankable is {row.text('rankable')}, yet evidence is {stated}", None, "rankable")
+        return stated
+    rankable = row.choice("rankable", RANKABLE) if row.text("rankable") else not reason
+    return Evidence.LIST if rankable else Evidence.REFERENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +353,7 @@ def _id(item: Gpu | Model | Engine | Provider) -> str:
 GPUS: Schema[Gpu, str] = Schema("gpus.csv", GPU_COLUMNS, GPU_EXTRAS, gpu, _id)
 MODELS: Schema[Model, str] = Schema("models.csv", MODEL_COLUMNS, MODEL_EXTRAS, model, _id)
 ENGINES: Schema[Engine, str] = Schema("engines.csv", ENGINE_COLUMNS, ENGINE_EXTRAS, engine, _id)
-PROVIDERS: Schema[Provider, str] = Schema("providers.csv", PROVIDER_COLUMNS, (), provider, _id)
+PROVIDERS: Schema[Provider, str] = Schema("providers.csv", PROVIDER_COLUMNS, PROVIDER_EXTRAS, provider, _id)
 FX: Schema[FxRate, str] = Schema("fx.csv", FX_COLUMNS, FX_EXTRAS, fx_rate, lambda rate: rate.currency)
 RECOVERIES: Schema[QuantFact, tuple[str, float]] = Schema(
     "quantization.csv", RECOVERY_COLUMNS, RECOVERY_EXTRAS, quant_fact, lambda fact: (fact.format, fact.min_params_b)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from optimizer.vocabulary import Link, ProviderClass, Tier
+from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
 
 
 class Attention(StrEnum):
@@ -52,6 +52,7 @@ class Gpu:
     export_note: str
     source: str
     notes: str
+    host_arch: str = ""  # of the CPU it comes with: arm64 for Grace superchips; empty = whatever the node has (x86)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,9 @@ class Price:
     source: str
     rankable: bool
     reason: str  # why not rankable; empty when it is
+    evidence: Evidence = Evidence.LIST  # of a rankable price; what is not rankable is reference
+    stock_note: str = ""  # what was seen of its availability where that was doubtful, with who saw it
+    remarks: str = ""  # what else a buyer should know about the figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ class Offer:
     id: str
     provider: str
     provider_class: ProviderClass
-    country: str
+    country: str  # in which the node stands (ISO 3166); empty = not established
     instance_type: str
     gpu: str
     gpus_per_node: int
@@ -140,6 +144,7 @@ class Offer:
     quote_ref: str = ""
     valid_until: str | None = None
     notes: str = ""
+    host_memory_gib: float | None = None  # of the whole node; None = not stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +207,11 @@ class Provider:
     id: str
     aliases: tuple[str, ...]
     provider_class: ProviderClass
-    country: str  # ISO 3166; empty = not established
+    country: str  # in which all its nodes stand (ISO 3166); empty = several, or not established
     name: str
+    headquarters: str = ""  # seat of the company (ISO 3166); empty = not established
+    certificates: tuple[str, ...] = ()  # such as iso_27001; empty = none established
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ def command(
 ) -> None:
     """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof."""
     from optimizer.clock import Clock
+    from optimizer.commands.age import say_age
     from optimizer.commands.progress import Progress
     from optimizer.decide import decide, read_inputs
     from optimizer.negotiate.your_quotes import with_quotes
@@ -64,4 +65,5 @@ def command(
         outcome = with_quotes(outcome, opened[-1], progress.say)
     to_terminal = output is None and sys.stdout.isatty()
     write_output(render(outcome, style, terminal=to_terminal), output)
+    say_age(outcome, sys.stderr)
     sys.exit(EXIT_CODES[status_of(outcome)])

@@ -10,12 +10,14 @@ from optimizer.decide.joint import joint
 from optimizer.decide.limits import limits
 from optimizer.decide.periods import busiest_period, payment_notes, periods_of_plans, requests_a_month, token_hours
 from optimizer.decide.predict import Asked, Expectation, expect
+from optimizer.decide.price_notes import price_notes
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import Elsewhere, Group, MemoryGib, NodeLine, Plan, PlanPeriod
 from optimizer.pricing import (
     cost_lines,
     counterparts,
     excluded_costs,
+    last_day,
     long_run,
     market_remark,
     option_rules,
@@ -92,7 +94,7 @@ def _plan(
         cost_lines=cost_lines(pairs, problem, {bought.option.key: bought.spare for bought in solution.nodes}, running),
         excludes=excluded_costs([option for option, _ in pairs], problem),
         spare_node_cents=_one_spare(solution),
-        notes=tuple(_notes(inputs, solution, [reason for p in predicted for reason in p.grade_reasons])),
+        notes=tuple(_notes(inputs, solution, options, [reason for p in predicted for reason in p.grade_reasons])),
         cost_per_million_output_tokens=per_million,
         long_run=long_run(pairs, other, requests, per_million, problem, inputs.catalog, running),
         also=() if periods else tuple(_elsewhere(inputs, solution, options)),
@@ -199,6 +201,12 @@ def _nodes(solution: FleetSolution) -> Iterator[NodeLine]:
                 price_date=option.price.date if option.price else None,
                 price_source=option.price.source if option.price else "your own",
                 original_currency=option.price.currency if option.price else "",
+                evidence=option.evidence,
+                ranks_until=last_day(option),
+                stock_note=option.price.stock_note if option.price else "",
+                price_remarks=option.price.remarks if option.price else "",
+                host_memory_gib=option.offer.host_memory_gib,
+                network_gbps=option.offer.network_gbps,
             )
 
 
@@ -238,7 +246,9 @@ def _elsewhere(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOp
         yield Elsewhere(provider, option.tier, total_cents([(option, count)], problem))
 
 
-def _notes(inputs: Inputs, solution: FleetSolution, reasons: Sequence[str]) -> Iterator[str]:
+def _notes(
+    inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption], reasons: Sequence[str]
+) -> Iterator[str]:
     yield from dict.fromkeys(reasons)
     parts = parts_of(inputs.problem)
     apart = (parts[group.candidate.workload] for group in solution.groups)
@@ -248,6 +258,7 @@ def _notes(inputs: Inputs, solution: FleetSolution, reasons: Sequence[str]) -> I
             " length of its input or by the application that it comes from"
         )
     yield from payment_notes(inputs.problem, solution)
+    yield from price_notes(inputs, solution, options)
     market = inputs.problem.hardware.market
     for gpu in sorted({bought.option.offer.gpu for bought in solution.nodes}) if market else []:
         remark = market_remark(inputs.catalog, gpu, str(market))

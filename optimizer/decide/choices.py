@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.pricing.types import Origin
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import RANKABLE_EVIDENCE, Tier
 
 if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution
@@ -53,6 +53,11 @@ def _all(problem: Problem) -> Iterator[Choice]:
     tiers = [str(tier) for tier in payment.tiers]
     missing = [tier for tier in _TIERS if tier not in tiers]
     yield Choice("payment.tiers", tiers, [*tiers, *missing], lambda found: _plus(tiers, _tiers(found)))
+    evidence = [str(kind) for kind in payment.price_evidence]
+    weaker = [str(kind) for kind in RANKABLE_EVIDENCE if str(kind) not in evidence]
+    yield Choice(
+        "payment.price_evidence", evidence, [*evidence, *weaker], lambda found: _plus(evidence, _evidence(found))
+    )
     for key, everything in _ENGINE:
         yield from _engine(key, getattr(engine, key), everything)
     for key in _SETTINGS:
@@ -134,6 +139,10 @@ def _rented(found: FleetSolution) -> set[str]:
 
 def _tiers(found: FleetSolution) -> set[str]:
     return {str(bought.option.tier) for bought in found.nodes if bought.option.origin is not Origin.OWNED}
+
+
+def _evidence(found: FleetSolution) -> set[str]:
+    return {str(bought.option.evidence) for bought in found.nodes if bought.option.evidence is not None}
 
 
 def _kinds(found: FleetSolution) -> set[str]:

@@ -43,6 +43,7 @@ _RULES = (
     "engine.max_num_batched_tokens",
     "payment.tiers",
     "payment.max_commitment_months",
+    "payment.price_evidence",
     "payment.hours_per_month",
     "payment.startup_minutes",
     "payment.spot_uplift_percent",

@@ -12,6 +12,7 @@ from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.case import OutOfTimeError
 from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
+from optimizer.decide.other_winners import other_winners
 from optimizer.decide.single_kinds import single_kinds
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ def decide(
         result, plans, rejected, final = left.result, left.plans, left.rejected, left.candidates
         if rejected:
             confirm(inputs, plans)
-            if on_case is not None:
-                on_case(replace(case, candidates=left.candidates))
+        case = replace(case, candidates=left.candidates)
+        if on_case is not None and rejected:
+            on_case(case)
     if on_model is not None:  # with the cuts of the replay: without them it would prove plans that were rejected
         on_model(fleet_model_text(final, options))
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
@@ -118,6 +120,8 @@ def decide(
 
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
+    others = other_winners(case, plans, say, simulate=simulate)
+    outcome = replace(outcome, others=others)
     try:
         alone = single_kinds(inputs, candidates, options, plans, say, simulate=simulate, clock=clock)
     except OutOfTimeError:

@@ -162,6 +162,9 @@ class _Writer:
         if path == "payment.max_commitment_months":
             longest = max(option.commitment_months for option in way.options)
             return Edit(path, payment.max_commitment_months, longest)
+        if path == "payment.price_evidence":
+            evidence = [str(kind) for kind in payment.price_evidence]
+            return Edit(path, evidence, _with(evidence, [str(option.evidence) for option in _rented(way)]))
         tiers = [str(tier) for tier in payment.tiers]
         return Edit(path, tiers, _with(tiers, [str(option.tier) for option in _rented(way)]))
 

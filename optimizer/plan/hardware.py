@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.vocabulary import Link, Tier
+from optimizer.vocabulary import Evidence, Link, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,12 @@ class NodeLine:
     price_date: str | None
     price_source: str
     original_currency: str
+    evidence: Evidence | None = None  # what the price rests on; None: own hardware, which has none
+    ranks_until: str | None = None  # last day on which the price may be ranked; None: it has no such day
+    stock_note: str = ""  # what was seen of its availability, where that was doubtful
+    price_remarks: str = ""  # what else to know about the figure
+    host_memory_gib: float | None = None  # of one node, where stated
+    network_gbps: float | None = None  # between nodes, where stated
 
 
 @dataclass(frozen=True, slots=True)

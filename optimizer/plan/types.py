@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optimizer.ledger import CostLine, LongRun
 from optimizer.plan.asked import Asked, LoadFloor, WorkloadLoad
 from optimizer.plan.expected import Capacity, KeptPromise, Prediction
 from optimizer.plan.hardware import Group, MemoryGib, NodeLine
 from optimizer.plan.kinds import SingleKind
+from optimizer.plan.market import OtherWinners, Winner
 from optimizer.plan.periods import AskedPeriod, PeriodService, PlanPeriod
 from optimizer.plan.quotes import QuoteVerdict
 from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
 
 __all__ = [
     "Asked",
@@ -31,6 +32,7 @@ __all__ = [
     "MemoryGib",
     "NodeLine",
     "Optimal",
+    "OtherWinners",
     "Outcome",
     "PeriodService",
     "Plan",
@@ -47,6 +49,7 @@ __all__ = [
     "Stress",
     "Target",
     "Unknown",
+    "Winner",
     "WorkloadLoad",
 ]
 
@@ -144,6 +147,24 @@ class Plan:
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
 
+    @property
+    def price_evidence(self) -> Evidence | None:
+        """The weakest class among its nodes; None: own hardware alone."""
+        found = [node.evidence for node in self.nodes if node.evidence is not None]
+        return max(found, key=RANKABLE_EVIDENCE.index, default=None)
+
+    @property
+    def expires(self) -> str | None:
+        """The last day on which every price of it may be ranked; None: no price of it has such a day."""
+        return min((node.ranks_until for node in self.nodes if node.ranks_until is not None), default=None)
+
+    @property
+    def stock_notes(self) -> tuple[str, ...]:
+        """What was seen of the stock of its nodes, where that was doubtful: provider, instance and the note."""
+        return tuple(
+            f"{node.provider} {node.instance_type}: {node.stock_note}" for node in self.nodes if node.stock_note
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FunnelStep:
@@ -214,6 +235,7 @@ class Outcome:
     mixes: bool = False  # several configurations may share a workload
     targets: tuple[Target, ...] = ()
     rejected: tuple[Rejection, ...] = ()  # by replay, in the order they were found
+    others: OtherWinners = field(default_factory=OtherWinners)  # what wins under a stricter view of prices
     single_kinds: tuple[SingleKind, ...] = ()  # where the first plan puts length classes on several kinds of GPU
     quotes: tuple[QuoteVerdict, ...] = ()  # of every entry of ``offers:``, in its order
 

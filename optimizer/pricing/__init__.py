@@ -5,7 +5,7 @@ from optimizer.pricing.bill import Running, cost_lines, excluded_costs, plan_lin
 from optimizer.pricing.long_run import counterparts, long_run, rent_or_buy, total_cents_over
 from optimizer.pricing.market import market_remark
 from optimizer.pricing.options import node_options
-from optimizer.pricing.rules import OptionRules, RuleName, has_nvlink, option_rules
+from optimizer.pricing.rules import OptionRules, RuleName, has_nvlink, last_day, option_rules
 from optimizer.pricing.terms import Terms, load_hours, mean_load, spot_uplift, terms_of, unused_discounts
 from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, starts_of
 
@@ -23,6 +23,7 @@ __all__ = [
     "counterparts",
     "excluded_costs",
     "has_nvlink",
+    "last_day",
     "load_hours",
     "long_run",
     "market_remark",

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import lru_cache
 
-MAX_AGE_DAYS = 180
-"""A price older than this is reference only (shown on request, never ranked)."""
+from optimizer.catalog.ages import MAX_AGE_DAYS, WARN_AGE_DAYS, parse_day, ranks_until
 
-
-@lru_cache(maxsize=4096)
-def parse_day(text: str) -> date:
-    """ISO day; of a bare month or year the first day, so that a vague date counts as old rather than as new."""
-    parts = text.split("-")
-    return date.fromisoformat("-".join([*parts, *("01" for _ in range(3 - len(parts)))]))
+__all__ = ["MAX_AGE_DAYS", "WARN_AGE_DAYS", "age_days", "parse_day", "ranks_until"]
 
 
 def age_days(day: str, as_of: date) -> int:

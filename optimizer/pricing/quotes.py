@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.catalog.links import link_of
 from optimizer.catalog.types import Offer, Price
-from optimizer.vocabulary import ProviderClass, Tier
+from optimizer.vocabulary import Evidence, ProviderClass, Tier
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -35,7 +35,7 @@ def _quoted_offer(quote: Quote, catalog: Catalog) -> Offer:
         link = replaced.link
     amount = quote.purchase_price if quote.tier == Tier.PURCHASE else quote.price_per_hour
     source = f"your quote {quote.quote_ref}" if quote.quote_ref else "your quote"
-    price = Price(Tier(quote.tier), float(amount or 0), quote.currency, None, source, True, "")
+    price = Price(Tier(quote.tier), float(amount or 0), quote.currency, None, source, True, "", Evidence.QUOTE)
     return Offer(
         id=quote.id,
         provider=quote.provider,

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from optimizer.pricing.dates import MAX_AGE_DAYS, age_days, parse_day
+from optimizer.pricing.dates import MAX_AGE_DAYS, age_days, parse_day, ranks_until
 from optimizer.pricing.terms import as_of_day
 from optimizer.pricing.types import NodeOption, NodeType, Origin
-from optimizer.vocabulary import NVLINK_CLASS, ProviderClass, Tier
+from optimizer.vocabulary import NVLINK_CLASS, RANKABLE_EVIDENCE, Evidence, ProviderClass, Tier
 
 if TYPE_CHECKING:
     from datetime import date
@@ -39,6 +39,7 @@ class RuleName(StrEnum):
     LICENCE = "data-centre licence"
     NVLINK = "NVLink forbidden"
     PRICE = "price may be ranked"
+    EVIDENCE = "price evidence"
 
     @property
     def path(self) -> str:
@@ -58,6 +59,7 @@ _PATHS = {
     RuleName.LICENCE: "hardware.datacenter_licensed_only",
     RuleName.NVLINK: "hardware.nvlink",
     RuleName.PRICE: "payment.as_of",
+    RuleName.EVIDENCE: "payment.price_evidence",
 }
 
 
@@ -77,6 +79,7 @@ class OptionRules:
     licensed_only: bool
     nvlink_forbidden: bool
     as_of: date
+    evidence: Collection[Evidence] = RANKABLE_EVIDENCE
 
     def forbidden_by(self, option: NodeOption) -> tuple[RuleName, ...]:
         """Every rule that forbids the option, in the order of ``RuleName``; empty: it may be used."""
@@ -127,6 +130,8 @@ class OptionRules:
             yield RuleName.ONLY_OWNED
         if self.why_not_rankable(option) is not None:
             yield RuleName.PRICE
+        elif option.evidence is not None and option.evidence not in self.evidence:
+            yield RuleName.EVIDENCE
 
     def _about_cards(self, option: NodeOption) -> Iterator[RuleName]:
         gpu = option.node_type.gpu
@@ -161,7 +166,16 @@ def option_rules(problem: Problem, catalog: Catalog) -> OptionRules:
         licensed_only=hardware.datacenter_licensed_only,
         nvlink_forbidden=hardware.nvlink == "forbidden",
         as_of=as_of_day(problem, catalog),
+        evidence=payment.price_evidence,
     )
+
+
+def last_day(option: NodeOption) -> str | None:
+    """The last day on which a price may be ranked; None: it has no such day (own hardware, a quote without one)."""
+    if option.origin is Origin.QUOTE:
+        return option.offer.valid_until
+    dated = option.price.date if option.price else None
+    return None if dated is None else ranks_until(dated)
 
 
 def has_nvlink(node_type: NodeType) -> bool:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from optimizer.catalog.types import Gpu, Offer, Price
 from optimizer.ledger import CostLine
-from optimizer.vocabulary import Link, Tier
+from optimizer.vocabulary import Evidence, Link, Tier
 
 
 class Origin(StrEnum):
@@ -65,6 +65,13 @@ class NodeOption:
     def key(self) -> tuple[str, str]:
         """Content key: offer id and tier."""
         return (self.offer.id, str(self.tier))
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What its price rests on; None: own hardware, which has no price."""
+        if self.price is None:
+            return None
+        return Evidence.QUOTE if self.origin is Origin.QUOTE else self.price.evidence
 
     def cents_for(self, running: Sequence[int]) -> int:
         """Cents per month of so many nodes in each period: of the most of them, or of the hours used and the starts."""

@@ -22,6 +22,7 @@ from optimizer.problem.fields import (
 )
 from optimizer.problem.schema_hardware import (
     EngineSection,
+    EvidenceWord,
     Exclude,
     Hardware,
     Limits,
@@ -45,7 +46,7 @@ from optimizer.problem.schema_workload import (
     Workload,
 )
 from optimizer.problem.words import DistinctBy, Objective
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import Evidence, Tier
 
 __all__ = [
     "ApiPrice",
@@ -149,6 +150,9 @@ class Payment(Section):
     discounts: tuple[Discount, ...] = ()
     """Negotiated discounts; of several that match a price the largest counts."""
 
+    price_evidence: Listed[EvidenceWord] = (Evidence.QUOTE, Evidence.LIST, Evidence.INDICATIVE)
+    """What a price must rest on to win: your own quote, a provider's list, or a dated tracker (indicative)."""
+
     currency: Currency = "USD"
     """Currency of all amounts in the report, the budget and the ownership figures."""
 
@@ -175,7 +179,8 @@ class Payment(Section):
     counted and listed among what the bill leaves out."""
 
     as_of: Day | None = None
-    """The day prices are aged against; null: the newest price date in the catalog."""
+    """The day prices are aged against: past 180 days they are not ranked, past 75 they get a warning. null: the newest
+    price date in the catalog."""
 
 
 class Ownership(Section):

@@ -31,7 +31,7 @@ from optimizer.problem.words import (
     Market,
     Nvlink,
 )
-from optimizer.vocabulary import ProviderClass, Router, Tier
+from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, ProviderClass, Router, Tier
 
 PAYABLE_TIERS = tuple(tier for tier in Tier if tier is not Tier.OWNED)
 """Tiers a problem may ask for."""
@@ -40,6 +40,7 @@ RENTABLE_CLASSES = tuple(kind for kind in ProviderClass if kind is not ProviderC
 """Provider classes a problem may ask for."""
 
 Shares = Annotated[float, Field(gt=0, lt=1)]
+EvidenceWord = Annotated[Evidence, Field(strict=False), BeforeValidator(one_of(RANKABLE_EVIDENCE))]
 TierWord = Annotated[Tier, Field(strict=False), BeforeValidator(one_of(PAYABLE_TIERS))]
 
 ClassWord = Annotated[ProviderClass, Field(strict=False), BeforeValidator(one_of(RENTABLE_CLASSES))]

@@ -35,6 +35,8 @@ COLUMNS: tuple[tuple[str, Callable[[Plan], str]], ...] = (
     ("commitment_months", lambda plan: _nodes(plan, lambda node: str(node.commitment_months))),
     ("price_date", lambda plan: _nodes(plan, lambda node: node.price_date or "")),
     ("price_source", lambda plan: _nodes(plan, lambda node: node.price_source)),
+    ("price_evidence", lambda plan: str(plan.price_evidence or "")),
+    ("price_ranks_until", lambda plan: _nodes(plan, lambda node: node.ranks_until or "")),
     ("workload", lambda plan: _groups(plan, lambda group: group.workload)),
     ("model", lambda plan: _groups(plan, lambda group: group.model)),
     ("gpu", lambda plan: _groups(plan, lambda group: group.gpu)),

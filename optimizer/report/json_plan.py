@@ -17,6 +17,7 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "proven": plan.proven,
         "monthly_cost": Money(plan.monthly_cents),
         "currency": plan.currency,
+        "price_evidence": None if plan.price_evidence is None else str(plan.price_evidence),
         "cost_per_million_output_tokens": in_money(plan.cost_per_million_output_tokens),
         "gpus": plan.gpus,
         "load_factor": plan.load_factor,
@@ -110,6 +111,12 @@ def _node(node: NodeLine) -> dict[str, Json]:
         "monthly_cost": Money(node.monthly_cents),
         "price_date": node.price_date,
         "price_source": node.price_source,
+        "price_evidence": None if node.evidence is None else str(node.evidence),
+        "price_ranks_until": node.ranks_until,
+        "price_remarks": node.price_remarks,
+        "stock_note": node.stock_note,
+        "host_memory_gib": node.host_memory_gib,
+        "network_gbps": node.network_gbps,
         "original_currency": node.original_currency,
     }
 

@@ -10,6 +10,7 @@ from optimizer.plan.types import (
     Outcome,
     Proof,
     Relaxation,
+    Winner,
 )
 from optimizer.report import status_of
 from optimizer.report.api import api_document
@@ -49,6 +50,10 @@ def document(outcome: Outcome) -> dict[str, Json]:
         "plans": [plan_document(plan) for plan in outcome.plans],
         "api": api_document(outcome.plans[0]) if outcome.plans else None,
         "quotes": [quote_document(quote, outcome) for quote in outcome.quotes],
+        "at_list_prices": _winner(outcome.others.at_list),
+        "in_stock": _stock(outcome.others.first),
+        "expires": outcome.others.expires,
+        "winner_after_expiry": _winner(outcome.others.after_expiry),
         **({"rejected": [rejection_document(one) for one in outcome.rejected]} if outcome.rejected else {}),
         **({"single_gpu_kinds": _single_kinds(outcome)} if outcome.single_kinds else {}),
         "relaxations": [_relaxation(relaxation) for relaxation in outcome.relaxations],
@@ -61,6 +66,26 @@ def document(outcome: Outcome) -> dict[str, Json]:
             for target in outcome.targets
         ],
     }
+
+
+def _winner(winner: Winner | None) -> Json:
+    """Who wins under a stricter view of prices: a rank, or a plan that is none of the ranking; null: not worked out."""
+    if winner is None:
+        return None
+    plan = winner.plan
+    return {
+        "rank": winner.rank,
+        "plan": plan_document(plan) if plan is not None and winner.rank is None else None,
+        "monthly_cost": None if plan is None else Money(plan.monthly_cents),
+        **({"in_stock": _stock(winner)} if winner.stock_notes else {}),
+    }
+
+
+def _stock(winner: Winner | None) -> Json:
+    """What was seen of the stock of a winner's nodes, and what wins without them; null where nothing was."""
+    if winner is None or not winner.stock_notes:
+        return None
+    return {"notes": list(winner.stock_notes), "without": _winner(winner.in_stock)}
 
 
 def _single_kinds(outcome: Outcome) -> list[Json]:

@@ -10,7 +10,7 @@ from optimizer.plan.types import Group, NodeLine, Plan
 from optimizer.report.layout import Line, Style, labelled, paragraph
 from optimizer.report.verdicts import terms
 from optimizer.report.words import gpu_name, kv_name, money, plural, quant_name, tier_name
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import Evidence, Tier
 
 
 def winner(plan: Plan) -> str:
@@ -47,7 +47,8 @@ def _source(node: NodeLine) -> str:
     if node.tier is Tier.OWNED:
         return "your own hardware"
     place = " ".join(part for part in (node.provider, node.region) if part)
-    return f"{place}, {tier_name(node.tier, node.commitment_months)}"
+    kind = ", indicative price" if node.evidence is Evidence.INDICATIVE else ""
+    return f"{place}, {tier_name(node.tier, node.commitment_months)}{kind}"
 
 
 def signed(cents: int, currency: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction, Stress
 from optimizer.report.layout import BLANK, Line, Style, segments
 from optimizer.report.periods import followed
+from optimizer.report.prices import dated, indicative
 from optimizer.report.replayed import replayed
 from optimizer.report.words import (
     count,
@@ -46,7 +47,7 @@ def ranked(outcome: Outcome) -> Iterator[Line]:
 
 def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
     single = len(plan.groups) == 1 and len(plan.nodes) == 1
-    head = [f"#{plan.rank}  {money(plan.monthly_cents, plan.currency)}/mo", _hardware(plan)]
+    head = [f"#{plan.rank}  {money(plan.monthly_cents, plan.currency)}/mo{_indicative(plan)}", _hardware(plan)]
     head += [*(_setup(plan.groups[0]) if single else []), f"grade {plan.grade}"]
     for text in segments(head, joint="  ", hang=_INDENT):
         yield Line(text, Style.STRONG)
@@ -87,6 +88,10 @@ def _hardware(plan: Plan) -> str:
     spare = sum(node.spare for node in plan.nodes)
     inside = [plural(nodes, "node"), f"{idle} idle"] + ([f"{spare} spare"] if spare else [])
     return " + ".join(f"{number}x {gpu_name(gpu)}" for gpu, number in kinds.items()) + f" ({', '.join(inside)})"
+
+
+def _indicative(plan: Plan) -> str:
+    return f" {indicative(plan)}" if indicative(plan) else ""
 
 
 def _setup(group: Group) -> list[str]:
@@ -131,9 +136,8 @@ def _source(node: NodeLine) -> str:
     if node.tier is Tier.OWNED:
         return f"your own {node.gpus_per_node}-GPU node"
     name = " ".join(part for part in (node.provider, node.region, node.instance_type) if part)
-    dated = f"price of {node.price_date}" if node.price_date else node.price_source or "price without a date"
     link = ", link unverified (computed as PCIe)" if node.link is Link.UNVERIFIED else ""
-    return f"{name}, {tier_name(node.tier, node.commitment_months)}, {dated}{link}"
+    return f"{name}, {tier_name(node.tier, node.commitment_months)}, {dated(node)}{link}"
 
 
 def _idle(node: NodeLine) -> str:

@@ -12,6 +12,7 @@ from optimizer.report.layout import WIDTH, Line, Style
 from optimizer.report.ledger import ledger, single_kinds
 from optimizer.report.periods import day_profile
 from optimizer.report.plans import ranked
+from optimizer.report.prices import prices
 from optimizer.report.question import question
 from optimizer.report.quotes import your_quotes
 from optimizer.report.replayed import rejections
@@ -35,6 +36,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
         lines += single_kinds(outcome)
         lines += day_profile(outcome)
         lines += ledger(outcome)
+        lines += prices(outcome)
         lines += verdicts(outcome)
         lines += rejections(outcome)
         lines += funnel(outcome)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from optimizer.pricing import NodeType, cost_lines, excluded_costs, load_hours
+from optimizer.pricing import NodeType, cost_lines, excluded_costs, last_day, load_hours
 from optimizer.problem import parts_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import Case
@@ -38,6 +38,12 @@ def node_lines(case: Case) -> Iterator[Mismatch]:
             "price_source": price.source if price else line.price_source,
             "original_currency": price.currency if price else "",
             "tier": node.option.tier,
+            "evidence": node.option.evidence,
+            "ranks_until": last_day(node.option),
+            "stock_note": price.stock_note if price else "",
+            "price_remarks": price.remarks if price else "",
+            "host_memory_gib": offer.host_memory_gib,
+            "network_gbps": offer.network_gbps,
         }
         for name, value in expected.items():
             found = getattr(line, name)

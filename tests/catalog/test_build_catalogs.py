@@ -70,7 +70,7 @@ def _prices(build: ModuleType, *offers: dict[str, str]) -> list[dict[str, str]]:
 
 def test_a_dated_instance_price_is_ranked(build: ModuleType) -> None:
     (row,) = _prices(build, {})
-    assert (row["rankable"], row["reason"], row["link"], row["amount"]) == ("yes", "", "nvswitch", "20")
+    assert (row["evidence"], row["reason"], row["link"], row["amount"]) == ("list", "", "nvswitch", "20")
     assert (row["provider"], row["region"]) == ("vast", "")
 
 
@@ -91,7 +91,7 @@ def test_a_dated_instance_price_is_ranked(build: ModuleType) -> None:
 )
 def test_doubtful_prices_are_reference(change: dict[str, str], reason: str, build: ModuleType) -> None:
     (row,) = _prices(build, change)
-    assert (row["rankable"], row["reason"]) == ("reference", reason)
+    assert (row["evidence"], row["reason"]) == ("reference", reason)
 
 
 def test_low_confidence_cards_are_reference(build: ModuleType) -> None:
@@ -107,14 +107,23 @@ def test_only_the_newest_of_several_prices_counts(build: ModuleType) -> None:
     assert rows[1]["price_date"] == "2026-08-01"
 
 
+def test_prices_of_a_provider_retire_where_the_dated_collection_covers_it(build: ModuleType) -> None:
+    newer = [{"provider": "vast", "currency": "USD", "price_date": "2026-08-22"}]
+    rows = build.price_rows([OFFER, OFFER | {"offer_id": "b", "currency": "CNY"}], {GPU["id"]: GPU}, newer)
+    assert [(row["evidence"], row["reason"]) for row in rows] == [
+        ("reference", "retired: the provider's prices were collected anew, up to 2026-08-22"),
+        ("list", ""),
+    ]
+
+
 def test_spot_and_reserved_prices_take_their_own_date(build: ModuleType) -> None:
     source = "list (2026-07-20); spot min: other (undated, >=2025-06); reserved: third 2026-06-15"
     change = {"source": source, "price_per_hour_spot": "9", "price_reserved_1y": "15"}
-    found = {row["tier"]: (row["price_date"], row["price_source"], row["rankable"]) for row in _prices(build, change)}
+    found = {row["tier"]: (row["price_date"], row["price_source"], row["evidence"]) for row in _prices(build, change)}
     assert found == {
-        "on_demand": ("2026-07-20", "list (2026-07-20)", "yes"),
+        "on_demand": ("2026-07-20", "list (2026-07-20)", "list"),
         "spot": ("", "spot min: other (undated, >=2025-06)", "reference"),
-        "reserved_1y": ("2026-06-15", "third 2026-06-15", "yes"),
+        "reserved_1y": ("2026-06-15", "third 2026-06-15", "list"),
     }
 
 
@@ -148,6 +157,6 @@ def test_numbers_lose_trailing_zeros_only(build: ModuleType) -> None:
 
 def test_written_files_are_the_same_bytes_each_time(build: ModuleType, tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
-        build.write(tmp_path / name, _prices(build, {}, {"offer_id": "b"}))
+        build.write_rows(tmp_path / name, _prices(build, {}, {"offer_id": "b"}))
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert b"\r" not in (tmp_path / "a.csv").read_bytes()

@@ -31,7 +31,7 @@ def test_text_fits_a_hundred_columns_and_ends_in_a_count(what: str) -> None:
     lines = _run(what).splitlines()
     assert max(map(len, lines)) <= 100
     assert not any(line != line.rstrip() or "\x1b" in line for line in lines)
-    counts = {"gpus": "72 GPUs.", "models": "129 models.", "offers": "595 prices."}
+    counts = {"gpus": "72 GPUs.", "models": "129 models.", "offers": "1253 prices."}
     assert any(line.startswith(counts[what]) for line in lines[-2:])
 
 
@@ -52,11 +52,13 @@ def test_filters_of_offers() -> None:
         ("p5.48xlarge", "reserved_3y", 23.7773),
         ("p5.4xlarge", "on_demand", 6.88),
     ]
-    assert len(_json("offers")) == 595
-    assert len(_json("offers", "--rankable")) == 171
-    assert len(_json("offers", "--reference")) == 424
+    assert len(_json("offers")) == 1253
+    assert len(_json("offers", "--rankable")) == 538
+    assert len(_json("offers", "--reference")) == 715
     assert {row["tier"] for row in _json("offers", "--tier", "spot")} == {"spot"}
-    assert {row["gpu"] for row in _json("offers", "--vendor", "amd", "--rankable")} == {"mi300x_192"}
+    assert {row["gpu"] for row in _json("offers", "--vendor", "amd", "--rankable")} == {
+        "mi300x_192", "mi325x_256", "mi350x_288", "mi355x_288",
+    }  # fmt: skip
 
 
 def test_filters_of_gpus_and_models() -> None:

@@ -17,7 +17,7 @@ MODELS = list(CATALOG.models.values())
 
 
 def test_row_counts() -> None:
-    assert (len(GPUS), len(MODELS), len(CATALOG.offers), len(CATALOG.engines)) == (72, 129, 435, 14)
+    assert (len(GPUS), len(MODELS), len(CATALOG.offers), len(CATALOG.engines)) == (72, 129, 950, 14)
 
 
 GPU_BANDS: dict[str, tuple[float, float, Callable[[Gpu], float | None]]] = {

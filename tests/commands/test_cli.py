@@ -180,7 +180,8 @@ def test_closed_streams_change_nothing_but_what_is_seen(closed: str, code: int) 
 def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
     command = f"'{sys.executable}' -m optimizer '{FRONT_PAGE}' --format json --set ranking.top=60 | head -c 1"
     result = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (result.stdout, result.stderr) == ("{", "")
+    assert result.stdout == "{"
+    assert all(line.startswith("prices: ") for line in result.stderr.splitlines())  # how old they are today, no more
 
 
 def test_options_may_stand_before_the_file() -> None:

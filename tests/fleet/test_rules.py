@@ -24,7 +24,7 @@ from optimizer.fleet.model import build_model
 from optimizer.fleet.rank import rank_plans
 from optimizer.fleet.screen import prepare
 from optimizer.pricing.types import Origin
-from optimizer.vocabulary import Link, ProviderClass, Tier
+from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
 from optimizer.workload import Load, Period
 
 NODE = make_type(make_gpu("h100"), 4)
@@ -112,6 +112,8 @@ RULES = {
                     _options(regions=("eu",))),
     "tiers": Rule("rule:payment.tiers:payment tiers", _options(), _options(tiers=(Tier.SPOT,)),
                   _options(tiers=(Tier.ON_DEMAND,))),
+    "evidence": Rule("rule:payment.price_evidence:price evidence", _options(),
+                     _options(evidence=(Evidence.QUOTE,)), _options(evidence=(Evidence.LIST,))),
     "only owned": Rule("rule:hardware.only_owned:only owned", _options(only_owned=False), _options(only_owned=True),
                        _options(only_owned=False)),
     "nvlink": Rule("rule:hardware.nvlink", replace(BASE, nvlink="required"), replace(BASE, nvlink="forbidden"),

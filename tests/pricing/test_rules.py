@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from optimizer.catalog.types import MarketFlag
-from optimizer.pricing import RuleName, market_remark, node_options, option_rules
-from optimizer.vocabulary import Link, ProviderClass, Tier
+from optimizer.pricing import RuleName, last_day, market_remark, node_options, option_rules
+from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
 
 QUOTE = {
     "id": "q1",
@@ -152,6 +152,45 @@ def test_prices_age_against_as_of(problem, make_catalog, make_offer):
 @pytest.mark.parametrize(("until", "rules"), [("2026-06-30", (RuleName.PRICE,)), ("2026-07-01", ()), (None, ())])
 def test_a_quote_holds_to_its_last_day(verdict, until, rules):
     assert verdict(offers=({**QUOTE, "valid_until": until},)) == rules
+
+
+@pytest.mark.parametrize(
+    ("evidence", "asked", "rules"),
+    [
+        (Evidence.LIST, ("quote", "list"), ()),
+        (Evidence.INDICATIVE, ("quote", "list"), (RuleName.EVIDENCE,)),
+        (Evidence.INDICATIVE, ("quote", "list", "indicative"), ()),
+        (Evidence.LIST, ("quote",), (RuleName.EVIDENCE,)),
+        (Evidence.LIST, ("indicative",), (RuleName.EVIDENCE,)),
+    ],
+)
+def test_what_a_price_must_rest_on(*, verdict, make_offer, make_price, evidence, asked, rules):
+    offer = make_offer("a", make_price(evidence=evidence))
+    assert verdict(offer, payment={"price_evidence": asked}) == rules
+
+
+def test_quotes_are_evidence_of_their_own_and_owned_hardware_needs_none(verdict):
+    assert verdict(offers=(QUOTE,), payment={"price_evidence": ("quote",)}) == ()
+    assert verdict(offers=(QUOTE,), payment={"price_evidence": ("list",)}) == (RuleName.EVIDENCE,)
+    owned = {"owned": ({"gpu": "h100_sxm_80", "gpus_per_node": 8},)}
+    assert verdict(hardware=owned, payment={"price_evidence": ("quote",)}) == ()
+
+
+def test_a_reference_price_is_no_question_of_evidence(verdict, make_offer, make_price):
+    doubtful = make_price(rankable=False, reason="press", evidence=Evidence.REFERENCE)
+    assert verdict(make_offer("a", doubtful), payment={"price_evidence": ("quote",)}) == (RuleName.PRICE,)
+
+
+def test_the_last_day_on_which_a_price_may_be_ranked(problem, make_catalog, make_offer, make_price):
+    catalog = make_catalog(make_offer("a", make_price(date="2026-01-02")))
+    (option,) = node_options(problem(), catalog)
+    assert last_day(option) == "2026-07-01"
+    for day, rules in (("2026-07-01", ()), ("2026-07-02", (RuleName.PRICE,))):
+        assert option_rules(problem(payment={"as_of": day}), catalog).forbidden_by(option) == rules
+    (quoted,) = node_options(problem(offers=({**QUOTE, "valid_until": "2026-12-31"},)), make_catalog())
+    assert last_day(quoted) == "2026-12-31"
+    (open_ended,) = node_options(problem(offers=(QUOTE,)), make_catalog())
+    assert last_day(open_ended) is None
 
 
 def test_every_rule_names_its_place_in_the_problem_file():

@@ -11,12 +11,13 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from optimizer.plan.quotes import MissedPromise, QuoteVerdict, Verdict
-from optimizer.plan.types import Outcome, Target
+from optimizer.plan.types import OtherWinners, Outcome, Target, Winner
 from optimizer.report import render
 from optimizer.vocabulary import Tier
 
 KEYS_IN_ORDER = [
-    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "api", "quotes", "relaxations", "targets",
+    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "api", "quotes",
+    "at_list_prices", "in_stock", "expires", "winner_after_expiry", "relaxations", "targets",
 ]  # fmt: skip
 
 
@@ -82,6 +83,12 @@ class _Node(_Strict):
     monthly_cost: Number
     price_date: str | None
     price_source: str
+    price_evidence: Literal["quote", "list", "indicative"] | None
+    price_ranks_until: str | None
+    price_remarks: str
+    stock_note: str
+    host_memory_gib: MaybeNumber
+    network_gbps: MaybeNumber
     original_currency: str
 
 
@@ -173,6 +180,7 @@ class _Plan(_Strict):
     proven: bool
     monthly_cost: Number
     currency: str
+    price_evidence: Literal["quote", "list", "indicative"] | None
     cost_per_million_output_tokens: MaybeNumber
     gpus: int
     load_factor: Number
@@ -294,6 +302,20 @@ class _Target(_Strict):
     wins_below_per_gpu_hour: Number
 
 
+class _Winner(_Strict):
+    """One of rank and plan is null; both where nothing wins."""
+
+    rank: int | None
+    plan: _Plan | None
+    monthly_cost: MaybeNumber
+    in_stock: _Stock | None = None
+
+
+class _Stock(_Strict):
+    notes: list[str]
+    without: _Winner | None
+
+
 class _Report(_Strict):
     problem: _Problem
     status: Literal["optimal", "feasible", "infeasible", "unknown"]
@@ -304,6 +326,10 @@ class _Report(_Strict):
     plans: list[_Plan]
     api: _ByTheToken | None
     quotes: list[_Quote]
+    at_list_prices: _Winner | None
+    in_stock: _Stock | None
+    expires: str | None
+    winner_after_expiry: _Winner | None
     relaxations: list[_Relaxation]
     targets: list[_Target]
 
@@ -334,6 +360,26 @@ def test_quotes_obey_the_contract(outcomes: dict[str, Outcome]) -> None:
     assert printed["quotes"][1]["wins_below"] == 300_000
     text = render(outcome, "text")
     assert "wins up to CNY 300,000 once (-14 %)" in " ".join(text.split())
+
+
+def test_winners_under_a_stricter_view_of_prices(outcomes: dict[str, Outcome]) -> None:
+    ranked = outcomes["optimal"]
+    first, other = ranked.plans[0], replace(ranked.plans[0], monthly_cents=2_000_000)
+    note = "aws p5: often sold out"
+    others = OtherWinners(
+        at_list=Winner(other, None, (note,), Winner(first, 1)),
+        first=Winner(first, 1),
+        expires="2027-02-18",
+        after_expiry=Winner(None),
+    )
+    printed = json.loads(render(replace(ranked, others=others), "json"))
+    _Report.model_validate(printed)
+    assert printed["at_list_prices"]["plan"]["monthly_cost"] == printed["at_list_prices"]["monthly_cost"] == 20000
+    assert printed["at_list_prices"]["in_stock"]["notes"] == [note]
+    assert printed["at_list_prices"]["in_stock"]["without"]["rank"] == 1
+    assert printed["at_list_prices"]["in_stock"]["without"]["plan"] is None
+    assert (printed["in_stock"], printed["expires"]) == (None, "2027-02-18")
+    assert printed["winner_after_expiry"] == {"rank": None, "plan": None, "monthly_cost": None}
 
 
 def test_status_words(outcomes: dict[str, Outcome]) -> None:

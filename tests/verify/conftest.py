@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -427,7 +428,21 @@ def _node_lines(
             price_date=option.price.date if option.price else None,
             price_source=option.price.source if option.price else "your own",
             original_currency=option.price.currency if option.price else "",
+            evidence=option.evidence,
+            ranks_until=_last_day(option),
+            stock_note=option.price.stock_note if option.price else "",
+            price_remarks=option.price.remarks if option.price else "",
+            host_memory_gib=option.offer.host_memory_gib,
+            network_gbps=option.offer.network_gbps,
         )
+
+
+def _last_day(option):
+    """180 days from the date of a catalog price; a quote's own last day."""
+    if str(option.origin) == "quote":
+        return option.offer.valid_until
+    dated = option.price.date if option.price else None
+    return None if dated is None else str(date.fromisoformat(dated) + timedelta(days=180))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from optimizer.handover.launch.scripts import thresholds
 from optimizer.handover.markdown import code, table, text
 from optimizer.report.words import gpu_name, money, plural, tier_name
 from optimizer.units import SHARE_UNITS
-from optimizer.vocabulary import Link
+from optimizer.vocabulary import Evidence, Link
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.placement import Layout
@@ -27,9 +27,10 @@ def notes(
     missing: Sequence[str],
 ) -> str:
     """The page."""
+    kind = " (indicative price)" if plan.price_evidence is Evidence.INDICATIVE else ""
     parts = [
         f"# Launch files: {text(outcome.problem_name)}, plan #{plan.rank}",
-        f"{money(plan.monthly_cents, plan.currency)} a month, grade {plan.grade}. Problem "
+        f"{money(plan.monthly_cents, plan.currency)} a month{kind}, grade {plan.grade}. Problem "
         f"{code(outcome.problem_path)}, sha256 {code(outcome.problem_sha256[:12])}. The settings below are the ones "
         "the prediction assumed: change one and its figures no longer hold.",
         "## Order of work",

@@ -17,11 +17,12 @@ from optimizer.report.ledger import units
 from optimizer.report.quotes import node_of, price_of, terms_of, verdict_of
 from optimizer.report.replayed import replayed_name, replayed_unit
 from optimizer.report.words import count, limit, money, percent, price, promise_of, tier_name, two_digits, yaml_scalar
+from optimizer.vocabulary import Evidence
 
 if TYPE_CHECKING:
     from optimizer.decide.picture import Picture
     from optimizer.handover.page.charts import Say
-    from optimizer.plan.types import Outcome, Plan, Replay, ReplayedPromise
+    from optimizer.plan.types import NodeLine, Outcome, Plan, Replay, ReplayedPromise
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,12 @@ def _answer(outcome: Outcome, say: Say) -> str:
             say("No deployment keeps every promise.") if status_of(outcome) == "infeasible" else say("No answer yet.")
         )
     best = outcome.plans[0]
-    text = f"{hardware(best)}, {setup(best)}: {money(best.monthly_cents, best.currency)} {say('a month')}, "
-    return plain(f"{text}{say('grade')} {best.grade}.")
+    text = f"{hardware(best)}, {setup(best)}: {money(best.monthly_cents, best.currency)} {say('a month')}"
+    return plain(f"{text}{_indicative(best, say)}, {say('grade')} {best.grade}.")
+
+
+def _indicative(plan: Plan, say: Say) -> str:
+    return f" ({say('indicative price')})" if plan.price_evidence is Evidence.INDICATIVE else ""
 
 
 def _verdicts(outcome: Outcome, say: Say) -> tuple[tuple[str, str], ...]:
@@ -127,7 +132,7 @@ def _ranking(outcome: Outcome, say: Say) -> Table:
             "; ".join(kept(plan)) or say("none"),
             plan.grade,
             f"+{percent(plan.load_factor - 1)}",
-            money(plan.monthly_cents, plan.currency),
+            money(plan.monthly_cents, plan.currency) + _indicative(plan, say),
         )
         for plan in outcome.plans
     ]
@@ -233,11 +238,22 @@ def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
         yield from (bash_command(client) for client in clients)
 
 
+def _source(node: NodeLine, say: Say) -> str:
+    """Where a price comes from, how far it may be relied on and until when it may be ranked."""
+    kinds: dict[Evidence | None, str] = {
+        Evidence.LIST: say("list price"),
+        Evidence.INDICATIVE: say("indicative price"),
+    }
+    kind = kinds.get(node.evidence)
+    until = f"{say('may rank until')} {node.ranks_until}" if node.ranks_until else ""
+    return "; ".join(part for part in (node.price_source, kind, until) if part)
+
+
 def _provenance(outcome: Outcome, say: Say) -> Table:
     rows = [(say("problem"), plain(f"{outcome.problem_path}, sha256 {outcome.problem_sha256}"), "")]
     rows.append((say("performance model"), outcome.proof.performance_model, ""))
     seen = dict.fromkeys(
-        (plain(node.offer_id), plain(node.price_source), node.price_date or "")
+        (plain(node.offer_id), plain(_source(node, say)), node.price_date or "")
         for p in outcome.plans
         for node in p.nodes
     )

@@ -9,9 +9,10 @@ from optimizer.handover.shortlist.cells import Cell, Look, Sheet, money, number
 from optimizer.handover.shortlist.phrases import hardware
 from optimizer.pricing.dates import age_days
 from optimizer.report.words import gpu_name, promise_of, yaml_scalar
-from optimizer.vocabulary import Link, Tier
+from optimizer.vocabulary import Evidence, Link, Tier
 
 if TYPE_CHECKING:
+    from optimizer.catalog.types import Price
     from optimizer.handover.shortlist.inputs_sheet import Say
     from optimizer.handover.shortlist.priced import Case, PricedLine
     from optimizer.plan.types import Plan
@@ -103,6 +104,12 @@ def why_not_sheet(case: Case, say: Say) -> Sheet:
     return sheet
 
 
+def _with_evidence(price: Price, say: Say) -> str:
+    """Where a price comes from and how far it may be relied on."""
+    kind = {Evidence.LIST: say("list price"), Evidence.INDICATIVE: say("indicative price")}.get(price.evidence)
+    return f"{price.source}; {kind}" if kind and price.rankable else price.source
+
+
 def sources_sheet(case: Case, say: Say) -> Sheet:
     """Source and date of every figure."""
     sheet = Sheet(say("Sources"), (46, 22, 14, 12, 14, 12, 70))
@@ -130,7 +137,7 @@ def sources_sheet(case: Case, say: Say) -> Sheet:
             price.currency,
             price.date or "",
             age,
-            price.source,
+            _with_evidence(price, say),
         )
     sheet.note(f"{say('Ages are counted to')} {case.terms.as_of.isoformat()}.")
     sheet.gap()

@@ -10,6 +10,7 @@ from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
 from optimizer.report.words import money as amount
+from optimizer.vocabulary import Evidence
 
 if TYPE_CHECKING:
     from optimizer.handover.shortlist.cost_sheet import PlanTotals
@@ -47,9 +48,9 @@ def _answer(outcome: Outcome, say: Say) -> str:
         return say("No deployment keeps every promise; the sheet 'Why not' says what stands in the way.")
     best = outcome.plans[0]
     cost = amount(best.monthly_cents, best.currency)
-    return (
-        f"{say('First choice')}: {hardware(best)}, {setup(best)}, {cost} {say('a month')}, {say('grade')} {best.grade}."
-    )
+    kind = f" ({say('indicative price')})" if best.price_evidence is Evidence.INDICATIVE else ""
+    cost = f"{cost} {say('a month')}{kind}"
+    return f"{say('First choice')}: {hardware(best)}, {setup(best)}, {cost}, {say('grade')} {best.grade}."
 
 
 def _facts(outcome: Outcome, say: Say) -> list[tuple[str, str]]:
