@@ -125,8 +125,8 @@ class Offer:
 
     id: str
     provider: str
-    provider_class: ProviderClass
-    country: str
+    provider_class: ProviderClass | None  # None: of a quote whose provider is in no catalog and which states none
+    country: str  # ISO 3166 code of where the nodes stand; empty = not stated
     instance_type: str
     gpu: str
     gpus_per_node: int
@@ -140,6 +140,17 @@ class Offer:
     quote_ref: str = ""
     valid_until: str | None = None
     notes: str = ""
+    headquarters: str = ""  # ISO 3166 code of the provider's; empty = not stated
+    certificates: tuple[str, ...] = ()  # that the provider holds; empty = none is stated
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region that a provider runs, priced or not."""
+
+    provider: str
+    name: str
+    country: str  # ISO 3166
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +215,8 @@ class Provider:
     provider_class: ProviderClass
     country: str  # ISO 3166; empty = not established
     name: str
+    headquarters: str = ""  # ISO 3166; empty = not stated
+    certificates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +258,5 @@ class Catalog:
     checkpoints: Mapping[tuple[str, str], tuple[Checkpoint, ...]] = field(default_factory=dict)
     """Published checkpoints by (model, weight_quant)."""
     markets: tuple[MarketFlag, ...] = ()
+    regions: Mapping[tuple[str, str], Region] = field(default_factory=dict)
+    """Regions by (provider, name), those without a price too."""

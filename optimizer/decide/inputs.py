@@ -84,7 +84,8 @@ def known_ids(catalog: Catalog) -> KnownIds:
         engines=frozenset(catalog.engines),
         providers=frozenset(catalog.providers) | {offer.provider for offer in offers},
         currencies=frozenset(catalog.fx) | {"USD"},
-        regions=frozenset(offer.region for offer in offers),
+        regions=frozenset(offer.region for offer in offers if offer.region)
+        | {region.name for region in catalog.regions.values()},
         newest_price_date=catalog.newest_price_date,
         context_of_config=lambda path: model_from_config(path).context_limit,
         read_calibration=_read_calibration,

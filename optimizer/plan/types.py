@@ -45,6 +45,7 @@ __all__ = [
     "Stress",
     "Target",
     "Unknown",
+    "Unpriced",
     "WorkloadLoad",
 ]
 
@@ -192,6 +193,17 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpriced:
+    """Nodes that would hold workloads, were there a price for them that may be ranked under the buyer's rules."""
+
+    gpu: str
+    gpus_per_node: int
+    nodes: int  # that are needed
+    workloads: tuple[str, ...]  # that they would serve
+    ask_below_cents: int | None  # per node and month: what wins below it; None: any price is better than no plan
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Base of the four outcomes; ``plans`` is empty unless the problem was solved."""
 
@@ -212,6 +224,7 @@ class Outcome:
     mixes: bool = False  # several configurations may share a workload
     targets: tuple[Target, ...] = ()
     rejected: tuple[Rejection, ...] = ()  # by replay, in the order they were found
+    unpriced: tuple[Unpriced, ...] = ()  # the fewest GPUs first
     single_kinds: tuple[SingleKind, ...] = ()  # where the first plan puts length classes on several kinds of GPU
 
 

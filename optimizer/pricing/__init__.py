@@ -4,11 +4,13 @@ from optimizer.pricing.bill import Running, cost_lines, excluded_costs, plan_lin
 from optimizer.pricing.long_run import api_comparison, counterparts, long_run, rent_or_buy, total_cents_over
 from optimizer.pricing.market import market_remark
 from optimizer.pricing.options import node_options
-from optimizer.pricing.rules import OptionRules, RuleName, has_nvlink, option_rules
+from optimizer.pricing.refused_quotes import facts_asked_for, refused_quotes
+from optimizer.pricing.rules import BUYERS, OptionRules, RuleName, has_nvlink, option_rules
 from optimizer.pricing.terms import Terms, load_hours, mean_load, spot_uplift, terms_of, unused_discounts
 from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, starts_of
 
 __all__ = [
+    "BUYERS",
     "NodeOption",
     "NodeType",
     "OptionRules",
@@ -21,6 +23,7 @@ __all__ = [
     "cost_lines",
     "counterparts",
     "excluded_costs",
+    "facts_asked_for",
     "has_nvlink",
     "load_hours",
     "long_run",
@@ -29,6 +32,7 @@ __all__ = [
     "node_options",
     "option_rules",
     "plan_lines",
+    "refused_quotes",
     "rent_or_buy",
     "spot_uplift",
     "starts_of",

@@ -17,6 +17,7 @@ class Origin(StrEnum):
     CATALOG = "catalog"
     QUOTE = "quote"  # the user's own quote (`offers`)
     OWNED = "owned"  # the user's own hardware (`hardware.owned`)
+    WANTED = "wanted"  # a node that nobody priced, as a quote for it would be: states all that rules ask of offers
 
 
 @dataclass(frozen=True, slots=True)

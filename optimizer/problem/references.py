@@ -6,11 +6,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from optimizer.documents.paths import beside, is_file, is_folder
-from optimizer.documents.suggest import did_you_mean
+from optimizer.documents.suggest import did_you_mean, suggest
 from optimizer.errors import InputError
 from optimizer.problem.issues import Issue, KeyPath
 from optimizer.problem.known import KnownIds
 from optimizer.problem.schema import Exclude, ProblemFile, ProviderFilter, Workload
+
+_SLIPS = 2
+"""Letters by which a misspelt region may differ from the one that is meant."""
 
 _FILE_FINDINGS = 20
 """Defects of one trace or calibration that are listed."""
@@ -25,7 +28,7 @@ def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Ite
     for what, names, ids in (
         ("GPU", _gpus(problem), known.gpus),
         ("provider", _providers(problem), providers),
-        ("region", _regions(problem), known.regions),
+        ("region", _misspelt_regions(problem, known.regions), known.regions),
         ("engine", iter([(("engine", "name"), problem.engine.name)]), known.engines),
     ):
         yield from _unknown(what, names, ids)
@@ -85,8 +88,28 @@ def _providers(problem: ProblemFile) -> _Named:
             yield ("payment", "discounts", index, "provider"), discount.provider
 
 
-def _regions(problem: ProblemFile) -> _Named:
-    yield from _listed(("hardware", "regions"), problem.hardware.regions or ())
+def _misspelt_regions(problem: ProblemFile, known: Collection[str]) -> _Named:
+    """Regions that look like a slip of the pen: nearly the letters of a known one, and all of its digits.
+
+    Any other unknown one may well exist: nothing is priced there, and a quote can be.
+    """
+    quoted = {quote.region for quote in problem.offers if quote.region}
+    for path, name in _listed(("hardware", "regions"), problem.hardware.regions or ()):
+        near = suggest(name, known, 1)
+        if name not in quoted and near and _digits(near[0]) == _digits(name) and _alike(name, near[0]):
+            yield path, name
+
+
+def _digits(name: str) -> str:
+    return "".join(char for char in name if char.isdigit())
+
+
+def _alike(name: str, known: str) -> bool:
+    """Whether one or two letters tell them apart."""
+    from difflib import SequenceMatcher
+
+    same = sum(block.size for block in SequenceMatcher(None, name.lower(), known.lower()).get_matching_blocks())
+    return max(len(name), len(known)) - same <= _SLIPS
 
 
 def _listed(path: KeyPath, names: Collection[str]) -> _Named:
