@@ -142,6 +142,12 @@ class Offer:
     notes: str = ""
     headquarters: str = ""  # ISO 3166 code of the provider's; empty = not stated
     certificates: tuple[str, ...] = ()  # that the provider holds; empty = none is stated
+    commitment_months: int | None = None  # that it binds for; None = what its tier says
+    min_nodes: int = 1  # fewest nodes it is sold in
+    price_breaks: tuple[tuple[int, float], ...] = ()  # (from nodes, price per hour), ascending
+    upfront_percent: float = 0.0  # of the whole commitment, paid at once
+    early_exit_percent: float = 100.0  # of what the commitment still asks for, owed when leaving
+    host_memory_gib: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

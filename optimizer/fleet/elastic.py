@@ -133,7 +133,12 @@ def _cheapest_by_breach(options: Sequence[NodeOption], rules: UserRules) -> list
         if group in free:
             continue
         kept.append(option)
-        if option.max_nodes is None and not any(quota.concerns(option) for quota in rules.limits.quotas):
+        contracts = option.ordered_in_lots or rules.limits.provider_share is not None
+        if (
+            option.max_nodes is None
+            and not contracts
+            and not any(quota.concerns(option) for quota in rules.limits.quotas)
+        ):
             free.add(group)
     return kept
 

@@ -54,12 +54,15 @@ def packing(v: Variables) -> None:
 
 
 def no_empty_nodes(v: Variables) -> None:
-    """``nodes[t] <= replicas inside nodes of t + whole[t] + k in_use[t]``: every node but the spares has work."""
+    """``nodes[t] <= replicas inside nodes of t + whole[t] + k in_use[t] + lots[t]``: all but spare nodes have work.
+
+    ``lots[t]``: what has to be bought beyond that because an offer is sold in no smaller number.
+    """
     with_slots = {node_type.key: slots for node_type, slots in by_type(v)}
     for node_type in v.instance.node_types:
         slots = with_slots.get(node_type.key, [])
         work = sum(v.reps(index) for index, slot in slots if slot.candidate.replicas_per_node)
-        most = work + whole_nodes(v, slots) + v.spares(node_type)
+        most = work + whole_nodes(v, slots) + v.spares(node_type) + v.beyond_need(node_type)
         v.cp.add(v.nodes(node_type) <= most).with_name(f"no_empty_nodes[{node_type.key}]")
 
 

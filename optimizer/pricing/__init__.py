@@ -7,7 +7,7 @@ from optimizer.pricing.options import node_options
 from optimizer.pricing.refused_quotes import facts_asked_for, refused_quotes
 from optimizer.pricing.rules import BUYERS, OptionRules, RuleName, has_nvlink, option_rules
 from optimizer.pricing.terms import Terms, load_hours, mean_load, spot_uplift, terms_of, unused_discounts
-from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, starts_of
+from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, option_key, starts_of
 
 __all__ = [
     "BUYERS",
@@ -30,6 +30,7 @@ __all__ = [
     "market_remark",
     "mean_load",
     "node_options",
+    "option_key",
     "option_rules",
     "plan_lines",
     "refused_quotes",

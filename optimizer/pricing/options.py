@@ -6,7 +6,7 @@ What the user's rules forbid is listed all the same: the fleet model forbids it,
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.errors import CatalogError
@@ -68,20 +68,23 @@ class _Builder:
         gpu = self._catalog.gpus[offer.gpu]
         node_type = self._node_type(offer, gpu)
         power_kw = node_power_kw(gpu, offer.gpus_per_node)
-        for price in prices_that_count(offer):
+        for price, fewest, most in prices_by_number(offer):
             lines = self._lines(offer, price, power_kw, origin)
+            months = offer.commitment_months
             yield NodeOption(
                 node_type=node_type,
                 offer=offer,
                 price=price,
                 tier=price.tier,
-                commitment_months=COMMITMENT_MONTHS.get(price.tier, 0),
+                commitment_months=COMMITMENT_MONTHS.get(price.tier, 0) if months is None else months,
                 lines=lines,
                 monthly_cents=sum([line.monthly_cents for line in lines]),
                 power_kw=power_kw,
                 max_nodes=offer.stock,
                 origin=origin,
                 periods=self._periods(offer, price, origin),
+                from_nodes=fewest,
+                up_to_nodes=most,
             )
 
     def _periods(self, offer: Offer, price: Price, origin: Origin) -> tuple[PeriodPrice, ...]:
@@ -184,6 +187,23 @@ def prices_that_count(offer: Offer) -> tuple[Price, ...]:
         if other is None or (price.rankable, price.date or "") > (other.rankable, other.date or ""):
             best[price.tier] = price
     return tuple(best.values())
+
+
+def prices_by_number(offer: Offer) -> Iterator[tuple[Price, int, int | None]]:
+    """Each price with the fewest and the most nodes it holds for (None: no end): one per tier, and per price break.
+
+    A break holds for all nodes, from its number up to the one before the next. What needs fewer nodes than the offer is
+    sold in never holds.
+    """
+    for price in prices_that_count(offer):
+        if not offer.price_breaks:
+            yield price, offer.min_nodes, None
+            continue
+        starts = [(1, price.amount), *offer.price_breaks]
+        ends = [start - 1 for start, _ in starts[1:]]
+        for (start, amount), end in zip(starts, [*ends, None], strict=True):
+            if end is None or end >= offer.min_nodes:
+                yield replace(price, amount=amount), max(start, offer.min_nodes), end
 
 
 def node_power_kw(gpu: Gpu, gpus_per_node: int) -> float:

@@ -58,6 +58,12 @@ def _quoted_offer(quote: Quote, catalog: Catalog) -> Offer:
         notes=replaced.notes if replaced else "",
         headquarters=quote.headquarters or (provider.headquarters if provider else ""),
         certificates=quote.certificates or (provider.certificates if provider else ()),
+        commitment_months=quote.commitment_months,
+        min_nodes=quote.min_nodes,
+        price_breaks=tuple(sorted((one.from_nodes, one.price_per_hour) for one in quote.price_breaks)),
+        upfront_percent=quote.upfront_percent,
+        early_exit_percent=quote.early_exit_percent,
+        host_memory_gib=quote.host_memory_gib,
     )
 
 

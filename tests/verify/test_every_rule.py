@@ -403,6 +403,85 @@ check("quota", "broken")(lambda kit: quota_at(kit, 3, None))
 check("quota", "boundary")(lambda kit: quota_at(kit, 4))
 
 
+QUOTE = {
+    "id": "mine",
+    "provider": "newcloud",
+    "gpu": "h100_sxm_80",
+    "gpus_per_node": 4,
+    "currency": "USD",
+    "price_per_hour": 10.0,
+}
+
+
+def quoted_at(kit, quote, count=1, from_nodes=1, **sections):
+    problem = kit.world.problem(offers=({**QUOTE, **quote},), **sections)
+    return problem, kit.plan(problem, [kit.has("mine")], [kit.gets("mine", count=count, from_nodes=from_nodes)])
+
+
+def residency_at(kit, **facts):
+    require = {"countries": ("DE", "FI"), "headquarters": ("DE",), "certificates": ("ISO 27001",)}
+    hardware = {"regions": ("eu-1",), "require": require}
+    stated = {"region": "eu-1", "country": "DE", "headquarters": "DE", "certificates": ("ISO 27001", "C5"), **facts}
+    return quoted_at(kit, stated, hardware=hardware)
+
+
+check("residency", "kept")(residency_at)
+check("residency", "broken")(lambda kit: residency_at(kit, country="US"))
+check("residency", "boundary")(lambda kit: residency_at(kit, country="FI", certificates=("iso27001",)))
+
+
+@pytest.mark.parametrize("fact", ["region", "country", "headquarters", "certificates"])
+def test_a_node_that_does_not_state_what_is_asked_breaks_residency(world, has, gets, fact):
+    problem, plan = residency_at(Kit(world, has, gets), **{fact: None})
+    assert "residency" in world.broken(problem, plan)
+
+
+@pytest.mark.parametrize(("country", "broken"), [("CN", False), ("US", True), (None, True)])
+def test_a_node_has_to_be_of_the_market(world, has, gets, country, broken):
+    problem, plan = quoted_at(Kit(world, has, gets), {"country": country}, hardware={"market": "cn"})
+    assert ("residency" in world.broken(problem, plan)) is broken
+
+
+check("valid quotes", "kept")(lambda kit: quoted_at(kit, {"valid_until": "2026-12-31"}))
+check("valid quotes", "broken")(lambda kit: quoted_at(kit, {"valid_until": "2026-06-30"}))
+check("valid quotes", "boundary")(lambda kit: quoted_at(kit, {"valid_until": "2026-07-01"}))
+
+BREAKS = ({"from_nodes": 3, "price_per_hour": 9.0}, {"from_nodes": 5, "price_per_hour": 8.0})
+
+check("order sizes", "kept")(lambda kit: quoted_at(kit, {"min_nodes": 2}, 3, 2))
+check("order sizes", "broken")(lambda kit: quoted_at(kit, {"min_nodes": 2}, 1, 2))
+check("order sizes", "boundary")(lambda kit: quoted_at(kit, {"min_nodes": 2, "price_breaks": BREAKS}, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("count", "from_nodes", "broken"),
+    [
+        (2, 1, False),
+        (2, 3, True),
+        (3, 1, True),
+        (3, 3, False),
+        (4, 3, False),
+        (5, 3, True),
+        (5, 5, False),
+        (4, 5, True),
+    ],
+)
+def test_the_price_of_the_last_break_reached_holds(world, has, gets, count, from_nodes, broken):
+    problem, plan = quoted_at(Kit(world, has, gets), {"price_breaks": BREAKS}, count, from_nodes)
+    assert ("order sizes" in world.broken(problem, plan)) is broken
+
+
+def share_at(kit, share):
+    """11 of 21 dollars an hour go to beta: 0.5238."""
+    problem = kit.world.problem(hardware={"limits": {"max_share_per_provider": share}})
+    return problem, kit.plan(problem, [kit.has(replicas=5)], [kit.gets(), kit.gets("beta-4x")])
+
+
+check("provider share", "kept")(lambda kit: share_at(kit, 0.6))
+check("provider share", "broken")(lambda kit: share_at(kit, 0.523))
+check("provider share", "boundary")(lambda kit: share_at(kit, 0.524))
+
+
 def budget_at(kit, monthly):
     problem = kit.world.problem(budget={"monthly": monthly}, payment={"extras_monthly": 100.0})
     return problem, kit.plan(problem)
