@@ -19,6 +19,8 @@ from optimizer.pricing import (
     long_run,
     market_remark,
     option_rules,
+    owed,
+    recoverable_tax_cents,
     total_cents,
 )
 from optimizer.problem import parts_of
@@ -97,6 +99,8 @@ def _plan(
         long_run=long_run(pairs, other, requests, per_million, problem, inputs.catalog, running),
         also=() if periods else tuple(_elsewhere(inputs, solution, options)),
         periods=periods,
+        owed=owed(pairs, problem, inputs.catalog),
+        recoverable_tax_cents=recoverable_tax_cents(pairs, problem, inputs.catalog, running),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.ledger import CostLine, LongRun
+from optimizer.ledger import NOTHING_OWED, CostLine, LongRun, Owed
 from optimizer.plan.asked import Asked, LoadFloor, WorkloadLoad
 from optimizer.plan.expected import Capacity, KeptPromise, Prediction
 from optimizer.plan.hardware import Group, MemoryGib, NodeLine
@@ -142,6 +142,8 @@ class Plan:
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
+    owed: Owed = NOTHING_OWED  # commitments and purchases
+    recoverable_tax_cents: int = 0  # a month, in no total: ``payment.tax_recoverable``
 
 
 @dataclass(frozen=True, slots=True)

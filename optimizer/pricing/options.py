@@ -70,13 +70,12 @@ class _Builder:
         power_kw = node_power_kw(gpu, offer.gpus_per_node)
         for price, fewest, most in prices_by_number(offer):
             lines = self._lines(offer, price, power_kw, origin)
-            months = offer.commitment_months
             yield NodeOption(
                 node_type=node_type,
                 offer=offer,
                 price=price,
                 tier=price.tier,
-                commitment_months=COMMITMENT_MONTHS.get(price.tier, 0) if months is None else months,
+                commitment_months=_binds_for(offer, price),
                 lines=lines,
                 monthly_cents=sum([line.monthly_cents for line in lines]),
                 power_kw=power_kw,
@@ -90,7 +89,7 @@ class _Builder:
     def _periods(self, offer: Offer, price: Price, origin: Origin) -> tuple[PeriodPrice, ...]:
         """Under a day profile: what a node paid by use costs in each period, and each time it starts."""
         terms = self._terms
-        if not terms.periods or price.tier not in PAID_BY_USE:
+        if not terms.periods or price.tier not in PAID_BY_USE or _binds_for(offer, price):
             return ()
         rent = self._rent(offer, price, origin)
         return tuple(_period_price(rent, period.hours, terms.startup_hours * period.starts) for period in terms.periods)
@@ -123,14 +122,15 @@ class _Builder:
         rent, terms = self._rent(offer, price, origin), self._terms
         if price.tier is Tier.PURCHASE:
             return purchase_lines(rent.amount * (1 - rent.discount), rent.tax, power_kw, terms.ownership)
-        return rent_lines(rent.amount, terms.hours(price.tier), rent.discount, rent.tax, rent.uplift)
+        hours = terms.hours(price.tier, _binds_for(offer, price))
+        return rent_lines(rent.amount, hours, rent.discount, rent.tax, rent.uplift)
 
     def _rent(self, offer: Offer, price: Price, origin: Origin) -> _Rent:
         terms = self._terms
         return _Rent(
             amount=price.amount * terms.exchange.rate(price.currency),
             discount=0.0 if origin is Origin.QUOTE else terms.discount(offer.provider, price.tier, offer.gpu),
-            tax=terms.tax if offer.tax_percent is None else offer.tax_percent / 100,
+            tax=terms.tax_on(offer),
             uplift=terms.uplift(price.tier),
         )
 
@@ -175,6 +175,12 @@ def _period_price(rent: _Rent, hours: float, start_hours: float) -> PeriodPrice:
         cents=sum(line.monthly_cents for line in lines),
         start_cents=sum(line.monthly_cents for line in starts),
     )
+
+
+def _binds_for(offer: Offer, price: Price) -> int:
+    """Months that an offer binds for: as it says, else as its tier does."""
+    stated = offer.commitment_months
+    return COMMITMENT_MONTHS.get(price.tier, 0) if stated is None else stated
 
 
 def prices_that_count(offer: Offer) -> tuple[Price, ...]:

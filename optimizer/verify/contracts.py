@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from optimizer.clock import today
+from optimizer.pricing import purchase_cents
 from optimizer.units import CENTS_PER_UNIT, floor_guarded
 from optimizer.verify.case import Case, NodeCase
 from optimizer.verify.types import Mismatch
@@ -81,6 +82,46 @@ def order_sizes(case: Case) -> Iterator[Mismatch]:
         if abs(node.option.price.amount - hourly) > 1e-9 * hourly:
             message = f"price per hour of {count} nodes of {quote.id}"
             yield Mismatch("order sizes", node.path, hourly, node.option.price.amount, message)
+
+
+def owed(case: Case) -> Iterator[Mismatch]:
+    """What is owed: commitments of so many months and purchases on signing, the early-exit share after each month."""
+    printed, nodes = case.plan.owed, case.nodes
+    terms = {node.path: _terms(case, node) for node in nodes}
+    expected = sum(node.option.monthly_cents * node.line.count * terms[node.path][0] for node in nodes)
+    at_once = 0.0
+    for node in nodes:
+        term, upfront, _ = terms[node.path]
+        at_once += node.option.monthly_cents * node.line.count * term * upfront
+        if node.line.tier is Tier.PURCHASE:
+            price = purchase_cents(node.option, case.problem, case.catalog) * node.line.count
+            expected, at_once = expected + price, at_once + price
+    if abs(printed.upfront_cents - at_once) > 0.5 * len(nodes):
+        yield Mismatch("owed", "owed.upfront", at_once, printed.upfront_cents, "paid at once (cents)")
+    if printed.now_cents != expected:
+        yield Mismatch("owed", "owed.now", expected, printed.now_cents, "commitments and purchases (cents)")
+    months = max(term for term, _, _ in terms.values())
+    if len(printed.by_month_cents) != months:
+        yield Mismatch("owed", "owed.by_month", months, len(printed.by_month_cents), "months of the longest commitment")
+        return
+    for month, found in enumerate(printed.by_month_cents, start=1):
+        exact = 0.0
+        for node in nodes:
+            term, upfront, leaving = terms[node.path]
+            cents = node.option.monthly_cents * node.line.count
+            exact += max(0, term - month) * cents * (1 - upfront) * leaving
+        if abs(found - exact) > len(nodes):
+            yield Mismatch("owed", f"owed.by_month[{month - 1}]", exact, found, f"cents owed after {month} months")
+
+
+def _terms(case: Case, node: NodeCase) -> tuple[int, float, float]:
+    """Months, share paid at once, share of the rest that is owed when leaving; 0 months where nothing binds."""
+    by_tier = {Tier.RESERVED_1Y: 12, Tier.RESERVED_3Y: 36}.get(node.line.tier, 0)
+    quote = _quote(case, node)
+    if quote is None or node.line.tier is Tier.PURCHASE:
+        return (0 if node.line.tier is Tier.PURCHASE else by_tier), 0.0, 1.0
+    months = by_tier if quote.commitment_months is None else quote.commitment_months
+    return months, quote.upfront_percent / 100, quote.early_exit_percent / 100
 
 
 def provider_share(case: Case) -> Iterator[Mismatch]:

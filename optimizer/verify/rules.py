@@ -44,6 +44,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     contracts.valid_quotes,
     contracts.order_sizes,
     contracts.provider_share,
+    contracts.owed,
     periods.always_served,
     money.node_lines,
     money.rounding,

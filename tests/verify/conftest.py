@@ -44,6 +44,7 @@ from optimizer.pricing import (
     node_options,
     option_key,
     option_rules,
+    owed,
 )
 from optimizer.problem import Part, lengths_of, load_of, parts_of
 from optimizer.problem.schema import Problem
@@ -180,6 +181,7 @@ class World:
             spare_node_cents=max(option.monthly_cents for option, _ in pairs),
             cost_per_million_output_tokens=per_million,
             long_run=long_run(pairs, others, requests, per_million, problem, self.catalog),
+            owed=owed(pairs, problem, self.catalog),
         )
 
     def broken(self, problem: Problem, plan: Plan) -> set[str]:

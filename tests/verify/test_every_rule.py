@@ -471,6 +471,32 @@ def test_the_price_of_the_last_break_reached_holds(world, has, gets, count, from
     assert ("order sizes" in world.broken(problem, plan)) is broken
 
 
+def owed_at(kit, changed=0):
+    """Two nodes at 10 dollars for 12 months, a tenth at once, half of the rest on leaving."""
+    quote = {"commitment_months": 12, "upfront_percent": 10.0, "early_exit_percent": 50.0}
+    problem, plan = quoted_at(kit, quote, 2)
+    whole = 730_000 * 2 * 12
+    assert (plan.owed.now_cents, plan.owed.upfront_cents) == (whole, whole // 10)
+    assert plan.owed.by_month_cents == tuple(whole * 9 * (12 - month) // 240 for month in range(1, 13))
+    months = (plan.owed.by_month_cents[0] + changed, *plan.owed.by_month_cents[1:])
+    return problem, replace(plan, owed=replace(plan.owed, by_month_cents=months))
+
+
+check("owed", "kept")(owed_at)
+check("owed", "broken")(lambda kit: owed_at(kit, 2))
+check("owed", "boundary")(lambda kit: owed_at(kit, 1))
+
+
+@pytest.mark.parametrize(("quote", "now"), [(SERVER, 120_000_00), ({**QUOTE, "commitment_months": 3}, 730_000 * 3)])
+def test_the_price_of_a_bought_node_and_a_commitment_are_owed_on_signing(world, has, gets, quote, now):
+    tier = Tier(quote.get("tier", "on_demand"))
+    problem = world.problem(offers=(quote,), payment={"tiers": ("purchase", "on_demand")})
+    plan = world.plan(problem, [has(quote["id"])], [gets(quote["id"], tier=tier)])
+    assert plan.owed.now_cents == now and not world.broken(problem, plan)
+    less = replace(plan, owed=replace(plan.owed, now_cents=now - 1))
+    assert world.broken(problem, less) == {"owed"}
+
+
 def share_at(kit, share):
     """11 of 21 dollars an hour go to beta: 0.5238."""
     problem = kit.world.problem(hardware={"limits": {"max_share_per_provider": share}})
