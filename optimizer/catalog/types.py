@@ -52,6 +52,7 @@ class Gpu:
     export_note: str
     source: str
     notes: str
+    custom: bool = False  # stated in a problem file (``hardware.custom``): grade C
 
 
 @dataclass(frozen=True, slots=True)

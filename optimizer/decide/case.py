@@ -174,7 +174,15 @@ def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ..
         stated.max_num_batched_tokens,
     )
     sizes = (*stated.tensor_parallel, 0, *stated.pipeline_parallel)
-    return (inputs.params.version, served, settings, sizes, frozenset(option.node_type.key for option in options))
+    custom = problem.hardware.custom
+    return (
+        inputs.params.version,
+        served,
+        settings,
+        sizes,
+        custom,
+        frozenset(option.node_type.key for option in options),
+    )
 
 
 def _promises(problem: Problem) -> tuple[object, ...]:

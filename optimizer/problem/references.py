@@ -26,12 +26,14 @@ def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Ite
     providers = known.providers | {quote.provider for quote in problem.offers} if known.providers else frozenset()
     currencies = known.currencies | set(problem.payment.fx.rates if problem.payment.fx else ())
     for what, names, ids in (
-        ("GPU", _gpus(problem), known.gpus),
+        ("GPU", _gpus(problem), known.gpus | {card.id for card in problem.hardware.custom} if known.gpus else ()),
+        ("GPU", _siblings(problem), known.gpus),
         ("provider", _providers(problem), providers),
         ("region", _misspelt_regions(problem, known.regions), known.regions),
         ("engine", iter([(("engine", "name"), problem.engine.name)]), known.engines),
     ):
         yield from _unknown(what, names, ids)
+    yield from _own_cards(problem, known)
     if known.currencies:
         yield from _currencies(problem, currencies)
     for index, workload in enumerate(problem.workloads):
@@ -73,6 +75,21 @@ def _gpus(problem: ProblemFile) -> _Named:
     for index, discount in enumerate(problem.payment.discounts):
         if discount.gpu is not None:
             yield ("payment", "discounts", index, "gpu"), discount.gpu
+
+
+def _siblings(problem: ProblemFile) -> _Named:
+    for index, card in enumerate(problem.hardware.custom):
+        yield ("hardware", "custom", index, "sibling"), card.sibling
+
+
+def _own_cards(problem: ProblemFile, known: KnownIds) -> Iterator[Issue]:
+    """The user's own cards have names of their own."""
+    seen = set(known.gpus)
+    for index, card in enumerate(problem.hardware.custom):
+        if card.id in seen:
+            message = f"there is a card {card.id!r} already"
+            yield Issue(("hardware", "custom", index, "id"), message, "give it a name of its own")
+        seen.add(card.id)
 
 
 def _providers(problem: ProblemFile) -> _Named:

@@ -33,7 +33,7 @@ from optimizer.problem.words import (
     Market,
     Nvlink,
 )
-from optimizer.vocabulary import ProviderClass, Router, Tier
+from optimizer.vocabulary import Link, ProviderClass, Router, Tier
 
 PAYABLE_TIERS = tuple(tier for tier in Tier if tier is not Tier.OWNED)
 """Tiers a problem may ask for."""
@@ -112,6 +112,94 @@ class Quota(Section):
     """GPUs granted."""
 
 
+class CustomGpu(Section):
+    """A card that no catalog has. Keys are the columns of gpus.csv; what is left out is that of the sibling."""
+
+    id: Text
+    """Name of the card, in no catalog."""
+
+    sibling: Text
+    """Catalog id of the card it is like; whatever is not stated here is taken from it."""
+
+    vendor: Text | None = None
+    """Maker: nvidia, amd, huawei, ...: decides which engines run on it."""
+
+    architecture: Text | None = None
+    """Generation, such as hopper: decides which formats engines have for it."""
+
+    compute_capability: Positive | None = None
+    """CUDA compute capability, NVIDIA only."""
+
+    memory_marketed_gb: Positive | None = None
+    """Memory as sold, in GB."""
+
+    memory_mib: Count | None = None
+    """Memory as the driver reports it, in MiB; left out beside ``memory_marketed_gb``: the sibling's share of it."""
+
+    memory_bandwidth_gb_s: Positive | None = None
+    """Memory bandwidth in GB/s."""
+
+    bf16_dense_tflops: Positive | None = None
+    """16-bit arithmetic, dense, in TFLOPS."""
+
+    fp8_dense_tflops: Positive | None = None
+    """FP8 arithmetic, dense, in TFLOPS."""
+
+    int8_dense_tops: Positive | None = None
+    """INT8 arithmetic, dense, in TOPS."""
+
+    fp4_dense_tflops: Positive | None = None
+    """FP4 arithmetic, dense, in TFLOPS."""
+
+    supports_bf16: YesNo | None = None
+    """Whether it computes in bf16."""
+
+    supports_fp8: YesNo | None = None
+    """Whether it computes in FP8."""
+
+    supports_fp4: YesNo | None = None
+    """Whether it computes in FP4."""
+
+    link: Annotated[str, BeforeValidator(one_of(Link))] | None = None
+    """How cards of a node are joined: nvswitch, nvlink_pair, xgmi, hccs or pcie."""
+
+    link_gb_s_both_directions: NonNegative | None = None
+    """Rate of that link per card, both directions together, in GB/s; 0 for pcie."""
+
+    link_domain_gpus: Count | None = None
+    """Most cards that one such link domain joins."""
+
+    pcie_generation: Count | None = None
+    """PCIe generation."""
+
+    pcie_lanes: Count | None = None
+    """PCIe lanes."""
+
+    tdp_w: Positive | None = None
+    """Power of the card in W."""
+
+    node_overhead_w_per_gpu: NonNegative | None = None
+    """Power of the node beside its cards, per card, in W."""
+
+    form_factor: Text | None = None
+    """Form, such as SXM5 or PCIe."""
+
+    release_year: Annotated[int, Field(ge=1990, le=2100)] | None = None
+    """Year of release."""
+
+    datacenter_licensed: YesNo | None = None
+    """Whether its driver licence allows data centres."""
+
+    export_note: Text | None = None
+    """Remark on export rules."""
+
+    source: Text | None = None
+    """Where its figures come from."""
+
+    notes: Text | None = None
+    """Remark."""
+
+
 class Require(Section):
     """What every offer has to state: where it stands, who is behind it, what it is certified for."""
 
@@ -173,6 +261,9 @@ class Hardware(Section):
 
     datacenter_licensed_only: YesNo = True
     """Leave out GeForce cards, whose driver licence excludes data centres, unless named in ``gpus``."""
+
+    custom: tuple[CustomGpu, ...] = ()
+    """Cards that no catalog has, to be used in ``owned`` and ``offers``; predicted like a sibling, grade C."""
 
     owned: tuple[OwnedHardware, ...] = ()
     """Hardware that exists already."""
