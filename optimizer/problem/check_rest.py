@@ -127,7 +127,7 @@ def _commitment(problem: ProblemFile) -> Iterator[Issue]:
     payment = problem.payment
     most, months = payment.max_commitment_months, dict(COMMITMENT_MONTHS)
     bound = {quote.tier: quote.commitment_months for quote in problem.offers if quote.commitment_months is not None}
-    months |= {tier: min(stated, months.get(tier, stated)) for tier, stated in bound.items()}
+    months |= {tier: min(stated, months.get(tier, 0)) for tier, stated in bound.items()}
     if most is not None and all(months.get(tier, 0) > most for tier in payment.tiers):
         message = f"max_commitment_months is {most}, which none of the tiers ({', '.join(payment.tiers)}) keeps"
         hint = "raise it, or add on_demand to payment.tiers"

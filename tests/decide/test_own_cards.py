@@ -21,7 +21,8 @@ hardware: {{gpus: [{gpu}]{more}}}
 offers: [{{id: q, provider: maker, gpu: {gpu}, gpus_per_node: {size}, nvlink: yes, price_per_hour: 1}}]
 ranking: {{top: 2, distinct_by: [configuration]}}
 """
-SMALL, LARGE = "meta-llama/Llama-3.1-8B-Instruct", "deepseek-ai/DeepSeek-V3.1"
+SMALL, MIDDLE = "meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-70B-Instruct"
+LARGE = "meta-llama/Llama-3.1-405B-Instruct"
 
 
 def written(folder: Path, **values: object) -> Path:
@@ -78,17 +79,19 @@ def test_a_card_of_ones_own_has_a_name_of_its_own_and_a_known_sibling(tmp_path: 
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize(("size", "per_node"), [(1, 72), (4, 18), (8, 9), (16, 4), (32, 2)])
-def test_replicas_of_every_size_find_their_place_in_a_node_of_72(tmp_path: Path, size: int, per_node: int) -> None:
-    sets = (f"engine.tensor_parallel=[{size}]", "engine.pipeline_parallel=[1]", "engine.weight_quant=[bf16]")
-    model = SMALL if size == 1 else "meta-llama/Llama-3.1-405B-Instruct"
-    if size > 8:
-        sets = (*sets, "engine.kv_cache=[auto]")
-    path = written(tmp_path, gpu="gb200_186", size=72, model=model, rate=3)
+PLACED = {1: (SMALL, 72), 4: (MIDDLE, 18), 8: (LARGE, 9), 16: (LARGE, 4), 32: (LARGE, 2)}
+
+
+@pytest.mark.parametrize("size", PLACED)
+def test_replicas_of_every_size_find_their_place_in_a_node_of_72(tmp_path: Path, size: int) -> None:
+    """As many as floor(72 / size) in one NVLink domain; one more takes another node."""
+    model, per_node = PLACED[size]
+    path = written(tmp_path, gpu="gb200_186", size=72, model=model, rate=1)
+    sets = (f"engine.tensor_parallel=[{size}]", "engine.pipeline_parallel=[1]", "ranking.top=1")
     for replicas, nodes in ((per_node, 1), (per_node + 1, 2)):
         kept = f"workloads.chat.traffic.min_replicas={replicas}"
-        outcome = solve_problem(path, sets=[*sets, kept], simulate=False)
-        if size in (1, 8) or outcome.plans:
-            group, node = outcome.plans[0].groups[0], outcome.plans[0].nodes[0]
-            assert (group.replicas, node.count, node.gpus_per_node) == (replicas, nodes, 72)
-            assert group.interconnect == ("none" if size == 1 else "nvlink")
+        plan = solve_problem(path, sets=[*sets, kept], simulate=False).plans[0]
+        group, node = plan.groups[0], plan.nodes[0]
+        assert (group.tensor_parallel, group.replicas, node.count, node.gpus_per_node) == (size, replicas, nodes, 72)
+        assert group.interconnect == ("none" if size == 1 else "nvlink")
+        assert node.idle_gpus == 72 * nodes - size * replicas
