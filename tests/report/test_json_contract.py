@@ -14,7 +14,7 @@ from optimizer.plan.types import Outcome, Target
 from optimizer.report import render
 
 KEYS_IN_ORDER = [
-    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "relaxations", "targets",
+    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "relaxations", "unpriced", "targets",
 ]  # fmt: skip
 
 
@@ -184,7 +184,13 @@ class _Plan(_Strict):
     excludes: list[str]
     spare_node_costs: Number
     stress: list[_Stress]
+    owed: _Owed
     long_run: _LongRun | None
+
+
+class _Owed(_Strict):
+    now: float
+    by_month: list[float]
 
 
 class _Total(_Strict):
@@ -236,6 +242,14 @@ class _Target(_Strict):
     wins_below_per_gpu_hour: Number
 
 
+class _Unpriced(_Strict):
+    gpu: str
+    gpus_per_node: int
+    nodes: int
+    workloads: list[str]
+    ask_below_per_node_month: float | None
+
+
 class _Report(_Strict):
     problem: _Problem
     status: Literal["optimal", "feasible", "infeasible", "unknown"]
@@ -245,6 +259,7 @@ class _Report(_Strict):
     funnel: list[_Step]
     plans: list[_Plan]
     relaxations: list[_Relaxation]
+    unpriced: list[_Unpriced]
     targets: list[_Target]
 
 
