@@ -17,6 +17,7 @@ from pathlib import Path
 import catalog_facts as facts
 import engine_facts
 import provider_facts
+import region_facts
 from api_rows import api_rows
 from dated_prices import dated_rows
 from gpu_rows import gpu_row, market_rows
@@ -159,6 +160,7 @@ def build(data: Path, target: Path) -> None:
     write(target / "providers.csv", table(provider_facts.PROVIDER_COLUMNS, provider_facts.PROVIDERS))
     prices = read(data / "turn2" / "api_prices.csv")
     write(target / "api_prices.csv", api_rows(prices, [model["id"] for model in models]))
+    write(target / "regions.csv", table(region_facts.REGION_COLUMNS, region_facts.REGIONS))
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))

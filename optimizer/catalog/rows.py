@@ -17,6 +17,7 @@ from optimizer.catalog.types import (
     Price,
     Provider,
     QuantFact,
+    Region,
     TokenPrice,
 )
 from optimizer.documents.csv_file import Row
@@ -162,6 +163,14 @@ def provider(row: Row) -> Provider:
         certificates=row.words("certificates"),
         source=row.text("source"),
     )
+
+
+REGION_COLUMNS = columns("provider region country source")
+
+
+def region(row: Row) -> Region:
+    """A row of regions.csv."""
+    return Region(row.required("provider"), row.required("region"), row.required("country"))
 
 
 ENGINE_COLUMNS = columns(
@@ -354,6 +363,9 @@ GPUS: Schema[Gpu, str] = Schema("gpus.csv", GPU_COLUMNS, GPU_EXTRAS, gpu, _id)
 MODELS: Schema[Model, str] = Schema("models.csv", MODEL_COLUMNS, MODEL_EXTRAS, model, _id)
 ENGINES: Schema[Engine, str] = Schema("engines.csv", ENGINE_COLUMNS, ENGINE_EXTRAS, engine, _id)
 PROVIDERS: Schema[Provider, str] = Schema("providers.csv", PROVIDER_COLUMNS, PROVIDER_EXTRAS, provider, _id)
+REGIONS: Schema[Region, tuple[str, str]] = Schema(
+    "regions.csv", REGION_COLUMNS, (), region, lambda item: (item.provider, item.name)
+)
 FX: Schema[FxRate, str] = Schema("fx.csv", FX_COLUMNS, FX_EXTRAS, fx_rate, lambda rate: rate.currency)
 RECOVERIES: Schema[QuantFact, tuple[str, float]] = Schema(
     "quantization.csv", RECOVERY_COLUMNS, RECOVERY_EXTRAS, quant_fact, lambda fact: (fact.format, fact.min_params_b)

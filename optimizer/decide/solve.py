@@ -14,10 +14,12 @@ from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 from optimizer.decide.other_winners import other_winners
 from optimizer.decide.single_kinds import single_kinds
+from optimizer.notice import Notice
+from optimizer.plan.types import Unknown
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
-    from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation
+    from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation, Unpriced
 
 Take = Callable[[str], None]
 Say = Take
@@ -75,9 +77,12 @@ def decide(
     from optimizer.fleet import SolveSettings, fleet_model_text, solve_fleet
     from optimizer.performance.memo import Memo
     from optimizer.pricing import node_options
+    from optimizer.problem.warnings import expired_quotes
 
     say = progress or _silent
     options = node_options(inputs.problem, inputs.catalog)
+    for sentence in expired_quotes(inputs.problem):
+        say(Notice(f"warning: {sentence}"))
     say("predicting every possible replica")
     memo = Memo()
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
@@ -121,12 +126,24 @@ def decide(
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
     others = other_winners(case, plans, say, simulate=simulate)
-    outcome = replace(outcome, others=others)
+    outcome = replace(outcome, others=others, unpriced=_unpriced(case, outcome, rejected))
     try:
         alone = single_kinds(inputs, candidates, options, plans, say, simulate=simulate, clock=clock)
     except OutOfTimeError:
         return replace(outcome, warnings=(*outcome.warnings, _NOT_ALONE))
     return replace(outcome, single_kinds=alone) if alone else outcome
+
+
+def _unpriced(case: Case, outcome: Outcome, rejected: Sequence[Rejection]) -> tuple[Unpriced, ...]:
+    """Nodes without a price that would hold the workloads: where there is no plan, and of cards that the user names."""
+    from optimizer.decide.unpriced import bar_of, unpriced
+
+    plans, hardware = outcome.plans, case.inputs.problem.hardware
+    named = isinstance(hardware.gpus, tuple) and str(case.inputs.problem.objective) == "minimize_cost"
+    if case.clock.over or (not plans and (rejected or isinstance(outcome, Unknown))) or (plans and not named):
+        return ()
+    ways = [way.monthly_cents for way in outcome.relaxations]
+    return unpriced(case, bar_of(case, plans[0].monthly_cents if plans else None, ways))
 
 
 def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:

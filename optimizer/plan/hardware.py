@@ -33,6 +33,7 @@ class NodeLine:
     price_remarks: str = ""  # what else to know about the figure
     host_memory_gib: float | None = None  # of one node, where stated
     network_gbps: float | None = None  # between nodes, where stated
+    from_nodes: int = 1  # nodes from which on the offer has this price
 
 
 @dataclass(frozen=True, slots=True)

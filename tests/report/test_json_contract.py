@@ -17,7 +17,7 @@ from optimizer.vocabulary import Tier
 
 KEYS_IN_ORDER = [
     "problem", "status", "load", "warnings", "proof", "funnel", "plans", "api", "quotes",
-    "at_list_prices", "in_stock", "expires", "winner_after_expiry", "relaxations", "targets",
+    "at_list_prices", "in_stock", "expires", "winner_after_expiry", "relaxations", "unpriced", "targets",
 ]  # fmt: skip
 
 
@@ -194,7 +194,13 @@ class _Plan(_Strict):
     excludes: list[str]
     spare_node_costs: Number
     stress: list[_Stress]
+    owed: _Owed
     long_run: _LongRun | None
+
+
+class _Owed(_Strict):
+    now: float
+    by_month: list[float]
 
 
 class _Total(_Strict):
@@ -316,6 +322,14 @@ class _Stock(_Strict):
     without: _Winner | None
 
 
+class _Unpriced(_Strict):
+    gpu: str
+    gpus_per_node: int
+    nodes: int
+    workloads: list[str]
+    ask_below_per_node_month: float | None
+
+
 class _Report(_Strict):
     problem: _Problem
     status: Literal["optimal", "feasible", "infeasible", "unknown"]
@@ -331,6 +345,7 @@ class _Report(_Strict):
     expires: str | None
     winner_after_expiry: _Winner | None
     relaxations: list[_Relaxation]
+    unpriced: list[_Unpriced]
     targets: list[_Target]
 
 

@@ -43,7 +43,9 @@ from optimizer.pricing import (
     excluded_costs,
     long_run,
     node_options,
+    option_key,
     option_rules,
+    owed,
 )
 from optimizer.problem import Part, lengths_of, load_of, parts_of
 from optimizer.problem.schema import Problem
@@ -115,6 +117,7 @@ class Gets:
     count: int = 1
     spare: int = 0
     tier: Tier = Tier.ON_DEMAND
+    from_nodes: int = 1
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class World:
         """A plan with every printed figure worked out from the groups and nodes."""
         groups, nodes = tuple(groups), tuple(nodes)
         options = {option.key: option for option in node_options(problem, self.catalog)}
-        bought = [(options[node.offer, str(node.tier)], node) for node in nodes]
+        bought = [(options[option_key(node.offer, node.tier, node.from_nodes)], node) for node in nodes]
         pairs = [(option, node.count) for option, node in bought]
         parts = [self._group(problem, has, dict(_first(bought))[has.offer]) for has in groups]
         lines = tuple(_node_lines(bought, parts))
@@ -179,6 +182,7 @@ class World:
             spare_node_cents=max(option.monthly_cents for option, _ in pairs),
             cost_per_million_output_tokens=per_million,
             long_run=long_run(pairs, others, requests, per_million, problem, self.catalog),
+            owed=owed(pairs, problem, self.catalog),
         )
 
     def broken(self, problem: Problem, plan: Plan) -> set[str]:
@@ -434,6 +438,7 @@ def _node_lines(
             price_remarks=option.price.remarks if option.price else "",
             host_memory_gib=option.offer.host_memory_gib,
             network_gbps=option.offer.network_gbps,
+            from_nodes=option.from_nodes,
         )
 
 
