@@ -15,6 +15,7 @@ class Capacity:
     concurrency: float
     output_tokens_per_second: float
     requests_per_second: float
+    users: float | None = None  # of a closed population; None: the load has none
 
 
 @dataclass(frozen=True, slots=True)

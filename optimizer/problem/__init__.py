@@ -1,7 +1,7 @@
 """The problem room: a file of business targets, strictly read, and the load and promises it means."""
 
 from optimizer.problem.known import KnownIds
-from optimizer.problem.load import lengths_of, load_of, rate_floors, slo_of
+from optimizer.problem.load import lengths_of, load_of, population_of, rate_floors, slo_of
 from optimizer.problem.parts import Part, is_split, parts_of
 from optimizer.problem.paths import StatedPromise, stated_promises, value_at
 from optimizer.problem.profile import periods_of
@@ -28,6 +28,7 @@ __all__ = [
     "parts_of",
     "periods_of",
     "problem_from_bytes",
+    "population_of",
     "rate_floors",
     "slo_of",
     "stated_promises",
