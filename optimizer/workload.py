@@ -110,7 +110,7 @@ class Load:
 
     @property
     def floors(self) -> tuple[float, float, float]:
-        """Arrivals a second, requests in flight, users; 0: no such floor. In the order of ``OperatingPoint.carries``."""
+        """Arrivals a second, requests in flight, users, as in ``OperatingPoint.carries``; 0: no such floor."""
         return (self.requests_per_second, self.inflight, self.users)
 
     def times(self, factor: float) -> Load:

@@ -54,15 +54,42 @@ def behaviours(
         flow = flow_of_people(replicas, moments, limit, asked, think_s)
         most = most_in_flight(flow, think_s)
         stable = replicas.fits & (people_of(flow, think_s) * _EXCESS >= asked) & (most <= limit.inflight * _EXCESS)
+        always, room = _always_in_flight(replicas, moments, limit, asked)
+        rows = zip(_rows(flow, limit, stable, moments), _rows(always, limit, room, moments), most.tolist(), strict=True)
         return [
-            replace(row, inflight_p99=peak, kv_tokens_used=peak * moments.resident)
-            for row, peak in zip(_rows(flow, limit, stable, moments), most.tolist(), strict=True)
+            replace(_no_worse(row, other), inflight_p99=peak, kv_tokens_used=peak * moments.resident)
+            for row, other, peak in rows
         ]
     closed = inflights is not None
     load = np.array(inflights if inflights is not None else rates, dtype=np.float64)
     flow = flow_under(replicas, moments, limit, load, closed=closed)
     stable = replicas.fits & (load <= _EXCESS * (limit.inflight if closed else limit.rate * (1.0 - TINY)))
     return _rows(flow, limit, stable, moments)
+
+
+def _always_in_flight(r: Replicas, m: LengthMoments, limit: Flow, users: Array) -> tuple[Flow, npt.NDArray[np.bool_]]:
+    """The same people if they never thought, and whether there is a slot for each."""
+    room = r.fits & (users <= limit.inflight * _EXCESS)
+    return flow_under(r, m, limit, users, closed=True), room
+
+
+def _no_worse(row: Behaviour, always: Behaviour) -> Behaviour:
+    """Percentiles of people who think, none above those of people who never do (infinite without slots for them)."""
+
+    def least(one: Percentiles, other: Percentiles) -> Percentiles:
+        ends = (min(getattr(one, name), getattr(other, name)) for name in ("p50", "p90", "p95", "p99"))
+        return Percentiles(one.mean, *ends)
+
+    if not row.stable:
+        return row
+    classes = zip(row.classes, always.classes, strict=True)
+    return replace(
+        row,
+        ttft=least(row.ttft, always.ttft),
+        tpot=least(row.tpot, always.tpot),
+        e2e=least(row.e2e, always.e2e),
+        classes=tuple((name, _no_worse(one, other)) for (name, one), (_, other) in classes),
+    )
 
 
 def flow_of_people(r: Replicas, m: LengthMoments, limit: Flow, users: Array, think_s: float) -> Flow:

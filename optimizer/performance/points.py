@@ -1,9 +1,10 @@
 """Operating points: the largest load of each specification inside its promises, for many specifications in lockstep.
 
 A load has up to three floors, so a point has three loads: a Poisson rate, a number held in flight and the people of a
-closed population (design.md section 3, "Load"). All are found on the closed form's own parameter, the share u of the saturated batch: a scan over a geometric
-grid takes the first violation (a capability is the largest load such that all smaller loads hold too), bisection then
-closes in from below. A percentile holds when its prediction x error factor is within the limit.
+closed population (design.md section 3, "Load"). All are found on the closed form's own parameter, the share u of the
+saturated batch: a scan over a geometric grid takes the first violation (a capability is the largest load such that all
+smaller loads hold too), bisection then closes in from below. A percentile holds when its prediction x error factor is
+within the limit.
 
 Rates stay below 0.9 of saturation x the throughput error factor (batch work: 1.0), with or without a latency promise:
 a promise can only take load away. A number in flight may fill every slot, since slots are a hard limit that already
@@ -99,6 +100,20 @@ class _Question:
             return people_of(flow, self.think_s)
         return flow.inflight if side is Side.HELD else flow.rate
 
+    def worst(self, flows: Mapping[Side, Flow]) -> list[Array]:
+        """Each promised percentile with its margin, the worst of the loads; people see none above held in flight."""
+        seen = dict(flows)
+        people = seen.pop(Side.PEOPLE, None)
+        found = [[self.promised(flow, index) for flow in seen.values()] for index in range(len(self.promises))]
+        if people is not None:
+            users = people_of(people, self.think_s)
+            always = flow_under(self.replicas, self.moments, self.limit, users, closed=True)
+            room = users <= self.limit.inflight * _ABOVE
+            for index, values in enumerate(found):
+                value = self.promised(people, index)
+                values.append(np.where(room, np.minimum(value, self.promised(always, index)), value))
+        return [np.maximum.reduce(values) for values in found]
+
     def promised(self, flow: Flow, index: int) -> Array:
         """The promised percentile with its margin."""
         promise = self.promises[index]
@@ -107,15 +122,15 @@ class _Question:
         values = [seen.quantile(promise.metric, normal_score(STORED[i])) for i in (low, high)]
         return np.asarray(between(values[0], values[1], weight) * self.factors[index])
 
-    def beyond(self, flow: Flow, side: Side) -> Mask:
-        """Whether the load is too much whatever the promises: the rate above its cap; people who would fill more than
-        the slots, or wait longer than R at the limits."""
+    def beyond(self, flow: Flow, side: Side, *, bounded: bool = False) -> Mask:
+        """Whether the load is too much whatever the percentiles: the rate above its cap; people who would fill more
+        than the slots or, where their mean response is ``bounded``, wait longer than R at the limits."""
         if side is Side.HELD:
             return np.zeros(flow.rate.shape, dtype=bool)
         if side is Side.ARRIVALS:
             return np.asarray(flow.rate > self.rate_cap)
         crowded = most_in_flight(flow, self.think_s) > self.limit.inflight * _ABOVE
-        return np.asarray(crowded | (flow.e2e > self.slowest * _BELOW))
+        return np.asarray(crowded | (flow.e2e > self.slowest * _BELOW)) if bounded else np.asarray(crowded)
 
     def violated(self, flow: Flow, metric: Metric, side: Side) -> Mask:
         """Whether any promise on ``metric`` is broken, or the load is too much whatever the promises."""
@@ -184,20 +199,39 @@ def _solve(
     asked = [side for side, floor in zip(Side, load.floors, strict=True) if floor > 0]
     metrics = tuple(dict.fromkeys(promise.metric for promise in slo.promises))
     found = {side: {metric: _largest(question, metric, side) for metric in metrics} for side in asked}
-    caps = {side: _cap(question, side) for side in asked}
     result: list[list[OperatingPoint]] = [[] for _ in row.columns]
     for kind in PointKind:
         chosen = _metrics_of(kind, metrics)
         if chosen is None:
             continue
+        bounded = kind is PointKind.ALL  # the others leave promises aside, and R at the limits with them
         shares = {
-            side: np.minimum.reduce([caps[side], *(found[side][metric] for metric in chosen)]) for side in asked
+            side: np.minimum.reduce([_cap(question, side, bounded), *(found[side][metric] for metric in chosen)])
+            for side in asked
         }
         flows = {side: question.at(share, side) for side, share in shares.items()}
+        if Side.PEOPLE in asked:
+            shares[Side.PEOPLE], flows[Side.PEOPLE] = _people(question, chosen, shares, flows[Side.PEOPLE], bounded)
         _emit(result, question, kind, flows, np.asarray(np.minimum.reduce(list(shares.values())) > 0.0))
         if ladder and kind is PointKind.ALL:
             _emit_ladder(result, question, load, flows)
     return [tuple(points) for points in result]
+
+
+def _people(
+    question: _Question, metrics: tuple[Metric, ...], shares: Mapping[Side, Array], flow: Flow, bounded: bool
+) -> tuple[Array, Flow]:
+    """The largest share and flow of people: at least as many as may always be in flight, where R allows them."""
+    always = np.minimum.reduce(
+        [_cap(question, Side.HELD, bounded), *(_largest(question, m, Side.HELD) for m in metrics)]
+    )
+    held = question.at(always, Side.HELD).inflight
+    more = flow_of_people(question.replicas, question.moments, question.limit, held, question.think_s)
+    wins = (
+        (always > 0) & (held > people_of(flow, question.think_s)) & ~question.beyond(more, Side.PEOPLE, bounded=bounded)
+    )
+    share = np.where(wins, more.decoding / question.limit.decoding, shares[Side.PEOPLE])
+    return share, question.at(share, Side.PEOPLE)
 
 
 def _ask(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: float) -> _Question:
@@ -207,7 +241,8 @@ def _ask(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: floa
     ]
     throughput = np.array([min(throughput_factor(grade, confidence, e), 1.0) for grade, e in row.kinds])[row.pick]
     rate_cap = top * throughput * row.limit.rate
-    slowest, asked = np.full_like(rate_cap, np.inf), (confidence, load.is_batch)
+    asked: tuple[object, ...] = (confidence, load.is_batch)
+    slowest = np.full_like(rate_cap, np.inf)
     if load.users:
         shares = [(one.name, one.share) for one in lengths.classes]
         slowest = slowest_response(slo, shares, row.replicas, row.moments, row.limit)
@@ -251,14 +286,14 @@ def _searched(question: _Question, side: Side, violated: Callable[[Flow], Mask])
     return low
 
 
-def _cap(question: _Question, side: Side) -> Array:
-    """The share that a load may take whatever the promises."""
+def _cap(question: _Question, side: Side, bounded: bool) -> Array:
+    """The share that a load may take whatever the percentiles."""
     if side is Side.HELD:
         return np.ones_like(question.rate_cap)
-    key = ("cap", question.asked, side)
+    key = ("cap", question.asked, side, bounded)
     if key not in question.found:
         if side is Side.PEOPLE:
-            question.found[key] = _searched(question, side, lambda flow: question.beyond(flow, side))
+            question.found[key] = _searched(question, side, lambda flow: question.beyond(flow, side, bounded=bounded))
         else:
             question.found[key] = _searched_cap(question)
     return question.found[key]
@@ -295,9 +330,7 @@ def _emit(
 ) -> None:
     """Append the point of ``kind`` with these flows where it ``runs``, unless that load is there."""
     given = list(flows.values())
-    latencies = [
-        np.maximum.reduce([question.promised(flow, index) for flow in given]) for index in range(len(question.promises))
-    ]
+    latencies = question.worst(flows)
     rates, inflights = (
         (question.carried(flows.get(side, given[0]), side) * _BELOW).tolist() for side in (Side.ARRIVALS, Side.HELD)
     )

@@ -4,15 +4,19 @@ With R the mean time from a question to the end of its answer, X = N / (Z + R) q
 are in flight, hence the one root of n = N R(n) / (Z + R(n)) (Lavenberg and Reiser 1980 give the queueing theory; here R
 comes from the closed form of ``load``). Everything stays explicit in the number being decoded, as there: of a flow, N
 is rate x (Z + R). Each person is in flight with probability p = R / (Z + R), so the number in flight is binomial: mean
-N p and variance N p (1 - p). At p = 0 that is Poisson arrivals, at p = 1 a steady number held in flight. In between the
-means (a question finds n - p others) and variances of the two laws are joined with the weight p, which is exact for the
-variance of the number in flight.
+N p and variance N p (1 - p). Decoding at p = 0 is that of Poisson arrivals, at p = 1 that of a steady number held in
+flight; in between its mean (a question finds n - p others) and its variance are joined with the weight p, which is
+exact for the number in flight. Questions that come after a thought fall into any moment of a step, however many are in
+flight, so a first token waits as under Poisson arrivals.
+
+The normal spread of a binomial number reaches beyond N, where nobody is. So no percentile is worse than with all N in
+flight for ever (``load``, closed): a thought is never a heavier load than none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,7 +32,7 @@ SCORE_P99 = 2.33
 SLOWEST = 2.0
 """A part of the response time that no promise bounds may be this many times that of a lone request."""
 
-ROOT_STEPS = 60
+ROOT_STEPS = 50
 """Bisection steps to the root: exact to the last bits."""
 
 
@@ -39,8 +43,9 @@ def people_flow(r: Replicas, m: LengthMoments, decoding: Array, think_s: float) 
     """
     random = flow_at(r, m, decoding, closed=False)
     steady = flow_at(r, m, decoding, closed=True)
-    joined = _joined(random, steady, _share_in_flight(random.e2e, steady.e2e, think_s))
-    return replace(joined, inflight=joined.rate * joined.e2e)
+    share = _share_in_flight(random.e2e, random.ttft + m.steps * steady.tpot, think_s)
+    flow = _joined(random, steady, share, m)
+    return replace(flow, inflight=flow.rate * flow.e2e)
 
 
 def _share_in_flight(random: Array, steady: Array, think_s: float) -> Array:
@@ -49,14 +54,22 @@ def _share_in_flight(random: Array, steady: Array, think_s: float) -> Array:
     return np.asarray(2.0 * random / (linear + np.sqrt(linear**2 + 4.0 * (steady - random) * random)))
 
 
-def _joined(random: Flow, steady: Flow, p: Array) -> Flow:
-    values = {
-        one.name: (1.0 - p) * getattr(random, one.name) + p * getattr(steady, one.name)
-        for one in fields(Flow)
-        if one.name != "classes"
-    }
+def _joined(random: Flow, steady: Flow, p: Array, m: LengthMoments) -> Flow:
+    def joined(name: str) -> Array:
+        return np.asarray((1.0 - p) * getattr(random, name) + p * getattr(steady, name))
+
+    tpot, of_classes = joined("tpot"), dict(m.classes)
     classes = zip(random.classes, steady.classes, strict=True)
-    return Flow(**values, classes=tuple((name, _joined(one, other, p)) for (name, one), (_, other) in classes))
+    return replace(
+        random,
+        rate=joined("rate"),
+        tpot=tpot,
+        tpot_var=joined("tpot_var"),
+        tpot_floor=joined("tpot_floor"),
+        e2e=random.ttft + m.steps * tpot,
+        e2e_var=joined("e2e_var"),
+        classes=tuple((name, _joined(one, other, p, of_classes[name])) for (name, one), (_, other) in classes),
+    )
 
 
 def people_of(flow: Flow, think_s: float) -> Array:

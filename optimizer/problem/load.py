@@ -2,8 +2,8 @@
 
 The rate floors are requests per second: as stated; of users ``active x requests_per_user_per_hour / 3600``;
 ``output_tokens_per_second / mean output``; of batch work ``requests / within_hours / 3600``. The largest counts, never
-the sum. Mean lengths are the nominal ones; clipping a lognormal at ``context_max`` lowers the mean a little, so the load
-in tokens errs on the high side.
+the sum. Mean lengths are the nominal ones; clipping a lognormal at ``context_max`` lowers the mean a little, so the
+load in tokens errs on the high side.
 
 Users with a think time are a closed population: each sends the next request a think time after the answer to the last,
 so N of them never have more than N requests in flight, and how many arrive depends on how fast a plan answers. Peak

@@ -78,7 +78,8 @@ def _step(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, un
         f.blocked[k] = 0
     f.batch[k], f.used[k], f.now[k] = left, used, now + seconds
     f.ticks[k] += steps
-    return count - left
+    ended: int = count - left
+    return ended
 
 
 @jit

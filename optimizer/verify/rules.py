@@ -57,6 +57,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
 SERVICE_RULES: tuple[ServiceRule, ...] = (
     service.poisson,
     service.inflight,
+    service.population,
     service.saturation,
     service.kv_cache,
     service.capacity,
@@ -92,6 +93,7 @@ PERIOD_RULES: tuple[StaticRule, ...] = (periods.periods, periods.period_counts, 
 PERIOD_SERVICE_RULES: tuple[ServiceRule, ...] = (
     service.poisson,
     service.inflight,
+    service.population,
     service.saturation,
     service.kv_cache,
     service.load_factor,
