@@ -98,7 +98,7 @@ def test_never_more_in_flight_than_people_nor_faster_than_they_think(ask, users,
             assert found.inflight <= (found.inflight_p99 or 0.0) * (1 + 1e-9) <= users * (1 + 1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     think=st.floats(0.01, 300), longer=st.floats(1.0, 5.0), ttft=st.floats(0.2, 5), tpot=st.floats(0.015, 0.2),
     spread=st.booleans(),
@@ -126,7 +126,7 @@ def _all(points: tuple[OperatingPoint, ...]) -> OperatingPoint | None:
     return next((point for point in points if point.kind is PointKind.ALL), None)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(think=st.floats(0.1, 300), more=st.floats(0.5, 1.5))
 def test_a_point_is_the_largest_number_of_people_that_keeps_every_promise(ask, think, more) -> None:
     from optimizer.performance.forward import promised_seconds
