@@ -54,7 +54,7 @@ def population(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
         most = min(users, users * share + 2.33 * sqrt(users * share * (1 - share)))
         if most > group.spec.max_num_seqs * (1 + TOLERANCE):
             yield Mismatch("population", group.path, f"at most {group.spec.max_num_seqs}", most, "in flight, p99")
-    for prediction in case.plan.predicted:
+    for prediction in case.plan.predicted if case.period is None else ():
         users = sum(e.group.load.users * e.group.group.share for e in served if e.group.name == prediction.workload)
         alone_stated = all(not any(e.group.load.floors[:2]) for e in served if e.group.name == prediction.workload)
         if users and alone_stated and prediction.concurrency > users / SHARE_UNITS * (1 + TOLERANCE):
@@ -113,10 +113,15 @@ def capacity(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
         for prediction in case.plan.predicted:
             if prediction.workload != name:
                 continue
+            users = prediction.capacity.users
+            if (users is None) == (load.users > 0):
+                path = f"predicted[{name}].capacity.users"
+                yield Mismatch("capacity", path, load.users or None, users, "people of a closed population")
+                continue
             pairs = (
                 ("requests_per_second", load.requests_per_second, prediction.capacity.requests_per_second),
                 ("concurrency", load.inflight, prediction.capacity.concurrency),
-                ("users", load.users, prediction.capacity.users or 0.0),
+                ("users", load.users, users or 0.0),
             )
             for key, needed, found in pairs:
                 if found < needed * (1 - TOLERANCE):

@@ -187,7 +187,7 @@ class World:
     def margin(self, problem: Problem, plan: Plan, metric: Metric, *, held: bool, percentile: float = 95) -> float:
         """Milliseconds of the first group's promise at the stated load, margin included."""
         spec, workload = self.spec(problem, plan.groups[0]), problem.workloads[0]
-        poisson, inflight = self._loads(load_of(workload, problem), lengths_of(workload), spec, plan.groups[0].replicas)
+        poisson, inflight, _ = self._loads(load_of(workload, problem), lengths_of(workload), spec, plan.groups[0].replicas)
         behaviour = inflight if held else poisson
         assert behaviour is not None
         grade = grade_of(spec, self.params)[0]
@@ -256,11 +256,7 @@ class World:
     ) -> tuple[Prediction, list[Binding]]:
         part = _part(problem, group.workload)
         load, lengths = part.load, part.lengths
-        load = replace(
-            load,
-            requests_per_second=load.requests_per_second * factor * group.share / 2520,
-            inflight=load.inflight * factor * group.share / 2520,
-        )
+        load = load.times(factor * group.share / 2520)
         under = [found for found in self._loads(load, lengths, spec, group.replicas) if found]
         fuller = max(under, key=lambda behaviour: behaviour.inflight)
         grade, reasons = grade_of(spec, self.params)
@@ -302,7 +298,7 @@ class World:
             concurrency=fuller.inflight * group.replicas,
             output_tokens_per_second=fuller.output_tokens_per_second * group.replicas,
             requests_per_second=fuller.requests_per_second * group.replicas,
-            capacity=Capacity(inflight, rate * lengths.output_mean, rate),
+            capacity=Capacity(inflight, rate * lengths.output_mean, rate, load.users or None),
             ttft_interval_ms=intervals[0],
             tpot_interval_ms=intervals[1],
             grade=str(grade),
@@ -315,11 +311,13 @@ class World:
 
     def _loads(
         self, load: Load, lengths: Any, spec: ReplicaSpec, replicas: int
-    ) -> tuple[Behaviour | None, Behaviour | None]:
+    ) -> tuple[Behaviour | None, ...]:
         rate, held = load.requests_per_second / replicas, float(math.ceil(load.inflight / replicas - 1e-9))
         poisson = behaviours([spec], lengths, self.params, rates=[rate])[0] if rate else None
         inflight = behaviours([spec], lengths, self.params, inflights=[held])[0] if held else None
-        return poisson, inflight
+        users, think_s = load.users / replicas, load.think_s
+        people = behaviours([spec], lengths, self.params, users=[users], think_s=think_s)[0] if users else None
+        return poisson, inflight, people
 
 
 def _mean_of(prediction: Prediction, share: float) -> Prediction:
