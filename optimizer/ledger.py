@@ -30,10 +30,23 @@ class RentOrBuy:
 
 @dataclass(frozen=True, slots=True)
 class ApiComparison:
-    """The same tokens from an API that charges per token."""
+    """The expected tokens from an API that charges per token."""
 
-    monthly_cents: int  # of the API at the stated load
-    break_even_share: float | None  # of the stated load, from which on the plan is the cheaper one; above 1: not there
+    monthly_cents: int  # of the API for the expected volume
+    break_even_share: float | None  # of that volume, from which on the plan is the cheaper one; above 1: not there
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCosts:
+    """The monthly bill over the volume that is expected in a month; None: there is no such volume."""
+
+    per_million_output_tokens: float | None
+    per_million_input_tokens: float | None
+    per_request: float | None
+    per_user_month: float | None
+    expected_output_tokens_per_month: float
+    expected_input_tokens_per_month: float
+    expected_requests_per_month: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,5 @@ class LongRun:
 
     totals: tuple[tuple[int, int], ...]  # (years, cents)
     mean_load: float  # share of the stated load that runs on average
-    cost_per_million_at_mean_load: float | None  # output tokens
     rent_or_buy: RentOrBuy | None  # None: nothing known to compare with
     api: ApiComparison | None  # None: ``payment.api_price`` is not stated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.ledger import CostLine, LongRun
+from optimizer.ledger import CostLine, LongRun, UnitCosts
 from optimizer.plan.asked import Asked, LoadFloor, WorkloadLoad
 from optimizer.plan.expected import Capacity, KeptPromise, Prediction
 from optimizer.plan.hardware import Group, MemoryGib, NodeLine
@@ -135,12 +135,17 @@ class Plan:
     spare_node_cents: int
     tie_with: int | None = None
     notes: tuple[str, ...] = ()
-    cost_per_million_output_tokens: float | None = None  # at the stated load, all the hours that it runs
+    unit_costs: UnitCosts | None = None
     also: tuple[Elsewhere, ...] = ()  # cheapest first
     stress: tuple[Stress, ...] = ()
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
+
+    @property
+    def cost_per_million_output_tokens(self) -> float | None:
+        """Currency units per million output tokens of the expected volume."""
+        return None if self.unit_costs is None else self.unit_costs.per_million_output_tokens
 
 
 @dataclass(frozen=True, slots=True)

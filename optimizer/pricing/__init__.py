@@ -7,6 +7,7 @@ from optimizer.pricing.options import node_options
 from optimizer.pricing.rules import OptionRules, RuleName, has_nvlink, option_rules
 from optimizer.pricing.terms import Terms, load_hours, mean_load, spot_uplift, terms_of, unused_discounts
 from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, starts_of
+from optimizer.pricing.unit_costs import Volume, expected_volume, unit_costs
 
 __all__ = [
     "NodeOption",
@@ -17,10 +18,12 @@ __all__ = [
     "RuleName",
     "Running",
     "Terms",
+    "Volume",
     "api_comparison",
     "cost_lines",
     "counterparts",
     "excluded_costs",
+    "expected_volume",
     "has_nvlink",
     "load_hours",
     "long_run",
@@ -35,5 +38,6 @@ __all__ = [
     "terms_of",
     "total_cents",
     "total_cents_over",
+    "unit_costs",
     "unused_discounts",
 ]

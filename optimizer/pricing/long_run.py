@@ -16,6 +16,7 @@ from optimizer.pricing.ownership import MONTHS_PER_YEAR
 from optimizer.pricing.rules import OptionRules
 from optimizer.pricing.terms import mean_load, terms_of
 from optimizer.pricing.types import NodeOption, Origin
+from optimizer.pricing.unit_costs import Volume
 from optimizer.units import to_cents
 from optimizer.vocabulary import Tier
 
@@ -144,38 +145,29 @@ def break_even_months(price: int, saved_monthly: int, annual_rate: float) -> int
     return whole if whole <= MOST_MONTHS else None
 
 
-def api_comparison(cents: int, requests: Mapping[str, float], problem: Problem) -> ApiComparison | None:
-    """The requests a month of each workload or class served apart, by name, from an API at ``payment.api_price``."""
-    from optimizer.problem import parts_of
-
+def api_comparison(cents: int, volume: Volume, problem: Problem) -> ApiComparison | None:
+    """The tokens of a month from an API at ``payment.api_price``."""
     price = problem.payment.api_price
     if price is None:
         return None
-    amount = 0.0
-    for part in parts_of(problem):
-        lengths = part.lengths
-        each = lengths.input_mean * price.input_per_million + lengths.output_mean * price.output_per_million
-        amount += requests.get(part.name, 0.0) * each / 1e6
-    api = to_cents(amount)
+    amount = volume.input_tokens * price.input_per_million + volume.output_tokens * price.output_per_million
+    api = to_cents(amount / 1e6)
     return ApiComparison(api, cents / api if api > 0 else None)
 
 
 def long_run(
     nodes: Sequence[tuple[NodeOption, int]],
     other: Other,
-    requests: Mapping[str, float],
-    cost_per_million: float | None,
+    volume: Volume,
     problem: Problem,
     catalog: Catalog,
     running: Running | None = None,
 ) -> LongRun:
     """All of it for one plan."""
     cents = sum(line.monthly_cents for line in cost_lines(nodes, problem, running=running))
-    mean = mean_load(problem)
     return LongRun(
         totals=tuple((years, total_cents_over(nodes, problem, years, running)) for years in YEARS),
-        mean_load=mean,
-        cost_per_million_at_mean_load=None if cost_per_million is None else cost_per_million / mean,
+        mean_load=mean_load(problem),
         rent_or_buy=rent_or_buy(nodes, other, problem, catalog, running),
-        api=api_comparison(cents, requests, problem),
+        api=api_comparison(cents, volume, problem),
     )

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from optimizer.pricing import NodeOption, node_options
 from optimizer.pricing.long_run import MOST_MONTHS, UNTIL_TERM, YEARS, purchase_cents
+from optimizer.problem import lengths_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import Case
-from optimizer.verify.money import made_in_a_month
+from optimizer.verify.money import expected_requests
 from optimizer.verify.types import Mismatch
 from optimizer.vocabulary import Tier
 
@@ -80,28 +81,22 @@ def _paid_back(price: float, saved: float, rate: float) -> int | None:
 
 
 def per_token(case: Case) -> Iterator[Mismatch]:
-    """Cost per million tokens at the mean load, and the bill of an API for the tokens of the stated load."""
+    """The share of the load that runs on average, and the bill of an API for the expected tokens."""
     plan, problem, run = case.plan, case.problem, case.plan.long_run
     if run is None:
         return
-    each = plan.cost_per_million_output_tokens
     mean = 1.0 if plan.periods else problem.payment.mean_load
     if run.mean_load != mean:
         yield Mismatch("per token", "payment.mean_load", mean, run.mean_load, "share of the load")
-    elif (each is None) != (run.cost_per_million_at_mean_load is None) or (
-        each is not None and abs((run.cost_per_million_at_mean_load or 0.0) * run.mean_load - each) > _NEAR * each
-    ):
-        found = run.cost_per_million_at_mean_load
-        yield Mismatch("per token", "cost_per_million_at_mean_load", each, found, "at the mean load")
     price = problem.payment.api_price
     if (price is None) != (run.api is None):
         yield Mismatch("per token", "payment.api_price", price, run.api, "comparison with an API")
     if price is None or run.api is None:
         return
     amount = 0.0
-    for part, requests, _ in made_in_a_month(case):
-        lengths = part.lengths
-        millions = requests / 1e6
+    lengths_by_name = {workload.name: lengths_of(workload) for workload in problem.workloads}
+    for name, requests in expected_requests(case).items():
+        lengths, millions = lengths_by_name[name], requests / 1e6
         amount += millions * lengths.input_mean * price.input_per_million
         amount += millions * lengths.output_mean * price.output_per_million
     share = plan.monthly_cents / to_cents(amount) if to_cents(amount) else None

@@ -45,7 +45,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     money.rounding,
     money.ledger,
     money.spare_cost,
-    money.per_million_tokens,
+    money.unit_costs,
     money.budget,
     money.excludes,
     long_run.totals,

@@ -6,6 +6,7 @@ import pytest
 
 from optimizer.ledger import CostLine
 from optimizer.pricing import (
+    Volume,
     api_comparison,
     cost_lines,
     counterparts,
@@ -123,13 +124,9 @@ def test_without_a_price_to_compare_with_nothing_is_said(problem, make_catalog, 
 
 def test_an_api_by_hand(problem):
     asked = problem(payment={"api_price": {"input_per_million": 0.5, "output_per_million": 2.0}})
-    workload = asked.workloads[0]
-    from optimizer.problem import lengths_of
-
-    lengths = lengths_of(workload)
-    each = (lengths.input_mean * 0.5 + lengths.output_mean * 2.0) / 1e6
-    compared = api_comparison(1_000_000, {workload.name: 2.0 * 730 * 3600}, asked)
+    volume = Volume(requests=5e6, input_tokens=4e9, output_tokens=1e9, users=None)
+    compared = api_comparison(1_000_000, volume, asked)
     assert compared is not None
-    assert compared.monthly_cents == pytest.approx(2.0 * 730 * 3600 * each * 100, abs=1)
+    assert compared.monthly_cents == (4000 * 0.5 + 1000 * 2.0) * 100
     assert compared.break_even_share == pytest.approx(1_000_000 / compared.monthly_cents)
-    assert api_comparison(1, {}, problem()) is None
+    assert api_comparison(1, volume, problem()) is None

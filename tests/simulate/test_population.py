@@ -48,9 +48,7 @@ def test_people_ask_as_often_as_waiting_and_thinking_let_them(users: int, think:
 
 
 @settings(max_examples=15, deadline=None)
-@given(
-    users=st.integers(1, 80), think=st.floats(0.0, 20.0), replicas=st.integers(1, 4), router=st.sampled_from(Router)
-)
+@given(users=st.integers(1, 80), think=st.floats(0.0, 20.0), replicas=st.integers(1, 4), router=st.sampled_from(Router))
 def test_never_more_in_flight_than_people(users: int, think: float, replicas: int, router: Router) -> None:
     served = talk(users, think, 400, replicas, router)
     assert (np.diff(served.arrive) >= 0).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,9 +41,11 @@ from optimizer.pricing import (
     cost_lines,
     counterparts,
     excluded_costs,
+    expected_volume,
     long_run,
     node_options,
     option_rules,
+    unit_costs,
 )
 from optimizer.problem import Part, lengths_of, load_of, parts_of
 from optimizer.problem.schema import Problem
@@ -153,13 +156,10 @@ class World:
         bill = cost_lines(pairs, problem, {option.key: node.spare for option, node in bought})
         others = counterparts([option for option, _ in pairs], options.values(), option_rules(problem, self.catalog))
         cents = sum(line.monthly_cents for line in bill)
-        stated = {part.name: part.load.requests_per_second for part in parts_of(problem)}
-        if problem.objective == "maximize_load":
-            stated = {}
-        rates = [(one, stated.get(one.workload) or one.requests_per_second) for one, _ in told]
-        tokens = sum(one.output_tokens_per_second / one.requests_per_second * rate for one, rate in rates)
-        per_million = cents / 100 / (tokens * 730 * 3600 / 1e6)
-        requests = {one.workload: rate * 730 * 3600 for one, rate in rates}
+        made: dict[str, float] = defaultdict(float)
+        for one, _ in told:
+            made[_part(problem, one.workload).workload.name] += one.requests_per_second
+        volume = expected_volume(problem, made, load_factor if problem.objective == "maximize_load" else None)
         return Plan(
             rank=1,
             proven=True,
@@ -176,8 +176,8 @@ class World:
             cost_lines=bill,
             excludes=excluded_costs([option for option, _ in pairs], problem),
             spare_node_cents=max(option.monthly_cents for option, _ in pairs),
-            cost_per_million_output_tokens=per_million,
-            long_run=long_run(pairs, others, requests, per_million, problem, self.catalog),
+            unit_costs=unit_costs(cents, volume),
+            long_run=long_run(pairs, others, volume, problem, self.catalog),
         )
 
     def broken(self, problem: Problem, plan: Plan) -> set[str]:
@@ -187,7 +187,8 @@ class World:
     def margin(self, problem: Problem, plan: Plan, metric: Metric, *, held: bool, percentile: float = 95) -> float:
         """Milliseconds of the first group's promise at the stated load, margin included."""
         spec, workload = self.spec(problem, plan.groups[0]), problem.workloads[0]
-        poisson, inflight, _ = self._loads(load_of(workload, problem), lengths_of(workload), spec, plan.groups[0].replicas)
+        load, lengths = load_of(workload, problem), lengths_of(workload)
+        poisson, inflight, _ = self._loads(load, lengths, spec, plan.groups[0].replicas)
         behaviour = inflight if held else poisson
         assert behaviour is not None
         grade = grade_of(spec, self.params)[0]
@@ -309,9 +310,7 @@ class World:
         )
         return prediction, bindings
 
-    def _loads(
-        self, load: Load, lengths: Any, spec: ReplicaSpec, replicas: int
-    ) -> tuple[Behaviour | None, ...]:
+    def _loads(self, load: Load, lengths: Any, spec: ReplicaSpec, replicas: int) -> tuple[Behaviour | None, ...]:
         rate, held = load.requests_per_second / replicas, float(math.ceil(load.inflight / replicas - 1e-9))
         poisson = behaviours([spec], lengths, self.params, rates=[rate])[0] if rate else None
         inflight = behaviours([spec], lengths, self.params, inflights=[held])[0] if held else None

@@ -157,7 +157,7 @@ printed("counts", "nodes", idle_node, idle_gpus=3)
 printed("node lines", "nodes", owned_plan, region="eu-1")
 printed("ledger", None, owned_plan, monthly_cents=1)
 printed("spare cost", None, owned_plan, spare_node_cents=1)
-printed("per million tokens", None, owned_plan, cost_per_million_output_tokens=1.0)
+printed("unit costs", None, owned_plan, unit_costs=None)
 
 
 def long_run_plan(kit: Kit, **lie):

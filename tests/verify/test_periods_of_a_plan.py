@@ -83,7 +83,7 @@ LIES: list[tuple[str, Callable[[Plan], Plan]]] = [
     ("always served", lambda plan: in_period(plan, 2, replicas=(0,))),
     ("node lines", lambda plan: replace(plan, nodes=tuple(replace(n, monthly_cents=1) for n in plan.nodes))),
     ("ledger", lambda plan: replace(plan, cost_lines=plan.cost_lines[1:])),
-    ("per million tokens", lambda plan: replace(plan, cost_per_million_output_tokens=1.0)),
+    ("unit costs", lambda plan: replace(plan, unit_costs=replace(plan.unit_costs, per_million_output_tokens=1.0))),
 ]
 
 
