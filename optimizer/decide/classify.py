@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.decide.echo import asked, loads, rules
+from optimizer.decide.echo import asked, demand, loads, rules, understood
 from optimizer.plan.types import Feasible, Infeasible, Optimal, Outcome, Plan, Proof, Rejection, Relaxation, Unknown
 from optimizer.pricing import option_rules, unused_discounts
 from optimizer.units import CENTS_PER_UNIT
@@ -51,6 +51,8 @@ def outcome_of(
         plans=plans,
         relaxations=ways_out,
         asked=asked(problem),
+        demand=demand(problem),
+        understood=understood(problem),
         rules=rules(problem),
         currency=problem.payment.currency,
         confidence=problem.margins.confidence,

@@ -114,6 +114,12 @@ class _Question:
                 values.append(np.where(room, np.minimum(value, self.promised(always, index)), value))
         return [np.maximum.reduce(values) for values in found]
 
+    def breaks(self, flows: Mapping[Side, Flow]) -> Mask:
+        """Whether some promise is broken."""
+        limits = [promise.limit_s for promise in self.promises]
+        rows = [value > limit for value, limit in zip(self.worst(flows), limits, strict=True)]
+        return np.asarray(np.logical_or.reduce([np.zeros(self.limit.rate.shape, dtype=bool), *rows]))
+
     def promised(self, flow: Flow, index: int) -> Array:
         """The promised percentile with its margin."""
         promise = self.promises[index]
@@ -212,7 +218,10 @@ def _solve(
         flows = {side: question.at(share, side) for side, share in shares.items()}
         if Side.PEOPLE in asked:
             shares[Side.PEOPLE], flows[Side.PEOPLE] = _people(question, chosen, shares, flows[Side.PEOPLE], bounded)
-        _emit(result, question, kind, flows, np.asarray(np.minimum.reduce(list(shares.values())) > 0.0))
+        runs = np.asarray(np.minimum.reduce(list(shares.values())) > 0.0)
+        if Side.PEOPLE in asked and not bounded:
+            runs &= question.breaks(flows)  # else nothing but R at the limits stands against it, and ALL is inside that
+        _emit(result, question, kind, flows, runs)
         if ladder and kind is PointKind.ALL:
             _emit_ladder(result, question, load, flows)
     return [tuple(points) for points in result]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from optimizer.ledger import CostLine, LongRun, UnitCosts
-from optimizer.plan.asked import Asked, LoadFloor, WorkloadLoad
+from optimizer.plan.asked import Asked, Demand, Figures, LoadFloor, WorkloadLoad
 from optimizer.plan.expected import Capacity, KeptPromise, Prediction
 from optimizer.plan.hardware import Group, MemoryGib, NodeLine
 from optimizer.plan.kinds import SingleKind
@@ -18,8 +19,10 @@ __all__ = [
     "AskedPeriod",
     "Binding",
     "Capacity",
+    "Demand",
     "Elsewhere",
     "Feasible",
+    "Figures",
     "Footage",
     "FunnelStep",
     "Group",
@@ -210,6 +213,8 @@ class Outcome:
     plans: tuple[Plan, ...]
     relaxations: tuple[Relaxation, ...]
     asked: tuple[Asked, ...] = ()
+    demand: tuple[Demand, ...] = ()
+    understood: Mapping[str, object] = field(default_factory=dict)  # the problem as read, defaults included
     rules: tuple[str, ...] = ()  # user rules that differ from the defaults, as "path: value"
     currency: str = "USD"
     confidence: float = 0.9

@@ -1,5 +1,6 @@
 """The problem room: a file of business targets, strictly read, and the load and promises it means."""
 
+from optimizer.problem.demand import demand_of
 from optimizer.problem.known import KnownIds
 from optimizer.problem.load import lengths_of, load_of, population_of, rate_floors, slo_of
 from optimizer.problem.parts import Part, is_split, parts_of
@@ -21,6 +22,7 @@ __all__ = [
     "Workload",
     "calibration_path",
     "config_path",
+    "demand_of",
     "is_split",
     "lengths_of",
     "load_of",
