@@ -6,7 +6,7 @@ answers faster brings nobody more requests.
 
 * arrivals: hours a month x stated requests/s (the largest floor) x ``payment.mean_load``; with a day profile the sum
   over its periods of hours x factor x stated requests/s, where ``mean_load`` does not count;
-* a closed population: N / (Z + R) with R at the limits of the promises, which is what the plan promises to serve;
+* a closed population: N / (Z + R) with R at the limits of the promises, which is what a plan promises to serve;
 * requests held in flight alone: n / R, likewise;
 * batch work: requests x runs.
 
@@ -78,14 +78,15 @@ def unit_costs(cents: int, volume: Volume) -> UnitCosts:
 
 def response_at_limits(workload: Workload) -> float | None:
     """Seconds of the mean response where every promise is just kept, TTFT + (output - 1) x TPOT or the E2E limit; of
-    length classes the mean over their requests. None where nothing bounds it."""
+    length classes the mean over their requests. A first token that nothing is promised about counts as if it came at
+    once; None where nothing bounds the rest."""
     from optimizer.problem import lengths_of, slo_of
 
     slo, lengths, total = slo_of(workload), lengths_of(workload), 0.0
     of_classes = [(one.name, one.share, one.lengths.output_mean) for one in lengths.classes]
     for name, share, output in of_classes or [("", 1.0, lengths.output_mean)]:
         ttft, tpot, e2e = (slo.limit_of(metric, name) for metric in (Metric.TTFT, Metric.TPOT, Metric.E2E))
-        by_parts = None if ttft is None or tpot is None else ttft + (output - 1.0) * tpot
+        by_parts = None if tpot is None else (ttft or 0.0) + (output - 1.0) * tpot
         bounds = [bound for bound in (by_parts, e2e) if bound is not None]
         if not bounds:
             return None

@@ -142,15 +142,15 @@ def _promised(workload: Workload) -> float:
                 limits[promise.metric] = max(known, (promise.percentile, -promise.limit_s))
         seconds = {metric: -limit for metric, (_, limit) in limits.items()}
         answers = [seconds[Metric.E2E]] if Metric.E2E in seconds else []
-        if Metric.TTFT in seconds and Metric.TPOT in seconds:
-            answers.append(seconds[Metric.TTFT] + (output - 1) * seconds[Metric.TPOT])
+        if Metric.TPOT in seconds:
+            answers.append(seconds.get(Metric.TTFT, 0.0) + (output - 1) * seconds[Metric.TPOT])
         if not answers:
             return 0.0
         response += share * min(answers)
     users = traffic.users
     if users is not None and users.think_time_s is not None:
         return users.active / (users.think_time_s + response)
-    alone = users is None and not _arriving(workload)
+    alone = users is None and not _arriving(workload) and response > 0
     return (traffic.concurrency or 0.0) / response if alone else 0.0
 
 
