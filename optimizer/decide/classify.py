@@ -90,7 +90,7 @@ def _unit(result: FleetResult, currency: str) -> tuple[str, float]:
         case "minimize_cost":
             return f"{currency} per month", float(CENTS_PER_UNIT)
         case "maximize_load":
-            return "times the stated load", 1e3
+            return "times the planned load", 1e3
         case "minimize_ttft" | "minimize_tpot":
             return "ms", 1e3
         case _:

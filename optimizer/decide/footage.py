@@ -10,10 +10,10 @@ from optimizer.simulate.footage import PERCENTILES, curve, stretch
 from optimizer.simulate.replay import MOST_REPLICAS, Replica
 
 
-def footage_of(fleet: Sequence[Seen], held: Seen | None, replica: Replica, replicas: int) -> Footage:
+def footage_of(fleet: Sequence[Seen], held: Seen | None, replica: Replica, replicas: int, *, people: bool) -> Footage:
     """The worst of the loads at every percentile, as promises are judged.
 
-    Over time what the whole ``fleet`` saw (arrivals, else a closed population), if anything; else requests held.
+    Over time what the whole ``fleet`` saw (arrivals, else ``people``), if anything; else requests held.
     """
     seen = [*fleet, *([] if held is None else [held])]
     settings = replica.open_loop if fleet else replica.closed_loop
@@ -28,6 +28,7 @@ def footage_of(fleet: Sequence[Seen], held: Seen | None, replica: Replica, repli
         kv_share=shown.kv_share,
         replicas=min(replicas, MOST_REPLICAS) if fleet else 1,
         held=not fleet,
+        people=people,
     )
 
 

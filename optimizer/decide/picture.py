@@ -40,7 +40,7 @@ class Point:
     replicas: int
     nodes: int
     monthly_cents: int
-    ttft_p95_s: float  # median estimate at the stated load
+    ttft_p95_s: float  # median estimate at the planned load
     output_tokens_per_second: float  # what the replicas carry at the asked confidence
 
 

@@ -1,4 +1,4 @@
-"""What a chosen configuration is expected to do at the stated load: the median estimate, its bands and its capacity."""
+"""What a chosen configuration is expected to do at the planned load: the median estimate, bands and capacity."""
 
 from __future__ import annotations
 

@@ -132,7 +132,9 @@ class Replayer:
         limits = [_wanted(p, p.limit_s * p.simulated_s / p.with_margin_s, lengths) for p in replay.promises]
         seen = [side.seen for side in self._sides(trial, lengths, limits)]
         held = seen.pop() if predicted.held is not None else None
-        footage = footage_of(seen, held, replica_of(self._inputs, trial.spec, lengths), trial.replicas)
+        people = predicted.open_loop is None and predicted.people is not None
+        replica = replica_of(self._inputs, trial.spec, lengths)
+        footage = footage_of(seen, held, replica, trial.replicas, people=people)
         return replace(replay, footage=footage)
 
     def predict(self, trials: Sequence[Trial]) -> None:

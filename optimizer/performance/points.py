@@ -47,7 +47,7 @@ REFINEMENTS = 11
 """Bisection steps inside the bracket: 2^-11 of it is given away, never overstated."""
 
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 32)
-"""Replicas that the stated load is split over on the ladder of lower loads that latency objectives choose from."""
+"""Replicas that the planned load is split over on the ladder of lower loads that latency objectives choose from."""
 
 _BELOW = 1.0 - 1e-9
 _ABOVE = 1.0 + 1e-9
@@ -321,7 +321,7 @@ def _searched_cap(question: _Question) -> Array:
 def _emit_ladder(
     result: list[list[OperatingPoint]], question: _Question, load: Load, full: Mapping[Side, Flow]
 ) -> None:
-    """Points at the stated load split evenly over more and more replicas, where one carries its part."""
+    """Points at the planned load split evenly over more and more replicas, where one carries its part."""
     floors = dict(zip(Side, load.floors, strict=True))
     for replicas in SPLITS:
         flows: dict[Side, Flow] = {}

@@ -40,6 +40,17 @@ def volume(costs: UnitCosts, currency: str) -> str:
     return f"{text}; {told}" if told else text
 
 
+def unit_rows(costs: UnitCosts, currency: str) -> list[tuple[str, float | None, str]]:
+    """Label, millions expected in a month, and the cost of one in words; what there is none of is left out."""
+    rows = (
+        ("per million output tokens", costs.expected_output_tokens_per_month / 1e6, costs.per_million_output_tokens),
+        ("per million input tokens", costs.expected_input_tokens_per_month / 1e6, costs.per_million_input_tokens),
+        ("per request", costs.expected_requests_per_month / 1e6, costs.per_request),
+        ("per user and month", None, costs.per_user_month),
+    )
+    return [(name, volume, price(fractions(cost), currency)) for name, volume, cost in rows if cost is not None]
+
+
 def fractions(cost: float) -> float:
     """A cost of one of many in whole cents, or in four decimals where it is below a dime."""
     return round(cost, 2 if cost >= 0.1 else 4)

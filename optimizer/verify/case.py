@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from optimizer.workload import Lengths, Load, Slo
 
 MAXIMIZE_LOAD = "maximize_load"
-"""The objective under which a plan carries its load factor times the stated load."""
+"""The objective under which a plan carries its load factor times the planned load."""
 
 _COUNTS = (
     "replicas",

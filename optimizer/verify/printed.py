@@ -163,7 +163,7 @@ def _prediction(prediction: Prediction, groups: list[Served]) -> Iterator[Mismat
     for name, expected, found in figures:
         if not isclose(expected, found, rel_tol=TOLERANCE):
             path = f"predicted[{prediction.workload}].{name}"
-            yield Mismatch("predictions", path, expected, found, "the median estimate at the stated load")
+            yield Mismatch("predictions", path, expected, found, "the median estimate at the planned load")
 
 
 def _latency(

@@ -134,9 +134,9 @@ def capacity(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
 
 
 def load_factor(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
-    """The plan carries its load factor times the stated load: at least once the load, with every SLO kept.
+    """The plan carries its load factor times the planned load: at least once the load, with every SLO kept.
 
-    Under maximize_load every other rule already multiplies the stated load by the factor.
+    Under maximize_load every other rule already multiplies the planned load by the factor.
     """
     factor = case.plan.load_factor
     if case.problem.objective == MAXIMIZE_LOAD:

@@ -363,7 +363,7 @@ def _owned() -> Outcome:
         objective="maximize_load",
         value=138.2,
         bound=138.2,
-        unit="times the stated load",
+        unit="times the planned load",
         prices_from=None,
         prices_to=None,
     )

@@ -185,7 +185,7 @@ class World:
         return {found.rule for found in verify_plan(problem, self.catalog, self.params, plan)}
 
     def margin(self, problem: Problem, plan: Plan, metric: Metric, *, held: bool, percentile: float = 95) -> float:
-        """Milliseconds of the first group's promise at the stated load, margin included."""
+        """Milliseconds of the first group's promise at the planned load, margin included."""
         spec, workload = self.spec(problem, plan.groups[0]), problem.workloads[0]
         load, lengths = load_of(workload, problem), lengths_of(workload)
         poisson, inflight, _ = self._loads(load, lengths, spec, plan.groups[0].replicas)
