@@ -8,7 +8,7 @@ import click
 
 from optimizer.errors import Finding, UsageError
 
-_KINDS = ("chatbot", "rag", "batch", "agents")
+_KINDS = ("chatbot", "rag", "batch", "agents", "office")
 
 
 @click.command(name="new")
