@@ -55,12 +55,24 @@ class ApiComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitCosts:
+    """The monthly bill over the volume that is expected in a month; None: there is no such volume."""
+
+    per_million_output_tokens: float | None
+    per_million_input_tokens: float | None
+    per_request: float | None
+    per_user_month: float | None
+    expected_output_tokens_per_month: float
+    expected_input_tokens_per_month: float
+    expected_requests_per_month: float
+
+
+@dataclass(frozen=True, slots=True)
 class LongRun:
     """What a plan costs beyond one month, and against other ways to get the tokens."""
 
     totals: tuple[tuple[int, int], ...]  # (years, cents)
     mean_load: float  # share of the stated load that runs on average
-    cost_per_million_at_mean_load: float | None  # output tokens
     rent_or_buy: RentOrBuy | None  # None: nothing known to compare with
     api: ApiComparison | None  # None: nobody to compare with
 

@@ -75,15 +75,25 @@ class Slo:
 
     promises: tuple[Promise, ...] = ()
 
+    def limit_of(self, metric: Metric, length_class: str = "") -> float | None:
+        """Seconds that a mean of the metric may reach with its promises kept; None: nothing is promised about it.
+
+        It is the limit at the highest percentile stated: means lie below those.
+        """
+        mine = [p for p in self.promises if p.metric is metric and p.length_class in ("", length_class)]
+        highest = max((p.percentile for p in mine), default=0.0)
+        return min((p.limit_s for p in mine if p.percentile == highest), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The load a plan must carry for one workload, peak factor and headroom included.
+    """The planned load of one workload: what a plan must carry, peak factor and headroom included.
 
-    ``requests_per_second``: Poisson arrivals (rate*); ``inflight``: requests held in flight, staggered (inflight*).
-    Either may be 0 when the problem states no such floor; not both. ``decided_by`` is the YAML path of the floor
-    that set the rate, or of the concurrency where that is all there is. ``hours_per_month`` is None around the
-    clock, else the hours actually used each month (offline batch work).
+    ``requests_per_second``: Poisson arrivals (rate*); ``inflight``: requests held in flight, staggered (inflight*);
+    ``users``: a closed population, each of whom thinks for ``think_s`` seconds (exponential) between an answer and the
+    next question, so that rate and number in flight are each plan's own. Each may be 0 when the problem states no such
+    floor; not all. ``decided_by`` is the YAML path of the floor that set the rate, or of what else there is.
+    ``hours_per_month`` is None around the clock, else the hours actually used each month (offline batch work).
 
     Where the problem has a day profile the figures are those of the workload's busiest period, and ``factors`` says
     what they are multiplied by in each period (1 in the busiest); empty: the load never changes.
@@ -95,6 +105,18 @@ class Load:
     hours_per_month: float | None = None
     factors: tuple[float, ...] = ()
     min_replicas: int = 0  # kept running whatever the load
+    users: float = 0.0
+    think_s: float = 0.0
+
+    @property
+    def floors(self) -> tuple[float, float, float]:
+        """Arrivals a second, requests in flight, users, as in ``OperatingPoint.carries``; 0: no such floor."""
+        return (self.requests_per_second, self.inflight, self.users)
+
+    def times(self, factor: float) -> Load:
+        """So many times the load."""
+        rate, inflight, users = (floor * factor for floor in self.floors)
+        return replace(self, requests_per_second=rate, inflight=inflight, users=users)
 
     @property
     def is_batch(self) -> bool:
@@ -106,9 +128,7 @@ class Load:
         factor = self.factors[period] if self.factors else 1.0
         if factor == 1.0:
             return self
-        return replace(
-            self, requests_per_second=self.requests_per_second * factor, inflight=self.inflight * factor, factors=()
-        )
+        return replace(self.times(factor), factors=())
 
     def has_load_in(self, period: int) -> bool:
         """Whether there is load in a period of the day profile; always without one."""

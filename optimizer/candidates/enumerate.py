@@ -231,7 +231,7 @@ def _whole_requests(points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint,
     Slots are counted in full, from which the search for a point keeps a billionth away.
     """
     return tuple(
-        OperatingPoint(point.kind, point.requests_per_second, held, point.latencies_s)
+        replace(point, inflight=held)
         for point in points
         if (held := float(floor_guarded(point.inflight * (1.0 + _NEAR_SLOTS)))) >= 1.0
     )

@@ -21,15 +21,17 @@ THOUSANDTHS = 1000
 """A load factor is counted in thousandths."""
 
 
-def capacities(point: OperatingPoint, load: Load, demand: int = DEMAND, *, shared: bool = False) -> tuple[int, int]:
-    """Capacity of one replica for (arrivals, requests in flight), rounded down, where the load is ``demand`` units.
+def capacities(
+    point: OperatingPoint, load: Load, demand: int = DEMAND, *, shared: bool = False
+) -> tuple[int, int, int]:
+    """Capacity of one replica for (arrivals, requests in flight, users), rounded down; the load is ``demand`` units.
 
     A load that the problem does not state (0) is carried by any replica. ``shared``: replicas may carry any part of it.
     """
-    return (
-        _scaled(point.requests_per_second, load.requests_per_second, demand, shared),
-        _scaled(point.inflight, load.inflight, demand, shared),
+    rate, inflight, users = (
+        _scaled(capacity, floor, demand, shared) for capacity, floor in zip(point.carries, load.floors, strict=True)
     )
+    return rate, inflight, users
 
 
 def _scaled(capacity: float, load: float, demand: int, shared: bool) -> int:
@@ -65,7 +67,7 @@ def _parts_are_exact(replicas: int) -> bool:
 
 
 def binding_capacity(point: OperatingPoint, load: Load, demand: int = DEMAND) -> int:
-    """The smaller of the two capacities that count."""
+    """The smallest of the capacities that count."""
     stated = [capacity for capacity in capacities(point, load, demand) if capacity >= 0]
     return min(stated)
 

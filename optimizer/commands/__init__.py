@@ -15,6 +15,7 @@ import click
 from optimizer.commands.streams import give_up_on_stdout, let_any_text_through, open_missing_streams
 from optimizer.documents.guard import watched
 from optimizer.errors import Finding, InputError, OptimizerError, UsageError
+from optimizer.version import VERSION
 
 EXIT_OUR_FAILURE = 1
 EXIT_INVALID_INPUT = 2
@@ -95,7 +96,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="llm-deployment-optimizer")
+@click.version_option(VERSION)
 def cli() -> None:
     """Which GPUs, how many, set up how, meet your targets for the least money?
 

@@ -10,7 +10,7 @@ from optimizer.commands.options import OutputFile
 from optimizer.documents.guard import will_write
 from optimizer.errors import Finding, UsageError
 
-_KINDS = ("chatbot", "rag", "batch", "agents")
+_KINDS = ("chatbot", "rag", "batch", "agents", "office")
 
 
 @click.command(name="new")

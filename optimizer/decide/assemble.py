@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.decide.joint import joint
 from optimizer.decide.limits import limits
-from optimizer.decide.periods import busiest_period, payment_notes, periods_of_plans, requests_a_month, token_hours
+from optimizer.decide.periods import busiest_period, payment_notes, periods_of_plans
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.decide.price_notes import price_notes
 from optimizer.plan.key import plan_key
-from optimizer.plan.types import Elsewhere, Group, MemoryGib, NodeLine, Plan, PlanPeriod
+from optimizer.plan.types import Elsewhere, Group, MemoryGib, NodeLine, Plan, PlanPeriod, Prediction
 from optimizer.pricing import (
     cost_lines,
     counterparts,
     excluded_costs,
+    expected_volume,
     last_day,
     long_run,
     market_remark,
@@ -24,15 +26,16 @@ from optimizer.pricing import (
     owed,
     recoverable_tax_cents,
     total_cents,
+    unit_costs,
 )
 from optimizer.problem import parts_of
-from optimizer.units import CENTS_PER_UNIT
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
     from optimizer.fleet.types import FleetSolution, GroupChoice, NodeChoice
     from optimizer.performance.types import MemoryBill
     from optimizer.pricing import NodeOption
+    from optimizer.problem import Problem
 
 TIE = 0.03
 """A smaller gap in cost says less than the error of any price or prediction (design section 7)."""
@@ -40,7 +43,6 @@ TIE = 0.03
 _GIB = 2.0**30
 _ELSEWHERE = 3
 """Other providers named per plan."""
-_SECONDS_PER_HOUR = 3600.0
 
 
 def assemble(inputs: Inputs, solutions: Sequence[FleetSolution], options: Sequence[NodeOption]) -> tuple[Plan, ...]:
@@ -78,8 +80,8 @@ def _plan(
     promised = [binding for expectation in joined for binding in expectation.bindings]
     limited = limits(problem, cents, solution)
     bindings = sorted([*promised, *limited], key=lambda b: (b.slack, b.promise))
-    per_million = _per_million(cents, token_hours(problem, predicted, periods))
-    requests = requests_a_month(problem, predicted, periods)
+    sought = solution.load_factor if problem.objective == "maximize_load" else None
+    volume = expected_volume(problem, _made(problem, predicted), sought)
     return Plan(
         rank=solution.rank,
         proven=solution.proven,
@@ -97,8 +99,8 @@ def _plan(
         excludes=excluded_costs([option for option, _ in pairs], problem),
         spare_node_cents=_one_spare(solution),
         notes=tuple(_notes(inputs, solution, options, [reason for p in predicted for reason in p.grade_reasons])),
-        cost_per_million_output_tokens=per_million,
-        long_run=long_run(pairs, other, requests, per_million, problem, inputs.catalog, running),
+        unit_costs=unit_costs(cents, volume),
+        long_run=long_run(pairs, other, volume, problem, inputs.catalog, running),
         also=() if periods else tuple(_elsewhere(inputs, solution, options)),
         periods=periods,
         owed=owed(pairs, problem, inputs.catalog),
@@ -222,10 +224,13 @@ def _by_type(solution: FleetSolution) -> dict[tuple[str, int, str, float], list[
     return found
 
 
-def _per_million(cents: int, token_hours: float) -> float | None:
-    """Currency per million output tokens: the bill over tokens/s x the hours a month in which the load runs."""
-    millions = token_hours * _SECONDS_PER_HOUR / 1e6
-    return cents / CENTS_PER_UNIT / millions if millions > 0 else None
+def _made(problem: Problem, predicted: Sequence[Prediction]) -> dict[str, float]:
+    """Requests per second that a plan makes of the planned load, by workload, classes served apart together."""
+    made: dict[str, float] = defaultdict(float)
+    names = {part.name: part.workload.name for part in parts_of(problem)}
+    for one in predicted:
+        made[names[one.workload]] += one.requests_per_second
+    return made
 
 
 def _elsewhere(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption]) -> Iterator[Elsewhere]:

@@ -191,6 +191,6 @@ def _promises(problem: Problem) -> tuple[object, ...]:
     return (promised, problem.margins.confidence, objective)
 
 
-def _sides(load: Load) -> tuple[bool, bool, bool]:
-    """Which kinds of load are stated: arrivals, requests in flight, batch work."""
-    return (load.requests_per_second > 0, load.inflight > 0, load.is_batch)
+def _sides(load: Load) -> tuple[object, ...]:
+    """Which kinds of load are stated: arrivals, requests in flight, people and how long they think, batch work."""
+    return (*(floor > 0 for floor in load.floors), load.think_s, load.is_batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.decide.echo import asked, loads, rules
+from optimizer.decide.echo import asked, demand, loads, rules, understood
 from optimizer.plan.types import Feasible, Infeasible, Optimal, Outcome, Plan, Proof, Rejection, Relaxation, Unknown
 from optimizer.pricing import option_rules, refused_quotes, unused_discounts
 from optimizer.units import CENTS_PER_UNIT
@@ -52,6 +52,8 @@ def outcome_of(
         plans=plans,
         relaxations=ways_out,
         asked=asked(problem),
+        demand=demand(problem),
+        understood=understood(problem),
         rules=rules(problem),
         currency=problem.payment.currency,
         confidence=problem.margins.confidence,
@@ -89,7 +91,7 @@ def _unit(result: FleetResult, currency: str) -> tuple[str, float]:
         case "minimize_cost":
             return f"{currency} per month", float(CENTS_PER_UNIT)
         case "maximize_load":
-            return "times the stated load", 1e3
+            return "times the planned load", 1e3
         case "minimize_ttft" | "minimize_tpot":
             return "ms", 1e3
         case _:

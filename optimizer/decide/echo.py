@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from optimizer.plan.types import Asked, AskedPeriod, LoadFloor, Plan, Prediction, WorkloadLoad
+from optimizer.plan.types import Asked, AskedPeriod, Demand, LoadFloor, Plan, Prediction, WorkloadLoad
 from optimizer.pricing import load_hours
-from optimizer.problem import parts_of, periods_of, rate_floors, value_at
+from optimizer.problem import demand_of, parts_of, periods_of, population_of, rate_floors, value_at
 from optimizer.problem.profile import stated_factor
 from optimizer.problem.schema import OwnedHardware, Quota
 from optimizer.workload import part_name
@@ -96,7 +96,8 @@ def _asked(part: Part, problem: Problem) -> Asked:
 
 
 def _floors(part: Part) -> Iterator[LoadFloor]:
-    """Each stated figure of ``traffic`` and the load it alone asks for; the largest rate and the concurrency count.
+    """Each stated figure of ``traffic`` and the load it alone asks for; the largest rate, people who think and the
+    concurrency count.
 
     Of a length class: of the workload's figure, the class's share.
     """
@@ -107,6 +108,8 @@ def _floors(part: Part) -> Iterator[LoadFloor]:
     for key, rate in rates.items():
         stated = _stated(workload, key, rate)
         yield LoadFloor(f"{base}.{key}", stated, rate * part.share, None, wins=rate == largest)
+    if population_of(workload)[0]:
+        yield LoadFloor(f"{base}.users", population_of(workload)[0], None, None, wins=True)
     if workload.traffic.concurrency is not None:
         held = workload.traffic.concurrency
         yield LoadFloor(f"{base}.concurrency", held, None, held, wins=True)
@@ -134,14 +137,25 @@ def _load(part: Part, problem: Problem, best: Plan | None) -> WorkloadLoad:
     mine = _predicted(part, best) if best else []
     if mine and problem.objective == "maximize_load":
         rate, inflight = sum(p.requests_per_second for p in mine), sum(p.concurrency for p in mine)
-    elif mine and not rate:
-        rate = sum(p.requests_per_second for p in mine)
-    elif mine and not inflight:
-        inflight = sum(p.concurrency for p in mine)
-    elif not mine:
+    elif mine:
+        rate = rate or sum(p.requests_per_second for p in mine)
+        inflight = inflight or sum(p.concurrency for p in mine)
+    else:
         rate, inflight = rate or math.nan, inflight or math.nan
     tokens = rate * part.lengths.output_mean
-    return WorkloadLoad(part.name, rate, tokens, inflight, load.decided_by, part.length_class)
+    sought = best.load_factor if best is not None and problem.objective == "maximize_load" else 1.0
+    people = (load.users * sought, load.think_s) if load.users else (None, None)
+    return WorkloadLoad(part.name, rate, tokens, inflight, load.decided_by, part.length_class, *people)
+
+
+def demand(problem: Problem) -> tuple[Demand, ...]:
+    """The load of each workload as stated, at the peak and as planned for."""
+    return tuple(demand_of(workload, problem) for workload in problem.workloads)
+
+
+def understood(problem: Problem) -> dict[str, object]:
+    """The whole problem as it was read, defaults included; its path, hash and warnings stand apart."""
+    return problem.model_dump(mode="json", exclude={"path", "sha256", "warnings"})
 
 
 def _predicted(part: Part, best: Plan) -> list[Prediction]:

@@ -1,4 +1,4 @@
-"""What charts show of the replay of one group: latencies of both loads, queue and cache around the longest wait."""
+"""What charts show of the replay of one group: latencies of all loads, queue and cache around the longest wait."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from optimizer.simulate.footage import PERCENTILES, curve, stretch
 from optimizer.simulate.replay import MOST_REPLICAS, Replica
 
 
-def footage_of(arrivals: Seen | None, held: Seen | None, replica: Replica, replicas: int) -> Footage:
-    """The worse of the two loads at every percentile, as promises are judged; over time the arrivals, if any."""
-    seen = [one for one in (arrivals, held) if one is not None]
-    settings = replica.open_loop if arrivals is not None else replica.closed_loop
+def footage_of(fleet: Sequence[Seen], held: Seen | None, replica: Replica, replicas: int, *, people: bool) -> Footage:
+    """The worst of the loads at every percentile, as promises are judged.
+
+    Over time what the whole ``fleet`` saw (arrivals, else ``people``), if anything; else requests held.
+    """
+    seen = [*fleet, *([] if held is None else [held])]
+    settings = replica.open_loop if fleet else replica.closed_loop
     shown = stretch(seen[0], settings.kv_tokens)
     return Footage(
         percentiles=PERCENTILES,
@@ -23,8 +26,9 @@ def footage_of(arrivals: Seen | None, held: Seen | None, replica: Replica, repli
         waiting=shown.waiting,
         running=shown.running,
         kv_share=shown.kv_share,
-        replicas=min(replicas, MOST_REPLICAS) if arrivals is not None else 1,
-        held=arrivals is None,
+        replicas=min(replicas, MOST_REPLICAS) if fleet else 1,
+        held=not fleet,
+        people=people,
     )
 
 

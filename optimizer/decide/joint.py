@@ -65,6 +65,10 @@ def _capacity(parts: Sequence[Capacity], shares: Sequence[float]) -> Capacity:
             part.output_tokens_per_second / share for share, part in zip(shares, parts, strict=True)
         ),
         requests_per_second=min(part.requests_per_second / share for share, part in zip(shares, parts, strict=True)),
+        users=min(
+            (part.users / share for share, part in zip(shares, parts, strict=True) if part.users is not None),
+            default=None,
+        ),
     )
 
 

@@ -7,18 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.decide.predict import Asked, Expectation, expect
-from optimizer.plan.types import PeriodService, PlanPeriod, Prediction
-from optimizer.pricing import load_hours, spot_uplift, starts_of
-from optimizer.problem import load_of, parts_of, periods_of
+from optimizer.plan.types import PeriodService, PlanPeriod
+from optimizer.pricing import spot_uplift, starts_of
+from optimizer.problem import load_of, periods_of
 from optimizer.problem.profile import stated_factor
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
     from optimizer.fleet.types import FleetSolution, GroupChoice, NodeChoice
-    from optimizer.problem import Part, Problem
-
-SECONDS_PER_HOUR = 3600.0
+    from optimizer.problem import Problem
 
 
 def periods_of_plans(inputs: Inputs, solutions: Sequence[FleetSolution]) -> list[tuple[PlanPeriod, ...]]:
@@ -114,57 +112,3 @@ def payment_notes(problem: Problem, solution: FleetSolution) -> Iterator[str]:
             f"the rent of spot nodes carries {uplift * 100:g} % for interruptions (payment.spot_uplift_percent);"
             " promises hold while the nodes are there"
         )
-
-
-def token_hours(problem: Problem, predicted: Sequence[Prediction], periods: Sequence[PlanPeriod]) -> float:
-    """Output tokens a second times the hours a month in which they are made, over all workloads."""
-    return sum(
-        service.output_tokens_per_second * part_of * hours
-        for part in parts_of(problem)
-        for service, part_of, hours in _made(problem, part, predicted, periods)
-    )
-
-
-def requests_a_month(
-    problem: Problem, predicted: Sequence[Prediction], periods: Sequence[PlanPeriod]
-) -> dict[str, float]:
-    """Requests of each workload or length class in a month: its load in the hours that it runs, period by period."""
-    return {
-        part.name: sum(
-            service.requests_per_second * part_of * hours * SECONDS_PER_HOUR
-            for service, part_of, hours in _made(problem, part, predicted, periods)
-        )
-        for part in parts_of(problem)
-    }
-
-
-def _made(
-    problem: Problem, part: Part, predicted: Sequence[Prediction], periods: Sequence[PlanPeriod]
-) -> Iterator[tuple[Prediction | PeriodService, float, float]]:
-    """What serves a workload or class, the part of what it predicts that is the stated load, and its hours a month.
-
-    Batch work makes its tokens in the hours of its runs.
-    """
-    workload = part.workload
-    if not periods or workload.traffic.batch is not None:
-        mine = [one for one in predicted if one.workload == part.name]
-        yield from ((one, _stated_part(problem, part, one, 1.0), load_hours(workload, problem)) for one in mine)
-        return
-    for period, factor in zip(periods, part.load.factors, strict=True):
-        for service in period.services:
-            if service.workload == part.name:
-                yield service, _stated_part(problem, part, service, factor), period.hours_per_month
-
-
-def _stated_part(problem: Problem, part: Part, service: Prediction | PeriodService, factor: float) -> float:
-    """Stated arrivals over predicted ones.
-
-    Where both arrivals and requests in flight are stated, figures beside a plan are those of the busier of the two
-    loads. The tokens that a month's bill is divided by are those that were asked for, the same for every plan: a
-    faster plan answers held requests sooner, which brings nobody more of them. Without stated arrivals, and where the
-    most load is sought, they are what the plan makes of it.
-    """
-    stated = part.load.requests_per_second * factor
-    if not stated or not service.requests_per_second or problem.objective == "maximize_load":
-        return 1.0
-    return stated / service.requests_per_second

@@ -40,7 +40,7 @@ class Point:
     replicas: int
     nodes: int
     monthly_cents: int
-    ttft_p95_s: float  # median estimate at the stated load
+    ttft_p95_s: float  # median estimate at the planned load
     output_tokens_per_second: float  # what the replicas carry at the asked confidence
 
 
@@ -128,7 +128,7 @@ def _cheapest(
 
 
 def _at_load(case: Case, index: int, load: Load, chosen: Sequence[tuple[Candidate, int]]) -> list[Behaviour]:
-    """One replica of each configuration at its share of the stated load; arrivals where they are stated."""
+    """One replica of each configuration at its share of the load; arrivals where they are stated, else people."""
     from optimizer.performance import behaviours
     from optimizer.problem import parts_of
 
@@ -137,6 +137,9 @@ def _at_load(case: Case, index: int, load: Load, chosen: Sequence[tuple[Candidat
     if load.requests_per_second:
         shares = [load.requests_per_second / replicas for _, replicas in chosen]
         return behaviours(specs, lengths, case.inputs.params, rates=shares)
+    if load.users:
+        shares = [load.users / replicas for _, replicas in chosen]
+        return behaviours(specs, lengths, case.inputs.params, users=shares, think_s=load.think_s)
     shares = [load.inflight / replicas for _, replicas in chosen]
     return behaviours(specs, lengths, case.inputs.params, inflights=shares)
 

@@ -1,4 +1,4 @@
-"""What a chosen configuration is expected to do at the stated load: the median estimate, its bands and its capacity."""
+"""What a chosen configuration is expected to do at the planned load: the median estimate, bands and capacity."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
 
 
 def _under_load(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[list[Behaviour]]:
-    """One replica of each group under each promise that the load makes: Poisson arrivals, requests held in flight."""
+    """One replica of each group under each floor of the load: Poisson arrivals, requests held in flight, people."""
     part = parts_of(inputs.problem)[workload]
     load, lengths = part.load, part.lengths
     specs = [asked.group.candidate.spec for asked in groups]
@@ -93,6 +93,9 @@ def _under_load(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[
     if load.inflight:
         held = [float(ceil_guarded(load.inflight * part)) for part in parts]  # whole requests: the fullest replica
         sides.append(behaviours(specs, lengths, inputs.params, inflights=held))
+    if load.users:
+        users = [load.users * part for part in parts]  # split evenly: never more of them than there are
+        sides.append(behaviours(specs, lengths, inputs.params, users=users, think_s=load.think_s))
     return [list(of_group) for of_group in zip(*sides, strict=True)]
 
 
@@ -106,6 +109,7 @@ def _capacities(inputs: Inputs, workload: int, groups: Sequence[Asked]) -> list[
             concurrency=point.inflight * replicas,
             output_tokens_per_second=point.requests_per_second * lengths.output_mean * replicas,
             requests_per_second=point.requests_per_second * replicas,
+            users=point.users * replicas if load.users else None,
         )
         for point, replicas in points
     ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetResult
     from optimizer.performance.types import OperatingPoint
     from optimizer.pricing import NodeOption
+    from optimizer.workload import Load
 
 ROUNDS = 40
 """The solver is asked at most so often; plans that still miss then leave the ranking without a replacement."""
@@ -49,10 +50,11 @@ class Survivors:
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
-    """The largest load that a replica carries in the replay: requests per second and requests in flight."""
+    """The largest load that a replica carries in the replay: requests per second, requests in flight, users."""
 
     rate: float
     held: float
+    users: float
 
 
 def survivors(
@@ -71,7 +73,8 @@ def survivors(
         return Survivors(candidates, result, plans, ())
     loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
     arrivals = any(load.requests_per_second and not load.is_batch for load in loads)
-    say_replaying(say, arrivals, any(load.inflight or load.is_batch for load in loads))
+    held, people = any(load.inflight or load.is_batch for load in loads), any(load.users for load in loads)
+    say_replaying(say, arrivals, held, people)
     replayer, rejected = Replayer(inputs), list[Rejection]()
     for number in range(1, ROUNDS + 1):
         failing = list(_failing(inputs, replayer, result, plans, clock))
@@ -162,7 +165,7 @@ def _repair(inputs: Inputs, replayer: Replayer, trial: Trial, clock: Clock) -> t
     if high - low > 1:
         return None, None
     repaired = replace(trial, replicas=high)
-    return high, _Carried(repaired.rate(inputs) / high * _ROOM, float(repaired.held(inputs)))
+    return high, _carried(inputs, repaired, _ROOM)
 
 
 def _largest_share(inputs: Inputs, replayer: Replayer, trial: Trial, clock: Clock) -> _Carried | None:
@@ -174,32 +177,35 @@ def _largest_share(inputs: Inputs, replayer: Replayer, trial: Trial, clock: Cloc
         lowered = replace(trial, factor=trial.factor * middle / _STEPS)
         low, high = (middle, high) if replayer.replay(lowered).kept else (low, middle)
     kept = replace(trial, factor=trial.factor * low / _STEPS)
-    return _Carried(kept.rate(inputs) / trial.replicas, float(kept.held(inputs))) if low else None
+    return _carried(inputs, kept) if low else None
+
+
+def _carried(inputs: Inputs, trial: Trial, room: float = 1.0) -> _Carried:
+    """What one replica of a trial carries."""
+    rate, users = trial.rate(inputs) / trial.replicas, trial.people(inputs).users / trial.replicas
+    return _Carried(rate * room, float(trial.held(inputs)), users * room)
 
 
 def _tightened(inputs: Inputs, candidates: CandidateSet, trial: Trial, carried: _Carried | None) -> CandidateSet:
     """The candidates with this replica's operating points cut down to what its replay carries; without it for None."""
     load = parts_of(inputs.problem)[trial.workload].load
-    sides = (load.requests_per_second > 0, load.inflight > 0)
     found: list[Candidate] = []
     for candidate in candidates.candidates:
         if not trial.is_same_replica(candidate.workload, candidate.spec):
             found.append(candidate)
         elif carried is not None:
-            points = tuple(dict.fromkeys(_cut(point, carried, sides) for point in candidate.points))
+            points = tuple(dict.fromkeys(_cut(point, carried, load) for point in candidate.points))
             found.append(replace(candidate, points=points))
     return replace(candidates, candidates=tuple(found))
 
 
-def _cut(point: OperatingPoint, carried: _Carried, sides: tuple[bool, bool]) -> OperatingPoint:
-    """The point at no more than is carried. A side that no load asks for follows the other in proportion."""
-    rate = min(point.requests_per_second, carried.rate) if sides[0] else point.requests_per_second
-    held = min(point.inflight, carried.held) if sides[1] else point.inflight
-    if not sides[0]:
-        rate *= held / point.inflight
-    if not sides[1]:
-        held *= rate / point.requests_per_second
-    return replace(point, requests_per_second=rate, inflight=held)
+def _cut(point: OperatingPoint, carried: _Carried, load: Load) -> OperatingPoint:
+    """The point at no more than is carried. A side that no load asks for follows the others in proportion."""
+    limits = (carried.rate, carried.held, carried.users)
+    sides = list(zip(point.carries, limits, load.floors, strict=True))
+    share = min([1.0, *(limit / value for value, limit, floor in sides if floor > 0)])
+    rate, held, users = (min(value, limit) if floor > 0 else value * share for value, limit, floor in sides)
+    return replace(point, requests_per_second=rate, inflight=held, users=users)
 
 
 def _replayed_by_now(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetResult:

@@ -22,7 +22,15 @@ from optimizer.plan.types import LatencyMs, Replay, ReplayedPromise
 from optimizer.problem import parts_of
 from optimizer.simulate.compiled import is_compiled
 from optimizer.simulate.estimate import Estimate, Seen, Wanted
-from optimizer.simulate.replay import Replica, poisson_requests, recorded_requests, replay_arrivals, replay_held
+from optimizer.simulate.replay import (
+    People,
+    Replica,
+    poisson_requests,
+    recorded_requests,
+    replay_arrivals,
+    replay_held,
+    replay_people,
+)
 from optimizer.units import ceil_guarded
 from optimizer.vocabulary import Router
 from optimizer.workload import Metric
@@ -70,10 +78,15 @@ class Trial:
         load = parts_of(inputs.problem)[self.workload].load
         return ceil_guarded(load.inflight * self.factor / self.replicas)
 
+    def people(self, inputs: Inputs) -> People:
+        """The closed population of all replicas; nobody where the problem states none."""
+        load = parts_of(inputs.problem)[self.workload].load
+        return People(load.users * self.factor, load.think_s)
+
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One of the two loads: as predicted and as seen."""
+    """One floor of the load: as predicted and as seen."""
 
     predicted: Behaviour
     seen: Seen
@@ -81,10 +94,11 @@ class _Side:
 
 @dataclass(frozen=True, slots=True)
 class _Predicted:
-    """What the closed form says of one replica under either load; None where the problem states no such load."""
+    """What the closed form says of one replica under each load; None where the problem states no such load."""
 
     open_loop: Behaviour | None
     held: Behaviour | None
+    people: Behaviour | None
 
 
 class Replayer:
@@ -121,9 +135,10 @@ class Replayer:
         lengths = parts_of(self._inputs.problem)[trial.workload].lengths
         limits = [_wanted(p, p.limit_s * p.simulated_s / p.with_margin_s, lengths) for p in replay.promises]
         seen = [side.seen for side in self._sides(trial, lengths, limits)]
-        arrivals = seen[0] if predicted.open_loop is not None else None
-        held = seen[-1] if predicted.held is not None else None
-        footage = footage_of(arrivals, held, replica_of(self._inputs, trial.spec, lengths), trial.replicas)
+        held = seen.pop() if predicted.held is not None else None
+        people = predicted.open_loop is None and predicted.people is not None
+        replica = replica_of(self._inputs, trial.spec, lengths)
+        footage = footage_of(seen, held, replica, trial.replicas, people=people)
         return replace(replay, footage=footage)
 
     def predict(self, trials: Sequence[Trial]) -> None:
@@ -138,9 +153,14 @@ class Replayer:
             inflights = [float(trial.held(inputs)) for trial in mine]
             open_loop = behaviours(specs, lengths, inputs.params, rates=rates) if any(rates) else None
             held = behaviours(specs, lengths, inputs.params, inflights=inflights) if any(inflights) else None
+            crowds = [trial.people(inputs) for trial in mine]
+            users = [crowd.users / trial.replicas for crowd, trial in zip(crowds, mine, strict=True)]
+            people = None
+            if any(users):
+                people = behaviours(specs, lengths, inputs.params, users=users, think_s=crowds[0].think_s)
             for index, trial in enumerate(mine):
                 self._predicted[trial.key] = _Predicted(
-                    open_loop[index] if open_loop else None, held[index] if held else None
+                    *(None if side is None else side[index] for side in (open_loop, held, people))
                 )
 
     def _replayed(self, trial: Trial) -> Replay:
@@ -169,6 +189,7 @@ class Replayer:
         )
 
     def _sides(self, trial: Trial, lengths: Lengths, wanted: Sequence[Wanted]) -> list[_Side]:
+        """The floors of the load, each replayed; the requests held in flight come last."""
         replica, sides = replica_of(self._inputs, trial.spec, lengths), []
         predicted = self._predicted[trial.key]
         if predicted.open_loop is not None:
@@ -176,6 +197,11 @@ class Replayer:
             rate = trial.rate(self._inputs)
             seen = replay_arrivals(replica, trial.replicas, rate, make, lengths, stay, wanted, self._router)
             sides.append(_Side(predicted.open_loop, seen))
+        if predicted.people is not None:
+            make, people = requests_of(self._inputs, trial.workload, lengths), trial.people(self._inputs)
+            stay = predicted.people.inflight / predicted.people.requests_per_second
+            seen = replay_people(replica, trial.replicas, people, make, lengths, stay, wanted, self._router)
+            sides.append(_Side(predicted.people, seen))
         if predicted.held is not None:
             held, stay = trial.held(self._inputs), predicted.held.e2e.mean
             seen = replay_held(replica, trial.replicas, held, lengths, stay, wanted, self._router)
@@ -183,9 +209,9 @@ class Replayer:
         return sides
 
 
-def say_replaying(say: Callable[[str], None], arrivals: bool, held: bool) -> None:
-    """Name the step; where code for either kind of load has to be compiled first, say so, since it takes longer."""
-    needed = [name for name, used in (("serve_fleet", arrivals), ("run", held)) if used]
+def say_replaying(say: Callable[[str], None], arrivals: bool, held: bool, people: bool = False) -> None:
+    """Name the step; where code for a kind of load has to be compiled first, say so, since it takes longer."""
+    needed = [name for name, used in (("serve_fleet", arrivals), ("run", held), ("serve_people", people)) if used]
     say("replaying request by request" if all(map(is_compiled, needed)) else COMPILING)
 
 

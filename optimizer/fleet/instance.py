@@ -40,7 +40,7 @@ class Slot:
     candidate: Candidate
     point: int
     latencies_us: tuple[int, ...]  # one per promise
-    capacity: tuple[int, int]  # arrivals, requests in flight, in units of the demand; -1: no such demand
+    capacity: tuple[int, int, int]  # arrivals, requests in flight, users, in units of the demand; -1: no such demand
     max_replicas: int  # more are never needed
     objective_us: int  # the latency that is minimised; 0 under other objectives
 
@@ -107,7 +107,7 @@ class Instance:
         """Periods that nodes and replicas are counted in: those of the day profile, one without."""
         return max(1, len(self.rules.periods))
 
-    def capacity(self, slot: Slot, period: int) -> tuple[int, int]:
+    def capacity(self, slot: Slot, period: int) -> tuple[int, int, int]:
         """Capacity of a slot against the load of one period; -1: no such demand."""
         load = self.rules.workloads[slot.workload].load
         there = load.in_period(period)

@@ -39,7 +39,7 @@ LARGE = 400
 
 UNITS = {
     "minimize_cost": "cents per month",
-    "maximize_load": "thousandths of the stated load",
+    "maximize_load": "thousandths of the planned load",
     "minimize_ttft": "microseconds",
     "minimize_tpot": "microseconds",
     "minimize_gpus": "GPUs",

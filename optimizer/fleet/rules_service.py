@@ -79,7 +79,7 @@ def min_replicas(v: Variables) -> None:
 
 
 def capacity(v: Variables) -> None:
-    """``cap[c,k,p] reps[c,k,p] >= demand[w] at[c,k] - excess[w]`` for arrivals and for requests in flight.
+    """``cap[c,k,p] reps[c,k,p] >= demand[w] at[c,k] - excess[w]`` for arrivals, for requests in flight and for users.
 
     In each period p of the day profile, cap against the load there; a period without load has no row.
 
@@ -99,11 +99,11 @@ def capacity(v: Variables) -> None:
                     v.cp.add(row).with_name(f"capacity:{path}[{index}{v.when(p)}]")
 
 
-def load_paths(asked: WorkloadRules) -> tuple[str, str]:
-    """YAML paths of the arrivals and of the requests in flight of a workload."""
+def load_paths(asked: WorkloadRules) -> tuple[str, str, str]:
+    """YAML paths of the arrivals, of the requests in flight and of the users of a workload."""
     base, decided = f"{asked.path}.traffic", asked.load.decided_by
     inner = {f"{base}.users": f"{base}.users.active", f"{base}.batch": f"{base}.batch.requests"}
-    return inner.get(decided, decided), f"{base}.concurrency"
+    return inner.get(decided, decided), f"{base}.concurrency", f"{base}.users.active"
 
 
 def capacity_at_factor(v: Variables) -> None:
@@ -123,7 +123,7 @@ def capacity_at_factor(v: Variables) -> None:
                 v.cp.add(v.reps(index, p) >= v.at(index)).with_name(f"served[{index}{v.when(p)}]")
     for workload, load in enumerate(loads):
         slots = v.slots(workload)
-        for what, p in product((0, 1), v.periods):
+        for what, p in product(range(len(load.floors)), v.periods):
             values = [v.instance.capacity(slot, p)[what] for _, slot in slots]
             if load.has_load_in(p) and all(value >= 0 for value in values):
                 total = LinearExpr.weighted_sum([v.reps(index, p) for index, _ in slots], values)

@@ -174,7 +174,7 @@ def _load_scale(candidates: Sequence[Candidate], rules: UserRules, ceiling: Ceil
     for candidate in candidates:
         load, replicas = rules.workloads[candidate.workload].load, ceiling.replicas(candidate) or 0
         for point in candidate.points:
-            pairs = ((point.requests_per_second, load.requests_per_second), (point.inflight, load.inflight))
+            pairs = zip(point.carries, load.floors, strict=True)
             ratios = [capacity / asked for capacity, asked in pairs if asked > 0]
             most = max(most, min(replicas, MAX_REPLICAS) * max(ratios))
     return demand_units(most)

@@ -44,7 +44,7 @@ class GroupChoice:
         if self.running:
             parts = [(count, load.in_period(index)) for index, count in enumerate(self.running) if load.factors[index]]
             return min(replace(self, replicas=count, running=()).factor(point, there) for count, there in parts)
-        pairs = ((point.requests_per_second, load.requests_per_second), (point.inflight, load.inflight))
+        pairs = zip(point.carries, load.floors, strict=True)
         part = self.share / SHARE_UNITS
         return min(capacity * self.replicas / (asked * part) for capacity, asked in pairs if asked > 0)
 

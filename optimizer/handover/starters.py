@@ -15,6 +15,7 @@ class Starter(StrEnum):
     RAG = "rag"
     BATCH = "batch"
     AGENTS = "agents"
+    OFFICE = "office"
 
 
 def render_starter(kind: Starter) -> str:

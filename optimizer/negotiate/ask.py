@@ -89,9 +89,7 @@ def edge_of(winner: Winner, path: str, value: float) -> float | None:
     if ".slo." in path:
         return _latency_edge(winner, path)
     scale = _load_edge(winner, path)
-    if scale is None:
-        return None
-    return value / scale if path.endswith("think_time_s") else value * scale
+    return None if scale is None else value * scale
 
 
 def _latency_edge(winner: Winner, path: str) -> float | None:
@@ -104,7 +102,7 @@ def _latency_edge(winner: Winner, path: str) -> float | None:
 
 def _load_edge(winner: Winner, path: str) -> float | None:
     """What the field alone may be multiplied by until the replicas are full."""
-    from optimizer.problem import load_of, parts_of, rate_floors
+    from optimizer.problem import load_of, parts_of, population_of, rate_floors
     from optimizer.problem.profile import peak_of
 
     match = _RATE_FIELDS.fullmatch(path) or _INFLIGHT_FIELD.fullmatch(path)
@@ -122,6 +120,8 @@ def _load_edge(winner: Winner, path: str) -> float | None:
     running = zip(group.running or (group.replicas,), factors, strict=True)
     replicas = min(count / factor for count, factor in running if factor)
     if "key" in match.re.groupindex:
+        if match["key"] == "users" and (people := population_of(workload)[0]):
+            return None if path.endswith("think_time_s") else group.operating_point.users * replicas / (people * scale)
         alone = rate_floors(workload)[match["key"]] * scale
         return group.operating_point.requests_per_second * replicas / alone
     return group.operating_point.inflight * replicas / ((workload.traffic.concurrency or 1.0) * scale)

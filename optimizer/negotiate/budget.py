@@ -31,7 +31,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Fastest:
-    """The lowest latency for the stated load within the budget; no plan where the budget does not carry the load."""
+    """The lowest latency for the planned load within the budget; no plan where the budget does not carry the load."""
 
     metric: Metric
     plan: Plan | None
@@ -46,7 +46,7 @@ class BudgetAnswer:
     most: Outcome  # objective maximize_load
     reach: tuple[tuple[Reach, ...], ...]  # one tuple per plan of ``most``
     fastest: tuple[Fastest, ...]  # empty where the file states no load
-    stated_load_cents: int | None  # cheapest way to carry the stated load, budget aside; None: no way, or no load
+    stated_load_cents: int | None  # cheapest way to carry the planned load, budget aside; None: no way, or no load
 
 
 def budget(

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from optimizer.plan.types import Outcome, Plan, Stress
 
 MOST_LOAD = 32
-"""Times the stated load up to which the next winner is looked for."""
+"""Times the planned load up to which the next winner is looked for."""
 
 SAMPLES = 16
-"""Steps between the stated load and the most, where a plan that lost might win again."""
+"""Steps between the planned load and the most, where a plan that lost might win again."""
 
 _THOUSANDTHS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Reign:
-    """Multiples of the stated load over which the best plan stays the best."""
+    """Multiples of the planned load over which the best plan stays the best."""
 
     last: float  # the largest multiple, in thousandths
     after: Next | None  # the winner a thousandth further; None: it still wins at 32 times the load
@@ -78,7 +78,7 @@ def explain(
 
 
 def _reign(case: Case, best: Winner, goal: Goal) -> Reign:
-    """Asked of all traffic figures at once, as headroom on top of the stated load.
+    """Asked of all traffic figures at once, as headroom on top of the planned load.
 
     Money and GPUs: a plan that lost once has lost for good. A latency grows with the load of each plan, so that a plan
     might come back: the first of a row of loads at which it has lost is looked for, then the edge before that.

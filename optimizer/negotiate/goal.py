@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from optimizer.decide.case import Case
 
 _SCALE = {"minimize_cost": 100.0, "maximize_load": 1e3, "minimize_ttft": 1e3, "minimize_tpot": 1e3}
-"""Solver's units in one of the reader's: money a month, times the stated load, milliseconds; GPUs are counted."""
+"""Solver's units in one of the reader's: money a month, times the planned load, milliseconds; GPUs are counted."""
 
 
 @dataclass(frozen=True, slots=True)

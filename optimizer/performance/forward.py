@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.load import flow_at
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.percentiles import STORED, normal_score
+from optimizer.performance.population import most_in_flight, people_flow, people_of, root
 from optimizer.performance.replicas import Replicas, replicas_of
 from optimizer.performance.saturation import admission, saturation
 from optimizer.performance.types import Behaviour, Grade, Percentiles, ReplicaSpec
@@ -32,23 +34,71 @@ def behaviours(
     *,
     rates: Sequence[float] | None = None,
     inflights: Sequence[float] | None = None,
+    users: Sequence[float] | None = None,
+    think_s: float = 0.0,
 ) -> list[Behaviour]:
-    """One replica of each specification at a load: Poisson arrivals at ``rates`` or ``inflights`` held in flight.
+    """One replica of each specification at a load: Poisson arrivals at ``rates``, ``inflights`` held in flight, or a
+    closed population of ``users`` who think for ``think_s`` seconds between answer and question.
 
     A load beyond saturation, or a replica whose weights or longest request do not fit, comes back unstable.
     """
-    if (rates is None) == (inflights is None):
-        raise ValueError("state either rates or inflights")
+    if [rates, inflights, users].count(None) != 2:
+        raise ValueError("state one of rates, inflights and users")
     if not specs:
         return []
     moments = moments_of(lengths)
     replicas = replicas_of(specs, lengths, params)
     limit = saturation(replicas, moments)
+    if users is not None:
+        asked = np.array(users, dtype=np.float64)
+        flow = flow_of_people(replicas, moments, limit, asked, think_s)
+        most = most_in_flight(flow, think_s)
+        stable = replicas.fits & (people_of(flow, think_s) * _EXCESS >= asked) & (most <= limit.inflight * _EXCESS)
+        always, room = _always_in_flight(replicas, moments, limit, asked)
+        rows = zip(_rows(flow, limit, stable, moments), _rows(always, limit, room, moments), most.tolist(), strict=True)
+        return [
+            replace(_no_worse(row, other), inflight_p99=peak, kv_tokens_used=peak * moments.resident)
+            for row, other, peak in rows
+        ]
     closed = inflights is not None
     load = np.array(inflights if inflights is not None else rates, dtype=np.float64)
     flow = flow_under(replicas, moments, limit, load, closed=closed)
     stable = replicas.fits & (load <= _EXCESS * (limit.inflight if closed else limit.rate * (1.0 - TINY)))
     return _rows(flow, limit, stable, moments)
+
+
+def _always_in_flight(r: Replicas, m: LengthMoments, limit: Flow, users: Array) -> tuple[Flow, npt.NDArray[np.bool_]]:
+    """The same people if they never thought, and whether there is a slot for each."""
+    room = r.fits & (users <= limit.inflight * _EXCESS)
+    return flow_under(r, m, limit, users, closed=True), room
+
+
+def _no_worse(row: Behaviour, always: Behaviour) -> Behaviour:
+    """Percentiles of people who think, none above those of people who never do (infinite without slots for them)."""
+
+    def least(one: Percentiles, other: Percentiles) -> Percentiles:
+        ends = (min(getattr(one, name), getattr(other, name)) for name in ("p50", "p90", "p95", "p99"))
+        return Percentiles(one.mean, *ends)
+
+    if not row.stable:
+        return row
+    classes = zip(row.classes, always.classes, strict=True)
+    return replace(
+        row,
+        ttft=least(row.ttft, always.ttft),
+        tpot=least(row.tpot, always.tpot),
+        e2e=least(row.e2e, always.e2e),
+        classes=tuple((name, _no_worse(one, other)) for (name, one), (_, other) in classes),
+    )
+
+
+def flow_of_people(r: Replicas, m: LengthMoments, limit: Flow, users: Array, think_s: float) -> Flow:
+    """The flow that so many people make; the saturated one where they would make more."""
+
+    def people(decoding: Array) -> Array:
+        return people_of(people_flow(r, m, decoding, think_s), think_s)
+
+    return people_flow(r, m, root(people, users, limit.decoding), think_s)
 
 
 def flow_under(r: Replicas, m: LengthMoments, limit: Flow, load: Array, *, closed: bool) -> Flow:

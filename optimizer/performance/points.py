@@ -1,32 +1,36 @@
 """Operating points: the largest load of each specification inside its promises, for many specifications in lockstep.
 
-A plan keeps two promises, so a point has two loads: a Poisson rate and a number held in flight (design.md section 3,
-"Load"). Both are found on the closed form's own parameter, the share u of the saturated batch: a scan over a geometric
-grid takes the first violation (a capability is the largest load such that all smaller loads hold too), bisection then
-closes in from below. A percentile holds when its prediction x error factor is within the limit.
+A load has up to three floors, so a point has three loads: a Poisson rate, a number held in flight and the people of a
+closed population (design.md section 3, "Load"). All are found on the closed form's own parameter, the share u of the
+saturated batch: a scan over a geometric grid takes the first violation (a capability is the largest load such that all
+smaller loads hold too), bisection then closes in from below. A percentile holds when its prediction x error factor is
+within the limit.
 
 Rates stay below 0.9 of saturation x the throughput error factor (batch work: 1.0), with or without a latency promise:
 a promise can only take load away. A number in flight may fill every slot, since slots are a hard limit that already
-keeps a tenth of the KV blocks free.
+keeps a tenth of the KV blocks free. People may fill the slots with the 99th percentile of their number in flight, and
+their mean response may take what the limits of the promises add up to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.bands import error_factor, throughput_factor
 from optimizer.performance.flow import Array, Flow
-from optimizer.performance.forward import flow_under
+from optimizer.performance.forward import flow_of_people, flow_under
 from optimizer.performance.grades import grades_of
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.load import flow_at
 from optimizer.performance.memo import Memo, Prepared
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.percentiles import STORED, between, bracket, normal_score
+from optimizer.performance.population import most_in_flight, people_flow, people_of, slowest_response
 from optimizer.performance.replicas import Replicas, replica_fits, replicas_of
 from optimizer.performance.saturation import admission, saturation
 from optimizer.performance.types import OperatingPoint, PointKind, ReplicaSpec
@@ -43,9 +47,20 @@ REFINEMENTS = 11
 """Bisection steps inside the bracket: 2^-11 of it is given away, never overstated."""
 
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 32)
-"""Replicas that the stated load is split over on the ladder of lower loads that latency objectives choose from."""
+"""Replicas that the planned load is split over on the ladder of lower loads that latency objectives choose from."""
 
 _BELOW = 1.0 - 1e-9
+_ABOVE = 1.0 + 1e-9
+
+
+class Side(Enum):
+    """The floors of a load, in the order of ``Load.floors``."""
+
+    ARRIVALS = "arrivals"
+    HELD = "held"
+    PEOPLE = "people"
+
+
 Mask = npt.NDArray[np.bool_]
 _KIND_METRIC = {PointKind.TTFT: Metric.TTFT, PointKind.TPOT: Metric.TPOT}
 
@@ -61,11 +76,49 @@ class _Question:
     factors: Array  # promise x specification
     rate_cap: Array
     found: dict[object, Array]  # largest shares that were asked for before
-    asked: tuple[float, bool]  # what the factors and the cap follow from
+    asked: tuple[object, ...]  # what the factors, the cap and the slowest response follow from
+    think_s: float
+    slowest: Array  # seconds that the mean response to people may take
 
-    def at(self, share: Array, *, closed: bool) -> Flow:
-        flow = flow_at(self.replicas, self.moments, share * self.limit.decoding, closed=closed)
-        return flow if closed else admission(flow, self.replicas, self.moments, self.limit)
+    def at(self, share: Array, side: Side) -> Flow:
+        decoding = share * self.limit.decoding
+        if side is Side.PEOPLE:
+            return people_flow(self.replicas, self.moments, decoding, self.think_s)
+        flow = flow_at(self.replicas, self.moments, decoding, closed=side is Side.HELD)
+        return flow if side is Side.HELD else admission(flow, self.replicas, self.moments, self.limit)
+
+    def under(self, load: float, side: Side) -> Flow:
+        """At a load of one replica."""
+        r, m, loads = self.replicas, self.moments, np.full_like(self.limit.rate, load)
+        if side is Side.PEOPLE:
+            return flow_of_people(r, m, self.limit, loads, self.think_s)
+        return flow_under(r, m, self.limit, loads, closed=side is Side.HELD)
+
+    def carried(self, flow: Flow, side: Side) -> Array:
+        """The load that a flow is."""
+        if side is Side.PEOPLE:
+            return people_of(flow, self.think_s)
+        return flow.inflight if side is Side.HELD else flow.rate
+
+    def worst(self, flows: Mapping[Side, Flow]) -> list[Array]:
+        """Each promised percentile with its margin, the worst of the loads; people see none above held in flight."""
+        seen = dict(flows)
+        people = seen.pop(Side.PEOPLE, None)
+        found = [[self.promised(flow, index) for flow in seen.values()] for index in range(len(self.promises))]
+        if people is not None:
+            users = people_of(people, self.think_s)
+            always = flow_under(self.replicas, self.moments, self.limit, users, closed=True)
+            room = users <= self.limit.inflight * _ABOVE
+            for index, values in enumerate(found):
+                value = self.promised(people, index)
+                values.append(np.where(room, np.minimum(value, self.promised(always, index)), value))
+        return [np.maximum.reduce(values) for values in found]
+
+    def breaks(self, flows: Mapping[Side, Flow]) -> Mask:
+        """Whether some promise is broken."""
+        limits = [promise.limit_s for promise in self.promises]
+        rows = [value > limit for value, limit in zip(self.worst(flows), limits, strict=True)]
+        return np.asarray(np.logical_or.reduce([np.zeros(self.limit.rate.shape, dtype=bool), *rows]))
 
     def promised(self, flow: Flow, index: int) -> Array:
         """The promised percentile with its margin."""
@@ -75,9 +128,19 @@ class _Question:
         values = [seen.quantile(promise.metric, normal_score(STORED[i])) for i in (low, high)]
         return np.asarray(between(values[0], values[1], weight) * self.factors[index])
 
-    def violated(self, flow: Flow, metric: Metric, *, closed: bool) -> npt.NDArray[np.bool_]:
-        """Whether any promise on ``metric`` is broken, or the rate exceeds its cap."""
-        bad = np.zeros(flow.rate.shape, dtype=bool) if closed else flow.rate > self.rate_cap
+    def beyond(self, flow: Flow, side: Side, *, bounded: bool = False) -> Mask:
+        """Whether the load is too much whatever the percentiles: the rate above its cap; people who would fill more
+        than the slots or, where their mean response is ``bounded``, wait longer than R at the limits."""
+        if side is Side.HELD:
+            return np.zeros(flow.rate.shape, dtype=bool)
+        if side is Side.ARRIVALS:
+            return np.asarray(flow.rate > self.rate_cap)
+        crowded = most_in_flight(flow, self.think_s) > self.limit.inflight * _ABOVE
+        return np.asarray(crowded | (flow.e2e > self.slowest * _BELOW)) if bounded else np.asarray(crowded)
+
+    def violated(self, flow: Flow, metric: Metric, side: Side) -> Mask:
+        """Whether any promise on ``metric`` is broken, or the load is too much whatever the promises."""
+        bad = self.beyond(flow, side)
         for index, promise in enumerate(self.promises):
             if promise.metric is metric:
                 bad |= self.promised(flow, index) > promise.limit_s * _BELOW
@@ -106,7 +169,7 @@ def operating_points(
     row = (memo or Memo()).row(tuple(alike), lengths, lambda: _prepared(leaders, lengths, params))
     result: list[tuple[OperatingPoint, ...]] = [()] * len(specs)
     if row is not None:
-        for content, points in zip(row.columns, _solve(row, slo, load, confidence, ladder), strict=True):
+        for content, points in zip(row.columns, _solve(row, lengths, slo, load, confidence, ladder), strict=True):
             for index in alike[content]:
                 result[index] = points
     return result
@@ -135,38 +198,68 @@ def _content(spec: ReplicaSpec) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _solve(row: Prepared, slo: Slo, load: Load, confidence: float, ladder: bool) -> list[tuple[OperatingPoint, ...]]:
-    question = _ask(row, slo, load, confidence)
-    sides = (load.requests_per_second > 0, load.inflight > 0)
+def _solve(
+    row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: float, ladder: bool
+) -> list[tuple[OperatingPoint, ...]]:
+    question = _ask(row, lengths, slo, load, confidence)
+    asked = [side for side, floor in zip(Side, load.floors, strict=True) if floor > 0]
     metrics = tuple(dict.fromkeys(promise.metric for promise in slo.promises))
-    open_shares = {metric: _largest(question, metric, closed=False) for metric in metrics} if sides[0] else {}
-    closed_shares = {metric: _largest(question, metric, closed=True) for metric in metrics} if sides[1] else {}
-    caps = (_capped_share(question) if sides[0] else None, np.ones(len(row.columns)) if sides[1] else None)
+    found = {side: {metric: _largest(question, metric, side) for metric in metrics} for side in asked}
     result: list[list[OperatingPoint]] = [[] for _ in row.columns]
     for kind in PointKind:
         chosen = _metrics_of(kind, metrics)
         if chosen is None:
             continue
-        shares = [
-            None if cap is None else np.minimum.reduce([cap, *(found[metric] for metric in chosen)])
-            for cap, found in zip(caps, (open_shares, closed_shares), strict=True)
-        ]
-        flows = _flows_at(question, shares)
-        _emit(result, question, kind, flows, _runs(shares))
+        bounded = kind is PointKind.ALL  # the others leave promises aside, and R at the limits with them
+        shares = {
+            side: np.minimum.reduce([_cap(question, side, bounded), *(found[side][metric] for metric in chosen)])
+            for side in asked
+        }
+        flows = {side: question.at(share, side) for side, share in shares.items()}
+        if Side.PEOPLE in asked:
+            shares[Side.PEOPLE], flows[Side.PEOPLE] = _people(question, chosen, shares, flows[Side.PEOPLE], bounded)
+        runs = np.asarray(np.minimum.reduce(list(shares.values())) > 0.0)
+        if Side.PEOPLE in asked and not bounded:
+            runs &= question.breaks(flows)  # else nothing but R at the limits stands against it, and ALL is inside that
+        _emit(result, question, kind, flows, runs)
         if ladder and kind is PointKind.ALL:
             _emit_ladder(result, question, load, flows)
     return [tuple(points) for points in result]
 
 
-def _ask(row: Prepared, slo: Slo, load: Load, confidence: float) -> _Question:
+def _people(
+    question: _Question, metrics: tuple[Metric, ...], shares: Mapping[Side, Array], flow: Flow, bounded: bool
+) -> tuple[Array, Flow]:
+    """The largest share and flow of people: at least as many as may always be in flight, where R allows them."""
+    always = np.minimum.reduce(
+        [_cap(question, Side.HELD, bounded), *(_largest(question, m, Side.HELD) for m in metrics)]
+    )
+    held = question.at(always, Side.HELD).inflight
+    more = flow_of_people(question.replicas, question.moments, question.limit, held, question.think_s)
+    wins = (
+        (always > 0) & (held > people_of(flow, question.think_s)) & ~question.beyond(more, Side.PEOPLE, bounded=bounded)
+    )
+    share = np.where(wins, more.decoding / question.limit.decoding, shares[Side.PEOPLE])
+    return share, question.at(share, Side.PEOPLE)
+
+
+def _ask(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: float) -> _Question:
     top = 1.0 if load.is_batch else UTILIZATION
     factors = [
         np.array([error_factor(p.metric, g, confidence, e) for g, e in row.kinds])[row.pick] for p in slo.promises
     ]
     throughput = np.array([min(throughput_factor(grade, confidence, e), 1.0) for grade, e in row.kinds])[row.pick]
     rate_cap = top * throughput * row.limit.rate
-    asked = (confidence, load.is_batch)
-    return _Question(row.replicas, row.moments, row.limit, slo.promises, np.array(factors), rate_cap, row.found, asked)
+    asked: tuple[object, ...] = (confidence, load.is_batch)
+    slowest = np.full_like(rate_cap, np.inf)
+    if load.users:
+        shares = [(one.name, one.share) for one in lengths.classes]
+        slowest = slowest_response(slo, shares, row.replicas, row.moments, row.limit)
+        asked = (*asked, load.think_s, slo.promises)
+    return _Question(
+        row.replicas, row.moments, row.limit, slo.promises, np.array(factors), rate_cap, row.found, asked,
+        load.think_s, slowest,
+    )  # fmt: skip
 
 
 def _metrics_of(kind: PointKind, metrics: tuple[Metric, ...]) -> tuple[Metric, ...] | None:
@@ -179,35 +272,39 @@ def _metrics_of(kind: PointKind, metrics: tuple[Metric, ...]) -> tuple[Metric, .
     return (metric,) if metric in metrics and len(metrics) > 1 else None
 
 
-def _largest(question: _Question, metric: Metric, *, closed: bool) -> Array:
+def _largest(question: _Question, metric: Metric, side: Side) -> Array:
     """The largest share of the saturated batch up to which every smaller load keeps the promises on ``metric``."""
     promised = tuple((p.percentile, p.limit_s, p.length_class) for p in question.promises if p.metric is metric)
-    key = (metric, promised, question.asked, closed)
+    key = (metric, promised, question.asked, side)
     if key not in question.found:
-        question.found[key] = _searched(question, metric, closed=closed)
+        question.found[key] = _searched(question, side, lambda flow: question.violated(flow, metric, side))
     return question.found[key]
 
 
-def _searched(question: _Question, metric: Metric, *, closed: bool) -> Array:
+def _searched(question: _Question, side: Side, violated: Callable[[Flow], Mask]) -> Array:
     """A scan for the first violation, then bisection."""
     grid = np.array(GRID)
-    flow = question.at(grid[:, None] * np.ones_like(question.limit.rate), closed=closed)
-    bad = question.violated(flow, metric, closed=closed)
+    bad = violated(question.at(grid[:, None] * np.ones_like(question.limit.rate), side))
     first = np.where(bad.any(axis=0), bad.argmax(axis=0), len(grid))
     padded = np.concatenate([[0.0], grid, [grid[-1]]])
     low, high = padded[first], padded[np.minimum(first + 1, len(grid))]
     for _ in range(REFINEMENTS):
         middle = 0.5 * (low + high)
-        bad = question.violated(question.at(middle, closed=closed), metric, closed=closed)
+        bad = violated(question.at(middle, side))
         low, high = np.where(bad, low, middle), np.where(bad, middle, high)
     return low
 
 
-def _capped_share(question: _Question) -> Array:
-    """The share at which the rate reaches its cap."""
-    key = ("cap", question.asked)
+def _cap(question: _Question, side: Side, bounded: bool) -> Array:
+    """The share that a load may take whatever the percentiles."""
+    if side is Side.HELD:
+        return np.ones_like(question.rate_cap)
+    key = ("cap", question.asked, side, bounded)
     if key not in question.found:
-        question.found[key] = _searched_cap(question)
+        if side is Side.PEOPLE:
+            question.found[key] = _searched(question, side, lambda flow: question.beyond(flow, side, bounded=bounded))
+        else:
+            question.found[key] = _searched_cap(question)
     return question.found[key]
 
 
@@ -221,45 +318,36 @@ def _searched_cap(question: _Question) -> Array:
     return low
 
 
-def _flows_at(question: _Question, shares: Sequence[Array | None]) -> list[Flow | None]:
-    """Flows under Poisson arrivals and in flight at the given shares; None where the load does not ask for one."""
-    sides = zip(shares, (False, True), strict=True)
-    return [None if share is None else question.at(share, closed=closed) for share, closed in sides]
-
-
-def _runs(shares: Sequence[Array | None]) -> Mask:
-    return np.asarray(np.minimum.reduce([share for share in shares if share is not None]) > 0.0)
-
-
 def _emit_ladder(
-    result: list[list[OperatingPoint]], question: _Question, load: Load, full: Sequence[Flow | None]
+    result: list[list[OperatingPoint]], question: _Question, load: Load, full: Mapping[Side, Flow]
 ) -> None:
-    """Points at the stated load split evenly over more and more replicas, where one carries its part."""
-    r, m, limit = question.replicas, question.moments, question.limit
+    """Points at the planned load split evenly over more and more replicas, where one carries its part."""
+    floors = dict(zip(Side, load.floors, strict=True))
     for replicas in SPLITS:
-        parts = (load.requests_per_second / replicas, float(ceil_guarded(load.inflight / replicas)))
-        flows: list[Flow | None] = []
+        flows: dict[Side, Flow] = {}
         runs = np.ones(len(result), dtype=bool)
-        for part, most, closed in zip(parts, full, (False, True), strict=True):
-            if most is None:
-                flows.append(None)
-                continue
-            runs &= part <= (most.inflight if closed else most.rate) * _BELOW
-            flows.append(flow_under(r, m, limit, np.full(len(result), part), closed=closed))
+        for side, most in full.items():
+            part = floors[side] / replicas
+            part = float(ceil_guarded(part)) if side is Side.HELD else part
+            runs &= part <= question.carried(most, side) * _BELOW
+            flows[side] = question.under(part, side)
         _emit(result, question, PointKind.ALL, flows, runs)
 
 
 def _emit(
-    result: list[list[OperatingPoint]], question: _Question, kind: PointKind, flows: Sequence[Flow | None], runs: Mask
+    result: list[list[OperatingPoint]], question: _Question, kind: PointKind, flows: Mapping[Side, Flow], runs: Mask
 ) -> None:
-    """Append the point of ``kind`` with these flows (open, closed) where it ``runs``, unless that load is there."""
-    given = [flow for flow in flows if flow is not None]
-    rate_flow, inflight_flow = flows[0] or given[0], flows[1] or given[0]
-    latencies = [
-        np.maximum.reduce([question.promised(flow, index) for flow in given]) for index in range(len(question.promises))
-    ]
-    rates, inflights = (rate_flow.rate * _BELOW).tolist(), (inflight_flow.inflight * _BELOW).tolist()
+    """Append the point of ``kind`` with these flows where it ``runs``, unless that load is there."""
+    given = list(flows.values())
+    latencies = question.worst(flows)
+    rates, inflights = (
+        (question.carried(flows.get(side, given[0]), side) * _BELOW).tolist() for side in (Side.ARRIVALS, Side.HELD)
+    )
+    people = [0.0] * len(rates)
+    if Side.PEOPLE in flows:
+        people = (question.carried(flows[Side.PEOPLE], Side.PEOPLE) * _BELOW).tolist()
     rows = np.array(latencies).reshape(len(latencies), -1).T.tolist() if latencies else [[]] * len(rates)
     for i, good in enumerate(runs.tolist()):
-        if good and not any(p.requests_per_second == rates[i] and p.inflight == inflights[i] for p in result[i]):
-            result[i].append(OperatingPoint(kind, rates[i], inflights[i], tuple(rows[i])))
+        point = OperatingPoint(kind, rates[i], inflights[i], tuple(rows[i]), people[i])
+        if good and not any(known.carries == point.carries for known in result[i]):
+            result[i].append(point)

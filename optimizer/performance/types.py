@@ -90,8 +90,9 @@ class Behaviour:
     requests_per_second: float
     output_tokens_per_second: float
     utilization: float  # share of the saturation rate
-    kv_tokens_used: float
+    kv_tokens_used: float  # of a closed population at the 99th percentile of the number in flight
     stable: bool  # False: the load exceeds what the replica can carry; latencies are then infinite
+    inflight_p99: float | None = None  # of a closed population: exceeded 1 % of the time
     classes: tuple[tuple[str, Behaviour], ...] = ()  # the same as the requests of each length class of a mix see it
 
     def seen_by(self, length_class: str) -> Behaviour:
@@ -113,13 +114,20 @@ class OperatingPoint:
     """The largest load of one replica inside the promises of ``kind``.
 
     ``latencies_s[i]`` belongs to ``slo.promises[i]``: the worse of the two loads, error margin at the asked confidence
-    included, so it is compared with the limit as it stands.
+    included, so it is compared with the limit as it stands. ``users``: people of a closed population, where the load
+    has one; their think time is that of the load.
     """
 
     kind: PointKind
     requests_per_second: float
     inflight: float
     latencies_s: tuple[float, ...]
+    users: float = 0.0
+
+    @property
+    def carries(self) -> tuple[float, float, float]:
+        """Arrivals a second, requests in flight, users; in the order of ``Load.floors``."""
+        return (self.requests_per_second, self.inflight, self.users)
 
 
 @dataclass(frozen=True, slots=True)

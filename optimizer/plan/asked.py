@@ -10,7 +10,7 @@ from optimizer.workload import LengthShare, Promise
 
 @dataclass(frozen=True, slots=True)
 class WorkloadLoad:
-    """The load of one workload as the report echoes it (Little's law fills in what was not stated)."""
+    """The planned load of one workload as the report echoes it (Little's law fills in what was not stated)."""
 
     workload: str
     requests_per_second: float
@@ -18,6 +18,31 @@ class WorkloadLoad:
     inflight: float  # not a number: not stated, and no plan whose latencies would tell
     decided_by: str
     length_class: str = ""  # the class of a workload that this is the load of
+    users: float | None = None  # of a closed population, whose rate and number in flight are those of the best plan
+    think_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A load in figures; None: not stated, so each plan has its own."""
+
+    requests_per_second: float | None
+    output_tokens_per_second: float | None
+    inflight: float | None
+    users: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The load of a workload in three words: as the file states it; at the peak, ``peak_factor`` and the busiest period
+    of a day profile included; and as planned for, ``margins.load_headroom`` on top."""
+
+    workload: str
+    stated: Figures
+    peak: Figures
+    planned: Figures
+    peak_by: float  # what the peak is times the stated load
+    headroom: float  # what is planned beyond the peak, as a share
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ class Capacity:
     concurrency: float
     output_tokens_per_second: float
     requests_per_second: float
+    users: float | None = None  # of a closed population; None: the load has none
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPromise:
-    """One latency promise and what is expected of it at the stated load: median estimate and two-sided 90 % band.
+    """One latency promise and what is expected of it at the planned load: median estimate and two-sided 90 % band.
 
     A metric without a promise is listed too (limit None), at the problem's percentile, so that a reader sees it.
     """
@@ -36,7 +37,7 @@ class KeptPromise:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Median estimate for one workload, or one length class served apart, at the stated load, with 90 % bands."""
+    """Median estimate for one workload, or one length class served apart, at the planned load, with 90 % bands."""
 
     workload: str
     ttft_ms: LatencyMs

@@ -59,7 +59,8 @@ class Footage:
     running: tuple[float, ...]
     kv_share: tuple[float, ...]  # of the KV blocks of the fullest replica
     replicas: int  # that the stretch shows
-    held: bool  # a steady number in flight, on one replica; else arrivals at the stated rate behind the router
+    held: bool  # a steady number in flight, on one replica; else arrivals at the planned rate behind the router
+    people: bool = False  # no arrivals, but a closed population behind the router
 
 
 @dataclass(frozen=True, slots=True)

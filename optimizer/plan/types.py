@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from optimizer.ledger import NOTHING_OWED, CostLine, LongRun, Owed
-from optimizer.plan.asked import Asked, LoadFloor, WorkloadLoad
+from optimizer.ledger import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
+from optimizer.plan.asked import Asked, Demand, Figures, LoadFloor, WorkloadLoad
 from optimizer.plan.expected import Capacity, KeptPromise, Prediction
 from optimizer.plan.hardware import Group, MemoryGib, NodeLine
 from optimizer.plan.kinds import SingleKind
@@ -20,8 +21,10 @@ __all__ = [
     "AskedPeriod",
     "Binding",
     "Capacity",
+    "Demand",
     "Elsewhere",
     "Feasible",
+    "Figures",
     "Footage",
     "FunnelStep",
     "Group",
@@ -141,7 +144,7 @@ class Plan:
     spare_node_cents: int
     tie_with: int | None = None
     notes: tuple[str, ...] = ()
-    cost_per_million_output_tokens: float | None = None  # at the stated load, all the hours that it runs
+    unit_costs: UnitCosts | None = None
     also: tuple[Elsewhere, ...] = ()  # cheapest first
     stress: tuple[Stress, ...] = ()
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
@@ -167,6 +170,11 @@ class Plan:
         return tuple(
             f"{node.provider} {node.instance_type}: {node.stock_note}" for node in self.nodes if node.stock_note
         )
+
+    @property
+    def cost_per_million_output_tokens(self) -> float | None:
+        """Currency units per million output tokens of the expected volume."""
+        return None if self.unit_costs is None else self.unit_costs.per_million_output_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +250,8 @@ class Outcome:
     plans: tuple[Plan, ...]
     relaxations: tuple[Relaxation, ...]
     asked: tuple[Asked, ...] = ()
+    demand: tuple[Demand, ...] = ()
+    understood: Mapping[str, object] = field(default_factory=dict)  # the problem as read, defaults included
     rules: tuple[str, ...] = ()  # user rules that differ from the defaults, as "path: value"
     currency: str = "USD"
     confidence: float = 0.9

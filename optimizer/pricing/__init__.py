@@ -17,6 +17,7 @@ from optimizer.pricing.refused_quotes import facts_asked_for, refused_quotes
 from optimizer.pricing.rules import BUYERS, OptionRules, RuleName, has_nvlink, last_day, option_rules
 from optimizer.pricing.terms import Terms, load_hours, mean_load, spot_uplift, terms_of, unused_discounts
 from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, option_key, starts_of
+from optimizer.pricing.unit_costs import Volume, expected_volume, unit_costs
 
 __all__ = [
     "BUYERS",
@@ -28,10 +29,12 @@ __all__ = [
     "RuleName",
     "Running",
     "Terms",
+    "Volume",
     "api_comparison",
     "cost_lines",
     "counterparts",
     "excluded_costs",
+    "expected_volume",
     "facts_asked_for",
     "has_nvlink",
     "last_day",
@@ -53,5 +56,6 @@ __all__ = [
     "terms_of",
     "total_cents",
     "total_cents_over",
+    "unit_costs",
     "unused_discounts",
 ]

@@ -7,7 +7,6 @@ has one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.catalog.types import TokenPrice
@@ -19,33 +18,20 @@ from optimizer.units import CENTS_PER_UNIT, to_cents
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
-    from optimizer.problem import Problem
-    from optimizer.problem.parts import Part
+    from optimizer.pricing.unit_costs import Volume
+    from optimizer.problem import Problem, Workload
 
 _PER = 1e6
 
-Requests = Mapping[str, float]
-"""Requests a month, by workload or class served apart."""
-
-
-def expected_requests(stated: Requests, problem: Problem) -> dict[str, float]:
-    """Requests that are expected of those of the stated load: ``payment.mean_load`` of them; of batch work, all."""
-    from optimizer.problem import parts_of
-
-    mean = mean_load(problem)
-    share = {part.name: 1.0 if part.workload.traffic.batch is not None else mean for part in parts_of(problem)}
-    return {name: count * share[name] for name, count in stated.items()}
-
-
-def api_comparison(cents: int, requests: Requests, problem: Problem, catalog: Catalog) -> ApiComparison | None:
+def api_comparison(cents: int, volume: Volume, problem: Problem, catalog: Catalog) -> ApiComparison | None:
     """A plan of so many cents a month against the sellers of its models; None where there is nothing to compare."""
     terms, own = terms_of(problem, catalog), _own_price(problem)
     sellers, unsold = list[ApiSeller](), list[str]()
     own_amount, low_amount, own_cents, low, high = 0.0, 0.0, 0, 0, 0
-    for name, parts in _workloads(problem):
-        bills = _bills(parts, requests, catalog, terms)
+    for workload in problem.workloads:
+        name, bills = workload.name, _bills(workload, volume, catalog, terms)
         if own is not None:
-            amount = _amount(parts, requests, own, 1.0)
+            amount = _amount(workload, volume, own, 1.0)
             own_amount, own_cents = own_amount + amount, own_cents + to_cents(amount)
         if not bills:
             unsold.append(name)
@@ -67,15 +53,6 @@ def api_comparison(cents: int, requests: Requests, problem: Problem, catalog: Ca
     )
 
 
-def _workloads(problem: Problem) -> Iterator[tuple[str, list[Part]]]:
-    """Each workload, whole and by class."""
-    from optimizer.problem import parts_of
-
-    parts = parts_of(problem)
-    for workload in problem.workloads:
-        yield workload.name, [part for part in parts if part.workload.name == workload.name]
-
-
 def _own_price(problem: Problem) -> TokenPrice | None:
     """``payment.api_price`` in the problem's currency."""
     stated = problem.payment.api_price
@@ -88,15 +65,17 @@ def _own_price(problem: Problem) -> TokenPrice | None:
 _Seller = tuple[str, str, int, str, str, str]
 
 
-def _bills(parts: Sequence[Part], requests: Requests, catalog: Catalog, terms: Terms) -> list[tuple[float, _Seller]]:
+def _bills(workload: Workload, volume: Volume, catalog: Catalog, terms: Terms) -> list[tuple[float, _Seller]]:
     """The cheapest price of each provider that may be compared with: its bill, and the seller; cheapest first."""
-    model, longest = parts[0].workload.model, max(part.lengths.context_max for part in parts)
+    from optimizer.problem import lengths_of
+
+    model, longest = workload.model, lengths_of(workload).context_max
     rate = terms.exchange.rate(USD)
     best: dict[str, tuple[float, _Seller]] = {}
     for price in catalog.api_prices.get(model, ()):
         if why_not_compared(price, longest, terms):
             continue
-        amount = _amount(parts, requests, price, rate)
+        amount = _amount(workload, volume, price, rate)
         told = (price.provider, price.sold_as, to_cents(amount), price.date, price.source, price.notes)
         bill = (amount, told)
         best[price.provider] = min(bill, best.get(price.provider, bill))
@@ -114,13 +93,12 @@ def why_not_compared(price: TokenPrice, longest: int, terms: Terms) -> str:
     return ""
 
 
-def _amount(parts: Sequence[Part], requests: Requests, price: TokenPrice, rate: float) -> float:
-    """What the requests cost, in the problem's currency."""
-    total = 0.0
-    for part in parts:
-        lengths = part.lengths
-        cached = lengths.input_mean * lengths.shared_prefix if price.cached_input_per_million is not None else 0.0
-        each = (lengths.input_mean - cached) * price.input_per_million + lengths.output_mean * price.output_per_million
-        each += cached * (price.cached_input_per_million or 0.0)
-        total += requests.get(part.name, 0.0) * each
-    return total / _PER * rate
+def _amount(workload: Workload, volume: Volume, price: TokenPrice, rate: float) -> float:
+    """What the expected requests of a workload cost, in the problem's currency."""
+    from optimizer.problem import lengths_of
+
+    lengths = lengths_of(workload)
+    cached = lengths.input_mean * lengths.shared_prefix if price.cached_input_per_million is not None else 0.0
+    each = (lengths.input_mean - cached) * price.input_per_million + lengths.output_mean * price.output_per_million
+    each += cached * (price.cached_input_per_million or 0.0)
+    return volume.by_workload.get(workload.name, 0.0) * each / _PER * rate

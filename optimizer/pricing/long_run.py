@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.ledger import LongRun, RentOrBuy
-from optimizer.pricing.api import api_comparison, expected_requests
+from optimizer.pricing.api import api_comparison
 from optimizer.pricing.bill import Running, cost_lines
 from optimizer.pricing.ownership import MONTHS_PER_YEAR
 from optimizer.pricing.rules import OptionRules
 from optimizer.pricing.terms import mean_load, terms_of
 from optimizer.pricing.types import NodeOption, Origin
+from optimizer.pricing.unit_costs import Volume
 from optimizer.units import to_cents
 from optimizer.vocabulary import Tier
 
@@ -148,19 +149,16 @@ def break_even_months(price: int, saved_monthly: int, annual_rate: float) -> int
 def long_run(
     nodes: Sequence[tuple[NodeOption, int]],
     other: Other,
-    requests: Mapping[str, float],
-    cost_per_million: float | None,
+    volume: Volume,
     problem: Problem,
     catalog: Catalog,
     running: Running | None = None,
 ) -> LongRun:
     """All of it for one plan."""
     cents = sum(line.monthly_cents for line in cost_lines(nodes, problem, running=running))
-    mean = mean_load(problem)
     return LongRun(
         totals=tuple((years, total_cents_over(nodes, problem, years, running)) for years in YEARS),
-        mean_load=mean,
-        cost_per_million_at_mean_load=None if cost_per_million is None else cost_per_million / mean,
+        mean_load=mean_load(problem),
         rent_or_buy=rent_or_buy(nodes, other, problem, catalog, running),
-        api=api_comparison(cents, expected_requests(requests, problem), problem, catalog),
+        api=api_comparison(cents, volume, problem, catalog),
     )

@@ -1,7 +1,8 @@
 """The problem room: a file of business targets, strictly read, and the load and promises it means."""
 
+from optimizer.problem.demand import demand_of
 from optimizer.problem.known import KnownIds
-from optimizer.problem.load import lengths_of, load_of, rate_floors, slo_of
+from optimizer.problem.load import lengths_of, load_of, population_of, rate_floors, slo_of
 from optimizer.problem.parts import Part, is_split, parts_of
 from optimizer.problem.paths import StatedPromise, stated_promises, value_at
 from optimizer.problem.profile import periods_of
@@ -21,12 +22,14 @@ __all__ = [
     "Workload",
     "calibration_path",
     "config_path",
+    "demand_of",
     "is_split",
     "lengths_of",
     "load_of",
     "load_problem",
     "parts_of",
     "periods_of",
+    "population_of",
     "problem_from_bytes",
     "rate_floors",
     "slo_of",

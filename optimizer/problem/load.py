@@ -1,12 +1,13 @@
 """What a workload of a problem file means as load, promises and lengths (design section 3, "Load", "Percentiles").
 
-The rate floors are requests per second: as stated; of users; ``output_tokens_per_second / mean output``; of batch work
-``requests / within_hours / 3600``. The largest counts, never the sum. Mean lengths are the nominal ones; clipping a
-lognormal at ``context_max`` lowers the mean a little, so the load in tokens errs on the high side.
+The rate floors are requests per second: as stated; of users ``active x requests_per_user_per_hour / 3600``;
+``output_tokens_per_second / mean output``; of batch work ``requests / within_hours / 3600``. The largest counts, never
+the sum. Mean lengths are the nominal ones; clipping a lognormal at ``context_max`` lowers the mean a little, so the
+load in tokens errs on the high side.
 
-Users. ``active x requests_per_user_per_hour / 3600``; or, with a think time, a closed population: each user sends one
-request per (think time + response time), so the rate is at most ``active / think_time_s``. That bound is used: it is
-conservative and needs no predicted latency.
+Users with a think time are a closed population: each sends the next request a think time after the answer to the last,
+so N of them never have more than N requests in flight, and how many arrive depends on how fast a plan answers. Peak
+factor, headroom and the factors of a day profile multiply N, nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from optimizer.problem.schema import (
     SloSection,
     Tokens,
     Traffic,
-    Users,
     Workload,
 )
 from optimizer.units import seconds_to_us_down
@@ -120,11 +120,12 @@ def load_of(workload: Workload, problem: Problem) -> Load:
     traffic, base = workload.traffic, f"workloads.{workload.name}.traffic"
     scale = traffic.peak_factor * (1.0 + problem.margins.load_headroom) * peak_of(traffic)
     floors = rate_floors(workload)
-    inflight = traffic.concurrency or 0.0
-    if not floors and not inflight:
+    inflight, (users, think_s) = traffic.concurrency or 0.0, population_of(workload)
+    if not floors and not inflight and not users:
         factors = factors_of(traffic, problem)
         return Load(0.0, scale, "objective", factors=factors, min_replicas=traffic.min_replicas)
-    decided_by, rate = max(floors.items(), key=lambda floor: floor[1], default=("concurrency", 0.0))
+    other = ("users" if users else "concurrency", 0.0)
+    decided_by, rate = max(floors.items(), key=lambda floor: floor[1], default=other)
     return Load(
         requests_per_second=rate * scale,
         inflight=inflight * scale,
@@ -132,29 +133,36 @@ def load_of(workload: Workload, problem: Problem) -> Load:
         hours_per_month=_batch_hours(traffic),
         factors=factors_of(traffic, problem),
         min_replicas=traffic.min_replicas,
+        users=users * scale,
+        think_s=think_s,
     )
 
 
+def population_of(workload: Workload) -> tuple[float, float]:
+    """People of a closed population as stated, and the seconds each thinks; zeros where none is stated."""
+    users = workload.traffic.users
+    if users is None or users.think_time_s is None:
+        return 0.0, 0.0
+    return users.active, users.think_time_s
+
+
 def rate_floors(workload: Workload) -> dict[str, float]:
-    """Requests per second that each stated key of ``traffic`` asks for, peak factor and headroom left out."""
+    """Requests per second that each stated key of ``traffic`` asks for, peak factor and headroom left out.
+
+    A closed population asks for none: see ``population_of``.
+    """
     traffic = workload.traffic
     floors: dict[str, float] = {}
     if traffic.requests_per_second is not None:
         floors["requests_per_second"] = traffic.requests_per_second
-    if traffic.users is not None:
-        floors["users"] = _users_rate(traffic.users)
+    if traffic.users is not None and traffic.users.requests_per_user_per_hour is not None:
+        floors["users"] = traffic.users.active * traffic.users.requests_per_user_per_hour / SECONDS_PER_HOUR
     if traffic.output_tokens_per_second is not None:
         output_mean, _ = mean_and_p95(workload.tokens.output)
         floors["output_tokens_per_second"] = traffic.output_tokens_per_second / output_mean
     if traffic.batch is not None:
         floors["batch"] = traffic.batch.requests / traffic.batch.within_hours / SECONDS_PER_HOUR
     return floors
-
-
-def _users_rate(users: Users) -> float:
-    if users.think_time_s is not None:
-        return users.active / users.think_time_s
-    return users.active * (users.requests_per_user_per_hour or 0.0) / SECONDS_PER_HOUR
 
 
 def _batch_hours(traffic: Traffic) -> float | None:

@@ -2,7 +2,9 @@
 
 A class served apart is a part of its own, with its own lengths, load and promises. Its share of the arrivals is its
 ``share``; of the requests in flight it has more the longer its answers are, as a request stays about as long as it is
-being written (Little's law at one TPOT for all classes), so they are divided by share x mean output.
+being written (Little's law at one TPOT for all classes), so they are divided by share x mean output. Of a closed
+population a class is served for the larger of the two shares: people ask for it as often as the one says and, where
+hardly anybody thinks, wait for it as long as the other.
 """
 
 from __future__ import annotations
@@ -74,6 +76,7 @@ def _class_part(whole: Part, index: int, number: int) -> Part:
             whole.load,
             requests_per_second=whole.load.requests_per_second * of_class.share,
             inflight=whole.load.inflight * resident,
+            users=whole.load.users * max(of_class.share, resident),
         ),
         whole=index,
     )

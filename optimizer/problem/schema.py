@@ -169,11 +169,12 @@ class Payment(Section):
     extras_monthly: NonNegative = 0.0
     """Fixed cost per month that the plan shall include (storage, egress, ...)."""
 
-    mean_load: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of the stated load that runs on average, for the cost per token at the mean; half is an assumption."""
+    mean_load: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the stated load that runs on average: what a month's tokens, requests and their cost are counted from.
+    Ignored where a day profile states periods, and for batch work."""
 
     api_price: ApiPrice | None = None
-    """Prices of an API, to say from which share of the stated load on a plan is cheaper."""
+    """Prices of an API, to say from which share of the expected volume on a plan is cheaper."""
 
     startup_minutes: Annotated[float, Field(ge=0, le=1440)] = 10.0
     """Minutes that an on-demand or spot node is billed before it serves, each time a day profile starts it."""

@@ -29,7 +29,8 @@ __all__ = [
 
 
 class Users(Section):
-    """People at the keyboard; not requests in flight."""
+    """People at the keyboard; not requests in flight. ``peak_factor``, ``margins.load_headroom`` and the factors of a
+    day profile multiply their number."""
 
     active: Positive
     """People using it at the same time at the peak."""
@@ -38,7 +39,11 @@ class Users(Section):
     """Requests that one of them sends per hour. State this or ``think_time_s``."""
 
     think_time_s: Positive | None = None
-    """Seconds between an answer and the same user's next request. State this or ``requests_per_user_per_hour``."""
+    """Seconds between an answer and the same user's next request, exponential with this mean: a closed population.
+    There are never more requests in flight than users; they send users / (think time + response time) a second, which
+    each plan answers for itself, and at least what the limits of the promises add up to. A part of the response that
+    nothing is promised about may take twice as long as for a lone request. State this or
+    ``requests_per_user_per_hour``."""
 
 
 class Batch(Section):
@@ -75,7 +80,8 @@ class Traffic(Section):
     trace: Text | None = None
     """Recorded requests to replay plans with instead of Poisson arrivals: a CSV relative to this file (columns
     arrival_s, input_tokens, output_tokens, or as in the Azure LLM inference and BurstGPT traces), scaled to the stated
-    rate. It changes the replay only; the load is what the other keys state."""
+    rate. It changes the replay only; the load is what the other keys state. Users with a think time ask when they ask:
+    of the trace only the lengths count for them."""
 
     batch: Batch | None = None
     """Offline work instead of the above."""

@@ -68,6 +68,8 @@ def _load(load: Load, output_mean: float) -> str:
         parts.append(f"{load.requests_per_second:,.4g} requests/s = {tokens:,.6g} output tokens/s")
     if load.inflight:
         parts.append(f"{load.inflight:,.4g} in flight")
+    if load.users:
+        parts.append(f"{load.users:,.6g} users who think for {load.think_s:g} s")
     if load.hours_per_month is not None:
         parts.append(f"{load.hours_per_month:,.4g} hours a month")
     return f"{', '.join(parts)} (set by {load.decided_by})"

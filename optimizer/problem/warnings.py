@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from optimizer.clock import today
 from optimizer.problem.check_rest import COMMITMENT_MONTHS, is_bounded
 from optimizer.problem.known import KnownIds
-from optimizer.problem.load import slo_of
+from optimizer.problem.load import population_of, slo_of
 from optimizer.problem.schema import ProblemFile
 from optimizer.problem.words import Nvlink, Objective
 from optimizer.vocabulary import Tier
+from optimizer.workload import Metric, Slo
 
 
 def warnings_of(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
@@ -26,14 +27,29 @@ def warnings_of(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
 def _workloads(problem: ProblemFile) -> Iterator[str]:
     for workload in problem.workloads:
         path, traffic = f"workloads.{workload.name}", workload.traffic
+        thinking = population_of(workload)[0] > 0
         if traffic.users is not None and "peak_factor" not in traffic.model_fields_set:
+            average = "their number as stated" if thinking else "their average rate"
             yield (
-                f"{path}.traffic.users: users are not requests in flight, and without peak_factor their average rate"
-                " is taken as the peak"
+                f"{path}.traffic.users: users are not requests in flight, and without peak_factor {average} is taken"
+                " as the peak"
+            )
+        if thinking and (open_parts := _unbounded(slo_of(workload))):
+            yield (
+                f"{path}.slo: nothing is promised about {open_parts}, so that part of an answer to users may take twice"
+                " as long as for a lone request"
             )
         online = traffic.batch is None and problem.objective is not Objective.MAXIMIZE_LOAD
-        if online and not slo_of(workload).promises:
+        if online and not thinking and not slo_of(workload).promises:
             yield f"{path}.slo: no latency promise is stated, so replicas may run at 0.9 of saturation"
+
+
+def _unbounded(slo: Slo) -> str:
+    """The parts of a response time that no promise bounds, in words; empty where all are."""
+    promised = {promise.metric for promise in slo.promises}
+    if Metric.E2E in promised:
+        return ""
+    return " and ".join(metric.value.upper() for metric in (Metric.TTFT, Metric.TPOT) if metric not in promised)
 
 
 def _objective(problem: ProblemFile) -> Iterator[str]:

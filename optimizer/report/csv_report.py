@@ -20,6 +20,9 @@ COLUMNS: tuple[tuple[str, Callable[[Plan], str]], ...] = (
     ("monthly_cost", lambda plan: _money(plan.monthly_cents)),
     ("currency", lambda plan: plan.currency),
     ("cost_per_million_output_tokens", lambda plan: _number(plan.cost_per_million_output_tokens)),
+    ("cost_per_request", lambda plan: _unit(plan, "per_request")),
+    ("cost_per_user_month", lambda plan: _unit(plan, "per_user_month")),
+    ("expected_output_tokens_per_month", lambda plan: _unit(plan, "expected_output_tokens_per_month")),
     ("gpus", lambda plan: str(plan.gpus)),
     ("load_factor", lambda plan: _number(plan.load_factor)),
     ("grade", lambda plan: plan.grade),
@@ -110,6 +113,10 @@ def _money(cents: int) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None or not math.isfinite(value) else f"{significant(value, 6):.10g}"
+
+
+def _unit(plan: Plan, name: str) -> str:
+    return _number(None if plan.unit_costs is None else getattr(plan.unit_costs, name))
 
 
 def _nodes(plan: Plan, read: Callable[[NodeLine], str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimizer.ledger import CostLine, LongRun
+from optimizer.ledger import CostLine, LongRun, UnitCosts
 from optimizer.plan.types import Binding, Group, LatencyMs, NodeLine, Plan, PlanPeriod, Prediction, Stress
 from optimizer.report.json_values import Json, Money, in_money
 from optimizer.report.replayed_json import replay_document
@@ -19,6 +19,7 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "currency": plan.currency,
         "price_evidence": None if plan.price_evidence is None else str(plan.price_evidence),
         "cost_per_million_output_tokens": in_money(plan.cost_per_million_output_tokens),
+        "unit_costs": None if plan.unit_costs is None else _unit_costs(plan.unit_costs),
         "gpus": plan.gpus,
         "load_factor": plan.load_factor,
         "grade": plan.grade,
@@ -38,16 +39,29 @@ def plan_document(plan: Plan) -> dict[str, Json]:
             "by_month": [Money(cents) for cents in plan.owed.by_month_cents],
         },
         **({"recoverable_tax_monthly": Money(plan.recoverable_tax_cents)} if plan.recoverable_tax_cents else {}),
-        "long_run": None if plan.long_run is None else _long_run(plan.long_run),
+        "long_run": None if plan.long_run is None else _long_run(plan, plan.long_run),
     }
 
 
-def _long_run(run: LongRun) -> dict[str, Json]:
+def _unit_costs(costs: UnitCosts) -> dict[str, Json]:
+    """A request costs fractions of a cent, so it has digits instead of cents."""
+    return {
+        "per_million_output_tokens": in_money(costs.per_million_output_tokens),
+        "per_million_input_tokens": in_money(costs.per_million_input_tokens),
+        "per_request": costs.per_request,
+        "per_user_month": in_money(costs.per_user_month),
+        "expected_output_tokens_per_month": costs.expected_output_tokens_per_month,
+        "expected_input_tokens_per_month": costs.expected_input_tokens_per_month,
+        "expected_requests_per_month": costs.expected_requests_per_month,
+    }
+
+
+def _long_run(plan: Plan, run: LongRun) -> dict[str, Json]:
     compared, api = run.rent_or_buy, run.api
     return {
         "totals": [{"years": years, "cost": Money(cents)} for years, cents in run.totals],
         "mean_load": run.mean_load,
-        "cost_per_million_output_tokens_at_mean_load": in_money(run.cost_per_million_at_mean_load),
+        "cost_per_million_output_tokens_at_mean_load": in_money(plan.cost_per_million_output_tokens),
         "rent_or_buy": None
         if compared is None
         else {
@@ -168,6 +182,7 @@ def _prediction(prediction: Prediction) -> dict[str, Json]:
             "concurrency": capacity.concurrency,
             "output_tokens_per_second": capacity.output_tokens_per_second,
             "requests_per_second": capacity.requests_per_second,
+            **({} if capacity.users is None else {"users": capacity.users}),
         },
         "interval": {
             "ttft_ms": list(prediction.ttft_interval_ms),

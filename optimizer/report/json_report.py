@@ -5,7 +5,10 @@ Money has two decimals, other figures six significant digits, non-finite figures
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from optimizer.plan.types import (
+    Figures,
     FunnelStep,
     Outcome,
     Proof,
@@ -15,9 +18,10 @@ from optimizer.plan.types import (
 from optimizer.report import status_of
 from optimizer.report.api import api_document
 from optimizer.report.json_plan import plan_document, served
-from optimizer.report.json_values import Json, Money, dump, in_money
+from optimizer.report.json_values import Exact, Json, Money, dump, in_money
 from optimizer.report.quotes import quote_document
 from optimizer.report.replayed_json import rejection_document
+from optimizer.version import SCHEMA_VERSION, VERSION
 
 
 def render_json(outcome: Outcome) -> str:
@@ -28,11 +32,14 @@ def render_json(outcome: Outcome) -> str:
 def document(outcome: Outcome) -> dict[str, Json]:
     """The report as nested values, in the order they print."""
     return {
+        "schema_version": SCHEMA_VERSION,
+        "tool_version": VERSION,
         "problem": {
             "name": outcome.problem_name,
             "path": outcome.problem_path,
             "sha256": outcome.problem_sha256,
         },
+        "understood": _understood(outcome.understood),
         "status": status_of(outcome),
         "load": [
             {
@@ -41,8 +48,18 @@ def document(outcome: Outcome) -> dict[str, Json]:
                 "output_tokens_per_second": load.output_tokens_per_second,
                 "inflight": load.inflight,
                 "decided_by": load.decided_by,
+                **({} if load.users is None else {"users": load.users, "think_time_s": load.think_s}),
             }
             for load in outcome.loads
+        ],
+        "demand": [
+            {
+                "workload": demand.workload,
+                "stated": _figures(demand.stated),
+                "peak": _figures(demand.peak),
+                "planned": _figures(demand.planned),
+            }
+            for demand in outcome.demand
         ],
         "warnings": list(outcome.warnings),
         "proof": _proof(outcome.proof, outcome.currency),
@@ -159,3 +176,21 @@ def _plain(value: object) -> Json:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return str(value)
+
+
+def _understood(value: object) -> Json:
+    """The problem as it was read: nothing rounded."""
+    if isinstance(value, Mapping):
+        return {str(key): _understood(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_understood(item) for item in value]
+    return Exact(value) if isinstance(value, float) else _plain(value)
+
+
+def _figures(figures: Figures) -> dict[str, Json]:
+    return {
+        "requests_per_second": figures.requests_per_second,
+        "output_tokens_per_second": figures.output_tokens_per_second,
+        "inflight": figures.inflight,
+        "users": figures.users,
+    }

@@ -20,7 +20,14 @@ class Money:
     cents: int
 
 
-Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | bool | Money | None"
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """A number that prints as it was read, with all its digits."""
+
+    value: float
+
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | bool | Money | Exact | None"
 
 
 def dump(value: Json) -> str:
@@ -46,6 +53,8 @@ def _dump(value: Json, indent: str) -> str:
     if isinstance(value, Money):
         sign = "-" if value.cents < 0 else ""
         return f"{sign}{abs(value.cents) // 100}.{abs(value.cents) % 100:02d}"
+    if isinstance(value, Exact):
+        return json.dumps(int(value.value) if value.value.is_integer() else value.value)
     if value is None or isinstance(value, (bool, str)):
         return json.dumps(value)
     if isinstance(value, (int, float)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optimizer.ledger import CostLine, RentOrBuy
+from optimizer.ledger import CostLine, RentOrBuy, UnitCosts
 from optimizer.plan.types import Outcome, Plan
 from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, paragraph
 from optimizer.report.words import (
@@ -31,8 +31,40 @@ def units(line: CostLine) -> str:
     return line.unit + "s" if several else line.unit
 
 
+def volume(costs: UnitCosts, currency: str) -> str:
+    """``expected in a month: 2,628 million output tokens, 8.76 million requests; $0.0017 a request, $19 a user``."""
+    millions = (costs.expected_output_tokens_per_month / 1e6, costs.expected_requests_per_month / 1e6)
+    text = f"expected in a month: {count(millions[0])} million output tokens, {count(millions[1])} million requests"
+    each = [(costs.per_request, "a request"), (costs.per_user_month, "a user")]
+    told = ", ".join(f"{price(fractions(cost), currency)} {unit}" for cost, unit in each if cost is not None)
+    return f"{text}; {told}" if told else text
+
+
+def unit_rows(costs: UnitCosts, currency: str) -> list[tuple[str, float | None, str]]:
+    """Label, millions expected in a month, and the cost of one in words; what there is none of is left out."""
+    rows = (
+        ("per million output tokens", costs.expected_output_tokens_per_month / 1e6, costs.per_million_output_tokens),
+        ("per million input tokens", costs.expected_input_tokens_per_month / 1e6, costs.per_million_input_tokens),
+        ("per request", costs.expected_requests_per_month / 1e6, costs.per_request),
+        ("per user and month", None, costs.per_user_month),
+    )
+    return [(name, volume, price(fractions(cost), currency)) for name, volume, cost in rows if cost is not None]
+
+
+def fractions(cost: float) -> float:
+    """A cost of one of many in whole cents, or in four decimals where it is below a dime."""
+    return round(cost, 2 if cost >= 0.1 else 4)
+
+
 def _running(outcome: Outcome) -> str:
-    """When the load runs that the tokens are counted from."""
+    """When the load runs that the tokens are counted from, and how much of it."""
+    run = outcome.plans[0].long_run
+    if run is None or run.mean_load == 1:
+        return _hours(outcome)
+    return f"{_hours(outcome)} at {percent(run.mean_load)} of it on average (payment.mean_load)"
+
+
+def _hours(outcome: Outcome) -> str:
     if outcome.plans[0].periods:
         return "for the tokens made over all periods of the day profile"
     hours = {asked.load_hours for asked in outcome.asked} or {_MONTH_HOURS}
@@ -80,6 +112,9 @@ def ledger(outcome: Outcome) -> Iterator[Line]:
         each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
         for text in paragraph(f"{each} per million output tokens, {_running(outcome)}"):
             yield Line(text)
+    if plan.unit_costs is not None:
+        for text in paragraph(volume(plan.unit_costs, plan.currency), hang="    "):
+            yield Line(text)
     for sentence in _long_run(plan):
         for text in paragraph(sentence, hang="    "):
             yield Line(text)
@@ -90,16 +125,12 @@ def ledger(outcome: Outcome) -> Iterator[Line]:
 
 
 def _long_run(plan: Plan) -> Iterator[str]:
-    """Totals over years, cost per token at the mean load, renting against buying."""
+    """Totals over years, renting against buying."""
     run = plan.long_run
     if run is None:
         return
     spans = [f"{money(cents, plan.currency)} over {plural(years, 'year')}" for years, cents in run.totals]
     yield f"in all {', '.join(spans)}"
-    if run.cost_per_million_at_mean_load is not None and run.mean_load < 1:
-        each = price(round(run.cost_per_million_at_mean_load, 2), plan.currency)
-        share = percent(run.mean_load)
-        yield f"{each} per million output tokens where {share} of the stated load runs on average (payment.mean_load)"
     if run.rent_or_buy is not None:
         yield _rent_or_buy(run.rent_or_buy, plan.currency)
 

@@ -45,7 +45,7 @@ def _lines(answer: BudgetAnswer) -> Iterator[Line]:
 
 def _most(plan: Plan, reach: tuple[Reach, ...], names: Names, *, stated: bool) -> Iterator[Line]:
     figures = "; ".join(f"{names.value(one.path, _down(one.reached))}" for one in reach)
-    share = f"  ({plan.load_factor:.3g} times the stated load)" if stated else ""
+    share = f"  ({plan.load_factor:.3g} times the planned load)" if stated else ""
     yield from wrapped(f"#{plan.rank}  {figures}{share}", "", "    ", Style.STRONG)
     proven = "" if plan.proven else "; not proven to be the most"
     text = f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}; grade {plan.grade}{proven}"
@@ -60,10 +60,10 @@ def _down(value: float) -> float:
 
 
 def _fastest(fastest: Fastest, answer: BudgetAnswer) -> Iterator[Line]:
-    yield Line(f"{_GOAL[fastest.metric]} ({metric_name(fastest.metric)}) for the stated load", Style.HEADING)
+    yield Line(f"{_GOAL[fastest.metric]} ({metric_name(fastest.metric)}) for the planned load", Style.HEADING)
     plan = fastest.plan
     if plan is None:
-        yield from wrapped("No deployment within the budget carries the stated load.", "    ")
+        yield from wrapped("No deployment within the budget carries the planned load.", "    ")
     else:
         kept = [_latency(p, one) for p in plan.predicted for one in p.promises if one.metric is fastest.metric]
         yield from wrapped("; ".join(kept or [_unpromised(plan, fastest.metric)]), "    ", style=Style.STRONG)
@@ -86,10 +86,10 @@ def _unpromised(plan: Plan, metric: Metric) -> str:
 
 
 def _stated(answer: BudgetAnswer, per_month: str) -> Iterator[Line]:
-    yield Line("The stated load", Style.HEADING)
+    yield Line("The planned load", Style.HEADING)
     cents = answer.stated_load_cents
     if cents is None:
-        yield from wrapped("No deployment keeps every promise at the stated load, whatever it costs.")
+        yield from wrapped("No deployment keeps every promise at the planned load, whatever it costs.")
     elif cents <= answer.budget_cents:
         left = answer.budget_cents - cents
         share = percent(left / answer.budget_cents)

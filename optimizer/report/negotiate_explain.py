@@ -20,7 +20,7 @@ from optimizer.report.verdicts import no_plan
 from optimizer.report.words import exact, money, percent, two_digits, what_if
 
 _MANY = 2.0
-"""From so many times the stated load on, it is told as a multiple."""
+"""From so many times the planned load on, it is told as a multiple."""
 
 
 def render_explanation(answer: Explanation, style: str) -> str:
@@ -71,7 +71,7 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> I
         yield from wrapped(f"It carries {gain.load(plan.load_factor)} before a promise breaks.")
     elif plan.load_factor > 1.0:
         more = percent(plan.load_factor - 1.0)
-        yield from wrapped(f"It carries {more} more than the stated load before a promise breaks.")
+        yield from wrapped(f"It carries {more} more than the planned load before a promise breaks.")
     if sentence := api_sentence(plan):
         yield from wrapped(f"By API, {sentence}.")
     yield BLANK
@@ -136,13 +136,13 @@ def _tighter(move: Move, names: Names, gain: Gain) -> str:
 def _reign(reign: Reign, gain: Gain) -> Iterator[Line]:
     yield Line("Up to which load it wins", Style.HEADING)
     if reign.after is None:
-        yield from wrapped(f"It stays the best up to {exact(reign.last)} times the stated load, and beyond.")
+        yield from wrapped(f"It stays the best up to {exact(reign.last)} times the planned load, and beyond.")
     else:
         if reign.last == 1.0:
-            yield from wrapped("It is the best at the stated load, and at no more than that.")
+            yield from wrapped("It is the best at the planned load, and at no more than that.")
         else:
             asked = ", as far as was asked (17 loads up to 32 times it)" if gain.is_latency else ""
-            yield from wrapped(f"It stays the best up to {exact(reign.last)} times the stated load{asked}.")
+            yield from wrapped(f"It stays the best up to {exact(reign.last)} times the planned load{asked}.")
         yield from wrapped(f"From {exact(reign.after.value)} times on: {gain.change(reign.after)}")
     yield BLANK
 

@@ -99,7 +99,7 @@ def _result(goal: Goal) -> str:
             at = "" if goal.percentile is None else f" {percentile_name(goal.percentile)}"
             return f"reached {goal.objective.removeprefix('minimize_').upper()}{at}"
         case "maximize_load":
-            return "times the stated load" if goal.states_load else "requests in flight"
+            return "times the planned load" if goal.states_load else "requests in flight"
         case "minimize_gpus":
             return "GPUs"
     return ""

@@ -71,9 +71,9 @@ class Gain:
         return "No single promise does: the plan is the smallest there is to buy that keeps them all."
 
     def load(self, times: float) -> str:
-        """A multiple of the stated load; where the file states none, so many requests in flight."""
+        """A multiple of the planned load; where the file states none, so many requests in flight."""
         if self._goal.states_load:
-            return f"{exact(round(times, 3))} times the stated load"
+            return f"{exact(round(times, 3))} times the planned load"
         return f"{count(times)} requests in flight" + (" of every workload" if self._several else "")
 
     def change(self, step: Next) -> str:

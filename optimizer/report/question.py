@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from optimizer.plan.types import Asked, LoadFloor, Outcome, WorkloadLoad
+from optimizer.plan.types import Asked, Demand, LoadFloor, Outcome, WorkloadLoad
 from optimizer.report.layout import BLANK, Line, Style, paragraph, segments
 from optimizer.report.periods import asked_profile
 from optimizer.report.words import count, exact, limit, metric_name, percent, percentile_name
@@ -19,8 +19,9 @@ def question(outcome: Outcome) -> Iterator[Line]:
     for text in segments([outcome.problem_name, f"({outcome.problem_path})"], joint="  ", hang="  "):
         yield Line(text, Style.HEADING)
     loads = {load.workload: load for load in outcome.loads}
+    demand = {one.workload: one for one in outcome.demand}
     for asked in (one for one in outcome.asked if not one.length_class):
-        yield from _workload(asked, loads.get(asked.workload))
+        yield from _workload(asked, loads.get(asked.workload), demand.get(asked.workload))
     if outcome.rules:
         yield from _field("rules", "; ".join(outcome.rules))
     yield from _field("margin", _margin(outcome.confidence))
@@ -30,12 +31,14 @@ def question(outcome: Outcome) -> Iterator[Line]:
     yield BLANK
 
 
-def _workload(asked: Asked, load: WorkloadLoad | None) -> Iterator[Line]:
+def _workload(asked: Asked, load: WorkloadLoad | None, demand: Demand | None) -> Iterator[Line]:
     yield from _field("workload", f"{asked.workload}: {asked.model}")
     yield from _field("tokens", _tokens(asked))
     yield from _field("promises", _promises(asked))
     if load is not None:
         yield from _field("load", _load(asked, load))
+        if demand is not None and (by := planned_by(demand)):
+            yield from _field("", by)
     if profile := asked_profile(asked):
         yield from _field("profile" if asked.periods else "replicas", profile)
 
@@ -88,6 +91,13 @@ def _to_classes(asked: Asked) -> list[str]:
     return common + [f"{' and '.join(names)} {text}" for text, names in to.items() if names != everyone]
 
 
+def planned_by(demand: Demand) -> str:
+    """How the planned load follows from the stated one; empty where it is the same."""
+    parts = [f" x {exact(round(demand.peak_by, 6))} at the peak"] if demand.peak_by != 1 else []
+    parts += [f" x {exact(round(1 + demand.headroom, 6))} (load_headroom)"] if demand.headroom else []
+    return f"that is the planned load: the stated one{''.join(parts)}" if parts else ""
+
+
 def _load(asked: Asked, load: WorkloadLoad) -> str:
     figures = (
         (load.requests_per_second, "requests/s"),
@@ -96,6 +106,9 @@ def _load(asked: Asked, load: WorkloadLoad) -> str:
     )
     known = [f"{count(value)} {unit}" for value, unit in figures if math.isfinite(value) and value > 0]
     text = ", ".join(known) or "as much as the hardware carries"
+    if load.users is not None:
+        people = f"{count(load.users)} users who think for {exact(load.think_s or 0.0)} s before the next question"
+        text = people + (f"; with #1 {text}" if known else "")
     if asked.hours_per_month is not None:
         text += f", {count(asked.hours_per_month)} hours a month"
     return f"{text}{_floors(asked.floors)}"

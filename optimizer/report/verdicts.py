@@ -44,7 +44,7 @@ _TERMS = (
     ("PP2", r"\bPP\d", "the layers of each copy sit on 2 GPUs (or groups of them) one after the other"),
     ("NVLink", r"NVLink|xGMI|HCCS", "direct links between GPUs (AMD: xGMI); PCIe is the slower way through the host"),
     ("idle", r"\d idle", "GPUs that are paid for, because the node comes with them, but serve nothing"),
-    ("+38 % load", r"% load", "how much more of the stated load fits before a promise breaks"),
+    ("+38 % load", r"% load", "how much more of the planned load fits before a promise breaks"),
     ("binds", r"binds:", "the promise or limit that the plan runs closest to, error margin included"),
     ("20 % worse", r"% worse \(", "20 % above the median estimate: a milder test than the far end of the bracket"),
     ("tie", r"tie with", "less than 3 % apart: treat as equal"),

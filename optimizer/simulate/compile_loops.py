@@ -21,7 +21,7 @@ os.environ.setdefault("NUMBA_CPU_FEATURES", "")
 import numba
 from numba import types
 
-from optimizer.simulate import admission, engine_step, fleet_loop, loop
+from optimizer.simulate import admission, engine_step, fleet_loop, loop, people_loop
 from optimizer.simulate.compiled import KERNELS, Entry, Layout, file_name, layout_of, sealed, symbol_of
 
 _GENERIC = {"x86_64": "x86-64", "amd64": "x86-64"}
@@ -30,7 +30,7 @@ _GENERIC = {"x86_64": "x86-64", "amd64": "x86-64"}
 
 def entries() -> tuple[Entry[Any, Any], ...]:
     """Every loop that Python calls."""
-    return loop.run, fleet_loop.serve_fleet
+    return loop.run, fleet_loop.serve_fleet, people_loop.serve_people
 
 
 def write_object_code(entry: Entry[Any, Any], folder: Path) -> bool:
@@ -79,7 +79,7 @@ def _kernels_compiled() -> Iterator[dict[Callable[..., Any], Any]]:
     """Every global of the loops' modules that is a kernel stands for its compiled form meanwhile."""
     compiled = _dispatchers()
     replaced: list[tuple[dict[str, Any], str, Any]] = []
-    for module in (admission, engine_step, fleet_loop, loop):
+    for module in (admission, engine_step, fleet_loop, loop, people_loop):
         names = vars(module)
         for name, value in list(names.items()):
             plain = value.interpreted if isinstance(value, Entry) else value

@@ -30,7 +30,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = Path(__file__).resolve().parent
-_LOOPS = ("admission", "compile_loops", "compiled", "engine_step", "fleet_loop", "loop")
+_LOOPS = ("admission", "compile_loops", "compiled", "engine_step", "fleet_loop", "loop", "people_loop")
 SOURCES = (_HERE.parent / "performance" / "step.py", *(_HERE / f"{name}.py" for name in _LOOPS))
 """Every file that has a part in object code."""
 

@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 SEED = 20260101
 """The same question gives the same answer, byte by byte."""
 
-_INPUT, _OUTPUT, _ARRIVAL, _CLASS, _TURN, _LUCK, _HOME = 1, 2, 3, 4, 11, 12, 13
+_INPUT, _OUTPUT, _ARRIVAL, _CLASS, _THINK, _FIRST, _TURN, _LUCK, _HOME = 1, 2, 3, 4, 5, 6, 11, 12, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,16 @@ def poisson(rate: float, count: int, seed: int = SEED) -> Floats:
     """Arrival times of ``count`` requests at ``rate`` per second."""
     gaps = np.random.default_rng([seed, _ARRIVAL]).exponential(1.0 / rate, count)
     return np.asarray(np.cumsum(gaps))
+
+
+def thinking(think_s: float, count: int, seed: int = SEED) -> Floats:
+    """Seconds that people think before each of ``count`` questions: exponential with that mean."""
+    return np.asarray(np.random.default_rng([seed, _THINK]).exponential(1.0, count) * think_s)
+
+
+def first_questions(people: int, cycle_s: float, seed: int = SEED) -> Floats:
+    """When each person asks first, ascending: at any moment of a cycle alike, as if they had long been there."""
+    return np.asarray(np.sort(np.random.default_rng([seed, _FIRST]).random(people)) * cycle_s)
 
 
 def stream(arrive: Floats, lengths: Lengths, seed: int = SEED) -> Stream:

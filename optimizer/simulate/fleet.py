@@ -1,4 +1,5 @@
-"""A fleet under a stream of requests: identical replicas behind a router, or one replica that holds a steady number.
+"""A fleet at work: identical replicas behind a router under a stream of requests or a closed population, or one replica
+that holds a steady number.
 
 Cheap to import; the event loop is imported when a simulation runs.
 """
@@ -18,6 +19,7 @@ from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
     from optimizer.simulate.admission import Limits, Requests
+    from optimizer.simulate.fleet_loop import Fleet
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,6 +33,14 @@ class Outage:
     end_s: float
     first: int
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """When each person of a closed population asks first, and how long people think after each answer; seconds."""
+
+    first: Floats  # one for each person, ascending
+    think: Floats  # one for each request, in the order in which answers end
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +76,33 @@ def serve(
     from optimizer.simulate import fleet_loop
 
     r, total = _requests(requests), requests.arrive.size
-    capacity = total if outage is None else 2 * total
-    width = min(settings.max_seqs, total) + 1
-    head, tail, batch, blocked, up, warm = (np.zeros(replicas, np.int64) for _ in range(6))
-    used, most, now, free, ticks = (np.zeros(replicas) for _ in range(5))
-    queue, active = np.zeros((replicas, capacity), np.int64), np.zeros((replicas, width), np.int64)
-    turn, place = np.zeros(1, np.int64), np.zeros(total, np.int64)
-    home = homes(total if router is Router.PREFIX_AFFINITY else 0, replicas)
-    fleet = fleet_loop.Fleet(
-        queue, active, head, tail, batch, blocked, up, warm, used, most, now, free, ticks, turn, place, home
-    )
-    fleet.up[:] = 1
+    fleet = _fleet(settings, total, replicas, router, total if outage is None else 2 * total)
     gone = fleet_loop.Outage(fleet_loop.FOREVER, fleet_loop.FOREVER, 0, 0)
     if outage is not None:
         gone = fleet_loop.Outage(outage.begin_s, outage.end_s, outage.first, outage.last)
     policy = tuple(Router).index(router)
     resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, gone, np.empty(total, np.int64))
-    return _served(requests, r, settings, float(fleet.most.max()), int(resent), place)
+    return _served(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
+
+
+def converse(
+    c: StepCoefficients,
+    settings: Settings,
+    requests: Stream,
+    people: Talk,
+    replicas: int,
+    router: Router,
+) -> Served:
+    """A closed population asks ``replicas`` replicas: each person waits for the answer, thinks, and asks again.
+
+    Of ``requests`` the lengths count, in order of arrival; when they arrive comes out of it.
+    """
+    from optimizer.simulate.people_loop import serve_people
+
+    r, total = _requests(requests), requests.arrive.size
+    fleet = _fleet(settings, total, replicas, router, total)
+    serve_people(c, r, fleet, _limits(settings), tuple(Router).index(router), people.first.copy(), people.think)
+    return _served(requests, r, settings, float(fleet.most.max()), 0, fleet.place)
 
 
 def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: int) -> Served:
@@ -97,6 +117,20 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
     r, limits = _requests(requests), _limits(settings)
     run(c, r, limits, min(inflight, requests.arrive.size), *room_for(limits, requests.arrive.size), False)
     return _served(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
+
+
+def _fleet(settings: Settings, total: int, replicas: int, router: Router, room: int) -> Fleet:
+    """Idle replicas, each with room for so many waiting requests."""
+    from optimizer.simulate.fleet_loop import Fleet
+
+    width = min(settings.max_seqs, total) + 1
+    head, tail, batch, blocked, warm = (np.zeros(replicas, np.int64) for _ in range(5))
+    used, most, now, free, ticks = (np.zeros(replicas) for _ in range(5))
+    queue, active = np.zeros((replicas, room), np.int64), np.zeros((replicas, width), np.int64)
+    turn, place = np.zeros(1, np.int64), np.zeros(total, np.int64)
+    home = homes(total if router is Router.PREFIX_AFFINITY else 0, replicas)
+    up = np.ones(replicas, np.int64)
+    return Fleet(queue, active, head, tail, batch, blocked, up, warm, used, most, now, free, ticks, turn, place, home)
 
 
 def _requests(given: Stream) -> Requests:

@@ -110,7 +110,7 @@ def _tokens(r: Requests, f: Fleet, k: int) -> float:
 
 
 @kernel
-def _route(r: Requests, f: Fleet, policy: int, index: int) -> int:
+def route(r: Requests, f: Fleet, policy: int, index: int) -> int:
     """The replica that gets a request; ties go round. -1 where none is up."""
     replicas = f.up.size
     best, least = -1, 0.0
@@ -132,7 +132,7 @@ def _route(r: Requests, f: Fleet, policy: int, index: int) -> int:
 
 
 @kernel
-def _send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits) -> None:
+def send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits) -> None:
     """Request ``index`` goes to replica ``k`` through its front end, which takes one at a time."""
     begin = max(when, f.free[k])
     f.free[k] = begin + limits.service_s
@@ -172,10 +172,10 @@ def _resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: L
     for position in range(held):
         i = lost[position]
         r.done[i], r.made[i], r.due[i], r.late[i], r.first[i] = 0.0, 0.0, 0.0, 0.0, 0.0
-        k = _route(r, f, policy, i)
+        k = route(r, f, policy, i)
         if k < 0:
             return held
-        _send(r, f, k, i, when, limits)
+        send(r, f, k, i, when, limits)
     return 0
 
 
@@ -198,7 +198,7 @@ def serve_fleet(
     blind = policy in (ROUND_ROBIN, PREFIX_AFFINITY)  # nobody looks at the fleet: replicas run one by one
     if blind and outage.begin >= FOREVER:
         for i in range(r.prompt.size):
-            _send(r, f, _route(r, f, policy, i), i, r.arrive[i], limits)
+            send(r, f, route(r, f, policy, i), i, r.arrive[i], limits)
         _catch_up(c, r, f, limits, FOREVER)
         return 0
     held, again, stage = 0, 0, 0
@@ -218,10 +218,10 @@ def serve_fleet(
             held = _resend(r, f, lost, held, outage.end, limits, policy)
         _catch_up(c, r, f, limits, when)
         if i < r.prompt.size:
-            k = _route(r, f, policy, i)
+            k = route(r, f, policy, i)
             if k < 0:
                 lost[held] = i
                 held += 1
             else:
-                _send(r, f, k, i, when, limits)
+                send(r, f, k, i, when, limits)
     return again

@@ -1,4 +1,4 @@
-"""The two promises of a plan, replayed: Poisson arrivals behind a router, and a steady number held in flight."""
+"""The promises of a plan, replayed: arrivals behind a router, a steady number held in flight, a closed population."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.draws import Stream, poisson, routed, stream
+from optimizer.simulate.draws import Stream, first_questions, poisson, routed, stream, thinking
 from optimizer.simulate.estimate import Seen, Wanted, Window, observe
-from optimizer.simulate.fleet import Served, hold, serve
+from optimizer.simulate.fleet import Served, Talk, converse, hold, serve
 from optimizer.simulate.replica import Settings
+from optimizer.units import ceil_guarded
 from optimizer.vocabulary import Router
 from optimizer.workload import Lengths
 
@@ -71,6 +72,38 @@ def replay_held(
         return hold(replica.c, replica.closed_loop, given, inflight)
 
     return observe(run, wanted, inflight)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """A closed population of the whole fleet."""
+
+    users: float
+    think_s: float
+
+
+def replay_people(
+    replica: Replica,
+    replicas: int,
+    people: People,
+    requests: Callable[[float, int], Stream],
+    lengths: Lengths,
+    residence_s: float,
+    wanted: Sequence[Wanted],
+    router: Router = Router.ROUND_ROBIN,
+) -> Seen:
+    """People who ask, wait for the answer, think and ask again; of ``requests`` only the lengths count."""
+    shown = min(replicas, MOST_REPLICAS)
+    users = max(ceil_guarded(people.users * shown / replicas), 1)
+    cycle = people.think_s + residence_s
+    first = first_questions(users, cycle)
+
+    def run(window: Window) -> Served:
+        given = routed(requests(users / cycle, window.total), lengths, replicas, router)
+        talk = Talk(first, thinking(people.think_s, window.total))
+        return converse(replica.c, replica.open_loop, given, talk, shown, router)
+
+    return observe(run, wanted, users * residence_s / cycle)
 
 
 def poisson_requests(lengths: Lengths) -> Callable[[float, int], Stream]:

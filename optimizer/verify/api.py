@@ -10,11 +10,11 @@ from itertools import pairwise
 from optimizer.catalog.types import TokenPrice
 from optimizer.ledger import ApiComparison
 from optimizer.pricing import mean_load, terms_of
-from optimizer.problem import parts_of
+from optimizer.problem import lengths_of
 from optimizer.problem.schema import Workload
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.verify.case import Case
-from optimizer.verify.money import made_in_a_month
+from optimizer.verify.money import expected_requests
 from optimizer.verify.types import Mismatch
 
 _NEAR = 1e-9
@@ -52,19 +52,16 @@ def by_the_token(case: Case) -> Iterator[Mismatch]:
 
 
 def _asked(case: Case, workload: Workload) -> _Asked:
-    made: dict[str, float] = {}
-    running = 1.0 if workload.traffic.batch is not None else mean_load(case.problem)
-    for part, requests, _ in made_in_a_month(case):
-        made[part.name] = made.get(part.name, 0.0) + requests * running / 1e6
-    parts = [part for part in parts_of(case.problem) if part.workload.name == workload.name]
-    read = [(made.get(part.name, 0.0) * part.lengths.input_mean, part.lengths.shared_prefix) for part in parts]
+    millions = expected_requests(case)[workload.name] / 1e6
+    lengths = lengths_of(workload)
+    read = millions * lengths.input_mean
     return _Asked(
         name=workload.name,
         model=workload.model,
-        fresh=sum(tokens * (1 - found) for tokens, found in read),
-        again=sum(tokens * found for tokens, found in read),
-        out=sum(made.get(part.name, 0.0) * part.lengths.output_mean for part in parts),
-        longest=max(part.lengths.context_max for part in parts),
+        fresh=read * (1 - lengths.shared_prefix),
+        again=read * lengths.shared_prefix,
+        out=millions * lengths.output_mean,
+        longest=lengths.context_max,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from optimizer.workload import Lengths, Load, Slo
 
 MAXIMIZE_LOAD = "maximize_load"
-"""The objective under which a plan carries its load factor times the stated load."""
+"""The objective under which a plan carries its load factor times the planned load."""
 
 _COUNTS = (
     "replicas",
@@ -204,11 +204,6 @@ def _group_case(problem: Problem, catalog: Catalog, plan: Plan, index: int, node
     spec = spec_of(group, catalog, part.workload, node_type, problem.engine.version or "")
     load = part.load
     if problem.objective == MAXIMIZE_LOAD:
-        load = scaled(load, plan.load_factor)
+        load = load.times(plan.load_factor)
     bill, path = memory_bill(spec, part.lengths), f"groups[{index}]"
     return GroupCase(path, group, part, node_type, spec, bill, load)
-
-
-def scaled(load: Load, factor: float) -> Load:
-    """A load times a factor."""
-    return replace(load, requests_per_second=load.requests_per_second * factor, inflight=load.inflight * factor)

@@ -1,7 +1,8 @@
 """Behaviour of every group of every plan at the loads it claims to carry, computed forward in two calls a workload.
 
-A replica is asked three times: at the stated load, at the plan's capacity, and at its load factor times the stated
-load; each under Poisson arrivals and with requests held in flight, where the problem states such a load.
+A replica is asked three times: at the planned load, at the plan's capacity, and at its load factor times the planned
+load; each under Poisson arrivals, with requests held in flight and with the people of a closed population, where the
+problem states such a load.
 """
 
 from __future__ import annotations
@@ -26,6 +27,18 @@ SATURATION = 0.9
 """Share of the saturation rate that arrivals may take; batch work may take all of it."""
 
 
+_ALONE = 1e-6
+"""Requests in flight of a replica that hardly ever has one."""
+
+
+class Floor(Enum):
+    """What a load may be stated as, in the order of ``Load.floors``."""
+
+    ARRIVALS = "requests_per_second"
+    HELD = "concurrency"
+    PEOPLE = "users"
+
+
 class Claim(Enum):
     """A load that a plan claims to carry."""
 
@@ -40,11 +53,12 @@ class Carried:
 
     poisson: Behaviour | None
     held: Behaviour | None
+    people: Behaviour | None = None
 
     @property
-    def both(self) -> tuple[Behaviour, ...]:
+    def each(self) -> tuple[Behaviour, ...]:
         """Those that are stated."""
-        return tuple(behaviour for behaviour in (self.poisson, self.held) if behaviour is not None)
+        return tuple(behaviour for behaviour in (self.poisson, self.held, self.people) if behaviour is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,7 @@ class Served:
 
     group: GroupCase
     grade: Grade
+    alone: Behaviour | None  # a lone request, where there is a closed population
     stated: Carried
     at_capacity: Carried
     at_factor: Carried
@@ -76,48 +91,57 @@ class _Ask:
 def serve(cases: Sequence[Case], params: Parameters) -> list[tuple[Served, ...]]:
     """The groups of each plan at their loads."""
     groups = [(case, group) for case in cases for group in case.groups]
-    poisson = _answers(list(_asks(groups, held=False)), params, held=False)
-    held = _answers(list(_asks(groups, held=True)), params, held=True)
+    answers = {floor: _answers(list(_asks(groups, floor)), params, floor) for floor in Floor}
 
     def carried(index: int, claim: Claim) -> Carried:
-        return Carried(poisson.get((index, claim)), held.get((index, claim)))
+        return Carried(*(answers[floor].get((index, claim)) for floor in Floor))
+
+    def alone(group: GroupCase) -> Behaviour | None:
+        rows = behaviours([group.spec], group.lengths, params, inflights=[_ALONE]) if group.load.users else [None]
+        return rows[0]
 
     rows = iter(
-        Served(group, grade_of(group.spec, params)[0], *(carried(index, claim) for claim in Claim))
+        Served(
+            group,
+            grade_of(group.spec, params)[0],
+            alone(group),
+            *(carried(index, claim) for claim in Claim),
+        )
         for index, (_, group) in enumerate(groups)
     )
     return [tuple(next(rows) for _ in case.groups) for case in cases]
 
 
-def _asks(groups: Iterable[tuple[Case, GroupCase]], *, held: bool) -> Iterator[_Ask]:
+def _asks(groups: Iterable[tuple[Case, GroupCase]], floor: Floor) -> Iterator[_Ask]:
     """Loads of one replica; of N requests held by R replicas one of them holds ceil(N / R)."""
     for index, (case, group) in enumerate(groups):
-        load = group.load.inflight if held else group.load.requests_per_second
+        load = dict(zip(Floor, group.load.floors, strict=True))[floor]
         if not load:
             continue
-        whole = ceil_guarded if held else float
+        whole = ceil_guarded if floor is Floor.HELD else float
         yield _Ask(index, Claim.STATED, group, whole(load * group.share))
         if case.problem.objective != MAXIMIZE_LOAD:
             yield _Ask(index, Claim.FACTOR, group, whole(load * group.share * case.plan.load_factor))
         for prediction in case.plan.predicted if case.period is None else ():
             if prediction.workload == group.name:
-                capacity = prediction.capacity
-                value = capacity.concurrency if held else capacity.requests_per_second
+                value = getattr(prediction.capacity, floor.value) or 0.0
                 yield _Ask(index, Claim.CAPACITY, group, whole(value * group.share))
 
 
-def _answers(asks: Sequence[_Ask], params: Parameters, *, held: bool) -> dict[tuple[int, Claim], Behaviour]:
-    """One vectorised call per distribution of lengths."""
-    by_lengths: dict[Lengths, list[_Ask]] = defaultdict(list)
+def _answers(asks: Sequence[_Ask], params: Parameters, floor: Floor) -> dict[tuple[int, Claim], Behaviour]:
+    """One vectorised call per distribution of lengths and think time."""
+    alike: dict[tuple[Lengths, float], list[_Ask]] = defaultdict(list)
     for ask in asks:
-        by_lengths[ask.group.lengths].append(ask)
+        alike[ask.group.lengths, ask.group.load.think_s].append(ask)
     answers: dict[tuple[int, Claim], Behaviour] = {}
-    for lengths, same in by_lengths.items():
+    for (lengths, think_s), same in alike.items():
         specs, loads = [ask.group.spec for ask in same], [ask.value for ask in same]
-        if held:
+        if floor is Floor.ARRIVALS:
+            rows = behaviours(specs, lengths, params, rates=loads)
+        elif floor is Floor.HELD:
             rows = behaviours(specs, lengths, params, inflights=loads)
         else:
-            rows = behaviours(specs, lengths, params, rates=loads)
+            rows = behaviours(specs, lengths, params, users=loads, think_s=think_s)
         answers |= {(ask.index, ask.claim): row for ask, row in zip(same, rows, strict=True)}
     return answers
 

@@ -78,16 +78,10 @@ def _paid_back(price: float, saved: float, rate: float) -> int | None:
 
 
 def per_token(case: Case) -> Iterator[Mismatch]:
-    """Cost per million tokens at the mean load."""
+    """The share of the load that runs on average."""
     plan, problem, run = case.plan, case.problem, case.plan.long_run
     if run is None:
         return
-    each = plan.cost_per_million_output_tokens
     mean = 1.0 if plan.periods else problem.payment.mean_load
     if run.mean_load != mean:
         yield Mismatch("per token", "payment.mean_load", mean, run.mean_load, "share of the load")
-    elif (each is None) != (run.cost_per_million_at_mean_load is None) or (
-        each is not None and abs((run.cost_per_million_at_mean_load or 0.0) * run.mean_load - each) > _NEAR * each
-    ):
-        found = run.cost_per_million_at_mean_load
-        yield Mismatch("per token", "cost_per_million_at_mean_load", each, found, "at the mean load")

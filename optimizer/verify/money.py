@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import zip_longest
+from math import isclose
 from typing import TYPE_CHECKING
 
-from optimizer.pricing import NodeType, cost_lines, excluded_costs, last_day, load_hours, recoverable_tax_cents
-from optimizer.problem import parts_of
+from optimizer.pricing import NodeType, cost_lines, excluded_costs, last_day, recoverable_tax_cents
+from optimizer.problem import lengths_of, parts_of, slo_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
-from optimizer.verify.case import Case
+from optimizer.verify.case import MAXIMIZE_LOAD, Case
 from optimizer.verify.types import Mismatch
+from optimizer.workload import Metric
 
 if TYPE_CHECKING:
-    from optimizer.plan.types import PeriodService, Prediction
-    from optimizer.problem import Part
+    from optimizer.problem import Workload
 
 _SECONDS_PER_HOUR = 3600.0
+_HOURS = 730.0
+"""A mean month around the clock."""
+_PART_TIME = 672.0
+"""A payment for fewer hours than the shortest month has is for part of the day."""
 
 
 def node_lines(case: Case) -> Iterator[Mismatch]:
@@ -91,41 +96,101 @@ def spare_cost(case: Case) -> Iterator[Mismatch]:
         yield Mismatch("spare cost", "spare_node_costs", f"{low}..{high}", found, "cents for one spare node")
 
 
-def made_in_a_month(case: Case) -> Iterator[tuple[Part, float, float]]:
-    """Requests and output tokens in a month of each workload or class that is served; with a day profile by period.
+def expected_requests(case: Case) -> dict[str, float]:
+    """Requests of each workload in a month, at its stated load: peak factor and headroom left out.
 
-    At the arrivals that the problem states; without them, and where the most load is sought, at those of the plan.
+    Batch work: requests x runs. Else hours x factor of each period, or hours x mean load, times the requests a second
+    that are stated, or promised to people or requests in flight where the limits bound the response; where nothing
+    does, those that the plan makes of its planned load over what it was planned for.
     """
-    sought = case.problem.objective == "maximize_load"
-    for part in parts_of(case.problem):
-        workload = part.workload
-        served: list[tuple[Prediction | PeriodService, float, float]] = [
-            (one, load_hours(workload, case.problem), 1.0) for one in case.plan.predicted if one.workload == part.name
-        ]
-        if case.plan.periods and workload.traffic.batch is None:
-            served = [
-                (one, period.hours_per_month, factor)
-                for period, factor in zip(case.plan.periods, part.load.factors, strict=True)
-                for one in period.services
-                if one.workload == part.name
-            ]
-        for one, hours, factor in served:
-            predicted = one.requests_per_second
-            rate = predicted if sought else part.load.requests_per_second * factor or predicted
-            each = one.output_tokens_per_second / predicted if predicted else 0.0
-            yield part, rate * hours * _SECONDS_PER_HOUR, rate * each * hours * _SECONDS_PER_HOUR
+    problem, plan = case.problem, case.plan
+    sought = plan.load_factor if problem.objective == MAXIMIZE_LOAD else None
+    found: dict[str, float] = {}
+    for workload in problem.workloads:
+        traffic, payment = workload.traffic, problem.payment
+        if traffic.batch is not None:
+            found[workload.name] = traffic.batch.requests * traffic.batch.runs_per_month * (sought or 1)
+            continue
+        month = payment.hours_per_month if payment.hours_per_month < _PART_TIME else _HOURS
+        hours, busiest = month * payment.mean_load, 1.0
+        if plan.periods:
+            profile = traffic.profile or ()
+            factors = [one.factor for one in profile] or [1.0] * len(plan.periods)
+            hours = sum(p.hours_per_month * factor for p, factor in zip(plan.periods, factors, strict=True))
+            busiest = max(factors)
+        arriving, promised = _arriving(workload), _promised(workload)
+        rate = max(arriving, promised)
+        if sought is not None:
+            rate = rate * sought if arriving else 0.0
+        if not rate:
+            parts = {part.name for part in parts_of(problem) if part.workload.name == workload.name}
+            made = sum(one.requests_per_second for one in plan.predicted if one.workload in parts)
+            rate = made / (traffic.peak_factor * (1 + problem.margins.load_headroom) * busiest)
+        found[workload.name] = rate * hours * _SECONDS_PER_HOUR
+    return found
 
 
-def per_million_tokens(case: Case) -> Iterator[Mismatch]:
-    """Cost per million output tokens: the bill over the tokens of the stated load in the hours that it runs."""
-    printed = case.plan.cost_per_million_output_tokens
-    tokens = sum(tokens for _, _, tokens in made_in_a_month(case))
-    if printed is None or tokens <= 0:
+def _arriving(workload: Workload) -> float:
+    """Requests a second that the file states, whatever a plan does: the largest of its figures."""
+    traffic = workload.traffic
+    users = traffic.users
+    hourly = users.active * (users.requests_per_user_per_hour or 0.0) / _SECONDS_PER_HOUR if users else 0.0
+    tokens = (traffic.output_tokens_per_second or 0.0) / lengths_of(workload).output_mean
+    return max(traffic.requests_per_second or 0.0, hourly, tokens)
+
+
+def _promised(workload: Workload) -> float:
+    """Requests a second that people or requests in flight make where every answer takes as long as promised."""
+    traffic, lengths, response = workload.traffic, lengths_of(workload), 0.0
+    mix = [(one.name, one.share, one.lengths.output_mean) for one in lengths.classes] or [("", 1, lengths.output_mean)]
+    for name, share, output in mix:
+        limits: dict[Metric, tuple[float, float]] = {}
+        for promise in slo_of(workload).promises:
+            if promise.length_class in ("", name):
+                known = limits.get(promise.metric, (0.0, 0.0))
+                limits[promise.metric] = max(known, (promise.percentile, -promise.limit_s))
+        seconds = {metric: -limit for metric, (_, limit) in limits.items()}
+        answers = [seconds[Metric.E2E]] if Metric.E2E in seconds else []
+        if Metric.TPOT in seconds:
+            answers.append(seconds.get(Metric.TTFT, 0.0) + (output - 1) * seconds[Metric.TPOT])
+        if not answers:
+            return 0.0
+        response += share * min(answers)
+    users = traffic.users
+    if users is not None and users.think_time_s is not None:
+        return users.active / (users.think_time_s + response)
+    alone = users is None and not _arriving(workload) and response > 0
+    return (traffic.concurrency or 0.0) / response if alone else 0.0
+
+
+def unit_costs(case: Case) -> Iterator[Mismatch]:
+    """Tokens, requests and users of a month are those expected at the stated load, and the bill is spread over them."""
+    printed, requests = case.plan.unit_costs, expected_requests(case)
+    if printed is None:
+        yield Mismatch("unit costs", "unit_costs", "unit costs", None, "nothing printed")
         return
-    expected = case.plan.monthly_cents / CENTS_PER_UNIT / (tokens / 1e6)
-    if abs(printed - expected) > 1e-6 * expected:
-        path = "cost_per_million_output_tokens"
-        yield Mismatch("per million tokens", path, expected, printed, "bill over the tokens of a month")
+    lengths = {workload.name: lengths_of(workload) for workload in case.problem.workloads}
+    users = [workload.traffic.users for workload in case.problem.workloads]
+    people = None if None in users else sum(one.active for one in users if one is not None)
+    if people is not None and case.problem.objective == MAXIMIZE_LOAD:
+        people *= case.plan.load_factor
+    made = sum(count * lengths[name].output_mean for name, count in requests.items())
+    read = sum(count * lengths[name].input_mean for name, count in requests.items())
+    asked = sum(requests.values())
+    bill = case.plan.monthly_cents / CENTS_PER_UNIT
+    expected = {
+        "expected_output_tokens_per_month": made,
+        "expected_input_tokens_per_month": read,
+        "expected_requests_per_month": asked,
+        "per_million_output_tokens": bill / made * 1e6 if made else None,
+        "per_million_input_tokens": bill / read * 1e6 if read else None,
+        "per_request": bill / asked if asked else None,
+        "per_user_month": bill / people if people else None,
+    }
+    for name, value in expected.items():
+        found = getattr(printed, name)
+        if (value is None) != (found is None) or not isclose(value or 0.0, found or 0.0, rel_tol=1e-6):
+            yield Mismatch("unit costs", f"unit_costs.{name}", value, found, "over the expected volume of a month")
 
 
 def budget(case: Case) -> Iterator[Mismatch]:

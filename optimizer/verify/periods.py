@@ -116,7 +116,7 @@ def period_bill(case: Case) -> Iterator[Mismatch]:
 
 
 def period_services(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
-    """Load and latency printed of one period are those of its replicas, under the fuller of its two loads."""
+    """Load and latency printed of one period are those of its replicas, under the fullest of its loads."""
     if case.period is None:
         return
     period, groups = case.plan.periods[case.period], {entry.group.workload.name: entry for entry in served}
@@ -125,13 +125,13 @@ def period_services(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch
         yield Mismatch("period services", f"periods[{case.period}]", "every workload once", listed, "services")
     for service in period.services:
         entry = groups.get(service.workload)
-        both = entry.stated.both if entry else ()
+        each = entry.stated.each if entry else ()
         path = f"periods[{case.period}].services[{service.workload}]"
         expected: dict[str, float | None] = dict.fromkeys(_FIGURES)
-        if entry is None or not both:
+        if entry is None or not each:
             expected |= dict.fromkeys(_FIGURES[:3], 0.0)
         else:
-            seen, replicas = max(both, key=lambda behaviour: behaviour.inflight), entry.group.group.replicas
+            seen, replicas = max(each, key=lambda behaviour: behaviour.inflight), entry.group.group.replicas
             rates = (seen.requests_per_second, seen.output_tokens_per_second, seen.inflight)
             latencies = (seen.ttft.p95 * 1e3, seen.tpot.p95 * 1e3)
             expected = dict(zip(_FIGURES, (*(rate * replicas for rate in rates), *latencies), strict=True))

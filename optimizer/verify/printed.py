@@ -48,7 +48,7 @@ def _reasons(case: Case, prediction: Prediction, served: list[Served]) -> Iterat
 
 
 def predictions(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
-    """One prediction per workload, or length class served apart: the median estimate under the fuller of its loads.
+    """One prediction per workload, or length class served apart: the median estimate under the fullest of its loads.
 
     Where several groups share the workload: means weighed by their shares, percentiles of the slowest group.
     """
@@ -61,7 +61,7 @@ def predictions(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
         if groups and prediction.length_class != groups[0].group.part.length_class:
             path, of_class = f"predicted[{prediction.workload}].length_class", groups[0].group.part.length_class
             yield Mismatch("predictions", path, of_class, prediction.length_class, "length class of its groups")
-        if groups and groups[0].stated.both:
+        if groups and groups[0].stated.each:
             yield from _prediction(prediction, groups)
 
 
@@ -92,7 +92,7 @@ def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
     listed = {(binding.workload, binding.promise): binding for binding in case.plan.binding}
     values: dict[tuple[str, Promise], float] = {}
     for entry in served:
-        for promise, behaviour in product(entry.group.slo.promises, entry.stated.both):
+        for promise, behaviour in product(entry.group.slo.promises, entry.stated.each):
             seconds = with_margin(behaviour, promise, entry, case.problem.margins.confidence)
             about = (part_name(entry.group.name, promise.length_class), promise)
             values[about] = max(seconds, values.get(about, 0.0))
@@ -140,7 +140,7 @@ def _worst(served: tuple[Served, ...] | list[Served]) -> str | None:
 
 
 def _prediction(prediction: Prediction, groups: list[Served]) -> Iterator[Mismatch]:
-    busiest = [max(entry.stated.both, key=lambda found: found.inflight) for entry in groups]
+    busiest = [max(entry.stated.each, key=lambda found: found.inflight) for entry in groups]
     whole = [(behaviour, entry.group.group.replicas) for behaviour, entry in zip(busiest, groups, strict=True)]
     parts = [
         (behaviour, entry.group.group.share / SHARE_UNITS, entry)
@@ -163,7 +163,7 @@ def _prediction(prediction: Prediction, groups: list[Served]) -> Iterator[Mismat
     for name, expected, found in figures:
         if not isclose(expected, found, rel_tol=TOLERANCE):
             path = f"predicted[{prediction.workload}].{name}"
-            yield Mismatch("predictions", path, expected, found, "the median estimate at the stated load")
+            yield Mismatch("predictions", path, expected, found, "the median estimate at the planned load")
 
 
 def _latency(
@@ -188,7 +188,7 @@ def _interval(
 
 def _promise(printed: KeptPromise, promise: Promise, groups: list[Served]) -> Iterator[Mismatch]:
     estimates = [
-        (median(behaviour, promise), entry.grade, entry.engine) for entry in groups for behaviour in entry.stated.both
+        (median(behaviour, promise), entry.grade, entry.engine) for entry in groups for behaviour in entry.stated.each
     ]
     if not estimates:
         return

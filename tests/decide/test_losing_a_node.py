@@ -14,7 +14,7 @@ from optimizer.verify import verify_plan
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 OF_THE_BILL = {
-    "node lines", "ledger", "rounding", "spare cost", "per million tokens", "long run", "rent or buy", "per token",
+    "node lines", "ledger", "rounding", "spare cost", "unit costs", "long run", "rent or buy", "per token",
     "counts",
 }  # fmt: skip
 """Rules on what a plan costs and how many GPUs it pays for: those change with the node."""

@@ -12,6 +12,7 @@ import pytest
 from optimizer.commands import answer
 from optimizer.decide import picture
 from optimizer.decide.inputs import Inputs, read_inputs
+from optimizer.ledger import UnitCosts
 from optimizer.plan.types import (
     Asked,
     Binding,
@@ -205,7 +206,7 @@ def _plan(inputs: Inputs, rank: int, offer: str, count: int, spare: int, group: 
         excludes=("storage", "network egress", "load balancer", "staff"),
         spare_node_cents=option.monthly_cents,
         notes=("H200 with 70B dense models measured, fp8 inferred from H100",),
-        cost_per_million_output_tokens=1.7,
+        unit_costs=UnitCosts(1.7, 0.5, 0.00051, None, 5.2572e9, 1.7945e10, 17.524e6),
         also=(Elsewhere("other", Tier.ON_DEMAND, cents * 2),),
         simulated=(_REPLAY,) if rank == 1 else (),
     )

@@ -21,7 +21,7 @@ def test_the_page_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "docs/python_api.md", "exec"), names)
-    assert "times the stated load" in capsys.readouterr().out
+    assert "times the planned load" in capsys.readouterr().out
 
 
 def test_every_public_name_is_documented_and_there() -> None:

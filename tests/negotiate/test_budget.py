@@ -80,4 +80,4 @@ def test_a_budget_must_be_stated_somewhere() -> None:
 def test_text_fits_the_page(answer: BudgetAnswer) -> None:
     text = render_budget(answer, "text")
     assert max(len(line) for line in text.splitlines() if "(" not in line[:3]) <= 100
-    assert "Quickest first token (TTFT) for the stated load" in text
+    assert "Quickest first token (TTFT) for the planned load" in text

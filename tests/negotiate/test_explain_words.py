@@ -35,7 +35,7 @@ def test_a_latency_is_compared_as_a_latency() -> None:
 def test_without_traffic_the_load_is_requests_in_flight() -> None:
     text = words(explain(ROOT / "problems" / "a10_server_qwen3_32b.yaml"))
     assert "Most load: 48 requests in flight" in text
-    assert "times the stated load" not in text
+    assert "times the planned load" not in text
     assert "with all kept it is 44 requests in flight at most" in text
 
 

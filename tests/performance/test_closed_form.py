@@ -126,9 +126,11 @@ def test_the_prefix_cache_saves_prefill_not_memory(dense, params) -> None:
     assert quick.tpot.mean < plain.tpot.mean
 
 
-def test_either_rates_or_inflights(dense, params) -> None:
-    with pytest.raises(ValueError, match="either"):
+def test_one_of_rates_inflights_and_users(dense, params) -> None:
+    with pytest.raises(ValueError, match="one of"):
         behaviours([dense], CHAT, params)
+    with pytest.raises(ValueError, match="one of"):
+        behaviours([dense], CHAT, params, rates=[1.0], users=[2.0], think_s=1.0)
 
 
 def test_moments_of_constant_and_lognormal_lengths() -> None:

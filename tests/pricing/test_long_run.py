@@ -10,6 +10,7 @@ import pytest
 from optimizer.catalog.types import TokenPrice
 from optimizer.ledger import CostLine
 from optimizer.pricing import (
+    Volume,
     api_comparison,
     cost_lines,
     counterparts,
@@ -19,7 +20,6 @@ from optimizer.pricing import (
     total_cents,
     total_cents_over,
 )
-from optimizer.pricing.api import expected_requests
 from optimizer.pricing.long_run import break_even_months
 from optimizer.vocabulary import Tier
 
@@ -126,23 +126,25 @@ def test_without_a_price_to_compare_with_nothing_is_said(problem, make_catalog, 
     )
 
 
+def of(workload: str, requests: float) -> Volume:
+    """A month's volume of one workload, for comparisons that only count its requests."""
+    return Volume(requests=requests, input_tokens=0.0, output_tokens=0.0, users=None, by_workload={workload: requests})
+
+
 def test_an_api_by_hand(problem, make_catalog):
     """At the expected volume: ``mean_load`` of the stated one."""
-    asked = problem(payment={"api_price": {"input_per_million": 0.5, "output_per_million": 2.0}, "mean_load": 0.5})
-    workload = asked.workloads[0]
     from optimizer.problem import lengths_of
 
+    asked = problem(payment={"api_price": {"input_per_million": 0.5, "output_per_million": 2.0}, "mean_load": 0.5})
+    workload = asked.workloads[0]
     lengths = lengths_of(workload)
     each = (lengths.input_mean * 0.5 + lengths.output_mean * 2.0) / 1e6
-    stated = 2.0 * 730 * 3600
-    expected = expected_requests({workload.name: stated}, asked)
-    assert expected == {workload.name: stated / 2}
-    compared = api_comparison(1_000_000, expected, asked, make_catalog())
+    compared = api_comparison(1_000_000, of(workload.name, 5e6), asked, make_catalog())
     assert compared is not None
-    assert compared.own_cents == pytest.approx(stated * 0.5 * each * 100, abs=1)
-    assert compared.break_even_share == pytest.approx(10_000 / (stated / 2 * each))
+    assert compared.own_cents == pytest.approx(5e6 * each * 100, abs=1)
+    assert compared.break_even_share == pytest.approx(10_000 / (5e6 * each))
     assert (compared.sellers, compared.unsold, compared.low_cents) == ((), (workload.name,), None)
-    assert api_comparison(1, {}, problem(), make_catalog()) is None
+    assert api_comparison(1, of(workload.name, 0.0), problem(), make_catalog()) is None
 
 
 def token_price(model: str, provider: str, fresh: float, out: float, **more: Any) -> TokenPrice:
@@ -184,7 +186,7 @@ def test_sellers_by_the_token(problem, make_catalog):
     lengths = lengths_of(workload)
     bill_a = lengths.input_mean * 0.8 + lengths.output_mean * 4.0
     bill_b = lengths.input_mean * 0.2 + lengths.output_mean * 9.0
-    found = api_comparison(50_000, {workload.name: 1e6}, asked, catalog)
+    found = api_comparison(50_000, of(workload.name, 1e6), asked, catalog)
     assert found is not None
     bills = {"a": bill_a, "b": bill_b}
     assert [one.provider for one in found.sellers] == sorted(bills, key=lambda name: bills[name])
@@ -197,7 +199,7 @@ def test_sellers_by_the_token(problem, make_catalog):
         pytest.approx(max(bills.values()) * 100, abs=1),
     )
     assert found.break_even_share == pytest.approx(500 / min(bills.values()))
-    cached = api_comparison(50_000, {workload.name: 1e6}, shared, catalog)
+    cached = api_comparison(50_000, of(workload.name, 1e6), shared, catalog)
     assert cached is not None
     mine = next(one for one in cached.sellers if one.provider == "a")
     expected = lengths.input_mean * (0.5 * 0.8 + 0.5 * 0.1) + lengths.output_mean * 4.0

@@ -102,7 +102,7 @@ def test_tokens_are_counted_in_the_hours_of_each_period_by_its_factor(problem):
     asked = problem(workloads=chat(DAY, NIGHT))
     assert load_hours(asked.workloads[0], asked) == pytest.approx(230 + 0.2 * 500)
     assert mean_load(asked) == 1.0
-    assert mean_load(problem()) == 0.5
+    assert mean_load(problem()) == 1.0
 
 
 def test_one_period_of_the_whole_month_costs_what_the_month_costs(problem, make_offer, make_price, make_catalog):

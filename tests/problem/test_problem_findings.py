@@ -199,7 +199,16 @@ def test_users_without_peak_factor_are_warned_about(load, minimal) -> None:
     users = "users: {active: 500, think_time_s: 90}"
     assert "users are not requests in flight" in load(minimal.replace("concurrency: 100", users)).warnings[0]
     with_peak = minimal.replace("concurrency: 100", f"{users}\n      peak_factor: 1")
-    assert load(with_peak).warnings == ()
+    assert load(with_peak, "workloads.chat.slo.tpot_ms=50").warnings == ()
+
+
+def test_what_nothing_is_promised_to_people_about_is_said(load, minimal) -> None:
+    """The mean response to a closed population is bounded either way, and the reader is told by what."""
+    with_users = minimal.replace("concurrency: 100", "users: {active: 500, think_time_s: 90}\n      peak_factor: 1")
+    (warning,) = load(with_users).warnings
+    assert "nothing is promised about TPOT" in warning
+    assert "twice as long as for a lone request" in warning
+    assert load(with_users, "workloads.chat.slo={e2e_s: 20}").warnings == ()
 
 
 def test_no_promise_is_warned_about(load, minimal) -> None:

@@ -243,7 +243,7 @@ DEFAULTS = {
     "payment.max_commitment_months": None,
     "payment.price_evidence": ("quote", "list", "indicative"),
     "payment.hours_per_month": 730,
-    "payment.mean_load": 0.5,
+    "payment.mean_load": 1.0,
     "payment.api_price": None,
     "payment.currency": "USD",
     "payment.fx": None,

@@ -19,7 +19,8 @@ def traffic(minimal: str, lines: str) -> str:
         ("requests_per_second: 4", 4, 0, "requests_per_second"),
         ("output_tokens_per_second: 2000", 2000 / 300, 0, "output_tokens_per_second"),
         ("users: {active: 500, requests_per_user_per_hour: 36}", 5, 0, "users"),
-        ("users: {active: 500, think_time_s: 100}", 5, 0, "users"),
+        ("users: {active: 500, think_time_s: 100}", 0, 0, "users"),
+        ("{concurrency: 9, users: {active: 500, think_time_s: 100}}", 0, 9, "users"),
         ("{requests_per_second: 7, output_tokens_per_second: 2000, concurrency: 9}", 7, 9, "requests_per_second"),
         ("{requests_per_second: 6, output_tokens_per_second: 2000}", 2000 / 300, 0, "output_tokens_per_second"),
         ("{requests_per_second: 6, peak_factor: 1.5, concurrency: 10}", 9, 15, "requests_per_second"),
@@ -40,6 +41,28 @@ def test_the_largest_floor_counts(load, minimal, lines, rate, inflight, decided_
     assert found.inflight == pytest.approx(inflight)
     assert found.decided_by == f"workloads.chat.traffic.{decided_by}"
     assert not found.is_batch
+
+
+def test_people_who_think_are_a_population_and_no_rate(load, minimal) -> None:
+    """Peak factor, headroom and the busiest period multiply the people, nothing else."""
+    profile = "[{name: day, hours_per_month: 230, factor: 1.5}, {name: night, hours_per_month: 500, factor: 0.3}]"
+    users = f"users: {{active: 500, think_time_s: 20}}\n      peak_factor: 2\n      profile: {profile}"
+    problem = load(traffic(minimal, users), "margins.load_headroom=0.25")
+    found = load_of(problem.workloads[0], problem)
+    assert found.floors == (0.0, 0.0, pytest.approx(500 * 2 * 1.25 * 1.5))
+    assert (found.think_s, rate_floors(problem.workloads[0])) == (20.0, {})
+    assert found.in_period(1).users == pytest.approx(500 * 2 * 1.25 * 0.3)
+
+
+def test_people_are_divided_among_classes_by_what_they_ask_and_wait_for(load, minimal) -> None:
+    """Never fewer than their share of the questions or of the waiting."""
+    classes = "[{name: short, input: 100, output: 50, share: 0.8}, {name: long, input: 900, output: 600, share: 0.2}]"
+    tokens = f"tokens: {{context_max: 8192, classes: {classes}}}"
+    text = traffic(minimal, "users: {active: 100, think_time_s: 20}")
+    text = text.replace("tokens:\n      input: 1024\n      output: 300\n      context_max: 8192\n", f"{tokens}\n")
+    whole, short, long = parts_of(load(text))
+    assert whole.load.users == 100
+    assert (short.load.users, long.load.users) == (pytest.approx(80), pytest.approx(75))
 
 
 def test_headroom_raises_both(load, minimal) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from optimizer.ledger import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy
+from optimizer.ledger import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy, UnitCosts
 from optimizer.plan.types import (
     Asked,
     Binding,
@@ -155,13 +155,12 @@ PLAN = Plan(
     ),
     excludes=("storage", "egress", "load balancer", "staff"),
     spare_node_cents=842_000,
-    cost_per_million_output_tokens=1.6016,
+    unit_costs=UnitCosts(1.6016, 0.4692, 0.00048, None, 5.2572e9, 1.7945e10, 17.524e6),
     also=(Elsewhere("lambda", Tier.ON_DEMAND, 875_700), Elsewhere("aws", Tier.ON_DEMAND, 1_355_600)),
     stress=(Stress("TPOT 20 % worse", True, None, 0.0372, 0.05),),
     long_run=LongRun(
         totals=((1, 10_104_000), (3, 30_312_000), (5, 50_520_000)),
-        mean_load=0.5,
-        cost_per_million_at_mean_load=3.2032,
+        mean_load=1.0,
         rent_or_buy=RentOrBuy(
             (("dealer-4x-h200", "purchase"),), (("nebius-h200", "reserved_1y"),), 16_000_000, 240_000, 842_000, 33
         ),
@@ -367,7 +366,7 @@ def _owned() -> Outcome:
         cost_lines=(CostLine("electricity", 5212.3, "kWh", 0.1, 52_123), CostLine("space", 3.0963, "kW", 165, 51_087)),
         notes=("A800 SXM 80GB inherits the efficiencies of A100 SXM 80GB by name, one grade down",),
         also=(),
-        cost_per_million_output_tokens=None,
+        unit_costs=None,
         spare_node_cents=0,
     )
     proof = replace(
@@ -375,7 +374,7 @@ def _owned() -> Outcome:
         objective="maximize_load",
         value=138.2,
         bound=138.2,
-        unit="times the stated load",
+        unit="times the planned load",
         prices_from=None,
         prices_to=None,
     )
@@ -411,7 +410,7 @@ def _cny() -> Outcome:
         also=(),
         spare_node_cents=6_123_456,
         cost_lines=(CostLine("purchase over 48 months", 1, "node", 61_234.56, 6_123_456),),
-        cost_per_million_output_tokens=11.648,
+        unit_costs=UnitCosts(11.648, 3.412, 0.0035, 122.47, 5.2572e9, 1.7945e10, 17.524e6),
     )
     return replace(
         OPTIMAL,

@@ -16,8 +16,9 @@ from optimizer.report import render
 from optimizer.vocabulary import Tier
 
 KEYS_IN_ORDER = [
-    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "api", "quotes",
-    "at_list_prices", "in_stock", "expires", "winner_after_expiry", "relaxations", "unpriced", "targets",
+    "schema_version", "tool_version", "problem", "understood", "status", "load", "demand", "warnings", "proof",
+    "funnel", "plans", "api", "quotes", "at_list_prices", "in_stock", "expires", "winner_after_expiry", "relaxations",
+    "unpriced", "targets",
 ]  # fmt: skip
 
 
@@ -41,6 +42,30 @@ class _Load(_Strict):
     output_tokens_per_second: Number
     inflight: Number
     decided_by: str
+
+
+class _Figures(_Strict):
+    requests_per_second: MaybeNumber
+    output_tokens_per_second: MaybeNumber
+    inflight: MaybeNumber
+    users: MaybeNumber
+
+
+class _Demand(_Strict):
+    workload: str
+    stated: _Figures
+    peak: _Figures
+    planned: _Figures
+
+
+class _UnitCosts(_Strict):
+    per_million_output_tokens: MaybeNumber
+    per_million_input_tokens: MaybeNumber
+    per_request: MaybeNumber
+    per_user_month: MaybeNumber
+    expected_output_tokens_per_month: Number
+    expected_input_tokens_per_month: Number
+    expected_requests_per_month: Number
 
 
 class _Objective(_Strict):
@@ -182,6 +207,7 @@ class _Plan(_Strict):
     currency: str
     price_evidence: Literal["quote", "list", "indicative"] | None
     cost_per_million_output_tokens: MaybeNumber
+    unit_costs: _UnitCosts | None
     gpus: int
     load_factor: Number
     grade: Literal["A", "B", "C"]
@@ -331,9 +357,13 @@ class _Unpriced(_Strict):
 
 
 class _Report(_Strict):
+    schema_version: int
+    tool_version: str
     problem: _Problem
+    understood: dict[str, Any]
     status: Literal["optimal", "feasible", "infeasible", "unknown"]
     load: list[_Load]
+    demand: list[_Demand]
     warnings: list[str]
     proof: _Proof
     funnel: list[_Step]
@@ -404,7 +434,8 @@ def test_status_words(outcomes: dict[str, Outcome]) -> None:
 
 def test_money_prints_two_decimals(name: str, outcomes: dict[str, Outcome]) -> None:
     printed = render(outcomes[name], "json")
-    keys = "monthly_cost|monthly|cheapest_removed_monthly|cost_per_million_output_tokens|spare_node_costs"
+    keys = "monthly_cost|monthly|cheapest_removed_monthly|cost_per_million_output_tokens|spare_node_costs|"
+    keys += "per_million_output_tokens|per_million_input_tokens|per_user_month"
     amounts = re.findall(rf'"(?:{keys})": (.*?),?\n', printed)
     assert amounts
     assert all(amount == "null" or re.fullmatch(r"-?\d+\.\d\d", amount) for amount in amounts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -41,11 +42,13 @@ from optimizer.pricing import (
     cost_lines,
     counterparts,
     excluded_costs,
+    expected_volume,
     long_run,
     node_options,
     option_key,
     option_rules,
     owed,
+    unit_costs,
 )
 from optimizer.problem import Part, lengths_of, load_of, parts_of
 from optimizer.problem.schema import Problem
@@ -157,13 +160,10 @@ class World:
         bill = cost_lines(pairs, problem, {option.key: node.spare for option, node in bought})
         others = counterparts([option for option, _ in pairs], options.values(), option_rules(problem, self.catalog))
         cents = sum(line.monthly_cents for line in bill)
-        stated = {part.name: part.load.requests_per_second for part in parts_of(problem)}
-        if problem.objective == "maximize_load":
-            stated = {}
-        rates = [(one, stated.get(one.workload) or one.requests_per_second) for one, _ in told]
-        tokens = sum(one.output_tokens_per_second / one.requests_per_second * rate for one, rate in rates)
-        per_million = cents / 100 / (tokens * 730 * 3600 / 1e6)
-        requests = {one.workload: rate * 730 * 3600 for one, rate in rates}
+        made: dict[str, float] = defaultdict(float)
+        for one, _ in told:
+            made[_part(problem, one.workload).workload.name] += one.requests_per_second
+        volume = expected_volume(problem, made, load_factor if problem.objective == "maximize_load" else None)
         return Plan(
             rank=1,
             proven=True,
@@ -180,8 +180,8 @@ class World:
             cost_lines=bill,
             excludes=excluded_costs([option for option, _ in pairs], problem),
             spare_node_cents=max(option.monthly_cents for option, _ in pairs),
-            cost_per_million_output_tokens=per_million,
-            long_run=long_run(pairs, others, requests, per_million, problem, self.catalog),
+            unit_costs=unit_costs(cents, volume),
+            long_run=long_run(pairs, others, volume, problem, self.catalog),
             owed=owed(pairs, problem, self.catalog),
         )
 
@@ -190,9 +190,10 @@ class World:
         return {found.rule for found in verify_plan(problem, self.catalog, self.params, plan)}
 
     def margin(self, problem: Problem, plan: Plan, metric: Metric, *, held: bool, percentile: float = 95) -> float:
-        """Milliseconds of the first group's promise at the stated load, margin included."""
+        """Milliseconds of the first group's promise at the planned load, margin included."""
         spec, workload = self.spec(problem, plan.groups[0]), problem.workloads[0]
-        poisson, inflight = self._loads(load_of(workload, problem), lengths_of(workload), spec, plan.groups[0].replicas)
+        load, lengths = load_of(workload, problem), lengths_of(workload)
+        poisson, inflight, _ = self._loads(load, lengths, spec, plan.groups[0].replicas)
         behaviour = inflight if held else poisson
         assert behaviour is not None
         grade = grade_of(spec, self.params)[0]
@@ -261,11 +262,7 @@ class World:
     ) -> tuple[Prediction, list[Binding]]:
         part = _part(problem, group.workload)
         load, lengths = part.load, part.lengths
-        load = replace(
-            load,
-            requests_per_second=load.requests_per_second * factor * group.share / 2520,
-            inflight=load.inflight * factor * group.share / 2520,
-        )
+        load = load.times(factor * group.share / 2520)
         under = [found for found in self._loads(load, lengths, spec, group.replicas) if found]
         fuller = max(under, key=lambda behaviour: behaviour.inflight)
         grade, reasons = grade_of(spec, self.params)
@@ -307,7 +304,7 @@ class World:
             concurrency=fuller.inflight * group.replicas,
             output_tokens_per_second=fuller.output_tokens_per_second * group.replicas,
             requests_per_second=fuller.requests_per_second * group.replicas,
-            capacity=Capacity(inflight, rate * lengths.output_mean, rate),
+            capacity=Capacity(inflight, rate * lengths.output_mean, rate, load.users or None),
             ttft_interval_ms=intervals[0],
             tpot_interval_ms=intervals[1],
             grade=str(grade),
@@ -318,13 +315,13 @@ class World:
         )
         return prediction, bindings
 
-    def _loads(
-        self, load: Load, lengths: Any, spec: ReplicaSpec, replicas: int
-    ) -> tuple[Behaviour | None, Behaviour | None]:
+    def _loads(self, load: Load, lengths: Any, spec: ReplicaSpec, replicas: int) -> tuple[Behaviour | None, ...]:
         rate, held = load.requests_per_second / replicas, float(math.ceil(load.inflight / replicas - 1e-9))
         poisson = behaviours([spec], lengths, self.params, rates=[rate])[0] if rate else None
         inflight = behaviours([spec], lengths, self.params, inflights=[held])[0] if held else None
-        return poisson, inflight
+        users, think_s = load.users / replicas, load.think_s
+        people = behaviours([spec], lengths, self.params, users=[users], think_s=think_s)[0] if users else None
+        return poisson, inflight, people
 
 
 def _mean_of(prediction: Prediction, share: float) -> Prediction:

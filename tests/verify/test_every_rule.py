@@ -157,7 +157,7 @@ printed("counts", "nodes", idle_node, idle_gpus=3)
 printed("node lines", "nodes", owned_plan, region="eu-1")
 printed("ledger", None, owned_plan, monthly_cents=1)
 printed("spare cost", None, owned_plan, spare_node_cents=1)
-printed("per million tokens", None, owned_plan, cost_per_million_output_tokens=1.0)
+printed("unit costs", None, owned_plan, unit_costs=None)
 
 
 def long_run_plan(kit: Kit, **lie):
@@ -558,6 +558,44 @@ def latency_at(kit, metric, held, factor):
 for name, held, metric in (("poisson", False, Metric.TTFT), ("inflight", True, Metric.TPOT)):
     for kind, factor in (("kept", 2.0), ("broken", 0.9999), ("boundary", 1.0)):
         check(name, kind)(lambda kit, m=metric, h=held, f=factor: latency_at(kit, m, h, f))
+
+
+def people_at(kit, limit, users=40.0, **engine):
+    """People who think for 5 s: a promise on the whole answer, or on nothing but a slot for each."""
+    traffic = {"users": {"active": users, "think_time_s": 5.0}}
+    slo = {} if limit is None else {"e2e_s": limit}
+    problem = kit.world.problem(traffic=traffic, slo=slo, **({"engine": engine} if engine else {}))
+    return problem, kit.plan(problem)
+
+
+def response_of(kit, percentile):
+    """Seconds of an answer to 40 people, margin included."""
+    from optimizer.performance import behaviours, error_factor, grade_of
+    from optimizer.problem import lengths_of
+
+    problem, plan = people_at(kit, 1000.0)
+    spec, params = kit.world.spec(problem, plan.groups[0]), kit.world.params
+    seen = behaviours([spec], lengths_of(problem.workloads[0]), params, users=[20.0], think_s=5.0)[0]
+    return seen.e2e.at(percentile) * error_factor(Metric.E2E, grade_of(spec, params)[0], 0.9, spec.engine.profile)
+
+
+check("population", "kept")(lambda kit: people_at(kit, 2 * response_of(kit, 95)))
+check("population", "broken")(lambda kit: people_at(kit, 0.9999 * response_of(kit, 95)))
+check("population", "boundary")(lambda kit: people_at(kit, math.ceil(response_of(kit, 95) * 1e6) / 1e6))
+
+
+def test_people_find_a_slot_and_are_answered_within_twice_the_time_of_one_alone(world, has, gets):
+    kit = Kit(world, has, gets)
+    for users, seqs in ((4000.0, 1024), (200.0, 16)):
+        problem, plan = people_at(kit, None, users, max_num_seqs=seqs)
+        assert "population" in world.broken(problem, plan)
+    assert not world.broken(*people_at(kit, None, 4.0))
+
+
+def test_more_in_flight_than_people_is_found(world, has, gets):
+    problem, plan = people_at(Kit(world, has, gets), 1000.0)
+    crowded = replace(plan.predicted[0], concurrency=40.5)
+    assert "population" in world.broken(problem, replace(plan, predicted=(crowded,)))
 
 
 def saturation_at(kit, factor):

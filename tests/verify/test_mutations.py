@@ -8,7 +8,7 @@ from enum import Enum
 
 import pytest
 
-from optimizer.ledger import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy
+from optimizer.ledger import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy, UnitCosts
 from optimizer.plan.types import (
     Binding,
     Capacity,
@@ -113,13 +113,14 @@ def test_every_field_of_a_plan_is_checked(world, has, gets):
         KeptPromise,
         Binding,
         CostLine,
+        UnitCosts,
         *LONG_RUN,
     ):
         expected = {f"{kind.__name__}.{field.name}" for field in fields(kind)} - NOT_RECOMPUTED
         nested = {
             name
             for name in expected
-            if name.split(".")[1] in {"memory", "capacity", "long_run", "rent_or_buy", "api", "owed"}
+            if name.split(".")[1] in {"memory", "capacity", "unit_costs", "long_run", "rent_or_buy", "api", "owed"}
             or name.endswith(("_ms", "e2e_s"))
         }
         assert expected - nested <= set(seen), kind

@@ -83,7 +83,7 @@ LIES: list[tuple[str, Callable[[Plan], Plan]]] = [
     ("always served", lambda plan: in_period(plan, 2, replicas=(0,))),
     ("node lines", lambda plan: replace(plan, nodes=tuple(replace(n, monthly_cents=1) for n in plan.nodes))),
     ("ledger", lambda plan: replace(plan, cost_lines=plan.cost_lines[1:])),
-    ("per million tokens", lambda plan: replace(plan, cost_per_million_output_tokens=1.0)),
+    ("unit costs", lambda plan: replace(plan, unit_costs=replace(plan.unit_costs, per_million_output_tokens=1.0))),
 ]
 
 
@@ -101,7 +101,8 @@ def test_the_plan_itself_keeps_every_rule() -> None:
 
 def test_every_rule_of_the_periods_is_broken_by_some_lie() -> None:
     rules = {rule.__name__.replace("_", " ") for rule in (*PERIOD_RULES, *PERIOD_SERVICE_RULES)}
-    assert rules - {"inflight", "kv cache"} <= {rule for rule, _ in LIES}  # below; kv: the first test of rules
+    below = {"inflight", "population", "kv cache"}  # kv: the first test of rules
+    assert rules - below <= {rule for rule, _ in LIES}
 
 
 def test_requests_in_flight_hold_in_every_period() -> None:
@@ -111,6 +112,17 @@ def test_requests_in_flight_hold_in_every_period() -> None:
     )
     assert not broken(inputs, plan)
     assert "inflight" in broken(inputs, in_period(plan, 1, replicas=fewer(plan.periods[1].replicas)))
+
+
+def test_people_hold_in_every_period() -> None:
+    inputs, plan = solved(
+        "workloads.chat.traffic={users: {active: 2400, think_time_s: 20}, profile: [{name: day, hours_per_month: 240, "
+        "factor: 1}, {name: night, hours_per_month: 490, factor: 0.5}]}"
+    )
+    assert not broken(inputs, plan)
+    assert plan.periods[0].services[0].concurrency < 2400
+    assert plan.periods[1].services[0].concurrency < 1200
+    assert "population" in broken(inputs, in_period(plan, 1, replicas=(1,)))
 
 
 @pytest.mark.parametrize(("limit", "edge"), [("max_gpus", 48), ("max_nodes", 6), ("max_power_kw", None)])

@@ -127,7 +127,7 @@ def staircase(stairs: Sequence[Stair], currency: str, name: str, say: Say) -> st
             if stair.monthly_cents is None:
                 axes.axvline(stair.factor, color=SECOND, linestyle=":")
         axes.set_ylim(bottom=0)
-        axes.set_xlabel(say("times the stated load"))
+        axes.set_xlabel(say("times the planned load"))
         axes.set_ylabel(f"{currency} / {say('month')}")
         from matplotlib.ticker import FuncFormatter, MaxNLocator
 

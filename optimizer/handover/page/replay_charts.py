@@ -73,7 +73,7 @@ def _latencies(replay: Replay, footage: Footage, number: int, suffix: str, say: 
         text = "; ".join(_told(replay, metric, seconds, footage.percentiles) for metric, seconds in sides)
         svg = inline(figure, f"spread{number}", title, text)
     remark = say(
-        "Share of requests that see at most this latency: the worse of the stated loads, median estimate; the dashed"
+        "Share of requests that see at most this latency: the worst of the planned loads, median estimate; the dashed"
         " curve includes the safety margin, and at each promised percentile it must stay left of the limit."
     )
     if any(promise.length_class for promise in replay.promises):
@@ -167,7 +167,9 @@ def _occupancy(footage: Footage, number: int, suffix: str, say: Say) -> ReplayCh
     shown = (
         say("One copy of the model that always holds its share of the requests in flight.")
         if footage.held
-        else say("All copies of the model together, at the stated arrivals.")
+        else say("All copies of the model together, with the planned users, who think before each question.")
+        if footage.people
+        else say("All copies of the model together, at the planned arrivals.")
     )
     remark = f"{shown} {say('The stretch around the longest wait for a first token; below, the fullest copy.')}"
     last = len(footage.seconds) - 1

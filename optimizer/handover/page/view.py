@@ -13,7 +13,7 @@ from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
 from optimizer.report.confirm import bench_commands, serve_words
-from optimizer.report.ledger import units
+from optimizer.report.ledger import unit_rows, units
 from optimizer.report.quotes import node_of, price_of, terms_of, verdict_of
 from optimizer.report.replayed import replayed_name, replayed_unit
 from optimizer.report.words import count, limit, money, percent, price, promise_of, tier_name, two_digits, yaml_scalar
@@ -167,6 +167,9 @@ def _cost(plan: Plan, say: Say) -> Table:
         for line in plan.cost_lines
     ]  # fmt: skip
     rows.append((say("total"), "", "", money(plan.monthly_cents, plan.currency)))
+    for label, volume, cost in unit_rows(plan.unit_costs, plan.currency) if plan.unit_costs else []:
+        expected = "" if volume is None else f"{count(volume)} {say('million expected a month')}"
+        rows.append((say(label), expected, cost, ""))
     return Table((say("line"), say("quantity"), say("unit price"), say("per month")), tuple(rows), 3)
 
 

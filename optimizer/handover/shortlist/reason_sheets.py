@@ -27,7 +27,7 @@ def promises_sheet(case: Case, say: Say) -> Sheet:
     """Every promise of every plan: estimate, band, limit; load and capacity."""
     sheet = Sheet(say("Promises"), (7, 24, 14, 14, 14, 14, 14, 16, 16, 16, 16, 9))
     sheet.title_row(say("Promises with their 90 % bands"))
-    sheet.note(say("Median estimate at the stated load; the true value lies inside the band in 9 of 10 cases."))
+    sheet.note(say("Median estimate at the planned load; the true value lies inside the band in 9 of 10 cases."))
     sheet.gap()
     sheet.head(
         say("rank"),

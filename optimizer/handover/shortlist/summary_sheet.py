@@ -37,6 +37,7 @@ def summary_sheet(case: Case, totals: dict[int, PlanTotals], say: Say) -> Sheet:
         if sentence := api_sentence(outcome.plans[0]):
             sheet.note(f"API: {sentence}.")
             sheet.gap()
+        _unit_costs(sheet, outcome, say)
     _question(sheet, outcome, say)
     for warning in outcome.warnings:
         sheet.note(f"{say('Note')}: {warning}")
@@ -96,6 +97,33 @@ def _ranking(sheet: Sheet, outcome: Outcome, totals: dict[int, PlanTotals], say:
         sheet.add(*_plan(plan, best, totals[plan.rank], len(sheet.rows) + 1, first, say))
     sheet.note(
         say("Amounts follow the sheet 'Inputs'. After a change, run the optimizer again: the ranking may differ.")
+    )
+    sheet.gap()
+
+
+def _unit_costs(sheet: Sheet, outcome: Outcome, say: Say) -> None:
+    """As solved: what a token, a request and a user cost under each plan."""
+    plans = [plan for plan in outcome.plans if plan.unit_costs is not None]
+    if not plans:
+        return
+    labels = ("per million output tokens", "per million input tokens", "per request", "per user and month")
+    sheet.head(say("rank"), *map(say, labels), say("expected output tokens a month"))
+    for plan in plans:
+        costs = plan.unit_costs
+        assert costs is not None
+        values = (
+            costs.per_million_output_tokens, costs.per_million_input_tokens, costs.per_request, costs.per_user_month,
+        )  # fmt: skip
+        sheet.add(
+            Cell(f"#{plan.rank}"),
+            *(number(value, Look.RATE) for value in values),
+            round(costs.expected_output_tokens_per_month),
+        )
+    sheet.note(
+        say(
+            "Unit costs are on the volume that is expected at the stated load; peak factor and headroom do not count"
+            " in it."
+        )
     )
     sheet.gap()
 

@@ -1,0 +1,124 @@
+"""The event loop of a closed population: people who ask a fleet, wait for the answer, think, and ask again.
+
+No arrival is drawn in advance: the next
+question of a person comes a think time after the last token of the answer, and requests are numbered as they arrive.
+The replica that is furthest behind works on, one engine step past the next one at most, so that an answer which ends on
+one replica reaches the others in order (at most one step late, as a real router does).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.performance.step import StepCoefficients
+from optimizer.simulate.admission import Floats, Limits, Requests, admit, retire
+from optimizer.simulate.compiled import entry, kernel
+from optimizer.simulate.engine_step import advance
+from optimizer.simulate.fleet_loop import FOREVER, Fleet, route, send
+
+
+@kernel
+def _push(heap: Floats, size: int, value: float) -> int:
+    """Insert a moment into a heap whose first entry is the earliest; returns its size."""
+    place = size
+    heap[place] = value
+    while place > 0 and heap[(place - 1) // 2] > heap[place]:
+        up = (place - 1) // 2
+        heap[place], heap[up] = heap[up], heap[place]
+        place = up
+    return size + 1
+
+
+@kernel
+def _pop(heap: Floats, size: int) -> int:
+    """Take the earliest moment out of a heap; returns its size."""
+    size -= 1
+    heap[0] = heap[size]
+    place = 0
+    while True:
+        least = place
+        for child in (2 * place + 1, 2 * place + 2):
+            if child < size and heap[child] < heap[least]:
+                least = child
+        if least == place:
+            return size
+        heap[place], heap[least] = heap[least], heap[place]
+        place = least
+
+
+@kernel
+def _step(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, until: float) -> int:
+    """Replica ``k`` takes one stretch of steps, to ``until`` or one step beyond; returns how many answers ended."""
+    queue, active = f.queue[k], f.active[k]
+    interval = max(np.rint(limits.poll_steps), 1.0)
+    head, tail, count, used, now = f.head[k], f.tail[k], f.batch[k], f.used[k], f.now[k]
+    looked = f.blocked[k] == 0 and (count == 0 or f.ticks[k] % interval == 0.0)
+    if looked:
+        head, count, used = admit(r, queue, (head, tail), active, count, used, now, limits)
+    while count > 1 and used + count > limits.kv_tokens:  # no room for a token each: the newest are put back
+        count -= 1
+        head -= 1
+        queue[head] = active[count]
+        used -= r.prompt[active[count]] + r.made[active[count]]
+        f.blocked[k] = 1
+    f.head[k], f.batch[k], f.used[k] = head, count, used
+    if count == 0:
+        f.now[k] = max(now, r.ready[queue[head]])
+        return 0
+    horizon = max(until - now, 0.0)
+    if head < tail and count < limits.max_seqs and f.blocked[k] == 0:
+        wait = r.ready[queue[head]] - now
+        if wait > 0.0 or not looked:
+            horizon = min(horizon, max(wait, 0.0))
+    pause = (horizon, interval - f.ticks[k] % interval, interval)
+    seconds, steps, used = advance(c, r, active, count, used, limits, pause, now)
+    f.most[k] = max(f.most[k], used)
+    left, used = retire(r, active, count, used, now + seconds)
+    if left < count:
+        f.blocked[k] = 0
+    f.batch[k], f.used[k], f.now[k] = left, used, now + seconds
+    f.ticks[k] += steps
+    ended: int = count - left
+    return ended
+
+
+@kernel
+def _furthest_behind(f: Fleet) -> tuple[int, float]:
+    """The replica with work whose clock is the earliest (-1: none has any), and the clock of the next one."""
+    first, now, then = -1, FOREVER, FOREVER
+    for k in range(f.up.size):
+        if f.batch[k] > 0 or f.head[k] < f.tail[k]:
+            if f.now[k] < now:
+                first, now, then = k, f.now[k], now
+            elif f.now[k] < then:
+                then = f.now[k]
+    return first, then
+
+
+@entry
+def serve_people(
+    c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, heap: Floats, think: Floats
+) -> int:
+    """Serve as many requests as ``r`` has, of as many people as ``heap``, which holds the moments of their first
+    questions, ascending, and is worked in; returns how many answers ended.
+
+    ``think``: seconds from the end of each answer to the next question, in the order in which answers end. After the
+    last request nobody asks again.
+    """
+    total, size, asked, ended = r.prompt.size, heap.size, 0, 0  # ascending, hence a heap
+    while ended < total:
+        next_question = heap[0] if size > 0 and asked < total else FOREVER
+        k, then = _furthest_behind(f)
+        if k >= 0 and f.now[k] < next_question:
+            for _ in range(_step(c, r, f, k, limits, min(next_question, then))):
+                size = _push(heap, size, f.now[k] + think[ended])
+                ended += 1
+            continue
+        r.arrive[asked] = next_question
+        size = _pop(heap, size)
+        k = route(r, f, policy, asked)
+        if f.batch[k] == 0 and f.head[k] == f.tail[k]:
+            f.now[k] = max(f.now[k], next_question)
+        send(r, f, k, asked, next_question, limits)
+        asked += 1
+    return ended
