@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import Finding, ProblemError, UsageError
 from optimizer.negotiate.result_file import is_result, read_result
+from optimizer.problem import place_of
 from optimizer.workload import part_name
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _comparison(
 def _promise(binding: Mapping[str, Any]) -> str:
     """Its path; what a length class inherits from its workload is told with the name of the class."""
     path, length_class = str(binding["promise"]), binding.get("length_class")
-    return path if not length_class or ".tokens.classes." in path else f"{path} ({length_class})"
+    return path if not length_class or place_of(path).length_class else f"{path} ({length_class})"
 
 
 def _shape(plan: Mapping[str, Any]) -> Flat:

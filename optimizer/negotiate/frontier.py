@@ -17,11 +17,13 @@ from optimizer.negotiate.steps import Stairs
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
     from optimizer.plan.types import Plan
+    from optimizer.problem import Figure
 
 SAMPLES = 20
 """Values of the second field, and of a first field whose cost may both rise and fall."""
 
-_LOAD_OR_PROMISE = ("traffic.", "slo.", "budget.", "hardware.limits.", "hardware.quota.", "margins.")
+_LOAD_OR_PROMISE = frozenset({"traffic", "slo", "budget", "hardware.limits", "hardware.quota", "margins"})
+"""Sections whose numbers bring no candidate back that the rules exclude."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Frontier:
 def is_monotone(axis: Axis, goal: Goal) -> bool:
     """Whether a deployment that lost along an axis has lost for good. A latency that is minimised grows with the load
     of each deployment, so that one may come back at a larger load."""
-    return axis.monotone and (goal.objective not in ("minimize_ttft", "minimize_tpot") or ".slo." in axis.path)
+    return axis.monotone and (goal.objective not in ("minimize_ttft", "minimize_tpot") or axis.figure.is_promise)
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def frontier(
     if second is not None and second.path == first.path:
         raise UsageError([Finding(f"--over and --against are the same field, {first.path}")])
     shown = second and replace(second, values=tuple(second.values[index] for index in _spread(second, points)))
-    case = _lean(open_case(inputs), [axis.path for axis in (first, shown) if axis])
+    case = _lean(open_case(inputs), [axis.figure for axis in (first, shown) if axis])
     goal = goal_of(case)
     samples = () if is_monotone(first, goal) else _spread(first, points)
     edits = [None] if shown is None else [shown.edit(number) for number in range(len(shown.values))]
@@ -139,10 +141,9 @@ def _spread(axis: Axis, points: int) -> tuple[int, ...]:
     return tuple(sorted({round(number * last / max(1, points - 1)) for number in range(points)}))
 
 
-def _lean(case: Case, paths: Sequence[str]) -> Case:
+def _lean(case: Case, figures: Sequence[Figure]) -> Case:
     """Without what the rules exclude, where the fields in question cannot bring it back."""
-    relative = [path.split(".", 2)[2] if path.startswith("workloads.") else path for path in paths]
-    return case.allowed() if all(path.startswith(_LOAD_OR_PROMISE) for path in relative) else case
+    return case.allowed() if all(figure.section in _LOAD_OR_PROMISE for figure in figures) else case
 
 
 def work(task: Task) -> tuple[Step, ...]:

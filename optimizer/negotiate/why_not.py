@@ -209,12 +209,13 @@ def _rules(rest: Case) -> tuple[tuple[str, ...], str]:
 def _defaults(problem: Problem, paths: Sequence[str]) -> frozenset[str]:
     """Those of some rules about the market and the engine that stand as they do where a file says nothing."""
     from optimizer.decide.echo import default_of
-    from optimizer.problem import value_at
+    from optimizer.problem import place_of, value_at
 
     found = set()
     for path in paths:
-        if not path.startswith("workloads."):
-            stated = ".".join(path.split(".")[:2])  # hardware.providers.classes: part of what hardware.providers says
+        place = place_of(path)
+        if not place.workload:
+            stated = ".".join(place.keys[:2])  # hardware.providers.classes: part of what hardware.providers says
             found |= {path} if value_at(problem, stated) == default_of(stated) else set()
     return frozenset(found)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from optimizer.negotiate.explain import Explanation, Reign
 from optimizer.negotiate.moves import Move, Next
 from optimizer.plan.types import Binding, Plan, Stress
+from optimizer.problem import place_of
 from optimizer.report.json_plan import plan_document
 from optimizer.report.json_report import document
 from optimizer.report.json_values import Json, Money, dump
@@ -34,7 +35,7 @@ def _lines(answer: Explanation) -> Iterator[Line]:
     if plan is None:
         yield from no_plan(outcome)
         return
-    whose = tuple((one.promise, one.of) for one in plan.binding if one.of and not one.promise.startswith("offers."))
+    whose = tuple((one.promise, one.of) for one in plan.binding if one.of and place_of(one.promise).section != "offers")
     several = len(outcome.loads) > 1
     assert answer.goal is not None
     names = Names(several, outcome.currency, whose)
@@ -57,7 +58,7 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> I
     if plan.binding:
         rows = [("promise", "reaches", "limit", "left"), *(_row(binding, names) for binding in plan.binding)]
         yield from (Line(text) for text in columns(rows, "<>>>"))
-        if any(".slo." in binding.promise for binding in plan.binding):
+        if any(place_of(binding.promise).section == "slo" for binding in plan.binding):
             yield from wrapped('"Reaches" includes the safety margin for model error (margins.confidence).')
     else:
         yield from wrapped("Nothing is promised about latency and nothing is limited: the load alone decides.")
@@ -74,13 +75,13 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> I
 
 def _promise(binding: Binding, names: Names) -> str:
     """What a length class inherits from its workload is told with the name of the class."""
-    inherited = binding.length_class and ".tokens.classes." not in binding.promise
+    inherited = binding.length_class and not place_of(binding.promise).length_class
     return f"{names.of(binding.promise)} ({binding.length_class})" if inherited else names.of(binding.promise)
 
 
 def _row(binding: Binding, names: Names) -> tuple[str, str, str, str]:
     value, limit, unit = binding.value, binding.limit, binding.unit
-    if binding.promise.endswith("tokens_per_second_per_user"):  # kept as a time per token, told as the speed it is
+    if place_of(binding.promise).key == "tokens_per_second_per_user":  # kept as a time per token
         value, limit, unit = 1e3 / value, 1e3 / limit, "tokens/s"
         left, share = value - limit, value / limit - 1.0
     else:

@@ -11,7 +11,7 @@ from optimizer.decide.case import Case
 from optimizer.negotiate.ask import ask
 from optimizer.negotiate.explain import Explanation, explain
 from optimizer.negotiate.goal import score
-from optimizer.problem.numbers import Strict, field_of
+from optimizer.problem import figure_of
 from optimizer.report.negotiate_explain import render_explanation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,8 @@ def test_every_break_point_is_one(answer: Explanation, chat_case: Case) -> None:
     assert len(answer.moves) == 6
     assert any(move.looser for move in answer.moves)
     for move in answer.moves:
-        grain, up = float(field_of(move.path).grain), field_of(move.path).strict is Strict.UP
+        figure = figure_of(move.path)
+        grain, up = float(figure.number.step), not figure.loosens_up
         for step, direction in ((move.looser, -1 if up else 1), (move.tighter, 1 if up else -1)):
             if step is None:
                 continue

@@ -105,10 +105,10 @@ def test_a_field_that_is_not_monotone_is_sampled_and_says_so() -> None:
 
 
 def test_fields_by_name(chat: Inputs) -> None:
-    assert resolve(chat.problem, "concurrency") == "workloads.chat.traffic.concurrency"
-    assert resolve(chat.problem, "ttft_ms") == "workloads.chat.slo.ttft_ms.p95"
-    assert resolve(chat.problem, "monthly") == "budget.monthly"
-    assert resolve(chat.problem, "slo.tpot_ms") == "workloads.chat.slo.tpot_ms.p95"
+    assert resolve(chat.problem, "concurrency").path == "workloads.chat.traffic.concurrency"
+    assert resolve(chat.problem, "ttft_ms").path == "workloads.chat.slo.ttft_ms.p95"
+    assert resolve(chat.problem, "monthly").path == "budget.monthly"
+    assert resolve(chat.problem, "slo.tpot_ms").path == "workloads.chat.slo.tpot_ms.p95"
 
 
 @pytest.mark.parametrize(
