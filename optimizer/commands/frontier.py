@@ -56,6 +56,7 @@ def command(
             sets=sets,
             catalogs=catalogs,
             progress=bar.update,
+            simulate=not no_simulate,
         )
     if chart is not None:
         write_atomic(chart, draw(answer, chart))

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.clock import NO_LIMIT, Clock
-from optimizer.decide.trial import Replayer, Trial, say_replaying
+from optimizer.decide.trial import Replayer, ReplayMemory, Trial, say_replaying
 from optimizer.plan.types import Plan, Rejection
 from optimizer.problem import load_of, parts_of
 from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
-    from optimizer.fleet.types import FleetResult
+    from optimizer.fleet.types import FleetResult, SolveSettings
     from optimizer.performance.types import OperatingPoint
     from optimizer.pricing import NodeOption
 
@@ -63,8 +63,13 @@ def survivors(
     plans: tuple[Plan, ...],
     say: Callable[[str], None],
     clock: Clock = NO_LIMIT,
+    memory: ReplayMemory | None = None,
+    settings: SolveSettings | None = None,
 ) -> Survivors:
-    """Replay, tighten, solve again, until every plan survives or time is up."""
+    """Replay, tighten, solve again, until every plan survives or time is up.
+
+    ``memory`` holds replays that were run before and takes those run now; ``settings`` are those of the first solve.
+    """
     from optimizer.decide.assemble import assemble
     from optimizer.decide.inputs import loads_of
     from optimizer.fleet import SolveSettings, solve_fleet
@@ -74,7 +79,7 @@ def survivors(
     loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
     arrivals = any(load.requests_per_second and not load.is_batch for load in loads)
     say_replaying(say, arrivals, any(load.inflight or load.is_batch for load in loads))
-    replayer, rejected = Replayer(inputs), list[Rejection]()
+    replayer, rejected = _replayer(inputs, memory), list[Rejection]()
     for number in range(1, ROUNDS + 1):
         failing = list(_failing(inputs, replayer, result, plans))
         if not failing:
@@ -90,14 +95,32 @@ def survivors(
             rejected.append(Rejection(plan.rank, number, plan.monthly_cents, chosen, missed, needed))
             candidates = _tightened(inputs, candidates, trial, carried)
         say(f"solving again: {len(rejected)} configurations rejected by replay")
-        settings = SolveSettings(clock=clock.part(_AGAIN))
-        result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
+        again = replace(settings or SolveSettings(), clock=clock.part(_AGAIN))
+        result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), again)
         plans = assemble(inputs, result.solutions, options)
     else:
         result = _without(inputs, replayer, result, f"after {ROUNDS} rounds")
         plans = assemble(inputs, result.solutions, options)
     replayed = tuple(_with_replays(inputs, replayer, result, plans))
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
+
+
+def all_kept(inputs: Inputs, result: FleetResult, memory: ReplayMemory) -> bool:
+    """Whether every plan of a result keeps every promise as replayed."""
+    replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
+    replayer.predict([trial for trials in rows for trial in trials])
+    return all(replayer.replay(trial).kept for trials in rows for trial in trials)
+
+
+def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:
+    """The plans of a result, each with what its requests see."""
+    replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
+    seen = [tuple(replayer.replay(trial) for trial in trials) for trials in rows]
+    return tuple(replace(plan, simulated=one) for plan, one in zip(plans, seen, strict=True))
+
+
+def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
+    return Replayer(inputs) if memory is None else Replayer(inputs, memory)
 
 
 def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:

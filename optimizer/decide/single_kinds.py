@@ -11,6 +11,7 @@ from optimizer.plan.kinds import SingleKind
 if TYPE_CHECKING:
     from optimizer.candidates.types import CandidateSet
     from optimizer.decide.inputs import Inputs
+    from optimizer.decide.trial import ReplayMemory
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
 
@@ -21,8 +22,7 @@ def single_kinds(
     options: Sequence[NodeOption],
     plans: tuple[Plan, ...],
     say: Callable[[str], None],
-    *,
-    simulate: bool,
+    replays: ReplayMemory | None,
 ) -> tuple[SingleKind, ...]:
     """The cheapest plan on each kind of GPU that stands in the ranking or can serve a class by itself.
 
@@ -35,11 +35,11 @@ def single_kinds(
         return ()
     kinds = sorted({group.gpu for plan in plans for group in plan.groups})
     say("asking what each kind of GPU alone would cost")
-    return tuple(_alone(inputs, candidates, options, gpu, simulate=simulate) for gpu in kinds)
+    return tuple(_alone(inputs, candidates, options, gpu, replays) for gpu in kinds)
 
 
 def _alone(
-    inputs: Inputs, candidates: CandidateSet, options: Sequence[NodeOption], gpu: str, *, simulate: bool
+    inputs: Inputs, candidates: CandidateSet, options: Sequence[NodeOption], gpu: str, replays: ReplayMemory | None
 ) -> SingleKind:
     from optimizer.decide.assemble import assemble
     from optimizer.decide.check import confirm
@@ -51,8 +51,8 @@ def _alone(
     only = replace(candidates, candidates=mine, rules=replace(candidates.rules, top=1))
     result = solve_fleet(inputs.problem, only, options, loads_of(inputs.problem))
     plans = assemble(inputs, result.solutions, options)
-    if simulate:
-        plans = survivors(inputs, only, options, result, plans, lambda _: None).plans
+    if replays is not None:
+        plans = survivors(inputs, only, options, result, plans, lambda _: None, memory=replays).plans
     confirm(inputs, plans)
     best = plans[0] if plans else None
     return SingleKind(gpu, best.monthly_cents if best else None, best.gpus if best else 0)

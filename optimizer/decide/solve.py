@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from optimizer.decide.single_kinds import single_kinds
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
+    from optimizer.fleet.types import FleetResult
     from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation
 
 Take = Callable[[str], None]
@@ -53,6 +54,15 @@ def solve_problem(
     return decide(inputs, on_model=on_model, progress=say, simulate=simulate, clock=clock)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a problem, and the problem ready to be asked again under edits of it."""
+
+    outcome: Outcome
+    case: Case
+    result: FleetResult  # what the outcome's plans were made of
+
+
 def decide(
     inputs: Inputs,
     *,
@@ -60,9 +70,20 @@ def decide(
     progress: Say | None = None,
     simulate: bool = True,
     clock: Clock = NO_LIMIT,
-    on_case: Callable[[Case], None] | None = None,
 ) -> Outcome:
-    """Answer a problem that was read already. ``on_case`` receives it ready to be asked again."""
+    """Answer a problem that was read already; see ``solve_problem`` for the rest."""
+    return answer(inputs, on_model=on_model, progress=progress, simulate=simulate, clock=clock).outcome
+
+
+def answer(
+    inputs: Inputs,
+    *,
+    on_model: Take | None = None,
+    progress: Say | None = None,
+    simulate: bool = True,
+    clock: Clock = NO_LIMIT,
+) -> Answer:
+    """Answer a problem and hold it open: every command gets its best plan from here, so that no two name two."""
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
     from optimizer.decide.case import case_of
@@ -76,9 +97,7 @@ def decide(
     say("predicting every possible replica")
     memo = Memo()
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
-    case = case_of(inputs, options, candidates, clock, memo)
-    if on_case is not None:
-        on_case(case)
+    case = case_of(inputs, options, candidates, clock, memo, {} if simulate else None)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
@@ -94,11 +113,11 @@ def decide(
     if simulate:
         from optimizer.decide.replay import survivors
 
-        left = survivors(inputs, candidates, options, result, plans, say, clock)
+        left = survivors(inputs, candidates, options, result, plans, say, clock, case.replays)
         result, plans, rejected = left.result, left.plans, left.rejected
         if rejected:
             confirm(inputs, plans)
-    plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
+    plans = _stressed(plans, str(inputs.problem.objective), None if clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":
         from optimizer.decide.ways_out import ways_out
@@ -111,13 +130,12 @@ def decide(
 
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
-    alone = single_kinds(inputs, candidates, options, plans, say, simulate=simulate)
-    return replace(outcome, single_kinds=alone) if alone else outcome
+    alone = single_kinds(inputs, candidates, options, plans, say, case.replays)
+    return Answer(replace(outcome, single_kinds=alone) if alone else outcome, case, result)
 
 
 def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:
-    """The first plan with its two most telling what-ifs; what would hold is priced unless there is no ``case`` to ask,
-    as where a replay rejected plans, which the closed form would only propose again."""
+    """The first plan with its two most telling what-ifs; what would hold is priced where there is a case to ask."""
     from optimizer.decide.case import OutOfTimeError
     from optimizer.decide.stress import priced_stress, quick_stress
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 COMPILING = Notice("compiling the simulation, which takes some seconds: only the first run needs to")
 
 _MS = 1e3
+ReplayMemory = dict[object, Replay]
+"""Replays that were run, of all states of one problem file."""
+
 TrialKey = tuple[int, str, str, str, str, int, int, bool, int, float]
 
 
@@ -90,16 +93,24 @@ class _Predicted:
 class Replayer:
     """Replays trials of one problem, each once."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: Inputs, memory: ReplayMemory | None = None) -> None:
         self._inputs, self._router = inputs, Router(inputs.problem.engine.router)
-        self._known: dict[TrialKey, Replay] = {}
+        self._known: ReplayMemory = {} if memory is None else memory
         self._predicted: dict[TrialKey, _Predicted] = {}
 
     def replay(self, trial: Trial) -> Replay:
         """What its requests see."""
-        if trial.key not in self._known:
-            self._known[trial.key] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
-        return self._known[trial.key]
+        about = (trial.key, self._asked(trial.workload))
+        if about not in self._known:
+            self._known[about] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
+        return self._known[about]
+
+    def _asked(self, workload: int) -> object:
+        """All of the problem that the replay of a trial depends on: the same for edits that leave it as it is."""
+        part, problem = parts_of(self._inputs.problem)[workload], self._inputs.problem
+        load = (part.load.requests_per_second, part.load.inflight, part.workload.traffic.batch)
+        served = (part.name, part.workload.model, part.lengths, part.slo, load, part.workload.traffic.trace)
+        return (served, problem.engine, problem.margins.confidence, self._inputs.params.version)
 
     def _is_batch(self, trial: Trial) -> bool:
         return parts_of(self._inputs.problem)[trial.workload].load.is_batch
@@ -113,6 +124,7 @@ class Replayer:
         replay = self.replay(trial)
         if self._is_batch(trial):
             return replay
+        self.predict([trial])
         predicted = self._predicted[trial.key]
         lengths = parts_of(self._inputs.problem)[trial.workload].lengths
         limits = [_wanted(p, p.limit_s * p.simulated_s / p.with_margin_s, lengths) for p in replay.promises]

@@ -60,6 +60,7 @@ class Frontier:
     against: Axis | None
     curves: tuple[Curve, ...]
     goal: Goal
+    replayed: bool = True
 
     @property
     def exact(self) -> bool:
@@ -95,13 +96,14 @@ def frontier(
     sets: Sequence[str] = (),
     catalogs: Path | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    simulate: bool = True,
 ) -> Frontier:
     """The cost of every value of a numeric field, e.g. ``over=("concurrency", "50:400")``.
 
     ``against`` repeats the staircase at ``points`` values of a second field. Work is spread over ``jobs`` processes
     (None: as many as there are processors), or over the workers of the Dask cluster whose scheduler ``engine`` names
-    (``dask://HOST:PORT``; extra ``dask``), which need this package installed. Raises ``InputError`` for a field or
-    range that the problem does not take.
+    (``dask://HOST:PORT``; extra ``dask``), which need this package installed.
+    ``simulate=False`` replays no plan. Raises ``InputError`` for a field or range that the problem does not take.
     """
     from optimizer.decide import read_inputs
     from optimizer.decide.case import open_case
@@ -114,7 +116,7 @@ def frontier(
     if second is not None and second.path == first.path:
         raise UsageError([Finding(f"--over and --against are the same field, {first.path}")])
     shown = second and replace(second, values=tuple(second.values[index] for index in _spread(second, points)))
-    case = _lean(open_case(inputs), [axis.figure for axis in (first, shown) if axis])
+    case = _lean(open_case(inputs, simulate=simulate), [axis.figure for axis in (first, shown) if axis])
     goal = goal_of(case)
     samples = () if is_monotone(first, goal) else _spread(first, points)
     edits = [None] if shown is None else [shown.edit(number) for number in range(len(shown.values))]
@@ -132,6 +134,7 @@ def frontier(
         against=shown,
         curves=tuple(Curve(value, steps) for value, steps in zip(values, found, strict=True)),
         goal=goal,
+        replayed=simulate,
     )
 
 

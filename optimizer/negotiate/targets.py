@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.negotiate.ask import Winner, ask
+from optimizer.negotiate.ask import Winner
 from optimizer.negotiate.asking_price import RENTED, Bar, TargetPrice
 from optimizer.negotiate.quoted import Shape
 from optimizer.plan.types import Target
@@ -39,6 +39,7 @@ class Targets:
     outcome: Outcome
     prices: tuple[TargetPrice, ...]
     only_owned: bool = False  # the problem allows no hardware but the user's own
+    replayed: bool = True
 
 
 def targets(
@@ -47,19 +48,20 @@ def targets(
     sets: Sequence[str] = (),
     catalogs: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    simulate: bool = True,
 ) -> Targets:
     """The price per GPU-hour below which each feasible but dearer or unpriced card and provider would win.
 
-    ``outcome.targets`` of the answer carries the same prices. Raises ``InputError`` for what the user can mend.
+    ``outcome.targets`` of the answer carries the same prices; ``simulate=False`` replays no plan. Raises ``InputError``
+    for what the user can mend.
     """
-    from optimizer.decide import decide, read_inputs
+    from optimizer.decide import answer, read_inputs
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    opened: list[Case] = []
-    outcome = decide(inputs, simulate=False, on_case=opened.append)
-    case = opened[0]
-    best = ask(case)
+    decided = answer(inputs, progress=progress, simulate=simulate)
+    case, outcome = decided.case, decided.outcome
+    best = Winner(case, decided.result)
     found: list[TargetPrice] = []
     for tier, pairs in _ways_to_ask(case, best):
         bar = Bar(case, best, tier)
@@ -73,7 +75,7 @@ def targets(
             found += [] if best_of_pair is None else [best_of_pair]
     prices = tuple(sorted(found, key=lambda one: (-(one.per_gpu_hour or 0), one.gpu, one.provider)))
     stated = tuple(Target(one.gpu, one.provider, one.per_gpu_hour) for one in prices if one.per_gpu_hour is not None)
-    return Targets(replace(outcome, targets=stated), prices, inputs.problem.hardware.only_owned)
+    return Targets(replace(outcome, targets=stated), prices, inputs.problem.hardware.only_owned, simulate)
 
 
 _Pairs = dict[tuple[str, str], list[Shape]]

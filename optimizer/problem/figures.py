@@ -76,6 +76,13 @@ class Place:
         return ".".join(key for key in self.keys[:-1] if key != ITEM)
 
     @property
+    def item(self) -> str:
+        """Path of the workload, quote or other item of a list that it belongs to; empty where it belongs to none."""
+        if ITEM not in self.keys[:-1]:
+            return ""
+        return ".".join((*self.keys[: self.keys.index(ITEM)], self.names[0]))
+
+    @property
     def key(self) -> str:
         """The last key."""
         return self.keys[-1]

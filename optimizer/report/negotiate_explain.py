@@ -14,7 +14,7 @@ from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.names import Names, counted
 from optimizer.report.negotiate_gain import Gain
-from optimizer.report.negotiate_words import finished, heading, signed, sources, winner, wrapped
+from optimizer.report.negotiate_words import finished, heading, not_replayed, signed, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import exact, money, percent, two_digits, what_if
 
@@ -31,6 +31,7 @@ def _lines(answer: Explanation) -> Iterator[Line]:
     outcome, plan = answer.outcome, answer.plan
     title = "Why this plan" if plan else "Why no plan"
     yield from heading(title, outcome.problem_name, outcome.problem_path)
+    yield from not_replayed(replayed=answer.replayed)
     yield BLANK
     if plan is None:
         yield from no_plan(outcome)
@@ -182,6 +183,7 @@ def _document(answer: Explanation) -> dict[str, Json]:
     return {
         "problem": {"name": outcome.problem_name, "path": outcome.problem_path, "sha256": outcome.problem_sha256},
         "objective": {"name": outcome.proof.objective, "value": answer.reached, "unit": outcome.proof.unit},
+        "replayed": answer.replayed,
         "plan": plan_document(answer.plan),
         "moves": [
             {"promise": m.path, "stated": m.stated, "looser": _next(m.looser), "stricter": _next(m.tighter)}

@@ -11,7 +11,7 @@ from optimizer.negotiate.targets import ANY, Targets
 from optimizer.report.json_report import document
 from optimizer.report.json_values import Json, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
-from optimizer.report.negotiate_words import finished, heading, setup, sources, winner, wrapped
+from optimizer.report.negotiate_words import finished, heading, not_replayed, setup, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import gpu_name, money, plural, price, tier_name
 from optimizer.units import CENTS_PER_UNIT
@@ -28,6 +28,7 @@ def render_targets(answer: Targets, style: str) -> str:
 def _lines(answer: Targets) -> Iterator[Line]:
     outcome = answer.outcome
     yield from heading("Prices to ask for", outcome.problem_name, outcome.problem_path)
+    yield from not_replayed(replayed=answer.replayed)
     yield BLANK
     if not outcome.plans:
         yield from no_plan(outcome)
@@ -113,7 +114,7 @@ def _document(answer: Targets) -> dict[str, Json]:
         }
         for one in answer.prices
     ]
-    return {**document(answer.outcome), "targets": listed}
+    return {**document(answer.outcome), "replayed": answer.replayed, "targets": listed}
 
 
 def _csv(answer: Targets) -> str:
