@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,15 @@ _MOST_BUDGET = 4096
 _NEVER_FELT = 10_000
 """A latency limit times this is no limit."""
 
+_DEAR = 10
+"""The least change that helps is left out where it costs more than so many times what the number costs at its end."""
+
+_BEND = 2
+"""Told instead is the bend of that curve: the least change that costs at most so many times that."""
+
+_NEVER_MEANT = 100
+"""Ways that cost more than so many times the cheapest are left out: no buyer could mean them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -39,13 +48,15 @@ class Way:
 
     edits: tuple[Edit, ...]
     cents: int
+    left_out: tuple[tuple[Edit, int], ...] = ()  # what would do too, at a price that nobody could mean
 
     @property
     def relaxation(self) -> Relaxation:
         """As an outcome carries it."""
         first, *rest = self.edits
         also = tuple((edit.path, edit.before, edit.after) for edit in rest)
-        return Relaxation(first.path, first.before, first.after, self.cents, also)
+        absurd = tuple((edit.path, edit.after, cents) for edit, cents in self.left_out)
+        return Relaxation(first.path, first.before, first.after, self.cents, also, absurd)
 
 
 def ways_out(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
@@ -58,12 +69,20 @@ def ways_out(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
     try:
         for way in _singles(case, say):
             singles.append(way)
-        singles.sort(key=_by_cost)
+        singles = _meant(singles)
         say("trying changes together")
         joint = tuple(_joint(case, singles) if singles else _together(case))
     except OutOfTimeError:
-        singles.sort(key=_by_cost)
+        singles = _meant(singles)
     return tuple(way.relaxation for way in (*singles, *joint))
+
+
+def _meant(singles: Sequence[Way]) -> list[Way]:
+    """Cheapest first, without those that cost a hundred times as much as the cheapest; it says what was left out."""
+    ordered = sorted(singles, key=_by_cost)
+    kept = [way for way in ordered if way.cents <= _NEVER_MEANT * max(1, ordered[0].cents)]
+    absurd = tuple((way.edits[0], way.cents) for way in ordered[len(kept) :])
+    return [replace(kept[0], left_out=(*kept[0].left_out, *absurd)), *kept[1:]] if absurd else kept
 
 
 def _by_cost(way: Way) -> tuple[int, str]:
@@ -98,12 +117,17 @@ def _number(case: Case, promise: StatedPromise) -> Iterator[Way]:
     least = steps.first(lambda found: found is not None)
     if least is None:
         return
-    yield steps.way(least)
-    if case.inputs.problem.objective == "minimize_cost" and steps.way(least).cents > at_end.monthly_cents:
-        floor = at_end.monthly_cents
-        enough = steps.first(lambda found: found is not None and found.monthly_cents <= floor, after=least)
-        if enough is not None:
-            yield steps.way(enough)
+    floor, way = at_end.monthly_cents, steps.way(least)
+    if case.inputs.problem.objective != "minimize_cost" or way.cents <= floor:
+        yield way
+        return
+    if way.cents > _DEAR * floor:
+        bend = steps.costing(_BEND * floor, after=least)
+        way = way if bend is None else replace(steps.way(bend), left_out=((steps.edit(least), way.cents),))
+    yield way
+    enough = steps.costing(floor, after=least) if way.cents > floor else None
+    if enough is not None:
+        yield steps.way(enough)
 
 
 def _budget_for_any_load(case: Case, promise: StatedPromise) -> Iterator[Way]:
@@ -205,6 +229,10 @@ class _Steps:
         found = self.at(step)
         assert found is not None
         return Way((self.edit(step),), found.monthly_cents)
+
+    def costing(self, cents: int, *, after: int) -> int | None:
+        """First step from which on the answer costs no more than so much."""
+        return self.first(lambda found: found is not None and found.monthly_cents <= cents, after=after)
 
     def first(self, test: Callable[[FleetSolution | None], bool], after: int = 0) -> int | None:
         """First step whose answer passes a test that, once passed, stays passed: doubling, then halving."""
