@@ -135,13 +135,13 @@ class Case:
         self, wanted: CandidateSet, result: FleetResult, how: SolveSettings, memory: ReplayMemory
     ) -> FleetResult:
         """The result as it is where its plans keep every promise as replayed, else that of what survives."""
-        from optimizer.decide.assemble import assemble
         from optimizer.decide.replay import all_kept, survivors
 
         if all_kept(self.inputs, result, memory):
             return result
-        plans = assemble(self.inputs, result.solutions, self.options)
-        left = survivors(self.inputs, wanted, self.options, result, plans, lambda _: None, self.clock, memory, how)
+        left = survivors(
+            self.inputs, wanted, self.options, result, (), lambda _: None, self.clock, memory, how, tell=False
+        )
         return left.result
 
     def plans(self, result: FleetResult) -> tuple[Plan, ...]:
@@ -159,10 +159,11 @@ class Case:
 
 def open_case(inputs: Inputs, *, simulate: bool = False) -> Case:
     """Price the nodes and predict every replica of a problem; ``simulate``: replay every plan that is asked for."""
+    from optimizer.decide.trial import ReplayMemory
     from optimizer.pricing import node_options
 
     case = _opened(inputs, node_options(inputs.problem, inputs.catalog))
-    return replace(case, replays={}) if simulate else case
+    return replace(case, replays=ReplayMemory()) if simulate else case
 
 
 def case_of(

@@ -65,51 +65,60 @@ def survivors(
     clock: Clock = NO_LIMIT,
     memory: ReplayMemory | None = None,
     settings: SolveSettings | None = None,
+    *,
+    tell: bool = True,
 ) -> Survivors:
     """Replay, tighten, solve again, until every plan survives or time is up.
 
     ``memory`` holds replays that were run before and takes those run now; ``settings`` are those of the first solve.
+    Not ``tell``: only the result is wanted, no plan; and what follows from replays that were run is not replayed again,
+    except for what the result is made of.
     """
     from optimizer.decide.assemble import assemble
     from optimizer.decide.inputs import loads_of
     from optimizer.fleet import SolveSettings, solve_fleet
 
-    if not plans:
+    if not result.solutions:
         return Survivors(candidates, result, plans, ())
     loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
     arrivals = any(load.requests_per_second and not load.is_batch for load in loads)
     say_replaying(say, arrivals, any(load.inflight or load.is_batch for load in loads))
     replayer, rejected = _replayer(inputs, memory), list[Rejection]()
     for number in range(1, ROUNDS + 1):
-        failing = list(_failing(inputs, replayer, result, plans))
+        failing = list(_failing(inputs, replayer, result, tell=tell))
         if not failing:
             break
         if clock.over:
             result = _without(inputs, replayer, result, "when the time was up")
             plans = assemble(inputs, result.solutions, options)
             break
-        for trial, plan, group in failing:
-            needed, carried = _repair(inputs, replayer, trial)
-            missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
-            chosen = plan.groups[group]
-            rejected.append(Rejection(plan.rank, number, plan.monthly_cents, chosen, missed, needed))
+        for trial, place, group in failing:
+            needed, carried = _repair(inputs, replayer, trial, tell=tell)
+            if tell:
+                missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
+                plan = plans[place]
+                chosen = plan.groups[group]
+                rejected.append(Rejection(plan.rank, number, plan.monthly_cents, chosen, missed, needed))
             candidates = _tightened(inputs, candidates, trial, carried)
         say(f"solving again: {len(rejected)} configurations rejected by replay")
         again = replace(settings or SolveSettings(), clock=clock.part(_AGAIN))
         result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), again)
-        plans = assemble(inputs, result.solutions, options)
+        plans = assemble(inputs, result.solutions, options) if tell else ()
     else:
         result = _without(inputs, replayer, result, f"after {ROUNDS} rounds")
-        plans = assemble(inputs, result.solutions, options)
+        plans = assemble(inputs, result.solutions, options) if tell else ()
+    if not tell:
+        return Survivors(candidates, result, (), ())
     replayed = tuple(_with_replays(inputs, replayer, result, plans))
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
 
 
 def all_kept(inputs: Inputs, result: FleetResult, memory: ReplayMemory) -> bool:
     """Whether every plan of a result keeps every promise as replayed."""
-    replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
-    replayer.predict([trial for trials in rows for trial in trials])
-    return all(replayer.replay(trial).kept for trials in rows for trial in trials)
+    replayer, trials = _replayer(inputs, memory), [trial for row in _trials(inputs, result) for trial in row]
+    if any(replayer.expected(trial) is False for trial in trials):
+        return False
+    return all(replayer.replay(trial).kept for trial in trials)
 
 
 def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:
@@ -141,28 +150,37 @@ def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
 
 
 def _failing(
-    inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan]
-) -> Iterator[tuple[Trial, Plan, int]]:
-    """Each distinct trial that misses a promise, with the first plan it stands in and its group there."""
+    inputs: Inputs, replayer: Replayer, result: FleetResult, *, tell: bool
+) -> Iterator[tuple[Trial, int, int]]:
+    """Each distinct trial that misses a promise, with the index of the first plan it stands in and its group there."""
     seen, rows = set(), _trials(inputs, result)
-    replayer.predict([trial for trials in rows for trial in trials])
-    for plan, trials in zip(plans, rows, strict=True):
+    if tell:
+        replayer.predict([trial for trials in rows for trial in trials])
+    for place, trials in enumerate(rows):
         for group, trial in enumerate(trials):
-            if trial.key not in seen and not replayer.replay(trial).kept:
+            if trial.key in seen:
+                continue
+            if (not tell and replayer.expected(trial) is False) or not replayer.replay(trial).kept:
                 seen.add(trial.key)
-                yield trial, plan, group
+                yield trial, place, group
 
 
-def _repair(inputs: Inputs, replayer: Replayer, trial: Trial) -> tuple[int | None, _Carried | None]:
+def _repair(inputs: Inputs, replayer: Replayer, trial: Trial, *, tell: bool) -> tuple[int | None, _Carried | None]:
     """The fewest replicas that keep every promise, and what each then carries; None where no number tried does."""
     if inputs.problem.objective == "maximize_load":
         return None, _largest_share(inputs, replayer, trial)
     low, high = trial.replicas, 2 * trial.replicas + 3
-    if not replayer.replay(replace(trial, replicas=high)).kept:
+
+    def kept(replicas: int) -> bool:
+        tried = replace(trial, replicas=replicas)
+        known = None if tell else replayer.expected(tried)
+        return replayer.replay(tried).kept if known is None else known
+
+    if not kept(high):
         return None, None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if replayer.replay(replace(trial, replicas=middle)).kept else (middle, high)
+        low, high = (low, middle) if kept(middle) else (middle, high)
     repaired = replace(trial, replicas=high)
     return high, _Carried(repaired.rate(inputs) / high * _ROOM, float(repaired.held(inputs)))
 

@@ -88,6 +88,7 @@ def answer(
     from optimizer.decide.assemble import assemble
     from optimizer.decide.case import case_of
     from optimizer.decide.check import confirm
+    from optimizer.decide.trial import ReplayMemory
     from optimizer.fleet import SolveSettings, fleet_model_text, solve_fleet
     from optimizer.performance.memo import Memo
     from optimizer.pricing import node_options
@@ -97,7 +98,7 @@ def answer(
     say("predicting every possible replica")
     memo = Memo()
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
-    case = case_of(inputs, options, candidates, clock, memo, {} if simulate else None)
+    case = case_of(inputs, options, candidates, clock, memo, ReplayMemory() if simulate else None)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 COMPILING = Notice("compiling the simulation, which takes some seconds: only the first run needs to")
 
 _MS = 1e3
-ReplayMemory = dict[object, Replay]
-"""Replays that were run, of all states of one problem file."""
-
 TrialKey = tuple[int, str, str, str, str, int, int, bool, int, float]
 
 
@@ -90,27 +87,78 @@ class _Predicted:
     held: Behaviour | None
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """So many replicas of one kind at a load: requests per second of all, in flight on the fullest; median limits."""
+
+    replicas: int
+    rate: float
+    held: float
+    limits: tuple[float, ...]
+
+    def asks_no_more_than(self, other: Tried) -> bool:
+        """Whether whoever keeps the promises of the other keeps these."""
+        no_more = self.replicas >= other.replicas and self.rate <= other.rate and self.held <= other.held
+        return no_more and all(mine >= its for mine, its in zip(self.limits, other.limits, strict=True))
+
+
+class ReplayMemory:
+    """Replays that were run, of all states of one problem file, and what they say of trials that were not."""
+
+    def __init__(self) -> None:
+        self.replays: dict[object, Replay] = {}
+        self._verdicts: dict[object, list[tuple[Tried, bool]]] = {}
+
+    def learn(self, subject: object, tried: Tried, *, kept: bool) -> None:
+        """A trial of a subject kept every promise, or did not."""
+        self._verdicts.setdefault(subject, []).append((tried, kept))
+
+    def expected(self, subject: object, tried: Tried) -> bool | None:
+        """What follows about a trial of the same subject; None: nothing."""
+        for known, kept in self._verdicts.get(subject, ()):
+            if tried.asks_no_more_than(known) if kept else known.asks_no_more_than(tried):
+                return kept
+        return None
+
+
 class Replayer:
     """Replays trials of one problem, each once."""
 
     def __init__(self, inputs: Inputs, memory: ReplayMemory | None = None) -> None:
         self._inputs, self._router = inputs, Router(inputs.problem.engine.router)
-        self._known: ReplayMemory = {} if memory is None else memory
+        self._memory = memory or ReplayMemory()
         self._predicted: dict[TrialKey, _Predicted] = {}
 
     def replay(self, trial: Trial) -> Replay:
         """What its requests see."""
-        about = (trial.key, self._asked(trial.workload))
-        if about not in self._known:
-            self._known[about] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
-        return self._known[about]
+        part = parts_of(self._inputs.problem)[trial.workload]
+        asked = (part.slo, self._inputs.problem.margins.confidence, part.workload.traffic.batch)
+        about = (self._subject(trial), trial.replicas, trial.rate(self._inputs), trial.held(self._inputs), asked)
+        known = self._memory.replays
+        if about not in known:
+            known[about] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
+            if not self._is_batch(trial):
+                self._memory.learn(self._subject(trial), self._tried(trial), kept=known[about].kept)
+        return known[about]
 
-    def _asked(self, workload: int) -> object:
-        """All of the problem that the replay of a trial depends on: the same for edits that leave it as it is."""
-        part, problem = parts_of(self._inputs.problem)[workload], self._inputs.problem
-        load = (part.load.requests_per_second, part.load.inflight, part.workload.traffic.batch)
-        served = (part.name, part.workload.model, part.lengths, part.slo, load, part.workload.traffic.trace)
-        return (served, problem.engine, problem.margins.confidence, self._inputs.params.version)
+    def expected(self, trial: Trial) -> bool | None:
+        """What replays of the same replica say of a trial without running it: it keeps its promises where fewer
+        replicas did at no less load and no looser limits, and misses one where more did not at no more; else None."""
+        return self._memory.expected(self._subject(trial), self._tried(trial))
+
+    def _subject(self, trial: Trial) -> object:
+        """The replica and its requests: all that the replay depends on but the load, the limits and the number."""
+        part, problem = parts_of(self._inputs.problem)[trial.workload], self._inputs.problem
+        promised = tuple((p.metric, p.percentile, p.length_class, p.path) for p in part.slo.promises)
+        served = (part.name, part.workload.model, part.lengths, part.workload.traffic.trace, promised)
+        return (trial.key[1:8], served, problem.engine, self._inputs.params.version)
+
+    def _tried(self, trial: Trial) -> Tried:
+        part = parts_of(self._inputs.problem)[trial.workload]
+        grade, engine = grade_of(trial.spec, self._inputs.params)[0], trial.spec.engine.profile
+        confidence = self._inputs.problem.margins.confidence
+        limits = tuple(p.limit_s / error_factor(p.metric, grade, confidence, engine) for p in part.slo.promises)
+        return Tried(trial.replicas, trial.rate(self._inputs), float(trial.held(self._inputs)), limits)
 
     def _is_batch(self, trial: Trial) -> bool:
         return parts_of(self._inputs.problem)[trial.workload].load.is_batch
