@@ -42,16 +42,20 @@ hardware:
 """
 
 
-def _figures(value: Any, names: dict[str, str]) -> Any:
-    """A document with its workloads' names put back; hashes and paths of files left out."""
+def _figures(value: Any, names: dict[str, str], key: str = "") -> Any:
+    """A document with its workloads' names put back, in paths and where a workload is named; hashes and paths of files
+    left out."""
     if isinstance(value, dict):
         left_out = ("sha256", "path", "warnings")
-        return {_figures(key, names): _figures(one, names) for key, one in value.items() if key not in left_out}
+        return {inner: _figures(one, names, inner) for inner, one in value.items() if inner not in left_out}
     if isinstance(value, list):
-        return [_figures(one, names) for one in value]
+        return [_figures(one, names, key) for one in value]
     if isinstance(value, str):
+        before = r"^workloads\." if key != "workload" else "^"
         for new, old in names.items():
-            value = re.sub(rf"(^workloads\.|^|/){re.escape(new)}(?=$|[./])", rf"\g<1>{old}", value)
+            found = re.sub(rf"({before}){re.escape(new)}(?=$|[./])", rf"\g<1>{old}", value)
+            if found != value:
+                return found
     return value
 
 
