@@ -90,7 +90,7 @@ def frontier(
     over: tuple[str, str],
     against: tuple[str, str] | None = None,
     *,
-    points: int = SAMPLES,
+    points: int | None = None,
     jobs: int | None = None,
     engine: str | None = None,
     sets: Sequence[str] = (),
@@ -100,9 +100,9 @@ def frontier(
 ) -> Frontier:
     """The cost of every value of a numeric field, e.g. ``over=("concurrency", "50:400")``.
 
-    ``against`` repeats the staircase at ``points`` values of a second field. Work is spread over ``jobs`` processes
-    (None: as many as there are processors), or over the workers of the Dask cluster whose scheduler ``engine`` names
-    (``dask://HOST:PORT``; extra ``dask``), which need this package installed.
+    ``against`` repeats the staircase at ``points`` (None: 20) values of a second field. Work is spread over ``jobs``
+    processes (None: as many as there are processors), or over the workers of the Dask cluster whose scheduler
+    ``engine`` names (``dask://HOST:PORT``; extra ``dask``), which need this package installed.
     ``simulate=False`` replays no plan. Raises ``InputError`` for a field or range that the problem does not take.
     """
     from optimizer.decide import read_inputs
@@ -115,10 +115,17 @@ def frontier(
     second = axis_of(inputs, *against) if against else None
     if second is not None and second.path == first.path:
         raise UsageError([Finding(f"--over and --against are the same field, {first.path}")])
-    shown = second and replace(second, values=tuple(second.values[index] for index in _spread(second, points)))
+    asked = points or SAMPLES
+    shown = second and replace(second, values=tuple(second.values[index] for index in _spread(second, asked)))
     case = _lean(open_case(inputs, simulate=simulate), [axis.figure for axis in (first, shown) if axis])
     goal = goal_of(case)
-    samples = () if is_monotone(first, goal) else _spread(first, points)
+    samples = () if is_monotone(first, goal) else _spread(first, asked)
+    if points is not None and shown is None and not samples:
+        hint = "leave --points out, or add --against"
+        raise UsageError([Finding(f"--points does nothing: the staircase over {first.path} is exact", hint=hint)])
+    if jobs is not None and engine is not None:
+        hint = "leave one of the two out"
+        raise UsageError([Finding("--jobs does nothing beside --engine: the cluster has its own workers", hint=hint)])
     edits = [None] if shown is None else [shown.edit(number) for number in range(len(shown.values))]
     tasks = [Task(case, first, edit, samples, goal) for edit in edits]
     found = run(work, tasks, jobs or processors(), engine, progress)

@@ -22,7 +22,7 @@ CARDS = "hardware.gpus=[h100_sxm_80, l40s_48, mi300x_192, a100_sxm_80, rtx_pro_6
 @pytest.fixture(scope="module")
 def answer() -> Explanation:
     """The front page on five cards."""
-    return explain(CHAT, sets=[CARDS, "ranking.top=1"])
+    return explain(CHAT, sets=[CARDS, "ranking.top=1"], simulate=False)
 
 
 def test_every_break_point_is_one(answer: Explanation, chat_case: Case) -> None:
@@ -73,7 +73,9 @@ def test_stress_lines(answer: Explanation, chat_case: Case) -> None:
 
 def test_one_node_gone_holds_where_the_rest_carries_the_load() -> None:
     """Spare nodes that are in the plan already stand in for the one that is gone."""
-    spared = explain(CHAT, sets=["hardware.gpus=[mi300x_192]", "ranking.top=1", "margins.spare_nodes=1"])
+    spared = explain(
+        CHAT, sets=["hardware.gpus=[mi300x_192]", "ranking.top=1", "margins.spare_nodes=1"], simulate=False
+    )
     assert {one.what: one.holds for one in spared.stress}["one node gone"]
 
 
@@ -88,5 +90,5 @@ def test_text_and_json(answer: Explanation) -> None:
 
 
 def test_what_cannot_be_is_explained_by_its_ways_out() -> None:
-    text = render_explanation(explain(CHAT, sets=[CARDS, "budget.monthly=9000"]), "text")
+    text = render_explanation(explain(CHAT, sets=[CARDS, "budget.monthly=9000"], simulate=False), "text")
     assert "What would make it possible" in text
