@@ -118,7 +118,7 @@ def answer(
         result, plans, rejected = left.result, left.plans, left.rejected
         if rejected:
             confirm(inputs, plans)
-    plans = _stressed(plans, str(inputs.problem.objective), None if clock.over else case)
+    plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":
         from optimizer.decide.ways_out import ways_out
@@ -136,7 +136,8 @@ def answer(
 
 
 def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:
-    """The first plan with its two most telling what-ifs; what would hold is priced where there is a case to ask."""
+    """The first plan with its two most telling what-ifs; what would hold is priced unless there is no ``case`` to ask,
+    as where replays rejected plans: there each question takes many more, and is left to ``optimize explain``."""
     from optimizer.decide.case import OutOfTimeError
     from optimizer.decide.stress import priced_stress, quick_stress
 

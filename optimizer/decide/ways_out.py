@@ -62,8 +62,29 @@ class Way:
 def ways_out(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
     """Single changes, cheapest first, then a joint change that is cheaper still; empty: nothing could ever help.
 
-    Where the clock of the case ends the search, what was found by then.
+    Where plans are replayed, ways are looked for by the closed form, each is solved again with its replay and told at
+    that price; where none survives that, they are looked for with a replay at every step. Where the clock of the case
+    ends the search, what was found by then.
     """
+    if case.replays is None:
+        return tuple(way.relaxation for way in _ways(case, say))
+    found = _ways(replace(case, replays=None), say)
+    survived: list[Way] = []
+    try:
+        say("replaying the ways out")
+        for way in found:
+            again = _solved(case, way.edits)
+            survived += [] if again is None else [replace(way, cents=again.monthly_cents)]
+        if found and not survived:
+            survived = list(_ways(case, say))
+    except OutOfTimeError:
+        pass
+    order = sorted(survived, key=lambda way: (len(way.edits) > 1, *_by_cost(way)))
+    return tuple(way.relaxation for way in order)
+
+
+def _ways(case: Case, say: Callable[[str], None]) -> tuple[Way, ...]:
+    """The ways out as the case itself answers."""
     singles: list[Way] = []
     joint: Sequence[Way] = ()
     try:
@@ -74,7 +95,7 @@ def ways_out(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
         joint = tuple(_joint(case, singles) if singles else _together(case))
     except OutOfTimeError:
         singles = _meant(singles)
-    return tuple(way.relaxation for way in (*singles, *joint))
+    return (*singles, *joint)
 
 
 def _meant(singles: Sequence[Way]) -> list[Way]:

@@ -94,8 +94,8 @@ def test_ways_out(tmp_path: Path, text: str) -> None:
 
 def test_copies_are_a_way_out(tmp_path: Path) -> None:
     ways = _ways(tmp_path / "problem.yaml", "chat", INFEASIBLE)
-    assert ("workloads.it.traffic.min_replicas", 4, 2, 103_200) in ways
-    assert ("workloads.it.traffic.min_replicas", 4, 1, 51_600) in ways
+    told = [(before, after, round(cents / 100)) for path, before, after, cents in ways if path.endswith("min_replicas")]
+    assert told == [(4, 1, 516), (4, 2, 1032)]
 
 
 def test_a_frontier(tmp_path: Path) -> None:
