@@ -319,7 +319,8 @@ def _section(model: type[BaseModel], above: Number | None) -> _Node:
 
 def _field(annotation: Any, metadata: tuple[Any, ...], above: Number | None) -> _Node:
     """The node of an annotation: a number, a section, a list or mapping of either, or a choice of those."""
-    number = next((one for one in metadata if isinstance(one, Number)), None)
+    inside = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    number = next((one for one in (*metadata, *inside) if isinstance(one, Number)), None)
     part = next((one for one in metadata if isinstance(one, PartOf)), None)
     if part is not None and above is not None:
         number = replace(above, label=above.label + part.suffix)
