@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from optimizer.decide.case import Case
     from optimizer.decide.inputs import Inputs
     from optimizer.plan.types import Outcome, Plan
 
@@ -15,17 +14,16 @@ def answer(
     file: Path, sets: tuple[str, ...], catalogs: Path | None, stream: TextIO, *, simulate: bool = True
 ) -> tuple[Inputs, Outcome]:
     """The problem with its catalogs, and its outcome; progress goes to ``stream``."""
+    from optimizer import decide
     from optimizer.commands.progress import Progress
     from optimizer.decide.inputs import read_inputs
-    from optimizer.decide.solve import decide
     from optimizer.negotiate.your_quotes import with_quotes
 
     with Progress(stream) as progress:
         progress.say("reading the problem and the catalogs")
         inputs = read_inputs(file, sets=sets, catalogs=catalogs)
-        opened: list[Case] = []
-        outcome = decide(inputs, progress=progress.say, simulate=simulate, on_case=opened.append)
-        return inputs, with_quotes(outcome, opened[-1], progress.say)
+        found = decide.answer(inputs, progress=progress.say, simulate=simulate)
+        return inputs, with_quotes(found.outcome, found.case, progress.say)
 
 
 def exit_without_plans(outcome: Outcome, file: Path) -> None:

@@ -14,7 +14,9 @@ from optimizer.commands.options import OutputFile, problem_options
 @problem_options
 @click.option("--over", nargs=2, required=True, metavar="FIELD FROM:TO[:STEP]", help="e.g. --over concurrency 50:400")
 @click.option("--against", nargs=2, metavar="FIELD FROM:TO[:STEP]", help="One staircase per value of a second field.")
-@click.option("--points", type=click.IntRange(min=2), default=20, show_default=True, help="Values of --against.")
+@click.option(
+    "--points", type=click.IntRange(min=2), help="Values of --against, or of a field whose cost may rise and fall: 20."
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: one per processor.")
 @click.option("--engine", metavar="dask://HOST[:PORT]", help="Spread the curves over a Dask cluster (extra: dask).")
 @click.option("--chart", type=OutputFile(), metavar="FILE.svg|png", help="Also draw it (extra: charts).")
@@ -27,7 +29,7 @@ def command(
     no_simulate: bool,
     over: tuple[str, str],
     against: tuple[str, str] | None,
-    points: int,
+    points: int | None,
     jobs: int | None,
     engine: str | None,
     chart: Path | None,
@@ -56,6 +58,7 @@ def command(
             sets=sets,
             catalogs=catalogs,
             progress=bar.update,
+            simulate=not no_simulate,
         )
     if chart is not None:
         write_atomic(chart, draw(answer, chart))

@@ -34,14 +34,14 @@ def command(
     from optimizer.report.write import write_atomic
 
     inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
-    picture = _picture(inputs, outcome)
+    picture = _picture(inputs, outcome, simulate=not no_simulate)
     write_atomic(output, render_page(outcome, picture, translator(lang), lang))
     click.echo(f"{output}: {len(outcome.plans)} plans, {status_of(outcome)}")
     sys.exit(EXIT_CODES[status_of(outcome)])
 
 
-def _picture(inputs: Inputs, outcome: Outcome) -> Picture | None:
+def _picture(inputs: Inputs, outcome: Outcome, *, simulate: bool) -> Picture | None:
     from optimizer.decide.case import open_case
     from optimizer.decide.picture import picture_of
 
-    return picture_of(open_case(inputs)) if outcome.plans else None
+    return picture_of(open_case(inputs, simulate=simulate)) if outcome.plans else None

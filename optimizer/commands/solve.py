@@ -12,7 +12,7 @@ import click
 from optimizer.commands.options import FiniteRange, OutputFile, problem_options
 
 if TYPE_CHECKING:
-    from optimizer.decide.case import Case
+    pass
 
 EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 
@@ -44,25 +44,17 @@ def command(
     from optimizer.clock import Clock
     from optimizer.commands.age import say_age
     from optimizer.commands.progress import Progress
-    from optimizer.decide import decide, read_inputs
+    from optimizer.decide import answer, read_inputs
     from optimizer.negotiate.your_quotes import with_quotes
     from optimizer.report import render, status_of, write_output
 
     with Progress(sys.stderr) as progress:
         keep = partial(write_output, output=save_model) if save_model else None
         clock = Clock.of(time_limit)
-        opened: list[Case] = []
         progress.say("reading the problem and the catalogs")
         inputs = read_inputs(file, sets=sets, catalogs=catalogs)
-        outcome = decide(
-            inputs,
-            on_model=keep,
-            progress=progress.say,
-            simulate=not no_simulate,
-            clock=clock,
-            on_case=opened.append,
-        )
-        outcome = with_quotes(outcome, opened[-1], progress.say)
+        found = answer(inputs, on_model=keep, progress=progress.say, simulate=not no_simulate, clock=clock)
+        outcome = with_quotes(found.outcome, found.case, progress.say)
     to_terminal = output is None and sys.stdout.isatty()
     write_output(render(outcome, style, terminal=to_terminal), output)
     say_age(outcome, sys.stderr)

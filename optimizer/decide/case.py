@@ -17,6 +17,7 @@ from optimizer.performance.memo import Memo
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate, CandidateSet
+    from optimizer.decide.trial import ReplayMemory
     from optimizer.fleet.types import FleetResult, SolveSettings
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
@@ -47,6 +48,7 @@ class Case:
     within: Within | None = None  # what alone may be used, whatever is edited
     clock: Clock = NO_LIMIT  # when every solve must have ended
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of the replicas: the same for all edits
+    replays: ReplayMemory | None = field(default=None, compare=False, repr=False)  # None: plans are not replayed
 
     def edited(self, sets: Sequence[str]) -> Case:
         """The same problem with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
@@ -61,7 +63,7 @@ class Case:
         options = node_options(inputs.problem, inputs.catalog)
         replicas = _replicas(inputs, options)
         if replicas != self.replicas:
-            return _opened(inputs, options, self.clock).confined(self.within)
+            return replace(_opened(inputs, options, self.clock), replays=self.replays).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
         if _promises(self.inputs.problem) != _promises(problem):
             candidates = with_points(problem, catalog, options, inputs.params, self.candidates, self.memo)
@@ -113,32 +115,55 @@ class Case:
         return self.only(candidate=lambda one: least.cents(one) < cents)
 
     def solve(self, top: int = 1, settings: SolveSettings | None = None) -> FleetResult:
-        """The best plan, or the best so many, proven. Raises ``OutOfTimeError`` where the clock ended the search."""
+        """The best plan, or the best so many, proven and, where the case replays, keeping every promise as replayed.
+
+        Raises ``OutOfTimeError`` where the clock ended the search.
+        """
         from optimizer.fleet import SolveSettings, solve_fleet
 
         problem = self.inputs.problem
         wanted = replace(self.candidates, rules=replace(self.candidates.rules, top=top))
         how = settings or SolveSettings(clock=self.clock)
         result = solve_fleet(problem, wanted, self.options, loads_of(problem), how)
+        if self.replays is not None and result.solutions:
+            result = self._replayed(wanted, result, how, self.replays)
         if self.clock.over and result.status in ("feasible", "unknown"):
             raise OutOfTimeError
         return result
 
+    def _replayed(
+        self, wanted: CandidateSet, result: FleetResult, how: SolveSettings, memory: ReplayMemory
+    ) -> FleetResult:
+        """The result as it is where its plans keep every promise as replayed, else that of what survives."""
+        from optimizer.decide.replay import all_kept, survivors
+
+        if all_kept(self.inputs, result, memory):
+            return result
+        left = survivors(
+            self.inputs, wanted, self.options, result, (), lambda _: None, self.clock, memory, how, tell=False
+        )
+        return left.result
+
     def plans(self, result: FleetResult) -> tuple[Plan, ...]:
-        """The plans of a result, each recomputed by the solver-free check."""
+        """The plans of a result with their replays, each recomputed by the solver-free check."""
         from optimizer.decide.assemble import assemble
         from optimizer.decide.check import confirm
+        from optimizer.decide.replay import with_replays
 
         plans = assemble(self.inputs, result.solutions, self.options)
+        if self.replays is not None:
+            plans = with_replays(self.inputs, result, plans, self.replays)
         confirm(self.inputs, plans)
         return plans
 
 
-def open_case(inputs: Inputs) -> Case:
-    """Price the nodes and predict every replica of a problem."""
+def open_case(inputs: Inputs, *, simulate: bool = False) -> Case:
+    """Price the nodes and predict every replica of a problem; ``simulate``: replay every plan that is asked for."""
+    from optimizer.decide.trial import ReplayMemory
     from optimizer.pricing import node_options
 
-    return _opened(inputs, node_options(inputs.problem, inputs.catalog))
+    case = _opened(inputs, node_options(inputs.problem, inputs.catalog))
+    return replace(case, replays=ReplayMemory()) if simulate else case
 
 
 def case_of(
@@ -147,9 +172,11 @@ def case_of(
     candidates: CandidateSet,
     clock: Clock = NO_LIMIT,
     memo: Memo | None = None,
+    replays: ReplayMemory | None = None,
 ) -> Case:
     """A case of work that was done already."""
-    return Case(inputs, options, candidates, _replicas(inputs, options), clock=clock, memo=memo or Memo())
+    replicas = _replicas(inputs, options)
+    return Case(inputs, options, candidates, replicas, clock=clock, memo=memo or Memo(), replays=replays)
 
 
 def _opened(inputs: Inputs, options: tuple[NodeOption, ...], clock: Clock = NO_LIMIT) -> Case:

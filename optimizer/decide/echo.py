@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
+
 from optimizer.plan.types import Asked, AskedPeriod, Demand, LoadFloor, Plan, Prediction, WorkloadLoad
 from optimizer.pricing import load_hours
 from optimizer.problem import demand_of, parts_of, periods_of, population_of, rate_floors, value_at
@@ -16,52 +18,21 @@ from optimizer.workload import part_name
 if TYPE_CHECKING:
     from optimizer.problem import Part, Problem, Workload
 
-_RULES = (
-    "hardware.gpus",
-    "hardware.nvlink",
-    "hardware.providers",
-    "hardware.regions",
-    "hardware.market",
-    "hardware.require.countries",
-    "hardware.require.headquarters",
-    "hardware.require.certificates",
-    "hardware.datacenter_licensed_only",
-    "hardware.owned",
-    "hardware.only_owned",
-    "hardware.quota",
-    "hardware.limits.max_gpus",
-    "hardware.limits.max_nodes",
-    "hardware.limits.max_power_kw",
-    "hardware.limits.max_gpu_kinds",
-    "hardware.limits.max_share_per_provider",
-    "engine.name",
-    "engine.version",
-    "engine.calibration",
-    "engine.weight_quant",
-    "engine.kv_cache",
-    "engine.tensor_parallel",
-    "engine.pipeline_parallel",
-    "engine.router",
-    "engine.gpu_memory_utilization",
-    "engine.max_num_seqs",
-    "engine.max_num_batched_tokens",
-    "payment.tiers",
-    "payment.max_commitment_months",
-    "payment.price_evidence",
-    "payment.hours_per_month",
-    "payment.startup_minutes",
-    "payment.spot_uplift_percent",
-    "payment.tax_percent",
-    "payment.tax_recoverable",
-    "payment.extras_monthly",
-    "payment.as_of",
-    "margins.load_headroom",
-    "margins.spare_nodes",
-    "budget.monthly",
-    "ranking.max_configurations_per_workload",
-    "objective",
+_SECTIONS = ("hardware", "engine", "payment", "margins", "budget", "ranking")
+"""Sections that narrow the choice; every key of them is echoed when the file sets it, unless it is told elsewhere."""
+
+_TOLD_ELSEWHERE = frozenset(
+    {
+        "payment.discounts",
+        "payment.currency",
+        "payment.fx",
+        "payment.mean_load",
+        "payment.api_price",
+        "margins.confidence",
+        "ranking.top",
+        "ranking.distinct_by",
+    }
 )
-"""Keys that are echoed when the file sets them."""
 
 
 def asked(problem: Problem) -> tuple[Asked, ...]:
@@ -168,7 +139,19 @@ def _predicted(part: Part, best: Plan) -> list[Prediction]:
 
 def rules(problem: Problem) -> tuple[str, ...]:
     """The user's rules that differ from the defaults, as ``path: value``."""
-    return tuple(_rule(path, value_at(problem, path)) for path in _RULES if value_at(problem, path) != default_of(path))
+    stated = ((path, value_at(problem, path)) for path in _rule_paths())
+    return tuple(_rule(path, value) for path, value in stated if value != default_of(path))
+
+
+def _rule_paths() -> Iterator[str]:
+    """Every key of the sections that narrow the choice, those of a section inside one by one; then the objective."""
+    from optimizer.problem import Problem
+
+    for section in _SECTIONS:
+        for key, value in Problem.model_fields[section].default:
+            inner = [f".{name}" for name, _ in value] if isinstance(value, BaseModel) else [""]
+            yield from (path for path in (f"{section}.{key}{one}" for one in inner) if path not in _TOLD_ELSEWHERE)
+    yield "objective"
 
 
 def default_of(path: str) -> object:
@@ -192,7 +175,7 @@ _NAMES = {
 
 
 def _rule(path: str, value: object) -> str:
-    return f"{_NAMES.get(path, path.split('.', 1)[-1])}: {_words(value)}"
+    return f"{_NAMES.get(path, path.partition('.')[2] or path)}: {_words(value)}"
 
 
 def _words(value: object) -> str:

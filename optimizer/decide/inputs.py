@@ -83,6 +83,11 @@ def known_ids(catalog: Catalog) -> KnownIds:
         gpus=frozenset(key for key, gpu in catalog.gpus.items() if not gpu.custom),
         models={model.id: model.context_limit for model in catalog.models.values()},
         engines=frozenset(catalog.engines),
+        formats={
+            (engine.id, key): formats
+            for engine in catalog.engines.values()
+            for key, formats in (("weight_quant", engine.weight_quants), ("kv_cache", engine.kv_caches))
+        },
         providers=frozenset(catalog.providers) | {offer.provider for offer in offers},
         currencies=frozenset(catalog.fx) | {"USD"},
         regions=frozenset(offer.region for offer in offers if offer.region)

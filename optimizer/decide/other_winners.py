@@ -1,6 +1,6 @@
 """Who wins at list prices alone, without offers that were seen sold out, and once the first plan's prices are too old.
 
-Each is the same problem solved anew over the same replicas, its plan verified and replayed like any other.
+Each is the same problem solved anew over the same replicas, its plan verified, and replayed where the case replays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
-    from optimizer.fleet.types import FleetResult
     from optimizer.plan.types import Plan
 
 _SHARE = 0.3
@@ -27,13 +26,11 @@ _SHARE = 0.3
 _FIRM = (Evidence.QUOTE, Evidence.LIST)
 
 
-def other_winners(
-    case: Case, plans: Sequence[Plan], say: Callable[[str], None], *, simulate: bool = True
-) -> OtherWinners:
+def other_winners(case: Case, plans: Sequence[Plan], say: Callable[[str], None]) -> OtherWinners:
     """Ask a case with its ranking; what no time is left for, or takes as long again, is None."""
     if not plans:
         return OtherWinners()
-    asking = _Asking(case, tuple(plans), simulate)
+    asking = _Asking(case, tuple(plans))
     first, small = plans[0], len(case.allowed().candidates.candidates) <= PRICED_UP_TO
     evidence, expires = first.price_evidence, first.expires
     say("asking what wins at list prices alone")
@@ -54,8 +51,8 @@ def other_winners(
 class _Asking:
     """The searches of one answer."""
 
-    def __init__(self, case: Case, plans: tuple[Plan, ...], simulate: bool) -> None:
-        self._case, self._plans, self._simulate = case, plans, simulate
+    def __init__(self, case: Case, plans: tuple[Plan, ...]) -> None:
+        self._case, self._plans = case, plans
 
     def with_stock(self, winner: Winner, evidence: Sequence[Evidence] = RANKABLE_EVIDENCE) -> Winner:
         """A winner with what wins without the offers that were seen sold out, where it has such."""
@@ -75,24 +72,13 @@ class _Asking:
             result = asked.solve(1, SolveSettings(clock=case.clock.part(_SHARE)))
             if result.status not in ("proven", "infeasible"):
                 return None
-            found = self._plan(asked, result)
-            if found is None:
+            plans = asked.plans(result)
+            if not plans:
                 return Winner(None)
+            found = plans[0]
             rank = next((plan.rank for plan in self._plans if _same(plan, found)), None)
             return Winner(found if rank is None else self._plans[rank - 1], rank, found.stock_notes)
         return None
-
-    def _plan(self, case: Case, result: FleetResult) -> Plan | None:
-        """The first plan of a result, replayed where plans are."""
-        plans = case.plans(result)
-        if self._simulate and plans:
-            from dataclasses import replace
-
-            from optimizer.decide.replay import survivors
-
-            alone = replace(case.candidates, rules=replace(case.candidates.rules, top=1))
-            plans = survivors(case.inputs, alone, case.options, result, plans, lambda _: None, case.clock).plans
-        return plans[0] if plans else None
 
 
 def _same(plan: Plan, other: Plan) -> bool:

@@ -161,13 +161,13 @@ def _stairs(case: Case) -> Iterator[Stair]:
 
 
 def _turns(case: Case) -> Iterator[Turn]:
-    from optimizer.problem import slo_of
+    from optimizer.problem import figure_of, slo_of
 
     if case.inputs.problem.objective == "maximize_load":
         return
     for workload in case.inputs.problem.workloads:
         for promise in {one.path: one for one in slo_of(workload).promises}.values():
-            if promise.path.endswith("tokens_per_second_per_user"):
+            if figure_of(promise.path).is_speed:
                 continue
             scale = 1.0 if promise.metric == "e2e" else 1e3
             limit = promise.limit_s * scale

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.plan.types import Relaxation
+from optimizer.problem import figure_of
 from optimizer.units import ceil_guarded, floor_guarded
 from optimizer.workload import Metric
 
@@ -26,9 +27,10 @@ def limits_to_raise(rejected: Sequence[Rejection]) -> tuple[Relaxation, ...]:
 
 def _limits(promise: ReplayedPromise) -> tuple[float, float]:
     """The limit as the file states it, and the one that the replay with its margin keeps, rounded up."""
-    if promise.path.endswith("batch.within_hours"):
+    stated = figure_of(promise.path)
+    if stated.section == "traffic":  # of offline work the hours of a run
         return _tidy(promise.limit_s / 3600.0), ceil_guarded(promise.with_margin_s / 360.0) / 10.0
-    if promise.path.endswith("tokens_per_second_per_user"):
+    if stated.is_speed:
         return _tidy(1.0 / promise.limit_s), floor_guarded(10.0 / promise.with_margin_s) / 10.0
     unit = 1.0 if promise.metric is Metric.E2E else 1e3
     grain = 10.0 ** (floor_guarded(math.log10(promise.with_margin_s * unit)) - 2)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate, CandidateSet
 from optimizer.clock import NO_LIMIT, Clock
-from optimizer.decide.trial import Replayer, Trial, say_replaying
+from optimizer.decide.trial import Replayer, ReplayMemory, Trial, say_replaying
 from optimizer.plan.types import Plan, Rejection
 from optimizer.problem import load_of, parts_of
 from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
-    from optimizer.fleet.types import FleetResult
+    from optimizer.fleet.types import FleetResult, SolveSettings
     from optimizer.performance.types import OperatingPoint
     from optimizer.pricing import NodeOption
     from optimizer.workload import Load
@@ -65,35 +65,50 @@ def survivors(
     plans: tuple[Plan, ...],
     say: Callable[[str], None],
     clock: Clock = NO_LIMIT,
+    memory: ReplayMemory | None = None,
+    settings: SolveSettings | None = None,
+    *,
+    tell: bool = True,
 ) -> Survivors:
-    """Replay, tighten, solve again, until every plan survives or time is up."""
+    """Replay, tighten, solve again, until every plan survives or time is up.
+
+    ``memory`` holds replays that were run before and takes those run now; ``settings`` are those of the first solve.
+    Not ``tell``: only the result is wanted, no plan; and what follows from replays that were run is not replayed again,
+    except for what the result is made of.
+    """
     from optimizer.decide.assemble import assemble
 
-    if not plans:
+    if not result.solutions:
         return Survivors(candidates, result, plans, ())
     loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
     arrivals = any(load.requests_per_second and not load.is_batch for load in loads)
     held, people = any(load.inflight or load.is_batch for load in loads), any(load.users for load in loads)
     say_replaying(say, arrivals, held, people)
-    replayer, rejected = Replayer(inputs), list[Rejection]()
+    replayer, rejected = _replayer(inputs, memory), list[Rejection]()
     for number in range(1, ROUNDS + 1):
-        failing = list(_failing(inputs, replayer, result, plans, clock))
+        failing = list(_failing(inputs, replayer, result, clock, tell=tell))
         if not failing and not clock.over:
             break
-        for trial, plan, group in failing:
-            needed, carried = _repair(inputs, replayer, trial, clock)
-            missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
-            chosen = plan.groups[group]
-            rejected.append(Rejection(plan.rank, number, plan.monthly_cents, chosen, missed, needed))
+        for trial, place, group in failing:
+            needed, carried = _repair(inputs, replayer, trial, clock, tell=tell)
+            if tell:
+                missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
+                plan = plans[place]
+                rejected.append(Rejection(plan.rank, number, plan.monthly_cents, plan.groups[group], missed, needed))
             candidates = _tightened(inputs, candidates, trial, carried)
-        again = None if clock.over else _asked_again(inputs, candidates, options, clock, say, len(rejected))
+        again = None
+        if not clock.over:
+            say(f"solving again: {len(failing)} more configurations rejected by replay")
+            again = _asked_again(inputs, candidates, options, settings, clock)
         result = again or _replayed_by_now(inputs, replayer, result)
-        plans = assemble(inputs, result.solutions, options)
+        plans = assemble(inputs, result.solutions, options) if tell else ()
         if again is None:
             break
     else:
         result = _without(inputs, replayer, result, f"after {ROUNDS} rounds")
-        plans = assemble(inputs, result.solutions, options)
+        plans = assemble(inputs, result.solutions, options) if tell else ()
+    if not tell:
+        return Survivors(candidates, result, (), ())
     replayed = tuple(_with_replays(inputs, replayer, result, plans))
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
 
@@ -102,18 +117,35 @@ def _asked_again(
     inputs: Inputs,
     candidates: CandidateSet,
     options: Sequence[NodeOption],
+    settings: SolveSettings | None,
     clock: Clock,
-    say: Callable[[str], None],
-    rejected: int,
 ) -> FleetResult | None:
     """The answer of the solver to what the replay left; None where time ended the search before it found anything."""
     from optimizer.decide.inputs import loads_of
     from optimizer.fleet import SolveSettings, solve_fleet
 
-    say(f"solving again: {rejected} configurations rejected by replay")
-    settings = SolveSettings(clock=clock.part(_AGAIN))
-    result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
+    asked = replace(settings or SolveSettings(), clock=clock.part(_AGAIN))
+    result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), asked)
     return None if result.status == "unknown" else result
+
+
+def all_kept(inputs: Inputs, result: FleetResult, memory: ReplayMemory) -> bool:
+    """Whether every plan of a result keeps every promise as replayed."""
+    replayer, trials = _replayer(inputs, memory), [trial for row in _trials(inputs, result) for trial in row]
+    if any(replayer.expected(trial) is False for trial in trials):
+        return False
+    return all(replayer.replay(trial).kept for trial in trials)
+
+
+def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:
+    """The plans of a result, each with what its requests see."""
+    replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
+    seen = [tuple(replayer.replay(trial) for trial in trials) for trials in rows]
+    return tuple(replace(plan, simulated=one) for plan, one in zip(plans, seen, strict=True))
+
+
+def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
+    return Replayer(inputs) if memory is None else Replayer(inputs, memory)
 
 
 def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
@@ -134,22 +166,27 @@ def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
 
 
 def _failing(
-    inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan], clock: Clock
-) -> Iterator[tuple[Trial, Plan, int]]:
-    """Each distinct trial that misses a promise, with the first plan it stands in and its group there; as far as the
-    time allows."""
+    inputs: Inputs, replayer: Replayer, result: FleetResult, clock: Clock, *, tell: bool
+) -> Iterator[tuple[Trial, int, int]]:
+    """Each distinct trial that misses a promise, with the index of the first plan it stands in and its group there; as
+    far as the time allows."""
     seen, rows = set(), _trials(inputs, result)
-    replayer.predict([trial for trials in rows for trial in trials])
-    for plan, trials in zip(plans, rows, strict=True):
+    if tell:
+        replayer.predict([trial for trials in rows for trial in trials])
+    for place, trials in enumerate(rows):
         for group, trial in enumerate(trials):
             if clock.over:
                 return
-            if trial.key not in seen and not replayer.replay(trial).kept:
+            if trial.key in seen:
+                continue
+            if (not tell and replayer.expected(trial) is False) or not replayer.replay(trial).kept:
                 seen.add(trial.key)
-                yield trial, plan, group
+                yield trial, place, group
 
 
-def _repair(inputs: Inputs, replayer: Replayer, trial: Trial, clock: Clock) -> tuple[int | None, _Carried | None]:
+def _repair(
+    inputs: Inputs, replayer: Replayer, trial: Trial, clock: Clock, *, tell: bool
+) -> tuple[int | None, _Carried | None]:
     """The fewest replicas that keep every promise, and what each then carries; None where no number tried does, or
     where the time was up before the fewest were known."""
     if clock.over:
@@ -157,11 +194,17 @@ def _repair(inputs: Inputs, replayer: Replayer, trial: Trial, clock: Clock) -> t
     if inputs.problem.objective == "maximize_load":
         return None, _largest_share(inputs, replayer, trial, clock)
     low, high = trial.replicas, 2 * trial.replicas + 3
-    if not replayer.replay(replace(trial, replicas=high)).kept:
+
+    def kept(replicas: int) -> bool:
+        tried = replace(trial, replicas=replicas)
+        known = None if tell else replayer.expected(tried)
+        return replayer.replay(tried).kept if known is None else known
+
+    if not kept(high):
         return None, None
     while high - low > 1 and not clock.over:
         middle = (low + high) // 2
-        low, high = (low, middle) if replayer.replay(replace(trial, replicas=middle)).kept else (middle, high)
+        low, high = (low, middle) if kept(middle) else (middle, high)
     if high - low > 1:
         return None, None
     repaired = replace(trial, replicas=high)

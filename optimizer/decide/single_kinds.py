@@ -13,6 +13,7 @@ from optimizer.plan.kinds import SingleKind
 if TYPE_CHECKING:
     from optimizer.candidates.types import CandidateSet
     from optimizer.decide.inputs import Inputs
+    from optimizer.decide.trial import ReplayMemory
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
 
@@ -24,7 +25,7 @@ def single_kinds(
     plans: tuple[Plan, ...],
     say: Callable[[str], None],
     *,
-    simulate: bool,
+    replays: ReplayMemory | None,
     clock: Clock = NO_LIMIT,
 ) -> tuple[SingleKind, ...]:
     """The cheapest plan on each kind of GPU that stands in the ranking or can serve a class by itself.
@@ -38,11 +39,16 @@ def single_kinds(
         return ()
     kinds = sorted({group.gpu for plan in plans for group in plan.groups})
     say("asking what each kind of GPU alone would cost")
-    return tuple(_alone(inputs, candidates, options, gpu, clock, simulate=simulate) for gpu in kinds)
+    return tuple(_alone(inputs, candidates, options, gpu, clock, replays) for gpu in kinds)
 
 
 def _alone(
-    inputs: Inputs, candidates: CandidateSet, options: Sequence[NodeOption], gpu: str, clock: Clock, *, simulate: bool
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    gpu: str,
+    clock: Clock,
+    replays: ReplayMemory | None,
 ) -> SingleKind:
     from optimizer.decide.assemble import assemble
     from optimizer.decide.check import confirm
@@ -56,8 +62,8 @@ def _alone(
     only = replace(candidates, candidates=mine, rules=replace(candidates.rules, top=1))
     result = solve_fleet(inputs.problem, only, options, loads_of(inputs.problem), SolveSettings(clock=clock))
     plans = assemble(inputs, result.solutions, options)
-    if simulate:
-        plans = survivors(inputs, only, options, result, plans, lambda _: None, clock).plans
+    if replays is not None:
+        plans = survivors(inputs, only, options, result, plans, lambda _: None, clock, replays).plans
     if clock.over:  # what was found by now need not be the best of its kind
         raise OutOfTimeError
     confirm(inputs, plans)

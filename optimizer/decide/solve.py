@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from optimizer.plan.types import Unknown
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
+    from optimizer.fleet.types import FleetResult
     from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation, Unpriced
 
 Take = Callable[[str], None]
@@ -59,6 +60,15 @@ def solve_problem(
     return decide(inputs, on_model=on_model, progress=say, simulate=simulate, clock=clock)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a problem, and the problem ready to be asked again under edits of it."""
+
+    outcome: Outcome
+    case: Case
+    result: FleetResult  # what the outcome's plans were made of
+
+
 def decide(
     inputs: Inputs,
     *,
@@ -66,14 +76,25 @@ def decide(
     progress: Say | None = None,
     simulate: bool = True,
     clock: Clock = NO_LIMIT,
-    on_case: Callable[[Case], None] | None = None,
 ) -> Outcome:
-    """Answer a problem that was read already. ``on_case`` receives it ready to be asked again, and once more with what
-    replays left of it, where they rejected plans."""
+    """Answer a problem that was read already; see ``solve_problem`` for the rest."""
+    return answer(inputs, on_model=on_model, progress=progress, simulate=simulate, clock=clock).outcome
+
+
+def answer(
+    inputs: Inputs,
+    *,
+    on_model: Take | None = None,
+    progress: Say | None = None,
+    simulate: bool = True,
+    clock: Clock = NO_LIMIT,
+) -> Answer:
+    """Answer a problem and hold it open: every command gets its best plan from here, so that no two name two."""
     from optimizer.candidates import enumerate_candidates
     from optimizer.decide.assemble import assemble
     from optimizer.decide.case import case_of
     from optimizer.decide.check import confirm
+    from optimizer.decide.trial import ReplayMemory
     from optimizer.fleet import SolveSettings, fleet_model_text, solve_fleet
     from optimizer.performance.memo import Memo
     from optimizer.pricing import node_options
@@ -86,9 +107,7 @@ def decide(
     say("predicting every possible replica")
     memo = Memo()
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
-    case = case_of(inputs, options, candidates, clock, memo)
-    if on_case is not None:
-        on_case(case)
+    case = case_of(inputs, options, candidates, clock, memo, ReplayMemory() if simulate else None)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
@@ -103,13 +122,11 @@ def decide(
     if simulate:
         from optimizer.decide.replay import survivors
 
-        left = survivors(inputs, candidates, options, result, plans, say, clock)
+        left = survivors(inputs, candidates, options, result, plans, say, clock, case.replays)
         result, plans, rejected, final = left.result, left.plans, left.rejected, left.candidates
         if rejected:
             confirm(inputs, plans)
         case = replace(case, candidates=left.candidates)
-        if on_case is not None and rejected:
-            on_case(case)
     if on_model is not None:  # with the cuts of the replay: without them it would prove plans that were rejected
         on_model(fleet_model_text(final, options))
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
@@ -125,10 +142,21 @@ def decide(
 
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
-    others = other_winners(case, plans, say, simulate=simulate)
+    outcome = _with_alternatives(outcome, case, result, rejected, say)
+    return Answer(outcome, case, result)
+
+
+def _with_alternatives(
+    outcome: Outcome, case: Case, result: FleetResult, rejected: Sequence[Rejection], say: Say
+) -> Outcome:
+    """The outcome with what else there is: winners under a stricter view of prices, nodes that nobody prices, what each
+    kind of GPU alone costs."""
+    others = other_winners(case, outcome.plans, say)
     outcome = replace(outcome, others=others, unpriced=_unpriced(case, outcome, rejected))
     try:
-        alone = single_kinds(inputs, candidates, options, plans, say, simulate=simulate, clock=clock)
+        alone = single_kinds(
+            case.inputs, case.candidates, case.options, outcome.plans, say, replays=case.replays, clock=case.clock
+        )
     except OutOfTimeError:
         return replace(outcome, warnings=(*outcome.warnings, _NOT_ALONE))
     return replace(outcome, single_kinds=alone) if alone else outcome
@@ -148,7 +176,7 @@ def _unpriced(case: Case, outcome: Outcome, rejected: Sequence[Rejection]) -> tu
 
 def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:
     """The first plan with its two most telling what-ifs; what would hold is priced unless there is no ``case`` to ask,
-    as where a replay rejected plans, which the closed form would only propose again."""
+    as where replays rejected plans: there each question takes many more, and is left to ``optimize explain``."""
     from optimizer.decide.stress import priced_stress, quick_stress
 
     if not plans:

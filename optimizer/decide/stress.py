@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.plan.types import Stress
+from optimizer.problem import figure_of
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _tighter(case: Case, plan: Plan) -> list[str]:
     edits = []
     for promise in promises:
         assert promise.limit_s is not None
-        if promise.path.endswith("tokens_per_second_per_user"):
+        if figure_of(promise.path).is_speed:
             edits.append(f"{promise.path}={1 / (promise.limit_s * scale):.12g}")
         else:
             edits.append(f"{promise.path}={promise.limit_s * 1e3 * scale:.12g}")

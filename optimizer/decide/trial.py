@@ -101,23 +101,91 @@ class _Predicted:
     people: Behaviour | None
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """So many replicas of one kind at a load: requests per second of all, in flight on the fullest, people who think;
+    median limits."""
+
+    replicas: int
+    rate: float
+    held: float
+    users: float
+    limits: tuple[float, ...]
+
+    def asks_no_more_than(self, other: Tried) -> bool:
+        """Whether whoever keeps the promises of the other keeps these."""
+        loads = ((self.rate, other.rate), (self.held, other.held), (self.users, other.users))
+        no_more = self.replicas >= other.replicas and all(mine <= its for mine, its in loads)
+        return no_more and all(mine >= its for mine, its in zip(self.limits, other.limits, strict=True))
+
+
+class ReplayMemory:
+    """Replays that were run, of all states of one problem file, and what they say of trials that were not."""
+
+    def __init__(self) -> None:
+        self.replays: dict[object, Replay] = {}
+        self._verdicts: dict[object, list[tuple[Tried, bool]]] = {}
+
+    def learn(self, subject: object, tried: Tried, *, kept: bool) -> None:
+        """A trial of a subject kept every promise, or did not."""
+        self._verdicts.setdefault(subject, []).append((tried, kept))
+
+    def expected(self, subject: object, tried: Tried) -> bool | None:
+        """What follows about a trial of the same subject; None: nothing."""
+        for known, kept in self._verdicts.get(subject, ()):
+            if tried.asks_no_more_than(known) if kept else known.asks_no_more_than(tried):
+                return kept
+        return None
+
+
 class Replayer:
     """Replays trials of one problem, each once."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: Inputs, memory: ReplayMemory | None = None) -> None:
         self._inputs, self._router = inputs, Router(inputs.problem.engine.router)
-        self._known: dict[TrialKey, Replay] = {}
+        self._memory = memory or ReplayMemory()
         self._predicted: dict[TrialKey, _Predicted] = {}
 
     def replay(self, trial: Trial) -> Replay:
         """What its requests see."""
-        if trial.key not in self._known:
-            self._known[trial.key] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
-        return self._known[trial.key]
+        about, known = self._about(trial), self._memory.replays
+        if about not in known:
+            known[about] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
+            if not self._is_batch(trial):
+                self._memory.learn(self._subject(trial), self._tried(trial), kept=known[about].kept)
+        return known[about]
+
+    def _about(self, trial: Trial) -> object:
+        """All that a replay depends on."""
+        part = parts_of(self._inputs.problem)[trial.workload]
+        asked = (part.slo, self._inputs.problem.margins.confidence, part.workload.traffic.batch)
+        load = (trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs))
+        return (self._subject(trial), trial.replicas, load, asked)
+
+    def expected(self, trial: Trial) -> bool | None:
+        """What replays of the same replica say of a trial without running it: it keeps its promises where fewer
+        replicas did at no less load and no looser limits, and misses one where more did not at no more; else None."""
+        return self._memory.expected(self._subject(trial), self._tried(trial))
+
+    def _subject(self, trial: Trial) -> object:
+        """The replica and its requests: all that the replay depends on but the load, the limits and the number."""
+        part, problem = parts_of(self._inputs.problem)[trial.workload], self._inputs.problem
+        promised = tuple((p.metric, p.percentile, p.length_class, p.path) for p in part.slo.promises)
+        think_s = trial.people(self._inputs).think_s
+        served = (part.name, part.workload.model, part.lengths, part.workload.traffic.trace, think_s, promised)
+        return (trial.key[1:8], served, problem.engine, self._inputs.params.version)
+
+    def _tried(self, trial: Trial) -> Tried:
+        part = parts_of(self._inputs.problem)[trial.workload]
+        grade, engine = grade_of(trial.spec, self._inputs.params)[0], trial.spec.engine.profile
+        confidence = self._inputs.problem.margins.confidence
+        limits = tuple(p.limit_s / error_factor(p.metric, grade, confidence, engine) for p in part.slo.promises)
+        rate, held, people = trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs)
+        return Tried(trial.replicas, rate, float(held), people.users, limits)
 
     def knows(self, trial: Trial) -> bool:
         """Whether a trial was replayed already."""
-        return trial.key in self._known
+        return self._about(trial) in self._memory.replays
 
     def _is_batch(self, trial: Trial) -> bool:
         return parts_of(self._inputs.problem)[trial.workload].load.is_batch
@@ -131,6 +199,7 @@ class Replayer:
         replay = self.replay(trial)
         if self._is_batch(trial):
             return replay
+        self.predict([trial])
         predicted = self._predicted[trial.key]
         lengths = parts_of(self._inputs.problem)[trial.workload].lengths
         limits = [_wanted(p, p.limit_s * p.simulated_s / p.with_margin_s, lengths) for p in replay.promises]

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from optimizer.decide.case import OutOfTimeError
 from optimizer.decide.choices import Choice, stated_choices
 from optimizer.decide.edits import as_set
-from optimizer.errors import ProblemError
+from optimizer.errors import InternalError, ProblemError
 from optimizer.fleet.types import Edit
 from optimizer.plan.types import Relaxation
-from optimizer.problem.numbers import field_of
+from optimizer.problem import place_of
 from optimizer.units import CENTS_PER_UNIT
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution
     from optimizer.problem import StatedPromise
 
-_LOOSEST: tuple[tuple[str, object], ...] = (
-    ("quality.min_recovery", 0.0),
-    ("margins.confidence", 0.5),
-    ("margins.load_headroom", 0.0),
-    ("margins.spare_nodes", 0),
-    ("batch.within_hours", 744.0),
-)
-"""Ends of ranges; limits end with ``null``, loads with the smallest step of their field."""
-
 _MANY = 1_000_000
 _MOST_BUDGET = 4096
 _NEVER_FELT = 10_000
 """A latency limit times this is no limit."""
+
+_DEAR = 10
+"""The least change that helps is left out where it costs more than so many times what the number costs at its end."""
+
+_BEND = 2
+"""Told instead is the bend of that curve: the least change that costs at most so many times that."""
+
+_NEVER_MEANT = 100
+"""Ways that cost more than so many times the cheapest are left out: no buyer could mean them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +48,62 @@ class Way:
 
     edits: tuple[Edit, ...]
     cents: int
+    left_out: tuple[tuple[Edit, int], ...] = ()  # what would do too, at a price that nobody could mean
 
     @property
     def relaxation(self) -> Relaxation:
         """As an outcome carries it."""
         first, *rest = self.edits
         also = tuple((edit.path, edit.before, edit.after) for edit in rest)
-        return Relaxation(first.path, first.before, first.after, self.cents, also)
+        absurd = tuple((edit.path, edit.after, cents) for edit, cents in self.left_out)
+        return Relaxation(first.path, first.before, first.after, self.cents, also, absurd)
 
 
 def ways_out(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
     """Single changes, cheapest first, then a joint change that is cheaper still; empty: nothing could ever help.
 
-    Where the clock of the case ends the search, what was found by then.
+    Where plans are replayed, ways are looked for by the closed form, each is solved again with its replay and told at
+    that price; where none survives that, they are looked for with a replay at every step. Where the clock of the case
+    ends the search, what was found by then.
     """
+    if case.replays is None:
+        return tuple(way.relaxation for way in _ways(case, say))
+    found = _ways(replace(case, replays=None), say)
+    survived: list[Way] = []
+    try:
+        say("replaying the ways out")
+        for way in found:
+            again = _solved(case, way.edits)
+            survived += [] if again is None else [replace(way, cents=again.monthly_cents)]
+        if found and not survived:
+            survived = list(_ways(case, say))
+    except OutOfTimeError:
+        pass
+    order = sorted(survived, key=lambda way: (len(way.edits) > 1, *_by_cost(way)))
+    return tuple(way.relaxation for way in order)
+
+
+def _ways(case: Case, say: Callable[[str], None]) -> tuple[Way, ...]:
+    """The ways out as the case itself answers."""
     singles: list[Way] = []
     joint: Sequence[Way] = ()
     try:
         for way in _singles(case, say):
             singles.append(way)
-        singles.sort(key=_by_cost)
+        singles = _meant(singles)
         say("trying changes together")
         joint = tuple(_joint(case, singles) if singles else _together(case))
     except OutOfTimeError:
-        singles.sort(key=_by_cost)
-    return tuple(way.relaxation for way in (*singles, *joint))
+        singles = _meant(singles)
+    return (*singles, *joint)
+
+
+def _meant(singles: Sequence[Way]) -> list[Way]:
+    """Cheapest first, without those that cost a hundred times as much as the cheapest; it says what was left out."""
+    ordered = sorted(singles, key=_by_cost)
+    kept = [way for way in ordered if way.cents <= _NEVER_MEANT * max(1, ordered[0].cents)]
+    absurd = tuple((way.edits[0], way.cents) for way in ordered[len(kept) :])
+    return [replace(kept[0], left_out=(*kept[0].left_out, *absurd)), *kept[1:]] if absurd else kept
 
 
 def _by_cost(way: Way) -> tuple[int, str]:
@@ -92,13 +123,13 @@ def _singles(case: Case, say: Callable[[str], None]) -> Iterator[Way]:
 
 def _number(case: Case, promise: StatedPromise) -> Iterator[Way]:
     """The least change that helps and, where that is cheaper, the least after which nothing gets cheaper."""
-    if promise.path == "budget.monthly" and case.inputs.problem.objective == "maximize_load":
+    if _is_budget(promise) and case.inputs.problem.objective == "maximize_load":
         yield from _budget_for_any_load(case, promise)
         return
     at_end = _solved(case, [Edit(promise.path, promise.value, _loosest(case, promise))])
     if at_end is None:
         return
-    if promise.path == "budget.monthly":
+    if _is_budget(promise):
         yield Way(
             (Edit(promise.path, promise.value, -(-at_end.monthly_cents // CENTS_PER_UNIT)),), at_end.monthly_cents
         )
@@ -107,12 +138,17 @@ def _number(case: Case, promise: StatedPromise) -> Iterator[Way]:
     least = steps.first(lambda found: found is not None)
     if least is None:
         return
-    yield steps.way(least)
-    if case.inputs.problem.objective == "minimize_cost" and steps.way(least).cents > at_end.monthly_cents:
-        floor = at_end.monthly_cents
-        enough = steps.first(lambda found: found is not None and found.monthly_cents <= floor, after=least)
-        if enough is not None:
-            yield steps.way(enough)
+    floor, way = at_end.monthly_cents, steps.way(least)
+    if case.inputs.problem.objective != "minimize_cost" or way.cents <= floor:
+        yield way
+        return
+    if way.cents > _DEAR * floor:
+        bend = steps.costing(_BEND * floor, after=least)
+        way = way if bend is None else replace(steps.way(bend), left_out=((steps.edit(least), way.cents),))
+    yield way
+    enough = steps.costing(floor, after=least) if way.cents > floor else None
+    if enough is not None:
+        yield steps.way(enough)
 
 
 def _budget_for_any_load(case: Case, promise: StatedPromise) -> Iterator[Way]:
@@ -123,36 +159,67 @@ def _budget_for_any_load(case: Case, promise: StatedPromise) -> Iterator[Way]:
         yield steps.way(least)
 
 
-def _loosest(case: Case, promise: StatedPromise) -> object:
-    end = next((end for name, end in _LOOSEST if promise.path.endswith(name)), None)
-    if end is not None:
+def _is_budget(promise: StatedPromise) -> bool:
+    return promise.figure.section == "budget"
+
+
+def _loosest(case: Case, promise: StatedPromise) -> int | float | None:
+    """As loose as the number gets, None: ``null``; never looser than what stands beside it in the file allows."""
+    end = _end(case, promise)
+    if end is None or _takes(case, promise, end):
         return end
-    if promise.path == "budget.monthly" and case.inputs.problem.objective == "maximize_load":
-        return promise.value * _MOST_BUDGET
-    if promise.path.endswith("context_max"):
-        return _shortest_context(case, promise.path)
-    if ".traffic." in promise.path:
-        return min(promise.value, float(field_of(promise.path).grain))
-    if ".slo." in promise.path:
-        return promise.value * _NEVER_FELT if promise.loosens_up else float(field_of(promise.path).grain)
-    return promise.value * _MANY if promise.path.startswith(("hardware.quota", "hardware.owned")) else None
+    grain = Decimal(promise.figure.number.step)
+    steps = int(abs(Decimal(repr(end)) - Decimal(repr(promise.value))) / grain)
+    low, high = 0, max(1, steps)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _takes(case, promise, _moved(promise, middle)) else (low, middle)
+    return _moved(promise, low) if low else promise.figure.taken(promise.value)
 
 
-def _shortest_context(case: Case, path: str) -> int:
+def _end(case: Case, promise: StatedPromise) -> int | float | None:
+    figure, value = promise.figure, promise.value
+    if _is_budget(promise) and case.inputs.problem.objective == "maximize_load":
+        return value * _MOST_BUDGET
+    if figure.key == "context_max":
+        return _shortest_context(case, figure.workload)
+    if not figure.loosens_up:
+        return figure.taken(min(value, figure.least))
+    if figure.is_promise:
+        return min(figure.most, value * _NEVER_FELT)
+    return None if figure.nullable else figure.taken(min(figure.most, max(value, 1) * _MANY))
+
+
+def _takes(case: Case, promise: StatedPromise, value: int | float) -> bool:
+    """Whether the file makes sense with the value beside its others: a limit at p50 is not above that at p95."""
+    try:
+        case.inputs.with_sets([as_set(Edit(promise.path, promise.value, value))])
+    except ProblemError:
+        return False
+    return True
+
+
+def _moved(promise: StatedPromise, steps: int) -> int | float:
+    """The value so many of its steps looser, on whole steps."""
+    grain, up = Decimal(promise.figure.number.step), promise.loosens_up
+    whole = (Decimal(repr(promise.value)) / grain).to_integral_value("ROUND_FLOOR" if up else "ROUND_CEILING")
+    return promise.figure.taken(float((whole + (steps if up else -steps)) * grain))
+
+
+def _shortest_context(case: Case, name: str) -> int:
     from optimizer.problem import lengths_of
 
-    name = path.split(".")[1]
     lengths = next(lengths_of(w) for w in case.inputs.problem.workloads if w.name == name)
     each = [one.lengths for one in lengths.classes] or [lengths]
     return max(math.ceil((one.input_p95 or one.input_mean) + (one.output_p95 or one.output_mean)) for one in each)
 
 
-def _lean(case: Case, path: str) -> Case:
+def _lean(case: Case, promise: StatedPromise) -> Case:
     """What may win when a number is loosened: quality and payment bring candidates back, other numbers do not."""
-    if "quality." in path or path.startswith("payment.") or path.endswith("context_max"):
+    if promise.figure.section in ("quality", "payment") or promise.figure.key == "context_max":
         return case
     budget = case.candidates.rules.limits.budget_cents
-    by_cost = ".slo." in path and budget is not None and case.inputs.problem.objective != "maximize_load"
+    by_cost = promise.figure.is_promise and budget is not None and case.inputs.problem.objective != "maximize_load"
     return case.allowed().cheaper_than((budget or 0) + 1) if by_cost else case.allowed()
 
 
@@ -160,26 +227,17 @@ class _Steps:
     """Values of one number from the stated one towards looser, in the field's steps; each asked at most once."""
 
     def __init__(self, case: Case, promise: StatedPromise) -> None:
-        self._case, self._promise = _lean(case, promise.path), promise
-        self._grain = Decimal(field_of(promise.path).grain or "1")
+        self._case, self._promise = _lean(case, promise), promise
+        self._grain = Decimal(promise.figure.number.step)
         self._known: dict[int, FleetSolution | None] = {}
-        end = _loosest(case, promise)
-        stated = Decimal(repr(promise.value))
-        span = abs(Decimal(repr(end)) - stated) if isinstance(end, (int, float)) else stated * _MANY
+        self._end, stated = _loosest(case, promise), Decimal(repr(promise.value))
+        span = max(stated, Decimal(1)) * _MANY if self._end is None else abs(Decimal(repr(self._end)) - stated)
         self._last = max(1, -int(-span // self._grain))
 
     def edit(self, step: int) -> Edit:
         """So many steps looser, never past the end."""
-        sign = 1 if self._promise.loosens_up else -1
-        whole = (Decimal(repr(self._promise.value)) / self._grain).to_integral_value(
-            "ROUND_FLOOR" if sign > 0 else "ROUND_CEILING"
-        )
-        value = (whole + sign * step) * self._grain
-        end = _loosest(self._case, self._promise)
-        if step >= self._last and isinstance(end, (int, float)):
-            value = Decimal(repr(end))
-        after: int | float = int(value) if value == value.to_integral_value() else float(value)
-        return Edit(self._promise.path, self._promise.value, after)
+        past = step >= self._last and self._end is not None
+        return Edit(self._promise.path, self._promise.value, self._end if past else _moved(self._promise, step))
 
     def at(self, step: int) -> FleetSolution | None:
         """The best plan so many steps looser."""
@@ -192,6 +250,10 @@ class _Steps:
         found = self.at(step)
         assert found is not None
         return Way((self.edit(step),), found.monthly_cents)
+
+    def costing(self, cents: int, *, after: int) -> int | None:
+        """First step from which on the answer costs no more than so much."""
+        return self.first(lambda found: found is not None and found.monthly_cents <= cents, after=after)
 
     def first(self, test: Callable[[FleetSolution | None], bool], after: int = 0) -> int | None:
         """First step whose answer passes a test that, once passed, stays passed: doubling, then halving."""
@@ -231,7 +293,7 @@ def _joint(case: Case, singles: Sequence[Way]) -> Iterator[Way]:
     by_path: dict[str, Edit] = {}
     for way in sorted(singles, key=lambda way: way.cents):
         edit = way.edits[0]
-        if ".traffic." not in edit.path and edit.path != "budget.monthly":
+        if place_of(edit.path).section not in ("traffic", "budget"):
             by_path.setdefault(edit.path, edit)
     together = _solved(case, list(by_path.values()))
     if together is None or together.monthly_cents >= min(way.cents for way in singles):
@@ -284,7 +346,7 @@ def _opened(case: Case) -> Iterator[Edit]:
 
 def _money_first(edit: Edit) -> tuple[int, str]:
     """Less load is put back first; the budget is set first, so that the rest is loosened no further than it pays."""
-    return (0 if edit.path == "budget.monthly" else 1, edit.path)
+    return (0 if place_of(edit.path).section == "budget" else 1, edit.path)
 
 
 def _without_needless(case: Case, edits: Sequence[Edit], cents: int | None) -> Way:
@@ -307,7 +369,7 @@ def _sharpened(case: Case, edits: Sequence[Edit]) -> Way | None:
     choices = {one.path: one for one in stated_choices(case.inputs.problem)}
     kept = list(edits)
     for number, edit in enumerate(edits):
-        others = case.edited([as_set(other) for other in kept if other is not kept[number]])
+        others = _edited(case, [other for other in kept if other is not kept[number]])
         if edit.path in promises:
             sharper = next(_number(others, promises[edit.path]), None)
         else:
@@ -318,17 +380,23 @@ def _sharpened(case: Case, edits: Sequence[Edit]) -> Way | None:
     return None if found is None else Way(tuple(kept), found.monthly_cents)
 
 
+def _edited(case: Case, edits: Sequence[Edit]) -> Case:
+    """The case under edits of our own. Raises ``InternalError`` where the file does not take them: that would be no
+    answer about the problem, and no error of its user."""
+    try:
+        return case.edited([as_set(edit) for edit in edits])
+    except ProblemError as error:
+        stated = ", ".join(as_set(edit) for edit in edits)
+        raise InternalError(f"a change that was to be tried is refused: {stated}: {error}") from error
+
+
 def _solved(case: Case, edits: Sequence[Edit], *, whole: bool = True) -> FleetSolution | None:
-    """The best plan under edits; None where there is none, or where the edits make no sound problem.
+    """The best plan under edits; None where there is none.
 
     Not ``whole``: where money is the objective only what it costs, and any of the plans that cost no more.
     """
     from optimizer.fleet import SolveSettings
 
     first = not whole and case.candidates.rules.objective == "minimize_cost"
-    try:
-        edited = case.edited([as_set(edit) for edit in edits])
-        solutions = edited.solve(settings=SolveSettings(first_level=first, clock=case.clock)).solutions
-    except ProblemError:
-        return None
+    solutions = _edited(case, edits).solve(settings=SolveSettings(first_level=first, clock=case.clock)).solutions
     return solutions[0] if solutions else None

@@ -28,6 +28,7 @@ from optimizer.fleet.instance import (
 )
 from optimizer.fleet.model import build_model
 from optimizer.fleet.rules_ranking import flagged_never_first
+from optimizer.fleet.rules_service import load_paths
 from optimizer.fleet.solve import SMALL, solver_of
 from optimizer.fleet.types import SolveSettings
 from optimizer.fleet.variables import Variables
@@ -259,7 +260,6 @@ def _how_much(v: Variables) -> LinearExprT:
     }
     for asked in rules.workloads:
         scale |= {promise.path: seconds_to_us_down(promise.limit_s) for promise in asked.slo.promises}
-    return sum(
-        excess * max(1, _PARTS // max(1, scale.get(path, DEMAND if "traffic" in path else 1)))
-        for path, excess in v.excesses().items()
-    )
+        scale |= dict.fromkeys(load_paths(asked), DEMAND)
+        scale[f"{asked.path}.traffic.min_replicas"] = asked.load.min_replicas
+    return sum(excess * max(1, _PARTS // max(1, scale.get(path, 1))) for path, excess in v.excesses().items())

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from optimizer.candidates.market import DEMAND
 from optimizer.candidates.types import CandidateSet
 from optimizer.fleet.elastic import FLAGGED, WayOut, ways_out
+from optimizer.fleet.rules_decisions import quality_path_of
 from optimizer.fleet.rules_limits import owned_path
 from optimizer.fleet.types import Edit, SolveSettings
 from optimizer.pricing.types import NodeOption, Origin
+from optimizer.problem import figure_of, place_of
 from optimizer.units import CENTS_PER_UNIT
-from optimizer.workload import Promise
+from optimizer.workload import Metric, Promise
 
 if TYPE_CHECKING:
     from optimizer.problem import Problem
@@ -37,7 +39,8 @@ def edits_of(
 
 
 def _kind(path: str) -> int:
-    return next((number for number, word in enumerate(_ORDER) if word in path.split(".")), len(_ORDER))
+    keys = place_of(path).keys
+    return next((number for number, word in enumerate(_ORDER) if word in keys), len(_ORDER))
 
 
 def rounded_up(value: float, digits: int = 2) -> float:
@@ -85,19 +88,27 @@ class _Writer:
             return self._promise(path, excess)
         if path in self._owned:
             return self._more_owned(path, excess)
-        if ".traffic." in path:
-            stated = self._stated(path)
-            return Edit(path, stated, rounded_down(float(str(stated)) * (1 - excess / DEMAND), 3))
-        if path.startswith(("hardware.limits.", "hardware.quota.")):
+        section = place_of(path).section
+        if section == "traffic":
+            return self._traffic(path, excess)
+        if section in ("hardware.limits", "hardware.quota"):
             return self._limit(path, excess)
         return self._choice(path, way)
 
+    def _traffic(self, path: str, excess: int) -> Edit:
+        """Less load, in parts of the demand; or fewer copies, counted."""
+        figure, stated = figure_of(path), self._stated(path)
+        number = float(str(stated))
+        less = number - excess if figure.whole else rounded_down(number * (1 - excess / DEMAND), 3)
+        return Edit(path, stated, figure.taken(less))
+
     def _choice(self, path: str, way: WayOut) -> Edit:
-        if path.startswith("engine."):
+        section = place_of(path).section
+        if section == "engine":
             return self._engine(path, way)
-        if path.startswith("payment."):
+        if section == "payment":
             return self._payment(path, way)
-        if path.endswith(".quality.min_recovery"):
+        if section == "quality":
             return self._quality(path, way)
         if path in (FLAGGED, "hardware.gpus"):
             return self._gpus(way)
@@ -106,15 +117,16 @@ class _Writer:
     def _promise(self, path: str, excess_us: int) -> Edit:
         promise = self._promises[path]
         seconds = promise.limit_s + excess_us / 1e6
-        if path.endswith("tokens_per_second_per_user"):
+        figure = figure_of(path)
+        if figure.is_speed:
             return Edit(path, self._stated(path), rounded_down(1 / seconds))
-        unit = 1.0 if "e2e_s" in path else 1e3
+        unit = 1.0 if promise.metric is Metric.E2E else 1e3
         return Edit(path, self._stated(path), rounded_up(seconds * unit))
 
     def _limit(self, path: str, excess: int) -> Edit:
         stated = self._stated(path)
         number = float(str(stated))
-        if path.endswith("max_power_kw"):
+        if place_of(path).key == "max_power_kw":
             return Edit(path, stated, math.ceil(number * 10 + excess / 100) / 10)
         return Edit(path, stated, int(number) + excess)
 
@@ -135,13 +147,13 @@ class _Writer:
 
     def _engine(self, path: str, way: WayOut) -> Edit:
         specs = [slot.candidate.spec for slot in way.slots]
-        attribute = path.removeprefix("engine.")
+        attribute = place_of(path).key
         stated = list(getattr(self._problem.engine, attribute))
         return Edit(path, stated, _with(stated, [getattr(spec, attribute) for spec in specs]))
 
     def _quality(self, path: str, way: WayOut) -> Edit:
         asked = self._rules.workloads
-        kept = min(s.candidate.recovery for s in way.slots if path.startswith(f"{asked[s.workload].path}."))
+        kept = min(s.candidate.recovery for s in way.slots if path == quality_path_of(asked[s.workload]))
         return Edit(path, self._stated(path), math.floor(kept * 1000 + 1e-6) / 1000)
 
     def _switch(self, path: str, way: WayOut) -> Edit:

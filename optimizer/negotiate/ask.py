@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.negotiate.axes import Axis
-from optimizer.problem.numbers import Strict
+from optimizer.problem.figures import Looser
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
     from optimizer.fleet.types import FleetResult, FleetSolution, SolveSettings
     from optimizer.plan.types import Plan
+    from optimizer.problem import Figure
 
-_RATE_FIELDS = re.compile(
-    r"workloads\.(?P<name>[^.]+)\.traffic\."
-    r"(?P<key>requests_per_second|output_tokens_per_second|users|batch)"
-    r"(\.(active|requests_per_user_per_hour|think_time_s|requests))?"
-)
-_INFLIGHT_FIELD = re.compile(r"workloads\.(?P<name>[^.]+)\.traffic\.concurrency")
+_FLOORS = {
+    "requests_per_second": "requests_per_second",
+    "output_tokens_per_second": "output_tokens_per_second",
+    "active": "users",
+    "requests_per_user_per_hour": "users",
+    "think_time_s": "users",
+    "requests": "batch",
+}
+"""Figures of the traffic that a rate is in proportion to (a think time: to one over it), with the floor they set."""
 
 
 @dataclass(frozen=True)
@@ -72,44 +75,46 @@ def guess_on(axis: Axis) -> Callable[[int, Winner], int | None]:
     """A guess of the last position at which the answer of another position still holds."""
 
     def guess(index: int, winner: Winner) -> int | None:
-        edge = edge_of(winner, axis.path, axis.values[index])
+        edge = edge_of(winner, axis.figure, axis.values[index])
         if edge is None:
             return None
-        if axis.field.strict is Strict.UP:
+        if axis.figure.number.looser is Looser.DOWN:
             return bisect_right(axis.values, edge * (1 + 1e-9)) - 1
         return bisect_right(axis.values, -edge * (1 - 1e-9), key=lambda value: -value) - 1
 
     return guess
 
 
-def edge_of(winner: Winner, path: str, value: float) -> float | None:
+def edge_of(winner: Winner, figure: Figure, value: float) -> float | None:
     """The value of a load or latency field at which a plan stops keeping every promise; None where it is not known."""
     if winner.solution is None:
         return None
-    if ".slo." in path:
-        return _latency_edge(winner, path)
-    scale = _load_edge(winner, path)
-    return None if scale is None else value * scale
+    if figure.is_promise:
+        return _latency_edge(winner, figure)
+    scale = _load_edge(winner, figure) if figure.section == "traffic" else None
+    if scale is None:
+        return None
+    return value / scale if figure.loosens_up else value * scale
 
 
-def _latency_edge(winner: Winner, path: str) -> float | None:
+def _latency_edge(winner: Winner, figure: Figure) -> float | None:
     plan = winner.sketch()
-    reached = [binding.value for binding in plan.binding if binding.promise == path] if plan else []
+    reached = [binding.value for binding in plan.binding if binding.promise == figure.path] if plan else []
     if not reached:
         return None
-    return 1e3 / max(reached) if path.endswith("tokens_per_second_per_user") else max(reached)
+    return 1e3 / max(reached) if figure.is_speed else max(reached)
 
 
-def _load_edge(winner: Winner, path: str) -> float | None:
+def _load_edge(winner: Winner, figure: Figure) -> float | None:
     """What the field alone may be multiplied by until the replicas are full."""
     from optimizer.problem import load_of, parts_of, population_of, rate_floors
     from optimizer.problem.profile import peak_of
 
-    match = _RATE_FIELDS.fullmatch(path) or _INFLIGHT_FIELD.fullmatch(path)
-    if match is None or winner.solution is None:
+    floor = _FLOORS.get(figure.key)
+    if winner.solution is None or not (floor or figure.key == "concurrency"):
         return None
     problem = winner.case.inputs.problem
-    workload = next(workload for workload in problem.workloads if workload.name == match["name"])
+    workload = next(workload for workload in problem.workloads if workload.name == figure.workload)
     parts = [part.workload.name for part in parts_of(problem)]
     mine = [group for group in winner.solution.groups if parts[group.candidate.workload] == workload.name]
     if len(mine) > 1:
@@ -119,10 +124,11 @@ def _load_edge(winner: Winner, path: str) -> float | None:
     factors = load_of(workload, problem).factors or (1.0,)
     running = zip(group.running or (group.replicas,), factors, strict=True)
     replicas = min(count / factor for count, factor in running if factor)
-    if "key" in match.re.groupindex:
-        if match["key"] == "users" and (people := population_of(workload)[0]):
-            return None if path.endswith("think_time_s") else group.operating_point.users * replicas / (people * scale)
-        alone = rate_floors(workload)[match["key"]] * scale
+    if floor is not None:
+        if figure.key in ("active", "think_time_s") and (people := population_of(workload)[0]):
+            is_gap = figure.key == "think_time_s"
+            return None if is_gap else group.operating_point.users * replicas / (people * scale)
+        alone = rate_floors(workload)[floor] * scale
         return group.operating_point.requests_per_second * replicas / alone
     return group.operating_point.inflight * replicas / ((workload.traffic.concurrency or 1.0) * scale)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from optimizer.errors import Finding, ProblemError, UsageError
-from optimizer.problem.numbers import Field, Strict, field_of
+from optimizer.problem.figures import Figure, Looser, figures_of, place_of
 
 if TYPE_CHECKING:
     from optimizer.decide import Inputs
@@ -18,62 +16,35 @@ if TYPE_CHECKING:
 MAX_STEPS = 1_000_000
 """Positions of an axis that are told apart at most."""
 
-
-_IN_WORKLOAD = (
-    "traffic.concurrency",
-    "traffic.requests_per_second",
-    "traffic.output_tokens_per_second",
-    "traffic.users.active",
-    "traffic.users.requests_per_user_per_hour",
-    "traffic.users.think_time_s",
-    "traffic.peak_factor",
-    "traffic.batch.requests",
-    "traffic.batch.within_hours",
-    "traffic.batch.runs_per_month",
-    "slo.ttft_ms",
-    "slo.tpot_ms",
-    "slo.e2e_s",
-    "slo.tokens_per_second_per_user",
-    "tokens.input",
-    "tokens.output",
-    "tokens.context_max",
-    "tokens.shared_prefix",
-    "quality.min_recovery",
-)
-"""Numbers of a workload that may be named by their last names; where limits stand at percentiles, those."""
-
-_ON_TOP = {
-    "hardware.limits": ("max_gpus", "max_nodes", "max_gpu_kinds", "max_power_kw"),
-    "budget": ("monthly",),
-    "margins": ("confidence", "load_headroom", "spare_nodes"),
-    "payment": ("max_commitment_months", "tax_percent", "hours_per_month", "extras_monthly"),
-}
-"""Other numbers, by section."""
+_EXAMPLE = "give the path of a number, e.g. workloads.chat.traffic.concurrency"
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Values of one field from loose to strict, or in ascending order where neither end is known to be strict."""
+    """Values of one number from loose to strict, or in ascending order where neither end is known to be strict."""
 
-    path: str  # as ``--set`` takes it
+    figure: Figure
     values: tuple[float, ...]
-    field: Field
+
+    @property
+    def path(self) -> str:
+        """Where it stands, as ``--set`` takes it."""
+        return self.figure.path
 
     @property
     def monotone(self) -> bool:
         """Whether every value asks at least as much of a plan as the one before."""
-        return self.field.strict is not Strict.UNKNOWN
+        return self.figure.monotone
 
     def edit(self, index: int) -> str:
-        """The edit that sets the field to a value."""
-        return f"{self.path}={self.values[index]:.12g}"
+        """The edit that sets the number to a value."""
+        return f"{self.path}={self.figure.taken(self.values[index]):.12g}"
 
 
 def axis_of(inputs: Inputs, name: str, span: str) -> Axis:
     """The axis that ``--over NAME FROM:TO[:STEP]`` means. Raises ``UsageError``."""
-    path = resolve(inputs.problem, name)
-    field = field_of(path)
-    low, high, step = _span(span, field)
+    figure = resolve(inputs.problem, name)
+    low, high, step = _span(span, figure)
     count = int((high - low) / step)
     if count > MAX_STEPS:
         raise UsageError([Finding(f"{span} has {count:,} steps of {step}; at most {MAX_STEPS:,}", hint="state a step")])
@@ -82,78 +53,62 @@ def axis_of(inputs: Inputs, name: str, span: str) -> Axis:
         ascending.append(float(high))
     for value in (ascending[0], ascending[-1]):
         try:
-            inputs.with_sets([f"{path}={value:.12g}"])
+            inputs.with_sets([f"{figure.path}={figure.taken(value):.12g}"])
         except ProblemError as error:
             raise UsageError(error.findings) from error
-    ordered = ascending[::-1] if field.strict is Strict.DOWN else ascending
-    return Axis(path, tuple(ordered), field)
+    ordered = ascending[::-1] if figure.monotone and figure.number.looser is Looser.UP else ascending
+    return Axis(figure, tuple(ordered))
 
 
-def resolve(problem: Problem, name: str) -> str:
-    """The full path of a field given in full or by its last names. Raises ``UsageError`` where several match."""
+def resolve(problem: Problem, name: str) -> Figure:
+    """The number that a path or its last steps mean. Raises ``UsageError`` where it is none, several, or no axis."""
     if name.split(".", maxsplit=1)[0] in type(problem).model_fields:
-        return name
-    known = sorted(_known_paths(problem))
-    tail = re.compile(rf"(.*\.)?{re.escape(name)}(\.(p\d+|mean))?")
-    matches = [path for path in known if tail.fullmatch(path)]
-    found = [path for path in matches if _is_number(problem, path)] or matches
+        stated = place_of(name)
+        if not isinstance(stated, Figure):
+            raise UsageError([Finding(f"{name} is no number of the problem file", hint=_EXAMPLE)])
+        return _axis(stated)
+    asked = tuple(name.split("."))
+    known = list(figures_of(problem))
+    matches = [(figure, value) for figure, value in known if _is_called(figure, asked)]
+    stated_ones = [figure for figure, value in matches if value is not None]
+    found = stated_ones or [figure for figure, _ in matches]
+    axes = [figure for figure in found if figure.number.axis is True]
+    found = axes or found
     if len(found) == 1:
-        return found[0]
+        return _axis(found[0])
     if not found:
         from optimizer.documents.suggest import did_you_mean
 
-        hint = did_you_mean(name, {path.rsplit(".", 1)[-1] for path in known})
-        hint = hint or "give the path of a number, e.g. workloads.chat.traffic.concurrency"
+        hint = did_you_mean(name, {figure.key for figure, _ in known}) or _EXAMPLE
         raise UsageError([Finding(f"no numeric field {name!r} in the problem file", hint=hint)])
-    raise UsageError([Finding(f"{name!r} is not one field but {len(found)}", hint=f"one of: {', '.join(found)}")])
+    paths = ", ".join(figure.path for figure in found)
+    raise UsageError([Finding(f"{name!r} is not one field but {len(found)}", hint=f"one of: {paths}")])
 
 
-def _known_paths(problem: Problem) -> Iterator[str]:
-    """Every number that a problem file may state, with the percentiles of limits and lengths where they are stated."""
-    for workload in problem.workloads:
-        for name in _IN_WORKLOAD:
-            path = f"workloads.{workload.name}.{name}"
-            value = _value(problem, path)
-            inner = getattr(type(value), "model_fields", None)
-            if inner is None:
-                yield path
-            else:
-                yield from (f"{path}.{key}" for key in inner if getattr(value, key) is not None)
-    for section, keys in _ON_TOP.items():
-        yield from (f"{section}.{key}" for key in keys)
-    yield from (f"hardware.quota.{number}.max_gpus" for number in range(len(problem.hardware.quota)))
-    yield from (f"ownership.{key}" for key in type(problem.ownership).model_fields)
+def _is_called(figure: Figure, asked: tuple[str, ...]) -> bool:
+    """Whether the last steps of its path are those asked for, with or without the percentile or the mean."""
+    steps = tuple(figure.path.split("."))
+    return steps[-len(asked) :] == asked or (bool(figure.part) and steps[-len(asked) - 1 : -1] == asked)
 
 
-def _value(problem: Problem, path: str) -> object:
-    from optimizer.problem import value_at
-
-    try:
-        return value_at(problem, path)
-    except KeyError:
-        return None
+def _axis(figure: Figure) -> Figure:
+    """The number, if it can be varied."""
+    if figure.number.axis is not True:
+        raise UsageError([Finding(f"{figure.path} is no axis: {figure.number.axis}", hint=_EXAMPLE)])
+    return figure
 
 
-def _is_number(problem: Problem, path: str) -> bool:
-    value = _value(problem, path)
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _span(span: str, field: Field) -> tuple[Decimal, Decimal, Decimal]:
+def _span(span: str, figure: Figure) -> tuple[Decimal, Decimal, Decimal]:
     parts = span.split(":")
     try:
         low, high, *rest = (Decimal(part) for part in parts)
-        step = rest[0] if rest else _default_step(low, high, field)
+        step = rest[0] if rest else Decimal(figure.number.step)
         if len(parts) > 3 or not (low < high and step > 0 and (high - low).is_finite()):
             raise InvalidOperation
     except (InvalidOperation, ValueError) as error:
         message = f"{span!r} is not a range FROM:TO or FROM:TO:STEP with FROM below TO and a step above 0"
         raise UsageError([Finding(message, hint="e.g. --over concurrency 50:400")]) from error
+    if figure.whole and any(value != int(value) for value in (low, high, step)):
+        message = f"{span!r} has fractions, and {figure.path} takes whole numbers"
+        raise UsageError([Finding(message, hint="e.g. --over min_replicas 1:8")])
     return low, high, step
-
-
-def _default_step(low: Decimal, high: Decimal, field: Field) -> Decimal:
-    """The natural step of the field; for fields that have none, about a thousandth of the range."""
-    if field.grain:
-        return Decimal(field.grain)
-    return Decimal(10) ** ((high - low).adjusted() - 3)

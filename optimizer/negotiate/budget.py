@@ -47,6 +47,7 @@ class BudgetAnswer:
     reach: tuple[tuple[Reach, ...], ...]  # one tuple per plan of ``most``
     fastest: tuple[Fastest, ...]  # empty where the file states no load
     stated_load_cents: int | None  # cheapest way to carry the planned load, budget aside; None: no way, or no load
+    replayed: bool = True
 
 
 def budget(
@@ -75,7 +76,7 @@ def budget(
     cheapest: int | None = None
     if all(_has_load(workload) for workload in problem.workloads):
         progress("asking for the lowest latencies")
-        case = open_case(inputs.with_sets(["objective=minimize_cost"]))
+        case = open_case(inputs.with_sets(["objective=minimize_cost"]), simulate=simulate)
         free = case.edited(["budget.monthly=null"]).solve()
         cheapest = free.solutions[0].monthly_cents if free.solutions else None
         fastest = () if any(workload.traffic.batch for workload in problem.workloads) else _fastest(case)
@@ -87,6 +88,7 @@ def budget(
         reach=tuple(_reach(problem, plan) for plan in most.plans),
         fastest=fastest,
         stated_load_cents=cheapest,
+        replayed=simulate,
     )
 
 

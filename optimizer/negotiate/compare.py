@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import Finding, ProblemError, UsageError
 from optimizer.negotiate.result_file import is_result, read_result
+from optimizer.problem import place_of
 from optimizer.workload import part_name
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _problems(
         documents.append(json.loads(render(decide(one, progress=progress, simulate=simulate), "json")))
     flat = [_stated(one.problem) for one in inputs]
     changed = tuple(_together(_changes(flat[0], flat[1]), flat[0], flat[1]))
-    case = open_case(inputs[0])
+    case = open_case(inputs[0], simulate=simulate)
     base = ask(case)
     causes = []
     for change in changed:
@@ -128,20 +128,18 @@ def _problems(
 THERE = "in this file only"
 """Stands for a whole workload, quote or own server of one of the files."""
 
-_ITEM = re.compile(r"(workloads|hardware\.owned|hardware\.quota|offers|payment\.discounts)\.[^.]+(?=\.)")
-
 
 def _together(changes: Iterable[Change], before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[Change]:
     """A workload, quote or own server that only one of the files has is one change, not one for each of its keys."""
     told: set[str] = set()
     for change in changes:
-        item = _ITEM.match(change.path)
-        sides = [any(path.startswith(f"{item[0]}.") for path in side) for side in (before, after)] if item else []
-        if item is None or all(sides):
+        item = place_of(change.path).item
+        sides = [any(place_of(path).item == item for path in side) for side in (before, after)]
+        if not item or all(sides):
             yield change
-        elif item[0] not in told:
-            told.add(item[0])
-            yield Change(item[0], *(THERE if side else None for side in sides))
+        elif item not in told:
+            told.add(item)
+            yield Change(item, *(THERE if side else None for side in sides))
 
 
 def _comparison(
@@ -178,7 +176,7 @@ def _comparison(
 def _promise(binding: Mapping[str, Any]) -> str:
     """Its path; what a length class inherits from its workload is told with the name of the class."""
     path, length_class = str(binding["promise"]), binding.get("length_class")
-    return path if not length_class or ".tokens.classes." in path else f"{path} ({length_class})"
+    return path if not length_class or place_of(path).length_class else f"{path} ({length_class})"
 
 
 def _shape(plan: Mapping[str, Any]) -> Flat:

@@ -46,6 +46,7 @@ class Explanation:
     reign: Reign | None = None
     stress: tuple[Stress, ...] = ()
     leverage: Leverage | None = None
+    replayed: bool = True
 
 
 def explain(
@@ -54,27 +55,31 @@ def explain(
     sets: Sequence[str] = (),
     catalogs: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    simulate: bool = True,
 ) -> Explanation:
-    """Explain the best plan of a problem file. Raises ``InputError`` for what the user can mend."""
-    from optimizer.decide import decide, read_inputs
+    """Explain the best plan of a problem file; ``simulate=False`` replays neither it nor what it is held against.
+
+    Raises ``InputError`` for what the user can mend.
+    """
+    from optimizer.decide import answer, read_inputs
     from optimizer.negotiate.stress import stress
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    opened: list[Case] = []
-    outcome = decide(inputs, simulate=False, on_case=opened.append)
+    found = answer(inputs, progress=progress, simulate=simulate)
+    case, outcome = found.case, found.outcome
     if not outcome.plans:
-        return Explanation(outcome, None)
-    case = opened[0]
-    best, plan = ask(case), outcome.plans[0]
+        return Explanation(outcome, None, replayed=simulate)
+    best, plan = Winner(case, found.result), outcome.plans[0]
     goal = goal_of(case)
-    found = moves(case, best, goal, progress)
+    moved = moves(case, best, goal, progress)
     progress("finding the load at which another plan wins")
     reign = None if goal.objective == "maximize_load" else _reign(case, best, goal)
     progress("putting the plan under stress")
     stressed = stress(case, best, plan)
     progress("pricing what comes without its sellers")
-    return Explanation(outcome, plan, goal, goal.reached(best), found, reign, stressed, leverage(case, best))
+    told = leverage(case, best)
+    return Explanation(outcome, plan, goal, goal.reached(best), moved, reign, stressed, told, simulate)
 
 
 def _reign(case: Case, best: Winner, goal: Goal) -> Reign:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from optimizer.decide.case import Case
     from optimizer.decide.inputs import Inputs
     from optimizer.plan.types import Plan
+    from optimizer.problem import Figure
 
 _PARTS, _LEAST = 16, 8
 """Parts that a single curve is cut into for a cluster, and the fewest values of one."""
@@ -27,7 +28,8 @@ _PARTS, _LEAST = 16, 8
 SAMPLES = 20
 """Values of the second field, and of a first field whose cost may both rise and fall."""
 
-_LOAD_OR_PROMISE = ("traffic.", "slo.", "budget.", "hardware.limits.", "hardware.quota.", "margins.")
+_LOAD_OR_PROMISE = frozenset({"traffic", "slo", "budget", "hardware.limits", "hardware.quota", "margins"})
+"""Sections whose numbers bring no candidate back that the rules exclude."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Frontier:
     against: Axis | None
     curves: tuple[Curve, ...]
     goal: Goal
+    replayed: bool = True
 
     @property
     def exact(self) -> bool:
@@ -74,7 +77,7 @@ class Frontier:
 def is_monotone(axis: Axis, goal: Goal) -> bool:
     """Whether a deployment that lost along an axis has lost for good. A latency that is minimised grows with the load
     of each deployment, so that one may come back at a larger load."""
-    return axis.monotone and (goal.objective not in ("minimize_ttft", "minimize_tpot") or ".slo." in axis.path)
+    return axis.monotone and (goal.objective not in ("minimize_ttft", "minimize_tpot") or axis.figure.is_promise)
 
 
 @dataclass(frozen=True)
@@ -111,19 +114,20 @@ def frontier(
     over: tuple[str, str],
     against: tuple[str, str] | None = None,
     *,
-    points: int = SAMPLES,
+    points: int | None = None,
     jobs: int | None = None,
     engine: str | None = None,
     sets: Sequence[str] = (),
     catalogs: Path | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    simulate: bool = True,
 ) -> Frontier:
     """The cost of every value of a numeric field, e.g. ``over=("concurrency", "50:400")``.
 
-    ``against`` repeats the staircase at ``points`` values of a second field. Work is spread over ``jobs`` processes
-    (None: as many as there are processors), or over the workers of the Dask cluster whose scheduler ``engine`` names
-    (``dask://HOST:PORT``; extra ``dask``), which need this package installed. Raises ``InputError`` for a field or
-    range that the problem does not take.
+    ``against`` repeats the staircase at ``points`` (None: 20) values of a second field. Work is spread over ``jobs``
+    processes (None: as many as there are processors), or over the workers of the Dask cluster whose scheduler
+    ``engine`` names (``dask://HOST:PORT``; extra ``dask``), which need this package installed.
+    ``simulate=False`` replays no plan. Raises ``InputError`` for a field or range that the problem does not take.
     """
     from optimizer.decide import read_inputs
     from optimizer.decide.case import open_case
@@ -135,10 +139,17 @@ def frontier(
     second = axis_of(inputs, *against) if against else None
     if second is not None and second.path == first.path:
         raise UsageError([Finding(f"--over and --against are the same field, {first.path}")])
-    shown = second and replace(second, values=tuple(second.values[index] for index in _spread(second, points)))
-    case = _lean(open_case(inputs), [axis.path for axis in (first, shown) if axis])
+    asked = points or SAMPLES
+    shown = second and replace(second, values=tuple(second.values[index] for index in _spread(second, asked)))
+    case = _lean(open_case(inputs, simulate=simulate), [axis.figure for axis in (first, shown) if axis])
     goal = goal_of(case)
-    samples = () if is_monotone(first, goal) else _spread(first, points)
+    samples = () if is_monotone(first, goal) else _spread(first, asked)
+    if points is not None and shown is None and not samples:
+        hint = "leave --points out, or add --against"
+        raise UsageError([Finding(f"--points does nothing: the staircase over {first.path} is exact", hint=hint)])
+    if jobs is not None and engine is not None:
+        hint = "leave one of the two out"
+        raise UsageError([Finding("--jobs does nothing beside --engine: the cluster has its own workers", hint=hint)])
     edits = [None] if shown is None else [shown.edit(number) for number in range(len(shown.values))]
     parts = _PARTS if engine is not None and shown is None and first.monotone and not samples else 1
     ranges = _parts(len(first.values), parts)
@@ -158,6 +169,7 @@ def frontier(
         against=shown,
         curves=tuple(Curve(value, steps) for value, steps in zip(values, found, strict=True)),
         goal=goal,
+        replayed=simulate,
     )
 
 
@@ -196,10 +208,9 @@ def _spread(axis: Axis, points: int) -> tuple[int, ...]:
     return tuple(sorted({round(number * last / max(1, points - 1)) for number in range(points)}))
 
 
-def _lean(case: Case, paths: Sequence[str]) -> Case:
+def _lean(case: Case, figures: Sequence[Figure]) -> Case:
     """Without what the rules exclude, where the fields in question cannot bring it back."""
-    relative = [path.split(".", 2)[2] if path.startswith("workloads.") else path for path in paths]
-    return case.allowed() if all(path.startswith(_LOAD_OR_PROMISE) for path in relative) else case
+    return case.allowed() if all(figure.section in _LOAD_OR_PROMISE for figure in figures) else case
 
 
 def work(shared: Shared, task: Task) -> Part:

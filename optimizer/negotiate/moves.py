@@ -12,7 +12,7 @@ from optimizer.negotiate.ask import Winner, ask, guess_on
 from optimizer.negotiate.axes import Axis
 from optimizer.negotiate.goal import Goal, score
 from optimizer.negotiate.steps import first_where
-from optimizer.problem.numbers import Strict, field_of
+from optimizer.problem.figures import Figure, Reads
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 
 REACH = 20
 """A promise is tightened and loosened up to this factor."""
-
-_ENDS = {
-    "quality.min_recovery": (0.5, 1.0),
-    "margins.confidence": (0.5, 0.99),
-    "margins.load_headroom": (0.0, 100.0),
-    "margins.spare_nodes": (0.0, 16.0),
-    "payment.max_commitment_months": (0.0, 36.0),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +49,11 @@ def moves(case: Case, best: Winner, goal: Goal, progress: Callable[[str], None])
 
     found: list[Move] = []
     for promise in stated_promises(case.inputs.problem):
-        if field_of(promise.path).strict is Strict.UNKNOWN or promise.path == "budget.monthly":
+        if not promise.figure.monotone or promise.figure.section == "budget":
             continue
         progress(f"moving {promise.path}")
-        looser = _axis(case, promise.path, promise.value, stricter=False)
-        tighter = _axis(case, promise.path, promise.value, stricter=True)
+        looser = _axis(case, promise.figure, promise.value, stricter=False)
+        tighter = _axis(case, promise.figure, promise.value, stricter=True)
         found.append(
             Move(
                 path=promise.path,
@@ -75,14 +67,14 @@ def moves(case: Case, best: Winner, goal: Goal, progress: Callable[[str], None])
     return tuple(found)
 
 
-def _axis(case: Case, path: str, stated: float, *, stricter: bool) -> Axis:
+def _axis(case: Case, figure: Figure, stated: float, *, stricter: bool) -> Axis:
     """Values from the stated one either way, as far as the problem can take them beside its other values."""
-    end = _end(path, stated, stricter=stricter)
+    end = _end(figure, stated, stricter=stricter)
     if end == stated:
-        return Axis(path, (stated,), field_of(path))
-    axis = axis_from(path, stated, end)
+        return Axis(figure, (stated,))
+    axis = axis_from(figure, stated, end)
     refused = first_where(lambda index: not _takes(case, axis.edit(index)), 1, len(axis.values) - 1)
-    return axis if refused is None else Axis(path, axis.values[:refused], axis.field)
+    return axis if refused is None else Axis(figure, axis.values[:refused])
 
 
 def _takes(case: Case, edit: str) -> bool:
@@ -93,10 +85,9 @@ def _takes(case: Case, edit: str) -> bool:
     return True
 
 
-def axis_from(path: str, start: float, end: float) -> Axis:
+def axis_from(figure: Figure, start: float, end: float) -> Axis:
     """Values from one to another in the field's natural steps, ``start`` first, both ends included."""
-    field = field_of(path)
-    grain = Decimal(field.grain)
+    grain = Decimal(figure.number.step)
     first, last = Decimal(repr(start)), Decimal(repr(end))
     step = grain if last > first else -grain
     inner = (first / grain).to_integral_value("ROUND_FLOOR" if step > 0 else "ROUND_CEILING") * grain
@@ -105,12 +96,12 @@ def axis_from(path: str, start: float, end: float) -> Axis:
     while (value < last) if step > 0 else (value > last):
         values.append(float(value))
         value += step
-    return Axis(path, (*values, end), field)
+    return Axis(figure, (*values, end))
 
 
 def _looser(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest looser value at which the answer is better. The loosest is asked first: often nothing is gained."""
-    asked = _Asked(_worth_asking_looser(case, best, axis.path), axis)
+    asked = _Asked(_worth_asking_looser(case, best, axis.figure), axis)
     index = first_where(lambda i: score(asked.at(i)) < score(best), 1, len(axis.values) - 1)
     return None if index is None else asked.next_at(index, goal)
 
@@ -195,22 +186,25 @@ def first_change(
     return high if high <= last else None
 
 
-def _end(path: str, stated: float, *, stricter: bool) -> float:
-    """How far a value is moved: the ends of its range, or a factor of 20."""
-    field = field_of(path)
-    up = (field.strict is Strict.UP) is stricter
-    short = ".".join(path.split(".")[-2:])
-    if short in _ENDS:
-        return _ENDS[short][1 if up else 0]
+def _end(figure: Figure, stated: float, *, stricter: bool) -> float:
+    """How far a value is moved: a factor of 20, never past what anybody would ask for; shares and months to the end."""
+    up = figure.loosens_up is not stricter
     if up:
-        return stated * REACH
-    grain = float(field.grain)
-    return min(stated, max(grain, round(stated / REACH / grain) * grain))
+        return figure.most if _is_range(figure) else min(figure.most, stated * REACH)
+    if _is_range(figure) or not stated:
+        return figure.least
+    grain = float(figure.number.step)
+    return min(stated, max(figure.least, round(stated / REACH / grain) * grain))
 
 
-def _worth_asking_looser(case: Case, best: Winner, path: str) -> Case:
-    """What may win when a field is loosened: rules about quality and payment bring candidates back, others do not."""
-    if "quality." in path or path.startswith("payment."):
+def _is_range(figure: Figure) -> bool:
+    """Whether all of its range is worth a look: it has two ends, or stands for caution that may well be nothing."""
+    return figure.number.reads is Reads.SHARE or figure.number.ends != (None, None)
+
+
+def _worth_asking_looser(case: Case, best: Winner, figure: Figure) -> Case:
+    """What may win when a number is loosened: rules about quality and payment bring candidates back, others do not."""
+    if figure.section in ("quality", "payment"):
         return case
-    by_cost = ".slo." in path and best.cents is not None and best.result.objective == "minimize_cost"
+    by_cost = figure.is_promise and best.cents is not None and best.result.objective == "minimize_cost"
     return case.allowed().cheaper_than(best.cents or 0) if by_cost else case.allowed()

@@ -71,7 +71,8 @@ def _dearer_cents(cents: int) -> int:
 
 def _one_node_gone(case: Case, best: Winner, plan: Plan) -> Stress:
     """With any one node of the plan gone, do the rest carry the load with its replicas placed anew?"""
-    what = "one node gone"
+    asked_apart = bool(plan.periods) and case.replays is not None
+    what = "one node gone (not replayed)" if asked_apart else "one node gone"
     if best.result.objective != "maximize_load" and all(_carries_on(case, best, plan, node) for node in plan.nodes):
         return Stress(what, True, plan.monthly_cents)
     spare = case.inputs.problem.margins.spare_nodes + 1
@@ -81,7 +82,8 @@ def _one_node_gone(case: Case, best: Winner, plan: Plan) -> Stress:
 def _carries_on(case: Case, best: Winner, plan: Plan, gone: NodeLine) -> bool:
     """Solve with nothing but the plan's own configurations on its own nodes, less the one that is gone.
 
-    With a day profile in each period by itself, with the nodes that run there.
+    With a day profile in each period by itself, with the nodes that run there; that is not replayed, as the load of a
+    replay is the busiest one.
     """
     if not plan.periods:
         return _solvable(case, best, {line: line.count - (line == gone) for line in plan.nodes}, case.candidates.rules)
@@ -89,7 +91,7 @@ def _carries_on(case: Case, best: Winner, plan: Plan, gone: NodeLine) -> bool:
         counts = dict(zip(plan.nodes, period.nodes, strict=True))
         if counts[gone]:
             counts[gone] -= 1
-            if not _solvable(case, best, counts, _rules_in(case.candidates.rules, index)):
+            if not _solvable(replace(case, replays=None), best, counts, _rules_in(case.candidates.rules, index)):
                 return False
     return True
 

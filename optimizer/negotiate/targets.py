@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.negotiate.ask import Winner, ask
+from optimizer.negotiate.ask import Winner
 from optimizer.negotiate.asking_price import RENTED, Bar, TargetPrice
 from optimizer.negotiate.leverage import Leverage, leverage
 from optimizer.negotiate.quoted import Shape
@@ -41,6 +41,7 @@ class Targets:
     prices: tuple[TargetPrice, ...]
     only_owned: bool = False  # the problem allows no hardware but the user's own
     leverage: Leverage | None = None
+    replayed: bool = True
 
 
 def targets(
@@ -49,19 +50,20 @@ def targets(
     sets: Sequence[str] = (),
     catalogs: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    simulate: bool = True,
 ) -> Targets:
     """The price per GPU-hour below which each feasible but dearer or unpriced card and provider would win.
 
-    ``outcome.targets`` of the answer carries the same prices. Raises ``InputError`` for what the user can mend.
+    ``outcome.targets`` of the answer carries the same prices; ``simulate=False`` replays no plan. Raises ``InputError``
+    for what the user can mend.
     """
-    from optimizer.decide import decide, read_inputs
+    from optimizer.decide import answer, read_inputs
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    opened: list[Case] = []
-    outcome = decide(inputs, simulate=False, on_case=opened.append)
-    case = opened[0]
-    best = ask(case)
+    decided = answer(inputs, progress=progress, simulate=simulate)
+    case, outcome = decided.case, decided.outcome
+    best = Winner(case, decided.result)
     found: list[TargetPrice] = []
     for tier, pairs in _ways_to_ask(case, best):
         bar = Bar(case, best, tier)
@@ -78,7 +80,7 @@ def targets(
     stated = tuple(Target(one.gpu, one.provider, one.per_gpu_hour) for one in prices if one.per_gpu_hour is not None)
     progress("pricing what comes without its sellers")
     told = leverage(case, best)
-    return Targets(replace(outcome, targets=stated), prices, inputs.problem.hardware.only_owned, told)
+    return Targets(replace(outcome, targets=stated), prices, inputs.problem.hardware.only_owned, told, simulate)
 
 
 _Pairs = dict[tuple[str, str], list[Shape]]

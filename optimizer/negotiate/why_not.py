@@ -58,6 +58,7 @@ class WhyNot:
     goal: Goal | None = None
     reached: tuple[float | None, float | None] = (None, None)  # of the objective, by the best plan and by ``plan``
     ways_out: tuple[Relaxation, ...] = field(default=())
+    replayed: bool = True
 
 
 def why_not(
@@ -67,25 +68,26 @@ def why_not(
     sets: Sequence[str] = (),
     catalogs: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    simulate: bool = True,
 ) -> WhyNot:
     """Why the best plan is not ``wish``: words such as ``"a100_sxm_80 int4 tp2"`` or a provider.
 
     Raises ``InputError`` where a word is neither card, provider, format, size nor way to pay.
     """
-    from optimizer.decide import read_inputs
-    from optimizer.decide.case import Within, open_case
+    from optimizer.decide import answer, read_inputs
+    from optimizer.decide.case import Within
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
     wanted = parse(inputs, wish)
-    case = open_case(inputs)
-    goal, first = goal_of(case), Winner(case, case.solve())
-    best = case.plans(first.result)
+    decided = answer(inputs, progress=progress, simulate=simulate)
+    case, best = decided.case, decided.outcome.plans
+    goal, first = goal_of(case), Winner(case, decided.result)
     rest = case.confined(Within(wanted.candidate, wanted.option))
     progress("solving with nothing but what was asked for")
     second = Winner(rest, rest.solve())
     granted = rest.plans(second.result)
-    answer = WhyNot(
+    told = WhyNot(
         wish=wanted,
         problem_name=inputs.problem.name,
         problem_path=inputs.problem.path,
@@ -95,8 +97,9 @@ def why_not(
         plan=granted[0] if granted else None,
         goal=goal,
         reached=(goal.reached(first), goal.reached(second)),
+        replayed=simulate,
     )
-    return answer if granted else _refused(answer, case, rest, wanted, progress)
+    return told if granted else _refused(told, case, rest, wanted, progress)
 
 
 def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Callable[[str], None]) -> WhyNot:
@@ -216,12 +219,13 @@ def _rules(rest: Case) -> tuple[tuple[str, ...], str]:
 def _defaults(problem: Problem, paths: Sequence[str]) -> frozenset[str]:
     """Those of some rules about the market and the engine that stand as they do where a file says nothing."""
     from optimizer.decide.echo import default_of
-    from optimizer.problem import value_at
+    from optimizer.problem import place_of, value_at
 
     found = set()
     for path in paths:
-        if not path.startswith("workloads."):
-            stated = ".".join(path.split(".")[:2])  # hardware.providers.classes: part of what hardware.providers says
+        place = place_of(path)
+        if not place.workload:
+            stated = ".".join(place.keys[:2])  # hardware.providers.classes: part of what hardware.providers says
             found |= {path} if value_at(problem, stated) == default_of(stated) else set()
     return frozenset(found)
 

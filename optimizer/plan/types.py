@@ -196,6 +196,7 @@ class Relaxation:
     after: object
     monthly_cents: int
     also: tuple[tuple[str, object, object], ...] = ()  # further edits (path, before, after) that must go with it
+    left_out: tuple[tuple[str, object, int], ...] = ()  # (path, after, cents): would do too, at a price nobody means
 
 
 @dataclass(frozen=True, slots=True)

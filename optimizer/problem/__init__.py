@@ -1,10 +1,10 @@
 """The problem room: a file of business targets, strictly read, and the load and promises it means."""
 
 from optimizer.problem.demand import demand_of
+from optimizer.problem.figures import Figure, StatedPromise, figure_of, figures_of, place_of, stated_promises, value_at
 from optimizer.problem.known import KnownIds
 from optimizer.problem.load import lengths_of, load_of, population_of, rate_floors, slo_of
 from optimizer.problem.parts import Part, is_split, parts_of
-from optimizer.problem.paths import StatedPromise, stated_promises, value_at
 from optimizer.problem.profile import periods_of
 from optimizer.problem.reader import load_problem, problem_from_bytes
 from optimizer.problem.references import calibration_path, config_path, trace_path
@@ -15,6 +15,7 @@ __all__ = [
     "KV_CACHES",
     "WEIGHT_QUANTS",
     "WEIGHT_QUANT_ALIASES",
+    "Figure",
     "KnownIds",
     "Part",
     "Problem",
@@ -23,12 +24,15 @@ __all__ = [
     "calibration_path",
     "config_path",
     "demand_of",
+    "figure_of",
+    "figures_of",
     "is_split",
     "lengths_of",
     "load_of",
     "load_problem",
     "parts_of",
     "periods_of",
+    "place_of",
     "population_of",
     "problem_from_bytes",
     "rate_floors",

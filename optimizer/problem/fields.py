@@ -1,10 +1,15 @@
-"""Kinds of values in a problem file, and the base of its sections: strict, frozen, unknown keys refused."""
+"""Kinds of values in a problem file, and the base of its sections: strict, frozen, unknown keys refused.
+
+A numeric key says beside its bounds what a reader calls it, in which unit and steps it reads and which way it is easier
+to meet (``Number``); ``problem.figures`` derives everything else that is known about a number from there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from enum import Enum
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -12,6 +17,61 @@ from pydantic_core import PydanticCustomError
 
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 _MAX = 1e12
+
+
+class Looser(Enum):
+    """Which values of a number ask less of a plan."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class Reads(Enum):
+    """How the value of a number is said."""
+
+    COUNTED = "counted"  # with its unit behind
+    SHARE = "share"  # as a percentage
+    MONEY = "money"  # as an amount of the problem's currency, with the unit behind
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What is known about a numeric key beyond its bounds; stands in the annotation of its field."""
+
+    label: str
+    """As a reader calls it; ``{name}`` is the item of a list that it belongs to."""
+
+    unit: str
+    """Behind the value, in the plural: ``ms``, ``requests/s``, of money ``a month``; empty where it has none."""
+
+    step: str
+    """Natural step, as a decimal: values are told apart in it."""
+
+    looser: Looser
+    """Which way it is easier to keep."""
+
+    axis: bool | str
+    """Whether ``optimize frontier`` may vary it; a text: why not."""
+
+    ends: tuple[float | None, float | None] = (None, None)
+    """Least and most that anybody would ask for; None: the bound of the key."""
+
+    monotone: bool = True
+    """Whether the best plan never costs more at a looser value."""
+
+    promise: bool = False
+    """Whether it is a promise or limit that a way out may loosen."""
+
+    reads: Reads = Reads.COUNTED
+
+
+@dataclass(frozen=True, slots=True)
+class PartOf:
+    """Stands on a number that is one part of the key above it: the limit at a percentile, the mean of a length."""
+
+    suffix: str
+    """Behind the label of the key above."""
 
 
 class Section(BaseModel):

@@ -11,6 +11,7 @@ from optimizer.documents.nodes import Entry, Key, Mapping, Node, Place, Scalar, 
 from optimizer.documents.scalars import shorten
 from optimizer.documents.suggest import did_you_mean, suggest
 from optimizer.errors import Finding
+from optimizer.problem.figures import Figure, Reads, figure_of
 from optimizer.problem.layout import homes_of, keys_of, section_at
 
 if TYPE_CHECKING:
@@ -18,42 +19,9 @@ if TYPE_CHECKING:
 
 Path = tuple[Key, ...]
 
-_UNITS = (
-    ("_ms", "milliseconds"),
-    ("think_time_s", "seconds"),
-    ("e2e_s", "seconds"),
-    ("_percent", "percent"),
-    ("percent", "percent"),
-    ("_kw", "kW"),
-    ("_hours", "hours"),
-    ("hours_per_month", "hours"),
-    ("_weeks", "weeks"),
-    ("_months", "months"),
-    ("tokens_per_second", "tokens per second"),
-    ("tokens_per_second_per_user", "tokens per second"),
-    ("requests_per_second", "requests per second"),
-    ("input", "tokens"),
-    ("output", "tokens"),
-    ("context_max", "tokens"),
-    ("mean", "tokens"),
-    ("concurrency", "requests in flight"),
-    ("price_per_hour", "money per node and hour"),
-    ("purchase_price", "money per node"),
-    ("monthly", "money per month"),
-    ("monthly_cost", "money per node and month"),
-)
-_SHARES = frozenset(
-    {
-        "shared_prefix",
-        "share",
-        "min_recovery",
-        "gpu_memory_utilization",
-        "residual",
-        "cost_of_capital",
-        "confidence",
-        "load_headroom",
-    }
-)
+_IN_WORDS = {"ms": "milliseconds", "s": "seconds", "%": "percent", "tokens/s": "tokens per second"}
+"""Units that a reader of an error sees spelt out; so are those per second."""
+
 _NUMBER = re.compile(r"\s*([-+]?[0-9][0-9.,_ ]*)\s*(\D*?)\s*")
 _BOUNDS = {
     "greater_than": ("above", "gt"),
@@ -84,11 +52,18 @@ class Defect:
 
 def unit_of(path: Path) -> str:
     """The unit of the value at a path, in words; empty where it has none."""
-    names = [key for key in reversed(path) if isinstance(key, str)]
-    name = names[0] if names else ""
-    if name in ("p50", "p90", "p95", "p99") and len(names) > 1:
-        name = names[1]
-    return next((unit for ending, unit in _UNITS if name == ending or name.endswith(ending)), "")
+    figure = _figure(path)
+    if figure is None or figure.number.reads is Reads.SHARE:
+        return ""
+    unit = _IN_WORDS.get(figure.number.unit, figure.number.unit.replace("/s", " per second"))
+    return f"money {unit}" if figure.number.reads is Reads.MONEY else unit
+
+
+def _figure(path: Path) -> Figure | None:
+    try:
+        return figure_of(dotted(path))
+    except KeyError:
+        return None
 
 
 def dotted(path: Path) -> str:
@@ -247,7 +222,13 @@ def _seen(node: Node | None) -> str:
 
 def _bound_hint(path: Path, node: Node | None, unit: str) -> str | None:
     value = node.value if isinstance(node, Scalar) else None
-    if path and path[-1] in _SHARES and isinstance(value, (int, float)) and 1 < value <= 100:
+    figure = _figure(path)
+    if (
+        figure is not None
+        and figure.number.reads is Reads.SHARE
+        and isinstance(value, (int, float))
+        and 1 < value <= 100
+    ):
         return f"it is a share: {value} % is {value / 100:g}"
     if isinstance(value, (int, float)) and value <= 0:
         return "leave the key out, or write null, for no such value" if value == 0 else "is the sign a slip?"

@@ -15,6 +15,8 @@ class KnownIds:
     models: Mapping[str, int] = field(default_factory=dict)
     """Longest context in tokens by model id."""
     engines: frozenset[str] = frozenset()
+    formats: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """What an engine runs, by its id and ``weight_quant`` or ``kv_cache``."""
     providers: frozenset[str] = frozenset()
     currencies: frozenset[str] = frozenset()
     """Currencies with an exchange rate, USD included."""

@@ -34,12 +34,23 @@ def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Ite
     ):
         yield from _unknown(what, names, ids)
     yield from _own_cards(problem, known)
+    yield from _formats(problem, known)
     if known.currencies:
         yield from _currencies(problem, currencies)
     for index, workload in enumerate(problem.workloads):
         yield from _model(workload, ("workloads", index), known, folder)
         yield from _trace(workload, ("workloads", index), folder)
     yield from _calibration(problem.engine.calibration, known, folder)
+
+
+def _formats(problem: ProblemFile, known: KnownIds) -> Iterator[Issue]:
+    """The engine runs at least one of the formats that the file states; ``native`` is whatever the model comes in."""
+    engine = problem.engine
+    for key, what in (("weight_quant", "weights"), ("kv_cache", "KV cache")):
+        stated, possible = getattr(engine, key), known.formats.get((engine.name, key))
+        if key in engine.model_fields_set and stated and possible and not {*possible, "native"} & set(stated):
+            message = f"{engine.name} runs no {what} in {' or '.join(stated)}, so nothing could be chosen"
+            yield Issue(("engine", key), message, f"possible: {', '.join(possible)}", (("engine", "name"),))
 
 
 def config_path(model: str, folder: Path) -> Path | None:

@@ -11,9 +11,12 @@ from optimizer.problem.fields import (
     Currency,
     Day,
     Listed,
+    Looser,
     NonNegative,
+    Number,
     Percent,
     Positive,
+    Reads,
     Section,
     Share,
     Text,
@@ -97,7 +100,9 @@ class Discount(Section):
     gpu: Text | None = None
     """Card it holds for."""
 
-    percent: Annotated[float, Field(gt=0, lt=100)]
+    percent: Annotated[
+        float, Field(gt=0, lt=100), Number("discount", "%", "0.1", Looser.UNKNOWN, axis=True, monotone=False)
+    ]
     """Percent off the list price."""
 
     until: Day | None = None
@@ -107,7 +112,10 @@ class Discount(Section):
 class Fx(Section):
     """Exchange rates of the user's own, written ``{CNY: 7.1, date: 2026-08-03}``."""
 
-    rates: dict[Currency, Positive]
+    rates: dict[
+        Currency,
+        Annotated[Positive, Number("{name} for a US dollar", "", "0.0001", Looser.UNKNOWN, axis=True, monotone=False)],
+    ]
     """Units of each currency per one US dollar."""
 
     date: Day | None = None
@@ -126,10 +134,32 @@ class Fx(Section):
 class ApiPrice(Section):
     """What an API charges for the same model, to hold a plan against."""
 
-    input_per_million: NonNegative
+    input_per_million: Annotated[
+        NonNegative,
+        Number(
+            "price of an API for input",
+            "a million tokens",
+            "0.01",
+            Looser.UNKNOWN,
+            axis="it is compared with the plans and changes none",
+            reads=Reads.MONEY,
+            monotone=False,
+        ),
+    ]
     """Price of a million input tokens, in the problem's currency."""
 
-    output_per_million: NonNegative
+    output_per_million: Annotated[
+        NonNegative,
+        Number(
+            "price of an API for output",
+            "a million tokens",
+            "0.01",
+            Looser.UNKNOWN,
+            axis="it is compared with the plans and changes none",
+            reads=Reads.MONEY,
+            monotone=False,
+        ),
+    ]
     """Price of a million output tokens."""
 
     cached_input_per_million: NonNegative | None = None
@@ -142,10 +172,17 @@ class Payment(Section):
     tiers: Listed[TierWord] = (Tier.ON_DEMAND,)
     """Ways to pay that are considered."""
 
-    max_commitment_months: CountOrZero | None = None
+    max_commitment_months: Annotated[
+        CountOrZero | None,
+        Number("longest commitment", "months", "1", Looser.UP, axis=True, ends=(0, 36), promise=True),
+    ] = None
     """Longest commitment in months."""
 
-    hours_per_month: Annotated[float, Field(gt=0, le=744)] = 730.0
+    hours_per_month: Annotated[
+        float,
+        Field(gt=0, le=744),
+        Number("hours that capacity runs", "hours a month", "1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = 730.0
     """Hours a month that capacity runs."""
 
     discounts: tuple[Discount, ...] = ()
@@ -160,26 +197,48 @@ class Payment(Section):
     fx: Fx | None = None
     """Exchange rates instead of those in catalogs/fx.csv."""
 
-    tax_percent: Percent = 0.0
+    tax_percent: Annotated[Percent, Number("tax", "%", "0.1", Looser.UNKNOWN, axis=True, monotone=False)] = 0.0
     """Tax on top of prices, in percent."""
 
     tax_recoverable: YesNo = False
     """Whether the tax comes back: it is shown then, and in no total or ranking."""
 
-    extras_monthly: NonNegative = 0.0
+    extras_monthly: Annotated[
+        NonNegative,
+        Number("fixed extras", "a month", "1", Looser.UNKNOWN, axis=True, reads=Reads.MONEY, monotone=False),
+    ] = 0.0
     """Fixed cost per month that the plan shall include (storage, egress, ...)."""
 
-    mean_load: Annotated[float, Field(gt=0, le=1)] = 1.0
+    mean_load: Annotated[
+        float,
+        Field(gt=0, le=1),
+        Number(
+            "load that runs on average",
+            "",
+            "0.01",
+            Looser.UNKNOWN,
+            axis="it changes the cost per token and no plan",
+            monotone=False,
+            reads=Reads.SHARE,
+        ),
+    ] = 1.0
     """Share of the stated load that runs on average: what a month's tokens, requests and their cost are counted from.
     Ignored where a day profile states periods, and for batch work."""
 
     api_price: ApiPrice | None = None
     """Prices of an API, to say from which share of the expected volume on a plan is cheaper."""
 
-    startup_minutes: Annotated[float, Field(ge=0, le=1440)] = 10.0
+    startup_minutes: Annotated[
+        float,
+        Field(ge=0, le=1440),
+        Number("time that a node takes to start", "minutes", "1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = 10.0
     """Minutes that an on-demand or spot node is billed before it serves, each time a day profile starts it."""
 
-    spot_uplift_percent: Percent | None = None
+    spot_uplift_percent: Annotated[
+        Percent | None,
+        Number("what interruptions add to spot nodes", "% of rent", "1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = None
     """What interruptions add to the rent of spot nodes, in percent. null: 10 where there is a day profile, else not
     counted and listed among what the bill leaves out."""
 
@@ -191,55 +250,109 @@ class Payment(Section):
 class Ownership(Section):
     """What bought and owned hardware costs per month. Amounts are in the problem's currency, the defaults in USD."""
 
-    term_months: Annotated[int, Field(ge=1, le=240)] = 48
+    term_months: Annotated[
+        int,
+        Field(ge=1, le=240),
+        Number("write-off of a purchase", "months", "1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = 48
     """Months over which a purchase is written off."""
 
-    residual: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    residual: Annotated[
+        float,
+        Field(ge=0, lt=1),
+        Number(
+            "what is left of a purchase price", "", "0.01", Looser.UNKNOWN, axis=True, monotone=False, reads=Reads.SHARE
+        ),
+    ] = 0.1
     """Share of the purchase price that is left at the end."""
 
-    cost_of_capital: Share = 0.08
+    cost_of_capital: Annotated[
+        Share, Number("interest a year", "", "0.01", Looser.UNKNOWN, axis=True, monotone=False, reads=Reads.SHARE)
+    ] = 0.08
     """Interest per year, as a share."""
 
-    electricity_per_kwh: NonNegative = 0.10
+    electricity_per_kwh: Annotated[
+        NonNegative,
+        Number("price of electricity", "a kWh", "0.001", Looser.UNKNOWN, axis=True, reads=Reads.MONEY, monotone=False),
+    ] = 0.10
     """Price of a kWh."""
 
-    pue: Annotated[float, Field(ge=1, le=5)] = 1.3
+    pue: Annotated[
+        float,
+        Field(ge=1, le=5),
+        Number("power usage effectiveness", "", "0.01", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = 1.3
     """Power usage effectiveness: facility power / IT power."""
 
-    colo_per_kw_month: NonNegative = 165.0
+    colo_per_kw_month: Annotated[
+        NonNegative,
+        Number(
+            "space and cooling", "a kW and month", "0.01", Looser.UNKNOWN, axis=True, reads=Reads.MONEY, monotone=False
+        ),
+    ] = 165.0
     """Rent of space and cooling per kW of IT power and month."""
 
-    support_percent: Percent = 5.0
+    support_percent: Annotated[
+        Percent,
+        Number("support contract", "% of the purchase price a year", "0.1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = 5.0
     """Support contract per year, in percent of the purchase price."""
 
-    staff_monthly: NonNegative = 0.0
+    staff_monthly: Annotated[
+        NonNegative, Number("staff", "a month", "1", Looser.UNKNOWN, axis=True, reads=Reads.MONEY, monotone=False)
+    ] = 0.0
     """Staff per month, whatever the number of nodes."""
 
 
 class Margins(Section):
     """How much caution a plan must have."""
 
-    confidence: Annotated[float, Field(ge=0.5, le=0.99)] = 0.9
+    confidence: Annotated[
+        float,
+        Field(ge=0.5, le=0.99),
+        Number("safety margin for model error", "", "0.01", Looser.DOWN, axis=True, promise=True, reads=Reads.SHARE),
+    ] = 0.9
     """One-sided confidence per promise: this quantile of the model error must still meet it. 0.5: no margin."""
 
-    load_headroom: Annotated[float, Field(ge=0, le=100)] = 0.0
+    load_headroom: Annotated[
+        float,
+        Field(ge=0, le=100),
+        Number("load headroom", "", "0.01", Looser.DOWN, axis=True, promise=True, reads=Reads.SHARE),
+    ] = 0.0
     """Load carried beyond the stated one, as a share (0.2 = 20 % more)."""
 
-    spare_nodes: Annotated[int, Field(ge=0, le=1000)] = 0
+    spare_nodes: Annotated[
+        int,
+        Field(ge=0, le=1000),
+        Number("spare nodes", "nodes", "1", Looser.DOWN, axis=True, ends=(0, 16), promise=True),
+    ] = 0
     """Nodes that may fail with every promise kept."""
 
 
 class Budget(Section):
     """The most a plan may cost."""
 
-    monthly: Positive | None = None
+    monthly: Annotated[
+        Positive | None, Number("budget", "a month", "1", Looser.UP, axis=True, promise=True, reads=Reads.MONEY)
+    ] = None
     """Most money per month, in the problem's currency."""
 
 
 class Ranking(Section):
     """Which plans are listed."""
 
-    top: Annotated[int, Field(ge=1, le=100)] = 10
+    top: Annotated[
+        int,
+        Field(ge=1, le=100),
+        Number(
+            "plans listed",
+            "plans",
+            "1",
+            Looser.UNKNOWN,
+            axis="it says how many plans are listed and changes none",
+            monotone=False,
+        ),
+    ] = 10
     """Most plans listed."""
 
     distinct_by: Listed[DistinctWord] = (
@@ -248,7 +361,11 @@ class Ranking(Section):
     )
     """What two listed plans must differ in."""
 
-    max_configurations_per_workload: Annotated[int, Field(ge=1, le=8)] = 1
+    max_configurations_per_workload: Annotated[
+        int,
+        Field(ge=1, le=8),
+        Number("configurations that share a workload", "configurations", "1", Looser.UP, axis=True),
+    ] = 1
     """Most configurations (kinds of GPU, formats, sizes) that may share one workload. 1: one configuration serves all
     of it."""
 

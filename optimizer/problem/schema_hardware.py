@@ -14,9 +14,12 @@ from optimizer.problem.fields import (
     Day,
     Ids,
     Listed,
+    Looser,
     NonNegative,
+    Number,
     Percent,
     Positive,
+    Reads,
     Section,
     Text,
     YesNo,
@@ -64,6 +67,16 @@ def parallel_size(value: Any) -> Any:
 ParallelSize = Annotated[int, BeforeValidator(parallel_size)]
 
 
+_CARDS = Number(
+    "cards in a node",
+    "GPUs",
+    "1",
+    Looser.UNKNOWN,
+    axis="it says what a node is, not what is asked of it",
+    monotone=False,
+)
+
+
 class Exclude(Section):
     """All but these."""
 
@@ -87,16 +100,19 @@ class OwnedHardware(Section):
     gpu: Text
     """Catalog id of the card."""
 
-    gpus_per_node: Annotated[int, Field(ge=1, le=128)]
+    gpus_per_node: Annotated[int, Field(ge=1, le=128), _CARDS]
     """Cards in a node."""
 
-    nodes: Count = 1
+    nodes: Annotated[Count, Number("own nodes", "nodes", "1", Looser.UP, axis=True, promise=True)] = 1
     """Number of such nodes."""
 
     nvlink: YesNo | None = None
     """Whether the cards of a node are linked directly; left out: what the card's form implies."""
 
-    monthly_cost: NonNegative | None = None
+    monthly_cost: Annotated[
+        NonNegative | None,
+        Number("cost of an own node", "a month", "1", Looser.UNKNOWN, axis=True, reads=Reads.MONEY, monotone=False),
+    ] = None
     """Cost of one node per month in the problem's currency; left out: energy and space only."""
 
 
@@ -109,7 +125,7 @@ class Quota(Section):
     gpu: Text | None = None
     """Card it is for; left out: all cards of the provider together."""
 
-    max_gpus: CountOrZero
+    max_gpus: Annotated[CountOrZero, Number("quota on GPUs", "GPUs", "1", Looser.UP, axis=True, promise=True)]
     """GPUs granted."""
 
 
@@ -217,16 +233,22 @@ class Require(Section):
 class Limits(Section):
     """Upper limits over the whole plan, spare nodes included."""
 
-    max_gpus: Count | None = None
+    max_gpus: Annotated[Count | None, Number("limit on GPUs", "GPUs", "1", Looser.UP, axis=True, promise=True)] = None
     """Most GPUs in all."""
 
-    max_nodes: Count | None = None
+    max_nodes: Annotated[Count | None, Number("limit on nodes", "nodes", "1", Looser.UP, axis=True, promise=True)] = (
+        None
+    )
     """Most nodes in all."""
 
-    max_power_kw: Positive | None = None
+    max_power_kw: Annotated[
+        Positive | None, Number("limit on power", "kW", "0.1", Looser.UP, axis=True, promise=True)
+    ] = None
     """Most power in kW: GPU TDP + non-GPU power of the nodes, without PUE."""
 
-    max_gpu_kinds: Count | None = None
+    max_gpu_kinds: Annotated[
+        Count | None, Number("limit on kinds of GPU", "kinds of GPU", "1", Looser.UP, axis=True, promise=True)
+    ] = None
     """Most kinds of GPU."""
 
     max_share_per_provider: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -301,7 +323,7 @@ class Quote(Section):
     gpu: Text
     """Catalog id of the card."""
 
-    gpus_per_node: Annotated[int, Field(ge=1, le=128)]
+    gpus_per_node: Annotated[int, Field(ge=1, le=128), _CARDS]
     """Cards in a node."""
 
     nvlink: YesNo | None = None
@@ -310,22 +332,47 @@ class Quote(Section):
     currency: Currency
     """Currency of the price; left out: ``payment.currency``."""
 
-    price_per_hour: Positive | None = None
+    price_per_hour: Annotated[
+        Positive | None,
+        Number(
+            "price of {name}",
+            "an hour for a node",
+            "0.01",
+            Looser.UNKNOWN,
+            axis=True,
+            reads=Reads.MONEY,
+            monotone=False,
+        ),
+    ] = None
     """Price of one node per hour. State this or ``purchase_price``."""
 
-    purchase_price: Positive | None = None
+    purchase_price: Annotated[
+        Positive | None,
+        Number(
+            "purchase price of {name}", "for a node", "1", Looser.UNKNOWN, axis=True, reads=Reads.MONEY, monotone=False
+        ),
+    ] = None
     """Price of one node, once. State this or ``price_per_hour``."""
 
     tier: TierWord
     """How it is paid; left out: ``on_demand`` for an hourly price, ``purchase`` for a purchase price."""
 
-    tax_percent: Percent | None = None
+    tax_percent: Annotated[
+        Percent | None, Number("tax on {name}", "%", "0.1", Looser.UNKNOWN, axis=True, monotone=False)
+    ] = None
     """Tax on top of the price; left out: ``payment.tax_percent``."""
 
-    stock: CountOrZero | None = None
+    stock: Annotated[
+        CountOrZero | None, Number("stock of {name}", "nodes", "1", Looser.UP, axis=True, promise=True)
+    ] = None
     """Nodes available."""
 
-    lead_time_weeks: NonNegative | None = None
+    lead_time_weeks: Annotated[
+        NonNegative | None,
+        Number(
+            "lead time of {name}", "weeks", "1", Looser.UNKNOWN, axis="it is shown and changes no plan", monotone=False
+        ),
+    ] = None
     """Weeks until delivery."""
 
     quote_ref: Text | None = None
@@ -406,14 +453,31 @@ class EngineSection(Section):
     pipeline_parallel: Listed[ParallelSize] = (1, 2, 4)
     """Pipeline-parallel sizes to consider: inside a node, across nodes only where the fabric is stated."""
 
-    gpu_memory_utilization: Shares | None = None
+    gpu_memory_utilization: Annotated[
+        Shares | None,
+        Number(
+            "GPU memory that the engine may use",
+            "",
+            "0.01",
+            Looser.UNKNOWN,
+            axis=True,
+            monotone=False,
+            reads=Reads.SHARE,
+        ),
+    ] = None
     """Share of the reported GPU memory the engine may use; null: the engine profile's default."""
 
     router: Annotated[Router, Field(strict=False), BeforeValidator(one_of(Router))] = Router.ROUND_ROBIN
     """How requests find a replica when plans are replayed; ``prefix_affinity`` keeps each prefix (session) on one."""
 
-    max_num_seqs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    max_num_seqs: Annotated[
+        Annotated[int, Field(ge=1, le=100_000)] | None,
+        Number("requests that a replica runs at once", "requests", "1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = None
     """Most requests a replica runs at once; null: the engine profile's default."""
 
-    max_num_batched_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    max_num_batched_tokens: Annotated[
+        Annotated[int, Field(ge=1, le=10_000_000)] | None,
+        Number("tokens in one step", "tokens", "1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = None
     """Most tokens in one step; null: the engine profile's default."""

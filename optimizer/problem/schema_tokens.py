@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from optimizer.problem.fields import Count, Name, Section, Share, YesNo, one_of
+from optimizer.problem.fields import Count, Looser, Name, Number, PartOf, Reads, Section, Share, YesNo, one_of
 from optimizer.problem.schema_slo import SloSection, is_mapping
 from optimizer.workload import KvSizing
 
@@ -24,10 +24,10 @@ MOST_CLASSES = 20
 class LengthDistribution(Section):
     """Lognormal lengths, clipped at ``context_max``."""
 
-    mean: Annotated[float, Field(ge=1, le=MAX_TOKENS)]
+    mean: Annotated[float, Field(ge=1, le=MAX_TOKENS), PartOf("")]
     """Mean in tokens."""
 
-    p95: Annotated[float, Field(ge=1, le=MAX_TOKENS)] | None = None
+    p95: Annotated[Annotated[float, Field(ge=1, le=MAX_TOKENS)] | None, PartOf(" p95")] = None
     """95th percentile in tokens; without it every request has the mean length."""
 
 
@@ -37,6 +37,11 @@ TokenLength = Annotated[
 ]
 
 
+_INPUT = Number("input tokens", "tokens", "1", Looser.UNKNOWN, axis=True, monotone=False)
+_OUTPUT = Number("output tokens", "tokens", "1", Looser.UNKNOWN, axis=True, monotone=False)
+_LONGEST = Number("longest context", "tokens", "1", Looser.DOWN, axis=True, monotone=False, promise=True)
+
+
 class LengthClass(Section):
     """Requests of alike lengths: short chats, long documents."""
 
@@ -44,16 +49,28 @@ class LengthClass(Section):
     """Name of the class, used in paths such as ``workloads.chat.tokens.classes.long.slo.ttft_ms``; left out: class_1,
     class_2, ... in the order of the list."""
 
-    input: TokenLength
+    input: Annotated[TokenLength, _INPUT]
     """Input tokens: a number (constant), or ``{mean: , p95: }``."""
 
-    output: TokenLength
+    output: Annotated[TokenLength, _OUTPUT]
     """Output tokens: a number (constant), or ``{mean: , p95: }``."""
 
-    share: Annotated[float, Field(gt=0, le=1)]
+    share: Annotated[
+        float,
+        Field(gt=0, le=1),
+        Number(
+            "share of the requests",
+            "",
+            "0.01",
+            Looser.UNKNOWN,
+            axis="the shares of all classes add up to 1: none moves alone",
+            monotone=False,
+            reads=Reads.SHARE,
+        ),
+    ]
     """Share of the workload's requests; the shares of all classes add up to 1."""
 
-    context_max: Count
+    context_max: Annotated[Count, _LONGEST]
     """Longest input + output of the class, in tokens. Left out: that of ``tokens``; without one there, and with
     constant lengths, input + output."""
 
@@ -64,19 +81,33 @@ class LengthClass(Section):
 class Tokens(Section):
     """Lengths of requests in tokens: one distribution (``input`` and ``output``), or ``classes``."""
 
-    input: TokenLength
+    input: Annotated[TokenLength, _INPUT]
     """Input tokens: a number (constant), or ``{mean: , p95: }``. With ``classes``: left out."""
 
-    output: TokenLength
+    output: Annotated[TokenLength, _OUTPUT]
     """Output tokens: a number (constant), or ``{mean: , p95: }``. With ``classes``: left out."""
 
-    context_max: Count
+    context_max: Annotated[Count, _LONGEST]
     """Longest input + output that must be accepted, in tokens. May be left out where all lengths are constant."""
 
-    shared_prefix: Share = 0.0
+    shared_prefix: Annotated[
+        Share,
+        Number(
+            "share of the input found in the prefix cache",
+            "",
+            "0.01",
+            Looser.UNKNOWN,
+            axis=True,
+            monotone=False,
+            reads=Reads.SHARE,
+        ),
+    ] = 0.0
     """Share of the input tokens found in the prefix cache; they still occupy KV cache."""
 
-    requests_per_prefix: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
+    requests_per_prefix: Annotated[
+        Annotated[int, Field(ge=2, le=1_000_000)] | None,
+        Number("requests that share a prefix", "requests", "1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = None
     """Requests that share one prefix (turns of a session, questions to a document); null: all share one. Routers that
     pay no heed to prefixes lose hits when plans are replayed: see ``engine.router``."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from optimizer.problem.fields import CountOrZero, Name, Positive, Section, Share, Text
+from optimizer.problem.fields import CountOrZero, Looser, Name, Number, Positive, Reads, Section, Share, Text
 from optimizer.problem.schema_profile import ProfilePeriod
 from optimizer.problem.schema_slo import Limit, PercentileLimits, SloSection
 from optimizer.problem.schema_tokens import MAX_TOKENS, LengthClass, LengthDistribution, TokenLength, Tokens
@@ -32,13 +32,18 @@ class Users(Section):
     """People at the keyboard; not requests in flight. ``peak_factor``, ``margins.load_headroom`` and the factors of a
     day profile multiply their number."""
 
-    active: Positive
+    active: Annotated[Positive, Number("active users", "users", "1", Looser.DOWN, axis=True, promise=True)]
     """People using it at the same time at the peak."""
 
-    requests_per_user_per_hour: Positive | None = None
+    requests_per_user_per_hour: Annotated[
+        Positive | None,
+        Number("requests per user and hour", "requests per user and hour", "0.1", Looser.DOWN, axis=True),
+    ] = None
     """Requests that one of them sends per hour. State this or ``think_time_s``."""
 
-    think_time_s: Positive | None = None
+    think_time_s: Annotated[
+        Positive | None, Number("time between requests of a user", "s", "0.1", Looser.UP, axis=True)
+    ] = None
     """Seconds between an answer and the same user's next request, exponential with this mean: a closed population.
     There are never more requests in flight than users; they send users / (think time + response time) a second, which
     each plan answers for itself, and at least what the limits of the promises add up to. A part of the response that
@@ -49,32 +54,54 @@ class Users(Section):
 class Batch(Section):
     """Offline work: only throughput matters, and only the hours used are billed."""
 
-    requests: Positive
+    requests: Annotated[
+        Positive, Number("requests of a batch run", "requests", "100", Looser.DOWN, axis=True, promise=True)
+    ]
     """Requests of one run."""
 
-    within_hours: Annotated[float, Field(gt=0, le=744)]
+    within_hours: Annotated[
+        float,
+        Field(gt=0, le=744),
+        Number("hours for a batch run", "hours", "0.1", Looser.UP, axis=True, monotone=False, promise=True),
+    ]
     """Hours in which a run has to be finished."""
 
-    runs_per_month: Annotated[float, Field(gt=0, le=100_000)] = 30
+    runs_per_month: Annotated[
+        float,
+        Field(gt=0, le=100_000),
+        Number("batch runs a month", "runs", "1", Looser.DOWN, axis=True, monotone=False),
+    ] = 30
     """Runs in a month."""
 
 
 class Traffic(Section):
     """The load. Of several floors the larger counts, never their sum."""
 
-    concurrency: Positive | None = None
+    concurrency: Annotated[
+        Positive | None,
+        Number("requests in flight", "requests in flight", "1", Looser.DOWN, axis=True, promise=True),
+    ] = None
     """Requests in flight at the peak."""
 
-    requests_per_second: Positive | None = None
+    requests_per_second: Annotated[
+        Positive | None, Number("requests per second", "requests/s", "0.1", Looser.DOWN, axis=True, promise=True)
+    ] = None
     """Poisson arrivals per second."""
 
-    output_tokens_per_second: Positive | None = None
+    output_tokens_per_second: Annotated[
+        Positive | None,
+        Number("output tokens per second", "output tokens/s", "10", Looser.DOWN, axis=True, promise=True),
+    ] = None
     """Output tokens per second of all requests together."""
 
     users: Users | None = None
     """People instead of requests."""
 
-    peak_factor: Annotated[float, Field(ge=1, le=1000)] = 1.0
+    peak_factor: Annotated[
+        float,
+        Field(ge=1, le=1000),
+        Number("peak factor", "times the stated load", "0.01", Looser.DOWN, axis=True),
+    ] = 1.0
     """What the stated load is multiplied by at the peak."""
 
     trace: Text | None = None
@@ -91,14 +118,28 @@ class Traffic(Section):
     the load. Workloads with a profile state the same periods; one without runs its load in all of them. Batch work
     runs in the periods of factor 1. Nodes paid by use follow the profile, committed ones are paid always."""
 
-    min_replicas: CountOrZero = 0
+    min_replicas: Annotated[
+        CountOrZero, Number("copies of the model at least", "copies", "1", Looser.DOWN, axis=True, promise=True)
+    ] = 0
     """Replicas kept running whatever the load, of length classes served apart so many of each."""
 
 
 class Quality(Section):
     """How much accuracy a smaller precision may cost."""
 
-    min_recovery: Share = 0.97
+    min_recovery: Annotated[
+        Share,
+        Number(
+            "quality floor",
+            "",
+            "0.001",
+            Looser.DOWN,
+            axis=True,
+            ends=(0.5, 1.0),
+            promise=True,
+            reads=Reads.SHARE,
+        ),
+    ] = 0.97
     """Floor on weight recovery x KV recovery against the native precision, as a share."""
 
 

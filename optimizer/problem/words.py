@@ -46,7 +46,7 @@ WEIGHT_QUANTS = ("native", "bf16", "fp8", "int8", "int4", "nvfp4", "mxfp4")
 WEIGHT_QUANT_ALIASES = (("fp16", "bf16"),)
 """Same width, same memory, same rate."""
 
-KV_CACHES = ("auto", "fp8", "int8")
+KV_CACHES = ("auto", "fp8")
 """KV-cache types; ``auto`` is 16 bit."""
 
 KV_CACHE_ALIASES = (("bf16", "auto"), ("fp16", "auto"))

@@ -12,7 +12,7 @@ from optimizer.report.json_report import document
 from optimizer.report.json_values import Money, dump
 from optimizer.report.layout import BLANK, Line, Style
 from optimizer.report.names import Names
-from optimizer.report.negotiate_words import finished, heading, sources, winner, wrapped
+from optimizer.report.negotiate_words import finished, heading, not_replayed, sources, winner, wrapped
 from optimizer.report.verdicts import ways_out
 from optimizer.report.words import latency, limit, metric_name, money, percent, promise_of, two_digits
 from optimizer.workload import Metric
@@ -29,6 +29,7 @@ def _lines(answer: BudgetAnswer) -> Iterator[Line]:
     names = Names(len(answer.most.loads) > 1, answer.currency)
     per_month = f"{money(answer.budget_cents, answer.currency)} a month"
     yield from heading(f"What {per_month} buys", answer.most.problem_name, answer.most.problem_path)
+    yield from not_replayed(replayed=answer.replayed)
     yield BLANK
     yield Line("Most load, every promise kept", Style.HEADING)
     if not answer.most.plans:
@@ -106,6 +107,7 @@ def _json(answer: BudgetAnswer) -> str:
     return dump(
         {
             "budget": {"monthly": Money(answer.budget_cents), "currency": answer.currency},
+            "replayed": answer.replayed,
             "most_load": document(answer.most),
             "reach": [
                 {one.path: {"stated": one.stated, "reached": one.reached} for one in reach} for reach in answer.reach

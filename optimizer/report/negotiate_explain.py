@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from optimizer.negotiate.explain import Explanation, Reign
 from optimizer.negotiate.moves import Move, Next
 from optimizer.plan.types import Binding, Plan, Stress
+from optimizer.problem import place_of
 from optimizer.report.api import api_sentence
 from optimizer.report.json_plan import plan_document
 from optimizer.report.json_report import document
@@ -15,7 +16,7 @@ from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.names import Names, counted
 from optimizer.report.negotiate_gain import Gain
 from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
-from optimizer.report.negotiate_words import finished, heading, signed, sources, winner, wrapped
+from optimizer.report.negotiate_words import finished, heading, not_replayed, signed, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import exact, money, percent, two_digits, what_if
 
@@ -32,11 +33,12 @@ def _lines(answer: Explanation) -> Iterator[Line]:
     outcome, plan = answer.outcome, answer.plan
     title = "Why this plan" if plan else "Why no plan"
     yield from heading(title, outcome.problem_name, outcome.problem_path)
+    yield from not_replayed(replayed=answer.replayed)
     yield BLANK
     if plan is None:
         yield from no_plan(outcome)
         return
-    whose = tuple((one.promise, one.of) for one in plan.binding if one.of and not one.promise.startswith("offers."))
+    whose = tuple((one.promise, one.of) for one in plan.binding if one.of and place_of(one.promise).section != "offers")
     several = len(outcome.loads) > 1
     assert answer.goal is not None
     names = Names(several, outcome.currency, whose)
@@ -60,7 +62,7 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> I
     if plan.binding:
         rows = [("promise", "reaches", "limit", "left"), *(_row(binding, names) for binding in plan.binding)]
         yield from (Line(text) for text in columns(rows, "<>>>"))
-        if any(".slo." in binding.promise for binding in plan.binding):
+        if any(place_of(binding.promise).section == "slo" for binding in plan.binding):
             yield from wrapped('"Reaches" includes the safety margin for model error (margins.confidence).')
     else:
         yield from wrapped("Nothing is promised about latency and nothing is limited: the load alone decides.")
@@ -79,13 +81,13 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> I
 
 def _promise(binding: Binding, names: Names) -> str:
     """What a length class inherits from its workload is told with the name of the class."""
-    inherited = binding.length_class and ".tokens.classes." not in binding.promise
+    inherited = binding.length_class and not place_of(binding.promise).length_class
     return f"{names.of(binding.promise)} ({binding.length_class})" if inherited else names.of(binding.promise)
 
 
 def _row(binding: Binding, names: Names) -> tuple[str, str, str, str]:
     value, limit, unit = binding.value, binding.limit, binding.unit
-    if binding.promise.endswith("tokens_per_second_per_user"):  # kept as a time per token, told as the speed it is
+    if place_of(binding.promise).key == "tokens_per_second_per_user":  # kept as a time per token
         value, limit, unit = 1e3 / value, 1e3 / limit, "tokens/s"
         left, share = value - limit, value / limit - 1.0
     else:
@@ -186,6 +188,7 @@ def _document(answer: Explanation) -> dict[str, Json]:
     return {
         "problem": {"name": outcome.problem_name, "path": outcome.problem_path, "sha256": outcome.problem_sha256},
         "objective": {"name": outcome.proof.objective, "value": answer.reached, "unit": outcome.proof.unit},
+        "replayed": answer.replayed,
         "plan": plan_document(answer.plan),
         "moves": [
             {"promise": m.path, "stated": m.stated, "looser": _next(m.looser), "stricter": _next(m.tighter)}

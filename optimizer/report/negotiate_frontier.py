@@ -13,7 +13,7 @@ from optimizer.plan.types import Plan
 from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.names import Names
-from optimizer.report.negotiate_words import finished, hardware, heading, sources, winner, wrapped
+from optimizer.report.negotiate_words import finished, hardware, heading, not_replayed, sources, winner, wrapped
 from optimizer.report.words import exact, money, percentile_name
 
 _TITLES = {
@@ -41,6 +41,7 @@ def _lines(answer: Frontier) -> Iterator[Line]:
         f"{_TITLES.get(answer.goal.objective, 'Cost')} over {names.of(path)}", answer.problem_name, answer.problem_path
     )
     yield from wrapped(f"{ends}; the field is {path}")
+    yield from not_replayed(replayed=answer.replayed)
     if answer.exact:
         step = names.value(path, round(abs(values[1] - values[0]), 9))
         yield from wrapped(f"Exact: every value at which another deployment wins is listed, in steps of {step}.")
@@ -132,6 +133,7 @@ def _document(answer: Frontier) -> dict[str, Json]:
         "currency": answer.currency,
         "over": answer.over.path,
         "exact": answer.exact,
+        "replayed": answer.replayed,
         "objective": answer.goal.objective,
         "against": None if against is None else against.path,
         "curves": [

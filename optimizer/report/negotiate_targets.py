@@ -12,7 +12,7 @@ from optimizer.report.json_report import document
 from optimizer.report.json_values import Json, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
-from optimizer.report.negotiate_words import finished, heading, setup, sources, winner, wrapped
+from optimizer.report.negotiate_words import finished, heading, not_replayed, setup, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import gpu_name, money, plural, price, tier_name
 from optimizer.units import CENTS_PER_UNIT
@@ -29,6 +29,7 @@ def render_targets(answer: Targets, style: str) -> str:
 def _lines(answer: Targets) -> Iterator[Line]:
     outcome = answer.outcome
     yield from heading("Prices to ask for", outcome.problem_name, outcome.problem_path)
+    yield from not_replayed(replayed=answer.replayed)
     yield BLANK
     if not outcome.plans:
         yield from no_plan(outcome)
@@ -115,7 +116,12 @@ def _document(answer: Targets) -> dict[str, Json]:
         }
         for one in answer.prices
     ]
-    return {**document(answer.outcome), "targets": listed, "leverage": leverage_document(answer.leverage)}
+    return {
+        **document(answer.outcome),
+        "replayed": answer.replayed,
+        "targets": listed,
+        "leverage": leverage_document(answer.leverage),
+    }
 
 
 def _csv(answer: Targets) -> str:

@@ -11,7 +11,7 @@ from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.names import Names
 from optimizer.report.negotiate_gain import Gain
-from optimizer.report.negotiate_words import finished, heading, sources, winner, wrapped
+from optimizer.report.negotiate_words import finished, heading, not_replayed, sources, winner, wrapped
 from optimizer.report.verdicts import edits
 from optimizer.report.words import money, percent, two_digits
 
@@ -23,6 +23,7 @@ def render_why_not(answer: WhyNot, style: str) -> str:
 
 def _lines(answer: WhyNot) -> Iterator[Line]:
     yield from heading(f"Why not {answer.wish.text}", answer.problem_name, answer.problem_path)
+    yield from not_replayed(replayed=answer.replayed)
     yield BLANK
     names = Names(answer.several_workloads, answer.currency)
     if answer.best is not None:
@@ -122,6 +123,7 @@ def _document(answer: WhyNot) -> dict[str, Json]:
         "problem": {"name": answer.problem_name, "path": answer.problem_path},
         "asked": answer.wish.text,
         "possible": plan is not None,
+        "replayed": answer.replayed,
         "extra_monthly_cost": extra,
         "plan": None if plan is None else plan_document(plan),
         "best": None if best is None else plan_document(best),

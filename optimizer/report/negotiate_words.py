@@ -69,6 +69,12 @@ def heading(title: str, problem: str, path: str) -> Iterator[Line]:
     return wrapped(f"{title}: {problem}  ({path})", "", "  ", Style.HEADING)
 
 
+def not_replayed(*, replayed: bool) -> Iterator[Line]:
+    """That no plan of a report was replayed, where it is so."""
+    if not replayed:
+        yield from wrapped("Not replayed (--no-simulate): what is said here is the closed form's word alone.")
+
+
 _TERMS: tuple[tuple[str, str, str], ...] = (
     ("node", r"\bnodes?\b", "one server with all its GPUs: rented or bought as a whole"),
     ("in flight", r"in flight", "requests that are being answered, or wait, at the same moment"),

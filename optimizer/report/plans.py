@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction, Stress
+from optimizer.problem import Figure, place_of
 from optimizer.report.layout import BLANK, Line, Style, segments
 from optimizer.report.periods import followed
 from optimizer.report.prices import dated, indicative
@@ -212,24 +213,18 @@ def _binds(bindings: tuple[Binding, ...], alone: str) -> str:
 
 def promise_name(path: str) -> str:
     """A YAML path in words: ``workloads.chat.slo.ttft_ms.p95`` -> ``TTFT p95``; a limit keeps its key."""
-    before, found, after = path.partition(".slo.")
-    if found:
-        metric, _, percentile = after.partition(".")
-        known = {
-            "ttft_ms": "TTFT",
-            "tpot_ms": "TPOT",
-            "e2e_s": "E2E",
-            "tokens_per_second_per_user": "tokens/s per user",
-        }
-        return f"{known.get(metric, metric)} {percentile}".strip()
-    if before.startswith("hardware.limits."):
-        return f"limit {before.rpartition('.')[2]}"
-    if before.startswith("hardware.quota."):
+    place = place_of(path)
+    if isinstance(place, Figure) and place.is_promise:
+        known = {"e2e_s": "E2E", "tokens_per_second_per_user": "tokens/s per user"}
+        return f"{known[place.key]} {place.part}".strip() if place.key in known else place.label
+    if place.section == "hardware.limits":
+        return f"limit {place.key}"
+    if place.section == "hardware.quota":
         return "quota"
-    if before.startswith("offers."):
-        return f"stock of {before.split('.')[1]}"
-    parts = before.split(".")
-    return " ".join(parts[2:] if parts[0] == "workloads" and len(parts) > 2 else parts).replace("_", " ")
+    if place.section == "offers":
+        return f"stock of {place.names[0]}"
+    keys = place.keys[2:] if place.workload else place.keys
+    return " ".join(keys).replace("_", " ")
 
 
 def _context(plan: Plan) -> list[str]:

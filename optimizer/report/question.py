@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from optimizer.plan.types import Asked, Demand, LoadFloor, Outcome, WorkloadLoad
+from optimizer.problem import place_of
 from optimizer.report.layout import BLANK, Line, Style, paragraph, segments
 from optimizer.report.periods import asked_profile
 from optimizer.report.words import count, exact, limit, metric_name, percent, percentile_name
@@ -129,7 +130,8 @@ def _floors(floors: tuple[LoadFloor, ...]) -> str:
 
 
 def _stated(floor: LoadFloor) -> str:
-    return f"{floor.path.rpartition('traffic.')[2]} {exact(floor.stated)}"
+    key = ".".join(place_of(floor.path).keys[3:])
+    return f"{key} {exact(floor.stated)}"
 
 
 def _means(floor: LoadFloor) -> str:

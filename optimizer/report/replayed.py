@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from optimizer.plan.types import Group, Outcome, Plan, Rejection, ReplayedPromise
+from optimizer.problem import place_of
 from optimizer.report.layout import BLANK, Line, Style, paragraph
 from optimizer.report.words import (
     exact,
@@ -18,7 +19,10 @@ from optimizer.report.words import (
     two_digits,
 )
 
-_BATCH = "traffic.batch.within_hours"
+
+def _is_batch(promise: ReplayedPromise) -> bool:
+    """Whether the promise is the hours of a batch run."""
+    return place_of(promise.path).section == "traffic"
 
 
 def replayed(plan: Plan, workload: str | None = None) -> str:
@@ -37,7 +41,7 @@ def replayed(plan: Plan, workload: str | None = None) -> str:
 def _seen(promise: ReplayedPromise) -> str:
     factor, unit = replayed_unit(promise, promise.simulated_s)
     text = f"{replayed_name(promise)} {two_digits(promise.simulated_s * factor)} {unit}"
-    if promise.path.endswith(_BATCH):
+    if _is_batch(promise):
         text = f"the batch takes {text.removeprefix('the batch ')} of {exact(promise.limit_s * factor)}"
     margin = promise.with_margin_s / promise.simulated_s
     if promise.narrow or not promise.low_s * margin < promise.limit_s < promise.high_s * margin:
@@ -99,14 +103,14 @@ def _limit(promise: ReplayedPromise) -> str:
 
 def replayed_name(promise: ReplayedPromise) -> str:
     """``TTFT p95``; of offline work ``the batch``, whose promise is its hours."""
-    if promise.path.endswith(_BATCH):
+    if _is_batch(promise):
         return "the batch"
     return promise_of(promise.metric, promise.percentile, promise.length_class)
 
 
 def replayed_unit(promise: ReplayedPromise, seconds: float) -> tuple[float, str]:
     """Factor and unit a replayed promise reads best in."""
-    return (1.0 / 3600.0, "hours") if promise.path.endswith(_BATCH) else latency_unit(promise.limit_s, seconds)
+    return (1.0 / 3600.0, "hours") if _is_batch(promise) else latency_unit(promise.limit_s, seconds)
 
 
 def _three(value: float) -> str:

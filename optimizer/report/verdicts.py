@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
+from optimizer.problem import place_of
 from optimizer.report.confirm import confirm_commands
 from optimizer.report.layout import BLANK, Line, Style, columns, labelled, paragraph
-from optimizer.report.names import unit_of
+from optimizer.report.names import counted, unit_of
 from optimizer.report.replayed import rejections
 from optimizer.report.words import distinction, gpu_name, money, percent, plural, price, yaml_scalar
 
@@ -246,6 +247,9 @@ def edits(relaxations: Sequence[Relaxation], currency: str) -> Iterator[Line]:
     yield from (Line(text) for text in paragraph(_edits_head(relaxations)))
     rows = [row for relaxation in relaxations for row in _edits(relaxation, currency)]
     yield from (Line(text) for text in columns(rows, "<<>"))
+    for path, after, cents in dict.fromkeys(one for relaxation in relaxations for one in relaxation.left_out):
+        why = f"Left out, as nobody could mean it: {path} at {_value(path, after, currency)} would do from"
+        yield from (Line(text) for text in paragraph(f"{why} {money(cents, currency)}/mo."))
     yield BLANK
 
 
@@ -271,9 +275,13 @@ def _edits(relaxation: Relaxation, currency: str) -> Iterator[tuple[str, str, st
 
 def _arrow(path: str, before: object, after: object, currency: str) -> str:
     """Both values as the file states them, with their unit where it is a number with one."""
-    unit = currency if path == "budget.monthly" else unit_of(path)
-    told = f" {unit}" if unit and after is not None else ""
-    return f"{yaml_scalar(before)} -> {yaml_scalar(after)}{told}"
+    return f"{yaml_scalar(before)} -> {_value(path, after, currency)}"
+
+
+def _value(path: str, value: object, currency: str) -> str:
+    """A value as the file states it, with its unit where it is a number with one."""
+    unit = currency if place_of(path).section == "budget" else unit_of(path)
+    return counted(yaml_scalar(value), unit) if unit and value is not None else yaml_scalar(value)
 
 
 def targets(outcome: Outcome) -> Iterator[Line]:

@@ -10,6 +10,7 @@ from optimizer.performance import band, grade_of, is_upper_bound
 from optimizer.performance.types import Behaviour, Grade, Percentiles
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import KeptPromise, LatencyMs, Prediction
+from optimizer.problem import place_of
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import Case
 from optimizer.verify.loads import Served, median, with_margin
@@ -113,11 +114,11 @@ def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
 
 def _whose(case: Case, path: str) -> str:
     """Whose a quota or a stock is; of other limits and promises nothing is said."""
-    first, *keys = path.split(".")
-    if first == "offers":
-        return path.removeprefix("offers.").removesuffix(".stock")
-    if path.startswith("hardware.quota."):
-        quota = case.problem.hardware.quota[int(keys[1])]
+    place = place_of(path)
+    if place.section == "offers":
+        return place.names[0]
+    if place.section == "hardware.quota":
+        quota = case.problem.hardware.quota[int(place.names[0])]
         return ", ".join(part for part in (quota.provider, quota.gpu) if part)
     return ""
 

@@ -53,16 +53,23 @@ def scheduler() -> Iterator[str]:
 def test_a_cluster_of_two_workers_gives_the_same_frontier(scheduler: str) -> None:
     seen: list[tuple[int, int]] = []
     spread = frontier(
-        CHAT, OVER, AGAINST, points=3, engine=scheduler, sets=SETS, progress=lambda done, of: seen.append((done, of))
+        CHAT,
+        OVER,
+        AGAINST,
+        points=3,
+        engine=scheduler,
+        sets=SETS,
+        progress=lambda done, of: seen.append((done, of)),
+        simulate=False,
     )
-    here = frontier(CHAT, OVER, AGAINST, points=3, jobs=1, sets=SETS)
+    here = frontier(CHAT, OVER, AGAINST, points=3, jobs=1, sets=SETS, simulate=False)
     assert render_frontier(spread, "json") == render_frontier(here, "json")
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
 def test_what_the_user_can_mend_comes_back_from_a_worker(scheduler: str) -> None:
     with pytest.raises(UsageError, match="context_max"):
-        frontier(CHAT, OVER, ("tokens.input", "512:9000"), points=2, engine=scheduler, sets=SETS)
+        frontier(CHAT, OVER, ("tokens.input", "512:9000"), points=2, engine=scheduler, sets=SETS, simulate=False)
 
 
 def test_a_single_curve_is_cut_into_tasks_and_is_the_same_curve(scheduler: str) -> None:
@@ -137,7 +144,7 @@ def test_addresses() -> None:
 def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_CONNECT", "0.3s")
     with pytest.raises(UsageError, match="no Dask scheduler answers"):
-        frontier(CHAT, OVER, AGAINST, points=2, engine="dask://127.0.0.1:9", sets=SETS)
+        frontier(CHAT, OVER, AGAINST, points=2, engine="dask://127.0.0.1:9", sets=SETS, simulate=False)
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,5 +153,5 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(engines, "import_module", missing)
     with pytest.raises(UsageError, match="distributed") as caught:
-        frontier(CHAT, OVER, AGAINST, points=2, engine="dask://127.0.0.1", sets=SETS)
+        frontier(CHAT, OVER, AGAINST, points=2, engine="dask://127.0.0.1", sets=SETS, simulate=False)
     assert "[dask]" in str(caught.value.findings[0].hint)

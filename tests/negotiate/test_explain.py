@@ -11,7 +11,7 @@ from optimizer.decide.case import Case
 from optimizer.negotiate.ask import ask
 from optimizer.negotiate.explain import Explanation, explain
 from optimizer.negotiate.goal import score
-from optimizer.problem.numbers import Strict, field_of
+from optimizer.problem import figure_of
 from optimizer.report.negotiate_explain import render_explanation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ CARDS = "hardware.gpus=[h100_sxm_80, l40s_48, mi300x_192, a100_sxm_80, rtx_pro_6
 @pytest.fixture(scope="module")
 def answer() -> Explanation:
     """The front page on five cards."""
-    return explain(CHAT, sets=[CARDS, "ranking.top=1"])
+    return explain(CHAT, sets=[CARDS, "ranking.top=1"], simulate=False)
 
 
 def test_every_break_point_is_one(answer: Explanation, chat_case: Case) -> None:
@@ -31,7 +31,8 @@ def test_every_break_point_is_one(answer: Explanation, chat_case: Case) -> None:
     assert len(answer.moves) == 6
     assert any(move.looser for move in answer.moves)
     for move in answer.moves:
-        grain, up = float(field_of(move.path).grain), field_of(move.path).strict is Strict.UP
+        figure = figure_of(move.path)
+        grain, up = float(figure.number.step), not figure.loosens_up
         for step, direction in ((move.looser, -1 if up else 1), (move.tighter, 1 if up else -1)):
             if step is None:
                 continue
@@ -72,7 +73,9 @@ def test_stress_lines(answer: Explanation, chat_case: Case) -> None:
 
 def test_one_node_gone_holds_where_the_rest_carries_the_load() -> None:
     """Spare nodes that are in the plan already stand in for the one that is gone."""
-    spared = explain(CHAT, sets=["hardware.gpus=[mi300x_192]", "ranking.top=1", "margins.spare_nodes=1"])
+    spared = explain(
+        CHAT, sets=["hardware.gpus=[mi300x_192]", "ranking.top=1", "margins.spare_nodes=1"], simulate=False
+    )
     assert {one.what: one.holds for one in spared.stress}["one node gone"]
 
 
@@ -87,5 +90,5 @@ def test_text_and_json(answer: Explanation) -> None:
 
 
 def test_what_cannot_be_is_explained_by_its_ways_out() -> None:
-    text = render_explanation(explain(CHAT, sets=[CARDS, "budget.monthly=9000"]), "text")
+    text = render_explanation(explain(CHAT, sets=[CARDS, "budget.monthly=9000"], simulate=False), "text")
     assert "What would make it possible" in text

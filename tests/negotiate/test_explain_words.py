@@ -21,7 +21,7 @@ def words(answer: Explanation) -> str:
 
 
 def test_a_latency_is_compared_as_a_latency() -> None:
-    answer = explain(LATENCY)
+    answer = explain(LATENCY, simulate=False)
     assert answer.reached is not None
     text = words(answer)
     assert f"Lowest TPOT p95, safety margin included: {answer.reached:.1f} ms" in text
@@ -33,7 +33,7 @@ def test_a_latency_is_compared_as_a_latency() -> None:
 
 
 def test_without_traffic_the_load_is_requests_in_flight() -> None:
-    text = words(explain(ROOT / "problems" / "a10_server_qwen3_32b.yaml"))
+    text = words(explain(ROOT / "problems" / "a10_server_qwen3_32b.yaml", simulate=False))
     assert "Most load: 48 requests in flight" in text
     assert "times the planned load" not in text
     assert "with all kept it is 44 requests in flight at most" in text
@@ -41,7 +41,7 @@ def test_without_traffic_the_load_is_requests_in_flight() -> None:
 
 def test_fewer_gpus_are_told_with_the_money() -> None:
     sets = [CARDS, "objective=minimize_gpus", "margins.confidence=0.5"]
-    answer = explain(ROOT / "problems" / "chatbot_100users.yaml", sets=sets)
+    answer = explain(ROOT / "problems" / "chatbot_100users.yaml", sets=sets, simulate=False)
     text = words(answer)
     assert answer.plan is not None
     assert f"Fewest GPUs: {answer.plan.gpus} GPUs" in text
@@ -51,14 +51,14 @@ def test_fewer_gpus_are_told_with_the_money() -> None:
 def test_a_value_that_the_file_cannot_take_is_no_broken_promise() -> None:
     """A p95 below the p50 is no stricter promise but a contradiction: the axis ends before it."""
     sets = [CARDS, "workloads.chat.slo.ttft_ms={p50: 500, p95: 700}"]
-    answer = explain(ROOT / "problems" / "chatbot_100users.yaml", sets=sets)
+    answer = explain(ROOT / "problems" / "chatbot_100users.yaml", sets=sets, simulate=False)
     p95 = next(move for move in answer.moves if move.path.endswith("ttft_ms.p95"))
     assert p95.strictest == 500
     assert p95.tighter is None or p95.tighter.value >= 500
 
 
 def test_what_has_no_plan_is_told_so_in_its_heading() -> None:
-    text = words(explain(ROOT / "problems" / "infeasible_budget.yaml"))
+    text = words(explain(ROOT / "problems" / "infeasible_budget.yaml", simulate=False))
     assert text.startswith("Why no plan:")
 
 

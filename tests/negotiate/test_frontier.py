@@ -37,7 +37,7 @@ def test_steps_are_those_of_brute_force(file: str, cards: str, name: str, span: 
     from optimizer.decide import read_inputs
 
     sets = [cards, "ranking.top=1"]
-    answer = frontier(ROOT / "problems" / file, (name, span), sets=sets, jobs=1)
+    answer = frontier(ROOT / "problems" / file, (name, span), sets=sets, jobs=1, simulate=False)
     inputs = read_inputs(ROOT / "problems" / file, sets=sets)
     case = open_case(inputs)
     axis = axis_of(inputs, name, span)
@@ -58,7 +58,9 @@ def test_steps_are_those_of_brute_force(file: str, cards: str, name: str, span: 
 @pytest.fixture(scope="module")
 def surface() -> Frontier:
     """Two fields at once."""
-    return frontier(CHAT, ("concurrency", "60:260"), ("ttft_ms", "260:1000"), points=3, sets=[CARDS], jobs=1)
+    return frontier(
+        CHAT, ("concurrency", "60:260"), ("ttft_ms", "260:1000"), points=3, sets=[CARDS], jobs=1, simulate=False
+    )
 
 
 def test_cost_never_falls_with_load_or_strictness(surface: Frontier) -> None:
@@ -76,7 +78,9 @@ def test_cost_never_falls_with_load_or_strictness(surface: Frontier) -> None:
 
 
 def test_processes_do_not_change_the_answer(surface: Frontier) -> None:
-    spread = frontier(CHAT, ("concurrency", "60:260"), ("ttft_ms", "260:1000"), points=3, sets=[CARDS], jobs=2)
+    spread = frontier(
+        CHAT, ("concurrency", "60:260"), ("ttft_ms", "260:1000"), points=3, sets=[CARDS], jobs=2, simulate=False
+    )
     assert render_frontier(spread, "json") == render_frontier(surface, "json")
 
 
@@ -98,17 +102,17 @@ def test_formats(surface: Frontier, tmp_path: Path) -> None:
 
 
 def test_a_field_that_is_not_monotone_is_sampled_and_says_so() -> None:
-    answer = frontier(CHAT, ("tokens.input", "512:4096:512"), points=3, sets=[CARDS], jobs=1)
+    answer = frontier(CHAT, ("tokens.input", "512:4096:512"), points=3, sets=[CARDS], jobs=1, simulate=False)
     assert not answer.exact
     assert "Sampled" in render_frontier(answer, "text")
     assert [step.last for step in answer.curves[0].steps][-1] == 4096
 
 
 def test_fields_by_name(chat: Inputs) -> None:
-    assert resolve(chat.problem, "concurrency") == "workloads.chat.traffic.concurrency"
-    assert resolve(chat.problem, "ttft_ms") == "workloads.chat.slo.ttft_ms.p95"
-    assert resolve(chat.problem, "monthly") == "budget.monthly"
-    assert resolve(chat.problem, "slo.tpot_ms") == "workloads.chat.slo.tpot_ms.p95"
+    assert resolve(chat.problem, "concurrency").path == "workloads.chat.traffic.concurrency"
+    assert resolve(chat.problem, "ttft_ms").path == "workloads.chat.slo.ttft_ms.p95"
+    assert resolve(chat.problem, "monthly").path == "budget.monthly"
+    assert resolve(chat.problem, "slo.tpot_ms").path == "workloads.chat.slo.tpot_ms.p95"
 
 
 @pytest.mark.parametrize(

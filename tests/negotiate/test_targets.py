@@ -23,7 +23,7 @@ CARDS = "hardware.gpus=[l40s_48, mi300x_192, mi355x_288]"
 @pytest.fixture(scope="module")
 def answer() -> Targets:
     """The front page on four cards."""
-    return targets(CHAT, sets=[CARDS, "ranking.top=1"])
+    return targets(CHAT, sets=[CARDS, "ranking.top=1"], simulate=False)
 
 
 def test_one_cent_lower_wins_one_cent_higher_does_not(answer: Targets) -> None:
@@ -58,7 +58,7 @@ def test_reference_prices_appear_instead_of_vanishing(answer: Targets) -> None:
 
 
 def test_cards_that_nobody_offers_appear() -> None:
-    found = targets(CHAT, sets=["hardware.gpus=[b100_192, a100_sxm_80]", "ranking.top=1"]).prices
+    found = targets(CHAT, sets=["hardware.gpus=[b100_192, a100_sxm_80]", "ranking.top=1"], simulate=False).prices
     assert any(one.gpu == "b100_192" and one.provider == ANY and one.cents for one in found)
 
 
@@ -66,7 +66,7 @@ def test_where_only_purchase_is_allowed_the_purchase_price_is_asked_for() -> Non
     dealer = {"id": "dealer", "provider": "dealer", "gpu": "h200_sxm_141", "gpus_per_node": 8, "nvlink": True}
     won = {**dealer, "purchase_price": 280_000, "tier": "purchase"}
     sets = ["payment.tiers=[purchase]", "hardware.gpus=[h200_sxm_141, h100_sxm_80, h100_nvl_94]", "ranking.top=1"]
-    found = targets(CHAT, sets=[*sets, f"offers={json.dumps([won])}"])
+    found = targets(CHAT, sets=[*sets, f"offers={json.dumps([won])}"], simulate=False)
     priced = {(one.gpu, one.provider): one for one in found.prices}
     asked = priced["h100_sxm_80", "nvidia"]
     assert asked.tier == "purchase" and asked.cents is None and asked.listed
@@ -109,18 +109,20 @@ def test_formats(answer: Targets) -> None:
 def test_where_money_comes_second_a_card_may_win_at_any_price() -> None:
     """Fewer GPUs win whatever they cost, where no budget bounds the bill: said so, instead of a price without end."""
     sets = ["hardware.gpus=[l40s_48, b200_sxm_180]", "objective=minimize_gpus", "ranking.top=1"]
-    found = targets(CHAT, sets=sets)
+    found = targets(CHAT, sets=sets, simulate=False)
     always = [one for one in found.prices if one.at_any_price]
     assert always and all(one.cents is None for one in always)
     assert "Win at any price" in render_targets(found, "text")
-    bounded = targets(CHAT, sets=[*sets, "budget.monthly=200000"])
+    bounded = targets(CHAT, sets=[*sets, "budget.monthly=200000"], simulate=False)
     assert not any(one.at_any_price for one in bounded.prices)
 
 
 def test_those_who_only_sell_are_asked_for_a_purchase_price() -> None:
     """Beside rented quotes; and the quote keeps its tax, so that the price is one to write into the file."""
     path = ROOT / "problems" / "quotes_in_cny.yaml"
-    sold = next(one for one in targets(path, sets=["ranking.top=1"]).prices if one.provider == "supplier-a")
+    sold = next(
+        one for one in targets(path, sets=["ranking.top=1"], simulate=False).prices if one.provider == "supplier-a"
+    )
     assert sold.purchase_price is not None
     quotes = [quote.model_dump(mode="json", exclude_none=True) for quote in read_inputs(path).problem.offers]
     mine = next(quote for quote in quotes if quote["id"] == sold.offer_id)

@@ -17,7 +17,7 @@ CHAT = ROOT / "problems" / "chatbot_100users.yaml"
 
 
 def test_what_is_dearer_says_by_how_much() -> None:
-    answer = why_not(CHAT, "aws")
+    answer = why_not(CHAT, "aws", simulate=False)
     only = solve_problem(CHAT, sets=["hardware.providers=[aws]", "ranking.top=1"])
     assert answer.plan is not None
     assert answer.best is not None
@@ -31,11 +31,11 @@ def test_what_is_dearer_says_by_how_much() -> None:
 def test_the_best_plan_is_recognised() -> None:
     best = solve_problem(CHAT, sets=["ranking.top=1"]).plans[0].groups[0]
     wish = f"{best.gpu} {best.weight_quant} kv-{best.kv_cache} tp{best.tensor_parallel} pp{best.pipeline_parallel}"
-    assert "It is the best plan" in render_why_not(why_not(CHAT, wish), "text")
+    assert "It is the best plan" in render_why_not(why_not(CHAT, wish, simulate=False), "text")
 
 
 def test_a_broken_promise_says_by_how_much_and_what_would_help() -> None:
-    answer = why_not(CHAT, "l4_24")
+    answer = why_not(CHAT, "l4_24", simulate=False)
     assert answer.plan is None
     assert answer.broken
     assert all(one.value > one.limit for one in answer.broken)
@@ -45,8 +45,8 @@ def test_a_broken_promise_says_by_how_much_and_what_would_help() -> None:
 
 
 def test_rules_of_the_user_are_named() -> None:
-    assert "hardware.datacenter_licensed_only" in why_not(CHAT, "rtx_4090_24").rules
-    answer = why_not(CHAT, "azure", sets=["hardware.providers=[aws, gcp]"])
+    assert "hardware.datacenter_licensed_only" in why_not(CHAT, "rtx_4090_24", simulate=False).rules
+    answer = why_not(CHAT, "azure", sets=["hardware.providers=[aws, gcp]"], simulate=False)
     assert answer.rules == ("hardware.providers",)
     assert any(way.change == "hardware.providers" for way in answer.ways_out)
 
@@ -61,7 +61,7 @@ def test_rules_of_the_user_are_named() -> None:
     ],
 )
 def test_impossible_things_say_why(wish: str, reason: str) -> None:
-    answer = why_not(CHAT, wish)
+    answer = why_not(CHAT, wish, simulate=False)
     assert answer.plan is None
     assert reason in " ".join(answer.impossible)
 
@@ -88,7 +88,7 @@ def test_words_that_narrow_and_words_that_widen(chat: Inputs) -> None:
 
 
 def test_a_price_that_may_not_be_ranked_is_no_rule_of_the_user() -> None:
-    answer = why_not(CHAT, "runpod")
+    answer = why_not(CHAT, "runpod", simulate=False)
     assert answer.plan is None
     assert not answer.rules
     assert "tracker" in answer.unpriced
@@ -96,7 +96,7 @@ def test_a_price_that_may_not_be_ranked_is_no_rule_of_the_user() -> None:
 
 
 def test_a_size_that_is_not_tried_is_listed_and_solved() -> None:
-    answer = why_not(CHAT, "tp16")
+    answer = why_not(CHAT, "tp16", simulate=False)
     assert answer.rules == ("engine.tensor_parallel",) and answer.defaults == {"engine.tensor_parallel"}
     (way,) = answer.ways_out
     found = solve_problem(CHAT, sets=["engine.tensor_parallel=[16]", "ranking.top=1"], simulate=False)
@@ -105,10 +105,10 @@ def test_a_size_that_is_not_tried_is_listed_and_solved() -> None:
 
 
 def test_of_several_workloads_the_one_that_cannot_is_told() -> None:
-    answer = why_not(ROOT / "problems" / "chat_and_rag.yaml", "int4")
+    answer = why_not(ROOT / "problems" / "chat_and_rag.yaml", "int4", simulate=False)
     assert answer.rules == ("workloads.chat.quality.min_recovery",)
 
 
 def test_under_a_latency_objective_the_difference_is_a_latency() -> None:
-    text = render_why_not(why_not(ROOT / "problems" / "low_latency_70b.yaml", "h100"), "text")
+    text = render_why_not(why_not(ROOT / "problems" / "low_latency_70b.yaml", "h100", simulate=False), "text")
     assert "TPOT p95 32" in text and "a month" in text and "for -$" not in text

@@ -71,7 +71,7 @@ MUTATIONS = [
     ("datacenter_licensed_only: no", "datacenter_licensed_only: 1", "expected yes or no", None),
     ("only_owned: false", "only_owned: off", "expected yes or no", None),
     ("weight_quant: [fp16, fp8]", "weight_quant: [fp16, fp9]", "expected one of native, bf16", "fp8"),
-    ("kv_cache: fp8", "kv_cache: fp4", "expected one of auto, fp8, int8", "fp8"),
+    ("kv_cache: fp8", "kv_cache: fp4", "expected one of auto, fp8", "fp8"),
     ("tensor_parallel: [2, 4]", "tensor_parallel: [2, 3]", "expected one of 1, 2, 4, 8", None),
     ("tensor_parallel: [2, 4]", "tensor_parallel: [2, 4.5]", "whole number", None),
     ("tensor_parallel: [2, 4]", "tensor_parallel: []", "empty list", "no restriction"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from optimizer.handover.page.svg import ACCENT, FOURTH, INK, LINE, MUTED, SECOND, THIRD, drawing, inline
+from optimizer.problem import place_of
 
 if TYPE_CHECKING:
     from optimizer.decide.picture import Picture, Point, Stair
@@ -137,10 +138,16 @@ def staircase(stairs: Sequence[Stair], currency: str, name: str, say: Say) -> st
         return inline(figure, name, say("Cost of the cheapest plan as the load grows"), text)
 
 
+def _short(path: str) -> str:
+    """The keys of a promise, without the workload's: ``slo.ttft_ms.p95``, ``confidence``."""
+    place = place_of(path)
+    return ".".join(place.keys[2:]).replace(".*", f".{place.length_class}") if place.workload else place.key
+
+
 def sensitivity(picture: Picture, base_cents: int, currency: str, name: str, say: Say) -> str:
     """Change of the monthly cost for each changed promise."""
     turns = [turn for turn in picture.turns if turn.monthly_cents is not None]
-    labels = [f"{turn.path.split('.', 2)[-1]} {turn.after:,.6g}" for turn in turns]
+    labels = [f"{_short(turn.path)} {turn.after:,.6g}" for turn in turns]
     changes = [(turn.monthly_cents or 0) / 100 - base_cents / 100 for turn in turns]
     with drawing(7.2, 0.9 + 0.32 * len(turns)) as figure:
         axes = figure.subplots()
