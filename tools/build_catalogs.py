@@ -16,6 +16,7 @@ from pathlib import Path
 
 import catalog_facts as facts
 import engine_facts
+import format_facts
 from gpu_rows import gpu_row, market_rows
 from price_rows import price_rows
 from source_tables import COLLECTED, Row, Table, number, read, write
@@ -140,6 +141,7 @@ def build(data: Path, target: Path) -> None:
     write(target / "offers.csv", price_rows(read(data / "offers.csv"), {gpu["id"]: gpu for gpu in gpus}))
     write(target / "providers.csv", table(facts.PROVIDER_COLUMNS, sorted(facts.PROVIDERS)))
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
+    write(target / "formats.csv", table(format_facts.FORMAT_COLUMNS, sorted(format_facts.FORMATS)))
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))
 
