@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.catalog.types import EVERY_ENGINE, Attention, Catalog, Engine, FormatRule, Gpu, Model
+from optimizer.catalog.types import EVERY_ENGINE, Catalog, Engine, FormatRule, Gpu, Model
+from optimizer.performance.formats import computed_format, kernel_format
 from optimizer.performance.parameters import version_number
 from optimizer.performance.types import ReplicaSpec
 
@@ -114,15 +115,7 @@ def offload_refusal() -> str:
 
 def compute_precision(gpu: Gpu, weight_quant: str) -> str:
     """The precision a weight format computes at on a card: weight-only formats save memory, not arithmetic."""
-    if weight_quant in ("bf16", "int4"):
-        return "bf16"
-    if weight_quant == "fp8":
-        return "fp8" if gpu.supports_fp8 else "bf16"
-    if weight_quant == "int8":
-        return "int8"
-    if weight_quant == "nvfp4":
-        return "fp4"
-    return "fp8" if gpu.supports_fp4 else "bf16"
+    return computed_format(kernel_format(gpu, weight_quant))
 
 
 def recovery(catalog: Catalog, model: Model, weight_quant: str, kv_cache: str) -> float:
@@ -211,8 +204,3 @@ def _in_range(rule: FormatRule, gpu: Gpu) -> bool:
 
 
 _KINDS = {"weights": "weights", "kv_cache": "KV cache"}
-
-
-def is_latent(model: Model) -> bool:
-    """Whether KV is a latent vector that every tensor-parallel rank keeps whole (MLA, alone or in a hybrid)."""
-    return model.attention is Attention.MLA or model.kv_lora_rank > 0
