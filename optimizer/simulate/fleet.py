@@ -68,13 +68,14 @@ def serve(
     r, total = _requests(requests), requests.arrive.size
     capacity = total if outage is None else 2 * total
     width = min(settings.max_seqs, total) + 1
-    head, tail, batch, blocked, up, warm = (np.zeros(replicas, np.int64) for _ in range(6))
+    head, tail, batch, blocked, limit, up, warm = (np.zeros(replicas, np.int64) for _ in range(7))
+    limit[:] = settings.max_seqs
     used, most, now, free, ticks = (np.zeros(replicas) for _ in range(5))
     queue, active = np.zeros((replicas, capacity), np.int64), np.zeros((replicas, width), np.int64)
     turn, place = np.zeros(1, np.int64), np.zeros(total, np.int64)
     home = homes(total if router is Router.PREFIX_AFFINITY else 0, replicas)
     fleet = fleet_loop.Fleet(
-        queue, active, head, tail, batch, blocked, up, warm, used, most, now, free, ticks, turn, place, home
+        queue, active, head, tail, batch, blocked, limit, up, warm, used, most, now, free, ticks, turn, place, home
     )
     fleet.up[:] = 1
     gone = fleet_loop.Outage(fleet_loop.FOREVER, fleet_loop.FOREVER, 0, 0)
