@@ -1,7 +1,7 @@
 """The event loop of one replica: continuous batching as vLLM, SGLang and TensorRT-LLM do it.
 
-Import this module only where a simulation is about to run: it imports numba. One pass of the loop is one engine step,
-or a stretch of steps without prompt work up to the next event (a request ends, a request arrives, the cache fills).
+One pass of the loop is one engine step, or a stretch of steps without prompt work up to the next event (a request ends,
+a request arrives, the cache fills).
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Limits, Requests, admit, enqueue, fitting, issue, retire
+from optimizer.simulate.admission import Ints, Limits, Requests, admit, enqueue, fitting, issue, retire
+from optimizer.simulate.compiled import entry
 from optimizer.simulate.engine_step import advance
-from optimizer.simulate.jit import jit
 
 GOLDEN = 0.6180339887498949
 """Multiples of it modulo one fill the unit interval evenly however many there are (Weyl's theorem)."""
 
 
-@jit
-def run(c: StepCoefficients, r: Requests, limits: Limits, given: int) -> float:
+@entry
+def run(c: StepCoefficients, r: Requests, limits: Limits, given: int, queue: Ints, active: Ints) -> float:
     """Serve all requests; the first ``given`` arrive at their stated times, each later one when an earlier one ends.
 
+    ``queue`` holds as many entries as there are requests, ``active`` one more than the batch may (see ``room_for``).
     A step's last tokens are handed out one after the other while the next one runs, so clients send their next requests
     spread over a step. Were they all sent at its end, they would stay in step with the engine, and their wait for the
     step under way would rise and fall with the ratio of its length to the way to the engine.
@@ -32,8 +33,6 @@ def run(c: StepCoefficients, r: Requests, limits: Limits, given: int) -> float:
     put back again.
     """
     total = r.prompt.size
-    queue = np.empty(total, np.int64)
-    active = np.empty(min(limits.max_seqs, total) + 1, np.int64)
     head, tail, count, ended = 0, 0, 0, 0
     used, now, free = 0.0, 0.0, 0.0
     for i in range(given):
@@ -66,7 +65,7 @@ def run(c: StepCoefficients, r: Requests, limits: Limits, given: int) -> float:
             ended += 1
             blocked = False
             if issued < total:
-                place = (k + issued * GOLDEN % 1.0) / over
+                place = (k + issued * GOLDEN - np.floor(issued * GOLDEN)) / over
                 free = issue(r, issued, now + place * seconds / steps, free, limits)
                 tail = enqueue(r, queue, head, tail, issued)
                 issued += 1
@@ -80,3 +79,8 @@ def run(c: StepCoefficients, r: Requests, limits: Limits, given: int) -> float:
         if blocked:
             most = min(limits.max_seqs, max(count, fitting(r, active, count, limits)))
     return now
+
+
+def room_for(limits: Limits, total: int) -> tuple[Ints, Ints]:
+    """The queue and the batch that ``run`` works in."""
+    return np.empty(total, np.int64), np.empty(min(limits.max_seqs, total) + 1, np.int64)
