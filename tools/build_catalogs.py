@@ -16,6 +16,7 @@ from pathlib import Path
 
 import catalog_facts as facts
 import engine_facts
+import format_facts
 import provider_facts
 import region_facts
 from api_rows import api_rows
@@ -162,6 +163,7 @@ def build(data: Path, target: Path) -> None:
     write(target / "api_prices.csv", api_rows(prices, [model["id"] for model in models]))
     write(target / "regions.csv", table(region_facts.REGION_COLUMNS, region_facts.REGIONS))
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
+    write(target / "formats.csv", table(format_facts.FORMAT_COLUMNS, sorted(format_facts.FORMATS)))
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from optimizer.simulate.replica import Arrivals, Pattern, Settings, Trace, simul
 
 OPEN_LOOP_REQUESTS = 150
 """Requests of an open-loop run that does not say: published ones used about 100 to several hundred."""
+
+PAST_FULL = 1.1
+"""A steady load of so many times what a replica takes at once keeps it full."""
 
 TTFT_VALUES = 4
 """The first so many fields of a prediction are times to first token."""
@@ -62,7 +65,7 @@ def beyond_slots(cases: Sequence[Case]) -> list[bool]:
     for case, tokens in zip(cases, cache, strict=True):
         row, held = case.row, case.row.input_tokens + case.row.output_tokens
         slots = min(case.spec.max_num_seqs, float(tokens) / held)
-        result.append(row.load == "closed_loop" and row.concurrency / max(case.replicas, 1) > slots)
+        result.append(row.load == "closed_loop" and math.ceil(row.concurrency / case.busy) > slots)
     return result
 
 
@@ -89,26 +92,33 @@ def settings_of(spec: ReplicaSpec, kv_tokens: float, params: Parameters, open_lo
     )
 
 
-def pattern_of(case: Case, c: StepCoefficients, settings: Settings, start: str) -> Pattern:
-    """The load pattern one replica of the case saw."""
+def loads_of(case: Case) -> list[tuple[int, int]]:
+    """How many copies hold how many requests each: those in flight, dealt out evenly; of an arrival rate, all alike."""
     row = case.row
-    share = max(case.replicas, 1)
+    if row.load not in ("closed_loop", "static_batch"):
+        return [(case.busy, 0)]
+    each, more = divmod(max(round(row.concurrency), 1), case.busy)
+    return [(copies, held) for copies, held in ((case.busy - more, each), (more, each + 1)) if copies]
+
+
+def pattern_of(case: Case, c: StepCoefficients, settings: Settings, start: str, held: int) -> Pattern:
+    """The load pattern that a copy saw which held so many requests (of an arrival rate: its share of it)."""
+    row = case.row
     base = Pattern(Arrivals.BURST, 1, row.input_tokens, row.output_tokens, length_low=row.length_low)
     if row.load == "static_batch":
-        batch = max(round(row.concurrency / share), 1)
-        return replace(base, requests=batch, concurrency=batch)
+        return replace(base, requests=held, concurrency=held)
     if row.load == "open_loop" and math.isfinite(row.request_rate):
         count = int(np.clip(row.requests if row.requests > 0 else OPEN_LOOP_REQUESTS, 20, 2000))
         return replace(
-            base, arrivals=Arrivals.POISSON, requests=count, rate=row.request_rate / share, cap=_cap(row, share)
+            base, arrivals=Arrivals.POISSON, requests=count, rate=row.request_rate / case.busy, cap=_cap(row, case.busy)
         )
-    slots = max(round(row.concurrency / share), 1)
-    count = int(row.requests / share) if row.requests > 0 else 10 * slots
-    count = int(np.clip(count, slots, max(10 * slots, 20)))
+    count = int(row.requests / case.busy) if row.requests > 0 else 10 * held
+    count = int(np.clip(count, held, max(10 * held, 20)))
     if start == "burst":
-        return replace(base, requests=count, concurrency=slots)
-    spread = request_seconds(c, resident_requests(row, settings, slots), row)
-    return replace(base, arrivals=Arrivals.STEADY, requests=count, concurrency=slots, spread_s=spread)
+        return replace(base, requests=count, concurrency=held)
+    resident = resident_requests(row, settings, held)
+    spread = request_seconds(c, resident, row) * held / resident
+    return replace(base, arrivals=Arrivals.STEADY, requests=count, concurrency=held, spread_s=spread)
 
 
 def _cap(row: Row, copies: int) -> int:
@@ -136,41 +146,89 @@ def request_seconds(c: StepCoefficients, resident: float, row: Row) -> float:
 def offline(case: Case, c: StepCoefficients, settings: Settings) -> Prediction:
     """All is queued at once: the batch stays as full as scheduler and cache let; times to first token are queueing."""
     row = case.row
-    offered = row.concurrency / case.replicas if row.concurrency > 0 else math.inf
+    offered = row.concurrency / case.busy if row.concurrency > 0 else math.inf
     resident = resident_requests(row, settings, offered)
     seconds = request_seconds(c, resident, row)
-    flow = case.replicas * resident * row.output_tokens / seconds
+    flow = case.busy * resident * row.output_tokens / seconds
     values = [math.nan] * TTFT_VALUES + [1e3 * seconds / row.output_tokens] * TTFT_VALUES + [flow]
     return Prediction(*values)
 
 
 def predict_cases(cases: Sequence[Case], params: Parameters) -> list[Prediction]:
-    """Predictions of many cases; rows that state no start pattern get the mixture ``unknown_start_burst_share``."""
+    """Predictions of many cases; more in flight never lowers a figure.
+
+    Requests of one length run in clumps that fall together or not by the number in flight, so a replay of a larger load
+    may be lucky. What is promised of a load must hold for all smaller ones (design.md section 4, capability), so luck
+    is not predicted: of the stated load and those of 1, 2, 3, 4, 6, 8, 12, ... requests a copy below it the highest
+    figure counts.
+    """
     c = coefficients([case.spec for case in cases], params)
     cache = kv_tokens_of(cases)
-    return [predict_case(case, c.row(i), float(cache[i]), params) for i, case in enumerate(cases)]
+    return [_highest(case, c.row(i), float(cache[i]), params) for i, case in enumerate(cases)]
+
+
+def _highest(case: Case, c: StepCoefficients, kv_tokens: float, params: Parameters) -> Prediction:
+    found = [predict_case(case, c, kv_tokens, params)]
+    if case.row.load == "closed_loop":
+        least = min(held for _, held in loads_of(case))
+        for held in _ladder(least):
+            lighter = replace(case, row=replace(case.row, concurrency=float(held * case.busy)))
+            found.append(predict_case(lighter, c, kv_tokens, params))
+    columns = zip(*(astuple(prediction) for prediction in found), strict=True)
+    return Prediction(*(max(values) for values in columns))
+
+
+def _ladder(below: int) -> Iterator[int]:
+    """Powers of two and half-way between them, below a number."""
+    steps = (start * 2**power for power in range(below.bit_length()) for start in (1, 3))
+    return (held for held in steps if held < below)
 
 
 def predict_case(case: Case, c: StepCoefficients, kv_tokens: float, params: Parameters) -> Prediction:
-    """Prediction of one case given its step coefficients and cache size."""
+    """Replay of one case's own load, given its step coefficients and cache size.
+
+    Rows that state no start pattern get the mixture ``unknown_start_burst_share``.
+    """
     settings = settings_of(case.spec, kv_tokens, params, case.row.load == "open_loop")
     row = case.row
     if row.load == "offline" or (row.load == "open_loop" and not math.isfinite(row.request_rate)):
         return offline(case, c, settings)
     starts = ("burst", "steady") if row.start == "unknown" and row.load == "closed_loop" else (row.start,)
-    outcomes = [_metrics(simulate(c, settings, pattern_of(case, c, settings, start))) for start in starts]
+    outcomes = [_metrics(_traces(case, c, settings, start)) for start in starts]
     values = np.array(outcomes[0])
     if len(outcomes) == 2:
         ttft, rest = params.first("unknown_start_burst_share"), params.first("unknown_start_burst_share_tpot")
         share = np.where(np.arange(len(values)) < TTFT_VALUES, ttft, rest)
         values = np.exp(share * np.log(outcomes[0]) + (1 - share) * np.log(outcomes[1]))
-    values[-1] *= case.replicas
     return Prediction(*(float(value) for value in values))
 
 
-def _metrics(trace: Trace) -> list[float]:
+def _traces(case: Case, c: StepCoefficients, settings: Settings, start: str) -> list[tuple[int, Trace]]:
+    """What happened on the copies, alike ones once, with how many there are."""
+    return [(copies, _trace(case, c, settings, start, held)) for copies, held in loads_of(case)]
+
+
+def _trace(case: Case, c: StepCoefficients, settings: Settings, start: str, held: int) -> Trace:
+    """What happened on a copy that held so many requests.
+
+    Past what scheduler and cache take at once a steady state changes no more: by Little's law each further request in
+    flight makes every one wait for one more to end.
+    """
+    row = case.row
+    full = math.ceil(PAST_FULL * resident_requests(row, settings, math.inf))
+    if row.load != "closed_loop" or start != "steady" or held <= full:
+        return simulate(c, settings, pattern_of(case, c, settings, start, held))
+    trace = simulate(c, settings, pattern_of(case, c, settings, start, full))
+    wait = (held - full) * row.output_tokens / trace.output_tokens_per_second
+    return replace(trace, ttft=trace.ttft + wait, e2e=trace.e2e + wait)
+
+
+def _metrics(traces: Sequence[tuple[int, Trace]]) -> list[float]:
+    """Means and percentiles over the requests of all copies, and the tokens per second of all."""
     result = []
-    for values in (trace.ttft, trace.tpot):
-        milliseconds = 1e3 * values
+    weighed = traces if len(traces) > 1 else [(1, trace) for _, trace in traces]
+    for name in ("ttft", "tpot"):
+        milliseconds = 1e3 * np.concatenate([np.tile(getattr(trace, name), copies) for copies, trace in weighed])
         result += [float(milliseconds.mean()), *(float(v) for v in np.percentile(milliseconds, (50, 95, 99)))]
-    return [max(value, 1e-6) for value in [*result, trace.output_tokens_per_second]]
+    speed = sum(copies * trace.output_tokens_per_second for copies, trace in traces)
+    return [max(value, 1e-6) for value in [*result, speed]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from optimizer.calibrate.rows import LOADS, STARTS, Row, RowError
+from optimizer.calibrate.rows import LOADS, SPECULATIVE, STARTS, Row, RowError
 from optimizer.documents.scalars import shown
 
 MAX_TOKENS = 1e8
@@ -74,6 +74,10 @@ class _Cells:
             return default
         return int(value)
 
+    def degree(self, name: str, most: int = MOST_GPUS) -> int:
+        """A whole number from 1 to ``most``; 0 where the cell is blank."""
+        return self.whole(name, 1, most) if self.text(name) else 0
+
     def tokens(self, name: str) -> float:
         """A length that is believed."""
         known = len(self.defects)
@@ -111,6 +115,9 @@ def parse_row(cells: Mapping[str, str | None]) -> Row:
     low = c.number("length_low", 1.0)
     if not 0 < low <= 1:
         c.error("length_low", "length_low must lie in (0, 1]")
+    utilization = c.number("gpu_memory_utilization", most=1.0)
+    if utilization == 0:
+        c.error("gpu_memory_utilization", "gpu_memory_utilization has to be above 0")
     endings = ("_ms", "_mean", "_p50", "_p95", "_p99")
     measured = {name: c.measured(name) for name in Row.__dataclass_fields__ if name.endswith(endings)}
     row = Row(
@@ -120,7 +127,12 @@ def parse_row(cells: Mapping[str, str | None]) -> Row:
         weight_quant=c.text("weight_quant"), kv_cache=c.text("kv_cache"), tp=tp, pp=pp, dp=dp,
         input_tokens=inputs, output_tokens=outputs, load=load, start=start,
         requests=c.number("requests", most=MOST_REQUESTS), length_low=low, concurrency=concurrency, request_rate=rate,
-        output_tokens_per_s=c.measured("output_tokens_per_s"), date=c.text("date"), **measured,
+        output_tokens_per_s=c.measured("output_tokens_per_s"), date=c.text("date"),
+        replicas=c.degree("replicas"), attention_dp=c.degree("attention_dp"),
+        expert_parallel=c.degree("expert_parallel"), moe_tensor_parallel=c.degree("moe_tensor_parallel"),
+        speculative=c.word("speculative", "none", SPECULATIVE), gpu_memory_utilization=utilization,
+        max_num_seqs=c.degree("max_num_seqs", MOST_IN_FLIGHT),
+        max_num_batched_tokens=c.degree("max_num_batched_tokens", MOST_REQUESTS), **measured,
     )  # fmt: skip
     if c.defects:
         raise RowError(c.defects)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from optimizer.vocabulary import Link
 T = TypeVar("T")
 
 LOADS = ("closed_loop", "open_loop", "static_batch", "offline")
+SPECULATIVE = ("none", "mtp", "eagle3", "draft")
 STARTS = ("burst", "steady", "unknown")
 LINKS = {
     "nvlink": Link.NVSWITCH,
@@ -84,6 +85,14 @@ class Row:
     tpot_ms_p99: float = math.nan
     e2e_ms: float = math.nan
     date: str = ""
+    replicas: int = 0  # independent copies behind a router; 0 = not stated, likewise the degrees and settings below
+    attention_dp: int = 0  # ranks of one engine that share the routed experts, each with its own requests
+    expert_parallel: int = 0  # groups that the routed experts are dealt to
+    moe_tensor_parallel: int = 0  # GPUs that share the work of one expert
+    speculative: str = "none"
+    gpu_memory_utilization: float = math.nan
+    max_num_seqs: int = 0
+    max_num_batched_tokens: int = 0
 
     @property
     def group(self) -> str:
@@ -112,31 +121,90 @@ class Case:
 
     row: Row
     spec: ReplicaSpec
-    replicas: int
+    replicas: int  # copies with requests of their own: independent replicas x attention ranks of each
     unknown_engine: bool = False
+
+    @property
+    def busy(self) -> int:
+        """Copies that have requests: never more than there are requests, where their number is stated."""
+        held = self.row.concurrency
+        if self.row.load == "open_loop" or not held >= 1:
+            return max(self.replicas, 1)
+        return max(min(self.replicas, int(held)), 1)
 
 
 def case_of(row: Row, catalog: Catalog) -> Case:
-    """What the model is asked for a row; raises RowError where it cannot be asked.
-
-    Copies of a mixture of experts inside one engine share the experts: vLLM's data parallel ranks form one tensor or
-    expert parallel group for them (vLLM documentation, "Data parallel deployment"), as SGLang's and TensorRT-LLM's
-    attention data parallel ranks do.
-    """
+    """What the model is asked for a row; raises RowError where it cannot be asked."""
     gpu = _known(catalog.gpus, row.gpu, "gpu")
     model = _known(catalog.models, row.model, "model")
     engine, unknown = engine_of(row.engine, catalog)
     quant = quant_of(row.weight_quant, gpu, model)
     kv = kv_of(row.kv_cache, quant, gpu, model)
     link = LINKS.get(row.interconnect, gpu.link if gpu.link_gb_s else Link.PCIE)
+    copies, ranks = degrees_of(row, model)
+    utilization = row.gpu_memory_utilization
     spec = ReplicaSpec(
         gpu=gpu, model=model, engine=engine, weight_quant=quant, kv_cache=kv, tensor_parallel=row.tp,
-        pipeline_parallel=row.pp, link=link, gpu_memory_utilization=engine.gpu_memory_utilization,
-        max_num_seqs=engine.max_num_seqs_on(gpu), max_num_batched_tokens=engine.max_num_batched_tokens_on(gpu),
-        max_model_len=int(row.input_tokens + row.output_tokens), expert_parallel=row.dp if model.is_moe else 1,
+        pipeline_parallel=row.pp, link=link,
+        gpu_memory_utilization=engine.gpu_memory_utilization if math.isnan(utilization) else utilization,
+        max_num_seqs=row.max_num_seqs or engine.max_num_seqs_on(gpu),
+        max_num_batched_tokens=row.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu),
+        max_model_len=int(row.input_tokens + row.output_tokens), expert_parallel=ranks,
         engine_version=row.engine_version, known_host=True,
     )  # fmt: skip
-    return Case(row, spec, row.dp, unknown)
+    return Case(row, spec, copies * ranks, unknown)
+
+
+def degrees_of(row: Row, model: Model) -> tuple[int, int]:
+    """Independent copies, and attention ranks of each copy that share its routed experts.
+
+    ``dp`` of a dense model means copies. Of a mixture of experts it means ranks in the packaged measurements: vLLM's
+    data parallel ranks form one tensor or expert parallel group for the experts (vLLM documentation, "Data parallel
+    deployment"), as SGLang's and TensorRT-LLM's attention data parallel ranks do; elsewhere ``degree_defects`` asks.
+    """
+    if row.replicas or row.attention_dp:
+        return max(row.replicas, 1), max(row.attention_dp, 1)
+    return (1, row.dp) if model.is_moe else (row.dp, 1)
+
+
+def degree_defects(row: Row, model: Model, *, gpu_count_stated: bool) -> Iterator[tuple[str, str]]:
+    """Columns of degrees that contradict each other, or that ask for what is not modelled."""
+    stated = row.replicas or row.attention_dp
+    if model.is_moe and row.dp > 1 and not stated:
+        yield (
+            "dp",
+            (
+                f"dp {row.dp} of a mixture of experts can mean two things: state replicas (independent copies) "
+                "or attention_dp (ranks that share the experts)"
+            ),
+        )
+        return
+    copies, ranks = degrees_of(row, model)
+    if stated and row.dp > 1 and row.dp not in (copies, ranks, copies * ranks):
+        yield "dp", f"dp {row.dp} is neither replicas {copies} nor attention_dp {ranks}"
+    if not model.is_moe:
+        for name in ("attention_dp", "expert_parallel", "moe_tensor_parallel"):
+            if (degree := getattr(row, name)) > 1:
+                yield name, f"{name} {degree}: {row.model} has no routed experts; copies of it are replicas"
+        ranks = 1
+    group = row.tp * ranks
+    if model.is_moe and (row.expert_parallel or row.moe_tensor_parallel):
+        experts = row.expert_parallel or group // max(row.moe_tensor_parallel, 1)
+        cut = row.moe_tensor_parallel or group // max(experts, 1)
+        if experts * cut != group:
+            yield (
+                "expert_parallel",
+                (f"expert_parallel {experts} x moe_tensor_parallel {cut} is not tp {row.tp} x attention_dp {ranks}"),
+            )
+        elif experts > 1 and ranks == 1:
+            yield "expert_parallel", f"expert_parallel {experts} without attention_dp is not modelled"
+    if gpu_count_stated and row.gpu_count != copies * row.pp * group:
+        yield (
+            "gpu_count",
+            (f"gpu_count {row.gpu_count} is not replicas {copies} x pp {row.pp} x tp {row.tp} x attention_dp {ranks}"),
+        )
+    if row.speculative != "none":
+        yield "speculative", f"speculative decoding ({row.speculative}) is not modelled"
 
 
 def engine_of(name: str, catalog: Catalog) -> tuple[Engine, bool]:

@@ -8,19 +8,21 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from optimizer.calibrate.evidence import is_served
 from optimizer.calibrate.forward import Prediction, beyond_slots, predict_cases
 from optimizer.calibrate.parse import parse_row
-from optimizer.calibrate.rows import Case, case_of
+from optimizer.calibrate.rows import Case, RowError, case_of, degree_defects
 from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, TTFT_UNKNOWN
+from optimizer.catalog import default_root
 from optimizer.catalog.types import Catalog
 from optimizer.documents.csv_file import read_open_table
 from optimizer.errors import CatalogError, InputError, UsageError
 from optimizer.performance import Parameters, grade_of, memory_bills
-from optimizer.performance.bands import band_name, named_band
+from optimizer.performance.bands import Bands, band_in, band_name, read_bands
+from optimizer.performance.gates import run_refusals
 from optimizer.performance.types import Band, Grade
 from optimizer.workload import Lengths
 
@@ -57,14 +59,22 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def predict_table(
-    header: Sequence[str], rows: Sequence[dict[str, str]], catalog: Catalog, params: Parameters
+    header: Sequence[str],
+    rows: Sequence[dict[str, str]],
+    catalog: Catalog,
+    params: Parameters,
+    bands: Bands | None = None,
 ) -> tuple[str, int]:
-    """The table with prediction columns as CSV text, and how many rows could not be predicted."""
+    """The table with prediction columns as CSV text, and how many rows could not be predicted.
+
+    ``bands``: the packaged ones if left out.
+    """
+    bands = read_bands(default_root()) if bands is None else bands
     cases: list[Case | None] = []
     errors: list[str] = []
     for cells in rows:
         try:
-            cases.append(case_of(parse_row(cells), catalog))
+            cases.append(_case(cells, catalog))
             errors.append("")
         except InputError as error:
             cases.append(None)
@@ -79,9 +89,20 @@ def predict_table(
     writer = csv.DictWriter(text, [*kept, *OUTPUT], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for cells, case, message in zip(rows, cases, errors, strict=True):
-        predicted = _cells(case, next(predictions), params, beyond=next(beyond)) if case else {}
+        predicted = _cells(case, next(predictions), (params, bands), beyond=next(beyond)) if case else {}
         writer.writerow({**cells, **predicted, "error": message})
     return text.getvalue(), sum(bool(error) for error in errors)
+
+
+def _case(cells: Mapping[str, str], catalog: Catalog) -> Case:
+    """The case of a row; raises InputError with what is wrong with it or cannot run."""
+    case = case_of(parse_row(cells), catalog)
+    stated = bool((cells.get("gpu_count") or "").strip())
+    defects = list(degree_defects(case.row, case.spec.model, gpu_count_stated=stated))
+    defects += [("gpu", reason) for reason in run_refusals(case.spec)]
+    if defects:
+        raise RowError(defects)
+    return case
 
 
 def _impossible(cases: Sequence[Case | None]) -> Iterator[tuple[int, str]]:
@@ -101,16 +122,17 @@ def case_grade(case: Case, params: Parameters) -> Grade:
     return Grade.C if case.unknown_engine else grade_of(case.spec, params)[0]
 
 
-def _cells(case: Case, p: Prediction, params: Parameters, *, beyond: bool) -> dict[str, str]:
-    grade = case_grade(case, params)
+def _cells(case: Case, p: Prediction, known: tuple[Parameters, Bands], *, beyond: bool) -> dict[str, str]:
+    params, bands = known
+    grade, engine = case_grade(case, params), case.spec.engine.profile
 
     def limits(figure: str) -> Band:
-        return named_band(band_name(figure, beyond_slots=beyond), grade, case.spec.engine.profile)
+        return band_in(bands, band_name(figure, beyond_slots=beyond), grade, engine)
 
     row, speed = case.row, p.output_tokens_per_s
     unknown = row.load == "closed_loop" and row.start == "unknown"
     ttft, tpot = limits(TTFT_UNKNOWN if unknown else TTFT), limits(TPOT)
-    flow = limits(THROUGHPUT) if is_served(row) else named_band(OFFLINE, grade, case.spec.engine.profile)
+    flow = limits(THROUGHPUT) if is_served(row) else band_in(bands, OFFLINE, grade, engine)
     values = (
         p.ttft_mean, p.ttft_p50, p.ttft_p95, p.ttft_p99, p.tpot_mean, p.tpot_p50, p.tpot_p95, p.tpot_p99, speed,
         p.ttft_mean * ttft.low, p.ttft_mean * ttft.high, p.tpot_mean * tpot.low, p.tpot_mean * tpot.high,

@@ -194,7 +194,8 @@ class _Builder:
             if engine_refusal(gpu, setting.engine):
                 self.removed["engine runs on the card"] += formats * sizes
                 continue
-            quants, caches = weight_quants(gpu, model, setting.engine), kv_caches(gpu, setting.engine)
+            quants = weight_quants(gpu, model, setting.engine, setting.version)
+            caches = kv_caches(gpu, setting.engine, setting.version)
             self.removed["precision"] += (formats - len(quants) * len(caches)) * sizes
             for quant in quants:
                 for tp in tensor:

@@ -9,20 +9,21 @@ from typing import TypeVar
 
 from optimizer.catalog import rows
 from optimizer.catalog.offers import read_offers
-from optimizer.catalog.types import Catalog, Checkpoint, TokenPrice
+from optimizer.catalog.types import EVERY_ENGINE, Catalog, Checkpoint, FormatRule, TokenPrice
 from optimizer.documents.csv_file import Row, Table, read_table
 from optimizer.documents.paths import is_folder, is_there, resolved
 from optimizer.documents.suggest import did_you_mean
 from optimizer.errors import CatalogError, Finding
 
 T = TypeVar("T")
-K = TypeVar("K", str, tuple[str, float], tuple[str, str], tuple[str, str, str])
+K = TypeVar("K", str, tuple[str, float], tuple[str, str], tuple[str, str, str], tuple[str, str, str, str, str, float])
 
 FILES = (
     "gpus.csv",
     "models.csv",
     "offers.csv",
     "engines.csv",
+    "formats.csv",
     "quantization.csv",
     "fx.csv",
     "providers.csv",
@@ -93,6 +94,11 @@ def _sizes(items: Iterable[Checkpoint]) -> dict[str, tuple[tuple[str, float], ..
     return {model: tuple(sorted(formats.items())) for model, formats in found.items()}
 
 
+def _rules(engine: str, formats: Iterable[FormatRule]) -> tuple[FormatRule, ...]:
+    """The rows of formats.csv that speak of an engine."""
+    return tuple(rule for rule in formats if rule.engine in (engine, EVERY_ENGINE))
+
+
 def _shown(key: object) -> str:
     return " / ".join(map(str, key)) if isinstance(key, tuple) else repr(key)
 
@@ -109,6 +115,7 @@ class _Reader:
         gpus = self._keyed(rows.GPUS)
         parsed = self._keyed(rows.MODELS, models)
         engines = self._keyed(rows.ENGINES)
+        formats = tuple(self._keyed(rows.FORMATS).values())
         facts = self._keyed(rows.RECOVERIES)
         fx = self._keyed(rows.FX)
         providers = self._keyed(rows.PROVIDERS)
@@ -122,6 +129,7 @@ class _Reader:
         self._take(tables)
         self._check_gpus(rows.GPUS, "sibling", gpus)
         self._check_gpus(rows.MARKETS, "gpu", gpus)
+        self._check_engines(engines)
         if self._findings:
             raise CatalogError(self._findings)
         dates = [price.date for offer in offers.values() for price in offer.prices if price.date]
@@ -129,7 +137,7 @@ class _Reader:
             gpus=gpus,
             models={key: replace(model, published_bytes=sizes.get(key, ())) for key, model in parsed.items()},
             offers=offers,
-            engines=engines,
+            engines={key: replace(engine, format_rules=_rules(key, formats)) for key, engine in engines.items()},
             quant_facts=tuple(facts.values()),
             fx=fx,
             newest_price_date=max(dates, default=""),
@@ -183,4 +191,13 @@ class _Reader:
             if word and known and word not in known:
                 place = row.table.place(row.line, row.table.index[column])
                 message, hint = f"{column}: unknown GPU {word!r}", did_you_mean(word, known)
+                self._findings.append(Finding(message, str(row.table.path), *place, hint))
+
+    def _check_engines(self, known: Mapping[str, object]) -> None:
+        """Every engine that formats.csv names is known."""
+        for row in self._rows.get(rows.FORMATS.file, {}).values():
+            word = row.text("engine")
+            if known and word != EVERY_ENGINE and word not in known:
+                place = row.table.place(row.line, row.table.index["engine"])
+                message, hint = f"engine: unknown engine {word!r}", did_you_mean(word, known)
                 self._findings.append(Finding(message, str(row.table.path), *place, hint))

@@ -10,6 +10,7 @@ from optimizer.catalog.types import (
     Attention,
     Checkpoint,
     Engine,
+    FormatRule,
     FxRate,
     Gpu,
     MarketFlag,
@@ -36,6 +37,7 @@ QUANTS = ("bf16", "fp8", "int8", "int4", "nvfp4", "mxfp4")
 KV_CACHES = ("auto", "fp8")
 EVIDENCES: Mapping[str, Evidence] = {str(item): item for item in Evidence}
 RANKABLE: Mapping[str, bool] = {"yes": True, "reference": False}
+CARD_NEEDS: Mapping[str, str] = {word: word for word in ("fp8", "int8")}
 OBTAINABLE: Mapping[str, str] = {word: word for word in ("yes", "restricted", "unknown")}
 
 
@@ -201,6 +203,34 @@ def engine(row: Row) -> Engine:
         large_max_num_seqs=row.integer_or_none("large_max_num_seqs", 1) or row.integer("max_num_seqs", 1),
         large_max_num_batched_tokens=row.integer_or_none("large_max_num_batched_tokens", 1)
         or row.integer("max_num_batched_tokens", 1),
+    )
+
+
+FORMAT_COLUMNS = columns(
+    "engine vendor kind format architecture allowed from_capability below_capability card_needs from_version reason "
+    "source"
+)
+FORMAT_EXTRAS = columns("source_date")
+FORMAT_KINDS: Mapping[str, tuple[str, ...]] = {"weights": QUANTS, "kv_cache": KV_CACHES}
+
+
+def format_rule(row: Row) -> FormatRule:
+    """A row of formats.csv."""
+    kind = row.choice("kind", {word: word for word in FORMAT_KINDS})
+    known = FORMAT_KINDS.get(kind, QUANTS)
+    return FormatRule(
+        engine=row.required("engine"),
+        vendor=row.required("vendor"),
+        kind=kind,
+        format=row.choice("format", {word: word for word in known}),
+        arch=row.text("architecture"),
+        allowed=row.flag("allowed"),
+        from_capability=row.number_or_none("from_capability"),
+        below_capability=row.number_or_none("below_capability"),
+        card_needs=row.choice("card_needs", CARD_NEEDS) if row.text("card_needs") else "",
+        from_version=row.text("from_version"),
+        reason=row.text("reason"),
+        source=row.required("source"),
     )
 
 
@@ -382,4 +412,11 @@ MARKETS: Schema[MarketFlag, tuple[str, str]] = Schema(
 )
 API_PRICES: Schema[TokenPrice, tuple[str, str, str]] = Schema(
     "api_prices.csv", API_COLUMNS, API_EXTRAS, api_price, lambda item: (item.model, item.provider, item.sold_as)
+)
+FORMATS: Schema[FormatRule, tuple[str, str, str, str, str, float]] = Schema(
+    "formats.csv",
+    FORMAT_COLUMNS,
+    FORMAT_EXTRAS,
+    format_rule,
+    lambda rule: (rule.engine, rule.vendor, rule.kind, rule.format, rule.arch, rule.from_capability or 0.0),
 )

@@ -164,6 +164,28 @@ class Region:
     country: str  # ISO 3166
 
 
+EVERY_ENGINE = "*"
+"""Engine of the format rules that hold for every engine without one of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormatRule:
+    """One statement on where a number format runs: card x format x engine x version."""
+
+    engine: str  # id, or "*" for all that have no row of their own
+    vendor: str
+    kind: str  # weights, kv_cache
+    format: str
+    arch: str  # empty = any
+    allowed: bool
+    from_capability: float | None  # compute capability from which on
+    below_capability: float | None
+    card_needs: str  # fp8, int8: arithmetic that the card must have; empty = none
+    from_version: str  # a stated engine version must be at least this; empty = any
+    reason: str  # why it does not run where the rule does not hold
+    source: str
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A serving engine's facts and defaults."""
@@ -183,6 +205,7 @@ class Engine:
     large_excludes_archs: tuple[str, ...] = ()
     large_max_num_seqs: int = 0
     large_max_num_batched_tokens: int = 0
+    format_rules: tuple[FormatRule, ...] = ()  # its own rows of formats.csv, and those of all engines
 
     def _is_large(self, gpu: Gpu) -> bool:
         threshold = self.large_memory_from_mib

@@ -19,17 +19,22 @@ from optimizer.commands.options import OutputFile
 def command(rows: Path, output: Path | None, catalogs: Path | None, calibration: Path | None) -> None:
     """Predict every configuration of the table ROWS by replaying its load pattern on a simulated replica.
 
-    Columns: gpu, gpu_count, interconnect, engine, engine_version, model, weight_quant, kv_cache, tp, pp, dp,
+    Columns: gpu, gpu_count, interconnect, engine, engine_version, model, weight_quant, kv_cache, tp, pp, replicas,
+    attention_dp, expert_parallel, moe_tensor_parallel, gpu_memory_utilization, max_num_seqs, max_num_batched_tokens,
     input_tokens, output_tokens, load, concurrency, request_rate, start, requests, length_low; others are kept.
-    Only gpu, model, input_tokens and output_tokens must be there, and what the load needs.
+    Only gpu, model, input_tokens and output_tokens must be there, and what the load needs. replicas are independent
+    copies (dp of a dense model means the same), attention_dp ranks that share the experts of a mixture.
     """
     from optimizer.calibrate.tables import predict_table, read_table
     from optimizer.catalog import default_root, load_catalog
     from optimizer.performance import load_parameters
+    from optimizer.performance.bands import read_bands
     from optimizer.report.write import write_atomic
 
     header, cells = read_table(rows)
-    text, failed = predict_table(header, cells, load_catalog(catalogs), load_parameters(default_root(), calibration))
+    root = catalogs or default_root()
+    parameters = load_parameters(root, calibration)
+    text, failed = predict_table(header, cells, load_catalog(catalogs), parameters, read_bands(root))
     if output is None:
         click.echo(text, nl=False)
     else:

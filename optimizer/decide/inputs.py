@@ -57,20 +57,13 @@ def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | 
 
 def _parameters(problem: Problem, catalogs: Path | None) -> Parameters:
     """The performance parameters, with the calibration that the problem names on top."""
+    from optimizer.catalog import default_root
     from optimizer.performance import load_parameters
     from optimizer.problem import calibration_path
 
     stated = problem.engine.calibration
     own = None if stated is None else calibration_path(stated, Path(problem.path).parent)
-    return load_parameters(_parameter_root(catalogs), own)
-
-
-def _parameter_root(catalogs: Path | None) -> Path:
-    """A user's catalogs may bring their own performance parameters; otherwise the packaged ones hold."""
-    from optimizer.catalog import default_root
-    from optimizer.documents.paths import is_folder
-
-    return catalogs if catalogs is not None and is_folder(catalogs / "performance") else default_root()
+    return load_parameters(catalogs or default_root(), own)
 
 
 def known_ids(catalog: Catalog) -> KnownIds:

@@ -163,7 +163,7 @@ def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
     """Why no replica of the wish exists: no node, or a format or size that does not go together."""
     from optimizer.performance import engine_refusal, kv_cache_gates, pp_refusal, tp_refusal, weight_quant_gates
 
-    engine = inputs.catalog.engines[inputs.problem.engine.name]
+    engine, version = inputs.catalog.engines[inputs.problem.engine.name], inputs.problem.engine.version or ""
     cards = {option.node_type.gpu.id for option in rest.options}
     for gpu_id in sorted(wish.gpus):
         gpu = inputs.catalog.gpus[gpu_id]
@@ -175,8 +175,10 @@ def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
             continue
         for model in dict.fromkeys(workload.model for workload in inputs.problem.workloads):
             shape = inputs.catalog.models[model]
-            yield from (g.reason for g in weight_quant_gates(gpu, shape, engine) if g.value in wish.quants and g.reason)
-            yield from (g.reason for g in kv_cache_gates(gpu, engine) if g.value in wish.kv_caches and g.reason)
+            gates = weight_quant_gates(gpu, shape, engine, version)
+            yield from (gate.reason for gate in gates if gate.value in wish.quants and gate.reason)
+            caches = kv_cache_gates(gpu, engine, version)
+            yield from (gate.reason for gate in caches if gate.value in wish.kv_caches and gate.reason)
             sizes = [tp_refusal(shape, q, t) for q in sorted(wish.quants) or ["bf16"] for t in wish.tensor_parallel]
             sizes += [pp_refusal(shape, size) for size in wish.pipeline_parallel]
             yield from (reason for reason in sorted(sizes) if reason)

@@ -11,9 +11,11 @@ import csv
 import math
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from statistics import NormalDist
 
 from optimizer.catalog.loader import default_root
+from optimizer.performance.parameters import file_of
 from optimizer.performance.types import Band, Grade
 from optimizer.workload import Metric
 
@@ -76,10 +78,9 @@ def band_in(bands: Bands, figure: str, grade: Grade, engine: str) -> Band:
     return bands.get((figure, engine, grade)) or bands[figure, "", grade]
 
 
-@cache
-def _table() -> Bands:
-    """The packaged bands; read once, as they never change while a program runs."""
-    with (default_root() / "performance" / "bands.csv").open(newline="", encoding="utf-8") as stream:
+def read_bands(root: Path) -> Bands:
+    """The bands of a catalog directory; the packaged ones where it has none of its own."""
+    with file_of(root, "performance", "bands.csv").open(newline="", encoding="utf-8") as stream:
         rows = csv.DictReader(stream)
         return {
             (row["figure"], row["engine"], Grade(row["grade"])): Band(
@@ -87,3 +88,9 @@ def _table() -> Bands:
             )
             for row in rows
         }
+
+
+@cache
+def _table() -> Bands:
+    """The packaged bands; read once, as they never change while a program runs."""
+    return read_bands(default_root())

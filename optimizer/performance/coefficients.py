@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optimizer.catalog.types import Attention
+from optimizer.performance.architecture import is_latent, is_sparse
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.rates import LinkRates, Rates, link_rates_of, rates_of
 from optimizer.performance.step import StepCoefficients
@@ -57,9 +57,9 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, para
     fixed = work.layers * host.layer_us * 1e-6
     fixed += work.gemms * rates.dense.overhead_s
     fixed += work.moe_layers * rates.expert.overhead_s
-    if spec.model.attention is Attention.MLA:
-        fixed += work.layers * host.latent_layer_us * 1e-6
-    if spec.model.index_bytes_per_token:
+    if is_latent(spec.model):
+        fixed += spec.model.full_attention_layers * host.latent_layer_us * 1e-6
+    if is_sparse(spec.model):
         fixed += work.layers * params.first("sparse_index_us") * 1e-6
     passes = params.first("elementwise_whole_passes") + params.first("elementwise_passes") / spec.tensor_parallel
     sent = params.first("dispatch_passes") * work.experts_per_token

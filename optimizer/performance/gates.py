@@ -1,22 +1,23 @@
 """What a card, a model and an engine allow at all: precision, parallel degrees, vendor; and what a format costs in
-accuracy. Every refusal carries its reason. The rules and thresholds are those of shared/data README ("Precision
-gates", vLLM); they are physical or legal, so Python applies them before the solver sees a candidate.
+accuracy. Every refusal carries its reason. Which number format runs where is catalogs/formats.csv, a fact of the engine
+and its version; like what does not fit or divide, it is applied before the solver sees a candidate.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.catalog.types import Attention, Catalog, Engine, Gpu, Model
+from optimizer.catalog.types import EVERY_ENGINE, Catalog, Engine, FormatRule, Gpu, Model
+from optimizer.performance.formats import computed_format, kernel_format
+from optimizer.performance.parameters import version_number
+from optimizer.performance.types import ReplicaSpec
 
 QUANTS = ("bf16", "fp8", "int8", "int4", "nvfp4", "mxfp4")
 """Weight formats, widest first."""
 
 KV_CACHES = ("auto", "fp8")
 
-_TURING, _AMPERE, _ADA, _BLACKWELL = 7.5, 8.0, 8.9, 10.0
 _WIDTH = {"bf16": 0, "fp8": 1, "int8": 1, "int4": 2, "nvfp4": 2, "mxfp4": 2}
-_MXFP4_VENDORS = frozenset({"nvidia", "amd"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +40,24 @@ def native_quant(model: Model) -> str:
     return "int4" if model.native_dtype.startswith("int4") else "bf16"
 
 
-def weight_quant_gates(gpu: Gpu, model: Model, engine: Engine) -> tuple[Gate, ...]:
-    """Every weight format with the reason it is refused on this card, model and engine, if it is."""
-    return tuple(Gate(quant, _weight_refusal(gpu, model, engine, quant)) for quant in QUANTS)
+def weight_quant_gates(gpu: Gpu, model: Model, engine: Engine, version: str = "") -> tuple[Gate, ...]:
+    """Every weight format with the reason it is refused on this card, model, engine and version, if it is."""
+    return tuple(Gate(quant, _weight_refusal(gpu, model, engine, quant, version)) for quant in QUANTS)
 
 
-def weight_quants(gpu: Gpu, model: Model, engine: Engine) -> tuple[str, ...]:
+def weight_quants(gpu: Gpu, model: Model, engine: Engine, version: str = "") -> tuple[str, ...]:
     """Weight formats this card, model and engine allow together."""
-    return tuple(gate.value for gate in weight_quant_gates(gpu, model, engine) if gate.allowed)
+    return tuple(gate.value for gate in weight_quant_gates(gpu, model, engine, version) if gate.allowed)
 
 
-def kv_cache_gates(gpu: Gpu, engine: Engine) -> tuple[Gate, ...]:
+def kv_cache_gates(gpu: Gpu, engine: Engine, version: str = "") -> tuple[Gate, ...]:
     """Every KV-cache type with the reason it is refused, if it is."""
-    return tuple(Gate(kv, _kv_refusal(gpu, engine, kv)) for kv in KV_CACHES)
+    return tuple(Gate(kv, _kv_refusal(gpu, engine, kv, version)) for kv in KV_CACHES)
 
 
-def kv_caches(gpu: Gpu, engine: Engine) -> tuple[str, ...]:
+def kv_caches(gpu: Gpu, engine: Engine, version: str = "") -> tuple[str, ...]:
     """KV-cache types this card and engine allow."""
-    return tuple(gate.value for gate in kv_cache_gates(gpu, engine) if gate.allowed)
+    return tuple(gate.value for gate in kv_cache_gates(gpu, engine, version) if gate.allowed)
 
 
 def engine_refusal(gpu: Gpu, engine: Engine) -> str:
@@ -64,6 +65,22 @@ def engine_refusal(gpu: Gpu, engine: Engine) -> str:
     if gpu.vendor in engine.vendors:
         return ""
     return f"{engine.display_name} does not run on {gpu.vendor} cards (it runs on {', '.join(engine.vendors)})"
+
+
+def run_refusals(spec: ReplicaSpec) -> tuple[str, ...]:
+    """Why a configuration cannot run whatever its model: engine and card, weight format, KV type, stages."""
+    gpu, engine, version = spec.gpu, spec.engine, spec.engine_version
+    if reason := engine_refusal(gpu, engine):
+        return (reason,)
+    served = spec.weight_quant in engine.weight_quants
+    reasons = (
+        format_refusal(gpu, engine, "weights", spec.weight_quant, version)
+        if served
+        else f"{engine.display_name} does not serve {spec.weight_quant} weights",
+        _kv_refusal(gpu, engine, spec.kv_cache, version),
+        pp_refusal(spec.model, spec.pipeline_parallel),
+    )
+    return tuple(reason for reason in reasons if reason)
 
 
 def legal_tp(model: Model, weight_quant: str) -> tuple[int, ...]:
@@ -98,15 +115,7 @@ def offload_refusal() -> str:
 
 def compute_precision(gpu: Gpu, weight_quant: str) -> str:
     """The precision a weight format computes at on a card: weight-only formats save memory, not arithmetic."""
-    if weight_quant in ("bf16", "int4"):
-        return "bf16"
-    if weight_quant == "fp8":
-        return "fp8" if gpu.supports_fp8 else "bf16"
-    if weight_quant == "int8":
-        return "int8"
-    if weight_quant == "nvfp4":
-        return "fp4"
-    return "fp8" if gpu.supports_fp4 else "bf16"
+    return computed_format(kernel_format(gpu, weight_quant))
 
 
 def recovery(catalog: Catalog, model: Model, weight_quant: str, kv_cache: str) -> float:
@@ -131,16 +140,12 @@ def _fact(catalog: Catalog, name: str, model: Model) -> float:
     return max(fitting, key=lambda fact: fact.min_params_b).recovery
 
 
-def _weight_refusal(gpu: Gpu, model: Model, engine: Engine, quant: str) -> str:
+def _weight_refusal(gpu: Gpu, model: Model, engine: Engine, quant: str, version: str) -> str:
     if reason := engine_refusal(gpu, engine):
         return reason
     if quant not in engine.weight_quants:
         return f"{engine.display_name} does not serve {quant} weights"
-    if reason := _model_refusal(model, quant):
-        return reason
-    if gpu.vendor == "nvidia":
-        return _nvidia_refusal(gpu, quant)
-    return _other_refusal(gpu, quant)
+    return _model_refusal(model, quant) or format_refusal(gpu, engine, "weights", quant, version)
 
 
 def _model_refusal(model: Model, quant: str) -> str:
@@ -152,46 +157,50 @@ def _model_refusal(model: Model, quant: str) -> str:
     return ""
 
 
-def _nvidia_refusal(gpu: Gpu, quant: str) -> str:
-    capability = gpu.compute_capability or 0.0
-    if quant == "fp8" and capability < _AMPERE:
-        return f"fp8 weights need compute capability 8.0 (weight-only) or 8.9 (fp8 arithmetic); this is {capability}"
-    if quant == "int8" and not _TURING <= capability < _BLACKWELL:
-        return f"int8 W8A8 kernels exist for compute capability 7.5 to 9.0; this is {capability}"
-    if quant == "int4" and capability < _TURING:
-        return f"AWQ/GPTQ int4 kernels need compute capability 7.5; this is {capability}"
-    if quant == "nvfp4" and capability < _BLACKWELL:
-        return f"nvfp4 runs natively on Blackwell only (compute capability 10.0); this is {capability}"
-    if quant == "mxfp4" and capability < _AMPERE:
-        return f"mxfp4 kernels need compute capability 8.0; this is {capability}"
-    return ""
-
-
-def _other_refusal(gpu: Gpu, quant: str) -> str:
-    if quant == "fp8" and not gpu.supports_fp8:
-        return f"{gpu.id} has no fp8 arithmetic"
-    if quant == "int8" and not gpu.int8_tops:
-        return f"no int8 rate is stated for {gpu.id}"
-    if quant == "nvfp4":
-        return "nvfp4 is an NVIDIA Blackwell format"
-    if quant == "mxfp4" and (gpu.vendor not in _MXFP4_VENDORS or not gpu.supports_fp8):
-        return f"no mxfp4 kernels for {gpu.id}"
-    return ""
-
-
-def _kv_refusal(gpu: Gpu, engine: Engine, kv: str) -> str:
+def _kv_refusal(gpu: Gpu, engine: Engine, kv: str, version: str) -> str:
     if reason := engine_refusal(gpu, engine):
         return reason
     if kv not in engine.kv_caches:
         return f"{engine.display_name} does not keep a {kv} KV cache"
-    if kv != "fp8":
+    return format_refusal(gpu, engine, "kv_cache", kv, version)
+
+
+def format_refusal(gpu: Gpu, engine: Engine, kind: str, number_format: str, version: str) -> str:
+    """Why a card does not have a number format under an engine of that version, by formats.csv; empty when it does.
+
+    The engine's own rows count where it has any of the vendor, kind and format, else those of all engines. A row that
+    asks for an engine version holds only where a version is stated: an unstated one is the newest that the packaged
+    measurements cover.
+    """
+    key = (gpu.vendor, kind, number_format)
+    rules = [rule for rule in engine.format_rules if (rule.vendor, rule.kind, rule.format) == key]
+    own = [rule for rule in rules if rule.engine != EVERY_ENGINE] or rules
+    here = [rule for rule in own if rule.arch in ("", gpu.arch)]
+    refused = next((rule.reason for rule in here if not rule.allowed), "")
+    if refused:
+        return f"{refused} ({gpu.id})"
+    if any(_holds(rule, gpu, version) for rule in here):
         return ""
+    nearest = next((rule for rule in here if _in_range(rule, gpu)), here[0] if here else None)
+    if nearest is None:
+        return f"no {number_format} {_KINDS[kind]} is known to run on {gpu.vendor} cards under {engine.display_name}"
+    stands = f"compute capability {gpu.compute_capability}" if gpu.compute_capability is not None else gpu.arch
+    return f"{nearest.reason}; {gpu.id} is {stands}"
+
+
+def _holds(rule: FormatRule, gpu: Gpu, version: str) -> bool:
+    """Whether a card and version are what a row asks for."""
+    needed, stated = version_number(rule.from_version), version_number(version)
+    new_enough = needed is None or (stated is not None and stated >= needed)
+    able = {"": True, "fp8": gpu.supports_fp8, "int8": bool(gpu.int8_tops)}[rule.card_needs]
+    return new_enough and able and _in_range(rule, gpu)
+
+
+def _in_range(rule: FormatRule, gpu: Gpu) -> bool:
+    """Whether the compute capability is one that a row speaks of."""
     capability = gpu.compute_capability or 0.0
-    if gpu.vendor == "nvidia" and capability < _ADA:
-        return f"fp8 KV needs compute capability 8.9 (Ampere only through one backend); this is {capability}"
-    return "" if gpu.supports_fp8 else f"{gpu.id} has no fp8 arithmetic"
+    low, high = rule.from_capability, rule.below_capability
+    return (low is None or capability >= low) and (high is None or capability < high)
 
 
-def is_latent(model: Model) -> bool:
-    """Whether KV is a latent vector that every tensor-parallel rank keeps whole (MLA, alone or in a hybrid)."""
-    return model.attention is Attention.MLA or model.kv_lora_rank > 0
+_KINDS = {"weights": "weights", "kv_cache": "KV cache"}

@@ -30,8 +30,8 @@ _MOE_NOTES = ("tokens_per_expert_half", "mbu_all_hit", "mfu_sat", "tables")
 class _Folder:
     """Collects findings over all files, so that one run names every defect."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, file_of: Callable[[str], Path]) -> None:
+        self._file_of = file_of
         self.findings: list[Finding] = []
 
     def keyed(
@@ -69,20 +69,23 @@ class _Folder:
 
     def missing(self, name: str, what: str, needed: Collection[str], found: Collection[str]) -> None:
         """Note what a file lacks altogether; nothing where it could not be read."""
-        if not any(str(self._folder / name) == finding.file for finding in self.findings):
-            path = str(self._folder / name)
+        if not any(str(self._file_of(name)) == finding.file for finding in self.findings):
+            path = str(self._file_of(name))
             self.findings += [Finding(f"no {what} {item}", path, 1, 1) for item in needed if item not in found]
 
     def _table(self, name: str, columns: Sequence[str], notes: Sequence[str]) -> Table:
         try:
-            return read_table(self._folder / name, columns, notes)
+            return read_table(self._file_of(name), columns, notes)
         except CatalogError as error:
-            return Table(self._folder / name, {}, (), list(error.findings))
+            return Table(self._file_of(name), {}, (), list(error.findings))
 
 
-def read_kernels(folder: Path) -> tuple[dict[str, Kernels], dict[str, str]]:
-    """Kernel facts by card, and which card's facts others take. Raises CatalogError with every defect of every file."""
-    files = _Folder(folder)
+def read_kernels(file_of: Callable[[str], Path]) -> tuple[dict[str, Kernels], dict[str, str]]:
+    """Kernel facts by card, and which card's facts others take. Raises CatalogError with every defect of every file.
+
+    ``file_of`` says where a file of a name stands.
+    """
+    files = _Folder(file_of)
     gemm = files.keyed("gemm.csv", _GEMM, ("tables",), lambda row: row.required("format"), _gemm)
     moe = files.keyed("moe.csv", (*_GEMM, "engine"), _MOE_NOTES, _expert_key, _gemm)
     columns = ("gpu", "kv", "bandwidth_fraction", "overhead_us", "sharpness")

@@ -9,13 +9,14 @@ column per fact and one row per specification.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from optimizer.catalog.types import Model
-from optimizer.performance.gates import is_latent
+from optimizer.performance.architecture import kv_bytes, moe_layers
+from optimizer.performance.formats import BITS
 from optimizer.performance.lengths import moments_of
 from optimizer.performance.types import MemoryBill, ReplicaSpec
 from optimizer.workload import Lengths
@@ -24,9 +25,6 @@ Array = npt.NDArray[np.float64]
 
 GIB = 2.0**30
 MIB = 2.0**20
-
-BITS = {"bf16": 16.0, "fp8": 8.03, "int8": 8.03, "int4": 4.16, "nvfp4": 4.5, "mxfp4": 4.25}
-"""Stored bits per weight, scales included (design.md section 4)."""
 
 CONTEXT_BYTES = 0.6 * GIB
 """Driver context and engine buffers of a GPU (shared/data README)."""
@@ -86,7 +84,8 @@ class WeightParts:
     head: float
     experts: float  # routed
     rest: float
-    wider: float  # what the published checkpoint takes beyond the formula
+    wider: float  # what the published checkpoint takes beyond that
+    rest_is_wide: bool  # whether ``rest`` is stored at 16 bit whatever the format
 
     @property
     def total(self) -> float:
@@ -97,21 +96,22 @@ class WeightParts:
 def weight_parts(model: Model, weight_quant: str) -> WeightParts:
     """Weights = 16 bit x (embedding + head) + rest x bits / 8; mxfp4 on routed experts only, the rest 16 bit.
 
-    Where a published checkpoint is larger, some layers were left at a wider format (4-bit checkpoints of Qwen3.5 and
-    Kimi keep all but the experts at 16 bit): its size is a fact, and the difference is told apart.
+    Where a published checkpoint is larger, its size is a fact. Of a 4-bit mixture what it takes beyond the formula is
+    the part besides the experts at 16 bit, where it covers half of that or more (checkpoints of Qwen3.5 and Kimi keep
+    all but the experts at 16 bit); the remainder is told apart: vision towers, prediction heads, padding.
     """
     bits = BITS[weight_quant]
-    rest_bits = BITS["bf16"] if weight_quant == "mxfp4" else bits
-    rest = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
-    parts = WeightParts(
-        embedding=2.0 * model.embed_params,
-        head=2.0 * model.head_params,
-        experts=model.routed_expert_params * bits / 8.0,
-        rest=rest * rest_bits / 8.0,
-        wider=0.0,
+    params = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
+    ends = 2.0 * model.embed_params, 2.0 * model.head_params
+    experts = model.routed_expert_params * bits / 8.0
+    rest = params * (BITS["bf16"] if weight_quant == "mxfp4" else bits) / 8.0
+    surplus = max(dict(model.published_bytes).get(weight_quant, 0.0) - sum(ends) - experts - rest, 0.0)
+    widening = params * BITS["bf16"] / 8.0 - rest
+    four_bit = model.is_moe and weight_quant in ("int4", "nvfp4")
+    wide = min(surplus, widening) if four_bit and surplus >= 0.5 * widening else 0.0
+    return WeightParts(
+        *ends, experts, rest + wide, wider=surplus - wide, rest_is_wide=weight_quant == "mxfp4" or wide > 0
     )
-    published = dict(model.published_bytes).get(weight_quant, 0.0)
-    return replace(parts, wider=max(published - parts.total, 0.0))
 
 
 def weight_bytes(model: Model, weight_quant: str) -> float:
@@ -168,8 +168,7 @@ def _weights_per_gpu(spec: ReplicaSpec, parts: WeightParts) -> float:
     """Weights on the fullest GPU. With several stages the first holds the embedding and the last the head."""
     model, stages = spec.model, spec.pipeline_parallel
     layers = -(-model.num_layers // stages)
-    expert_layers = max(model.num_layers - model.first_dense_layers, 1)
-    experts = parts.experts * min(layers / expert_layers, 1.0) / max(spec.expert_parallel, 1)
+    experts = parts.experts * min(layers / max(moe_layers(model), 1), 1.0) / max(spec.expert_parallel, 1)
     ends = parts.embedding + parts.head if stages == 1 else max(parts.embedding, parts.head or parts.embedding)
     return (experts + (parts.rest + parts.wider) * layers / model.num_layers + ends) / spec.tensor_parallel
 
@@ -177,16 +176,14 @@ def _weights_per_gpu(spec: ReplicaSpec, parts: WeightParts) -> float:
 def kv_need_of(spec: ReplicaSpec) -> tuple[float, float, float, float]:
     """KV bytes on the fullest GPU: per token, per token inside the window, the window, per sequence.
 
-    Heads divide over the tensor-parallel ranks until each holds one (then they are repeated); latent (MLA) caches and
-    sparse-attention indexes are whole on every rank. An fp8 cache halves K and V, not states or indexes.
+    An fp8 cache halves K and V, not the states of linear layers, which divide over the ranks.
     """
     model, tp = spec.model, spec.tensor_parallel
     layers = stage_share(model, spec.pipeline_parallel)
-    heads = 1.0 if is_latent(model) else max(1.0 / tp, 1.0 / max(model.num_kv_heads, 1))
-    width = 0.5 if spec.kv_cache == "fp8" else 1.0
+    stored = kv_bytes(model, tp, spec.kv_cache)
     return (
-        (model.kv_bytes_full_16bit * heads * width + model.index_bytes_per_token) * layers,
-        model.kv_bytes_sliding_16bit * heads * width * layers,
+        (stored.full + stored.index) * layers,
+        stored.sliding * layers,
         float(model.sliding_window or model.context_limit),
         model.linear_state_bytes / tp * layers,
     )

@@ -141,34 +141,45 @@ def version_number(version: str) -> tuple[int, int] | None:
 def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
     """Read ``performance/*.csv`` and ``kernels/*.csv`` under a catalog directory. Raises CatalogError.
 
-    ``calibration`` is a file of ``optimize calibrate``: its parameters override the packaged ones, and the version
-    names both.
+    A file that the directory does not have is the packaged one. ``calibration`` is a file of ``optimize calibrate``:
+    its parameters override the others, and the version names both.
     """
     from optimizer.documents.carried import contents
     from optimizer.documents.csv_file import read_table
     from optimizer.performance.kernel_files import read_kernels
 
-    folder = root / "performance"
-    values = {(row.name, row.scope): row.value for row in read_parameter_rows(folder / "parameters.csv")}
-    kernels, references = read_kernels(root / "kernels")
-    _check_complete(folder / "parameters.csv", values, kernels)
-    version = hashlib.sha256((folder / "parameters.csv").read_bytes()).hexdigest()[:8]
+    path = file_of(root, "performance", "parameters.csv")
+    values = {(row.name, row.scope): row.value for row in read_parameter_rows(path)}
+    kernels, references = read_kernels(lambda name: file_of(root, "kernels", name))
+    _check_complete(path, values, kernels)
+    version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     if calibration is not None:
         from optimizer.performance.calibration import read_calibration
 
         own = read_calibration(calibration, {name for name, _ in values})
         values |= {(row.name, row.scope): row.value for row in own}
         version += f"+{hashlib.sha256(contents(calibration)).hexdigest()[:8]}"
-    releases = read_table(folder / "generations.csv", ("engine", "from_version", "generation"), ("note",))
+    columns = ("engine", "from_version", "generation")
+    releases = read_table(file_of(root, "performance", "generations.csv"), columns, ("note",))
     generations = tuple(
         Generation(row.required("engine"), version_number(row.text("from_version")) or (0, 0), row.text("generation"))
         for row in releases
     )
-    covered = read_table(folder / "coverage.csv", ("gpu", "model_line", "weight_quant"), ("rows",))
+    columns = ("gpu", "model_line", "weight_quant")
+    covered = read_table(file_of(root, "performance", "coverage.csv"), columns, ("rows",))
     coverage = frozenset((row.required("gpu"), row.text("model_line"), row.text("weight_quant")) for row in covered)
     if releases.findings or covered.findings:
         raise CatalogError((*releases.findings, *covered.findings))
     return Parameters(values, kernels, references, generations, coverage, version)
+
+
+def file_of(root: Path, folder: str, name: str) -> Path:
+    """A file of a catalog directory's folder; the packaged one where the directory has none."""
+    from optimizer.catalog import default_root
+    from optimizer.documents.paths import is_there
+
+    own = root / folder / name
+    return own if is_there(own) else default_root() / folder / name
 
 
 def read_parameter_rows(path: Path) -> tuple[Parameter, ...]:

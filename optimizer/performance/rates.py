@@ -6,14 +6,24 @@ Nothing here exceeds a physical peak: efficiencies saturate at one after the fit
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from optimizer.catalog.types import Gpu
+from optimizer.performance.formats import WEIGHT_ONLY, compute_peak, stored_bits
 from optimizer.performance.parameters import AllReduce, DecodeAttention, Gemm, Kernels, Parameters
 from optimizer.performance.types import ReplicaSpec
 from optimizer.performance.work import Work
 from optimizer.vocabulary import Link
+
+BOUND_TOKENS = 1024.0
+"""From so many tokens on (of a mixture: per expert) products at 16 bit are bound by arithmetic on every card."""
+
+
+TURNING = 1.02
+"""Least arithmetic of a weight-only product against 16 bit. Per weight and tile of 128 tokens the matrix units do 256
+operations; turning the weight takes some four on units about sixteen times slower, a quarter of that where nothing
+overlaps. What was measured (int4, fp8 on A100) takes 20 to 40 %; hiding all but a fiftieth is the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,65 +64,81 @@ class Rates:
     host: Host
 
 
-def compute_peak(gpu: Gpu, fmt: str) -> float:
-    """Dense peak in flop/s at which a weight format computes on a card; weight-only formats compute at 16 bit."""
-    peak16 = gpu.bf16_tflops or 0.0
-    capability = gpu.compute_capability or 9.0
-    peak = peak16
-    if fmt in ("fp8", "fp8_block") and gpu.supports_fp8:
-        peak = gpu.fp8_tflops or peak16
-    elif fmt == "int8" and capability < 10.0:
-        peak = gpu.int8_tops or peak16
-    elif fmt == "nvfp4" and gpu.supports_fp4:
-        peak = gpu.fp4_tflops or peak16
-    elif fmt == "mxfp4_a8":
-        peak = gpu.fp8_tflops or peak16
-    return max(peak, 1e-3) * 1e12
-
-
 def scopes_of(spec: ReplicaSpec, fmt: str, params: Parameters) -> tuple[str, ...]:
-    """Scopes of a specification, from specific to general."""
+    """Scopes of a specification, from specific to general. ``fmt``: of products, the format of their kernels; empty for
+    what has nothing to do with how weights are stored (attention, the host)."""
     engine, gpu = spec.engine.profile, spec.gpu
     generation = params.generation(engine, spec.engine_version)
     return (
         f"engine:{engine}@{generation}",
         f"engine:{engine}@{generation}/{gpu.arch}",
-        f"engine:{engine}/{fmt}",
+        *((f"engine:{engine}/{fmt}",) if fmt else ()),
         f"engine:{engine}",
         f"gpu:{gpu.id}/{fmt}",
         f"gpu:{gpu.id}",
-        f"arch:{gpu.arch}/{fmt}",
+        *((f"arch:{gpu.arch}/{fmt}",) if fmt else ()),
         f"arch:{gpu.arch}",
         f"vendor:{gpu.vendor}",
-        f"format:{fmt}",
+        *((f"format:{fmt}",) if fmt else ()),
     )
 
 
 def rates_of(spec: ReplicaSpec, work: Work, params: Parameters) -> Rates:
-    """Kernel facts of the card times the fitted factors, clipped at the physical peaks."""
-    gpu = spec.gpu
+    """Kernel facts of the card times the fitted factors, clipped at the physical peaks.
+
+    A weight-only kernel takes from 16 bit what it computes in, and never does it faster (``weight_only``).
+    """
+    gpu, scopes = spec.gpu, scopes_of(spec, "", params)
     kernels, _own = params.kernels_of(gpu.id, gpu.arch)
-    dense_scopes = scopes_of(spec, work.dense_format, params)
-    expert_scopes = scopes_of(spec, work.expert_format, params)
     decode = kernels.decode.get("fp8" if spec.kv_cache == "fp8" else "16bit") or kernels.decode["16bit"]
     peak16 = compute_peak(gpu, "bf16")
+    bandwidth = gpu.bandwidth_gb_s * 1e9
+
+    def product(kind: str, fact: Callable[[str], Gemm], kernel: str) -> Gemm:
+        own = _scaled(fact(kernel), kind, scopes_of(spec, kernel, params), params)
+        if kernel not in WEIGHT_ONLY:
+            return own
+        wide = _scaled(fact("bf16"), kind, scopes_of(spec, "bf16", params), params)
+        return weight_only(own, wide, stored_bits(kernel), peak16 / bandwidth)
+
+    def expert(kernel: str) -> Gemm:
+        return expert_fact(kernels, spec.engine.profile, kernel)
+
+    dense = product("gemm", lambda kernel: _pick(kernels.gemm, kernel), work.dense_format)
+    if work.dense_format in WEIGHT_ONLY:  # nothing but the bytes read may speak for it
+        wide = _scaled(kernels.gemm["bf16"], "gemm", scopes_of(spec, "bf16", params), params)
+        dense = replace(dense, overhead_s=max(dense.overhead_s, wide.overhead_s))
     return Rates(
-        bandwidth=gpu.bandwidth_gb_s * 1e9,
-        dense=_scaled(_pick(kernels.gemm, work.dense_format), "gemm", dense_scopes, params),
+        bandwidth=bandwidth,
+        dense=dense,
         dense_peak=compute_peak(gpu, work.dense_format),
         peak16=peak16,
-        expert=_scaled(expert_fact(kernels, spec.engine.profile, work.expert_format), "moe", expert_scopes, params),
+        expert=product("moe", expert, work.expert_format),
         expert_peak=compute_peak(gpu, work.expert_format),
         decode=DecodeAttention(
-            saturated(decode.bandwidth_fraction * params.product("kv_bandwidth_factor", *dense_scopes)),
-            decode.overhead_s * params.product("kv_overhead_factor", *dense_scopes),
+            saturated(decode.bandwidth_fraction * params.product("kv_bandwidth_factor", *scopes)),
+            decode.overhead_s * params.product("kv_overhead_factor", *scopes),
             decode.sharpness,
         ),
-        prefill_rate=peak16
-        * saturated(kernels.prefill.mfu * params.product("prefill_attention_factor", *dense_scopes)),
+        prefill_rate=peak16 * saturated(kernels.prefill.mfu * params.product("prefill_attention_factor", *scopes)),
         prefill_overhead_s=kernels.prefill.overhead_s,
-        host=_host(spec, expert_scopes, params),
+        host=_host(spec, scopes, params),
     )
+
+
+def weight_only(own: Gemm, wide: Gemm, bits: float, ridge: float) -> Gemm:
+    """Products of weights that are stored narrow and multiplied at 16 bit: ``own`` as far as ``wide`` (16 bit) allows.
+
+    Where 16 bit is bound by arithmetic (``BOUND_TOKENS``), turning the weights, done again for every tile of tokens,
+    takes at least what reading less of them saves. ``ridge``: flop per byte of the card, 16 bit. Per weight, in units
+    of what the card computes in one flop: reading takes bits / 8 x ridge / mbu, a token 2 / mfu.
+    """
+    s, t = own.sharpness, wide.sharpness
+    read, wide_read = bits / 8.0 * ridge / own.mbu, 2.0 * ridge / wide.mbu
+    token, wide_token = 2.0 / own.mfu, 2.0 / wide.mfu
+    whole = (wide_read**t + (BOUND_TOKENS * wide_token) ** t) ** (1.0 / t)
+    least = max(whole**s - read**s, 0.0) ** (1.0 / s) / BOUND_TOKENS
+    return Gemm(own.mbu, 2.0 / max(token, TURNING * max(wide_token, least)), own.overhead_s, s)
 
 
 def _host(spec: ReplicaSpec, scopes: tuple[str, ...], params: Parameters) -> Host:
@@ -196,7 +222,8 @@ def _pick(facts: Mapping[str, Gemm], fmt: str) -> Gemm:
     """Kernel facts of a format, or of the nearest one that was measured on the card."""
     near = {
         "mxfp4_a8": ("mxfp4_a8", "nvfp4", "fp8"), "mxfp4_a16": ("mxfp4_a16", "int4"), "nvfp4": ("nvfp4", "fp8"),
-        "int8": ("int8", "fp8"), "int4": ("int4",), "fp8": ("fp8",), "fp8_block": ("fp8",), "bf16": (),
+        "nvfp4_a16": ("mxfp4_a16", "int4"), "int8": ("int8", "fp8"), "int8_a16": ("int4",), "int4": ("int4",),
+        "fp8": ("fp8",), "fp8_block": ("fp8",), "fp8_a16": ("int4",), "bf16": (),
     }[fmt]  # fmt: skip
     return next((facts[name] for name in near if name in facts), facts["bf16"])
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from optimizer.catalog.types import Attention, Model
-from optimizer.performance.gates import is_latent, legal_tp
-from optimizer.performance.memory import BITS, memory_bill, memory_table, weight_parts
+from optimizer.performance.architecture import is_latent, moe_layers
+from optimizer.performance.formats import BITS
+from optimizer.performance.gates import legal_tp
+from optimizer.performance.memory import memory_bill, memory_table, weight_parts
 from optimizer.performance.types import MemoryBill, ReplicaSpec
 from optimizer.workload import Lengths
 
@@ -82,15 +84,15 @@ def weight_lines(model: Model, weight_quant: str) -> tuple[Part, ...]:
     """Weights by kind of layer. Attention of latent and hybrid models is not told apart from what surrounds it."""
     sizes = weight_parts(model, weight_quant)
     bits = BITS[weight_quant]
-    rest_bits = BITS["bf16"] if weight_quant == "mxfp4" else bits
     rest = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
+    rest_bits = 8.0 * sizes.rest / rest if rest else bits
     attention = 0.0 if _opaque(model) else _attention_params(model)
     lines = [
         Part("input embedding", 1, model.embed_params, 16.0, sizes.embedding),
         Part("attention", model.num_layers, attention, rest_bits, attention * rest_bits / 8.0),
         Part(
             f"{model.num_experts} routed experts ({model.experts_per_token} used per token)",
-            model.num_layers - model.first_dense_layers,
+            moe_layers(model),
             model.routed_expert_params,
             bits,
             sizes.experts,
@@ -98,7 +100,7 @@ def weight_lines(model: Model, weight_quant: str) -> tuple[Part, ...]:
         Part(_rest_name(model), model.num_layers, rest - attention, rest_bits, (rest - attention) * rest_bits / 8.0),
         Part("output head", 1, model.head_params, 16.0, sizes.head),
     ]
-    wider = Part("layers that the published checkpoint leaves at more bits", 0, 0.0, 0.0, sizes.wider)
+    wider = Part("what the published checkpoint holds beyond that", 0, 0.0, 0.0, sizes.wider)
     return tuple(line for line in (*lines, wider) if line.params > 0 or line.size > 0)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.catalog.types import Attention, Gpu, Model
+from optimizer.catalog.types import Model
+from optimizer.performance.architecture import is_latent, is_sparse, kv_bytes, moe_layers
+from optimizer.performance.formats import kernel_format
+from optimizer.performance.memory import WeightParts, weight_parts
 from optimizer.performance.types import ReplicaSpec
-
-BITS = {"bf16": 16.0, "fp8": 8.03, "fp8_block": 8.03, "int8": 8.03, "int4": 4.16, "nvfp4": 4.5, "mxfp4": 4.25}
-"""Stored bits per weight, scales included (design.md section 4)."""
 
 SPARSE_ATTENTION_TOKENS = 2048
 """Keys each query attends to under DeepSeek sparse attention (V3.2 technical report: top-k 2048)."""
@@ -37,7 +37,7 @@ class Work:
     kv_flops: float  # per token of KV and sequence (latent attention computes in the compressed space)
     kv_window_bytes: float
     window: float
-    state_bytes: float
+    state_bytes: float  # per sequence: states read and written; beside sparse attention the windows of sliding layers
     attention_layers: int
     pair_flops: float
     pair_window_flops: float
@@ -46,23 +46,11 @@ class Work:
     expert_format: str
 
 
-def expert_format(gpu: Gpu, quant: str) -> str:
-    """Kernel family of the routed experts: MXFP4 computes at 8 bit where the card has 4-bit units, else at 16 bit."""
-    if quant != "mxfp4":
-        return quant
-    return "mxfp4_a8" if gpu.supports_fp4 else "mxfp4_a16"
-
-
-def part_formats(model: Model, gpu: Gpu, quant: str) -> tuple[str, str]:
-    """Formats of the always-used weights and of the routed experts.
-
-    Four-bit checkpoints of mixture-of-experts models quantize the routed experts only (published NVFP4, MXFP4 and
-    W4A16 checkpoints; ``catalogs`` lists their sizes), the rest stays at 16 bit. AMD's MXFP4 checkpoints likewise.
-    """
-    if model.is_moe and quant in ("nvfp4", "mxfp4", "int4"):
-        return "bf16", expert_format(gpu, quant)
-    routed = "fp8_block" if quant == "fp8" and model.is_moe and has_scale_blocks(model) else expert_format(gpu, quant)
-    return expert_format(gpu, quant), routed
+def part_formats(spec: ReplicaSpec, stored: WeightParts) -> tuple[str, str]:
+    """Kernels of the always-used weights and of the routed experts, by what memory stores of each."""
+    model, kernel = spec.model, kernel_format(spec.gpu, spec.weight_quant)
+    dense = "bf16" if stored.rest_is_wide else kernel
+    return dense, "fp8_block" if kernel == "fp8" and model.is_moe and has_scale_blocks(model) else kernel
 
 
 def has_scale_blocks(model: Model) -> bool:
@@ -73,43 +61,35 @@ def has_scale_blocks(model: Model) -> bool:
 def work_of(spec: ReplicaSpec) -> Work:
     """Bytes, operations and calls of one step on one GPU of the replica."""
     model, tp, ep = spec.model, spec.tensor_parallel, max(spec.expert_parallel, 1)
-    dense_format, routed_format = part_formats(model, spec.gpu, spec.weight_quant)
+    stored = weight_parts(model, spec.weight_quant)
+    dense_format, routed_format = part_formats(spec, stored)
     body = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
     head = model.head_params or model.embed_params  # tied: the embedding is the head
-    if not model.head_params:
-        body = model.total_params - model.embed_params - model.routed_expert_params
     active_routed = model.routed_expert_params * model.experts_per_token / max(model.num_experts, 1)
     # expert parallel ranks share all experts and work off each other's tokens: bytes fall, operations do not
     shard = tp * ep
-    kv_share = 1.0 if model.attention is Attention.MLA else max(1.0 / tp, 1.0 / model.num_kv_heads)
-    kv_scale = kv_share * (0.5 if spec.kv_cache == "fp8" else 1.0)
-    sparse = model.index_bytes_per_token > 0
-    full = model.kv_bytes_full_16bit
-    kv_full = model.index_bytes_per_token * kv_share if sparse else full * kv_scale
-    kv_window = full * kv_scale if sparse else model.kv_bytes_sliding_16bit * kv_scale
-    latent = model.attention is Attention.MLA
+    kv, sparse, latent = kv_bytes(model, tp, spec.kv_cache), is_sparse(model), is_latent(model)
     heads = model.num_attention_heads / tp
     width = model.nope_head_dim + model.rope_head_dim + model.v_head_dim if latent else 2 * model.head_dim
     layers_full = model.full_attention_layers
     pair = 2.0 * heads * width * layers_full
     latent_width = 2 * model.kv_lora_rank + model.rope_head_dim
-    moe_layers = model.num_layers - model.first_dense_layers if model.is_moe else 0
     return Work(
-        dense_bytes=body * _bits(dense_format) / 8 / tp,
-        expert_bytes=model.routed_expert_params * _bits(routed_format) / 8 / shard,
+        dense_bytes=stored.rest / tp,
+        expert_bytes=stored.experts / shard,
         dense_flops=2.0 * body / tp,
         expert_flops=2.0 * active_routed / tp,
         experts=model.num_experts,
         experts_per_token=model.experts_per_token,
         head_bytes=2.0 * head / tp,
         layers=model.num_layers,
-        moe_layers=moe_layers,
-        gemms=gemm_calls(model, moe_layers),
-        kv_bytes=kv_full,
+        moe_layers=moe_layers(model),
+        gemms=gemm_calls(model),
+        kv_bytes=kv.index if sparse else kv.full,
         kv_flops=2.0 * heads * latent_width * layers_full if latent and not sparse else 0.0,
-        kv_window_bytes=kv_window,
+        kv_window_bytes=kv.full if sparse else kv.sliding,
         window=float(SPARSE_ATTENTION_TOKENS if sparse else model.sliding_window or LARGE),
-        state_bytes=2.0 * model.linear_state_bytes / tp,
+        state_bytes=2.0 * model.linear_state_bytes / tp + (kv.sliding * model.sliding_window if sparse else 0.0),
         attention_layers=model.num_layers,
         pair_flops=INDEX_FLOPS_PER_PAIR * model.num_layers if sparse else pair,
         pair_window_flops=pair if sparse else 2.0 * heads * width * model.sliding_layers,
@@ -119,19 +99,15 @@ def work_of(spec: ReplicaSpec) -> Work:
     )
 
 
-def gemm_calls(model: Model, moe_layers: int) -> int:
+def gemm_calls(model: Model) -> int:
     """Matrix products of a step besides the fused experts.
 
     Attention takes two (query-key-value, output); latent attention five (two down, one up, two absorbed, output);
     linear attention four (two in, gate, output). Dense feed-forward takes two, a mixture its router and two where
     experts are shared.
     """
-    attention = 5 if model.attention is Attention.MLA else 2
-    dense_layers = model.num_layers - moe_layers
+    attention = 5 if is_latent(model) else 2
+    dense_layers = model.num_layers - moe_layers(model)
     mixture = 3 if model.shared_experts else 1
     full_layers = model.num_layers - model.linear_layers
-    return attention * full_layers + 4 * model.linear_layers + 2 * dense_layers + mixture * moe_layers
-
-
-def _bits(fmt: str) -> float:
-    return BITS["mxfp4"] if fmt.startswith("mxfp4") else BITS[fmt]
+    return attention * full_layers + 4 * model.linear_layers + 2 * dense_layers + mixture * moe_layers(model)

@@ -16,6 +16,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+FILLED = 0.95
+"""Share of the cache that requests of all ages may fill without overflowing: their sum swings by some percent."""
+
+
 class Limits(NamedTuple):
     """What bounds a replica: scheduler settings, cache size and the front end."""
 
@@ -68,16 +72,21 @@ def enqueue(r: Requests, queue: Ints, head: int, tail: int, index: int) -> int:
 
 @kernel
 def admit(
-    r: Requests, queue: Ints, span: tuple[int, int], active: Ints, count: int, used: float, now: float, limits: Limits
-) -> tuple[int, int, float]:
-    """Move waiting requests that are ready and fit into the batch; returns queue head, batch size and tokens held."""
+    r: Requests, queue: Ints, span: tuple[int, int], active: Ints, batch: tuple[int, int], used: float, now: float,
+    limits: Limits,
+) -> tuple[int, int, float]:  # fmt: skip
+    """Move waiting requests that are ready and fit into the batch; returns queue head, batch size and tokens held.
+
+    ``batch``: its size, and the most that it may have.
+    """
     head, tail = span
+    count, most = batch
     budget, promised = float(limits.token_budget), 0.0
     for k in range(count):
         i = active[k]
         budget -= max(r.prompt[i] + r.made[i] - r.done[i], 1.0)
         promised += limits.reserve * (r.output[i] - r.made[i])
-    while head < tail and count < limits.max_seqs and budget > 0:
+    while head < tail and count < most and budget > 0:
         i = queue[head]
         if r.ready[i] > now:
             break
@@ -94,6 +103,16 @@ def admit(
         count += 1
         head += 1
     return head, count, used
+
+
+@kernel
+def fitting(r: Requests, active: Ints, count: int, limits: Limits) -> int:
+    """How many requests like those in the batch the cache holds when they are of all ages, a little short of full."""
+    held = 0.0
+    for k in range(count):
+        i = active[k]
+        held += r.prompt[i] + 0.5 * r.output[i]
+    return int(FILLED * limits.kv_tokens * count / max(held, 1.0))
 
 
 @kernel

@@ -130,7 +130,10 @@ def _fleet(settings: Settings, total: int, replicas: int, router: Router, room: 
     turn, place = np.zeros(1, np.int64), np.zeros(total, np.int64)
     home = homes(total if router is Router.PREFIX_AFFINITY else 0, replicas)
     up = np.ones(replicas, np.int64)
-    return Fleet(queue, active, head, tail, batch, blocked, up, warm, used, most, now, free, ticks, turn, place, home)
+    limit = np.full(replicas, settings.max_seqs, np.int64)
+    return Fleet(
+        queue, active, head, tail, batch, blocked, limit, up, warm, used, most, now, free, ticks, turn, place, home
+    )
 
 
 def _requests(given: Stream) -> Requests:

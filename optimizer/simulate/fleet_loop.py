@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Limits, Requests, admit, enqueue, retire
+from optimizer.simulate.admission import Limits, Requests, admit, enqueue, fitting, retire
 from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
 
@@ -36,6 +36,7 @@ class Fleet(NamedTuple):
     tail: Ints
     batch: Ints
     blocked: Ints  # 1: the cache overflowed; nothing is admitted until a request ends
+    limit: Ints  # most requests in the batch: after the cache overflowed what then fitted, until nobody waits
     up: Ints
     warm: Ints  # 1: has served a request, so a shared prefix is in its cache
     used: Floats  # tokens of KV
@@ -64,15 +65,19 @@ def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, u
     interval = max(np.rint(limits.poll_steps), 1.0)
     while f.now[k] < until:
         head, tail, count, used, now = f.head[k], f.tail[k], f.batch[k], f.used[k], f.now[k]
-        looked = f.blocked[k] == 0 and (count == 0 or f.ticks[k] % interval == 0.0)
+        looked = f.blocked[k] == 0 and (count == 0 or (count < f.limit[k] and f.ticks[k] % interval == 0.0))
         if looked:
-            head, count, used = admit(r, queue, (head, tail), active, count, used, now, limits)
+            head, count, used = admit(r, queue, (head, tail), active, (count, f.limit[k]), used, now, limits)
+        if head == tail:
+            f.limit[k] = limits.max_seqs
         while count > 1 and used + count > limits.kv_tokens:  # no room for a token each: the newest are put back
             count -= 1
             head -= 1
             queue[head] = active[count]
             used -= r.prompt[active[count]] + r.made[active[count]]
             f.blocked[k] = 1
+        if f.blocked[k] == 1:
+            f.limit[k] = min(limits.max_seqs, max(count, fitting(r, active, count, limits)))
         f.head[k], f.batch[k], f.used[k] = head, count, used
         if count == 0:
             if head == tail:
@@ -80,7 +85,7 @@ def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, u
             f.now[k] = max(now, r.ready[queue[head]])
             continue
         horizon = until - now
-        if head < tail and count < limits.max_seqs and f.blocked[k] == 0:
+        if head < tail and count < f.limit[k] and f.blocked[k] == 0:
             wait = r.ready[queue[head]] - now
             if wait > 0.0 or not looked:
                 horizon = min(horizon, max(wait, 0.0))

@@ -9,9 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Ints, Limits, Requests, admit, enqueue, issue, retire
+from optimizer.simulate.admission import Ints, Limits, Requests, admit, enqueue, fitting, issue, retire
 from optimizer.simulate.compiled import entry
 from optimizer.simulate.engine_step import advance
+
+GOLDEN = 0.6180339887498949
+"""Multiples of it modulo one fill the unit interval evenly however many there are (Weyl's theorem)."""
 
 
 @entry
@@ -22,8 +25,15 @@ def run(
     or, where the number in flight is only ``capped``, at its own stated time if that is later.
 
     ``queue`` holds as many entries as there are requests, ``active`` one more than the batch may (see ``room_for``).
+    A step's last tokens are handed out one after the other while the next one runs, so clients send their next requests
+    spread over a step. Were they all sent at its end, they would stay in step with the engine, and their wait for the
+    step under way would rise and fall with the ratio of its length to the way to the engine.
+
     Fills ``first`` and ``finish``; returns the time the last request ended. When the cache is full the newest requests
     are put back and redone from their prompt and tokens so far, as vLLM does; nothing is admitted until one ends.
+    From then on, while others wait, no more run at once than then fitted (``fitting``): SGLang raises the room it keeps
+    for outputs after putting one back, and no engine that is loaded beyond its cache gains by taking in what it will
+    put back again.
     """
     total = r.prompt.size
     head, tail, count, ended = 0, 0, 0, 0
@@ -33,16 +43,19 @@ def run(
         tail = enqueue(r, queue, head, tail, i)
     issued = given
     free = free if r.arrive[given - 1] == 0.0 else 0.0  # spread arrivals leave no backlog
-    blocked, ticks, interval = False, 0.0, max(np.rint(limits.poll_steps), 1.0)
+    most, blocked = limits.max_seqs, False
+    ticks, interval = 0.0, max(np.rint(limits.poll_steps), 1.0)
     while ended < total:
-        looked = not blocked and (count == 0 or ticks % interval == 0.0)
+        looked = not blocked and (count == 0 or (count < most and ticks % interval == 0.0))
         if looked:
-            head, count, used = admit(r, queue, (head, tail), active, count, used, now, limits)
+            head, count, used = admit(r, queue, (head, tail), active, (count, most), used, now, limits)
+        if head == tail:
+            most = limits.max_seqs
         if count == 0:
             now = max(now, r.ready[queue[head]])
             continue
         until = 1e18  # nobody to admit before a request ends
-        if head < tail and count < limits.max_seqs and not blocked:
+        if head < tail and count < most and not blocked:
             wait = r.ready[queue[head]] - now
             until = max(wait, 0.0) if wait > 0.0 or not looked else until
         horizon = (until, interval - ticks % interval, interval)
@@ -50,12 +63,14 @@ def run(
         now += seconds
         ticks += steps
         left, used = retire(r, active, count, used, now)
-        for _ in range(count - left):
+        over = count - left
+        for k in range(over):
             ended += 1
             blocked = False
             if issued < total:
-                when = max(now, r.arrive[issued]) if capped else now
-                free = issue(r, issued, when, free, limits)
+                place = (k + issued * GOLDEN - np.floor(issued * GOLDEN)) / over
+                when = now + place * seconds / steps
+                free = issue(r, issued, max(when, r.arrive[issued]) if capped else when, free, limits)
                 tail = enqueue(r, queue, head, tail, issued)
                 issued += 1
         count = left
@@ -65,6 +80,8 @@ def run(
             queue[head] = active[count]
             used -= r.prompt[active[count]] + r.made[active[count]]
             blocked = True
+        if blocked:
+            most = min(limits.max_seqs, max(count, fitting(r, active, count, limits)))
     return now
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Floats, Limits, Requests, admit, retire
+from optimizer.simulate.admission import Floats, Limits, Requests, admit, fitting, retire
 from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
 from optimizer.simulate.fleet_loop import FOREVER, Fleet, route, send
@@ -52,21 +52,25 @@ def _step(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, un
     queue, active = f.queue[k], f.active[k]
     interval = max(np.rint(limits.poll_steps), 1.0)
     head, tail, count, used, now = f.head[k], f.tail[k], f.batch[k], f.used[k], f.now[k]
-    looked = f.blocked[k] == 0 and (count == 0 or f.ticks[k] % interval == 0.0)
+    looked = f.blocked[k] == 0 and (count == 0 or (count < f.limit[k] and f.ticks[k] % interval == 0.0))
     if looked:
-        head, count, used = admit(r, queue, (head, tail), active, count, used, now, limits)
+        head, count, used = admit(r, queue, (head, tail), active, (count, f.limit[k]), used, now, limits)
+    if head == tail:
+        f.limit[k] = limits.max_seqs
     while count > 1 and used + count > limits.kv_tokens:  # no room for a token each: the newest are put back
         count -= 1
         head -= 1
         queue[head] = active[count]
         used -= r.prompt[active[count]] + r.made[active[count]]
         f.blocked[k] = 1
+    if f.blocked[k] == 1:
+        f.limit[k] = min(limits.max_seqs, max(count, fitting(r, active, count, limits)))
     f.head[k], f.batch[k], f.used[k] = head, count, used
     if count == 0:
         f.now[k] = max(now, r.ready[queue[head]])
         return 0
     horizon = max(until - now, 0.0)
-    if head < tail and count < limits.max_seqs and f.blocked[k] == 0:
+    if head < tail and count < f.limit[k] and f.blocked[k] == 0:
         wait = r.ready[queue[head]] - now
         if wait > 0.0 or not looked:
             horizon = min(horizon, max(wait, 0.0))

@@ -68,10 +68,10 @@ def precision(case: Case) -> Iterator[Mismatch]:
     """Card, model and engine can run the weight format and the KV-cache type at all."""
     for group in case.groups:
         spec = group.spec
-        weights = weight_quants(spec.gpu, spec.model, spec.engine)
+        weights = weight_quants(spec.gpu, spec.model, spec.engine, spec.engine_version)
         if spec.weight_quant not in weights:
             yield Mismatch("precision", f"{group.path}.weight_quant", weights, spec.weight_quant, "cannot run")
-        caches = kv_caches(spec.gpu, spec.engine)
+        caches = kv_caches(spec.gpu, spec.engine, spec.engine_version)
         if spec.kv_cache not in caches:
             yield Mismatch("precision", f"{group.path}.kv_cache", caches, spec.kv_cache, "cannot run")
 

@@ -32,7 +32,7 @@ DENSE, MOE, GPT_OSS = "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-30B-A3B", 
         ("h100_sxm_80", {"bf16", "fp8", "int8", "int4"}),
         ("b200_sxm_180", {"bf16", "fp8", "int4", "nvfp4"}),
         ("b300_sxm_288", {"bf16", "fp8", "int4", "nvfp4"}),
-        ("mi300x_192", {"bf16", "fp8", "int8", "int4"}),
+        ("mi300x_192", {"bf16", "fp8", "int4"}),
     ],
 )
 def test_formats_of_a_dense_model(catalog: Catalog, gpu: str, allowed: set[str]) -> None:
@@ -93,3 +93,45 @@ def test_recovery(catalog: Catalog) -> None:
 
 def test_offload_is_refused_with_its_reason() -> None:
     assert "PCIe" in offload_refusal()
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "gpu", "quant", "runs"),
+    [
+        ("vllm", "", "t4_16", "fp8", False),
+        ("vllm", "0.19.0", "t4_16", "fp8", False),
+        ("vllm", "0.33.0", "t4_16", "fp8", True),
+        ("sglang", "0.5.23", "t4_16", "fp8", False),
+        ("vllm", "0.33.0", "v100_sxm_32", "fp8", False),
+        ("vllm", "", "a100_sxm_80", "fp8", True),
+        ("trtllm", "", "a100_sxm_80", "fp8", False),
+        ("vllm", "", "b200_sxm_180", "int8", False),
+        ("vllm", "", "rtx_5090_32", "int8", False),
+        ("vllm", "", "mi300x_192", "int8", False),
+        ("sglang", "", "mi300x_192", "int8", True),
+        ("vllm", "", "mi300x_192", "nvfp4", False),
+        ("vllm", "", "h100_sxm_80", "nvfp4", False),
+        ("vllm-ascend", "", "ascend_910b2_64", "int8", True),
+        ("vllm-ascend", "", "ascend_910b2_64", "fp8", False),
+    ],
+)
+def test_the_table_knows_card_format_engine_and_version(
+    catalog: Catalog, engine: str, version: str, gpu: str, quant: str, runs: bool
+) -> None:
+    found = weight_quants(catalog.gpus[gpu], catalog.models[DENSE], catalog.engines[engine], version)
+    assert (quant in found) is runs
+
+
+def test_every_cell_of_the_table_is_decided_by_a_row(catalog: Catalog) -> None:
+    for engine in catalog.engines.values():
+        for vendor in engine.vendors:
+            for kind, formats in (("weights", engine.weight_quants), ("kv_cache", engine.kv_caches)):
+                stated = {rule.format for rule in engine.format_rules if (rule.vendor, rule.kind) == (vendor, kind)}
+                assert set(formats) <= stated, (engine.id, vendor, kind)
+
+
+def test_a_row_that_refuses_says_why(catalog: Catalog) -> None:
+    for rule in catalog.engines["vllm"].format_rules:
+        conditional = rule.from_capability or rule.below_capability or rule.card_needs or rule.from_version
+        assert rule.reason or (rule.allowed and not conditional), rule
+        assert rule.source, rule
