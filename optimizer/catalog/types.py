@@ -55,6 +55,22 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPart:
+    """Some of the weights of a checkpoint that are stored alike."""
+
+    name: str  # what they are: attention, routed experts, ...
+    layers: int
+    params: float
+    bits: float  # per weight, scales included
+    format: str  # bf16, fp8, int8, int4, nvfp4, mxfp4
+
+    @property
+    def bytes(self) -> float:
+        """Size."""
+        return self.params * self.bits / 8.0
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """Architecture facts of one model. Parameters in units (not billions)."""
 
@@ -99,6 +115,10 @@ class Model:
     notes: str
     tied_embeddings: bool = False
     published_bytes: tuple[tuple[str, float], ...] = ()  # by weight format: the largest published checkpoint
+    stored: tuple[StoredPart, ...] = ()  # as the checkpoint stores it, in the native format; empty = not told apart
+    plain_keys: bool = False  # read by the standard keys of a configuration: grade C
+    modalities: tuple[str, ...] = ()  # image, audio, video: what it takes beside text
+    kv_in_checkpoint: str = ""  # format of the KV cache that the checkpoint asks for
 
     @property
     def is_moe(self) -> bool:
