@@ -102,7 +102,7 @@ def _model(c: Config) -> Model:
         source=f"{c.path.name}, counted from its dimensions",
         notes=". ".join(c.notes),
         tied_embeddings=head == 0,
-        stored=stored,
+        stored=((native.replace("fp16", "bf16"), stored),),
         plain_keys=c.family.plain,
         modalities=taken,
         kv_in_checkpoint=quantization.kv,

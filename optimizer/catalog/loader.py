@@ -9,14 +9,22 @@ from typing import TypeVar
 
 from optimizer.catalog import rows
 from optimizer.catalog.offers import read_offers
-from optimizer.catalog.types import Catalog, Checkpoint
+from optimizer.catalog.types import ENCODER, Catalog, Checkpoint, Model, StoredPart
 from optimizer.documents.csv_file import Row, Table, read_table
 from optimizer.documents.paths import is_folder, is_there, resolved
 from optimizer.documents.suggest import did_you_mean
 from optimizer.errors import CatalogError, Finding
 
 T = TypeVar("T")
-K = TypeVar("K", str, tuple[str, float], tuple[str, str], tuple[str, str, str])
+K = TypeVar(
+    "K",
+    str,
+    tuple[str, float],
+    tuple[str, str],
+    tuple[str, str, str],
+    tuple[str, str, str, str],
+    tuple[str, str, float, int, int, str, str],
+)
 
 FILES = (
     "gpus.csv",
@@ -29,6 +37,8 @@ FILES = (
     "checkpoints.csv",
     "markets.csv",
     "aliases.csv",
+    "engine_defaults.csv",
+    "stored_parts.csv",
 )
 _OTHER_PREFIXES = ("performance", "kernels", "measurements")
 
@@ -84,6 +94,30 @@ def _sizes(items: Iterable[Checkpoint]) -> dict[str, tuple[tuple[str, float], ..
     return {model: tuple(sorted(formats.items())) for model, formats in found.items()}
 
 
+def _stored(items: Iterable[tuple[str, str, StoredPart]]) -> dict[str, dict[str, tuple[StoredPart, ...]]]:
+    """Parts of published checkpoints by model and format."""
+    found: dict[str, dict[str, tuple[StoredPart, ...]]] = {}
+    for model, quant, part in items:
+        formats = found.setdefault(model, {})
+        formats[quant] = (*formats.get(quant, ()), part)
+    return found
+
+
+def _of_model(
+    model: Model, stored: Mapping[str, tuple[StoredPart, ...]]
+) -> tuple[tuple[str, tuple[StoredPart, ...]], ...]:
+    """The checkpoints that hold the parameters of a model; a row of the user's own may say otherwise."""
+    return tuple(
+        (quant, parts)
+        for quant, parts in sorted(stored.items())
+        if abs(sum(p.params for p in parts if p.name != ENCODER) / model.total_params - 1.0) < SAME_PARAMETERS
+    )
+
+
+SAME_PARAMETERS = 0.02
+"""How near the parameters of a checkpoint and of a catalog row are where they are the same model."""
+
+
 def _shown(key: object) -> str:
     return " / ".join(map(str, key)) if isinstance(key, tuple) else repr(key)
 
@@ -105,6 +139,8 @@ class _Reader:
         providers = self._keyed(rows.PROVIDERS)
         checkpoints = self._keyed(rows.CHECKPOINTS)
         sizes = _sizes(checkpoints.values())
+        defaults = tuple(self._keyed(rows.DEFAULTS).values())
+        stored = _stored(self._keyed(rows.PARTS).values())
         markets = self._keyed(rows.MARKETS)
         tables = self._tables("offers.csv", rows.OFFER_COLUMNS, rows.OFFER_EXTRAS)
         offers = read_offers(tables, gpus, providers, fx) if gpus and providers else {}
@@ -116,9 +152,15 @@ class _Reader:
         dates = [price.date for offer in offers.values() for price in offer.prices if price.date]
         return Catalog(
             gpus=gpus,
-            models={key: replace(model, published_bytes=sizes.get(key, ())) for key, model in parsed.items()},
+            models={
+                key: replace(model, published_bytes=sizes.get(key, ()), stored=_of_model(model, stored.get(key, {})))
+                for key, model in parsed.items()
+            },
             offers=offers,
-            engines=engines,
+            engines={
+                key: replace(engine, defaults=tuple(item for item in defaults if item.engine == key))
+                for key, engine in engines.items()
+            },
             quant_facts=tuple(facts.values()),
             fx=fx,
             newest_price_date=max(dates, default=""),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from optimizer.catalog.types import ENCODER as ENCODER_PART
+
 
 class Part(StrEnum):
     """What a module is; the value is how a reader calls it."""
@@ -18,7 +20,7 @@ class Part(StrEnum):
     SHARED = "shared experts"
     ROUTER = "routers and gates"
     NORMS = "norms and tables"
-    ENCODER = "image and audio encoders"
+    ENCODER = ENCODER_PART
 
 
 NEVER_QUANTIZED = frozenset({Part.EMBEDDING, Part.ROUTER, Part.NORMS})

@@ -10,6 +10,7 @@ from optimizer.catalog.types import (
     Attention,
     Checkpoint,
     Engine,
+    EngineDefault,
     FxRate,
     Gpu,
     MarketFlag,
@@ -17,6 +18,7 @@ from optimizer.catalog.types import (
     Price,
     Provider,
     QuantFact,
+    StoredPart,
 )
 from optimizer.documents.csv_file import Row
 from optimizer.vocabulary import Link, ProviderClass, Tier
@@ -47,7 +49,9 @@ GPU_COLUMNS = columns(
     "link_gb_s_both_directions link_domain_gpus pcie_generation pcie_lanes tdp_w node_overhead_w_per_gpu form_factor "
     "release_year datacenter_licensed sibling confidence export_note source notes"
 )
-GPU_EXTRAS = columns("link_as_published node_overhead_basis source_date")
+GPU_EXTRAS = columns(
+    "link_as_published node_overhead_basis source_date cuda_total_mib cuda_total_basis cuda_total_source"
+)
 
 
 def gpu(row: Row) -> Gpu:
@@ -59,7 +63,7 @@ def gpu(row: Row) -> Gpu:
         compute_capability=row.number_or_none("compute_capability"),
         memory_gb=row.positive("memory_marketed_gb"),
         memory_mib=row.integer("memory_mib", 1),
-        memory_is_fallback=row.text("memory_basis") == "fallback",
+        memory_is_fallback="fallback" in (row.text("memory_basis"), row.text("cuda_total_basis")),
         bandwidth_gb_s=row.positive("memory_bandwidth_gb_s"),
         bf16_tflops=row.number_or_none("bf16_dense_tflops"),
         fp8_tflops=row.number_or_none("fp8_dense_tflops"),
@@ -83,6 +87,7 @@ def gpu(row: Row) -> Gpu:
         export_note=row.text("export_note"),
         source=row.required("source"),
         notes=row.text("notes"),
+        cuda_total_mib=row.number_or_none("cuda_total_mib") or 0.0,
     )
 
 
@@ -186,6 +191,44 @@ def engine(row: Row) -> Engine:
         large_max_num_batched_tokens=row.integer_or_none("large_max_num_batched_tokens", 1)
         or row.integer("max_num_batched_tokens", 1),
     )
+
+
+DEFAULT_COLUMNS = columns("engine from_version min_gib below_gib min_tp below_tp not_named option value source")
+OPTIONS: Mapping[str, str] = {
+    word: word for word in ("gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "graph_batch")
+}
+
+
+def engine_default(row: Row) -> EngineDefault:
+    """A row of engine_defaults.csv."""
+    return EngineDefault(
+        engine=row.required("engine"),
+        from_version=row.text("from_version"),
+        min_gib=row.number_or_none("min_gib") or 0.0,
+        below_gib=row.number_or_none("below_gib") or 0.0,
+        min_tp=row.integer_or_none("min_tp", 1) or 0,
+        below_tp=row.integer_or_none("below_tp", 1) or 0,
+        not_named=row.text("not_named"),
+        option=row.choice("option", OPTIONS),
+        value=row.positive("value"),
+        source=row.required("source"),
+    )
+
+
+PART_COLUMNS = columns("model weight_quant part bits layers params format source")
+
+
+def stored_part(row: Row) -> tuple[str, str, StoredPart]:
+    """A row of stored_parts.csv: the model, the format of the checkpoint, the part."""
+    formats = {word: word for word in QUANTS}
+    part = StoredPart(
+        name=row.required("part"),
+        layers=row.integer("layers", 1),
+        params=row.positive("params"),
+        bits=row.positive("bits"),
+        format=row.choice("format", formats),
+    )
+    return row.required("model"), row.choice("weight_quant", formats), part
 
 
 RECOVERY_COLUMNS = columns("format min_params recovery source")
@@ -316,4 +359,18 @@ CHECKPOINTS: Schema[Checkpoint, tuple[str, str, str]] = Schema(
 )
 MARKETS: Schema[MarketFlag, tuple[str, str]] = Schema(
     "markets.csv", MARKET_COLUMNS, MARKET_EXTRAS, market_flag, lambda flag: (flag.gpu, flag.market)
+)
+DEFAULTS: Schema[EngineDefault, tuple[str, str, float, int, int, str, str]] = Schema(
+    "engine_defaults.csv",
+    DEFAULT_COLUMNS,
+    (),
+    engine_default,
+    lambda d: (d.engine, d.from_version, d.min_gib, d.min_tp, d.below_tp, d.not_named, d.option),
+)
+PARTS: Schema[tuple[str, str, StoredPart], tuple[str, str, str, str]] = Schema(
+    "stored_parts.csv",
+    PART_COLUMNS,
+    (),
+    stored_part,
+    lambda item: (item[0], item[1], item[2].name, f"{item[2].bits}"),
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.catalog import model_from_config
+from optimizer.catalog.types import Model, StoredPart
 
 CONFIGS = Path(__file__).parents[2] / "data" / "configs"
 with (CONFIGS / "expected.csv").open(encoding="utf-8", newline="") as _stream:
@@ -21,6 +22,12 @@ ROUNDED = {"deepseek-ai/DeepSeek-V4-Flash": 0.06, "deepseek-ai/DeepSeek-V4-Pro":
 WITH_DRAFT_LAYERS_OR_NO_TOWER = 0.07
 """Published sizes hold the layers for speculative decoding, which are loaded only if used (up to 6.6 % of a mixture);
 sizes computed from the language model alone leave out the tower, which is loaded (7 % of an 8B model)."""
+
+
+def parts_of(model: Model) -> tuple[StoredPart, ...]:
+    """The parts of the one checkpoint that a configuration describes."""
+    ((_, parts),) = model.stored
+    return parts
 
 
 @pytest.mark.parametrize("row", EXPECTED, ids=[row["name"] for row in EXPECTED])
@@ -41,7 +48,7 @@ def test_published_configurations(row: dict[str, str]) -> None:
     state = re.search(r"state ([\d,]+) B", row["notes"])
     if state:
         assert model.linear_state_bytes == int(state[1].replace(",", ""))
-    size = sum(part.bytes for part in model.stored)
+    size = sum(part.bytes for part in parts_of(model))
     if row["bytes_as_loaded"] and "VL-2B" not in row["name"]:
         assert size == pytest.approx(float(row["bytes_as_loaded"]), rel=WITH_DRAFT_LAYERS_OR_NO_TOWER)
     if row["bytes_source"].startswith("computed") and not model.modalities and "routers" not in row["bytes_source"]:
@@ -66,5 +73,5 @@ def test_long_lists_of_modules_are_read(tmp_path: Path) -> None:
 def test_a_side_file_alone_says_how_weights_are_stored() -> None:
     folder = CONFIGS / "nvidia--Qwen3-235B-A22B-NVFP4"
     assert "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    routers = {p.format for p in model_from_config(folder).stored if p.name == "routers and gates"}
+    routers = {p.format for p in parts_of(model_from_config(folder)) if p.name == "routers and gates"}
     assert routers == {"bf16"}

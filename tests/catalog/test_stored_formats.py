@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from optimizer.catalog import model_from_config
-from optimizer.catalog.types import Model
+from optimizer.catalog.types import Model, StoredPart
 from optimizer.errors import CatalogError
 
 DENSE: dict[str, Any] = {
@@ -39,6 +39,12 @@ def read(folder: Path, config: dict[str, Any], side: dict[str, Any] | None = Non
     if side is not None:
         (folder / "hf_quant_config.json").write_text(json.dumps(side))
     return model_from_config(folder)
+
+
+def parts_of(model: Model) -> tuple[StoredPart, ...]:
+    """The parts of the one checkpoint that a configuration describes."""
+    ((_, parts),) = model.stored
+    return parts
 
 
 def ct(bits: int, kind: str, group: int | None, layout: str, **more: Any) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def test_every_kind_is_read_for_what_it_is(section: dict[str, Any], kind: str, b
     model = read(tmp_path, DENSE | {"quantization_config": section})
     assert model.native_dtype == kind
     wide = 2.0 * (model.total_params - LINEAR)
-    assert sum(part.bytes for part in model.stored) == pytest.approx(wide + LINEAR * bits / 8)
+    assert sum(part.bytes for part in parts_of(model)) == pytest.approx(wide + LINEAR * bits / 8)
 
 
 REFUSED = [
@@ -130,7 +136,7 @@ def test_what_is_not_understood_is_refused_by_name(section: dict[str, Any], says
     ],
 )
 def test_attention_of_mixtures_may_stay_wide(section: dict[str, Any], wide: str, tmp_path: Path) -> None:
-    formats = {p.name: p.format for p in read(tmp_path, MIXTURE | {"quantization_config": section}).stored}
+    formats = {p.name: p.format for p in parts_of(read(tmp_path, MIXTURE | {"quantization_config": section}))}
     assert formats[wide] == formats["routers and gates"] == formats["output head"] == "bf16"
     assert formats["routed experts"] != "bf16"
 
@@ -138,7 +144,7 @@ def test_attention_of_mixtures_may_stay_wide(section: dict[str, Any], wide: str,
 def test_single_layers_are_told_apart(tmp_path: Path) -> None:
     ignore = ["lm_head", "model.layers.0.mlp.down_proj", "model.layers.31.mlp.down_proj"]
     model = read(tmp_path, DENSE | {"quantization_config": ct(8, "float", None, "float-quantized", ignore=ignore)})
-    wide = next(part for part in model.stored if part.name == "dense MLP" and part.format == "bf16")
+    wide = next(part for part in parts_of(model) if part.name == "dense MLP" and part.format == "bf16")
     assert (wide.layers, wide.params) == (2, 2 * 4096 * 14336)
 
 
@@ -147,7 +153,7 @@ def test_mixed_precision_is_read_layer_by_layer(tmp_path: Path) -> None:
     layers |= {f"model.layers.{i}.self_attn.{m}_proj": {"quant_algo": "FP8"} for i in range(32) for m in "qkvo"}
     side = {"quantization": {"quant_algo": "MIXED_PRECISION", "quantized_layers": layers, "kv_cache_quant_algo": "FP8"}}
     model = read(tmp_path, DENSE, side)
-    assert {p.name: p.format for p in model.stored if p.format != "bf16"} == {"attention": "fp8", "dense MLP": "nvfp4"}
+    assert {p.name: p.format for p in parts_of(model) if p.format != "bf16"} == {"attention": "fp8", "dense MLP": "nvfp4"}
     assert (model.native_dtype, model.kv_in_checkpoint) == ("nvfp4", "fp8")
 
 

@@ -20,7 +20,7 @@ def _run(*arguments: str) -> str:
 
 
 def test_text_fits_100_columns_and_says_what_misleads() -> None:
-    text = _run(LLAMA, "--gpu", "rtx_4090_24", "--context", "8192", "--quant", "int4", "--tp", "2")
+    text = _run(LLAMA, "--gpu", "rtx_4090_24", "--context", "16384", "--quant", "int4", "--tp", "2")
     assert max(map(len, text.splitlines())) <= 100
     assert "Does not fit 2 x rtx_4090_24" in text
     assert "327,680 bytes" in text
