@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from optimizer.performance.gates import legal_tp
 from optimizer.performance.memory import GIB, MemoryTable, memory_table, most_sequences
@@ -54,6 +56,32 @@ def largest_max_num_seqs(spec: ReplicaSpec) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if _starts_with(spec, middle) else (low, middle)
     return low
+
+
+def settled(specs: Sequence[ReplicaSpec]) -> list[ReplicaSpec]:
+    """Replicas with the largest max_num_seqs up to their own at which the engine starts; as they are where none does.
+
+    One table for all, one more for those that are refused, and a search only for those that another number mends.
+    """
+    if not specs:
+        return []
+    refused = [index for index, no in enumerate(_no_room(specs)) if no or specs[index].model.linear_layers]
+    single = [replace(specs[index], max_num_seqs=1) for index in refused]
+    found = list(specs)
+    for index, hopeless in zip(refused, _no_room(single), strict=True):
+        most = 0 if hopeless else largest_max_num_seqs(specs[index])
+        if most:
+            found[index] = replace(specs[index], max_num_seqs=most)
+    return found
+
+
+def _no_room(specs: Sequence[ReplicaSpec]) -> list[bool]:
+    """Whether one request of the longest context does not fit, of each replica."""
+    if not specs:
+        return []
+    table = memory_table(specs)
+    longest = np.array([float(spec.max_model_len) for spec in specs])
+    return [bool(no) for no in table.kv.sequence(longest) > table.kv_budget]
 
 
 def _starts_with(spec: ReplicaSpec, sequences: int) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.catalog.types import version_key
+from optimizer.catalog.types import Engine, Gpu, version_key
 from optimizer.performance.types import ReplicaSpec
 
 GIB = 2.0**30
@@ -126,6 +126,26 @@ def _of_what_is_left(spec: ReplicaSpec, total: float, graphs: float, weights: fl
     left = total - weights - peak - taken
     usable = weights + peak + taken + (spec.gpu_memory_utilization * left if left > 0 else left)
     return Start(peak, taken, graphs, usable, total)
+
+
+def default_share(
+    engine: Engine, gpu: Gpu, version: str = "", tensor_parallel: int = 1, pipeline_parallel: int = 1
+) -> float:
+    """The share of memory that an engine takes where its flag is left out.
+
+    SGLang computes it (``server_args.py`` of 0.5.12, ``memory_hook.py`` of 0.5.23): total less, in MiB, 512 + 1.5 x
+    max(chunked prefill, 2,048) + 2 x largest decode graph + 128 x GPUs, and at least 10,240 above 60 GiB.
+    """
+    if engine.profile not in STATIC:
+        return engine.memory_share_on(gpu, version)
+    chunk = engine.max_num_batched_tokens_on(gpu, version)
+    batch = engine.default("graph_batch", gpu, version, tensor_parallel)
+    if batch is None:
+        return engine.memory_share_on(gpu, version)
+    reserve = 512 + 1.5 * max(chunk, 2048) + 2 * batch + 128 * tensor_parallel * pipeline_parallel
+    if gpu.total_mib > 60 * 1024:
+        reserve = max(reserve, 10_240.0)
+    return round((gpu.total_mib - reserve) / gpu.total_mib, 3)
 
 
 def sampler_peak(spec: ReplicaSpec) -> float:
