@@ -90,6 +90,11 @@ def compared() -> list[Compared]:
         return [compare(row, catalog) for row in csv.DictReader(stream)]
 
 
+def _refused(rows: list[Compared]) -> int:
+    """How many of some starts the law refuses."""
+    return sum(not row.law.starts for row in rows)
+
+
 def page(rows: list[Compared]) -> str:
     """The page."""
     weights = [abs(row.weights_off) for row in rows if row.weights_off is not None]
@@ -106,7 +111,7 @@ def page(rows: list[Compared]) -> str:
         f"- Weights: {statistics.median(weights):.1%} off in the median, {max(weights):.1%} at most,"
         f" {len(weights)} starts.",
         f"- Room for KV: within 5 % or 0.7 GiB in {sum(kv)} of {len(kv)}.",
-        f"- Refused by the engine: {len(refused)}; the law refuses {sum(not row.law.starts for row in refused)} of them.",
+        f"- Refused by the engine: {len(refused)}; the law refuses {_refused(refused)} of them.",
         "",
         "| card | model | format | engine | weights | law | KV | law | started | law says |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""What engines start with: memory as CUDA reports it, defaults by version and card, weights as checkpoints store them."""
+"""What engines start with: memory as CUDA reports it, defaults by version and card, weights as they are stored."""
 
 from __future__ import annotations
 

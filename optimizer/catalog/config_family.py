@@ -35,7 +35,7 @@ _ODD = re.compile(
 )
 """Keys that speak of a structure which the standard keys do not describe."""
 
-_NOTHING = (None, False, 0, "", "none", [], {})
+_NOTHING: tuple[object, ...] = (None, False, 0, "", "none", [], {})
 _GATED = frozenset({"silu", "swiglu", "swish", "swigluoai", "geglu", "reglu", "glu", "silu_and_mul", "situ"})
 _PLAIN_ACTIVATIONS = frozenset({"relu", "relu2", "squared_relu", "relu_squared", "xielu"})
 
@@ -104,7 +104,9 @@ def _by_keys(document: JsonDocument, kind: str, place: tuple[Key, ...], data: Ma
     if not latent and "hidden_size" not in data and not any(key in data for key in ("n_embd", "d_model")):
         near = suggest(kind, [*FAMILIES, *PLAIN, *WRAPPERS])
         told = f"did you mean {near[0]}?" if near else hint
-        message = f"architecture family {shown(kind)} is not known, and the standard keys (hidden_size, ...) are missing"
+        message = (
+            f"architecture family {shown(kind)} is not known, and the standard keys (hidden_size, ...) are missing"
+        )
         raise CatalogError([document.finding(message, place, told)])
     if odd:
         message = (

@@ -179,50 +179,54 @@ def _listed(c: Config, shape: Shape, kinds: Sequence[str]) -> list[Layer]:
 
 def _hybrid(c: Config, shape: Shape) -> list[Layer] | None:
     """Layers of families that mix attention with something else; None for all others."""
-    mixing, layers, mixer = c.family.mixing, shape.layers, Layer(Attends.NOT, mixes=True)
-    if mixing is Mixing.NONE:
+    if c.family.mixing is Mixing.NONE:
         return None
     if c.kind == "falcon_h1":
-        return [Layer(mixes=True)] * layers
-    listed = c.section("linear_attn_config")
-    if mixing is Mixing.KIMI_DELTA:
-        full = listed.get("full_attn_layers")
-        if not isinstance(full, list):
-            c.error("linear_attn_config", "linear_attn_config.full_attn_layers is missing")
-            return [Layer()] * layers
-        return [Layer() if index + 1 in full else mixer for index in range(layers)]
-    flags = c.numbers("attn_type_list")
-    if flags and len(flags) == layers:
-        return [Layer() if flag else mixer for flag in flags]
-    indices = c.get("attn_layer_indices") or c.get("full_attn_idxs")
-    if isinstance(indices, list):
-        return [Layer() if index in indices else mixer for index in range(layers)]
-    if c.has("attn_layer_period"):
+        return [Layer(mixes=True)] * shape.layers
+    attending, mixer = _attending(c, shape.layers), Layer(Attends.NOT, mixes=True)
+    return [Layer() if index in attending else mixer for index in range(shape.layers)]
+
+
+def _attending(c: Config, layers: int) -> frozenset[int]:
+    """The layers of a hybrid that attend, under whatever name the file lists them."""
+    everywhere, found = range(layers), None
+    flags, indices = c.numbers("attn_type_list"), c.get("attn_layer_indices") or c.get("full_attn_idxs")
+    if c.family.mixing is Mixing.KIMI_DELTA:
+        full = c.section("linear_attn_config").get("full_attn_layers")
+        found = [index for index in everywhere if index + 1 in full] if isinstance(full, list) else None
+    elif flags:
+        found = [index for index, flag in enumerate(flags) if flag] if len(flags) == layers else None
+    elif isinstance(indices, list):
+        found = [index for index in everywhere if index in indices]
+    elif c.has("attn_layer_period"):
         period, offset = c.integer("attn_layer_period"), c.integer("attn_layer_offset", 0, low=0)
-        return [Layer() if index % period == offset else mixer for index in range(layers)]
-    if mixing is Mixing.DELTA_NET:
+        found = [index for index in everywhere if index % period == offset]
+    elif c.family.mixing is Mixing.DELTA_NET:
         interval = c.integer("full_attention_interval", 4)
-        return [Layer() if (index + 1) % interval == 0 else mixer for index in range(layers)]
-    c.error("layer_types", f"layer_types is missing: {c.kind} does not say which layers attend")
-    return [Layer()] * layers
+        found = [index for index in everywhere if (index + 1) % interval == 0]
+    if found is None:
+        c.error("layer_types", f"layer_types is missing: {c.kind} does not say which layers attend")
+    return frozenset(found or everywhere)
 
 
 def _sliding_layers(c: Config, shape: Shape, window: int) -> int:
-    rule, layers = c.family.window, shape.layers
+    """How many layers have a window, where the file does not list them."""
+    rule, layers, found = c.family.window, shape.layers, 0
     if rule is Window.ALL and window:
-        return layers
-    if rule is Window.ALTERNATE:
-        return (layers + 1) // 2
-    if rule is Window.PATTERN and (window or c.family.name.startswith("Gemma")):
+        found = layers
+    elif rule is Window.ALTERNATE:
+        found = (layers + 1) // 2
+    elif rule is Window.PATTERN and (window or c.family.name.startswith("Gemma")):
         pattern = c.get("sliding_window_pattern")
         if isinstance(pattern, str) and pattern:
-            return sum(pattern[index % len(pattern)] == "L" for index in range(layers))
-        return layers - layers // c.integer("sliding_window_pattern")
-    if rule is Window.CHUNKED:
-        return layers - layers // 4
-    if rule is Window.UPPER and c.flag("use_sliding_window", False):
-        return max(0, layers - c.integer("max_window_layers", layers, low=0))
-    return 0
+            found = sum(pattern[index % len(pattern)] == "L" for index in range(layers))
+        else:
+            found = layers - layers // c.integer("sliding_window_pattern")
+    elif rule is Window.CHUNKED:
+        found = layers - layers // 4
+    elif rule is Window.UPPER and c.flag("use_sliding_window", False):
+        found = max(0, layers - c.integer("max_window_layers", layers, low=0))
+    return found
 
 
 def _feeds(c: Config, shape: Shape, experts: Experts) -> list[tuple[int, bool]]:

@@ -164,7 +164,9 @@ def _expert_modules(c: Config, body: Body) -> Iterator[Module]:
     experts, hidden = body.experts, body.shape.hidden
     width = experts.hidden or hidden
     apart = c.kind.startswith("gemma4")  # beside the MLP, not in it
-    yield Module("experts" if apart else "mlp.experts", Part.EXPERTS, experts.count * feed_params(c, width, experts.size))
+    yield Module(
+        "experts" if apart else "mlp.experts", Part.EXPERTS, experts.count * feed_params(c, width, experts.size)
+    )
     if experts.hidden:
         yield Module("mlp.latent_proj", Part.SHARED, 2 * hidden * width)
     if experts.shared_size:
@@ -191,5 +193,3 @@ def kv_bytes_16bit(c: Config, body: Body) -> tuple[float, float, float]:
 
 INDEX_BYTES_PER_LAYER = 132
 """Sparse-attention index: 128 fp8 values and a 4-byte scale per token and layer (DeepSeek-V3.2)."""
-
-

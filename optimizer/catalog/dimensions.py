@@ -154,9 +154,9 @@ def _heads_by_kind(c: Config, heads: int, kv_heads: int, head_dim: int) -> tuple
         return plain, Heads(count, c.integer("swa_num_key_value_heads", kv_heads), key, value)
     other = c.section("attention_other_setting")
     if other:
-        count, kv = other.get("num_attention_heads", heads), other.get("num_attention_groups", kv_heads)
-        if isinstance(count, int) and isinstance(kv, int):
-            return plain, Heads(count, kv, head_dim, plain.value)
+        count_there, kv_there = other.get("num_attention_heads", heads), other.get("num_attention_groups", kv_heads)
+        if isinstance(count_there, int) and isinstance(kv_there, int):
+            return plain, Heads(count_there, kv_there, head_dim, plain.value)
     return plain, plain
 
 

@@ -79,9 +79,7 @@ class Family:
 
 
 _DEEPSEEK = Family("DeepSeek-V3", experts=ExpertKeys.DEEPSEEK, latent=True)
-_QWEN_NEXT = Family(
-    "Qwen3-Next", experts=ExpertKeys.QWEN, mixing=Mixing.DELTA_NET, gated_attention=True, qk_norm=True
-)
+_QWEN_NEXT = Family("Qwen3-Next", experts=ExpertKeys.QWEN, mixing=Mixing.DELTA_NET, gated_attention=True, qk_norm=True)
 _GEMMA3_DEFAULTS: Mapping[str, object] = {
     "num_attention_heads": 8,
     "num_key_value_heads": 4,
@@ -306,7 +304,7 @@ REFUSED: Mapping[str, str] = {
         "its cross-attention or expert layers for images are not modelled",
     ),
     **dict.fromkeys(
-        ("longcat_flash", "longcat"), "its two attention blocks a layer and its zero-computation experts are not modelled"
+        ("longcat_flash", "longcat"), "its two attention blocks a layer and its empty experts are not modelled"
     ),
     **dict.fromkeys(("hunyuan",), "its layers share KV caches across layers (cla_share_factor), which is not modelled"),
     **dict.fromkeys(("openelm",), "its widths differ from layer to layer in a way that its keys do not list"),

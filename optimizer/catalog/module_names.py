@@ -118,8 +118,7 @@ def _variants(rest: list[str]) -> list[str]:
         heads = [".".join(rest[1:-1])]
         heads += [heads[0].replace("shared_experts", "shared_expert")] if "shared_experts" in heads[0] else []
         tails = [".".join(filter(None, (head, leaf))) for head in heads for leaf in _LEAVES[rest[-1]]]
-    found = [".".join(filter(None, (block, tail))) for block in blocks for tail in tails]
-    return found
+    return [".".join(filter(None, (block, tail))) for block in blocks for tail in tails]
 
 
 def _either(patterns: list[str]) -> re.Pattern[str] | None:

@@ -74,7 +74,9 @@ def read_quantization(c: Config) -> Quantization:
     reader = _READERS.get(method.lower().replace("_", "-"))
     if reader is None:
         known = ", ".join(sorted(_READERS))
-        c.error("quantization_config", f"quantization_config: quant_method {shown(method)} is not known; known: {known}")
+        c.error(
+            "quantization_config", f"quantization_config: quant_method {shown(method)} is not known; known: {known}"
+        )
         return Quantization()
     try:
         return _experts_apart(c, reader(section))

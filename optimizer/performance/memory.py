@@ -182,7 +182,7 @@ def stage_share(model: Model, stages: int) -> float:
 
 
 def _row(spec: ReplicaSpec, parts: dict[tuple[int, str], WeightParts]) -> tuple[float, ...]:
-    model, tp = spec.model, spec.tensor_parallel
+    model = spec.model
     key = (id(model), spec.weight_quant)
     if key not in parts:
         parts[key] = weight_parts(model, spec.weight_quant)

@@ -44,7 +44,7 @@ NOT_TORCH_SEVERAL = 0.55 * GIB
 """The same where GPUs talk: NCCL and custom all-reduce buffers (0.54 and 0.55)."""
 
 GRAPHS_INSIDE_FROM = (0, 21)
-"""From this version on the budget holds an estimate of the CUDA graphs (``VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS``)."""
+"""From here on the budget holds an estimate of the CUDA graphs (``VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS``)."""
 
 GRAPH_POOL, GRAPH_EACH = 0.14 * GIB, 0.008 * GIB
 """CUDA graphs: a pool, and so much per captured batch size. Estimates printed at start: 0.17 (5 sizes), 0.58."""
@@ -93,7 +93,7 @@ def start_of(spec: ReplicaSpec, weights: float) -> Start:
         return _static(spec, total, graphs)
     if profile in OF_WHAT_IS_LEFT:
         return _of_what_is_left(spec, total, graphs, weights)
-    talk = COMMUNICATION if spec.gpus > 1 else 0.0
+    talk = COMMUNICATION if _talks(spec) else 0.0
     usable = spec.gpu_memory_utilization * total
     return Start(forward_peak(spec), GENERIC_OVERHEAD + talk, graphs, usable, total)
 
@@ -102,7 +102,7 @@ def _vllm(spec: ReplicaSpec, total: float, graphs: float) -> Start:
     """Utilization x total; graphs inside from 0.21 on, before beside it, where they must fit too."""
     version = version_key(spec.engine_version)
     inside = not version or version >= GRAPHS_INSIDE_FROM
-    overhead = NOT_TORCH_SEVERAL if spec.gpus > 1 else NOT_TORCH
+    overhead = NOT_TORCH_SEVERAL if _talks(spec) else NOT_TORCH
     usable = spec.gpu_memory_utilization * total
     peak = max(forward_peak(spec), sampler_peak(spec))
     if inside:
@@ -112,7 +112,7 @@ def _vllm(spec: ReplicaSpec, total: float, graphs: float) -> Start:
 
 def _static(spec: ReplicaSpec, total: float, graphs: float) -> Start:
     """The fraction of what is free at start holds weights and KV; the rest of the card must hold all else."""
-    taken = CONTEXT + (STATIC_COMMUNICATION if spec.gpus > 1 else 0.0)
+    taken = CONTEXT + (STATIC_COMMUNICATION if _talks(spec) else 0.0)
     peak = max(forward_peak(spec), logits(spec))
     static = spec.gpu_memory_utilization * (total - taken)
     usable = min(static + peak + taken + graphs, total)
@@ -121,7 +121,7 @@ def _static(spec: ReplicaSpec, total: float, graphs: float) -> Start:
 
 def _of_what_is_left(spec: ReplicaSpec, total: float, graphs: float, weights: float) -> Start:
     """The fraction of what is free after weights and buffers holds the KV cache."""
-    taken = CONTEXT + (COMMUNICATION if spec.gpus > 1 else 0.0)
+    taken = CONTEXT + (COMMUNICATION if _talks(spec) else 0.0)
     peak = max(forward_peak(spec), logits(spec))
     left = total - weights - peak - taken
     usable = weights + peak + taken + (spec.gpu_memory_utilization * left if left > 0 else left)
@@ -146,6 +146,11 @@ def default_share(
     if gpu.total_mib > 60 * 1024:
         reserve = max(reserve, 10_240.0)
     return round((gpu.total_mib - reserve) / gpu.total_mib, 3)
+
+
+def _talks(spec: ReplicaSpec) -> bool:
+    """Whether several GPUs work on a replica's tokens."""
+    return spec.gpus * max(spec.expert_parallel, 1) > 1
 
 
 def sampler_peak(spec: ReplicaSpec) -> float:

@@ -135,7 +135,7 @@ def _utilization(case: Case, group: GroupCase) -> float:
 
 
 def sequences(case: Case) -> Iterator[Mismatch]:
-    """max_num_seqs is at most what the engine would take by itself, and a hybrid model has a block for each one's state.
+    """max_num_seqs is at most the engine's own, and a hybrid model has a block for the state of each sequence.
 
     Recomputed here: a page holds one layer's state of one sequence, a block one page of each layer of the smaller kind.
     """

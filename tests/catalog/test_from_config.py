@@ -375,7 +375,10 @@ def _refusal(folder: Path) -> str:
         (LLAMA_8B | {"layer_types": "all"}, "layer_types is not a list of words"),
         (LLAMA_8B | {"tie_word_embeddings": "no"}, "tie_word_embeddings: 'no' is neither true nor false"),
         (LLAMA_8B | {"quantization_config": {"quant_method": "magic"}}, "quant_method 'magic' is not known"),
-        (LLAMA_8B | {"quantization_config": {"quant_method": "gptq", "bits": 3}}, "gptq: 3-bit integers are not a format"),
+        (
+            LLAMA_8B | {"quantization_config": {"quant_method": "gptq", "bits": 3}},
+            "gptq: 3-bit integers are not a format",
+        ),
         (
             LLAMA_8B | {"model_type": "mixtral", "num_local_experts": 2, "num_experts_per_tok": 3},
             "num_experts_per_tok 3 is more than the 2 experts",

@@ -16,7 +16,11 @@ CONFIGS = Path(__file__).parents[2] / "data" / "configs"
 with (CONFIGS / "expected.csv").open(encoding="utf-8", newline="") as _stream:
     EXPECTED = list(csv.DictReader(_stream))
 
-ROUNDED = {"deepseek-ai/DeepSeek-V4-Flash": 0.06, "deepseek-ai/DeepSeek-V4-Pro": 0.02, "sgl-project/DeepSeek-V4-Flash-FP8": 0.06}
+ROUNDED = {
+    "deepseek-ai/DeepSeek-V4-Flash": 0.06,
+    "deepseek-ai/DeepSeek-V4-Pro": 0.02,
+    "sgl-project/DeepSeek-V4-Flash-FP8": 0.06,
+}
 """Two digits are published of these (13B active, 1.6T), counted with layers that are not in the total here."""
 
 WITH_DRAFT_LAYERS_OR_NO_TOWER = 0.07

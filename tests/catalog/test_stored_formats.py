@@ -50,7 +50,12 @@ def parts_of(model: Model) -> tuple[StoredPart, ...]:
 def ct(bits: int, kind: str, group: int | None, layout: str, **more: Any) -> dict[str, Any]:
     weights = {"num_bits": bits, "type": kind, "group_size": group, "symmetric": True}
     groups = {"group_0": {"targets": ["Linear"], "weights": weights}}
-    return {"quant_method": "compressed-tensors", "format": layout, "ignore": ["lm_head"], "config_groups": groups} | more
+    return {
+        "quant_method": "compressed-tensors",
+        "format": layout,
+        "ignore": ["lm_head"],
+        "config_groups": groups,
+    } | more
 
 
 READ = [
@@ -77,7 +82,7 @@ READ = [
     ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "int8", 8.0),
     ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, "int4", 4.5),
     ({"quant_method": "torchao", "quant_type": {"default": {"_type": "Int8WeightOnlyConfig"}}}, "int8", 8.0),
-    ({"quant_method": "torchao", "quant_type": "int4_weight_only", "quant_type_kwargs": {"group_size": 64}}, "int4", 4.3125),
+    ({"quant_method": "torchao", "quant_type": "int4wo", "quant_type_kwargs": {"group_size": 64}}, "int4", 4.3125),
     ({"quant_method": "torchao", "quant_type": {"default": {"_type": "Float8WeightOnlyConfig"}}}, "fp8", 8.0),
     ({"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}}, "int4", 4.5),
     ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "int8"}}}, "int8", 8.0),
@@ -149,11 +154,16 @@ def test_single_layers_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_mixed_precision_is_read_layer_by_layer(tmp_path: Path) -> None:
-    layers = {f"model.layers.{i}.mlp.{m}_proj": {"quant_algo": "NVFP4"} for i in range(32) for m in ("gate", "up", "down")}
+    layers = {
+        f"model.layers.{i}.mlp.{m}_proj": {"quant_algo": "NVFP4"} for i in range(32) for m in ("gate", "up", "down")
+    }
     layers |= {f"model.layers.{i}.self_attn.{m}_proj": {"quant_algo": "FP8"} for i in range(32) for m in "qkvo"}
     side = {"quantization": {"quant_algo": "MIXED_PRECISION", "quantized_layers": layers, "kv_cache_quant_algo": "FP8"}}
     model = read(tmp_path, DENSE, side)
-    assert {p.name: p.format for p in parts_of(model) if p.format != "bf16"} == {"attention": "fp8", "dense MLP": "nvfp4"}
+    assert {p.name: p.format for p in parts_of(model) if p.format != "bf16"} == {
+        "attention": "fp8",
+        "dense MLP": "nvfp4",
+    }
     assert (model.native_dtype, model.kv_in_checkpoint) == ("nvfp4", "fp8")
 
 
