@@ -142,15 +142,18 @@ def sequences(case: Case) -> Iterator[Mismatch]:
     for group in case.groups:
         spec, model = group.spec, group.spec.model
         path = f"{group.path}.max_num_seqs"
-        most = spec.engine.max_num_seqs_on(spec.gpu, spec.engine_version)
-        if case.problem.engine.max_num_seqs is None and not 1 <= spec.max_num_seqs <= most:
-            yield Mismatch("sequences", path, f"1 to {most}", spec.max_num_seqs, "the engine's default on the card")
+        launched, most = group.group.max_num_seqs, spec.max_num_seqs
+        if not 1 <= launched <= most:
+            yield Mismatch("sequences", path, f"1 to {most}", launched, "what starts, up to the engine's default")
+        least = -(-group.load.inflight * group.group.share // (SHARE_UNITS * group.group.replicas))
+        if launched < min(least, most):
+            yield Mismatch("sequences", path, f"at least {least:.0f}", launched, "requests held in flight on a replica")
         if model.linear_layers and model.linear_state_bytes and spec.engine.profile == "vllm":
             layers = min(model.full_attention_layers or model.linear_layers, model.linear_layers)
             state = model.linear_state_bytes / spec.tensor_parallel / spec.pipeline_parallel
             blocks = group.bill.kv_budget / (state * layers / model.linear_layers)
-            if spec.max_num_seqs > blocks:
-                yield Mismatch("sequences", path, f"at most {blocks:.0f}", spec.max_num_seqs, "blocks for states")
+            if launched > blocks:
+                yield Mismatch("sequences", path, f"at most {blocks:.0f}", launched, "blocks for states")
 
 
 def quality(case: Case) -> Iterator[Mismatch]:
