@@ -1,7 +1,7 @@
 """Write docs/model_types.md: what happens to every model type of a Hugging Face configuration.
 
-    python tools/generate_model_types.py             rewrites the page
-    python tools/generate_model_types.py --check     exits 1 if the page is not what the reader's registry says
+python tools/generate_model_types.py             rewrites the page
+python tools/generate_model_types.py --check     exits 1 if the page is not what the reader's registry says
 """
 
 from __future__ import annotations

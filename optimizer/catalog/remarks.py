@@ -10,7 +10,7 @@ _WIDTH = 98
 
 
 def remarks(model: Model) -> list[str]:
-    """Lines: what was found while its configuration was read; that images count as tokens and their encoder does not."""
+    """Lines: what reading its configuration found; that images count as tokens and their encoder does not."""
     if model.notes and model.source.startswith("config.json"):
         return wrap(f"{model.id}: {model.notes}", _WIDTH, subsequent_indent="  ")
     if any(part.name == ENCODER for _, parts in model.stored for part in parts):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.performance import memory_bill
-from optimizer.performance.starting import settled
 from optimizer.performance.gates import KV_CACHES, QUANTS
+from optimizer.performance.starting import settled
 from optimizer.performance.types import ReplicaSpec
 from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_rules
 from optimizer.problem import parts_of, periods_of
