@@ -141,6 +141,7 @@ def _known(name: str, among: object, kind: str) -> None:
 
 def _spec(catalog: Catalog, model: Model, asked: _Asked) -> ReplicaSpec:
     """The replica asked about; what its card, engine or model cannot do is refused with the reason."""
+    from optimizer.catalog.remarks import longer_context
     from optimizer.performance.gates import kv_cache_gates, native_quant, pp_refusal, tp_refusal, weight_quant_gates
     from optimizer.performance.startup import default_share
     from optimizer.performance.types import ReplicaSpec
@@ -152,9 +153,9 @@ def _spec(catalog: Catalog, model: Model, asked: _Asked) -> ReplicaSpec:
     if chosen not in (gate.value for gate in gates):
         raise UsageError(f"unknown weight format {chosen!r}; known: {', '.join(gate.value for gate in gates)}")
     if asked.context > model.context_limit:
-        raise UsageError(
-            f"{model.id} stops at {model.context_limit:,} tokens of context; {asked.context:,} were asked for"
-        )
+        raised = longer_context(model)
+        message = f"{model.id} stops at {model.context_limit:,} tokens of context; {asked.context:,} were asked for"
+        raise UsageError(f"{message}; {raised}" if raised else message)
     caches = {gate.value: gate.reason for gate in kv_cache_gates(card, server)}
     stated = model.kv_in_checkpoint if not caches.get(model.kv_in_checkpoint, "unknown") else "auto"
     cache = asked.kv_cache or stated

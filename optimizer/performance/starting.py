@@ -128,16 +128,9 @@ def _changes(spec: ReplicaSpec) -> Iterator[tuple[str, ReplicaSpec]]:
         elif both:
             words = f"--gpu-memory-utilization {share:g} --max-num-seqs {both}"
             yield words, replace(raised, max_num_seqs=both)
-    fewer = replace(spec, max_num_seqs=min(spec.max_num_seqs, FEW_SEQUENCES))
-    table = memory_table([fewer])
-    room, context = float(table.kv_budget[0]), spec.max_model_len
-    while context > SHORTEST and float(table.kv.sequence(float(context))[0]) > room:
-        context //= 2
-    if context < spec.max_model_len and context > SHORTEST:
-        shorter = replace(fewer, max_model_len=context)
-        both = largest_max_num_seqs(replace(shorter, max_num_seqs=spec.max_num_seqs))
-        words = f"--context {context}" + ("" if both == spec.max_num_seqs else f" --max-num-seqs {both}")
-        yield words, replace(shorter, max_num_seqs=max(both, 1))
+    context = _longest_context(spec)
+    if context:
+        yield f"--context {context}", replace(spec, max_model_len=context)
     if spec.kv_cache == "auto" and "fp8" in spec.engine.kv_caches and spec.gpu.supports_fp8:
         yield "--kv fp8", replace(spec, kv_cache="fp8")
     for degree in sorted(legal_tp(spec.model, spec.weight_quant)):
@@ -145,9 +138,22 @@ def _changes(spec: ReplicaSpec) -> Iterator[tuple[str, ReplicaSpec]]:
             yield f"--tp {degree}", replace(spec, tensor_parallel=degree)
 
 
+def _longest_context(spec: ReplicaSpec) -> int:
+    """The longest context in whole blocks of 16 tokens of which one request fits; 0 where it would serve nobody."""
+    table = memory_table([spec])
+    room, low, high = float(table.kv_budget[0]), 0, spec.max_model_len // BLOCK
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = float(table.kv.sequence(float(middle * BLOCK))[0]) <= room
+        low, high = (middle, high) if fits else (low, middle)
+    return low * BLOCK if low * BLOCK >= SHORTEST else 0
+
+
+BLOCK = 16
+"""Tokens of a block of KV cache (vLLM's default)."""
+
 HIGHEST_SHARE = 0.95
 """The share of memory that is still advised: beyond it small allocations of the driver and of others fail."""
 
-FEW_SEQUENCES = 8
 SHORTEST = 1024
 """A context below this serves nobody."""

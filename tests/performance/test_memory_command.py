@@ -94,6 +94,15 @@ def test_what_does_not_start_says_the_least_change() -> None:
     assert (smaller["starts"], one_more["starts"]) == (True, False)
 
 
+def test_the_longest_context_that_fits_is_named() -> None:
+    flags = ("--tp", "2", "--context", "131072", "--gpu-memory-utilization", "0.98", "--max-num-seqs", "256")
+    model = "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B"
+    told = json.loads(_run(model, "--gpu", "rtx_4090_24", *flags, "--engine-version", "0.7.3", "--format", "json"))
+    option, context = told["least_change"].split()
+    assert option == "--context"
+    assert int(context) == pytest.approx(81_536, rel=0.15)  # as the engine said when it refused
+
+
 def test_hybrid_models_are_bound_by_their_states() -> None:
     told = json.loads(
         _run("Qwen/Qwen3.6-27B", "--gpu", "h100_sxm_80", "--context", "131072", "--engine-version", "0.25.1",
@@ -134,6 +143,7 @@ def test_attention_ranks_keep_their_own_attention_and_share_the_experts() -> Non
             "does not divide TP x attention DP = 2",
         ),
         ((LLAMA, "--quant", "int3"), "unknown weight format"),
+        (("Qwen/Qwen3-8B", "--gpu", "h100_sxm_80", "--context", "100000"), "to 131,072 by YaRN.*--hf-overrides"),
     ],
 )
 def test_degrees_and_formats_are_checked(arguments: tuple[str, ...], message: str) -> None:
