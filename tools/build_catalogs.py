@@ -22,6 +22,7 @@ import region_facts
 from api_rows import api_rows
 from dated_prices import dated_rows
 from gpu_rows import gpu_row, market_rows
+from memory_facts import cuda_totals, engine_default_rows, stored_rows, with_cuda
 from price_rows import price_rows
 from source_names import published, read_names
 from source_tables import COLLECTED, Row, Table, number, read
@@ -40,9 +41,16 @@ def full_layer_bytes(model: Row) -> str:
     return number(model["kv_bytes_full_layers_fp16"]) if model["full_attn_layers"] != "0" else "0"
 
 
+def native_dtype(model: Row) -> str:
+    """The main format of the published weights: DeepSeek-V4 states fp8 and stores its experts in fp4."""
+    dtype = model["native_dtype"]
+    if model["family"] == "DeepSeek-V4":
+        return "mxfp4"
+    return "int4" if dtype.startswith("int4") else dtype
+
+
 def model_row(model: Row) -> dict[str, str]:
     """One row of models.csv: parameters in units, everything per token or per sequence in bytes."""
-    dtype = model["native_dtype"]
     return {
         "id": model["id"],
         "family": model["family"],
@@ -78,7 +86,7 @@ def model_row(model: Row) -> dict[str, str]:
         "shared_experts": number(model["moe_num_shared_experts"] or "0"),
         "expert_intermediate_size": number(model["moe_intermediate_size"] or "0"),
         "first_dense_layers": number(model["first_dense_layers"] or "0"),
-        "native_dtype": "int4" if dtype.startswith("int4") else dtype,
+        "native_dtype": native_dtype(model),
         "context_limit_tokens": model["max_position_embeddings"],
         "legal_tp": model["legal_tp_le_32"],
         "fp8_block_legal_tp": model["fp8_block_legal_tp_no_ep"],
@@ -117,7 +125,7 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
             model = facts.CARD_MODELS.get(card["model"], "")
             add(model, facts.quant_of(card["format"]), found[1], "", card["source"])
     for row in models:
-        native = "int4" if row["native_dtype"].startswith("int4") else row["native_dtype"]
+        native = native_dtype(row)
         add(row["id"], "bf16" if native == "fp16" else native, row["id"], "", "native weights: " + row["source"])
     return [rows[key] for key in sorted(rows)]
 
@@ -148,7 +156,10 @@ def build(data: Path, target: Path) -> None:
 
     gpus = read(data / "gpus.csv")
     models = read(data / "models.csv")
-    write(target / "gpus.csv", sorted((gpu_row(gpu, gpus) for gpu in gpus), key=lambda row: row["id"]))
+    recent = data / "turn2"
+    totals = cuda_totals(gpus, read(recent / "cuda_total_memory.csv"))
+    cards = (with_cuda(gpu_row(gpu, gpus), totals) for gpu in gpus)
+    write(target / "gpus.csv", sorted(cards, key=lambda row: row["id"]))
     write(target / "markets.csv", market_rows(gpus))
     write(target / "models.csv", sorted(map(model_row, models), key=lambda row: row["id"]))
     write(
@@ -164,6 +175,10 @@ def build(data: Path, target: Path) -> None:
     write(target / "regions.csv", table(region_facts.REGION_COLUMNS, region_facts.REGIONS))
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
     write(target / "formats.csv", table(format_facts.FORMAT_COLUMNS, sorted(format_facts.FORMATS)))
+    write(target / "engine_defaults.csv", engine_default_rows(read(recent / "engine_defaults.csv")))
+    configs = recent / "configs"
+    stored = stored_rows(configs, read(configs / "expected.csv"), read(recent / "checkpoints.csv"), models)
+    write(target / "stored_parts.csv", stored)
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))
 

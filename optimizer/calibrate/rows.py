@@ -14,6 +14,7 @@ from typing import TypeVar
 from optimizer.catalog.types import Catalog, Engine, Gpu, Model
 from optimizer.documents.scalars import shown
 from optimizer.errors import Finding, InputError
+from optimizer.performance.startup import default_share
 from optimizer.performance.types import ReplicaSpec
 from optimizer.vocabulary import Link
 
@@ -146,9 +147,11 @@ def case_of(row: Row, catalog: Catalog) -> Case:
     spec = ReplicaSpec(
         gpu=gpu, model=model, engine=engine, weight_quant=quant, kv_cache=kv, tensor_parallel=row.tp,
         pipeline_parallel=row.pp, link=link,
-        gpu_memory_utilization=engine.gpu_memory_utilization if math.isnan(utilization) else utilization,
-        max_num_seqs=row.max_num_seqs or engine.max_num_seqs_on(gpu),
-        max_num_batched_tokens=row.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu),
+        gpu_memory_utilization=(
+            default_share(engine, gpu, row.engine_version, row.tp, row.pp) if math.isnan(utilization) else utilization
+        ),
+        max_num_seqs=row.max_num_seqs or engine.max_num_seqs_on(gpu, row.engine_version),
+        max_num_batched_tokens=row.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, row.engine_version),
         max_model_len=int(row.input_tokens + row.output_tokens), expert_parallel=ranks,
         engine_version=row.engine_version, known_host=True,
     )  # fmt: skip

@@ -123,10 +123,13 @@ class _Builder:
         """Candidates of one workload that can run at all. Performance is computed once per replica, not per node."""
         from optimizer.performance import memory_bills, recovery
         from optimizer.performance.grades import grades_of
+        from optimizer.performance.starting import settled
 
         setting = self._setting(self._parts[index])
         places = [(node_type, spec, content_of(spec)) for node_type, spec in self._places(setting, node_types)]
         specs = {content: spec for _, spec, content in places}
+        if setting.max_num_seqs is None:
+            specs = dict(zip(specs, settled(list(specs.values())), strict=True))
         bills = dict(zip(specs, memory_bills(list(specs.values()), self._lengths(index)), strict=True))
         confidence = self._problem.margins.confidence
         points = dict(zip(specs, self.points(list(specs.values()), index, rules, confidence), strict=True))
@@ -218,7 +221,7 @@ class _Builder:
         return Setting(
             model=self._catalog.models[part.workload.model],
             engine=engine,
-            utilization=stated.gpu_memory_utilization or engine.gpu_memory_utilization,
+            utilization=stated.gpu_memory_utilization,
             max_num_seqs=stated.max_num_seqs,
             max_num_batched_tokens=stated.max_num_batched_tokens,
             max_model_len=part.lengths.context_max,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optimizer.performance.startup import default_share
 from optimizer.performance.types import ReplicaSpec
 from optimizer.pricing.types import NodeType
 
@@ -18,7 +19,7 @@ class Setting:
 
     model: Model
     engine: Engine
-    utilization: float
+    utilization: float | None  # as stated; None: the default of the engine's version on the card
     max_num_seqs: int | None  # as stated; None: the engine's default on the card
     max_num_batched_tokens: int | None
     max_model_len: int
@@ -58,9 +59,9 @@ def replica_on(setting: Setting, node_type: NodeType, formats: tuple[str, str], 
         tensor_parallel=tp,
         pipeline_parallel=pp,
         link=node_type.link,
-        gpu_memory_utilization=setting.utilization,
-        max_num_seqs=setting.max_num_seqs or engine.max_num_seqs_on(gpu),
-        max_num_batched_tokens=setting.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu),
+        gpu_memory_utilization=setting.utilization or default_share(engine, gpu, setting.version, tp, pp),
+        max_num_seqs=setting.max_num_seqs or engine.max_num_seqs_on(gpu, setting.version),
+        max_num_batched_tokens=setting.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, setting.version),
         max_model_len=setting.max_model_len,
         engine_version=setting.version,
         crosses_nodes=tp * pp > node_type.gpus_per_node,

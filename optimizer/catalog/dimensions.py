@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from optimizer.catalog.config_json import Config
-from optimizer.catalog.families import ExpertKeys, Window
+from optimizer.catalog.families import ExpertKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Attention of one kind of layer; widths of keys and values in values a head."""
+
+    count: int
+    kv: int
+    key: int
+    value: int
+    shared_projection: bool = False  # keys and values come from one projection, and are cached apart
+
+    @property
+    def kv_values(self) -> int:
+        """Values cached per token and layer."""
+        return self.kv * (self.key + self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +36,8 @@ class Shape:
     vocabulary: int
     intermediate: int
     context: int
+    full: Heads
+    sliding: Heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +60,8 @@ class Experts:
     size: int = 0
     shared: int = 0
     shared_size: int = 0  # of all shared experts together
-    layers: int = 0
-    first_dense: int = 0
     dense_size: int = 0  # of the layers without experts
-
-
-@dataclass(frozen=True, slots=True)
-class Layers:
-    """Layers by kind of attention, and the window in tokens."""
-
-    full: int
-    sliding: int
-    linear: int
-    window: int
+    hidden: int = 0  # the width that experts work at; 0 = the model's
 
 
 def read_shape(c: Config) -> Shape:
@@ -68,29 +75,89 @@ def read_shape(c: Config) -> Shape:
             message = f"hidden_size {hidden} is not divisible by num_attention_heads {heads}, and head_dim is missing"
             c.error("hidden_size", message, "num_attention_heads")
         head_dim = c.integer("head_dim", max(1, hidden // heads))
-    kv_heads = 1 if _multi_query(c) else c.integer("num_key_value_heads", heads)
+    kv_heads = _kv_heads(c, heads)
     if heads % kv_heads:
         message = f"num_attention_heads {heads} is not divisible by num_key_value_heads {kv_heads}"
         c.error("num_key_value_heads", message, "num_attention_heads")
-    default = None if c.family.gated_mlp else c.integer("expansion_ratio", 4) * hidden
-    if c.family.experts is ExpertKeys.QWEN:
-        default = 0
-    intermediate = c.integer("intermediate_size", default)
+    intermediate = _intermediate(c, hidden)
+    full, sliding = _heads_by_kind(c, heads, kv_heads, head_dim)
     return Shape(
         hidden,
-        c.integer("num_hidden_layers"),
+        _layer_count(c),
         heads,
         kv_heads,
         head_dim,
         c.integer("vocab_size"),
         intermediate // 2 if c.family.fused_mlp_halves else intermediate,
         c.integer("max_position_embeddings"),
+        full,
+        sliding,
     )
 
 
-def _multi_query(c: Config) -> bool:
-    """Falcon: one KV head, unless the newer decoder states how many."""
-    return c.family.name == "Falcon" and c.flag("multi_query", True) and not c.flag("new_decoder_architecture", False)
+def _layer_count(c: Config) -> int:
+    pattern = c.get("hybrid_override_pattern")
+    stated = c.get("layers_block_type")
+    default = len(pattern) if isinstance(pattern, str) else len(stated) if isinstance(stated, list) else None
+    return c.integer("num_hidden_layers", default)
+
+
+def _kv_heads(c: Config, heads: int) -> int:
+    if c.family.multi_query and c.flag("multi_query", True) and not c.flag("new_decoder_architecture", False):
+        return 1
+    if c.kind == "chatglm" and not c.flag("multi_query_attention", False):
+        return heads
+    blocks = c.get("block_configs")
+    if isinstance(blocks, list):
+        groups = [_inner(_inner(block, "attention"), "n_heads_in_group") for block in blocks]
+        used = sorted({size for size in groups if isinstance(size, int) and size > 0})
+        if len(used) != 1:
+            c.error("block_configs", "block_configs: attention differs from layer to layer, which is not modelled")
+            return 1
+        return max(heads // used[0], 1)
+    return c.integer("num_key_value_heads", heads)
+
+
+def _inner(value: object, key: str) -> object:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _intermediate(c: Config, hidden: int) -> int:
+    """Width of a dense feed-forward block."""
+    if c.get("block_configs") is not None:
+        return 0
+    default = None if c.family.gated_mlp else c.integer("expansion_ratio", 4) * hidden
+    if c.family.experts is ExpertKeys.QWEN or c.get("moe_intermediate_size") is not None:
+        default = 0
+    if c.has("dense_intermediate_size"):
+        return c.integer("dense_intermediate_size")
+    width = c.integer("intermediate_size", default, low=0 if default is not None else 1)
+    if c.kind.startswith("lfm2") and c.flag("block_auto_adjust_ff_dim", c.kind == "lfm2"):
+        multiple = c.integer("block_multiple_of", 256)
+        width = int(c.number("block_ffn_dim_multiplier", 1.0) * (2 * width // 3))
+        width = multiple * -(-width // multiple)
+    return width
+
+
+def _heads_by_kind(c: Config, heads: int, kv_heads: int, head_dim: int) -> tuple[Heads, Heads]:
+    """Attention of the layers that keep every token and of those inside a window."""
+    plain = Heads(heads, kv_heads, head_dim, head_dim if c.family.latent else c.integer("v_head_dim", head_dim))
+    if c.has("global_head_dim"):
+        tied = c.flag("attention_k_eq_v", False)
+        wide = c.integer("global_head_dim")
+        kv = c.integer("num_global_key_value_heads", kv_heads) if tied else kv_heads
+        return Heads(heads, kv, wide, wide, tied), plain
+    if c.has("swa_num_key_value_heads") or c.has("swa_head_dim"):
+        key = c.integer("swa_head_dim", head_dim)
+        count = c.integer("swa_num_attention_heads", heads)
+        value = c.integer("swa_v_head_dim", plain.value)
+        return plain, Heads(count, c.integer("swa_num_key_value_heads", kv_heads), key, value)
+    other = c.section("attention_other_setting")
+    if other:
+        count_there, kv_there = other.get("num_attention_heads", heads), other.get("num_attention_groups", kv_heads)
+        if isinstance(count_there, int) and isinstance(kv_there, int):
+            return plain, Heads(count_there, kv_there, head_dim, plain.value)
+    return plain, plain
 
 
 def read_latent(c: Config) -> Latent:
@@ -107,66 +174,51 @@ def read_latent(c: Config) -> Latent:
 
 
 def read_experts(c: Config, shape: Shape) -> Experts:
-    """Experts and the layers that have them."""
+    """Experts: how many, how wide, how many for each token."""
     keys = c.family.experts
-    if keys is ExpertKeys.NONE:
+    if keys is ExpertKeys.NONE or (keys is not ExpertKeys.LLAMA4 and c.family.plain and not c.has("num_local_experts")):
+        return Experts()
+    if keys is ExpertKeys.KEYS and not c.has("num_local_experts"):
         return Experts()
     per_token = c.integer("num_experts_per_tok")
-    layers = shape.layers
     if keys is ExpertKeys.MIXTRAL:
-        found = Experts(c.integer("num_local_experts"), per_token, shape.intermediate, layers=layers)
+        size = shape.intermediate
+        if c.kind == "flex_olmo" or (c.family.plain and c.has("moe_intermediate_size")):
+            size = c.integer("moe_intermediate_size", size)
+        shared = c.integer("shared_size", 0, low=0) if c.family.dense_beside_experts else 0
+        found = Experts(c.integer("num_local_experts"), per_token, size, int(shared > 0), shared)
     elif keys is ExpertKeys.LLAMA4:
         count, size = c.integer("num_local_experts"), shape.intermediate
-        with_experts = layers // c.integer("interleave_moe_layer_step", 1)
-        dense = c.integer("intermediate_size_mlp")
-        found = Experts(count, per_token, size, 1, size, with_experts, dense_size=dense)
+        found = Experts(count, per_token, size, 1, size, dense_size=c.integer("intermediate_size_mlp"))
     elif keys is ExpertKeys.QWEN:
         count, size = c.integer("num_experts"), c.integer("moe_intermediate_size")
         shared = c.integer("shared_expert_intermediate_size", 0, low=0)
-        with_experts = layers // c.integer("decoder_sparse_step", 1)
-        found = Experts(count, per_token, size, int(shared > 0), shared, with_experts)
+        found = Experts(count, per_token, size, int(shared > 0), shared)
+    elif keys is ExpertKeys.KEYS:
+        found = _by_keys(c, shape, per_token)
     else:
         ernie = keys is ExpertKeys.ERNIE
         count = c.integer("moe_num_experts" if ernie else "n_routed_experts")
         size = c.integer("moe_intermediate_size")
         shared = c.integer("moe_num_shared_experts" if ernie else "n_shared_experts", 0, low=0)
-        first = c.integer("moe_layer_start_index" if ernie else "first_k_dense_replace", 0, low=0)
-        found = Experts(count, per_token, size, shared, shared * size, layers - first, first)
+        found = Experts(count, per_token, size, shared, shared * size)
     if found.per_token > found.count:
         c.error("num_experts_per_tok", f"num_experts_per_tok {found.per_token} is more than the {found.count} experts")
-    return replace(found, layers=max(0, found.layers))
+    return found
 
 
-def read_layers(c: Config, shape: Shape) -> Layers:
-    """Layers of full, sliding and linear attention, and the window in tokens."""
-    kinds = c.words("layer_types")
-    chunked = c.family.window is Window.CHUNKED
-    window = c.integer("attention_chunk_size" if chunked else "sliding_window", 0, low=0)
-    if kinds:
-        if len(kinds) != shape.layers:
-            message = f"layer_types lists {len(kinds)} layers, num_hidden_layers says {shape.layers}"
-            c.error("layer_types", message, "num_hidden_layers")
-        linear = kinds.count("linear_attention")
-        sliding = kinds.count("sliding_attention") + kinds.count("chunked_attention")
-    else:
-        interval = c.integer("full_attention_interval", 4)
-        linear = shape.layers - shape.layers // interval if c.family.delta_net else 0
-        sliding = _sliding_layers(c, shape, window)
-    if not window or window >= shape.context:
-        sliding = 0
-    return Layers(shape.layers - sliding - linear, sliding, linear, window if sliding else 0)
-
-
-def _sliding_layers(c: Config, shape: Shape, window: int) -> int:
-    rule, layers = c.family.window, shape.layers
-    if rule is Window.ALL and window:
-        return layers
-    if rule is Window.ALTERNATE:
-        return (layers + 1) // 2
-    if rule is Window.PATTERN:
-        return layers - layers // c.integer("sliding_window_pattern")
-    if rule is Window.CHUNKED:
-        return layers - layers // 4
-    if rule is Window.UPPER and c.flag("use_sliding_window", False):
-        return max(0, layers - c.integer("max_window_layers", layers, low=0))
-    return 0
+def _by_keys(c: Config, shape: Shape, per_token: int) -> Experts:
+    """Experts under whatever names the file has for them."""
+    size = c.integer("moe_intermediate_size", shape.intermediate or None)
+    each = c.integer("shared_size", 0, low=0)
+    shared = c.integer("shared_experts", int(each > 0), low=0)
+    hidden = c.integer("moe_latent_size", 0, low=0) or c.integer("routed_expert_hidden_size", 0, low=0)
+    whole = c.kind == "nemotron_h"  # states the width of all shared experts together
+    return Experts(
+        c.integer("num_local_experts"),
+        per_token,
+        size,
+        shared,
+        (each if whole and each else shared * (each or size)) if shared else 0,
+        hidden=hidden,
+    )

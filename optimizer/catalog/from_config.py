@@ -1,26 +1,32 @@
-"""A Hugging Face ``config.json`` of a known family -> Model: parameter counts and KV bytes from its dimensions."""
+"""A Hugging Face ``config.json`` -> Model: parameters, KV bytes and stored bytes counted from its dimensions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from optimizer.catalog.config_json import Config, read_config
-from optimizer.catalog.dimensions import Experts, Latent, Shape, read_experts, read_latent, read_layers, read_shape
-from optimizer.catalog.families import ExpertKeys
-from optimizer.catalog.types import Attention, Model
-from optimizer.documents.scalars import shown
+from optimizer.catalog.config_family import read_config
+from optimizer.catalog.config_json import Config
+from optimizer.catalog.config_layers import Attends, Layer, Layers, read_layers
+from optimizer.catalog.config_mixers import state_bytes
+from optimizer.catalog.config_modules import Body, kv_bytes_16bit, modules
+from optimizer.catalog.context_limit import context_limit
+from optimizer.catalog.dimensions import Experts, Shape, read_experts, read_latent, read_shape
+from optimizer.catalog.encoders import encoder_params, modalities
+from optimizer.catalog.module import Module, Part
+from optimizer.catalog.stored_formats import WIDE, Quantization, Stored, read_quantization
+from optimizer.catalog.types import Attention, Model, StoredPart
 from optimizer.errors import CatalogError
 
-BYTES_16BIT = 2
-BYTES_FP32 = 4
 FP8_BLOCK = 128
 """Block edge of fp8 checkpoints: a shard of an expert must hold whole blocks."""
 
 TP_SIZES = (1, 2, 4, 5, 7, 8, 10, 16, 20, 32)
 """Tensor-parallel sizes that anybody builds."""
 
-INDEX_BYTES_PER_LAYER = 132
-"""Sparse-attention index: 128 fp8 values and a 4-byte scale per token and layer (DeepSeek-V3.2)."""
+INDEX_TOLERANCE = 0.03
+"""How far the counted bytes may be from those of an index beside before a note says so; encoders and extra layers for
+speculative decoding stand in the files too."""
 
 
 def read_model(path: Path) -> Model:
@@ -36,24 +42,32 @@ def _model(c: Config) -> Model:
     shape = read_shape(c)
     latent = read_latent(c)
     experts = read_experts(c, shape)
-    layers = read_layers(c, shape)
-    routed = experts.layers * experts.count * _mlp(c, shape.hidden, experts.size)
-    embed = float(shape.vocabulary * shape.hidden)
-    head = 0.0 if c.flag("tie_word_embeddings", c.family.tied) else embed
-    attention = _attention_params(c, shape, latent)
-    body = (layers.full + layers.sliding) * attention + layers.linear * _delta_net_params(c, shape.hidden)
-    body += _mlp_params(c, shape, experts) + 2 * shape.hidden * shape.layers
-    total = embed + head + body + routed
-    kv_layer = 2 * shape.kv_heads * shape.head_dim * BYTES_16BIT
-    if c.family.latent:
-        kv_layer = (latent.kv_rank + latent.rope) * BYTES_16BIT
+    layers = read_layers(c, shape, experts)
+    body = Body(shape, latent, experts, layers)
+    counted = list(modules(c, body))
+    by_part: dict[Part, int] = {}
+    for module in counted:
+        by_part[module.part] = by_part.get(module.part, 0) + module.params
+    routed, total = by_part.get(Part.EXPERTS, 0), sum(by_part.values())
+    embed, head = by_part[Part.EMBEDDING], by_part.get(Part.HEAD, 0)
+    quantization = read_quantization(c)
+    native, stored = _stored(c, shape, counted, quantization)
+    full, window, index = kv_bytes_16bit(c, body)
+    active = total - routed * (1 - experts.per_token / experts.count) if experts.count else total
+    _against_index(c, sum(part.bytes for part in stored))
+    taken = modalities(c)
+    if taken:
+        c.note(
+            f"takes {', '.join(taken)} beside text: their tokens count as input tokens, "
+            "and the time of the encoder is not modelled"
+        )
     return Model(
         id=c.path.parent.name or c.path.stem,
         family=c.family.name,
-        total_params=total,
-        active_params=total - routed * (1 - experts.per_token / experts.count) if experts.count else total,
-        embed_params=embed,
-        head_params=head,
+        total_params=float(total),
+        active_params=float(active),
+        embed_params=float(embed),
+        head_params=float(head),
         routed_expert_params=float(routed),
         num_layers=shape.layers,
         hidden_size=shape.hidden,
@@ -62,116 +76,109 @@ def _model(c: Config) -> Model:
         num_kv_heads=shape.kv_heads,
         head_dim=shape.head_dim,
         vocab_size=shape.vocabulary,
-        attention=_attention_kind(c, shape),
+        attention=_attention_kind(c, shape, layers),
         sliding_window=layers.window,
-        full_attention_layers=layers.full,
-        sliding_layers=layers.sliding,
-        linear_layers=layers.linear,
+        full_attention_layers=sum(_keeps_all(layer) for layer in layers.each),
+        sliding_layers=shape.layers if c.kind == "deepseek_v4" else layers.count(Attends.WINDOW),
+        linear_layers=layers.mixing,
         kv_lora_rank=latent.kv_rank,
         rope_head_dim=latent.rope,
         nope_head_dim=latent.nope,
         v_head_dim=latent.value,
-        kv_bytes_full_16bit=float(layers.full * kv_layer),
-        kv_bytes_sliding_16bit=float(layers.sliding * kv_layer),
-        linear_state_bytes=float(layers.linear * _delta_net_state(c)),
-        index_bytes_per_token=float(INDEX_BYTES_PER_LAYER * shape.layers if c.family.indexer else 0),
+        kv_bytes_full_16bit=full,
+        kv_bytes_sliding_16bit=window,
+        linear_state_bytes=float(layers.mixing * state_bytes(c, shape)),
+        index_bytes_per_token=index,
         num_experts=experts.count,
         experts_per_token=experts.per_token,
         shared_experts=experts.shared,
         expert_intermediate_size=experts.size,
-        first_dense_layers=experts.first_dense,
-        native_dtype=_native_dtype(c),
-        context_limit=shape.context,
+        first_dense_layers=_dense_first(layers),
+        native_dtype=native,
+        context_limit=context_limit(c),
         legal_tp=_legal_tp(c, shape, experts),
         fp8_block_legal_tp=_fp8_block_legal_tp(c, shape, experts),
         licence="",
         source=f"{c.path.name}, counted from its dimensions",
-        notes="",
-        tied_embeddings=head == 0.0,
+        notes=". ".join(c.notes),
+        tied_embeddings=head == 0,
+        stored=((native.replace("fp16", "bf16"), stored),),
+        plain_keys=c.family.plain,
+        modalities=taken,
+        kv_in_checkpoint=quantization.kv,
     )
 
 
-def _attention_params(c: Config, shape: Shape, latent: Latent) -> int:
-    """Projections of one attention layer."""
-    hidden, heads = shape.hidden, shape.heads
-    if c.family.latent:
-        key = latent.nope + latent.rope
-        query = hidden * latent.q_rank + latent.q_rank * heads * key if latent.q_rank else hidden * heads * key
-        down = hidden * (latent.kv_rank + latent.rope)
-        up = latent.kv_rank * heads * (latent.nope + latent.value)
-        return query + down + up + heads * latent.value * hidden + _indexer_params(c, hidden, latent)
-    width, kv_width = heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    params = hidden * (width * (3 if c.family.gated_attention else 2) + 2 * kv_width)
-    params += (width + 2 * kv_width) if c.flag("attention_bias", c.family.qkv_bias) else 0
-    params += hidden if c.family.out_bias else 0
-    params += heads if c.family.sinks else 0
-    return params + (2 * shape.head_dim if c.family.qk_norm else 0)
+def _stored(
+    c: Config, shape: Shape, counted: Sequence[Module], quantization: Quantization
+) -> tuple[str, tuple[StoredPart, ...]]:
+    """The main format of the weights, and every part with the bits it is stored at."""
+    groups: dict[tuple[Part, Stored], list[Module]] = {}
+    for module in counted:
+        groups.setdefault((module.part, quantization.of(module)), []).append(module)
+    encoder = encoder_params(c, shape.hidden)
+    if encoder:
+        tower = Module("encoder", Part.ENCODER, encoder)
+        stored = quantization.of(tower) if quantization.method == "bitsandbytes" else WIDE
+        groups.setdefault((Part.ENCODER, stored), []).append(tower)
+    parts = tuple(
+        StoredPart(
+            part.value,
+            len({module.layer for module in members if module.layer >= 0}) or 1,
+            float(sum(module.params for module in members)),
+            stored.bits,
+            stored.format,
+        )
+        for (part, stored), members in sorted(groups.items(), key=lambda item: list(Part).index(item[0][0]))
+    )
+    sizes: dict[str, float] = {}
+    for part in parts:
+        if part.format != "bf16":
+            sizes[part.format] = sizes.get(part.format, 0.0) + part.params
+    if sizes:
+        return max(sizes, key=lambda name: sizes[name]), parts
+    return ("fp16" if c.get("torch_dtype") in ("float16", "half", "fp16") else "bf16"), parts
 
 
-def _indexer_params(c: Config, hidden: int, latent: Latent) -> int:
-    """Lightning indexer of sparse attention: queries from the latent, one key, a weight per head."""
-    if not c.family.indexer:
-        return 0
-    heads, dim = c.integer("index_n_heads"), c.integer("index_head_dim")
-    return latent.q_rank * heads * dim + hidden * (dim + heads)
+def _against_index(c: Config, size: float) -> None:
+    """Note where an index of the weights beside the file says another size than what was counted."""
+    index = c.beside("model.safetensors.index.json")
+    metadata = index.get("metadata") if index else None
+    total = metadata.get("total_size") if isinstance(metadata, Mapping) else None
+    if not isinstance(total, int | float) or isinstance(total, bool) or total <= 0:
+        return
+    if abs(total / size - 1.0) <= INDEX_TOLERANCE:
+        c.note(f"model.safetensors.index.json beside agrees within {abs(total / size - 1.0):.1%}")
+    elif c.family.plain:
+        c.error(
+            "model_type",
+            f"{size / 1e9:,.2f} GB were counted from the keys and model.safetensors.index.json beside says "
+            f"{total / 1e9:,.2f} GB: the layers of {c.kind} are not what the standard keys describe",
+        )
+    else:
+        c.note(
+            f"model.safetensors.index.json beside says {total / 1e9:,.2f} GB, {size / 1e9:,.2f} GB were counted: "
+            "the rest may be layers for speculative decoding, or weights stored wider than they are loaded"
+        )
 
 
-def _delta_net_params(c: Config, hidden: int) -> int:
-    """Gated delta-net layer: query, key, value, gate and output projections, two scalars per head, convolution."""
-    if not c.family.delta_net:
-        return 0
-    keys = c.integer("linear_num_key_heads") * c.integer("linear_key_head_dim")
-    heads = c.integer("linear_num_value_heads")
-    values = heads * c.integer("linear_value_head_dim")
-    mixing = c.integer("linear_conv_kernel_dim", 4) * (2 * keys + values)
-    return hidden * (2 * keys + 3 * values + 2 * heads) + mixing + 2 * heads
+def _keeps_all(layer: Layer) -> bool:
+    """Whether a layer keeps every token, or one entry for several."""
+    return layer.attends is Attends.FULL and layer.keeps and layer.ratio > 0
 
 
-def _delta_net_state(c: Config) -> int:
-    """Bytes per sequence and layer: the fp32 recurrent state and the 16-bit convolution window."""
-    if not c.family.delta_net:
-        return 0
-    key, value = c.integer("linear_key_head_dim"), c.integer("linear_value_head_dim")
-    heads = c.integer("linear_num_value_heads")
-    channels = 2 * c.integer("linear_num_key_heads") * key + heads * value
-    return heads * key * value * BYTES_FP32 + channels * (c.integer("linear_conv_kernel_dim", 4) - 1) * BYTES_16BIT
+def _dense_first(layers: Layers) -> int:
+    """Layers with a dense block before all those with experts; 0 where the two alternate."""
+    dense = len(layers.each) - layers.experts
+    return dense if layers.experts and not any(layer.experts for layer in layers.each[:dense]) else 0
 
 
-def _mlp(c: Config, hidden: int, size: int) -> int:
-    """Parameters of one feed-forward block or expert."""
-    matrices = 3 if c.family.gated_mlp else 2
-    return matrices * hidden * size + ((matrices - 1) * size + hidden if c.family.mlp_bias else 0)
-
-
-def _mlp_params(c: Config, shape: Shape, experts: Experts) -> int:
-    """All feed-forward parameters but the routed experts: dense layers, shared experts, routers."""
-    dense = (shape.layers - experts.layers) * _mlp(c, shape.hidden, experts.dense_size or shape.intermediate)
-    shared = _mlp(c, shape.hidden, experts.shared_size) if experts.shared_size else 0
-    gate = shape.hidden if c.family.experts is ExpertKeys.QWEN and experts.shared_size else 0
-    return dense + experts.layers * (shared + gate + shape.hidden * experts.count)
-
-
-def _attention_kind(c: Config, shape: Shape) -> Attention:
+def _attention_kind(c: Config, shape: Shape, layers: Layers) -> Attention:
+    if layers.mixing or c.kind == "deepseek_v4":
+        return Attention.HYBRID
     if c.family.latent:
         return Attention.MLA
-    if c.family.delta_net:
-        return Attention.HYBRID
     return Attention.MHA if shape.kv_heads == shape.heads else Attention.GQA
-
-
-def _native_dtype(c: Config) -> str:
-    quantization = c.section("quantization_config")
-    method = str(quantization.get("quant_method", ""))
-    if method in ("fp8", "mxfp4"):
-        return method
-    if method in ("awq", "gptq", "compressed-tensors", "auto-round"):
-        if quantization.get("bits", 4) == 4 and "float" not in str(quantization.get("format", "")):
-            return "int4"
-        c.error("quantization_config", f"quantization_config: {method} in another format than int4 is not known")
-    elif method:
-        message = f"quantization_config: quant_method {shown(method)} is not known; known: fp8, mxfp4, awq, gptq"
-        c.error("quantization_config", message)
-    return "fp16" if c.get("torch_dtype") == "float16" else "bf16"
 
 
 def _legal_tp(c: Config, shape: Shape, experts: Experts) -> tuple[int, ...]:
@@ -187,7 +194,7 @@ def _legal_tp(c: Config, shape: Shape, experts: Experts) -> tuple[int, ...]:
 
 def _fp8_block_legal_tp(c: Config, shape: Shape, experts: Experts) -> tuple[int, ...]:
     """Sizes at which a shard of an expert of a block-quantized fp8 checkpoint still holds whole blocks."""
-    if not experts.count or "weight_block_size" not in c.section("quantization_config"):
+    if not experts.count or not c.section("quantization_config").get("weight_block_size"):
         return ()
     legal = _legal_tp(c, shape, experts)
     whole = tuple(t for t in legal if experts.size // t % FP8_BLOCK == 0)

@@ -9,14 +9,32 @@ from typing import TypeVar
 
 from optimizer.catalog import rows
 from optimizer.catalog.offers import read_offers
-from optimizer.catalog.types import EVERY_ENGINE, Catalog, Checkpoint, FormatRule, TokenPrice
+from optimizer.catalog.types import (
+    ENCODER,
+    EVERY_ENGINE,
+    Catalog,
+    Checkpoint,
+    FormatRule,
+    Model,
+    StoredPart,
+    TokenPrice,
+)
 from optimizer.documents.csv_file import Row, Table, read_table
 from optimizer.documents.paths import is_folder, is_there, resolved
 from optimizer.documents.suggest import did_you_mean
 from optimizer.errors import CatalogError, Finding
 
 T = TypeVar("T")
-K = TypeVar("K", str, tuple[str, float], tuple[str, str], tuple[str, str, str], tuple[str, str, str, str, str, float])
+K = TypeVar(
+    "K",
+    str,
+    tuple[str, float],
+    tuple[str, str],
+    tuple[str, str, str],
+    tuple[str, str, str, str],
+    tuple[str, str, str, str, str, float],
+    tuple[str, str, float, int, int, str, str],
+)
 
 FILES = (
     "gpus.csv",
@@ -32,6 +50,8 @@ FILES = (
     "markets.csv",
     "aliases.csv",
     "api_prices.csv",
+    "engine_defaults.csv",
+    "stored_parts.csv",
 )
 _OTHER_PREFIXES = ("performance", "kernels", "measurements")
 
@@ -99,6 +119,30 @@ def _rules(engine: str, formats: Iterable[FormatRule]) -> tuple[FormatRule, ...]
     return tuple(rule for rule in formats if rule.engine in (engine, EVERY_ENGINE))
 
 
+def _stored(items: Iterable[tuple[str, str, StoredPart]]) -> dict[str, dict[str, tuple[StoredPart, ...]]]:
+    """Parts of published checkpoints by model and format."""
+    found: dict[str, dict[str, tuple[StoredPart, ...]]] = {}
+    for model, quant, part in items:
+        formats = found.setdefault(model, {})
+        formats[quant] = (*formats.get(quant, ()), part)
+    return found
+
+
+def _of_model(
+    model: Model, stored: Mapping[str, tuple[StoredPart, ...]]
+) -> tuple[tuple[str, tuple[StoredPart, ...]], ...]:
+    """The checkpoints that hold the parameters of a model; a row of the user's own may say otherwise."""
+    return tuple(
+        (quant, parts)
+        for quant, parts in sorted(stored.items())
+        if abs(sum(p.params for p in parts if p.name != ENCODER) / model.total_params - 1.0) < SAME_PARAMETERS
+    )
+
+
+SAME_PARAMETERS = 0.02
+"""How near the parameters of a checkpoint and of a catalog row are where they are the same model."""
+
+
 def _shown(key: object) -> str:
     return " / ".join(map(str, key)) if isinstance(key, tuple) else repr(key)
 
@@ -122,6 +166,8 @@ class _Reader:
         regions = self._keyed(rows.REGIONS)
         checkpoints = self._keyed(rows.CHECKPOINTS)
         sizes = _sizes(checkpoints.values())
+        defaults = tuple(self._keyed(rows.DEFAULTS).values())
+        stored = _stored(self._keyed(rows.PARTS).values())
         markets = self._keyed(rows.MARKETS)
         api_prices = self._keyed(rows.API_PRICES)
         tables = self._tables("offers.csv", rows.OFFER_COLUMNS, rows.OFFER_EXTRAS)
@@ -135,9 +181,19 @@ class _Reader:
         dates = [price.date for offer in offers.values() for price in offer.prices if price.date]
         return Catalog(
             gpus=gpus,
-            models={key: replace(model, published_bytes=sizes.get(key, ())) for key, model in parsed.items()},
+            models={
+                key: replace(model, published_bytes=sizes.get(key, ()), stored=_of_model(model, stored.get(key, {})))
+                for key, model in parsed.items()
+            },
             offers=offers,
-            engines={key: replace(engine, format_rules=_rules(key, formats)) for key, engine in engines.items()},
+            engines={
+                key: replace(
+                    engine,
+                    format_rules=_rules(key, formats),
+                    defaults=tuple(item for item in defaults if item.engine == key),
+                )
+                for key, engine in engines.items()
+            },
             quant_facts=tuple(facts.values()),
             fx=fx,
             newest_price_date=max(dates, default=""),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from optimizer.catalog.types import Catalog, Model
-from optimizer.documents.paths import beside
+from optimizer.documents.paths import beside, is_file
 
 
 def is_config_path(reference: str) -> bool:
@@ -33,7 +33,8 @@ def with_model(catalog: Catalog, model: Model) -> Catalog:
 def with_configs(catalog: Catalog, references: Iterable[str], directory: Path) -> Catalog:
     """The catalog plus the models that are given as paths (relative to ``directory``), under the path as written."""
     for reference in references:
-        if reference not in catalog.models and is_config_path(reference):
+        named = is_config_path(reference) or is_file(beside(directory, reference) / "config.json")
+        if reference not in catalog.models and named:
             model = model_from_config(beside(directory, reference))
             catalog = with_model(catalog, replace(model, id=reference))
     return catalog

@@ -10,6 +10,7 @@ from optimizer.catalog.types import (
     Attention,
     Checkpoint,
     Engine,
+    EngineDefault,
     FormatRule,
     FxRate,
     Gpu,
@@ -19,6 +20,7 @@ from optimizer.catalog.types import (
     Provider,
     QuantFact,
     Region,
+    StoredPart,
     TokenPrice,
 )
 from optimizer.documents.csv_file import Row
@@ -52,7 +54,10 @@ GPU_COLUMNS = columns(
     "link_gb_s_both_directions link_domain_gpus pcie_generation pcie_lanes tdp_w node_overhead_w_per_gpu form_factor "
     "release_year datacenter_licensed sibling confidence export_note source notes"
 )
-GPU_EXTRAS = columns("host_architecture link_as_published node_overhead_basis source_date")
+GPU_EXTRAS = columns(
+    "host_architecture link_as_published node_overhead_basis source_date cuda_total_mib cuda_total_basis "
+    "cuda_total_source"
+)
 
 
 def gpu(row: Row) -> Gpu:
@@ -64,7 +69,7 @@ def gpu(row: Row) -> Gpu:
         compute_capability=row.number_or_none("compute_capability"),
         memory_gb=row.positive("memory_marketed_gb"),
         memory_mib=row.integer("memory_mib", 1),
-        memory_is_fallback=row.text("memory_basis") == "fallback",
+        memory_is_fallback="fallback" in (row.text("memory_basis"), row.text("cuda_total_basis")),
         bandwidth_gb_s=row.positive("memory_bandwidth_gb_s"),
         bf16_tflops=row.number_or_none("bf16_dense_tflops"),
         fp8_tflops=row.number_or_none("fp8_dense_tflops"),
@@ -89,6 +94,7 @@ def gpu(row: Row) -> Gpu:
         source=row.required("source"),
         notes=row.text("notes"),
         host_arch=row.text("host_architecture"),
+        cuda_total_mib=row.number_or_none("cuda_total_mib") or 0.0,
     )
 
 
@@ -230,8 +236,46 @@ def format_rule(row: Row) -> FormatRule:
         card_needs=row.choice("card_needs", CARD_NEEDS) if row.text("card_needs") else "",
         from_version=row.text("from_version"),
         reason=row.text("reason"),
+        source=row.text("source"),
+    )
+
+
+DEFAULT_COLUMNS = columns("engine from_version min_gib below_gib min_tp below_tp not_named option value source")
+OPTIONS: Mapping[str, str] = {
+    word: word for word in ("gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "graph_batch")
+}
+
+
+def engine_default(row: Row) -> EngineDefault:
+    """A row of engine_defaults.csv."""
+    return EngineDefault(
+        engine=row.required("engine"),
+        from_version=row.text("from_version"),
+        min_gib=row.number_or_none("min_gib") or 0.0,
+        below_gib=row.number_or_none("below_gib") or 0.0,
+        min_tp=row.integer_or_none("min_tp", 1) or 0,
+        below_tp=row.integer_or_none("below_tp", 1) or 0,
+        not_named=row.text("not_named"),
+        option=row.choice("option", OPTIONS),
+        value=row.positive("value"),
         source=row.required("source"),
     )
+
+
+PART_COLUMNS = columns("model weight_quant part bits layers params format source")
+
+
+def stored_part(row: Row) -> tuple[str, str, StoredPart]:
+    """A row of stored_parts.csv: the model, the format of the checkpoint, the part."""
+    formats = {word: word for word in QUANTS}
+    part = StoredPart(
+        name=row.required("part"),
+        layers=row.integer("layers", 1),
+        params=row.positive("params"),
+        bits=row.positive("bits"),
+        format=row.choice("format", formats),
+    )
+    return row.required("model"), row.choice("weight_quant", formats), part
 
 
 RECOVERY_COLUMNS = columns("format min_params recovery source")
@@ -419,4 +463,18 @@ FORMATS: Schema[FormatRule, tuple[str, str, str, str, str, float]] = Schema(
     FORMAT_EXTRAS,
     format_rule,
     lambda rule: (rule.engine, rule.vendor, rule.kind, rule.format, rule.arch, rule.from_capability or 0.0),
+)
+DEFAULTS: Schema[EngineDefault, tuple[str, str, float, int, int, str, str]] = Schema(
+    "engine_defaults.csv",
+    DEFAULT_COLUMNS,
+    (),
+    engine_default,
+    lambda d: (d.engine, d.from_version, d.min_gib, d.min_tp, d.below_tp, d.not_named, d.option),
+)
+PARTS: Schema[tuple[str, str, StoredPart], tuple[str, str, str, str]] = Schema(
+    "stored_parts.csv",
+    PART_COLUMNS,
+    (),
+    stored_part,
+    lambda item: (item[0], item[1], item[2].name, f"{item[2].bits}"),
 )

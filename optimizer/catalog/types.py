@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,7 +29,7 @@ class Gpu:
     compute_capability: float | None  # NVIDIA only, 9.0 for Hopper
     memory_gb: float  # marketed
     memory_mib: int  # reported by the driver, or the fallback (see memory_is_fallback)
-    memory_is_fallback: bool  # lowest reported/marketed ratio of its kind was applied
+    memory_is_fallback: bool  # the memory that engines see was estimated by the lowest ratio of the card's kind
     bandwidth_gb_s: float
     bf16_tflops: float | None  # fp16/bf16 with fp32 accumulation
     fp8_tflops: float | None
@@ -54,6 +55,37 @@ class Gpu:
     notes: str
     host_arch: str = ""  # of the CPU it comes with: arm64 for Grace superchips; empty = whatever the node has (x86)
     custom: bool = False  # stated in a problem file (``hardware.custom``): grade C
+    cuda_total_mib: float = 0.0  # as CUDA (or HIP) reports it, which engines multiply; 0 = not stated
+
+    @property
+    def total_mib(self) -> float:
+        """Memory that engines take their share of, MiB."""
+        return self.cuda_total_mib or CUDA_SHARE * self.memory_mib
+
+
+CUDA_SHARE = 0.979
+"""CUDA's total over the driver's MiB where a catalog states only the latter: the lowest of those measured (RTX 4090,
+logs read in 2025 and 2026; H100 0.994, L40S 0.987, T4 0.983)."""
+
+
+ENCODER = "image and audio encoders"
+"""The part of a checkpoint that is not the language model; engines load it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """Some of the weights of a checkpoint that are stored alike."""
+
+    name: str  # what they are: attention, routed experts, ...
+    layers: int
+    params: float
+    bits: float  # per weight, scales included
+    format: str  # bf16, fp8, int8, int4, nvfp4, mxfp4
+
+    @property
+    def bytes(self) -> float:
+        """Size."""
+        return self.params * self.bits / 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +133,10 @@ class Model:
     notes: str
     tied_embeddings: bool = False
     published_bytes: tuple[tuple[str, float], ...] = ()  # by weight format: the largest published checkpoint
+    stored: tuple[tuple[str, tuple[StoredPart, ...]], ...] = ()  # by weight format: as a published checkpoint stores it
+    plain_keys: bool = False  # read by the standard keys of a configuration: grade C
+    modalities: tuple[str, ...] = ()  # image, audio, video: what it takes beside text
+    kv_in_checkpoint: str = ""  # format of the KV cache that the checkpoint asks for
 
     @property
     def is_moe(self) -> bool:
@@ -187,6 +223,38 @@ class FormatRule:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineDefault:
+    """A default of an engine from a version on, for cards of some memory (GiB as CUDA reports it; 0 = no bound)."""
+
+    engine: str
+    from_version: str
+    min_gib: float
+    below_gib: float
+    min_tp: int
+    below_tp: int
+    not_named: str  # part of the names of cards it leaves out
+    option: str
+    value: float
+    source: str
+
+    def fits(self, gpu: Gpu, tensor_parallel: int) -> bool:
+        """Whether it speaks of a card and a tensor-parallel degree."""
+        gib = gpu.total_mib / 1024.0
+        memory = self.min_gib <= gib and (not self.below_gib or gib < self.below_gib)
+        degree = self.min_tp <= tensor_parallel and (not self.below_tp or tensor_parallel < self.below_tp)
+        return memory and degree and not (self.not_named and self.not_named in gpu.id)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """A version as numbers to compare; empty where none is stated or it has no number (a nightly of a month)."""
+    found = _VERSION.search(version)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """A serving engine's facts and defaults."""
 
@@ -207,16 +275,39 @@ class Engine:
     large_max_num_batched_tokens: int = 0
     format_rules: tuple[FormatRule, ...] = ()  # its own rows of formats.csv, and those of all engines
 
+    defaults: tuple[EngineDefault, ...] = ()  # by version and card; what none of them says stands above
+
     def _is_large(self, gpu: Gpu) -> bool:
         threshold = self.large_memory_from_mib
         return 0 < threshold <= gpu.memory_mib and gpu.arch not in self.large_excludes_archs
 
-    def max_num_seqs_on(self, gpu: Gpu) -> int:
+    def default(self, option: str, gpu: Gpu, version: str = "", tensor_parallel: int = 1) -> float | None:
+        """A default of a version on a card: that of the newest version read at or below it. None = none was read."""
+        fitting = [item for item in self.defaults if item.option == option and item.fits(gpu, tensor_parallel)]
+        asked = version_key(version)
+        read = sorted(fitting, key=lambda item: version_key(item.from_version))
+        below = [item for item in read if not asked or version_key(item.from_version) <= asked]
+        if not read:
+            return None
+        return below[-1].value if below else read[0].value
+
+    def memory_share_on(self, gpu: Gpu, version: str = "") -> float:
+        """The engine's default share of memory (of what, its start-up law says)."""
+        found = self.default("gpu_memory_utilization", gpu, version)
+        return self.gpu_memory_utilization if found is None else found
+
+    def max_num_seqs_on(self, gpu: Gpu, version: str = "") -> int:
         """The engine's default limit of running sequences on this card."""
+        found = self.default("max_num_seqs", gpu, version)
+        if found is not None:
+            return int(found)
         return self.large_max_num_seqs if self._is_large(gpu) else self.max_num_seqs
 
-    def max_num_batched_tokens_on(self, gpu: Gpu) -> int:
+    def max_num_batched_tokens_on(self, gpu: Gpu, version: str = "") -> int:
         """The engine's default token budget of a step on this card."""
+        found = self.default("max_num_batched_tokens", gpu, version)
+        if found is not None:
+            return int(found)
         return self.large_max_num_batched_tokens if self._is_large(gpu) else self.max_num_batched_tokens
 
 

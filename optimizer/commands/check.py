@@ -16,11 +16,18 @@ def command(file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulat
 
     Exit code 0: sound. 2: all that is wrong is listed, with line and column.
     """
-    from optimizer.catalog import load_catalog
+    from optimizer.catalog import load_catalog, with_configs
+    from optimizer.catalog.remarks import remarks
     from optimizer.decide.inputs import known_ids
     from optimizer.problem import load_problem
     from optimizer.problem.summary import summary_of
 
-    problem = load_problem(file, sets=sets, known=known_ids(load_catalog(catalogs)))
+    catalog = load_catalog(catalogs)
+    problem = load_problem(file, sets=sets, known=known_ids(catalog))
     for line in summary_of(problem):
         click.echo(line)
+    names = list(dict.fromkeys(workload.model for workload in problem.workloads))
+    models = with_configs(catalog, names, Path(problem.path).parent).models
+    for name in names:
+        for line in remarks(models[name]):
+            click.echo(line)

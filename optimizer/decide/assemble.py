@@ -12,6 +12,8 @@ from optimizer.decide.limits import limits
 from optimizer.decide.periods import busiest_period, payment_notes, periods_of_plans
 from optimizer.decide.predict import Asked, Expectation, expect
 from optimizer.decide.price_notes import price_notes
+from optimizer.decide.sequences import sequences_of
+from optimizer.performance import memory_bill
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import Elsewhere, Group, MemoryGib, NodeLine, Plan, PlanPeriod, Prediction
 from optimizer.pricing import (
@@ -128,6 +130,7 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
     candidate, spec = chosen.candidate, chosen.candidate.spec
     part = parts_of(inputs.problem)[candidate.workload]
     at = [bought.option for bought in nodes if bought.option.node_type.key == candidate.node_type.key]
+    launched = replace(spec, max_num_seqs=sequences_of(inputs, chosen))
     published = (spec.model.id, spec.weight_quant) in inputs.catalog.checkpoints
     return Group(
         workload=part.name,
@@ -145,11 +148,11 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         replicas=chosen.replicas,
         interconnect=candidate.interconnect,
         gpu_memory_utilization=spec.gpu_memory_utilization,
-        max_num_seqs=spec.max_num_seqs,
+        max_num_seqs=launched.max_num_seqs,
         max_num_batched_tokens=spec.max_num_batched_tokens,
         max_model_len=spec.max_model_len,
         crosses_nodes=spec.crosses_nodes,
-        memory=_memory(candidate.bill),
+        memory=_memory(memory_bill(launched, part.lengths)),
         engine=spec.engine.id,
         recovery=candidate.recovery,
         length_class=part.length_class,

@@ -41,9 +41,13 @@ def read_json(path: Path, kind: str, limit: int = MAX_BYTES, *, strict: bool = T
     return text if isinstance(text, Finding) else parse_json(text, str(path), strict=strict)
 
 
-def parse_json(text: str, file: str, line: int = 1, *, strict: bool = True) -> JsonDocument | Finding:
-    """The document of a text that starts in ``line`` of a file."""
-    hooks: dict[str, Any] = {"parse_constant": _no_constant, "object_pairs_hook": _unique} if strict else {}
+def parse_json(
+    text: str, file: str, line: int = 1, *, strict: bool = True, infinity: bool = False
+) -> JsonDocument | Finding:
+    """The document of a text that starts in ``line`` of a file. ``infinity`` lets the bare word pass, which Python's
+    writer (transformers among its users) puts where a number has no bound."""
+    constant = _only_infinity if infinity else _no_constant
+    hooks: dict[str, Any] = {"parse_constant": constant, "object_pairs_hook": _unique} if strict else {}
     try:
         return JsonDocument(file, text, json.loads(text, **hooks), line)
     except json.JSONDecodeError as error:
@@ -67,6 +71,10 @@ class _OddError(ValueError):
 
 def _no_constant(word: str) -> float:
     raise _OddError(f"{word} is not a number", rf"{word}\b")
+
+
+def _only_infinity(word: str) -> float:
+    return _no_constant(word) if word == "NaN" else float(word.replace("Infinity", "inf"))
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

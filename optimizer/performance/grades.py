@@ -53,6 +53,8 @@ def grade_of(spec: ReplicaSpec, params: Parameters) -> tuple[Grade, tuple[str, .
         reasons.append(f"the usable memory of {gpu.id} is estimated from cards of its kind: one grade down")
     if is_upper_bound(spec.model):
         reasons.append(f"{spec.model.id} usually runs with techniques that are not modelled: one grade down")
+    if spec.model.plain_keys:
+        reasons.append(f"{spec.model.id} was read by the standard keys of its configuration alone")
     if spec.pipeline_parallel > 1:
         reasons.append("pipeline parallelism has never been measured under load")
     if is_wide_pcie(spec):
@@ -74,7 +76,7 @@ def grades_of(specs: Sequence[ReplicaSpec], params: Parameters) -> list[Grade]:
 
 
 def _grade(spec: ReplicaSpec, missing: int) -> Grade:
-    if spec.pipeline_parallel > 1 or is_wide_pcie(spec) or spec.gpu.custom:
+    if spec.pipeline_parallel > 1 or is_wide_pcie(spec) or spec.gpu.custom or spec.model.plain_keys:
         return Grade.C
     step = missing + bool(spec.gpu.sibling) + spec.gpu.memory_is_fallback + is_upper_bound(spec.model)
     return _LADDER[min(step, 2)]

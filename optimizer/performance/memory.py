@@ -1,45 +1,30 @@
-"""Memory of one replica: weights, KV cache, activations and overheads on its fullest GPU.
+"""Memory of one replica: weights as loaded, KV cache, and what its engine takes at start, on its fullest GPU.
 
-All in bytes; everything lives inside ``gpu_memory_utilization`` x the memory the driver reports. Formulas: design.md
-section 4; overheads: shared/data README ("Memory beside weights and KV": 0.6 GiB context and NCCL, 1.7 GiB activations
-and graphs, 0.4 GiB more when several GPUs talk). Vectorised: a table holds one
+All in bytes. Weights: the published checkpoint part by part where it is known, else the formula of design.md section 4.
+What an engine takes beside weights and KV is in ``startup``, by engine and version. Vectorised: a table holds one
 column per fact and one row per specification.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.catalog.types import Model
+from optimizer.catalog.types import ENCODER, Model, StoredPart
 from optimizer.performance.architecture import kv_bytes, moe_layers
 from optimizer.performance.formats import BITS
 from optimizer.performance.lengths import moments_of
+from optimizer.performance.startup import start_of, state_blocks
 from optimizer.performance.types import MemoryBill, ReplicaSpec
 from optimizer.workload import Lengths
 
 Array = npt.NDArray[np.float64]
 
 GIB = 2.0**30
-MIB = 2.0**20
 
-CONTEXT_BYTES = 0.6 * GIB
-"""Driver context and engine buffers of a GPU (shared/data README)."""
-
-GRAPH_BYTES = 1.6 * GIB
-"""Captured CUDA graphs, their pool and workspaces; with the two terms below 1.7 to 1.85 GiB for 70B (same source)."""
-
-COMMUNICATION_BYTES = 0.4 * GIB
-"""All-reduce buffers of a GPU in a replica of several (same source)."""
-
-ACTIVATION_BYTES_PER_TOKEN_AND_WIDTH = 2.0
-"""The 16-bit residual stream of a batched token; other live tensors share the graph pool above."""
-
-LOGIT_BYTES, LOGIT_ROWS = 4.0, 256
-"""32-bit logits of up to 256 sequences (the usual largest captured batch), sharded over the tensor-parallel ranks."""
 
 PLANNED_SHARE = 0.9
 """Share of the KV blocks that planned load may occupy (design.md section 3, "KV")."""
@@ -84,34 +69,96 @@ class WeightParts:
     head: float
     experts: float  # routed
     rest: float
-    wider: float  # what the published checkpoint takes beyond that
-    rest_is_wide: bool  # whether ``rest`` is stored at 16 bit whatever the format
+    everywhere: float = 0.0  # routers and norms: whole on every rank
+    encoder: float = 0.0  # of images or sound, sharded like the rest, on the first stage
+    wider: float = 0.0  # what the published checkpoint takes beyond the formula
+    padding: float = 1.0  # how much larger experts are in memory than in the file
+    rest_is_wide: bool = False  # whether ``rest`` is stored at 16 bit whatever the format
 
     @property
     def total(self) -> float:
-        """Checkpoint size."""
-        return self.embedding + self.head + self.experts + self.rest + self.wider
+        """Checkpoint size, layers for speculative decoding left out."""
+        ends = self.embedding + self.head + self.encoder
+        return ends + self.experts + self.rest + self.everywhere + self.wider
+
+
+_PLACES = {
+    "input embedding": "embedding",
+    "output head": "head",
+    "routed experts": "experts",
+    "routers and gates": "everywhere",
+    "norms and tables": "everywhere",
+    ENCODER: "encoder",
+}
+
+
+def stored_parts(model: Model, weight_quant: str) -> tuple[StoredPart, ...]:
+    """A published checkpoint in a format, part by part; empty where none is known."""
+    return next((parts for quant, parts in model.stored if quant == weight_quant), ())
 
 
 def weight_parts(model: Model, weight_quant: str) -> WeightParts:
-    """Weights = 16 bit x (embedding + head) + rest x bits / 8; mxfp4 on routed experts only, the rest 16 bit.
+    """Weights as a published checkpoint stores them, part by part; else by the formula.
 
-    Where a published checkpoint is larger, its size is a fact. Of a 4-bit mixture what it takes beyond the formula is
-    the part besides the experts at 16 bit, where it covers half of that or more (checkpoints of Qwen3.5 and Kimi keep
-    all but the experts at 16 bit); the remainder is told apart: vision towers, prediction heads, padding.
+    Formula: 16 bit x (embedding + head) + rest x bits / 8; mxfp4 on routed experts only, the rest 16 bit. Where a
+    published checkpoint is larger, its size is a fact. Of a 4-bit mixture what it takes beyond the formula is the part
+    besides the experts at 16 bit, where it covers half of that or more (checkpoints of Qwen3.5 and Kimi keep all but
+    the experts at 16 bit); the remainder is told apart: prediction heads, padding.
     """
+    parts = stored_parts(model, weight_quant)
+    if parts:
+        sizes: dict[str, float] = {}
+        for part in parts:
+            place = _PLACES.get(part.name, "rest")
+            sizes[place] = sizes.get(place, 0.0) + part.bytes
+        return WeightParts(
+            embedding=sizes.get("embedding", 0.0),
+            head=sizes.get("head", 0.0),
+            experts=sizes.get("experts", 0.0),
+            rest=sizes.get("rest", 0.0),
+            everywhere=sizes.get("everywhere", 0.0),
+            encoder=sizes.get("encoder", 0.0),
+            padding=max((_padding(model, part) for part in parts if part.name == "routed experts"), default=1.0),
+            rest_is_wide=_is_wide(parts, weight_quant),
+        )
     bits = BITS[weight_quant]
-    params = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
-    ends = 2.0 * model.embed_params, 2.0 * model.head_params
-    experts = model.routed_expert_params * bits / 8.0
-    rest = params * (BITS["bf16"] if weight_quant == "mxfp4" else bits) / 8.0
-    surplus = max(dict(model.published_bytes).get(weight_quant, 0.0) - sum(ends) - experts - rest, 0.0)
-    widening = params * BITS["bf16"] / 8.0 - rest
+    rest_params = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
+    found = WeightParts(
+        embedding=2.0 * model.embed_params,
+        head=2.0 * model.head_params,
+        experts=model.routed_expert_params * bits / 8.0,
+        rest=rest_params * (BITS["bf16"] if weight_quant == "mxfp4" else bits) / 8.0,
+        encoder=max((p.bytes for _, stored in model.stored for p in stored if p.name == ENCODER), default=0.0),
+    )
+    surplus = max(dict(model.published_bytes).get(weight_quant, 0.0) - found.total, 0.0)
+    widening = rest_params * BITS["bf16"] / 8.0 - found.rest
     four_bit = model.is_moe and weight_quant in ("int4", "nvfp4")
     wide = min(surplus, widening) if four_bit and surplus >= 0.5 * widening else 0.0
-    return WeightParts(
-        *ends, experts, rest + wide, wider=surplus - wide, rest_is_wide=weight_quant == "mxfp4" or wide > 0
-    )
+    is_wide = weight_quant == "mxfp4" or wide > 0
+    return replace(found, rest=found.rest + wide, wider=surplus - wide, rest_is_wide=is_wide)
+
+
+MXFP4_TILE = 256
+"""Rows of an mxfp4 expert are padded to whole tiles when loaded (vLLM ``quantization/mxfp4.py``): gpt-oss 2,880 ->
+3,072, which makes 13.47 GiB of its 12.8 GiB checkpoint (measured, 0.11)."""
+
+_WIDE_BITS = 12.0
+"""Stored bits per weight on average from which on the part besides the experts counts as kept at 16 bit."""
+
+
+def _padding(model: Model, part: StoredPart) -> float:
+    """How much larger experts are in memory than in the file."""
+    if part.format != "mxfp4" or not model.hidden_size:
+        return 1.0
+    return -(-model.hidden_size // MXFP4_TILE) * MXFP4_TILE / model.hidden_size
+
+
+def _is_wide(parts: Sequence[StoredPart], weight_quant: str) -> bool:
+    """Whether a checkpoint in a narrower format keeps most of what is besides its experts at 16 bit."""
+    rest = [part for part in parts if _PLACES.get(part.name, "rest") == "rest"]
+    params = sum(part.params for part in rest)
+    narrow = weight_quant != "bf16" and params > 0
+    return narrow and 8.0 * sum(part.bytes for part in rest) / params > _WIDE_BITS
 
 
 def weight_bytes(model: Model, weight_quant: str) -> float:
@@ -151,26 +198,30 @@ def stage_share(model: Model, stages: int) -> float:
 
 
 def _row(spec: ReplicaSpec, parts: dict[tuple[int, str], WeightParts]) -> tuple[float, ...]:
-    model, tp = spec.model, spec.tensor_parallel
+    model = spec.model
     key = (id(model), spec.weight_quant)
     if key not in parts:
         parts[key] = weight_parts(model, spec.weight_quant)
-    activations = (
-        ACTIVATION_BYTES_PER_TOKEN_AND_WIDTH * spec.max_num_batched_tokens * model.hidden_size
-        + LOGIT_BYTES * min(spec.max_num_seqs, LOGIT_ROWS) * model.vocab_size / tp
-    )
-    overhead = CONTEXT_BYTES + GRAPH_BYTES + (COMMUNICATION_BYTES if spec.gpus > 1 else 0.0)
-    usable = spec.gpu_memory_utilization * spec.gpu.memory_mib * MIB
-    return (_weights_per_gpu(spec, parts[key]), activations, overhead, usable, *kv_need_of(spec))
+    weights = _weights_per_gpu(spec, parts[key])
+    start = start_of(spec, weights)
+    return (weights, start.activations, start.overhead, start.usable, *kv_need_of(spec))
+
+
+def most_sequences(spec: ReplicaSpec) -> int | None:
+    """Sequences whose recurrent state fits a hybrid model's replica, which bounds max_num_seqs; None for others."""
+    return state_blocks(spec, float(memory_table([spec]).kv_budget[0]))
 
 
 def _weights_per_gpu(spec: ReplicaSpec, parts: WeightParts) -> float:
     """Weights on the fullest GPU. With several stages the first holds the embedding and the last the head."""
     model, stages = spec.model, spec.pipeline_parallel
     layers = -(-model.num_layers // stages)
-    experts = parts.experts * min(layers / max(moe_layers(model), 1), 1.0) / max(spec.expert_parallel, 1)
+    routed = parts.padding * parts.experts * min(layers / max(moe_layers(model), 1), 1.0)
+    experts = routed / max(spec.expert_parallel, 1)
     ends = parts.embedding + parts.head if stages == 1 else max(parts.embedding, parts.head or parts.embedding)
-    return (experts + (parts.rest + parts.wider) * layers / model.num_layers + ends) / spec.tensor_parallel
+    share = layers / model.num_layers
+    sharded = experts + (parts.rest + parts.wider) * share + ends + parts.encoder
+    return sharded / spec.tensor_parallel + parts.everywhere * share
 
 
 def kv_need_of(spec: ReplicaSpec) -> tuple[float, float, float, float]:

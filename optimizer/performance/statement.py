@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from optimizer.catalog.types import Attention, Model
+from optimizer.catalog.types import ENCODER, Attention, Model, StoredPart
 from optimizer.performance.architecture import is_latent, moe_layers
 from optimizer.performance.formats import BITS
 from optimizer.performance.gates import legal_tp
-from optimizer.performance.memory import memory_bill, memory_table, weight_parts
+from optimizer.performance.memory import memory_bill, memory_table, stored_parts, weight_parts
 from optimizer.performance.types import MemoryBill, ReplicaSpec
 from optimizer.workload import Lengths
 
@@ -81,7 +81,11 @@ def statement(spec: ReplicaSpec, context: int, users: int) -> Statement:
 
 
 def weight_lines(model: Model, weight_quant: str) -> tuple[Part, ...]:
-    """Weights by kind of layer. Attention of latent and hybrid models is not told apart from what surrounds it."""
+    """Weights by kind of layer. Without a published checkpoint attention of latent and hybrid models is not told apart
+    from what surrounds it."""
+    stored = stored_parts(model, weight_quant)
+    if stored:
+        return tuple(Part(_stored_name(model, p), p.layers, p.params, p.bits, p.bytes) for p in stored)
     sizes = weight_parts(model, weight_quant)
     bits = BITS[weight_quant]
     rest = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
@@ -99,9 +103,17 @@ def weight_lines(model: Model, weight_quant: str) -> tuple[Part, ...]:
         ),
         Part(_rest_name(model), model.num_layers, rest - attention, rest_bits, (rest - attention) * rest_bits / 8.0),
         Part("output head", 1, model.head_params, 16.0, sizes.head),
+        Part(ENCODER, 1, sizes.encoder / 2.0, 16.0, sizes.encoder),
     ]
     wider = Part("what the published checkpoint holds beyond that", 0, 0.0, 0.0, sizes.wider)
     return tuple(line for line in (*lines, wider) if line.params > 0 or line.size > 0)
+
+
+def _stored_name(model: Model, part: StoredPart) -> str:
+    if part.name != "routed experts":
+        return f"{part.name} ({part.format})"
+    used = f"{model.experts_per_token} of {model.num_experts} used per token"
+    return f"{part.name}, {used} ({part.format})"
 
 
 def rules_of_thumb(spec: ReplicaSpec, weights: float, per_user: float, context: int, users: int) -> tuple[Rule, ...]:

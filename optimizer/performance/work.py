@@ -75,7 +75,7 @@ def work_of(spec: ReplicaSpec) -> Work:
     pair = 2.0 * heads * width * layers_full
     latent_width = 2 * model.kv_lora_rank + model.rope_head_dim
     return Work(
-        dense_bytes=stored.rest / tp,
+        dense_bytes=stored.rest / tp + stored.everywhere,
         expert_bytes=stored.experts / shard,
         dense_flops=2.0 * body / tp,
         expert_flops=2.0 * active_routed / tp,

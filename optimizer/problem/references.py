@@ -55,9 +55,9 @@ def _formats(problem: ProblemFile, known: KnownIds) -> Iterator[Issue]:
 
 def config_path(model: str, folder: Path) -> Path | None:
     """The config.json that a ``model`` names relative to the problem file's folder; None where it is a catalog id."""
-    if not (model.endswith(".json") or model.startswith(("./", "../", "/", "~"))):
-        return None
     path = beside(folder, model)
+    if not (model.endswith(".json") or model.startswith(("./", "../", "/", "~"))):
+        return path / "config.json" if is_file(path / "config.json") else None  # a folder under its bare name
     return path / "config.json" if is_folder(path) else path
 
 
@@ -196,8 +196,8 @@ def _calibration(stated: str | None, known: KnownIds, folder: Path) -> Iterator[
 def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> Iterator[Issue]:
     """The model is known, and the context asked for is within its limit."""
     path = (*base, "model")
-    config = config_path(workload.model, folder)
     limit = known.models.get(workload.model)
+    config = config_path(workload.model, folder) if limit is None else None
     if config is None:
         if limit is None and known.models:
             hint = did_you_mean(workload.model, known.models) or "`optimize catalog models` lists them;"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.performance import memory_bill
 from optimizer.performance.gates import KV_CACHES, QUANTS
+from optimizer.performance.starting import settled
 from optimizer.performance.types import ReplicaSpec
 from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_key, option_rules
 from optimizer.problem import parts_of, periods_of
@@ -206,4 +207,7 @@ def _group_case(problem: Problem, catalog: Catalog, plan: Plan, index: int, node
     if problem.objective == MAXIMIZE_LOAD:
         load = load.times(plan.load_factor)
     bill, path = memory_bill(spec, part.lengths), f"groups[{index}]"
+    if problem.engine.max_num_seqs is None:  # what its hardware carries, whatever the flag it is launched with
+        most = spec.engine.max_num_seqs_on(spec.gpu, spec.engine_version)
+        (spec,) = settled([replace(spec, max_num_seqs=most)])
     return GroupCase(path, group, part, node_type, spec, bill, load)

@@ -14,6 +14,7 @@ from optimizer.performance import (
     weight_quants,
 )
 from optimizer.performance.memory import kv_need_of
+from optimizer.performance.startup import default_share
 from optimizer.pricing import has_nvlink
 from optimizer.problem import is_split, parts_of
 from optimizer.units import SHARE_UNITS
@@ -110,11 +111,14 @@ def engine_settings(case: Case) -> Iterator[Mismatch]:
             ("tensor_parallel", spec.tensor_parallel, stated.tensor_parallel),
             ("pipeline_parallel", spec.pipeline_parallel, stated.pipeline_parallel),
             ("gpu_memory_utilization", spec.gpu_memory_utilization, (_utilization(case, group),)),
-            ("max_num_seqs", spec.max_num_seqs, (stated.max_num_seqs or spec.engine.max_num_seqs_on(spec.gpu),)),
+            ("max_num_seqs", spec.max_num_seqs, (stated.max_num_seqs,) if stated.max_num_seqs else None),
             (
                 "max_num_batched_tokens",
                 spec.max_num_batched_tokens,
-                (stated.max_num_batched_tokens or spec.engine.max_num_batched_tokens_on(spec.gpu),),
+                (
+                    stated.max_num_batched_tokens
+                    or spec.engine.max_num_batched_tokens_on(spec.gpu, spec.engine_version),
+                ),
             ),
             ("max_model_len", spec.max_model_len, (group.lengths.context_max,)),
         )
@@ -124,7 +128,32 @@ def engine_settings(case: Case) -> Iterator[Mismatch]:
 
 
 def _utilization(case: Case, group: GroupCase) -> float:
-    return case.problem.engine.gpu_memory_utilization or group.spec.engine.gpu_memory_utilization
+    spec = group.spec
+    stated = case.problem.engine.gpu_memory_utilization
+    sizes = (spec.tensor_parallel, spec.pipeline_parallel)
+    return stated or default_share(spec.engine, spec.gpu, spec.engine_version, *sizes)
+
+
+def sequences(case: Case) -> Iterator[Mismatch]:
+    """max_num_seqs is at most the engine's own, and a hybrid model has a block for the state of each sequence.
+
+    Recomputed here: a page holds one layer's state of one sequence, a block one page of each layer of the smaller kind.
+    """
+    for group in case.groups:
+        spec, model = group.spec, group.spec.model
+        path = f"{group.path}.max_num_seqs"
+        launched, most = group.group.max_num_seqs, spec.max_num_seqs
+        if not 1 <= launched <= most:
+            yield Mismatch("sequences", path, f"1 to {most}", launched, "what starts, up to the engine's default")
+        least = -(-group.load.inflight * group.group.share // (SHARE_UNITS * group.group.replicas))
+        if launched < min(least, most):
+            yield Mismatch("sequences", path, f"at least {least:.0f}", launched, "requests held in flight on a replica")
+        if model.linear_layers and model.linear_state_bytes and spec.engine.profile == "vllm":
+            layers = min(model.full_attention_layers or model.linear_layers, model.linear_layers)
+            state = model.linear_state_bytes / spec.tensor_parallel / spec.pipeline_parallel
+            blocks = group.bill.kv_budget / (state * layers / model.linear_layers)
+            if launched > blocks:
+                yield Mismatch("sequences", path, f"at most {blocks:.0f}", launched, "blocks for states")
 
 
 def quality(case: Case) -> Iterator[Mismatch]:

@@ -25,6 +25,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     legality.precision,
     legality.parallelism,
     legality.engine_settings,
+    legality.sequences,
     legality.quality,
     legality.memory,
     legality.shares,

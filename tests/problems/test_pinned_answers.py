@@ -53,7 +53,7 @@ def test_llama_70b_keeps_a_third_of_a_megabyte_per_token_not_100(catalog: Catalo
 def test_int4_70b_does_not_fit_an_a100_40(catalog: Catalog) -> None:
     bill = _bill(catalog, "a100_sxm_40", LLAMA_3_70B, "int4")
     assert bill.weights / 1e9 == pytest.approx(39.8, abs=0.1)
-    assert bill.usable / 1e9 == pytest.approx(39.5, abs=0.1)
+    assert bill.usable / 1e9 == pytest.approx(39.0, abs=0.1)  # 0.92 of the 39.49 GiB that CUDA reports
     assert not bill.fits
 
 
@@ -61,17 +61,17 @@ def test_16_bit_70b_does_not_fit_one_a100_80(catalog: Catalog) -> None:
     assert not _bill(catalog, "a100_sxm_80", LLAMA_3_70B, "bf16").fits
 
 
-def test_two_rtx_4090_hold_8k_of_context_only_with_an_fp8_kv_cache(catalog: Catalog) -> None:
+def test_two_rtx_4090_hold_11_000_tokens_of_16_bit_kv_and_twice_that_in_fp8(catalog: Catalog) -> None:
     wide = _bill(catalog, "rtx_4090_24", LLAMA_3_70B, "int4", tp=2)
     narrow = _bill(catalog, "rtx_4090_24", LLAMA_3_70B, "int4", kv="fp8", tp=2)
-    assert 2 * wide.kv_budget / 1e9 == pytest.approx(1.8, abs=0.1)
-    assert wide.kv_budget < 8192 * wide.kv_bytes_per_token
-    assert narrow.kv_budget > 8192 * narrow.kv_bytes_per_token
+    assert 2 * wide.kv_budget / 1e9 == pytest.approx(3.65, abs=0.1)  # 0.92 x 23.5 GiB, 256 sequences, 2,048 tokens
+    assert wide.kv_budget < 12_288 * wide.kv_bytes_per_token
+    assert narrow.kv_budget > 12_288 * narrow.kv_bytes_per_token
 
 
-def test_fp8_70b_leaves_about_10_000_tokens_on_one_h100(catalog: Catalog) -> None:
+def test_fp8_70b_leaves_about_8_000_tokens_on_one_h100(catalog: Catalog) -> None:
     bill = _bill(catalog, "h100_sxm_80", LLAMA_3_70B, "fp8")
-    assert bill.kv_budget / bill.kv_bytes_per_token == pytest.approx(10_000, rel=0.1)
+    assert bill.kv_budget / bill.kv_bytes_per_token == pytest.approx(8_000, rel=0.1)  # CUDA reports 79.18 GiB of 79.65
 
 
 def test_int8_72b_does_not_fit_one_rtx_4090(catalog: Catalog) -> None:

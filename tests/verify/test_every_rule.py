@@ -261,6 +261,17 @@ def the_only_degree_allowed(kit):
     return problem, kit.plan(problem, [kit.has(tp=2, kv="fp8")])
 
 
+def sequences_at(kit, sequences):
+    """A plan whose groups run so many sequences at once, their memory as it then is."""
+    stated = kit.world.problem(engine={"max_num_seqs": sequences})
+    return kit.world.problem(), kit.plan(stated)
+
+
+check("sequences", "kept")(lambda kit: sequences_at(kit, 64))
+check("sequences", "broken")(lambda kit: sequences_at(kit, 1025))  # the engine takes 1,024 by itself on this card
+check("sequences", "boundary")(lambda kit: sequences_at(kit, 1024))
+
+
 def quality_at(kit, change):
     plan = kit.plan(kit.world.problem(), [kit.has(quant="fp8")])
     floor = plan.groups[0].recovery + change
@@ -283,7 +294,7 @@ def tight_utilization(kit, change):
     memory = kit.plan(kit.world.problem()).groups[0].memory
     longest = 131072 * 4096 / 2**30  # 2 x 32 layers x 8 heads x 128 x 2 bytes per token
     needed = memory.weights + memory.activations + memory.overhead + longest
-    return needed / (kit.world.catalog.gpus["h100_sxm_80"].memory_mib / 1024) * (1 + change)
+    return needed / (kit.world.catalog.gpus["h100_sxm_80"].total_mib / 1024) * (1 + change)
 
 
 check("memory", "kept")(lambda kit: memory_at(kit, 0.9))
