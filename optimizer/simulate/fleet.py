@@ -1,6 +1,6 @@
 """A fleet under a stream of requests: identical replicas behind a router, or one replica that holds a steady number.
 
-Cheap to import; the event loop (and numba) is imported when a simulation runs.
+Cheap to import; the event loop is imported when a simulation runs.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def serve(
     if outage is not None:
         gone = fleet_loop.Outage(outage.begin_s, outage.end_s, outage.first, outage.last)
     policy = tuple(Router).index(router)
-    resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, gone)
+    resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, gone, np.empty(total, np.int64))
     return _served(requests, r, settings, float(fleet.most.max()), int(resent), place)
 
 
@@ -92,10 +92,10 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
     A router that splits evenly sends a client's next request where its last one just ended, so the replicas of a fleet
     that holds a steady number in flight do not see each other.
     """
-    from optimizer.simulate.loop import run
+    from optimizer.simulate.loop import room_for, run
 
-    r = _requests(requests)
-    run(c, r, _limits(settings), min(inflight, requests.arrive.size))
+    r, limits = _requests(requests), _limits(settings)
+    run(c, r, limits, min(inflight, requests.arrive.size), False, *room_for(limits, requests.arrive.size))
     return _served(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
 
 
