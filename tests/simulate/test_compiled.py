@@ -96,9 +96,9 @@ def test_code_is_looked_for_in_every_folder_and_written_where_that_works(
 def test_arrays_of_another_kind_are_refused() -> None:
     r, room = arguments()
     with pytest.raises(TypeError, match="contiguous floats"):
-        layout_of(loop.run.interpreted).pack((STEP, r._replace(prompt=np.zeros(60, np.int64)), LIMITS, 3, *room))
+        layout_of(loop.run.interpreted).pack((STEP, r._replace(prompt=np.zeros(60, np.int64)), LIMITS, 3, False, *room))
     with pytest.raises(TypeError, match="contiguous ints"):
-        layout_of(loop.run.interpreted).pack((STEP, r, LIMITS, 3, np.zeros((2, 3), np.int64), room[1]))
+        layout_of(loop.run.interpreted).pack((STEP, r, LIMITS, 3, False, np.zeros((2, 3), np.int64), room[1]))
 
 
 def test_a_run_imports_no_compiler() -> None:
