@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from optimizer.commands.options import OutputFile
 from optimizer.errors import Finding, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _ROUTERS = {
     "--block-tokens", type=click.IntRange(1, 65536), help="Tokens of a recorded block; left out: told from the lengths."
 )
 @click.option("--model", default=_MODEL, show_default=True, help="Model of the problem file.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a problem file made from the trace.")
+@click.option("-o", "--output", type=OutputFile(), help="Write a problem file made from the trace.")
 @click.option("--force", is_flag=True, help="Replace the problem file if it exists.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(

@@ -48,6 +48,7 @@ PROBLEM_COMMANDS: dict[str, tuple[str, ...]] = {
 OTHERS = {
     "predict": ("predict", "rows.csv", "-o"),
     "calibrate": ("calibrate", "results.csv", "-o"),
+    "trace": ("trace", "trace.csv", "-o"),
 }
 READ_NOTHING = {"new", "schema", "catalog template"}
 FOLDERS = {"launch", "catalog import skypilot", "catalog import csv"}
