@@ -1,9 +1,20 @@
-"""How much time is left: one limit over a whole command, shared by all its searches."""
+"""The clock on the wall: which day it is, and how much time is left of a command, shared by all its searches."""
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
+from datetime import date
+
+TODAY = "OPTIMIZE_TODAY"
+"""Environment variable that stands in for today's date, for tests and for answers that shall not change."""
+
+
+def today() -> date:
+    """Today, in local time: what the user's own quotes are held against unless ``payment.as_of`` is stated."""
+    stated = os.environ.get(TODAY)
+    return date.fromisoformat(stated) if stated else date.today()
 
 
 @dataclass(frozen=True, slots=True)

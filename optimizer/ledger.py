@@ -63,3 +63,16 @@ class LongRun:
     cost_per_million_at_mean_load: float | None  # output tokens
     rent_or_buy: RentOrBuy | None  # None: nothing known to compare with
     api: ApiComparison | None  # None: nobody to compare with
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a plan binds to pay, in cents: at the signature, of that at once, and when leaving after each month."""
+
+    now_cents: int
+    upfront_cents: int  # of ``now_cents``
+    by_month_cents: tuple[int, ...]  # the first: after one month; empty: nothing binds beyond the signature
+
+
+NOTHING_OWED = Owed(0, 0, ())
+"""Of nodes that bind to nothing."""

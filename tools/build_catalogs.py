@@ -16,6 +16,7 @@ from pathlib import Path
 
 import catalog_facts as facts
 import engine_facts
+import region_facts
 from api_rows import api_rows
 from gpu_rows import gpu_row, market_rows
 from price_rows import price_rows
@@ -142,6 +143,7 @@ def build(data: Path, target: Path) -> None:
     prices = read(data / "turn2" / "api_prices.csv")
     write(target / "api_prices.csv", api_rows(prices, [model["id"] for model in models]))
     write(target / "providers.csv", table(facts.PROVIDER_COLUMNS, sorted(facts.PROVIDERS)))
+    write(target / "regions.csv", table(region_facts.REGION_COLUMNS, region_facts.REGIONS))
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))

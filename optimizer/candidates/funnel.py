@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from optimizer.candidates.market import Market, NodeKey, least_cents, replicas_needed
-from optimizer.candidates.rules import OFFER_RULES, UserRules
+from optimizer.candidates.rules import OFFER_RULES, SHARE_PARTS, UserRules
 from optimizer.candidates.types import Candidate
 from optimizer.plan.types import FunnelStep
-from optimizer.pricing.types import NodeOption, NodeType
+from optimizer.pricing.types import NodeOption, NodeType, Origin
 from optimizer.units import ceil_guarded, seconds_to_us_down, seconds_to_us_up
 
 CandidateKey = tuple[str | int | float, ...]
@@ -245,10 +245,23 @@ class _Counter:
                 "hardware.quota",
                 lambda c: (nodes[c.key] + spare) * c.node_type.gpus_per_node <= self._most_gpus(c.node_type),
             )
+        if limits.provider_share is not None and len(self._rules.workloads) == 1:
+            fewest = -(-SHARE_PARTS // limits.provider_share)  # sellers that have to share the money
+            self._keep(
+                "hardware.limits.max_share_per_provider",
+                lambda c: min(nodes[c.key] + spare, self._sellers(c.node_type)) >= fewest,
+            )
         if limits.budget_cents is not None:
             self._keep(
                 "budget.monthly", lambda c: (self._cents(c, self._points[c.key]) or 0) <= (limits.budget_cents or 0)
             )
+
+    def _sellers(self, node_type: NodeType) -> float:
+        """Providers of a node type; without end where there is own hardware, which is no provider."""
+        options = self._market.options(node_type)
+        if any(option.origin is Origin.OWNED for option in options):
+            return math.inf
+        return len({option.offer.provider for option in options})
 
     def _least_power_w(self, node_type: NodeType) -> int:
         return min((ceil_guarded(o.power_kw * 1000) for o in self._market.options(node_type)), default=0)

@@ -27,6 +27,10 @@ OFFER_RULES = tuple(rule for rule in RuleName if rule not in CARD_RULES)
 """Rules of pricing about offers: the model states them on numbers of nodes."""
 
 
+SHARE_PARTS = 1000
+"""The share of one provider is counted in thousandths."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """At most ``max_gpus`` of one card at one provider; None stands for every one."""
@@ -69,6 +73,7 @@ class Limits:
     gpu_kinds: int | None = None
     budget_cents: int | None = None
     quotas: tuple[Quota, ...] = ()
+    provider_share: int | None = None  # of the cost of all nodes that one provider may get, in thousandths
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +182,13 @@ def _workload_rules(part: Part, problem: Problem, catalog: Catalog) -> WorkloadR
 
 def _limits(problem: Problem) -> Limits:
     stated = problem.hardware.limits
-    budget = problem.budget.monthly
+    budget, share = problem.budget.monthly, stated.max_share_per_provider
     return Limits(
         gpus=stated.max_gpus,
         nodes=stated.max_nodes,
         power_w=None if stated.max_power_kw is None else floor_guarded(stated.max_power_kw * 1000),
         gpu_kinds=stated.max_gpu_kinds,
         budget_cents=None if budget is None else to_cents(budget),
+        provider_share=None if share is None else floor_guarded(share * SHARE_PARTS),
         quotas=tuple(Quota(entry.provider, entry.gpu, entry.max_gpus) for entry in problem.hardware.quota),
     )

@@ -1,5 +1,6 @@
 """GPUs, models, offers, engines and accuracy facts: their schema, the joins between them, where each figure is from."""
 
+from optimizer.catalog.custom import with_custom
 from optimizer.catalog.loader import default_root, load_catalog
 from optimizer.catalog.references import is_config_path, model_from_config, with_configs, with_model
 from optimizer.catalog.types import Catalog
@@ -11,5 +12,6 @@ __all__ = [
     "load_catalog",
     "model_from_config",
     "with_configs",
+    "with_custom",
     "with_model",
 ]

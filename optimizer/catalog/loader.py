@@ -26,6 +26,7 @@ FILES = (
     "quantization.csv",
     "fx.csv",
     "providers.csv",
+    "regions.csv",
     "checkpoints.csv",
     "markets.csv",
     "aliases.csv",
@@ -111,12 +112,13 @@ class _Reader:
         facts = self._keyed(rows.RECOVERIES)
         fx = self._keyed(rows.FX)
         providers = self._keyed(rows.PROVIDERS)
+        regions = self._keyed(rows.REGIONS)
         checkpoints = self._keyed(rows.CHECKPOINTS)
         sizes = _sizes(checkpoints.values())
         markets = self._keyed(rows.MARKETS)
         api_prices = self._keyed(rows.API_PRICES)
         tables = self._tables("offers.csv", rows.OFFER_COLUMNS, rows.OFFER_EXTRAS)
-        offers = read_offers(tables, gpus, providers, fx) if gpus and providers else {}
+        offers = read_offers(tables, gpus, providers, fx, regions) if gpus and providers else {}
         self._take(tables)
         self._check_gpus(rows.GPUS, "sibling", gpus)
         self._check_gpus(rows.MARKETS, "gpu", gpus)
@@ -136,6 +138,7 @@ class _Reader:
             checkpoints=_by_format(checkpoints.values()),
             markets=tuple(markets.values()),
             api_prices=_by_model(api_prices.values()),
+            regions=regions,
         )
 
     def _tables(self, name: str, required: Sequence[str], optional: Sequence[str]) -> list[Table]:

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from optimizer.catalog import rows
-from optimizer.catalog.types import FxRate, Gpu, Offer, Price, Provider
+from optimizer.catalog.types import FxRate, Gpu, Offer, Price, Provider, Region
 from optimizer.documents.csv_file import Row, Table
 from optimizer.documents.suggest import did_you_mean
 from optimizer.vocabulary import Link
@@ -17,12 +17,16 @@ _MAX_GPUS_PER_NODE = 1024
 
 
 def read_offers(
-    tables: Sequence[Table], gpus: Mapping[str, Gpu], providers: Mapping[str, Provider], fx: Mapping[str, FxRate]
+    tables: Sequence[Table],
+    gpus: Mapping[str, Gpu],
+    providers: Mapping[str, Provider],
+    fx: Mapping[str, FxRate],
+    regions: Mapping[tuple[str, str], Region],
 ) -> dict[str, Offer]:
     """Offers by id, sorted; an offer of a later table replaces the whole offer of an earlier one."""
     found: dict[str, Offer] = {}
     for table in tables:
-        found.update(_Assembler(table, gpus, providers, fx).offers())
+        found.update(_Assembler(table, gpus, providers, fx, regions).offers())
     return {key: found[key] for key in sorted(found)}
 
 
@@ -30,9 +34,15 @@ class _Assembler:
     """Groups the price rows of one file and checks each against the other catalogs."""
 
     def __init__(
-        self, table: Table, gpus: Mapping[str, Gpu], providers: Mapping[str, Provider], fx: Mapping[str, FxRate]
+        self,
+        table: Table,
+        gpus: Mapping[str, Gpu],
+        providers: Mapping[str, Provider],
+        fx: Mapping[str, FxRate],
+        regions: Mapping[tuple[str, str], Region],
     ) -> None:
         self._table = table
+        self._regions = regions
         self._gpus = gpus
         self._fx = fx
         self._providers = {name: item for item in providers.values() for name in (item.id, *item.aliases)}
@@ -82,7 +92,9 @@ class _Assembler:
             id=key,
             provider=provider.id,
             provider_class=provider.provider_class,
-            country=provider.country,
+            country=row.text("country") or country_of_region(self._regions, provider.id, row.text("region")),
+            headquarters=provider.headquarters,
+            certificates=provider.certificates,
             instance_type=row.text("instance_type"),
             gpu=row.text("gpu"),
             gpus_per_node=count,
@@ -97,6 +109,12 @@ class _Assembler:
             valid_until=row.day("valid_until"),
             notes=row.text("notes"),
         )
+
+
+def country_of_region(regions: Mapping[tuple[str, str], Region], provider: str, region: str) -> str:
+    """ISO 3166 code of the country that a provider's region lies in; empty where that is not known."""
+    found = regions.get((provider, region))
+    return found.country if found else ""
 
 
 def _not_rankable(price: Price, reason: str) -> Price:

@@ -17,6 +17,7 @@ from optimizer.catalog.types import (
     Price,
     Provider,
     QuantFact,
+    Region,
     TokenPrice,
 )
 from optimizer.documents.csv_file import Row
@@ -145,6 +146,7 @@ def model(row: Row) -> Model:
 
 
 PROVIDER_COLUMNS = columns("id aliases class country name")
+PROVIDER_EXTRAS = columns("headquarters certificates")
 
 
 def provider(row: Row) -> Provider:
@@ -155,7 +157,17 @@ def provider(row: Row) -> Provider:
         provider_class=row.choice("class", PROVIDER_CLASSES),
         country=row.text("country"),
         name=row.text("name") or row.text("id"),
+        headquarters=row.text("headquarters" if "headquarters" in row.table.index else "country"),
+        certificates=tuple(part.strip() for part in row.text("certificates").split(";") if part.strip()),
     )
+
+
+REGION_COLUMNS = columns("provider region country source")
+
+
+def region(row: Row) -> Region:
+    """A row of regions.csv."""
+    return Region(row.required("provider"), row.required("region"), row.required("country"))
 
 
 ENGINE_COLUMNS = columns(
@@ -279,12 +291,12 @@ def api_price(row: Row) -> TokenPrice:
 
 OFFER_COLUMNS = columns("offer_id provider gpu gpus_per_node link tier amount currency price_date price_source")
 OFFER_EXTRAS = columns(
-    "instance_type link_basis region network_gbps price_date_as_stated rankable reason notes tax_percent stock "
+    "instance_type country link_basis region network_gbps price_date_as_stated rankable reason notes tax_percent stock "
     "lead_time_weeks quote_ref valid_until"
 )
 OFFER_LEVEL = columns(
-    "provider instance_type gpu gpus_per_node link region network_gbps tax_percent stock lead_time_weeks quote_ref "
-    "valid_until notes"
+    "provider instance_type gpu gpus_per_node link region country network_gbps tax_percent stock lead_time_weeks "
+    "quote_ref valid_until notes"
 )
 """Columns that every price row of one offer must repeat."""
 
@@ -327,7 +339,10 @@ def _id(item: Gpu | Model | Engine | Provider) -> str:
 GPUS: Schema[Gpu, str] = Schema("gpus.csv", GPU_COLUMNS, GPU_EXTRAS, gpu, _id)
 MODELS: Schema[Model, str] = Schema("models.csv", MODEL_COLUMNS, MODEL_EXTRAS, model, _id)
 ENGINES: Schema[Engine, str] = Schema("engines.csv", ENGINE_COLUMNS, ENGINE_EXTRAS, engine, _id)
-PROVIDERS: Schema[Provider, str] = Schema("providers.csv", PROVIDER_COLUMNS, (), provider, _id)
+PROVIDERS: Schema[Provider, str] = Schema("providers.csv", PROVIDER_COLUMNS, PROVIDER_EXTRAS, provider, _id)
+REGIONS: Schema[Region, tuple[str, str]] = Schema(
+    "regions.csv", REGION_COLUMNS, (), region, lambda item: (item.provider, item.name)
+)
 FX: Schema[FxRate, str] = Schema("fx.csv", FX_COLUMNS, FX_EXTRAS, fx_rate, lambda rate: rate.currency)
 RECOVERIES: Schema[QuantFact, tuple[str, float]] = Schema(
     "quantization.csv", RECOVERY_COLUMNS, RECOVERY_EXTRAS, quant_fact, lambda fact: (fact.format, fact.min_params_b)

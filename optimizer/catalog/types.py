@@ -52,6 +52,7 @@ class Gpu:
     export_note: str
     source: str
     notes: str
+    custom: bool = False  # stated in a problem file (``hardware.custom``): grade C
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,8 @@ class Offer:
 
     id: str
     provider: str
-    provider_class: ProviderClass
-    country: str
+    provider_class: ProviderClass | None  # None: of a quote whose provider is in no catalog and which states none
+    country: str  # ISO 3166 code of where the nodes stand; empty = not stated
     instance_type: str
     gpu: str
     gpus_per_node: int
@@ -140,6 +141,23 @@ class Offer:
     quote_ref: str = ""
     valid_until: str | None = None
     notes: str = ""
+    headquarters: str = ""  # ISO 3166 code of the provider's; empty = not stated
+    certificates: tuple[str, ...] = ()  # that the provider holds; empty = none is stated
+    commitment_months: int | None = None  # that it binds for; None = what its tier says
+    min_nodes: int = 1  # fewest nodes it is sold in
+    price_breaks: tuple[tuple[int, float], ...] = ()  # (from nodes, price per hour), ascending
+    upfront_percent: float = 0.0  # of the whole commitment, paid at once
+    early_exit_percent: float = 100.0  # of what the commitment still asks for, owed when leaving
+    host_memory_gib: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region that a provider runs, priced or not."""
+
+    provider: str
+    name: str
+    country: str  # ISO 3166
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +222,8 @@ class Provider:
     provider_class: ProviderClass
     country: str  # ISO 3166; empty = not established
     name: str
+    headquarters: str = ""  # ISO 3166; empty = not stated
+    certificates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,3 +284,5 @@ class Catalog:
     markets: tuple[MarketFlag, ...] = ()
     api_prices: Mapping[str, tuple[TokenPrice, ...]] = field(default_factory=dict)
     """By model: who sells it by the token."""
+    regions: Mapping[tuple[str, str], Region] = field(default_factory=dict)
+    """Regions by (provider, name), those without a price too."""

@@ -19,6 +19,8 @@ from optimizer.pricing import (
     long_run,
     market_remark,
     option_rules,
+    owed,
+    recoverable_tax_cents,
     total_cents,
 )
 from optimizer.problem import parts_of
@@ -97,6 +99,8 @@ def _plan(
         long_run=long_run(pairs, other, requests, per_million, problem, inputs.catalog, running),
         also=() if periods else tuple(_elsewhere(inputs, solution, options)),
         periods=periods,
+        owed=owed(pairs, problem, inputs.catalog),
+        recoverable_tax_cents=recoverable_tax_cents(pairs, problem, inputs.catalog, running),
     )
 
 
@@ -199,6 +203,7 @@ def _nodes(solution: FleetSolution) -> Iterator[NodeLine]:
                 price_date=option.price.date if option.price else None,
                 price_source=option.price.source if option.price else "your own",
                 original_currency=option.price.currency if option.price else "",
+                from_nodes=option.from_nodes,
             )
 
 
@@ -228,7 +233,8 @@ def _elsewhere(inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOp
         provider = option.offer.provider
         if option.node_type.key != node_type or provider in here or allowed.forbidden_by(option):
             continue
-        if option.max_nodes is not None and option.max_nodes < count:
+        most = [end for end in (option.max_nodes, option.up_to_nodes) if end is not None]
+        if not option.from_nodes <= count <= min(most, default=count):
             continue
         best = cheapest.get(provider)
         if best is None or (option.monthly_cents, option.key) < (best.monthly_cents, best.key):

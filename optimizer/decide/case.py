@@ -174,7 +174,8 @@ def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ..
         stated.max_num_batched_tokens,
     )
     sizes = (*stated.tensor_parallel, 0, *stated.pipeline_parallel)
-    return (inputs.params.version, served, settings, sizes, frozenset(option.node_type.key for option in options))
+    custom, types = problem.hardware.custom, frozenset(option.node_type.key for option in options)
+    return (inputs.params.version, served, settings, sizes, custom, types)
 
 
 def _promises(problem: Problem) -> tuple[object, ...]:

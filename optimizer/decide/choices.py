@@ -1,4 +1,8 @@
-"""Rules of a problem file that are choices, not numbers: opened whole, then narrowed to what an answer used."""
+"""Rules of a problem file that are choices, not numbers: opened whole, then narrowed to what an answer used.
+
+From whom and from where to buy (regions, countries, market, providers, licences, certificates) is no choice to open: an
+answer outside them is none, however cheap (``pricing.rules.BUYERS``).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,6 @@ if TYPE_CHECKING:
     from optimizer.problem.schema import Hardware
 
 _TIERS = [str(tier) for tier in Tier if tier is not Tier.OWNED]
-_CLASSES = ["hyperscaler", "neocloud", "reseller", "marketplace"]
 _ENGINE: tuple[tuple[str, list[Any] | None], ...] = (
     ("weight_quant", None),
     ("kv_cache", ["auto", "fp8"]),
@@ -36,20 +39,15 @@ class Choice:
 
 
 def stated_choices(problem: Problem) -> tuple[Choice, ...]:
-    """Every rule of the problem that forbids something."""
+    """Every rule of the problem that forbids something and may be given up."""
     return tuple(choice for choice in _all(problem) if choice.stated != choice.open)
 
 
 def _all(problem: Problem) -> Iterator[Choice]:
     hardware, payment, engine = problem.hardware, problem.payment, problem.engine
     yield _switch("hardware.nvlink", str(hardware.nvlink), "any")
-    yield _switch("hardware.datacenter_licensed_only", hardware.datacenter_licensed_only, False)
     yield _switch("hardware.only_owned", hardware.only_owned, False)
     yield from _gpus(hardware)
-    yield from _providers(hardware)
-    if hardware.regions is not None:
-        regions = list(hardware.regions)
-        yield Choice("hardware.regions", regions, None, lambda found: _with_regions(regions, found))
     tiers = [str(tier) for tier in payment.tiers]
     missing = [tier for tier in _TIERS if tier not in tiers]
     yield Choice("payment.tiers", tiers, [*tiers, *missing], lambda found: _plus(tiers, _tiers(found)))
@@ -57,7 +55,6 @@ def _all(problem: Problem) -> Iterator[Choice]:
         yield from _engine(key, getattr(engine, key), everything)
     for key in _SETTINGS:
         yield _switch(f"engine.{key}", getattr(engine, key), None)
-    yield _switch("payment.as_of", payment.as_of, None)
     for workload in problem.workloads:
         if len(workload.tokens.classes) > 1:
             yield _switch(f"workloads.{workload.name}.tokens.split_classes", workload.tokens.split_classes, True)
@@ -82,26 +79,6 @@ def _gpus(hardware: Hardware) -> Iterator[Choice]:
         yield Choice(path, {"exclude": excluded}, None, fewer)
 
 
-def _providers(hardware: Hardware) -> Iterator[Choice]:
-    stated = hardware.providers
-    if isinstance(stated, tuple):
-        names = list(stated)
-        yield Choice("hardware.providers", names, None, lambda found: _plus(names, _rented(found)))
-        return
-    from optimizer.problem.schema import ProviderFilter
-
-    by_class = stated or ProviderFilter()
-    classes, excluded = [str(kind) for kind in by_class.classes], list(by_class.exclude)
-    opened = [*classes, *(kind for kind in _CLASSES if kind not in classes)]
-    yield Choice("hardware.providers.classes", classes, opened, lambda found: _plus(classes, _kinds(found)))
-    if excluded:
-
-        def fewer(found: FleetSolution) -> object:
-            return [name for name in excluded if name not in _rented(found)]
-
-        yield Choice("hardware.providers.exclude", excluded, [], fewer)
-
-
 def _engine(key: str, stated: Collection[Any] | None, everything: list[Any] | None) -> Iterator[Choice]:
     if stated is None:
         return
@@ -118,24 +95,9 @@ def _plus(stated: list[Any], used: Collection[Any]) -> list[Any]:
     return [*stated, *sorted({one for one in used if one not in stated}, key=str)]
 
 
-def _with_regions(regions: list[str], found: FleetSolution) -> object:
-    """A blank or global region fails every filter, so only no filter at all lets it in."""
-    used = [bought.option.offer.region for bought in found.nodes if bought.option.origin is not Origin.OWNED]
-    return _plus(regions, used) if all(used) else None
-
-
 def _cards(found: FleetSolution) -> set[str]:
     return {bought.option.offer.gpu for bought in found.nodes}
 
 
-def _rented(found: FleetSolution) -> set[str]:
-    return {bought.option.offer.provider for bought in found.nodes if bought.option.origin is not Origin.OWNED}
-
-
 def _tiers(found: FleetSolution) -> set[str]:
     return {str(bought.option.tier) for bought in found.nodes if bought.option.origin is not Origin.OWNED}
-
-
-def _kinds(found: FleetSolution) -> set[str]:
-    used = (bought.option.offer for bought in found.nodes if bought.option.origin is Origin.CATALOG)
-    return {str(offer.provider_class) for offer in used}

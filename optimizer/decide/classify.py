@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.decide.echo import asked, loads, rules
 from optimizer.plan.types import Feasible, Infeasible, Optimal, Outcome, Plan, Proof, Rejection, Relaxation, Unknown
-from optimizer.pricing import option_rules, unused_discounts
+from optimizer.pricing import option_rules, refused_quotes, unused_discounts
 from optimizer.units import CENTS_PER_UNIT
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def outcome_of(
         loads=loads(problem, plans[0] if plans else None),
         warnings=(
             *problem.warnings,
+            *refused_quotes(options, candidates.rules.options),
             *unused_discounts(problem, inputs.catalog, options),
             *candidates.warnings,
             *result.warnings,

@@ -26,13 +26,14 @@ class Inputs:
 
     def with_sets(self, sets: Sequence[str]) -> Inputs:
         """The same problem file with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
-        from optimizer.catalog import with_configs
+        from optimizer.catalog import with_configs, with_custom
         from optimizer.problem import load_problem
 
         edits = (*self.sets, *sets)
         problem = load_problem(self.problem.path, sets=edits, known=known_ids(self.catalog))
         models = [workload.model for workload in problem.workloads]
-        catalog = with_configs(self.catalog, models, Path(problem.path).parent)
+        catalog = with_custom(self.catalog, problem.hardware.custom)
+        catalog = with_configs(catalog, models, Path(problem.path).parent)
         params = self.params
         if problem.engine.calibration != self.problem.engine.calibration:
             params = _parameters(problem, self.catalogs)
@@ -44,13 +45,13 @@ def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | 
 
     Raises ``ProblemError`` or ``CatalogError`` with every finding.
     """
-    from optimizer.catalog import load_catalog, with_configs
+    from optimizer.catalog import load_catalog, with_configs, with_custom
     from optimizer.problem import load_problem
 
     catalog = load_catalog(catalogs)
     problem = load_problem(path, sets=sets, known=known_ids(catalog))
     models = [workload.model for workload in problem.workloads]
-    joined = with_configs(catalog, models, Path(path).parent)
+    joined = with_configs(with_custom(catalog, problem.hardware.custom), models, Path(path).parent)
     return Inputs(problem, joined, _parameters(problem, catalogs), tuple(sets), catalogs)
 
 
@@ -79,12 +80,13 @@ def known_ids(catalog: Catalog) -> KnownIds:
 
     offers = catalog.offers.values()
     return KnownIds(
-        gpus=frozenset(catalog.gpus),
+        gpus=frozenset(key for key, gpu in catalog.gpus.items() if not gpu.custom),
         models={model.id: model.context_limit for model in catalog.models.values()},
         engines=frozenset(catalog.engines),
         providers=frozenset(catalog.providers) | {offer.provider for offer in offers},
         currencies=frozenset(catalog.fx) | {"USD"},
-        regions=frozenset(offer.region for offer in offers),
+        regions=frozenset(offer.region for offer in offers if offer.region)
+        | {region.name for region in catalog.regions.values()},
         newest_price_date=catalog.newest_price_date,
         context_of_config=lambda path: model_from_config(path).context_limit,
         read_calibration=_read_calibration,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.plan.types import Binding
@@ -28,8 +28,29 @@ def limits(problem: Problem, cents: int, solution: FleetSolution) -> Iterator[Bi
     for path, value, limit, unit in rows:
         if limit is not None:
             yield Binding(path, None, value, float(limit), unit, 1.0 - value / limit)
+    yield from _share(stated.max_share_per_provider, bought)
     yield from _quotas(problem, solution)
     yield from _stocks(solution)
+
+
+def _share(limit: float | None, bought: Sequence[NodeChoice]) -> Iterator[Binding]:
+    """The largest share of the money for nodes that one provider gets while they run; own hardware is no provider."""
+    if limit is None:
+        return
+    paid: dict[str, int] = {}
+    total = 0
+    for nodes in bought:
+        option, counts = nodes.option, nodes.running or (nodes.count,)
+        cents = option.monthly_cents * nodes.count
+        if option.periods:
+            cents = sum(price.cents * count for price, count in zip(option.periods, counts, strict=True))
+        total += cents
+        if option.origin is not Origin.OWNED:
+            paid[option.offer.provider] = paid.get(option.offer.provider, 0) + cents
+    if not paid or not total:
+        return
+    value, path = max(paid.values()) / total, "hardware.limits.max_share_per_provider"
+    yield Binding(path, None, value, limit, "of the money", 1.0 - value / limit)
 
 
 def _quotas(problem: Problem, solution: FleetSolution) -> Iterator[Binding]:

@@ -12,10 +12,12 @@ from optimizer.clock import NO_LIMIT, Clock
 from optimizer.decide.classify import outcome_of
 from optimizer.decide.inputs import Inputs, loads_of, read_inputs
 from optimizer.decide.single_kinds import single_kinds
+from optimizer.notice import Notice
+from optimizer.plan.types import Unknown
 
 if TYPE_CHECKING:
     from optimizer.decide.case import Case
-    from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation
+    from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation, Unpriced
 
 Take = Callable[[str], None]
 Say = Take
@@ -71,15 +73,17 @@ def decide(
     from optimizer.fleet import SolveSettings, fleet_model_text, solve_fleet
     from optimizer.performance.memo import Memo
     from optimizer.pricing import node_options
+    from optimizer.problem.warnings import expired_quotes
 
     say = progress or _silent
     options = node_options(inputs.problem, inputs.catalog)
+    for sentence in expired_quotes(inputs.problem):
+        say(Notice(f"warning: {sentence}"))
     say("predicting every possible replica")
     memo = Memo()
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
     case = case_of(inputs, options, candidates, clock, memo)
-    if on_case is not None:
-        on_case(case)
+    _tell(on_case, case)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
@@ -99,8 +103,7 @@ def decide(
         result, plans, rejected = left.result, left.plans, left.rejected
         if rejected:
             confirm(inputs, plans)
-            if on_case is not None:
-                on_case(replace(case, candidates=left.candidates))
+            _tell(on_case, replace(case, candidates=left.candidates))
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":
@@ -114,8 +117,21 @@ def decide(
 
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
+    outcome = replace(outcome, unpriced=_unpriced(case, outcome, rejected))
     alone = single_kinds(inputs, candidates, options, plans, say, simulate=simulate)
     return replace(outcome, single_kinds=alone) if alone else outcome
+
+
+def _unpriced(case: Case, outcome: Outcome, rejected: Sequence[Rejection]) -> tuple[Unpriced, ...]:
+    """Nodes without a price that would hold the workloads: where there is no plan, and of cards that the user names."""
+    from optimizer.decide.unpriced import bar_of, unpriced
+
+    plans, hardware = outcome.plans, case.inputs.problem.hardware
+    named = isinstance(hardware.gpus, tuple) and str(case.inputs.problem.objective) == "minimize_cost"
+    if case.clock.over or (not plans and (rejected or isinstance(outcome, Unknown))) or (plans and not named):
+        return ()
+    ways = [way.monthly_cents for way in outcome.relaxations]
+    return unpriced(case, bar_of(case, plans[0].monthly_cents if plans else None, ways))
 
 
 def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:
@@ -131,6 +147,11 @@ def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tup
         with suppress(OutOfTimeError):
             stress = priced_stress(case.allowed(), plans[0], stress)
     return (replace(plans[0], stress=stress), *plans[1:])
+
+
+def _tell(on_case: Callable[[Case], None] | None, case: Case) -> None:
+    if on_case is not None:
+        on_case(case)
 
 
 def _silent(step: str) -> None:

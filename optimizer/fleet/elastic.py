@@ -31,7 +31,7 @@ from optimizer.fleet.rules_ranking import flagged_never_first
 from optimizer.fleet.solve import SMALL, solver_of
 from optimizer.fleet.types import SolveSettings
 from optimizer.fleet.variables import Variables
-from optimizer.pricing.rules import RuleName
+from optimizer.pricing.rules import BUYERS
 from optimizer.pricing.types import NodeOption
 from optimizer.units import seconds_to_us_down
 from optimizer.workload import Load
@@ -65,7 +65,7 @@ class WayOut:
 def ways_out(candidate_set: CandidateSet, options: Sequence[NodeOption], settings: SolveSettings) -> tuple[WayOut, ...]:
     """Smallest sets of changes that make a plan possible; empty where three changes at once do not."""
     rules = _elastic_rules(candidate_set.rules)
-    usable = [option for option in options if RuleName.PRICE not in rules.forbidden_by(option)]
+    usable = [option for option in options if BUYERS.isdisjoint(rules.options.forbidden_by(option))]
     for changes in range(1, MOST_CHANGES + 1):
         instance = _instance(candidate_set, usable, rules, changes)
         if not can_serve(instance):
@@ -96,6 +96,7 @@ def _instance(candidate_set: CandidateSet, options: Sequence[NodeOption], rules:
     slots = _worth_trying(
         (slot, broken)
         for candidate in candidate_set.candidates
+        if rules.licence_allowed(candidate)
         for slot in slots_of(candidate, rules, DEMAND, range(len(candidate.points)))
         for broken in (slot_breaches(candidate, slot.point, rules),)
         if _fewest(slot, broken, breaches) <= changes
@@ -132,7 +133,12 @@ def _cheapest_by_breach(options: Sequence[NodeOption], rules: UserRules) -> list
         if group in free:
             continue
         kept.append(option)
-        if option.max_nodes is None and not any(quota.concerns(option) for quota in rules.limits.quotas):
+        contracts = option.ordered_in_lots or rules.limits.provider_share is not None
+        if (
+            option.max_nodes is None
+            and not contracts
+            and not any(quota.concerns(option) for quota in rules.limits.quotas)
+        ):
             free.add(group)
     return kept
 

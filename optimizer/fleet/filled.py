@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from optimizer.candidates.market import Market
-from optimizer.candidates.rules import Limits, UserRules
+from optimizer.candidates.rules import SHARE_PARTS, Limits, UserRules
 from optimizer.fleet.instance import power_of
-from optimizer.pricing.types import NodeOption, NodeType
+from optimizer.pricing.types import NodeOption, NodeType, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ def keeps_limits(nodes: Iterable[tuple[NodeOption, int]], rules: UserRules, bill
         and _most(cents + rules.fixed_cents, limits.budget_cents)
         and _quotas_kept(nodes, limits)
         and _stock_kept(nodes)
+        and _orders_kept(nodes)
+        and _shares_kept(nodes, limits)
     )
 
 
@@ -60,3 +62,28 @@ def _stock_kept(nodes: Sequence[tuple[NodeOption, int]]) -> bool:
         o.max_nodes is None or sum(n for other, n in nodes if other.offer.id == o.offer.id) <= o.max_nodes
         for o, _ in nodes
     )
+
+
+def _orders_kept(nodes: Sequence[tuple[NodeOption, int]]) -> bool:
+    """Whether each option is bought in a number it is sold in, and each offer at one of its prices."""
+    bought: dict[tuple[str, str], tuple[NodeOption, int]] = {}
+    for option, count in nodes:
+        bought[option.key] = (option, count + bought.get(option.key, (option, 0))[1])
+    lots = [(option, count) for option, count in bought.values() if option.ordered_in_lots and count]
+    at_one_price = len({(option.offer.id, option.tier) for option, _ in lots}) == len(lots)
+    return at_one_price and all(o.from_nodes <= n and (o.up_to_nodes is None or n <= o.up_to_nodes) for o, n in lots)
+
+
+def _shares_kept(nodes: Sequence[tuple[NodeOption, int]], limits: Limits) -> bool:
+    """Whether no provider gets more than its share; not known, so no, where nodes run in some periods only."""
+    share = limits.provider_share
+    if share is None:
+        return True
+    if any(option.periods for option, _ in nodes):
+        return False
+    paid: dict[str, int] = {}
+    for option, count in nodes:
+        who = "" if option.origin is Origin.OWNED else option.offer.provider
+        paid[who] = paid.get(who, 0) + option.monthly_cents * count
+    total = sum(paid.values())
+    return all(SHARE_PARTS * cents <= share * total for who, cents in paid.items() if who)

@@ -128,7 +128,8 @@ class Instance:
         for slot in self.slots:
             if slot.node_type.key == node_type.key:
                 most[slot.workload] = max(most[slot.workload], slot.max_nodes)
-        return sum(most) * self.rules.configurations + self.rules.spare_nodes
+        lots = [option.from_nodes for option in self.options if option.node_type.key == node_type.key]
+        return sum(most) * self.rules.configurations + self.rules.spare_nodes + max(lots, default=1) - 1
 
 
 def decisions_of(workload: int, candidates: Iterable[Candidate], rules: UserRules) -> Decisions:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from optimizer.errors import InternalError
-from optimizer.fleet import rules_decisions, rules_limits, rules_nodes, rules_periods, rules_ranking, rules_service
+from optimizer.fleet import (
+    rules_decisions,
+    rules_limits,
+    rules_nodes,
+    rules_orders,
+    rules_periods,
+    rules_ranking,
+    rules_service,
+)
 from optimizer.fleet.instance import Instance, is_latency_objective
 from optimizer.fleet.variables import Variables
 
@@ -68,6 +76,8 @@ def _limits(v: Variables) -> None:
     rules_limits.budget(v)
     rules_limits.stock(v)
     rules_limits.quota(v)
+    rules_orders.order_sizes(v)
+    rules_orders.provider_share(v)
 
 
 def model_text(v: Variables) -> str:

@@ -99,11 +99,9 @@ class _Writer:
             return self._payment(path, way)
         if path.endswith(".quality.min_recovery"):
             return self._quality(path, way)
-        if path == "hardware.regions":
-            return self._regions(path, way)
         if path in (FLAGGED, "hardware.gpus"):
             return self._gpus(way)
-        return self._providers(path, way) if path.startswith("hardware.providers") else self._switch(path, way)
+        return self._switch(path, way)
 
     def _promise(self, path: str, excess_us: int) -> Edit:
         promise = self._promises[path]
@@ -150,7 +148,6 @@ class _Writer:
         after = {
             "budget.monthly": -(-way.cents // CENTS_PER_UNIT),
             "margins.spare_nodes": 0,
-            "hardware.datacenter_licensed_only": False,
             "hardware.only_owned": False,
             "hardware.nvlink": "any",
         }
@@ -165,12 +162,6 @@ class _Writer:
         tiers = [str(tier) for tier in payment.tiers]
         return Edit(path, tiers, _with(tiers, [str(option.tier) for option in _rented(way)]))
 
-    def _regions(self, path: str, way: WayOut) -> Edit:
-        """A blank or global region fails every filter, so only no filter at all lets it in."""
-        regions = list(self._problem.hardware.regions or ())
-        found = [option.offer.region for option in _rented(way)]
-        return Edit(path, regions, _with(regions, found) if all(found) else None)
-
     def _gpus(self, way: WayOut) -> Edit:
         cards = [slot.node_type.gpu.id for slot in way.slots]
         stated, excluded = self._rules.options.gpus, list(self._rules.options.excluded_gpus)
@@ -180,18 +171,6 @@ class _Writer:
             left = [card for card in excluded if card not in cards]
             return Edit("hardware.gpus", {"exclude": excluded}, {"exclude": left} if left else None)
         return Edit("hardware.gpus", {"exclude": excluded} if excluded else None, sorted(set(cards)))
-
-    def _providers(self, path: str, way: WayOut) -> Edit:
-        rules = self._rules.options
-        if rules.providers is not None:
-            names = list(rules.providers)
-            return Edit("hardware.providers", names, _with(names, [o.offer.provider for o in _rented(way)]))
-        classes, excluded = [str(kind) for kind in rules.classes], list(rules.excluded_providers)
-        if path.endswith("classes"):
-            found = [str(option.offer.provider_class) for option in _rented(way)]
-            return Edit("hardware.providers.classes", classes, _with(classes, found))
-        used = {option.offer.provider for option in way.options}
-        return Edit("hardware.providers.exclude", excluded, [name for name in excluded if name not in used])
 
     def _stated(self, path: str) -> object:
         from optimizer.problem import value_at

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from optimizer.candidates.rules import OFFER_RULES
 from optimizer.fleet.instance import Instance, Slot
 from optimizer.fleet.variables import Variables
-from optimizer.pricing.rules import RuleName
+from optimizer.pricing.rules import BUYERS
 from optimizer.pricing.types import NodeType
 
 if TYPE_CHECKING:
     from optimizer.fleet.cpsat import IntVar, LinearExprT
 
-HARD_RULES = frozenset({RuleName.PRICE})
-"""Rules about offers that no edit relaxes: a reference price is never ranked."""
+HARD_RULES = BUYERS
+"""Rules about offers that no edit relaxes: from whom and where to buy, and which prices hold."""
 
 
 def in_use(v: Variables) -> None:
@@ -54,12 +54,15 @@ def packing(v: Variables) -> None:
 
 
 def no_empty_nodes(v: Variables) -> None:
-    """``nodes[t] <= replicas inside nodes of t + whole[t] + k in_use[t]``: every node but the spares has work."""
+    """``nodes[t] <= replicas inside nodes of t + whole[t] + k in_use[t] + lots[t]``: all but spare nodes have work.
+
+    ``lots[t]``: what has to be bought beyond that because an offer is sold in no smaller number.
+    """
     with_slots = {node_type.key: slots for node_type, slots in by_type(v)}
     for node_type in v.instance.node_types:
         slots = with_slots.get(node_type.key, [])
         work = sum(v.reps(index) for index, slot in slots if slot.candidate.replicas_per_node)
-        most = work + whole_nodes(v, slots) + v.spares(node_type)
+        most = work + whole_nodes(v, slots) + v.spares(node_type) + v.beyond_need(node_type)
         v.cp.add(v.nodes(node_type) <= most).with_name(f"no_empty_nodes[{node_type.key}]")
 
 
@@ -98,8 +101,9 @@ def _spans(v: Variables, spanning: list[tuple[int, Slot]], offers: dict[str, lis
 def offer_rules(v: Variables) -> None:
     """``offending[r] = sum over options that rule r forbids of nodes[o]`` and ``offending[r] <= 0``, for each rule r.
 
-    Providers, provider classes, regions, tiers, commitment, only_owned, cards of low confidence, prices that may be
-    ranked. Own hardware and quotes answer to the rules that concern them (``pricing.rules``).
+    Providers, provider classes, regions, countries, headquarters, certificates, market, tiers, commitment, only_owned,
+    cards of low confidence, prices that may be ranked. They bind quotes as they bind offers; own hardware answers to
+    the rules about hardware only (``pricing.rules``).
     """
     options, rules = v.instance.options, v.instance.rules
     forbidden = [rules.forbidden_by(option) for option in options]

@@ -18,7 +18,7 @@ def no_idle_renting(v: Variables) -> None:
         full = [v.cp.new_bool_var(f"full[{node_type.key}{v.when(p)}]") for p in v.periods]
         for p in v.periods:
             inside = sum(v.reps(index, p) for index, slot in slots if slot.candidate.replicas_per_node)
-            work = inside + whole_nodes(v, slots, p) + v.spares(node_type, p)
+            work = inside + whole_nodes(v, slots, p) + v.spares(node_type, p) + v.beyond_need(node_type)
             row = v.nodes(node_type, p) <= work
             if not isinstance(row, bool):
                 v.cp.add(row).only_enforce_if(full[p]).with_name(f"full[{node_type.key}{v.when(p)}]")

@@ -21,7 +21,7 @@ def nodes_by_period(
     cp: CpModel, option: NodeOption, most: int, periods: Sequence[int], when: Callable[[int], str]
 ) -> list[IntVar]:
     """Nodes of an option in each period: one variable throughout where the option is committed."""
-    name = f"nodes[{option.offer.id}|{option.tier}"
+    name = f"nodes[{'|'.join(option.key)}"
     if not option.periods:
         return [cp.new_int_var(0, most, f"{name}]")] * len(periods)
     return [cp.new_int_var(0, most, f"{name}{when(period)}]") for period in periods]
@@ -44,7 +44,7 @@ def bill(cp: CpModel, instance: Instance, nodes: Sequence[Sequence[IntVar]]) -> 
 
 
 def _starts(cp: CpModel, option: NodeOption, counts: Sequence[IntVar], period: int, most: int) -> IntVar:
-    started = cp.new_int_var(0, most, f"starts[{option.offer.id}|{option.tier}|{period}]")
+    started = cp.new_int_var(0, most, f"starts[{'|'.join(option.key)}|{period}]")
     cp.add(started >= counts[period] - counts[period - 1])
     return started
 

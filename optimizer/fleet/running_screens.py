@@ -33,6 +33,8 @@ def undominated_running(
 def _dominated(option: NodeOption, group: Sequence[NodeOption], rules: UserRules) -> bool:
     return any(
         other.max_nodes is None
+        and not other.ordered_in_lots
+        and rules.limits.provider_share is None
         and not any(quota.concerns(other) for quota in rules.limits.quotas)
         and _is_cheaper(other, option)
         for other in group

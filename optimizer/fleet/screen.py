@@ -31,7 +31,7 @@ from optimizer.fleet.instance import (
 )
 from optimizer.fleet.mix_bounds import most_money, undominated_slots
 from optimizer.fleet.running_screens import most_running, undominated_running
-from optimizer.fleet.standalone import Standalone, part_bounds, standalone, upper_bound
+from optimizer.fleet.standalone import Standalone, joined, part_bounds, standalone, upper_bound
 from optimizer.pricing.types import NodeOption
 
 
@@ -49,18 +49,23 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
     """The instance of a problem."""
     rules = candidate_set.rules
     allowed = tuple(option for option in options if not rules.forbidden_by(option))
-    market = Market(allowed)
+    market, sure = Market(allowed), Market(option for option in allowed if not option.ordered_in_lots)
     standing = [c for c in candidate_set.candidates if market.options(c.node_type) and configuration_allowed(c, rules)]
     ceiling = ceiling_of(rules, market, {c.node_type.key: c.node_type for c in standing})
     scale = _load_scale(candidate_set.candidates, rules, ceiling)
     known = _kept_slots(standing, rules, ceiling, scale)
     filled: dict[tuple[NodeKey, int], Filled | None] = {}
+    in_lots = any(option.ordered_in_lots for option in allowed)
     alone = [(slot, standalone(slot, rules, market, ceiling, scale, filled)) for slot in known]
+    if in_lots:  # what there is to buy in any number tells which plans exist, all offers tell what they cost at least
+        filled = {}
+        known_to_exist = [standalone(slot, rules, sure, ceiling, scale, filled) for slot in known]
+        alone = [(slot, joined(least, there)) for (slot, least), there in zip(alone, known_to_exist, strict=True)]
     bounded = [(slot, bound) for slot, bound in alone if bound is not None]
     upper = upper_bound(bounded, rules)
     racing = part_bounds(known, rules, market, scale) if rules.mixed else bounded
     kept = [(slot, bound) for slot, bound in racing if upper is None or bound.score <= upper]
-    activity = _activity(racing, upper, rules, market)
+    activity = _activity(racing, upper, rules, market) + _lots(allowed)
     decisions = tuple(decisions_of(w, candidate_set.candidates, rules) for w in range(len(rules.workloads)))
     needed = undominated_slots([slot for slot, _ in kept], rules) if rules.mixed else [slot for slot, _ in kept]
     slots = needed if screens else _all_slots(candidate_set.candidates, rules, ceiling, scale)
@@ -121,9 +126,13 @@ def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: Use
     """Allowed options that some plan may need.
 
     Within a node type (and provider, where plans must differ in it) an option is left out once cheaper ones hold as
-    many nodes as any plan has: its nodes could be swapped for theirs. Offers under a quota, and stocks of nodes that
-    one replica may span, count for nothing here, as there it matters whose nodes they are.
+    many nodes as any plan has: its nodes could be swapped for theirs. Offers under a quota or sold in certain numbers
+    only, and stocks of nodes that one replica may span, count for nothing here, as there it matters whose nodes they
+    are; where providers have a share of the money at most, nothing does.
     """
+    if rules.limits.provider_share is not None:
+        types = {slot.node_type.key for slot in slots}
+        return tuple(option for option in allowed if option.node_type.key in types)
     most = _most_nodes(slots, rules)
     if rules.periods:
         return undominated_running(allowed, most, rules)
@@ -138,7 +147,7 @@ def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: Use
             continue
         kept.append(option)
         once = (*group, option.offer.id)
-        if once in counted or any(quota.concerns(option) for quota in rules.limits.quotas):
+        if once in counted or any(quota.concerns(option) for quota in rules.limits.quotas) or option.ordered_in_lots:
             continue
         counted.add(once)
         stock = most[key] if option.max_nodes is None else 0 if option.node_type.fabric_gbps else option.max_nodes
@@ -185,6 +194,11 @@ def _activity(bounded: Sequence[tuple[Slot, Standalone]], upper: int | None, rul
     total = sum(most) + rules.fixed_cents
     budget = rules.limits.budget_cents
     return total if budget is None else min(total, budget)
+
+
+def _lots(options: Iterable[NodeOption]) -> int:
+    """Cents that nodes may cost which are bought only because an offer is sold in no smaller number."""
+    return sum((option.from_nodes - 1) * option.monthly_cents for option in options)
 
 
 def _candidates(pairs: Iterable[tuple[Slot, Standalone]]) -> int:

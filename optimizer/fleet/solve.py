@@ -250,6 +250,8 @@ def _open_options(v: Variables, found: Found) -> list[int]:
     """Options whose number may still vary, in content order."""
     instance = v.instance
     used = _types_of(instance, found)
+    if any(option.ordered_in_lots for option in instance.options) or instance.rules.limits.provider_share is not None:
+        return [index for index, option in enumerate(instance.options) if option.node_type.key in used]
     members = {key: [i for i, o in enumerate(instance.options) if o.node_type.key == key] for key in used}
     if all(
         _is_single_cheapest(indices, found, instance.prices) or _is_only_cheapest_fill(indices, found, instance)

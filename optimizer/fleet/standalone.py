@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optimizer.candidates.market import THOUSANDTHS, Market, NodeKey, replicas_running
 from optimizer.candidates.rules import UserRules
@@ -61,6 +61,14 @@ def standalone(
             score = slot.objective_us
     exists = there.kept and not slot.candidate.nodes_per_replica
     return Standalone(score, score if exists else None, there.cents, there.nodes)
+
+
+def joined(least: Standalone | None, there: Standalone | None) -> Standalone | None:
+    """The bound over all offers, with the plan that is known to exist on those sold in any number."""
+    if least is None or there is None or there.reached is None:
+        return least if least is None else replace(least, reached=None)
+    bill = there.cents if there.bill is None else there.bill
+    return replace(least, reached=there.reached, nodes=there.nodes, bill=bill)
 
 
 def _standalone_running(slot: Slot, rules: UserRules, market: Market) -> Standalone | None:

@@ -53,6 +53,7 @@ class Variables:
         self._worst: IntVar | None = None
         self._whole: dict[int, IntVar] = {}
         self._most_gpus = self._busiest_gpus() if len(self.periods) > 1 else None
+        self._ordered: dict[int, IntVar] = {}
         self._bill = bill(cp, instance, self._nodes)
 
     def when(self, period: int) -> str:
@@ -159,6 +160,27 @@ class Variables:
     def in_use(self, node_type: NodeType, period: int = 0) -> IntVar:
         """1 when replicas of workloads with load in the period stand on nodes of this type."""
         return self._in_use[node_type.key, period]
+
+    def ordered(self, index: int) -> IntVar:
+        """1 when nodes of an option are bought that is sold in certain numbers only."""
+        if index not in self._ordered:
+            self._ordered[index] = self.cp.new_bool_var(f"ordered[{'|'.join(self.instance.options[index].key)}]")
+        return self._ordered[index]
+
+    def beyond_need(self, node_type: NodeType) -> LinearExprT:
+        """Nodes of a type that may stand without work because an offer is sold in no smaller number."""
+        return sum(
+            (option.from_nodes - 1) * self.ordered(index)
+            for index, option in enumerate(self.instance.options)
+            if option.node_type.key == node_type.key and option.from_nodes > 1
+        )
+
+    def cents(self, index: int) -> LinearExprT:
+        """Cents per month of the nodes of one option while they run, exact."""
+        option = self.instance.options[index]
+        if not option.periods:
+            return option.monthly_cents * self._nodes[index][0]
+        return sum(price.cents * count for price, count in zip(option.periods, self._nodes[index], strict=True))
 
     def offending(self, rule: RuleName) -> IntVar:
         """Nodes of options that a rule about offers forbids."""

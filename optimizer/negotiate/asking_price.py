@@ -54,6 +54,12 @@ class TargetPrice:
     at_any_price: bool = False  # the objective prefers it whatever it costs
 
     @property
+    def listed_below(self) -> bool:
+        """Whether a price is listed already that would win, were it not for what the remark says."""
+        most = self.per_gpu_hour if self.purchase_price is None else float(self.purchase_price)
+        return self.listed is not None and most is not None and self.listed <= most
+
+    @property
     def rank(self) -> tuple[float, int, str]:
         """Of several nodes of a pair the one with the highest price is told, of equal ones the largest."""
         return (self.per_gpu_hour or 0.0, self.gpus_per_node, self.offer_id)

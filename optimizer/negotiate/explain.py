@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.negotiate.ask import Winner, ask
 from optimizer.negotiate.goal import Goal, goal_of
+from optimizer.negotiate.leverage import Leverage, leverage
 from optimizer.negotiate.moves import Move, Next, moves, next_at
 from optimizer.negotiate.steps import first_where
 
@@ -44,6 +45,7 @@ class Explanation:
     moves: tuple[Move, ...] = ()
     reign: Reign | None = None
     stress: tuple[Stress, ...] = ()
+    leverage: Leverage | None = None
 
 
 def explain(
@@ -70,7 +72,9 @@ def explain(
     progress("finding the load at which another plan wins")
     reign = None if goal.objective == "maximize_load" else _reign(case, best, goal)
     progress("putting the plan under stress")
-    return Explanation(outcome, plan, goal, goal.reached(best), found, reign, stress(case, best, plan))
+    stressed = stress(case, best, plan)
+    progress("pricing what comes without its sellers")
+    return Explanation(outcome, plan, goal, goal.reached(best), found, reign, stressed, leverage(case, best))
 
 
 def _reign(case: Case, best: Winner, goal: Goal) -> Reign:

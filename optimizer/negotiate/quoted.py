@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _KEPT = ("nvlink", "tax_percent", "stock", "lead_time_weeks")
 """What a new price leaves as it is of a quote that the problem file has already."""
 
+_FACTS = ("region", "country", "headquarters", "certificates", "provider_class", "network_gbps")
+"""What such a quote says of itself, which no price changes; where it says nothing, what the buyer's rules ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -74,6 +77,8 @@ def amount_of(shape: Shape, tier: Tier, price: int) -> tuple[str, float]:
 
 def quoted_inputs(inputs: Inputs, shape: Shape, tier: Tier, price: int) -> Inputs:
     """The problem file with the quote in it, read as a user would have written it."""
+    from optimizer.pricing import facts_asked_for, option_rules
+
     stated = [quote.model_dump(mode="json", exclude_none=True) for quote in inputs.problem.offers]
     mine = next((one for one in stated if one["id"] == shape.offer_id), {})
     key, amount = amount_of(shape, tier, price)
@@ -86,6 +91,10 @@ def quoted_inputs(inputs: Inputs, shape: Shape, tier: Tier, price: int) -> Input
         "currency": inputs.problem.payment.currency,
         "tier": str(tier),
         **{kept: mine[kept] for kept in _KEPT if kept in mine},
+    }
+    rules = option_rules(inputs.problem, inputs.catalog)
+    quote |= facts_asked_for(rules, inputs.catalog.offers.get(shape.offer_id)) | {
+        kept: mine[kept] for kept in _FACTS if kept in mine
     }
     others = [one for one in stated if one["id"] != shape.offer_id]
     return inputs.with_sets([f"offers={json.dumps([*others, quote])}"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from optimizer.decide.stress import priced_stress, quick_stress, repaired
 from optimizer.negotiate.ask import Winner, ask
 from optimizer.plan.types import Stress
+from optimizer.pricing import option_key
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
 
@@ -109,14 +110,22 @@ def _load_in(load: Load, period: int) -> Load:
 
 def _solvable(case: Case, best: Winner, counts: Mapping[NodeLine, int], limits: UserRules) -> bool:
     assert best.solution is not None
-    left = {(node.offer_id, str(node.tier)): count for node, count in counts.items()}
+    left = {option_key(node.offer_id, node.tier, node.from_nodes): count for node, count in counts.items()}
     keys = {group.candidate.key for group in best.solution.groups}
     options = tuple(
-        replace(option, offer=replace(option.offer, id="|".join(option.key)), max_nodes=left[option.key], periods=())
+        replace(
+            option,
+            offer=replace(option.offer, id="|".join(option.key)),
+            max_nodes=left[option.key],
+            periods=(),
+            from_nodes=1,
+            up_to_nodes=None,
+        )
         for option in case.options
         if left.get(option.key)
     )
-    rules = replace(limits, spare_nodes=0, objective="minimize_cost")
+    there = replace(limits.limits, provider_share=None)  # bought already
+    rules = replace(limits, spare_nodes=0, objective="minimize_cost", limits=there)
     kept = tuple(one for one in case.candidates.candidates if one.key in keys)
     rest = replace(case, options=options, candidates=replace(case.candidates, candidates=kept, rules=rules))
     return bool(rest.solve().solutions)

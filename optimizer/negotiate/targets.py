@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.negotiate.ask import Winner, ask
 from optimizer.negotiate.asking_price import RENTED, Bar, TargetPrice
+from optimizer.negotiate.leverage import Leverage, leverage
 from optimizer.negotiate.quoted import Shape
 from optimizer.plan.types import Target
 from optimizer.pricing import RuleName
@@ -39,6 +40,7 @@ class Targets:
     outcome: Outcome
     prices: tuple[TargetPrice, ...]
     only_owned: bool = False  # the problem allows no hardware but the user's own
+    leverage: Leverage | None = None
 
 
 def targets(
@@ -71,9 +73,12 @@ def targets(
                 if one is not None and (best_of_pair is None or one.rank > best_of_pair.rank):
                     best_of_pair = one
             found += [] if best_of_pair is None else [best_of_pair]
-    prices = tuple(sorted(found, key=lambda one: (-(one.per_gpu_hour or 0), one.gpu, one.provider)))
+    ordered = sorted(found, key=lambda one: (not one.listed_below, -(one.per_gpu_hour or 0), one.gpu, one.provider))
+    prices = tuple(ordered)
     stated = tuple(Target(one.gpu, one.provider, one.per_gpu_hour) for one in prices if one.per_gpu_hour is not None)
-    return Targets(replace(outcome, targets=stated), prices, inputs.problem.hardware.only_owned)
+    progress("pricing what comes without its sellers")
+    told = leverage(case, best)
+    return Targets(replace(outcome, targets=stated), prices, inputs.problem.hardware.only_owned, told)
 
 
 _Pairs = dict[tuple[str, str], list[Shape]]

@@ -47,6 +47,8 @@ def grade_of(spec: ReplicaSpec, params: Parameters) -> tuple[Grade, tuple[str, .
     gpu = spec.gpu
     if gpu.sibling:
         reasons.append(f"{gpu.id} takes the efficiencies of its sibling {gpu.sibling}: one grade down")
+    if gpu.custom:
+        reasons.append(f"{gpu.id} is a card of your own (hardware.custom): nobody measured it")
     if gpu.memory_is_fallback:
         reasons.append(f"the usable memory of {gpu.id} is estimated from cards of its kind: one grade down")
     if is_upper_bound(spec.model):
@@ -72,7 +74,7 @@ def grades_of(specs: Sequence[ReplicaSpec], params: Parameters) -> list[Grade]:
 
 
 def _grade(spec: ReplicaSpec, missing: int) -> Grade:
-    if spec.pipeline_parallel > 1 or is_wide_pcie(spec):
+    if spec.pipeline_parallel > 1 or is_wide_pcie(spec) or spec.gpu.custom:
         return Grade.C
     step = missing + bool(spec.gpu.sibling) + spec.gpu.memory_is_fallback + is_upper_bound(spec.model)
     return _LADDER[min(step, 2)]

@@ -27,6 +27,7 @@ class NodeLine:
     price_date: str | None
     price_source: str
     original_currency: str
+    from_nodes: int = 1  # nodes from which on the offer has this price
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.ledger import CostLine, LongRun
+from optimizer.ledger import NOTHING_OWED, CostLine, LongRun, Owed
 from optimizer.plan.asked import Asked, LoadFloor, WorkloadLoad
 from optimizer.plan.expected import Capacity, KeptPromise, Prediction
 from optimizer.plan.hardware import Group, MemoryGib, NodeLine
@@ -47,6 +47,7 @@ __all__ = [
     "Stress",
     "Target",
     "Unknown",
+    "Unpriced",
     "WorkloadLoad",
 ]
 
@@ -143,6 +144,8 @@ class Plan:
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
+    owed: Owed = NOTHING_OWED  # commitments and purchases
+    recoverable_tax_cents: int = 0  # a month, in no total: ``payment.tax_recoverable``
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,17 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpriced:
+    """Nodes that would hold workloads, were there a price for them that may be ranked under the buyer's rules."""
+
+    gpu: str
+    gpus_per_node: int
+    nodes: int  # that are needed
+    workloads: tuple[str, ...]  # that they would serve
+    ask_below_cents: int | None  # per node and month: what wins below it; None: any price is better than no plan
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Base of the four outcomes; ``plans`` is empty unless the problem was solved."""
 
@@ -214,6 +228,7 @@ class Outcome:
     mixes: bool = False  # several configurations may share a workload
     targets: tuple[Target, ...] = ()
     rejected: tuple[Rejection, ...] = ()  # by replay, in the order they were found
+    unpriced: tuple[Unpriced, ...] = ()  # the fewest GPUs first
     single_kinds: tuple[SingleKind, ...] = ()  # where the first plan puts length classes on several kinds of GPU
     quotes: tuple[QuoteVerdict, ...] = ()  # of every entry of ``offers:``, in its order
 

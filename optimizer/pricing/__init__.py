@@ -1,15 +1,31 @@
 """Pricing: an offer and a way to pay -> cost lines in integer cents per month. The only definition of cost."""
 
 from optimizer.pricing.api import api_comparison
-from optimizer.pricing.bill import Running, cost_lines, excluded_costs, plan_lines, total_cents
-from optimizer.pricing.long_run import counterparts, long_run, rent_or_buy, total_cents_over
+from optimizer.pricing.bill import (
+    Running,
+    cost_lines,
+    excluded_costs,
+    plan_lines,
+    recoverable_tax_cents,
+    total_cents,
+)
+from optimizer.pricing.long_run import (
+    counterparts,
+    long_run,
+    purchase_cents,
+    rent_or_buy,
+    total_cents_over,
+)
 from optimizer.pricing.market import market_remark
 from optimizer.pricing.options import node_options
-from optimizer.pricing.rules import OptionRules, RuleName, has_nvlink, option_rules
+from optimizer.pricing.owed import owed
+from optimizer.pricing.refused_quotes import facts_asked_for, refused_quotes
+from optimizer.pricing.rules import BUYERS, OptionRules, RuleName, has_nvlink, option_rules
 from optimizer.pricing.terms import Terms, load_hours, mean_load, spot_uplift, terms_of, unused_discounts
-from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, starts_of
+from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, option_key, starts_of
 
 __all__ = [
+    "BUYERS",
     "NodeOption",
     "NodeType",
     "OptionRules",
@@ -22,14 +38,20 @@ __all__ = [
     "cost_lines",
     "counterparts",
     "excluded_costs",
+    "facts_asked_for",
     "has_nvlink",
     "load_hours",
     "long_run",
     "market_remark",
     "mean_load",
     "node_options",
+    "option_key",
     "option_rules",
+    "owed",
     "plan_lines",
+    "purchase_cents",
+    "recoverable_tax_cents",
+    "refused_quotes",
     "rent_or_buy",
     "spot_uplift",
     "starts_of",

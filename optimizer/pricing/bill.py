@@ -12,6 +12,7 @@ from optimizer.units import to_cents
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
     from optimizer.problem import Problem
 
 Running = Mapping[tuple[str, str], Sequence[int]]
@@ -91,13 +92,32 @@ def total_cents(nodes: Iterable[tuple[NodeOption, int]], problem: Problem, runni
     return of_nodes + sum(line.monthly_cents for line in plan_lines(problem))
 
 
+def recoverable_tax_cents(
+    nodes: Iterable[tuple[NodeOption, int]], problem: Problem, catalog: Catalog, running: Running | None = None
+) -> int:
+    """Cents of tax per month that ``payment.tax_recoverable`` leaves out: what the same nodes cost with it, less what
+    they cost."""
+    from optimizer.pricing.options import node_options
+
+    if not problem.payment.tax_recoverable:
+        return 0
+    pairs = list(nodes)
+    payment = problem.payment.model_copy(update={"tax_recoverable": False})
+    taxed = problem.model_copy(update={"payment": payment})
+    dearer = {option.key: option for option in node_options(taxed, catalog, [option.offer.id for option, _ in pairs])}
+    with_tax = total_cents([(dearer[option.key], count) for option, count in pairs], taxed, running)
+    return with_tax - total_cents(pairs, problem, running)
+
+
 def excluded_costs(options: Sequence[NodeOption], problem: Problem) -> tuple[str, ...]:
     """What the bill of a plan on these options leaves out, in the words of a reader."""
     tiers = {option.tier for option in options}
     left_out = ["storage", "network egress", "load balancer"]
     if not problem.ownership.staff_monthly:
         left_out.append("staff")
-    if not problem.payment.tax_percent and any(option.offer.tax_percent is None for option in options):
+    if problem.payment.tax_recoverable:
+        left_out.append("tax (recoverable)")
+    elif not problem.payment.tax_percent and any(option.offer.tax_percent is None for option in options):
         left_out.append("tax")
     if Tier.SPOT in tiers and spot_uplift(problem) is None:
         left_out.append("interruptions of spot nodes")

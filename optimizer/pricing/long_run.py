@@ -124,7 +124,7 @@ def purchase_cents(option: NodeOption, problem: Problem, catalog: Catalog) -> in
     terms, price, offer = terms_of(problem, catalog), option.price, option.offer
     assert price is not None
     off = 0.0 if option.origin is Origin.QUOTE else terms.discount(offer.provider, price.tier, offer.gpu)
-    tax = terms.tax if offer.tax_percent is None else offer.tax_percent / 100
+    tax = terms.tax_on(offer)
     return to_cents(price.amount * terms.exchange.rate(price.currency) * (1 - off) * (1 + tax))
 
 

@@ -6,7 +6,7 @@ What the user's rules forbid is listed all the same: the fleet model forbids it,
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.errors import CatalogError
@@ -68,26 +68,28 @@ class _Builder:
         gpu = self._catalog.gpus[offer.gpu]
         node_type = self._node_type(offer, gpu)
         power_kw = node_power_kw(gpu, offer.gpus_per_node)
-        for price in prices_that_count(offer):
+        for price, fewest, most in prices_by_number(offer):
             lines = self._lines(offer, price, power_kw, origin)
             yield NodeOption(
                 node_type=node_type,
                 offer=offer,
                 price=price,
                 tier=price.tier,
-                commitment_months=COMMITMENT_MONTHS.get(price.tier, 0),
+                commitment_months=_binds_for(offer, price),
                 lines=lines,
                 monthly_cents=sum([line.monthly_cents for line in lines]),
                 power_kw=power_kw,
                 max_nodes=offer.stock,
                 origin=origin,
                 periods=self._periods(offer, price, origin),
+                from_nodes=fewest,
+                up_to_nodes=most,
             )
 
     def _periods(self, offer: Offer, price: Price, origin: Origin) -> tuple[PeriodPrice, ...]:
         """Under a day profile: what a node paid by use costs in each period, and each time it starts."""
         terms = self._terms
-        if not terms.periods or price.tier not in PAID_BY_USE:
+        if not terms.periods or price.tier not in PAID_BY_USE or _binds_for(offer, price):
             return ()
         rent = self._rent(offer, price, origin)
         return tuple(_period_price(rent, period.hours, terms.startup_hours * period.starts) for period in terms.periods)
@@ -120,14 +122,15 @@ class _Builder:
         rent, terms = self._rent(offer, price, origin), self._terms
         if price.tier is Tier.PURCHASE:
             return purchase_lines(rent.amount * (1 - rent.discount), rent.tax, power_kw, terms.ownership)
-        return rent_lines(rent.amount, terms.hours(price.tier), rent.discount, rent.tax, rent.uplift)
+        hours = terms.hours(price.tier, _binds_for(offer, price))
+        return rent_lines(rent.amount, hours, rent.discount, rent.tax, rent.uplift)
 
     def _rent(self, offer: Offer, price: Price, origin: Origin) -> _Rent:
         terms = self._terms
         return _Rent(
             amount=price.amount * terms.exchange.rate(price.currency),
             discount=0.0 if origin is Origin.QUOTE else terms.discount(offer.provider, price.tier, offer.gpu),
-            tax=terms.tax if offer.tax_percent is None else offer.tax_percent / 100,
+            tax=terms.tax_on(offer),
             uplift=terms.uplift(price.tier),
         )
 
@@ -174,6 +177,12 @@ def _period_price(rent: _Rent, hours: float, start_hours: float) -> PeriodPrice:
     )
 
 
+def _binds_for(offer: Offer, price: Price) -> int:
+    """Months that an offer binds for: as it says, else as its tier does."""
+    stated = offer.commitment_months
+    return COMMITMENT_MONTHS.get(price.tier, 0) if stated is None else stated
+
+
 def prices_that_count(offer: Offer) -> tuple[Price, ...]:
     """One price per tier: a rankable one before a reference, then the newest."""
     if len(offer.prices) == 1:
@@ -184,6 +193,23 @@ def prices_that_count(offer: Offer) -> tuple[Price, ...]:
         if other is None or (price.rankable, price.date or "") > (other.rankable, other.date or ""):
             best[price.tier] = price
     return tuple(best.values())
+
+
+def prices_by_number(offer: Offer) -> Iterator[tuple[Price, int, int | None]]:
+    """Each price with the fewest and the most nodes it holds for (None: no end): one per tier, and per price break.
+
+    A break holds for all nodes, from its number up to the one before the next. What needs fewer nodes than the offer is
+    sold in never holds.
+    """
+    for price in prices_that_count(offer):
+        if not offer.price_breaks:
+            yield price, offer.min_nodes, None
+            continue
+        starts = [(1, price.amount), *offer.price_breaks]
+        ends = [start - 1 for start, _ in starts[1:]]
+        for (start, amount), end in zip(starts, [*ends, None], strict=True):
+            if end is None or end >= offer.min_nodes:
+                yield replace(price, amount=amount), max(start, offer.min_nodes), end
 
 
 def node_power_kw(gpu: Gpu, gpus_per_node: int) -> float:

@@ -1,9 +1,10 @@
 """Which of the user's rules forbid an option. The fleet model turns each into a row; nothing is dropped in Python.
 
-Own hardware answers to the rules about hardware only. A quote is something the user names, so the provider classes
-(marketplaces are off by default) and the age of prices do not concern it; its own ``valid_until`` does. A quote cannot
-state a region, so a region filter concerns it only where it replaces an offer that has one.
-``hardware.market`` forbids nothing: it sets what is shown as obtainable, see ``market``.
+Own hardware answers to the rules about hardware only. A rule binds every offer, the user's own quotes included: what
+does not state a fact that a rule asks for fails it. Two things alone concern no quote, as the user states neither: that
+marketplaces are off by default, and the age of prices; its own ``valid_until`` does.
+``hardware.market`` leaves what stands there or is sold by a provider from there, less the cards flagged as restricted
+there unless the user names them; see ``market`` for the flag.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from optimizer.clock import today
 from optimizer.pricing.dates import MAX_AGE_DAYS, age_days, parse_day
 from optimizer.pricing.terms import as_of_day
 from optimizer.pricing.types import NodeOption, NodeType, Origin
@@ -31,6 +33,10 @@ class RuleName(StrEnum):
     PROVIDERS = "providers"
     PROVIDER_CLASSES = "provider classes"
     REGIONS = "regions"
+    COUNTRIES = "countries required"
+    HEADQUARTERS = "headquarters required"
+    CERTIFICATES = "certificates required"
+    MARKET = "market"
     TIERS = "payment tiers"
     COMMITMENT = "commitment"
     ONLY_OWNED = "only owned"
@@ -50,6 +56,10 @@ _PATHS = {
     RuleName.PROVIDERS: "hardware.providers",
     RuleName.PROVIDER_CLASSES: "hardware.providers.classes",
     RuleName.REGIONS: "hardware.regions",
+    RuleName.COUNTRIES: "hardware.require.countries",
+    RuleName.HEADQUARTERS: "hardware.require.headquarters",
+    RuleName.CERTIFICATES: "hardware.require.certificates",
+    RuleName.MARKET: "hardware.market",
     RuleName.TIERS: "payment.tiers",
     RuleName.COMMITMENT: "payment.max_commitment_months",
     RuleName.ONLY_OWNED: "hardware.only_owned",
@@ -59,6 +69,22 @@ _PATHS = {
     RuleName.NVLINK: "hardware.nvlink",
     RuleName.PRICE: "payment.as_of",
 }
+
+
+BUYERS = frozenset(
+    {
+        RuleName.PROVIDERS,
+        RuleName.PROVIDER_CLASSES,
+        RuleName.REGIONS,
+        RuleName.COUNTRIES,
+        RuleName.HEADQUARTERS,
+        RuleName.CERTIFICATES,
+        RuleName.MARKET,
+        RuleName.LICENCE,
+        RuleName.PRICE,
+    }
+)
+"""Rules that no repair gives up: from whom and from where a buyer may buy at all, and which prices hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +103,18 @@ class OptionRules:
     licensed_only: bool
     nvlink_forbidden: bool
     as_of: date
+    quotes_as_of: date | None = None  # what the user's own quotes are held against; None: ``as_of``
+    classes_stated: bool = False  # False: the default, which leaves quotes alone
+    countries: Collection[str] = ()  # empty: any
+    headquarters: Collection[str] = ()  # empty: any
+    certificates: Collection[str] = ()  # all of them
+    market: str | None = None  # ISO 3166 code of its country
+    restricted: Collection[str] = ()  # cards flagged as restricted in the market and not named by the user
 
     def forbidden_by(self, option: NodeOption) -> tuple[RuleName, ...]:
         """Every rule that forbids the option, in the order of ``RuleName``; empty: it may be used."""
-        forbidden = self._about_offers(option) if option.origin is not Origin.OWNED else ()
+        bound = option.origin not in (Origin.OWNED, Origin.WANTED)
+        forbidden = self._about_offers(option) if bound else ()
         return (*forbidden, *self._about_cards(option))
 
     def why_not_rankable(self, option: NodeOption) -> str | None:
@@ -96,9 +130,10 @@ class OptionRules:
         return self._why_reference(option.price)
 
     def _why_expired(self, until: str | None) -> str | None:
-        if until is None or parse_day(until) >= self.as_of:
+        day = self.quotes_as_of or self.as_of
+        if until is None or parse_day(until) >= day:
             return None
-        return f"the quote was valid until {until}, before {self.as_of}"
+        return f"the quote was valid until {until}, before {day}"
 
     def _why_reference(self, price: Price) -> str | None:
         if not price.rankable:
@@ -115,10 +150,19 @@ class OptionRules:
         if offer.provider in self.excluded_providers or not _allowed(offer.provider, self.providers):
             yield RuleName.PROVIDERS
         quoted = option.origin is Origin.QUOTE
-        if self.providers is None and not quoted and offer.provider_class not in self.classes:
+        bound = self.providers is None and (self.classes_stated or not quoted)
+        if bound and offer.provider_class not in self.classes:
             yield RuleName.PROVIDER_CLASSES
-        if not (quoted and not offer.region) and not _allowed(offer.region, self.regions):
+        if not _allowed(offer.region, self.regions):
             yield RuleName.REGIONS
+        if self.countries and offer.country not in self.countries:
+            yield RuleName.COUNTRIES
+        if self.headquarters and offer.headquarters not in self.headquarters:
+            yield RuleName.HEADQUARTERS
+        if not certified(self.certificates, offer.certificates):
+            yield RuleName.CERTIFICATES
+        if self.market is not None and not self._in_market(option, self.market):
+            yield RuleName.MARKET
         if option.tier not in self.tiers:
             yield RuleName.TIERS
         if self.max_commitment_months is not None and option.commitment_months > self.max_commitment_months:
@@ -127,6 +171,12 @@ class OptionRules:
             yield RuleName.ONLY_OWNED
         if self.why_not_rankable(option) is not None:
             yield RuleName.PRICE
+
+    def _in_market(self, option: NodeOption, market: str) -> bool:
+        """Whether nodes are there, or where that is not stated their provider; and the card may be had there."""
+        offer = option.offer
+        restricted = option.origin is Origin.CATALOG and offer.gpu in self.restricted
+        return (offer.country or offer.headquarters) == market and not restricted
 
     def _about_cards(self, option: NodeOption) -> Iterator[RuleName]:
         gpu = option.node_type.gpu
@@ -148,11 +198,20 @@ def option_rules(problem: Problem, catalog: Catalog) -> OptionRules:
     hardware, payment = problem.hardware, problem.payment
     providers, gpus = hardware.providers, hardware.gpus
     by_class = providers if isinstance(providers, ProviderFilter) else ProviderFilter()
+    as_of, market = as_of_day(problem, catalog), str(hardware.market) if hardware.market else None
+    named = gpus if isinstance(gpus, tuple) else ()
+    flagged = {flag.gpu for flag in catalog.markets if (flag.market, flag.obtainable) == (market, "restricted")}
     return OptionRules(
         providers=providers if isinstance(providers, tuple) else None,
         excluded_providers=by_class.exclude,
         classes=by_class.classes,
+        classes_stated=isinstance(providers, ProviderFilter) and "classes" in providers.model_fields_set,
         regions=hardware.regions,
+        countries=hardware.require.countries,
+        headquarters=hardware.require.headquarters,
+        certificates=hardware.require.certificates,
+        market=market.upper() if market else None,
+        restricted=frozenset(flagged - set(named)),
         tiers=payment.tiers,
         max_commitment_months=payment.max_commitment_months,
         only_owned=hardware.only_owned,
@@ -160,8 +219,18 @@ def option_rules(problem: Problem, catalog: Catalog) -> OptionRules:
         excluded_gpus=gpus.exclude if isinstance(gpus, Exclude) else (),
         licensed_only=hardware.datacenter_licensed_only,
         nvlink_forbidden=hardware.nvlink == "forbidden",
-        as_of=as_of_day(problem, catalog),
+        as_of=as_of,
+        quotes_as_of=as_of if problem.payment.as_of else today(),
     )
+
+
+def certified(asked: Collection[str], held: Collection[str]) -> bool:
+    """Whether every certificate asked for is held, whatever the spelling: ``ISO 27001`` is ``iso27001``."""
+    return {_plain(name) for name in asked} <= {_plain(name) for name in held}
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
 
 
 def has_nvlink(node_type: NodeType) -> bool:

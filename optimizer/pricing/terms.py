@@ -23,7 +23,7 @@ from optimizer.pricing.types import Origin
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
-    from optimizer.catalog.types import Catalog
+    from optimizer.catalog.types import Catalog, Offer
     from optimizer.pricing.types import NodeOption
     from optimizer.problem import Problem, Workload
     from optimizer.problem.schema import Discount as StatedDiscount
@@ -79,14 +79,21 @@ class Terms:
     periods: tuple[Period, ...] = ()  # of the day profile
     startup_hours: float = 0.0  # billed each time a node starts
     spot_uplift: float = 0.0  # share of the rent
+    tax_recoverable: bool = False  # taxes come back, so that they are no cost
 
     def uplift(self, tier: Tier) -> float:
         """Share that interruptions add to the rent in a tier."""
         return self.spot_uplift if tier is Tier.SPOT else 0.0
 
-    def hours(self, tier: Tier) -> float:
-        """Hours a month that a rented node is billed in a tier."""
-        return self.use_hours if tier in PAID_BY_USE else self.month_hours
+    def hours(self, tier: Tier, commitment_months: int = 0) -> float:
+        """Hours a month that a rented node is billed in a tier; what is committed to is billed the whole month."""
+        return self.use_hours if tier in PAID_BY_USE and not commitment_months else self.month_hours
+
+    def tax_on(self, offer: Offer) -> float:
+        """Share of tax that counts on the price of an offer."""
+        if self.tax_recoverable:
+            return 0.0
+        return self.tax if offer.tax_percent is None else offer.tax_percent / 100
 
     def discount(self, provider: str, tier: Tier, gpu: str) -> float:
         """Share off a list price: the largest of the discounts that match (they do not add up)."""
@@ -101,7 +108,7 @@ def terms_of(problem: Problem, catalog: Catalog) -> Terms:
     exchange = exchange_of(problem, catalog)
     as_of = as_of_day(problem, catalog)
     month = payment.hours_per_month if payment.hours_per_month >= SHORTEST_MONTH_HOURS else MEAN_MONTH_HOURS
-    tax = payment.tax_percent / 100
+    tax = 0.0 if payment.tax_recoverable else payment.tax_percent / 100
     discounts = tuple(
         _discount(entry) for entry in payment.discounts if entry.until is None or parse_day(str(entry.until)) >= as_of
     )
@@ -117,6 +124,7 @@ def terms_of(problem: Problem, catalog: Catalog) -> Terms:
         periods=periods_of(problem),
         startup_hours=payment.startup_minutes / _MINUTES_PER_HOUR,
         spot_uplift=spot_uplift(problem) or 0.0,
+        tax_recoverable=payment.tax_recoverable,
     )
 
 

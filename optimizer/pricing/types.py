@@ -17,6 +17,7 @@ class Origin(StrEnum):
     CATALOG = "catalog"
     QUOTE = "quote"  # the user's own quote (`offers`)
     OWNED = "owned"  # the user's own hardware (`hardware.owned`)
+    WANTED = "wanted"  # a node that nobody priced, as a quote for it would be: states all that rules ask of offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,18 @@ class NodeOption:
     max_nodes: int | None  # stock or owned count
     origin: Origin = Origin.CATALOG
     periods: tuple[PeriodPrice, ...] = ()  # of the day profile, where paid by use; empty: paid all month
+    from_nodes: int = 1  # fewest nodes that are sold at this price
+    up_to_nodes: int | None = None  # most nodes that are sold at this price; None: no end
 
     @property
     def key(self) -> tuple[str, str]:
-        """Content key: offer id and tier."""
-        return (self.offer.id, str(self.tier))
+        """Content key: offer id and tier, and from how many nodes on the price holds where that is not the first."""
+        return option_key(self.offer.id, self.tier, self.from_nodes)
+
+    @property
+    def ordered_in_lots(self) -> bool:
+        """Whether not every number of nodes is sold at this price."""
+        return self.from_nodes > 1 or self.up_to_nodes is not None
 
     def cents_for(self, running: Sequence[int]) -> int:
         """Cents per month of so many nodes in each period: of the most of them, or of the hours used and the starts."""
@@ -72,6 +80,11 @@ class NodeOption:
             return self.monthly_cents * max(running)
         prices = zip(self.periods, running, starts_of(running), strict=True)
         return sum(price.cents * count + price.start_cents * started for price, count, started in prices)
+
+
+def option_key(offer_id: str, tier: Tier, from_nodes: int = 1) -> tuple[str, str]:
+    """Content key of an option."""
+    return (offer_id, str(tier) if from_nodes == 1 else f"{tier} from {from_nodes} nodes")
 
 
 def starts_of(running: Sequence[int]) -> tuple[int, ...]:

@@ -85,6 +85,7 @@ def _offers(problem: ProblemFile) -> Iterator[Issue]:
             yield Issue((*path, "id"), f"the offer id {quote.id!r} is taken", "give each quote its own id")
         seen.add(quote.id)
         yield from _quoted_price(quote, path)
+        yield from _breaks(quote, path)
 
 
 def _quoted_price(quote: Quote, path: KeyPath) -> Iterator[Issue]:
@@ -102,10 +103,31 @@ def _quoted_price(quote: Quote, path: KeyPath) -> Iterator[Issue]:
         yield Issue((*path, "tier"), f"{quote.id}: the tier {quote.tier} needs a {needed}", None, about)
 
 
+def _breaks(quote: Quote, path: KeyPath) -> Iterator[Issue]:
+    """Price breaks lower a price per hour, more from each number of nodes to the next."""
+    about = ((*path, "price_breaks"),)
+    if quote.price_breaks and quote.price_per_hour is None:
+        hint = "leave them out, or state price_per_hour"
+        yield Issue((*path, "price_breaks"), f"{quote.id}: price breaks are of a price per hour", hint, about)
+        return
+    last_from, last = 1, quote.price_per_hour or 0.0
+    for number, one in enumerate(quote.price_breaks):
+        where = (*path, "price_breaks", number)
+        if one.from_nodes <= last_from:
+            hint = f"state numbers that grow, above {last_from}"
+            yield Issue((*where, "from_nodes"), f"{quote.id}: breaks from {one.from_nodes} nodes on", hint, about)
+        if one.price_per_hour >= last:
+            message = f"{quote.id}: from {one.from_nodes} nodes on a node costs {one.price_per_hour:g} an hour"
+            yield Issue((*where, "price_per_hour"), message, f"a break is lower than what it breaks: {last:g}", about)
+        last_from, last = one.from_nodes, one.price_per_hour
+
+
 def _commitment(problem: ProblemFile) -> Iterator[Issue]:
     """``max_commitment_months`` leaves at least one of the tiers."""
     payment = problem.payment
     most, months = payment.max_commitment_months, dict(COMMITMENT_MONTHS)
+    bound = {quote.tier: quote.commitment_months for quote in problem.offers if quote.commitment_months is not None}
+    months |= {tier: min(stated, months.get(tier, 0)) for tier, stated in bound.items()}
     if most is not None and all(months.get(tier, 0) > most for tier in payment.tiers):
         message = f"max_commitment_months is {most}, which none of the tiers ({', '.join(payment.tiers)}) keeps"
         hint = "raise it, or add on_demand to payment.tiers"

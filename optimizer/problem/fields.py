@@ -66,6 +66,13 @@ def _currency(value: str) -> str:
     return value
 
 
+def _country(value: str) -> str:
+    code = value.upper()
+    if len(code) != 2 or not code.isascii() or not code.isalpha():
+        raise PydanticCustomError("country", "expected a country code of two letters (ISO 3166), such as DE or CN")
+    return code
+
+
 def _workload_name(value: str) -> str:
     if any(char in value for char in ".[]=") or value.isdigit() or value != value.strip():
         raise PydanticCustomError(
@@ -116,6 +123,9 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_workload_name)]
 Day = Annotated[str, AfterValidator(_iso_date)]
 Currency = Annotated[str, AfterValidator(_currency)]
+
+Country = Annotated[str, AfterValidator(_country)]
+"""A country by its code of two letters (ISO 3166), in any case."""
 
 Positive = Annotated[float, Field(gt=0, le=_MAX)]
 NonNegative = Annotated[float, Field(ge=0, le=_MAX)]

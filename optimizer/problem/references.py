@@ -6,11 +6,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from optimizer.documents.paths import beside, is_file, is_folder
-from optimizer.documents.suggest import did_you_mean
+from optimizer.documents.suggest import did_you_mean, suggest
 from optimizer.errors import InputError
 from optimizer.problem.issues import Issue, KeyPath
 from optimizer.problem.known import KnownIds
 from optimizer.problem.schema import Exclude, ProblemFile, ProviderFilter, Workload
+
+_SLIPS = 2
+"""Letters by which a misspelt region may differ from the one that is meant."""
 
 _FILE_FINDINGS = 20
 """Defects of one trace or calibration that are listed."""
@@ -23,12 +26,14 @@ def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Ite
     providers = known.providers | {quote.provider for quote in problem.offers} if known.providers else frozenset()
     currencies = known.currencies | set(problem.payment.fx.rates if problem.payment.fx else ())
     for what, names, ids in (
-        ("GPU", _gpus(problem), known.gpus),
+        ("GPU", _gpus(problem), known.gpus | {card.id for card in problem.hardware.custom} if known.gpus else ()),
+        ("GPU", _siblings(problem), known.gpus),
         ("provider", _providers(problem), providers),
-        ("region", _regions(problem), known.regions),
+        ("region", _misspelt_regions(problem, known.regions), known.regions),
         ("engine", iter([(("engine", "name"), problem.engine.name)]), known.engines),
     ):
         yield from _unknown(what, names, ids)
+    yield from _own_cards(problem, known)
     if known.currencies:
         yield from _currencies(problem, currencies)
     for index, workload in enumerate(problem.workloads):
@@ -72,6 +77,21 @@ def _gpus(problem: ProblemFile) -> _Named:
             yield ("payment", "discounts", index, "gpu"), discount.gpu
 
 
+def _siblings(problem: ProblemFile) -> _Named:
+    for index, card in enumerate(problem.hardware.custom):
+        yield ("hardware", "custom", index, "sibling"), card.sibling
+
+
+def _own_cards(problem: ProblemFile, known: KnownIds) -> Iterator[Issue]:
+    """The user's own cards have names of their own."""
+    seen = set(known.gpus)
+    for index, card in enumerate(problem.hardware.custom):
+        if card.id in seen:
+            message = f"there is a card {card.id!r} already"
+            yield Issue(("hardware", "custom", index, "id"), message, "give it a name of its own")
+        seen.add(card.id)
+
+
 def _providers(problem: ProblemFile) -> _Named:
     hardware = problem.hardware
     if isinstance(hardware.providers, ProviderFilter):
@@ -85,8 +105,28 @@ def _providers(problem: ProblemFile) -> _Named:
             yield ("payment", "discounts", index, "provider"), discount.provider
 
 
-def _regions(problem: ProblemFile) -> _Named:
-    yield from _listed(("hardware", "regions"), problem.hardware.regions or ())
+def _misspelt_regions(problem: ProblemFile, known: Collection[str]) -> _Named:
+    """Regions that look like a slip of the pen: nearly the letters of a known one, and all of its digits.
+
+    Any other unknown one may well exist: nothing is priced there, and a quote can be.
+    """
+    quoted = {quote.region for quote in problem.offers if quote.region}
+    for path, name in _listed(("hardware", "regions"), problem.hardware.regions or ()):
+        near = suggest(name, known, 1)
+        if name not in quoted and near and _digits(near[0]) == _digits(name) and _alike(name, near[0]):
+            yield path, name
+
+
+def _digits(name: str) -> str:
+    return "".join(char for char in name if char.isdigit())
+
+
+def _alike(name: str, known: str) -> bool:
+    """Whether one or two letters tell them apart."""
+    from difflib import SequenceMatcher
+
+    same = sum(block.size for block in SequenceMatcher(None, name.lower(), known.lower()).get_matching_blocks())
+    return max(len(name), len(known)) - same <= _SLIPS
 
 
 def _listed(path: KeyPath, names: Collection[str]) -> _Named:

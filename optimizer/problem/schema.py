@@ -17,6 +17,7 @@ from optimizer.problem.fields import (
     Section,
     Share,
     Text,
+    YesNo,
     is_currency,
     one_of,
 )
@@ -158,6 +159,9 @@ class Payment(Section):
     tax_percent: Percent = 0.0
     """Tax on top of prices, in percent."""
 
+    tax_recoverable: YesNo = False
+    """Whether the tax comes back: it is shown then, and in no total or ranking."""
+
     extras_monthly: NonNegative = 0.0
     """Fixed cost per month that the plan shall include (storage, egress, ...)."""
 
@@ -175,7 +179,7 @@ class Payment(Section):
     counted and listed among what the bill leaves out."""
 
     as_of: Day | None = None
-    """The day prices are aged against; null: the newest price date in the catalog."""
+    """The day prices are aged against; null: the newest price date in the catalog, and for own quotes today."""
 
 
 class Ownership(Section):

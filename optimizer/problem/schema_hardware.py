@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from optimizer.problem.fields import (
     Count,
     CountOrZero,
+    Country,
     Currency,
     Day,
     Ids,
@@ -21,6 +22,7 @@ from optimizer.problem.fields import (
     YesNo,
     as_tuple,
     one_of,
+    unique,
 )
 from optimizer.problem.words import (
     ENGINE_PARALLELISM,
@@ -31,7 +33,7 @@ from optimizer.problem.words import (
     Market,
     Nvlink,
 )
-from optimizer.vocabulary import ProviderClass, Router, Tier
+from optimizer.vocabulary import Link, ProviderClass, Router, Tier
 
 PAYABLE_TIERS = tuple(tier for tier in Tier if tier is not Tier.OWNED)
 """Tiers a problem may ask for."""
@@ -110,6 +112,107 @@ class Quota(Section):
     """GPUs granted."""
 
 
+class CustomGpu(Section):
+    """A card that no catalog has. Keys are the columns of gpus.csv; what is left out is that of the sibling."""
+
+    id: Text
+    """Name of the card, in no catalog."""
+
+    sibling: Text
+    """Catalog id of the card it is like; whatever is not stated here is taken from it."""
+
+    vendor: Text | None = None
+    """Maker: nvidia, amd, huawei, ...: decides which engines run on it."""
+
+    architecture: Text | None = None
+    """Generation, such as hopper: decides which formats engines have for it."""
+
+    compute_capability: Positive | None = None
+    """CUDA compute capability, NVIDIA only."""
+
+    memory_marketed_gb: Positive | None = None
+    """Memory as sold, in GB."""
+
+    memory_mib: Count | None = None
+    """Memory as the driver reports it, in MiB; left out beside ``memory_marketed_gb``: the sibling's share of it."""
+
+    memory_bandwidth_gb_s: Positive | None = None
+    """Memory bandwidth in GB/s."""
+
+    bf16_dense_tflops: Positive | None = None
+    """16-bit arithmetic, dense, in TFLOPS."""
+
+    fp8_dense_tflops: Positive | None = None
+    """FP8 arithmetic, dense, in TFLOPS."""
+
+    int8_dense_tops: Positive | None = None
+    """INT8 arithmetic, dense, in TOPS."""
+
+    fp4_dense_tflops: Positive | None = None
+    """FP4 arithmetic, dense, in TFLOPS."""
+
+    supports_bf16: YesNo | None = None
+    """Whether it computes in bf16."""
+
+    supports_fp8: YesNo | None = None
+    """Whether it computes in FP8."""
+
+    supports_fp4: YesNo | None = None
+    """Whether it computes in FP4."""
+
+    link: Annotated[str, BeforeValidator(one_of(Link))] | None = None
+    """How cards of a node are joined: nvswitch, nvlink_pair, xgmi, hccs or pcie."""
+
+    link_gb_s_both_directions: NonNegative | None = None
+    """Rate of that link per card, both directions together, in GB/s; 0 for pcie."""
+
+    link_domain_gpus: Count | None = None
+    """Most cards that one such link domain joins."""
+
+    pcie_generation: Count | None = None
+    """PCIe generation."""
+
+    pcie_lanes: Count | None = None
+    """PCIe lanes."""
+
+    tdp_w: Positive | None = None
+    """Power of the card in W."""
+
+    node_overhead_w_per_gpu: NonNegative | None = None
+    """Power of the node beside its cards, per card, in W."""
+
+    form_factor: Text | None = None
+    """Form, such as SXM5 or PCIe."""
+
+    release_year: Annotated[int, Field(ge=1990, le=2100)] | None = None
+    """Year of release."""
+
+    datacenter_licensed: YesNo | None = None
+    """Whether its driver licence allows data centres."""
+
+    export_note: Text | None = None
+    """Remark on export rules."""
+
+    source: Text | None = None
+    """Where its figures come from."""
+
+    notes: Text | None = None
+    """Remark."""
+
+
+class Require(Section):
+    """What every offer has to state: where it stands, who is behind it, what it is certified for."""
+
+    countries: Annotated[tuple[Country, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()
+    """Countries the nodes may stand in, by codes of two letters; an offer that states none fails. Empty: any."""
+
+    headquarters: Annotated[tuple[Country, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()
+    """Countries the provider may have its headquarters in; an offer that states none fails. Empty: any."""
+
+    certificates: Annotated[tuple[Text, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()
+    """Certificates the provider must hold, all of them, such as ``ISO 27001``; one that is not stated fails."""
+
+
 class Limits(Section):
     """Upper limits over the whole plan, spare nodes included."""
 
@@ -124,6 +227,9 @@ class Limits(Section):
 
     max_gpu_kinds: Count | None = None
     """Most kinds of GPU."""
+
+    max_share_per_provider: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Most of the monthly cost of all nodes that may go to one provider, as a share; own hardware is no provider."""
 
 
 class Hardware(Section):
@@ -147,10 +253,17 @@ class Hardware(Section):
     """Regions to use; an offer without region, or a global one, fails."""
 
     market: Annotated[Market, Field(strict=False), BeforeValidator(one_of(Market))] | None = None
-    """``cn`` or ``us``: what is shown as obtainable there. A flag with source and date, never "allowed"."""
+    """``cn`` or ``us``: use what is shown as obtainable there, from providers or places of that country. A card that is
+    flagged as restricted there has to be named. A flag with source and date, never "allowed"."""
+
+    require: Require = Require()
+    """What every offer has to state; no repair gives it up."""
 
     datacenter_licensed_only: YesNo = True
     """Leave out GeForce cards, whose driver licence excludes data centres, unless named in ``gpus``."""
+
+    custom: tuple[CustomGpu, ...] = ()
+    """Cards that no catalog has, to be used in ``owned`` and ``offers``; predicted like a sibling, grade C."""
 
     owned: tuple[OwnedHardware, ...] = ()
     """Hardware that exists already."""
@@ -165,8 +278,18 @@ class Hardware(Section):
     """Limits over the whole plan."""
 
 
+class PriceBreak(Section):
+    """A lower price from a number of nodes on."""
+
+    from_nodes: Annotated[int, Field(ge=2, le=1_000_000)]
+    """Nodes from which on all of them cost this."""
+
+    price_per_hour: Positive
+    """Price of one node per hour then."""
+
+
 class Quote(Section):
-    """A price the user was offered. The id of a catalog offer replaces that offer."""
+    """A price the user was offered. The id of a catalog offer replaces that offer. Every rule binds it too."""
 
     id: Text
     """Name of the offer, unique in the file."""
@@ -208,7 +331,45 @@ class Quote(Section):
     """Number of the quote, shown as the source of the price."""
 
     valid_until: Day | None = None
-    """Last day of the quote."""
+    """Last day of the quote. After it the quote is not ranked."""
+
+    provider_class: Annotated[ProviderClass, Field(strict=False), BeforeValidator(one_of(RENTABLE_CLASSES))] | None = (
+        None
+    )
+    """Class of the provider; left out: that of the catalog."""
+
+    region: Text | None = None
+    """Region of the nodes; left out: that of the offer it replaces."""
+
+    country: Country | None = None
+    """Country the nodes stand in, two letters; left out: that of the offer it replaces, or of its region."""
+
+    headquarters: Country | None = None
+    """Country of the provider's headquarters, two letters; left out: that of the catalog."""
+
+    certificates: Annotated[tuple[Text, ...], BeforeValidator(as_tuple), AfterValidator(unique)] | None = None
+    """Certificates the provider holds; left out: those of the catalog."""
+
+    commitment_months: Annotated[int, Field(ge=0, le=120)] | None = None
+    """Months the quote binds for; left out: 12 or 36 for a reservation, else none."""
+
+    min_nodes: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Fewest nodes it is sold in."""
+
+    price_breaks: tuple[PriceBreak, ...] = ()
+    """Lower prices from a number of nodes on; the price of the last break reached holds for all nodes."""
+
+    upfront_percent: Percent = 0.0
+    """Share of the whole commitment that is paid at once."""
+
+    early_exit_percent: Percent = 100.0
+    """Share of what the commitment still asks for that is owed when leaving early."""
+
+    host_memory_gib: Positive | None = None
+    """Memory of the host in GiB."""
+
+    network_gbps: Positive | None = None
+    """Fabric between nodes in Gb/s; left out: that of the offer it replaces, else nothing spans nodes."""
 
     @model_validator(mode="before")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from optimizer.clock import today
 from optimizer.problem.check_rest import COMMITMENT_MONTHS, is_bounded
 from optimizer.problem.known import KnownIds
 from optimizer.problem.load import slo_of
@@ -18,6 +19,7 @@ def warnings_of(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
     yield from _objective(problem)
     yield from _links(problem)
     yield from _tiers(problem)
+    yield from _regions(problem, known)
     yield from _dates(problem, known)
 
 
@@ -62,19 +64,34 @@ def _tiers(problem: ProblemFile) -> Iterator[str]:
         yield "payment.tiers: spot capacity can be taken away at any moment, also from online workloads"
 
 
+def _regions(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
+    quoted = {quote.region for quote in problem.offers}
+    unknown = [name for name in problem.hardware.regions or () if name not in known.regions and name not in quoted]
+    if known.regions and unknown:
+        yield f"hardware.regions: no catalog knows {', '.join(unknown)}, so only a quote that states it can stand there"
+
+
 def _dates(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
     """ISO days compare as text."""
     payment = problem.payment
     as_of = payment.as_of or known.newest_price_date
     if payment.fx is not None and payment.fx.date is None:
         yield "payment.fx: the exchange rates have no date"
+    yield from expired_quotes(problem)
     if as_of is None:
         return
     if known.newest_price_date is not None and as_of < known.newest_price_date:
         yield f"payment.as_of: {as_of}; prices up to {known.newest_price_date} are newer than it, and are used"
-    for quote in problem.offers:
-        if quote.valid_until is not None and quote.valid_until < as_of:
-            yield f"offers.{quote.id}: valid until {quote.valid_until}, which is before {as_of}"
     for index, discount in enumerate(payment.discounts):
         if discount.until is not None and discount.until < as_of:
             yield f"payment.discounts.{index}: held until {discount.until}, before {as_of}, so it is not applied"
+
+
+def expired_quotes(problem: ProblemFile) -> Iterator[str]:
+    """A sentence for each quote that no longer holds on ``payment.as_of``, or where that is not stated today."""
+    held, day = problem.payment.as_of or str(today()), "" if problem.payment.as_of else ", today"
+    for quote in problem.offers:
+        if quote.valid_until is not None and quote.valid_until < held:
+            what = f"{quote.provider}, {quote.gpus_per_node}x {quote.gpu}"
+            until = f"valid until {quote.valid_until}, which is before {held}{day}"
+            yield f"offers.{quote.id}: expired ({what}): {until}, so it is not ranked"

@@ -52,6 +52,16 @@ def document(outcome: Outcome) -> dict[str, Json]:
         **({"rejected": [rejection_document(one) for one in outcome.rejected]} if outcome.rejected else {}),
         **({"single_gpu_kinds": _single_kinds(outcome)} if outcome.single_kinds else {}),
         "relaxations": [_relaxation(relaxation) for relaxation in outcome.relaxations],
+        "unpriced": [
+            {
+                "gpu": one.gpu,
+                "gpus_per_node": one.gpus_per_node,
+                "nodes": one.nodes,
+                "workloads": list(one.workloads),
+                "ask_below_per_node_month": None if one.ask_below_cents is None else Money(one.ask_below_cents),
+            }
+            for one in outcome.unpriced
+        ],
         "targets": [
             {
                 "gpu": target.gpu,

@@ -37,6 +37,7 @@ _NAMES: tuple[tuple[str, str], ...] = (
     (r"hardware\.limits\.max_nodes", "limit on nodes"),
     (r"hardware\.limits\.max_power_kw", "limit on power"),
     (r"hardware\.limits\.max_gpu_kinds", "limit on kinds of GPU"),
+    (r"hardware\.limits\.max_share_per_provider", "limit on one provider's share"),
     (r"hardware\.quota\.\d+\.max_gpus", "quota on GPUs"),
     (r"hardware\.owned\.\d+\.nodes", "own nodes"),
     (r"offers\.([^.]+)\.stock", "stock of {}"),
@@ -66,6 +67,7 @@ _UNITS: tuple[tuple[str, str], ...] = (
     (r"hardware\.(limits\.max_nodes|owned\.\d+\.nodes)|offers\.[^.]+\.stock", " nodes"),
     (r"hardware\.limits\.max_power_kw", " kW"),
     (r"hardware\.limits\.max_gpu_kinds", " kinds of GPU"),
+    (r"hardware\.limits\.max_share_per_provider", " of the money"),
     (r"payment\.max_commitment_months", " months"),
     (r"margins\.spare_nodes", " nodes"),
 )

@@ -14,6 +14,7 @@ from optimizer.report.json_values import Json, Money, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.names import Names, counted
 from optimizer.report.negotiate_gain import Gain
+from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
 from optimizer.report.negotiate_words import finished, heading, signed, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import exact, money, percent, two_digits, what_if
@@ -49,6 +50,7 @@ def _lines(answer: Explanation) -> Iterator[Line]:
     yield from _moves(answer.moves, names, gain)
     if answer.reign is not None:
         yield from _reign(answer.reign, gain)
+    yield from leverage_lines(answer.leverage, plan)
     yield from _stress(answer.stress, plan, gain)
 
 
@@ -190,6 +192,7 @@ def _document(answer: Explanation) -> dict[str, Json]:
             for m in answer.moves
         ],
         "wins_up_to_times_stated_load": None if reign is None else reign.last,
+        "leverage": leverage_document(answer.leverage),
         "then": None if reign is None else _next(reign.after),
         "stress": [
             {

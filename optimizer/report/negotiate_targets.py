@@ -11,6 +11,7 @@ from optimizer.negotiate.targets import ANY, Targets
 from optimizer.report.json_report import document
 from optimizer.report.json_values import Json, dump
 from optimizer.report.layout import BLANK, Line, Style, columns
+from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
 from optimizer.report.negotiate_words import finished, heading, setup, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import gpu_name, money, plural, price, tier_name
@@ -35,6 +36,7 @@ def _lines(answer: Targets) -> Iterator[Line]:
     best = outcome.plans[0]
     text = f"to beat  {money(best.monthly_cents, best.currency)}/mo  {winner(best)}; {sources(best)}"
     yield from wrapped(text, "  ", " " * 11)
+    yield from leverage_lines(answer.leverage, best)
     if not answer.prices:
         why = "The file allows hardware of your own only (hardware.only_owned)." if answer.only_owned else (
             "No other card or provider could serve this problem at a price that payment.tiers allows."
@@ -113,7 +115,7 @@ def _document(answer: Targets) -> dict[str, Json]:
         }
         for one in answer.prices
     ]
-    return {**document(answer.outcome), "targets": listed}
+    return {**document(answer.outcome), "targets": listed, "leverage": leverage_document(answer.leverage)}
 
 
 def _csv(answer: Targets) -> str:

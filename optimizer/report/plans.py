@@ -234,11 +234,26 @@ def _context(plan: Plan) -> list[str]:
     if plan.also:
         others = [f"{other.provider} {_gap(other.monthly_cents, plan.monthly_cents)}" for other in plan.also]
         parts.append(f"also: {', '.join(others)}")
+    parts += _owed(plan)
     if plan.spare_node_cents and not any(node.spare for node in plan.nodes):
         parts.append(f"one spare node +{money(plan.spare_node_cents, plan.currency)}")
     parts += [
         f"{what_if(stress)}: {'holds' if stress.holds else f'fails{_repair(stress, plan)}'}" for stress in plan.stress
     ]
+    return parts
+
+
+def _owed(plan: Plan) -> list[str]:
+    """What the signature binds to, where it binds to anything, and the tax that comes back."""
+    now, upfront, by_month = plan.owed.now_cents, plan.owed.upfront_cents, plan.owed.by_month_cents
+    parts = []
+    if now:
+        at_once = f", {money(upfront, plan.currency)} of it at once" if upfront else ""
+        middle = len(by_month) // 2
+        left = f"; {money(by_month[middle - 1], plan.currency)} when leaving after {middle} months" if middle else ""
+        parts.append(f"owed on signing {money(now, plan.currency)}{at_once}{left}")
+    if plan.recoverable_tax_cents:
+        parts.append(f"recoverable tax, in no total: {money(plan.recoverable_tax_cents, plan.currency)}/mo")
     return parts
 
 

@@ -15,7 +15,7 @@ from optimizer.report.plans import ranked
 from optimizer.report.question import question
 from optimizer.report.quotes import your_quotes
 from optimizer.report.replayed import rejections
-from optimizer.report.verdicts import funnel, no_plan, targets, terms, verdicts
+from optimizer.report.verdicts import funnel, no_plan, targets, terms, unpriced, verdicts
 
 _LOOKS = {Style.HEADING: "bold", Style.STRONG: "bold cyan", Style.QUIET: "", Style.CAUTION: "yellow", Style.PLAIN: ""}
 
@@ -38,6 +38,7 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
         lines += verdicts(outcome)
         lines += rejections(outcome)
         lines += funnel(outcome)
+        lines += unpriced(outcome)
         lines += targets(outcome)
     else:
         lines += no_plan(outcome)

@@ -201,22 +201,44 @@ def ways_out(outcome: Outcome) -> Iterator[Line]:
     if not isinstance(outcome, Infeasible):
         return
     yield Line("What would make it possible", Style.HEADING)
-    if not outcome.relaxations:
+    if not outcome.relaxations and not outcome.unpriced:
         yield from (Line(piece) for piece in paragraph(_hint(outcome.funnel)))
         yield BLANK
         return
-    yield from edits(outcome.relaxations, outcome.currency)
+    yield from unpriced(outcome)
+    if outcome.relaxations:
+        yield from edits(outcome.relaxations, outcome.currency)
 
 
 def _hint(steps: Sequence[FunnelStep]) -> str:
-    """What is left when not even giving up every promise and rule helps, and which rule leaves nothing."""
+    """What is left when not even giving up every promise helps, and which rule leaves nothing."""
     last = next((step.rule for step in steps if step.remaining == 0), None)
     where = f" The rule '{last}' in the table above leaves 0." if last else ""
     return (
-        "Nothing in the catalog could do it, even with every promise and rule of the file given up, at a price that may"
-        f" be ranked.{where} A quote of your own (under offers) for a card that can run the model might, or a smaller"
-        " model or precision."
+        "Nothing in the catalog could do it at a price that may be ranked, even with every promise given up; from whom"
+        f" and from where to buy was left as the file says.{where} A quote of your own (under offers) for a card that"
+        " can run the model might, or a smaller model or precision."
     )
+
+
+def unpriced(outcome: Outcome) -> Iterator[Line]:
+    """Nodes that would do, but that nobody prices within the buyer's rules: what to bring a quote for."""
+    if not outcome.unpriced:
+        return
+    if outcome.plans:
+        yield Line("Not priced", Style.HEADING)
+    else:
+        text = "These nodes keep every promise, but have no price that may be ranked under the rules of the file:"
+        yield from (Line(piece) for piece in paragraph(text))
+    for one in outcome.unpriced:
+        nodes = "" if one.nodes == 1 else f"{one.nodes} nodes of "
+        quote = f"bring a quote for {nodes}{one.gpus_per_node}x {gpu_name(one.gpu)}"
+        served = f"for {', '.join(one.workloads)}"
+        wins = "any price is better than no plan"
+        if one.ask_below_cents is not None:
+            wins = f"wins below {money(one.ask_below_cents, outcome.currency)} per node and month"
+        yield from (Line(piece) for piece in paragraph(f"{quote} ({served}): {wins}", hang="    "))
+    yield BLANK
 
 
 def edits(relaxations: Sequence[Relaxation], currency: str) -> Iterator[Line]:

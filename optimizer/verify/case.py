@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from optimizer.performance import memory_bill
 from optimizer.performance.gates import KV_CACHES, QUANTS
 from optimizer.performance.types import ReplicaSpec
-from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_rules
+from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_key, option_rules
 from optimizer.problem import parts_of, periods_of
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.types import Mismatch
@@ -126,7 +126,7 @@ def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Misma
     workloads = {part.name for part in parts_of(problem)}
     models = {catalog.models[workload.model].id for workload in problem.workloads}
     for index, line in enumerate(plan.nodes):
-        if (line.offer_id, str(line.tier)) not in options:
+        if option_key(line.offer_id, line.tier, line.from_nodes) not in options:
             found = f"{line.offer_id} ({line.tier})"
             yield Mismatch("references", f"nodes[{index}].offer_id", "a priced offer", found, "no such offer and tier")
     for index, group in enumerate(plan.groups):
@@ -163,7 +163,7 @@ def case_of(problem: Problem, catalog: Catalog, params: Parameters, plan: Plan) 
     """Join a plan whose references hold."""
     options = _options(problem, catalog, plan)
     nodes = tuple(
-        NodeCase(f"nodes[{index}]", line, options[line.offer_id, str(line.tier)])
+        NodeCase(f"nodes[{index}]", line, options[option_key(line.offer_id, line.tier, line.from_nodes)])
         for index, line in enumerate(plan.nodes)
     )
     types = {node.line.offer_id: node.option.node_type for node in nodes}

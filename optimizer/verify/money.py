@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from optimizer.pricing import NodeType, cost_lines, excluded_costs, load_hours
+from optimizer.pricing import NodeType, cost_lines, excluded_costs, load_hours, recoverable_tax_cents
 from optimizer.problem import parts_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import Case
@@ -57,6 +57,9 @@ def ledger(case: Case) -> Iterator[Mismatch]:
     total = sum(line.monthly_cents for line in plan.cost_lines)
     if plan.monthly_cents != total:
         yield Mismatch("ledger", "monthly_cost", total, plan.monthly_cents, "the sum of the cost lines")
+    tax = recoverable_tax_cents(bought, case.problem, case.catalog, case.running)
+    if plan.recoverable_tax_cents != tax:
+        yield Mismatch("ledger", "recoverable_tax", tax, plan.recoverable_tax_cents, "cents of tax that comes back")
     if plan.currency != case.problem.payment.currency:
         yield Mismatch("ledger", "currency", case.problem.payment.currency, plan.currency, "the currency asked for")
 

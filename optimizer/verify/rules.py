@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.verify import api, hardware, legality, long_run, money, periods, printed, service
+from optimizer.verify import api, contracts, hardware, legality, long_run, money, periods, printed, service
 from optimizer.verify.case import Case, case_of, references
 from optimizer.verify.loads import Served, serve
 from optimizer.verify.ranking import RANKING_RULES
@@ -40,6 +40,11 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     hardware.max_gpu_kinds,
     hardware.stock,
     hardware.quota,
+    contracts.residency,
+    contracts.valid_quotes,
+    contracts.order_sizes,
+    contracts.provider_share,
+    contracts.owed,
     periods.always_served,
     money.node_lines,
     money.rounding,

@@ -84,6 +84,11 @@ def _within(case: Case, nodes: dict[NodeOption, int]) -> bool:
         )
         checks.append((gpus, quota.max_gpus))
     checks += [(n, o.max_nodes) for o, n in pairs]
+    if limits.provider_share is not None:
+        share = limits.provider_share * sum(n * o.monthly_cents for o, n in pairs)
+        for provider in {o.offer.provider for o, _ in pairs if str(o.tier) != "owned"}:
+            theirs = [n * o.monthly_cents for o, n in pairs if o.offer.provider == provider and str(o.tier) != "owned"]
+            checks.append((1000 * sum(theirs), share))
     return all(limit is None or value <= limit for value, limit in checks)
 
 
@@ -104,14 +109,28 @@ def _node_vectors(
             return
         spare = case.rules.spare_nodes
         caps = [min(len(items) + spare, 99 if o.max_nodes is None else o.max_nodes) for o in mine]
+        more = max(o.from_nodes for o in mine) - 1
+        caps = [cap if o.max_nodes is not None else cap + more for cap, o in zip(caps, mine, strict=True)]
         vectors = [
             dict(zip(mine, counts, strict=True))
             for counts in product(*(range(cap + 1) for cap in caps))
-            if need + spare <= sum(counts) <= len(items) + spare
+            if need + spare <= sum(counts) <= len(items) + spare + _lots(mine, counts) and _sold(mine, counts)
         ]
         per_type.append(vectors)
     for parts in product(*per_type):
         yield {option: n for part in parts for option, n in part.items() if n}
+
+
+def _sold(options: list[NodeOption], counts: tuple[int, ...]) -> bool:
+    """Whether each number is one that is sold, and one offer has one price."""
+    used = [(o, n) for o, n in zip(options, counts, strict=True) if n]
+    lots = [(o.offer.id, o.tier) for o, _ in used if o.from_nodes > 1 or o.up_to_nodes is not None]
+    return len(set(lots)) == len(lots) and all(o.from_nodes <= n <= (o.up_to_nodes or n) for o, n in used)
+
+
+def _lots(options: list[NodeOption], counts: tuple[int, ...]) -> int:
+    """Nodes that may stand empty because the offer is sold in no smaller number."""
+    return sum(o.from_nodes - 1 for o, n in zip(options, counts, strict=True) if n)
 
 
 def all_plans(case: Case) -> list[tuple]:

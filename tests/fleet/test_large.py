@@ -244,7 +244,7 @@ def test_a_budget_below_the_bound_is_proven_infeasible() -> None:
             " named_gpus objective distinct_by top configurations periods",
         ),
         (WorkloadRules, "name load slo quants min_recovery workload classes whole"),
-        (Limits, "gpus nodes power_w gpu_kinds budget_cents quotas"),
+        (Limits, "gpus nodes power_w gpu_kinds budget_cents quotas provider_share"),
         (Load, "requests_per_second inflight decided_by hours_per_month factors min_replicas"),
         (Slot, "candidate point latencies_us capacity max_replicas objective_us"),
     ],
@@ -260,7 +260,7 @@ def test_what_the_search_does_not_know_it_leaves_to_the_whole_model() -> None:
     kept = tuple(replace(w, load=replace(w.load, min_replicas=2)) for w in rules.workloads)
     changes: list[dict[str, object]] = [
         {"objective": "minimize_gpus"}, {"distinct_by": ("provider",)}, {"workloads": kept},
-        {"periods": (Period("day", 365.0, 30.0),)},
+        {"periods": (Period("day", 365.0, 30.0),)}, {"limits": replace(rules.limits, provider_share=500)},
     ]  # fmt: skip
     assert applies(instance, LARGE)
     for change in changes:

@@ -59,8 +59,6 @@ CASES = {
     "budget": (["budget.monthly=100"], "budget.monthly"),
     "max gpus": (["hardware.limits.max_gpus=1", "workloads.chat.traffic.concurrency=2000"],
                  "hardware.limits.max_gpus"),
-    "regions": (["hardware.regions=[nowhere]"], "hardware.regions"),
-    "providers": (["hardware.providers=[nobody]"], "hardware.providers"),
     "tiers": (["payment.tiers=[purchase]", "hardware.gpus=[l40s_48]"], "payment.tiers"),
     "only owned": (
         ["hardware.only_owned=true", "hardware.owned=[{gpu: l40s_48, gpus_per_node: 1, nodes: 1}]"],
@@ -93,6 +91,25 @@ def test_each_way_out_is_found_and_helps(problem: Path, name: str) -> None:
     more = [f"{one.path}={json.dumps(one.after)}" for one in (edit, *edit.also)]
     after, _ = solve(problem, [*sets, *more])
     assert after.solutions, edit
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "hardware.regions=[nowhere]",
+        "hardware.providers=[nobody]",
+        "hardware.providers={classes: [marketplace]}",
+        "hardware.market=cn",
+        "hardware.require={countries: [AQ]}",
+        "hardware.require={headquarters: [AQ]}",
+        "hardware.require={certificates: [no such paper]}",
+    ],
+)
+def test_from_whom_and_where_to_buy_is_never_given_up(problem: Path, rule: str) -> None:
+    result, edits = solve(problem, [rule, "workloads.chat.slo.ttft_ms=20"])
+    assert result.status is FleetStatus.INFEASIBLE
+    made = [one.path for edit in edits for one in (edit, *edit.also)]
+    assert not any(path.startswith(rule.split("=", maxsplit=1)[0]) for path in made)
 
 
 def test_nothing_helps_where_the_model_fits_nowhere(problem: Path) -> None:

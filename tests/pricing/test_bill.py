@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from optimizer.pricing import cost_lines, excluded_costs, node_options, plan_lines, total_cents
+import pytest
+
+from optimizer.pricing import (
+    cost_lines,
+    excluded_costs,
+    node_options,
+    plan_lines,
+    recoverable_tax_cents,
+    total_cents,
+)
 from optimizer.units import to_cents
 from optimizer.vocabulary import Tier
 
@@ -46,3 +55,29 @@ def test_own_hardware_leaves_out_what_it_once_cost(problem, make_catalog):
         asked = problem(hardware={"owned": owned})
         left_out = excluded_costs(node_options(asked, make_catalog()), asked)
         assert ("the price once paid for owned hardware" in left_out) is said
+
+
+TAXED = {
+    "id": "q1",
+    "provider": "acme",
+    "gpu": "h100_sxm_80",
+    "gpus_per_node": 8,
+    "currency": "USD",
+    "tax_percent": 13.0,
+}
+
+
+@pytest.mark.parametrize(("tier", "price"), [("on_demand", "price_per_hour"), ("purchase", "purchase_price")])
+def test_recoverable_tax_is_told_and_in_no_total(problem, make_catalog, tier, price):
+    quote = {**TAXED, "tier": tier, price: 1e5}
+    catalog, cents = make_catalog(), {}
+    for recoverable in (False, True):
+        payment = {"tiers": (tier,), "tax_percent": 20.0, "tax_recoverable": recoverable}
+        asked = problem(offers=(quote,), payment=payment)
+        (option,) = node_options(asked, catalog)
+        taxes = sum(line.monthly_cents for line in option.lines if line.name.startswith("tax"))
+        cents[recoverable] = (option.monthly_cents, taxes)
+        told = recoverable_tax_cents([(option, 3)], asked, catalog)
+        assert told == (3 * (cents[False][0] - cents[True][0]) if recoverable else 0)
+        assert ("tax (recoverable)" in excluded_costs([option], asked)) is recoverable
+    assert cents[True] == (cents[False][0] - cents[False][1], 0) and cents[False][1] > 0

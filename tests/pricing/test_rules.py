@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from optimizer.catalog.types import MarketFlag
-from optimizer.pricing import RuleName, market_remark, node_options, option_rules
+from optimizer.clock import TODAY
+from optimizer.pricing import RuleName, market_remark, node_options, option_rules, refused_quotes
 from optimizer.vocabulary import Link, ProviderClass, Tier
 
 QUOTE = {
@@ -54,7 +55,12 @@ def test_nothing_forbids_a_plain_offer(verdict, make_offer):
         ({"gpus": {"exclude": ("a100_pcie_80",)}}, ()),
         ({"nvlink": "forbidden"}, (RuleName.NVLINK,)),
         ({"nvlink": "required"}, ()),
-        ({"market": "cn"}, ()),
+        ({"market": "cn"}, (RuleName.MARKET,)),
+        ({"market": "us"}, ()),
+        ({"require": {"countries": ("us", "CA")}}, ()),
+        ({"require": {"countries": ("DE",)}}, (RuleName.COUNTRIES,)),
+        ({"require": {"headquarters": ("US",)}}, (RuleName.HEADQUARTERS,)),
+        ({"require": {"certificates": ("ISO 27001",)}}, (RuleName.CERTIFICATES,)),
     ],
 )
 def test_hardware_rules(verdict, make_offer, hardware, rules):
@@ -114,9 +120,65 @@ def test_own_hardware_answers_to_hardware_rules_only(verdict):
     assert verdict(hardware={**owned, "nvlink": "forbidden"}) == (RuleName.NVLINK,)
 
 
-def test_a_quote_is_named_by_the_user(verdict, make_offer):
-    assert verdict(offers=(QUOTE,)) == ()
-    assert verdict(offers=(QUOTE,), hardware={"regions": ("eu",)}) == ()
+def test_what_an_offer_does_not_state_fails_and_what_it_states_counts(verdict, make_offer):
+    stated = make_offer(headquarters="US", certificates=("ISO 27001:2022", "SOC 2"))
+    require = {"headquarters": ("US", "DE"), "certificates": ("iso27001:2022", "SOC2")}
+    assert verdict(stated, hardware={"require": require}) == ()
+    assert verdict(stated, hardware={"require": {"certificates": ("SOC 2", "TISAX")}}) == (RuleName.CERTIFICATES,)
+    assert verdict(make_offer(country=""), hardware={"require": {"countries": ("US",)}}) == (RuleName.COUNTRIES,)
+    assert verdict(make_offer(country="", headquarters="CN"), hardware={"market": "cn"}) == ()
+    assert verdict(make_offer(country="DE", headquarters="CN"), hardware={"market": "cn"}) == (RuleName.MARKET,)
+
+
+FACTS = {
+    "region": ({"regions": ("eu",)}, "eu", "us-east-1", RuleName.REGIONS),
+    "country": ({"require": {"countries": ("DE",)}}, "de", "US", RuleName.COUNTRIES),
+    "headquarters": ({"require": {"headquarters": ("DE",)}}, "DE", "US", RuleName.HEADQUARTERS),
+    "certificates": (
+        {"require": {"certificates": ("C5",)}},
+        ("C5", "ISO 27001"),
+        ("ISO 27001",),
+        RuleName.CERTIFICATES,
+    ),
+    "provider_class": ({"providers": {"classes": ("neocloud",)}}, "neocloud", "reseller", RuleName.PROVIDER_CLASSES),
+}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_rule_binds_the_users_own_quotes(verdict, fact):
+    hardware, good, bad, rule = FACTS[fact]
+    assert verdict(offers=({**QUOTE, fact: good},), hardware=hardware) == ()
+    assert verdict(offers=({**QUOTE, fact: bad},), hardware=hardware) == (rule,)
+    assert verdict(offers=(QUOTE,), hardware=hardware) == (rule,)
+
+
+@pytest.mark.parametrize(("country", "forbidden"), [("CN", ()), ("US", (RuleName.MARKET,)), (None, (RuleName.MARKET,))])
+def test_a_quote_has_to_state_that_it_is_of_the_market(verdict, country, forbidden):
+    assert verdict(offers=({**QUOTE, "country": country},), hardware={"market": "cn"}) == forbidden
+
+
+def test_every_refused_quote_is_named_with_what_it_lacks(problem, make_catalog):
+    hardware = {"regions": ("eu",), "require": {"countries": ("DE",), "certificates": ("C5",)}, "market": "cn"}
+    asked = problem(offers=({**QUOTE, "country": "US", "valid_until": "2026-01-01"},), hardware=hardware)
+    catalog = make_catalog()
+    told = list(refused_quotes(node_options(asked, catalog), option_rules(asked, catalog)))
+    assert len(told) == 4 and all(one.startswith("offers.q1: not used: hardware.") for one in told)
+    assert told[0].endswith("hardware.regions asks for eu, and it states no region (write `region:` in the quote)")
+    assert told[1].endswith("hardware.require.countries asks for DE, and its country is US")
+
+
+def test_a_card_flagged_as_restricted_in_the_market_has_to_be_named(problem, make_catalog, make_offer):
+    flag = MarketFlag("h100_sxm_80", "cn", "restricted", "2022-10", "export rule", "BIS")
+    catalog = replace(make_catalog(make_offer(country="CN")), markets=(flag,))
+    for gpus, rules in ((None, (RuleName.MARKET,)), (("h100_sxm_80",), ())):
+        asked = problem(hardware={"market": "cn", "gpus": gpus})
+        (option,) = node_options(asked, catalog)
+        assert option_rules(asked, catalog).forbidden_by(option) == rules
+
+
+def test_a_quote_answers_to_the_rules_about_offers(verdict, make_offer):
+    assert verdict(offers=(QUOTE,)) == ()  # marketplaces are off by default, which no file states
+    assert verdict(make_offer("q1"), offers=(QUOTE,), hardware={"regions": ("us-east-1",)}) == ()
     assert verdict(make_offer("q1"), offers=(QUOTE,), hardware={"regions": ("eu",)}) == (RuleName.REGIONS,)
     assert verdict(offers=(QUOTE,), hardware={"providers": ("aws",)}) == (RuleName.PROVIDERS,)
     bought = {**QUOTE, "price_per_hour": None, "purchase_price": 250_000.0}
@@ -150,15 +212,27 @@ def test_prices_age_against_as_of(problem, make_catalog, make_offer):
 
 
 @pytest.mark.parametrize(("until", "rules"), [("2026-06-30", (RuleName.PRICE,)), ("2026-07-01", ()), (None, ())])
-def test_a_quote_holds_to_its_last_day(verdict, until, rules):
+def test_a_quote_holds_to_its_last_day(verdict, monkeypatch, until, rules):
+    payment = {"as_of": "2026-07-01"}
+    assert verdict(offers=({**QUOTE, "valid_until": until},), payment=payment) == rules
+    monkeypatch.setenv(TODAY, "2026-07-01")
     assert verdict(offers=({**QUOTE, "valid_until": until},)) == rules
+
+
+def test_without_a_stated_day_quotes_are_held_against_today_and_offers_against_the_newest_price(
+    problem, make_catalog, make_offer, monkeypatch
+):
+    catalog, asked = make_catalog(make_offer()), problem(offers=({**QUOTE, "valid_until": "2029-12-31"},))
+    for day, rules in (("2029-12-31", [(), ()]), ("2030-01-01", [(), (RuleName.PRICE,)])):
+        monkeypatch.setenv(TODAY, day)
+        assert [option_rules(asked, catalog).forbidden_by(one) for one in node_options(asked, catalog)] == rules
 
 
 def test_every_rule_names_its_place_in_the_problem_file():
     assert all(rule.path.split(".")[0] in {"hardware", "payment"} for rule in RuleName)
 
 
-def test_a_market_adds_a_remark_and_forbids_nothing(make_catalog):
+def test_a_market_adds_a_remark(make_catalog):
     flag = MarketFlag("h100_sxm_80", "cn", "restricted", "2022-10", "export rule", "BIS")
     catalog = replace(make_catalog(), markets=(flag,))
     assert market_remark(catalog, "h100_sxm_80", "cn") == (

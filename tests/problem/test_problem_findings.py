@@ -114,7 +114,7 @@ REFERENCES = [
     ("exclude: [azure]", "exclude: [azzure]", "unknown provider", "azure"),
     ("quota:\n    - {provider: aws", "quota:\n    - {provider: ows", "unknown provider", "aws"),
     ("discounts:\n    - {provider: aws", "discounts:\n    - {provider: ows", "unknown provider", "aws"),
-    ("regions: [us-east-1", "regions: [us-east-2", "unknown region", "us-east-1"),
+    ("regions: [us-east-1", "regions: [us-eest-1", "unknown region", "us-east-1"),
     ("name: sglang", "name: sglong", "unknown engine", "sglang"),
     ("fx: {CNY: 7.1, EUR", "fx: {EUR", "no exchange rate for 'CNY'", "units per USD"),
     ("currency: CNY\n    price", "currency: JPY\n    price", "no exchange rate for 'JPY'", "units per USD"),
@@ -169,8 +169,9 @@ def test_a_config_json_that_cannot_be_used(refuse, minimal, tmp_path: Path) -> N
         ("payment: {fx: {CNY: 7}}", "no date"),
         ("payment: {as_of: 2026-09-01, discounts: [{percent: 5, until: 2026-08-31}]}", "so it is not applied"),
         (
-            "offers: [{id: q, provider: x, gpu: a, gpus_per_node: 8, price_per_hour: 9, valid_until: 2026-08-01}]",
-            "before 2026-08-20",
+            "offers: [{id: q, provider: x, gpu: a, gpus_per_node: 8, price_per_hour: 9, valid_until: 2026-08-01}]\n"
+            "payment: {as_of: 2026-08-20}",
+            "expired (x, 8x a): valid until 2026-08-01, which is before 2026-08-20, so it is not ranked",
         ),
         (
             "offers: [{id: q, provider: x, gpu: a, gpus_per_node: 8, purchase_price: 9}]",

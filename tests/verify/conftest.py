@@ -42,7 +42,9 @@ from optimizer.pricing import (
     excluded_costs,
     long_run,
     node_options,
+    option_key,
     option_rules,
+    owed,
 )
 from optimizer.problem import Part, lengths_of, load_of, parts_of
 from optimizer.problem.schema import Problem
@@ -114,6 +116,7 @@ class Gets:
     count: int = 1
     spare: int = 0
     tier: Tier = Tier.ON_DEMAND
+    from_nodes: int = 1
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class World:
         """A plan with every printed figure worked out from the groups and nodes."""
         groups, nodes = tuple(groups), tuple(nodes)
         options = {option.key: option for option in node_options(problem, self.catalog)}
-        bought = [(options[node.offer, str(node.tier)], node) for node in nodes]
+        bought = [(options[option_key(node.offer, node.tier, node.from_nodes)], node) for node in nodes]
         pairs = [(option, node.count) for option, node in bought]
         parts = [self._group(problem, has, dict(_first(bought))[has.offer]) for has in groups]
         lines = tuple(_node_lines(bought, parts))
@@ -178,6 +181,7 @@ class World:
             spare_node_cents=max(option.monthly_cents for option, _ in pairs),
             cost_per_million_output_tokens=per_million,
             long_run=long_run(pairs, others, requests, per_million, problem, self.catalog),
+            owed=owed(pairs, problem, self.catalog),
         )
 
     def broken(self, problem: Problem, plan: Plan) -> set[str]:
@@ -427,6 +431,7 @@ def _node_lines(
             price_date=option.price.date if option.price else None,
             price_source=option.price.source if option.price else "your own",
             original_currency=option.price.currency if option.price else "",
+            from_nodes=option.from_nodes,
         )
 
 

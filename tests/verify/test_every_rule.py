@@ -408,6 +408,111 @@ check("quota", "broken")(lambda kit: quota_at(kit, 3, None))
 check("quota", "boundary")(lambda kit: quota_at(kit, 4))
 
 
+QUOTE = {
+    "id": "mine",
+    "provider": "newcloud",
+    "gpu": "h100_sxm_80",
+    "gpus_per_node": 4,
+    "currency": "USD",
+    "price_per_hour": 10.0,
+}
+
+
+def quoted_at(kit, quote, count=1, from_nodes=1, **sections):
+    problem = kit.world.problem(offers=({**QUOTE, **quote},), **sections)
+    return problem, kit.plan(problem, [kit.has("mine")], [kit.gets("mine", count=count, from_nodes=from_nodes)])
+
+
+def residency_at(kit, **facts):
+    require = {"countries": ("DE", "FI"), "headquarters": ("DE",), "certificates": ("ISO 27001",)}
+    hardware = {"regions": ("eu-1",), "require": require}
+    stated = {"region": "eu-1", "country": "DE", "headquarters": "DE", "certificates": ("ISO 27001", "C5"), **facts}
+    return quoted_at(kit, stated, hardware=hardware)
+
+
+check("residency", "kept")(residency_at)
+check("residency", "broken")(lambda kit: residency_at(kit, country="US"))
+check("residency", "boundary")(lambda kit: residency_at(kit, country="FI", certificates=("iso27001",)))
+
+
+@pytest.mark.parametrize("fact", ["region", "country", "headquarters", "certificates"])
+def test_a_node_that_does_not_state_what_is_asked_breaks_residency(world, has, gets, fact):
+    problem, plan = residency_at(Kit(world, has, gets), **{fact: None})
+    assert "residency" in world.broken(problem, plan)
+
+
+@pytest.mark.parametrize(("country", "broken"), [("CN", False), ("US", True), (None, True)])
+def test_a_node_has_to_be_of_the_market(world, has, gets, country, broken):
+    problem, plan = quoted_at(Kit(world, has, gets), {"country": country}, hardware={"market": "cn"})
+    assert ("residency" in world.broken(problem, plan)) is broken
+
+
+check("valid quotes", "kept")(lambda kit: quoted_at(kit, {"valid_until": "2026-12-31"}))
+check("valid quotes", "broken")(lambda kit: quoted_at(kit, {"valid_until": "2026-06-30"}))
+check("valid quotes", "boundary")(lambda kit: quoted_at(kit, {"valid_until": "2026-07-01"}))
+
+BREAKS = ({"from_nodes": 3, "price_per_hour": 9.0}, {"from_nodes": 5, "price_per_hour": 8.0})
+
+check("order sizes", "kept")(lambda kit: quoted_at(kit, {"min_nodes": 2}, 3, 2))
+check("order sizes", "broken")(lambda kit: quoted_at(kit, {"min_nodes": 2}, 1, 2))
+check("order sizes", "boundary")(lambda kit: quoted_at(kit, {"min_nodes": 2, "price_breaks": BREAKS}, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("count", "from_nodes", "broken"),
+    [
+        (2, 1, False),
+        (2, 3, True),
+        (3, 1, True),
+        (3, 3, False),
+        (4, 3, False),
+        (5, 3, True),
+        (5, 5, False),
+        (4, 5, True),
+    ],
+)
+def test_the_price_of_the_last_break_reached_holds(world, has, gets, count, from_nodes, broken):
+    problem, plan = quoted_at(Kit(world, has, gets), {"price_breaks": BREAKS}, count, from_nodes)
+    assert ("order sizes" in world.broken(problem, plan)) is broken
+
+
+def owed_at(kit, changed=0):
+    """Two nodes at 10 dollars for 12 months, a tenth at once, half of the rest on leaving."""
+    quote = {"commitment_months": 12, "upfront_percent": 10.0, "early_exit_percent": 50.0}
+    problem, plan = quoted_at(kit, quote, 2)
+    whole = 730_000 * 2 * 12
+    assert (plan.owed.now_cents, plan.owed.upfront_cents) == (whole, whole // 10)
+    assert plan.owed.by_month_cents == tuple(whole * 9 * (12 - month) // 240 for month in range(1, 13))
+    months = (plan.owed.by_month_cents[0] + changed, *plan.owed.by_month_cents[1:])
+    return problem, replace(plan, owed=replace(plan.owed, by_month_cents=months))
+
+
+check("owed", "kept")(owed_at)
+check("owed", "broken")(lambda kit: owed_at(kit, 2))
+check("owed", "boundary")(lambda kit: owed_at(kit, 1))
+
+
+@pytest.mark.parametrize(("quote", "now"), [(SERVER, 120_000_00), ({**QUOTE, "commitment_months": 3}, 730_000 * 3)])
+def test_the_price_of_a_bought_node_and_a_commitment_are_owed_on_signing(world, has, gets, quote, now):
+    tier = Tier(quote.get("tier", "on_demand"))
+    problem = world.problem(offers=(quote,), payment={"tiers": ("purchase", "on_demand")})
+    plan = world.plan(problem, [has(quote["id"])], [gets(quote["id"], tier=tier)])
+    assert plan.owed.now_cents == now and not world.broken(problem, plan)
+    less = replace(plan, owed=replace(plan.owed, now_cents=now - 1))
+    assert world.broken(problem, less) == {"owed"}
+
+
+def share_at(kit, share):
+    """11 of 21 dollars an hour go to beta: 0.5238."""
+    problem = kit.world.problem(hardware={"limits": {"max_share_per_provider": share}})
+    return problem, kit.plan(problem, [kit.has(replicas=5)], [kit.gets(), kit.gets("beta-4x")])
+
+
+check("provider share", "kept")(lambda kit: share_at(kit, 0.6))
+check("provider share", "broken")(lambda kit: share_at(kit, 0.523))
+check("provider share", "boundary")(lambda kit: share_at(kit, 0.524))
+
+
 def budget_at(kit, monthly):
     problem = kit.world.problem(budget={"monthly": monthly}, payment={"extras_monthly": 100.0})
     return problem, kit.plan(problem)

@@ -119,7 +119,7 @@ def test_every_field_of_a_plan_is_checked(world, has, gets):
         nested = {
             name
             for name in expected
-            if name.split(".")[1] in {"memory", "capacity", "long_run", "rent_or_buy", "api"}
+            if name.split(".")[1] in {"memory", "capacity", "long_run", "rent_or_buy", "api", "owed"}
             or name.endswith(("_ms", "e2e_s"))
         }
         assert expected - nested <= set(seen), kind

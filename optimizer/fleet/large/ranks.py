@@ -49,14 +49,16 @@ def applies(instance: Instance, settings: SolveSettings) -> bool:
 
     Where ranks differ by provider, more replicas than needed may be wanted, to stand on nodes of several. Under a day
     profile nodes and replicas change with the period; replicas kept whatever the load may be more than a way has. With
-    length classes that may be served apart not every workload of the model is served.
+    length classes that may be served apart not every workload of the model is served. A share of the money per provider
+    and offers sold in certain numbers only tie the numbers of nodes to each other.
     """
     rules = instance.rules
     by_provider = rules.top > 1 and "provider" in rules.distinct_by
     kept = any(asked.load.min_replicas > 1 for asked in rules.workloads)
     by_money = rules.objective == "minimize_cost"
     split = any(asked.whole is not None for asked in rules.workloads)
-    return settings.screens and by_money and not (by_provider or kept or rules.periods or split)
+    contracts = rules.limits.provider_share is not None or any(one.ordered_in_lots for one in instance.options)
+    return settings.screens and by_money and not (by_provider or kept or rules.periods or split or contracts)
 
 
 def rank_large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> Ranking | None:

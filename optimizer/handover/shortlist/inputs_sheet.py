@@ -120,8 +120,8 @@ def _option_row(case: Case, option: NodeOption, say: Say, rates: dict[str, str])
         unit = "purchase" if option.tier is Tier.PURCHASE else "hour"
     tax = Cell(terms.tax, Look.PERCENT, "in_tax")
     if offer.tax_percent is not None:
-        tax = Cell(offer.tax_percent / 100, Look.PERCENT, changeable=True)
-    hours = terms.hours(option.tier) if unit == "hour" else 0.0
+        tax = Cell(terms.tax_on(offer), Look.PERCENT, changeable=True)
+    hours = terms.hours(option.tier, option.commitment_months) if unit == "hour" else 0.0
     return [
         offer.id,
         say(_TIERS[option.tier]),

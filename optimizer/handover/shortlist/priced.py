@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.pricing.types import Origin, starts_of
+from optimizer.pricing.types import Origin, option_key, starts_of
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -77,7 +77,7 @@ def case_of(outcome: Outcome, problem: Problem, catalog: Catalog) -> Case:
 
 def _lines(plans: Sequence[Plan], options: dict[tuple[str, str], NodeOption]) -> list[PricedLine]:
     return [
-        PricedLine(plan, node, options[(node.offer_id, str(node.tier))], position)
+        PricedLine(plan, node, options[option_key(node.offer_id, node.tier, node.from_nodes)], position)
         for plan in plans
         for position, node in enumerate(plan.nodes)
     ]

@@ -1,0 +1,110 @@
+"""What a buyer can say at the table: up to which price the best plan stays first, what comes without its sellers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optimizer.negotiate.ask import Winner
+from optimizer.units import CENTS_PER_UNIT
+from optimizer.vocabulary import Tier
+
+if TYPE_CHECKING:
+    from optimizer.decide.case import Case
+    from optimizer.fleet.types import NodeChoice
+    from optimizer.plan.types import Plan
+    from optimizer.pricing import NodeOption
+
+_MOST = 100_000_00
+"""Cents per GPU-hour beyond which no price is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """The best plan without some sellers; no plan: nothing else keeps every promise."""
+
+    names: tuple[str, ...]
+    plan: Plan | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leverage:
+    """Of the best plan, where money is the objective. Prices: per GPU-hour, before tax, in the problem's currency."""
+
+    offer_id: str | None  # the one rented offer of the plan; None: it has several, or none
+    price_now: float | None
+    first_up_to: float | None  # None beside a price: at any price, as nothing else keeps every promise
+    provider: Without
+    vendor: Without
+
+
+def leverage(case: Case, best: Winner) -> Leverage | None:
+    """What the best plan leaves to bargain with; None where money is not the objective or nothing is bought."""
+    solution = best.solution
+    if solution is None or best.result.objective != "minimize_cost":
+        return None
+    others = [bought for bought in solution.nodes if bought.option.tier is not Tier.OWNED]
+    if not others:
+        return None
+    providers = {bought.option.offer.provider for bought in others}
+    vendors = {bought.option.node_type.gpu.vendor for bought in others}
+    lean = case.allowed()
+    rented = _only_rented(others)
+    now = None if rented is None else _per_gpu_hour(rented.option, case)
+    return Leverage(
+        offer_id=None if rented is None else rented.option.offer.id,
+        price_now=None if now is None else now / CENTS_PER_UNIT,
+        first_up_to=None if rented is None or now is None else _first_up_to(lean, best, rented.option, now),
+        provider=_without(lean, providers, lambda option: option.offer.provider),
+        vendor=_without(lean, vendors, lambda option: option.node_type.gpu.vendor),
+    )
+
+
+def _only_rented(bought: list[NodeChoice]) -> NodeChoice | None:
+    """The one rented offer of a plan, at one price all month."""
+    hourly = [one for one in bought if one.option.tier is not Tier.PURCHASE and not one.option.periods]
+    return hourly[0] if len(bought) == len(hourly) == 1 else None
+
+
+def _without(case: Case, names: set[str], of: Callable[[NodeOption], str]) -> Without:
+    rest = case.only(option=lambda option: option.tier is Tier.OWNED or of(option) not in names)
+    return Without(tuple(sorted(names)), Winner(rest, rest.solve()).plan())
+
+
+def _per_gpu_hour(option: NodeOption, case: Case) -> float:
+    """Cents per GPU-hour as the offer states them, in the problem's currency."""
+    from optimizer.pricing import terms_of
+
+    assert option.price is not None
+    terms = terms_of(case.inputs.problem, case.inputs.catalog)
+    rate = terms.exchange.rate(option.price.currency)
+    return option.price.amount * rate * CENTS_PER_UNIT / option.offer.gpus_per_node
+
+
+def _first_up_to(case: Case, best: Winner, offer: NodeOption, now: float) -> float | None:
+    """The highest whole cent per GPU-hour of the offer at which the same plan is still the best."""
+    known: dict[int, bool] = {}
+    lean = case
+    elsewhere = case.only(option=lambda option: option.offer.id != offer.offer.id).solve().solutions
+    if elsewhere:
+        lean = case.cheaper_than(elsewhere[0].monthly_cents + 1)
+
+    def first(cents: int) -> bool:
+        if cents not in known:
+            dearer = replace(offer, monthly_cents=round(offer.monthly_cents * cents / now))
+            options = tuple(dearer if option.key == offer.key else option for option in lean.options)
+            there = replace(lean, options=options)
+            known[cents] = Winner(there, there.solve()).identity == best.identity
+        return known[cents]
+
+    low, step = int(now), 1
+    while low + step <= _MOST and first(low + step):
+        low, step = low + step, step * 2
+    if low + step > _MOST:
+        return None
+    high = low + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if first(middle) else (low, middle)
+    return max(low, now) / CENTS_PER_UNIT
