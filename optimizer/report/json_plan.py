@@ -34,7 +34,6 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "stress": [_stress(stress) for stress in plan.stress],
         "owed": {
             "now": Money(plan.owed.now_cents),
-            "upfront": Money(plan.owed.upfront_cents),
             "by_month": [Money(cents) for cents in plan.owed.by_month_cents],
         },
         **({"recoverable_tax_monthly": Money(plan.recoverable_tax_cents)} if plan.recoverable_tax_cents else {}),

@@ -64,7 +64,8 @@ def test_a_commitment_is_billed_whole_owed_and_kept_within_the_longest_allowed(t
     assert plan.monthly_cents == plan.nodes[0].count * 2 * 730 * 100  # not the 200 hours of use
     whole = plan.monthly_cents * 6
     document = json.loads(render(outcome, "json"))["plans"][0]["owed"]
-    assert document["now"] == whole / 100 and document["upfront"] == whole / 400
+    assert document["now"] == whole / 100
+    assert plan.owed.upfront_cents == whole // 4
     assert document["by_month"] == [round(whole * 0.75 * left / 6 * 0.4) / 100 for left in (5, 4, 3, 2, 1, 0)]
     text = render(outcome, "text")
     assert "owed on signing $" in text and "when leaving after 3 months" in text
@@ -76,7 +77,7 @@ def test_a_commitment_is_billed_whole_owed_and_kept_within_the_longest_allowed(t
 
 def test_nothing_is_owed_on_demand(tmp_path: Path) -> None:
     document = json.loads(render(solved(tmp_path, PLAIN), "json"))["plans"][0]["owed"]
-    assert document == {"now": 0, "upfront": 0, "by_month": []}
+    assert document == {"now": 0, "by_month": []}
 
 
 def test_recoverable_tax_moves_no_ranking(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from optimizer.report import render
 from optimizer.vocabulary import Tier
 
 KEYS_IN_ORDER = [
-    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "api", "quotes", "relaxations", "targets",
+    "problem", "status", "load", "warnings", "proof", "funnel", "plans", "api", "quotes", "relaxations",
+    "unpriced", "targets",
 ]  # fmt: skip
 
 
@@ -186,7 +187,13 @@ class _Plan(_Strict):
     excludes: list[str]
     spare_node_costs: Number
     stress: list[_Stress]
+    owed: _Owed
     long_run: _LongRun | None
+
+
+class _Owed(_Strict):
+    now: float
+    by_month: list[float]
 
 
 class _Total(_Strict):
@@ -294,6 +301,14 @@ class _Target(_Strict):
     wins_below_per_gpu_hour: Number
 
 
+class _Unpriced(_Strict):
+    gpu: str
+    gpus_per_node: int
+    nodes: int
+    workloads: list[str]
+    ask_below_per_node_month: float | None
+
+
 class _Report(_Strict):
     problem: _Problem
     status: Literal["optimal", "feasible", "infeasible", "unknown"]
@@ -305,6 +320,7 @@ class _Report(_Strict):
     api: _ByTheToken | None
     quotes: list[_Quote]
     relaxations: list[_Relaxation]
+    unpriced: list[_Unpriced]
     targets: list[_Target]
 
 
