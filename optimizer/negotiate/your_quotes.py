@@ -27,7 +27,8 @@ def with_quotes(outcome: Outcome, case: Case, progress: Callable[[str], None] = 
     stated = case.inputs.problem.offers
     if not stated:
         return outcome
-    by_id = {option.offer.id: option for option in case.options if option.origin is Origin.QUOTE}
+    quoted = [option for option in case.options if option.origin is Origin.QUOTE]
+    by_id = {option.offer.id: option for option in sorted(quoted, key=lambda one: -one.from_nodes)}  # one node's price
     judge = _Judge(outcome, case)
     found = []
     for quote in stated:

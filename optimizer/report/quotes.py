@@ -20,7 +20,8 @@ def your_quotes(outcome: Outcome) -> Iterator[Line]:
     yield Line("Your quotes", Style.HEADING)
     rows = [(one.provider, node_of(one), price_of(one), terms_of(one)) for one in outcome.quotes]
     for text, one in zip(columns(rows, "<<><"), outcome.quotes, strict=True):
-        yield Line(text)
+        for part in fold(text, " " * 6, WIDTH):
+            yield Line(part)
         for part in fold(f"      {verdict_of(one, outcome)}", " " * 8, WIDTH):
             yield Line(part)
     yield BLANK

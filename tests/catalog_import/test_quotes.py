@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import random
 import re
 import sys
 from pathlib import Path
@@ -413,6 +414,31 @@ def test_a_thousand_mangled_lists_name_no_wrong_provider_or_card(tmp_path, catal
             else:
                 assert line.reason
     assert read_lines > 60
+
+
+def test_torn_bytes_are_refused_never_a_traceback(tmp_path, catalog, names):
+    """Bytes left out, put in and swapped, in the lists of every layout."""
+    draw, path, bodies = random.Random(7), tmp_path / "torn.csv", list[bytes]()
+    rows = "某云A,H20 96G,8卡,6.8,6%\n某云B,L20,8卡,￥24,800,13%\n"
+    bodies.append(f"供应商,显卡型号,数量,含税单价（万元/月/台）,税率\n{rows}".encode())
+    head = "InstanceType,AcceleratorName,AcceleratorCount,Region,SpotPrice,Price,GpuInfo\n"
+    bodies.append(f"{head}1x_L4,L4,1.0,US,0.2,0.4,\"{{'Gpus': []}}\"\na3,,,r1,1,2,\n,H100,8.0,r1,20,78,\n".encode())
+    bodies.append(f"{HEAD},valid_until\nx,H100 SXM,8,23.92,USD,hour,2026-12-31\n".encode())
+    for number in range(150):
+        raw = bytearray(bodies[number % len(bodies)])
+        for _ in range(draw.randint(1, 6)):
+            at = draw.randrange(len(raw))
+            if draw.random() < 0.4:
+                del raw[at : at + draw.randint(1, 9)]
+            else:
+                raw[at:at] = draw.choice([b",", b"\n", b'"', b";", b"\t", b"8", b"\xef\xbc\x8c", b"\x00", b"\xff"])
+            raw = raw or bytearray(b",")
+        path.write_bytes(bytes(raw))
+        try:
+            lines = read_quotes([path], catalog, names).lines
+        except InputError:
+            continue
+        assert all(line.reason for line in lines if line.status == "refused")
 
 
 def test_the_command_writes_offers_that_a_problem_file_takes(tmp_path):

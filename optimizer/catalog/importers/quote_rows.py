@@ -20,10 +20,13 @@ from optimizer.catalog.importers.quote_columns import Columns, PriceColumn
 from optimizer.catalog.importers.quote_money import Money, money_of
 from optimizer.catalog.importers.quote_sources import Sources
 from optimizer.catalog.importers.quote_types import QuoteLine
-from optimizer.catalog.rows import TIERS
-from optimizer.vocabulary import Tier
+from optimizer.catalog.rows import PROVIDER_CLASSES, TIERS
+from optimizer.vocabulary import ProviderClass, Tier
 
 MOST_GPUS = 128
+
+CLASSES = tuple(word for word in PROVIDER_CLASSES if word != ProviderClass.OWN)
+"""Classes that a provider may be said to be of."""
 
 _COUNT = re.compile(r"(\d{1,3})(?:\.0+)?\s*(?:[x×*]|卡|张|块|片|gpus?|cards?)?")
 _CARDS = re.compile(r"(\d{1,3})\s*(?:卡|张|块|片|gpus?|cards?)")
@@ -139,6 +142,7 @@ class QuoteRow:
             quote_id=columns.text("id", cells),
             quote_ref=columns.text("quote_ref", cells),
             region=columns.text("region", cells),
+            provider_class=self._class(),
             nvlink=nvlink,
             stock=stock,
             lead_time_weeks=weeks,
@@ -250,6 +254,14 @@ class QuoteRow:
         found = self._sources.names.gpu(card)
         if isinstance(found, Mapped) or found.cards:
             return "a card"
+        return ""
+
+    def _class(self) -> str:
+        """The class that a list gives its provider; one that nobody knows is said and not counted."""
+        cell = self._columns.text("provider_class", self._cells)
+        if not cell or plain_of(cell) in CLASSES:
+            return plain_of(cell)
+        self.notes.append(f"provider class {cell[:30]!r} is none of {', '.join(CLASSES)}: not counted")
         return ""
 
     def _tax(self) -> float | None:

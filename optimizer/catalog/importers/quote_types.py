@@ -74,6 +74,7 @@ class QuoteLine:
     quote_id: str = ""
     quote_ref: str = ""
     region: str = ""
+    provider_class: str = ""
     nvlink: bool | None = None
     stock: int | None = None
     lead_time_weeks: float | None = None

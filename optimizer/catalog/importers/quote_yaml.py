@@ -45,6 +45,8 @@ def _offer(line: QuoteLine, used: dict[str, bool], stated: set[str]) -> dict[str
     filled: Mapping[str, Any] = {
         "id": _id(line, used, stated),
         "provider": _plain(line.known_provider or line.provider or ""),
+        "provider_class": line.provider_class or None,
+        "region": _plain(line.region) or None,
         "gpu": line.gpu,
         "gpus_per_node": line.gpus_per_node,
         "nvlink": line.nvlink if line.gpus_per_node != 1 else None,

@@ -76,7 +76,7 @@ class _Table:
         for number, cells in rows:
             if tuple(map(plain_of, cells))[: len(header)] == header:
                 continue  # the header once more, on the next page
-            if columns.layout and self._has_no_card(cells):
+            if columns.layout and len(cells) == len(header) and self._has_no_card(cells):
                 self.without_gpu += 1
                 continue
             yield from self._row(QuoteLine(file, number), cells, columns)
@@ -120,7 +120,9 @@ def _hosts_with_cards(
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
     """GCP prices hosts and accelerators apart: where ``aliases.csv`` says which cards a host has, the sum of both in a
     zone stands in the host's row, and the row of the accelerators alone is done."""
-    listed = list(rows)
+    every = list(rows)
+    listed = [(number, cells) for number, cells in every if len(cells) == len(columns.names)]
+    torn = [(number, cells) for number, cells in every if len(cells) != len(columns.names)]
 
     def key(card: str, count: str, cells: Sequence[str]) -> tuple[str, ...]:
         place = (columns.text(name, cells) for name in ("region", "zone"))
@@ -147,7 +149,7 @@ def _hosts_with_cards(
         for price in columns.prices:
             whole[price.position] = _sum(cells[price.position], part[1][price.position])
         joined.append((number, tuple(whole)))
-    return (row for row in joined if row[0] not in done)
+    return (row for row in sorted([*joined, *torn]) if row[0] not in done)
 
 
 def _sum(one: str, other: str) -> str:
