@@ -36,15 +36,19 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The program in this process: exit code and what it wrote on stderr."""
+    """The program in this process: exit code and what it wrote on stderr, but for how old prices are today."""
+
+    def _complaint() -> str:
+        lines = capsys.readouterr().err.splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("prices: "))
 
     def _run(*arguments: str | Path) -> tuple[int, str]:
         monkeypatch.setattr("sys.argv", ["optimize", *map(str, arguments)])
         try:
             main()
         except SystemExit as end:
-            return int(end.code or 0), capsys.readouterr().err
-        return 0, capsys.readouterr().err
+            return int(end.code or 0), _complaint()
+        return 0, _complaint()
 
     return _run
 
