@@ -28,6 +28,7 @@ _COMMANDS = {
     "check": "Read a problem file and say what was understood, or everything that is wrong with it.",
     "memory": "Print the memory bill of a model on a GPU, layer by layer.",
     "predict": "Predict latency and throughput of single configurations given in a CSV.",
+    "trace": "Say what a recorded stream of requests holds, and what a prefix cache finds in it.",
     "catalog": "List the GPUs, models and offers that plans are made of.",
     "report": "Write the answer as one HTML page, with charts.",
     "shortlist": "Write the ranking as a workbook for procurement (.xlsx, .md, .csv).",

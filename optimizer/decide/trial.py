@@ -20,8 +20,8 @@ from optimizer.notice import Notice
 from optimizer.performance import behaviours, error_factor, grade_of
 from optimizer.plan.types import LatencyMs, Replay, ReplayedPromise
 from optimizer.problem import parts_of
+from optimizer.simulate.compiled import is_compiled
 from optimizer.simulate.estimate import Estimate, Seen, Wanted
-from optimizer.simulate.jit import is_compiled
 from optimizer.simulate.replay import (
     People,
     Replica,

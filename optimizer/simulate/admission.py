@@ -1,7 +1,6 @@
 """Requests of one replica: sent by clients, queued behind the front end, admitted to the batch, retired.
 
-Import this module only where a simulation is about to run: it imports numba. Every function is plain arithmetic on
-arrays, compiled where numba is installed and interpreted where it is not.
+Every function is plain arithmetic on arrays, compiled into the event loops that call it.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.simulate.jit import jit
+from optimizer.simulate.compiled import kernel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -47,7 +46,7 @@ class Requests(NamedTuple):
     admit: Floats  # when it went from the queue into the batch, the last time it did
 
 
-@jit
+@kernel
 def issue(r: Requests, index: int, when: float, free: float, limits: Limits) -> float:
     """A client sends request ``index``; returns when the front end is free again."""
     r.arrive[index] = when
@@ -56,7 +55,7 @@ def issue(r: Requests, index: int, when: float, free: float, limits: Limits) -> 
     return begin + limits.service_s
 
 
-@jit
+@kernel
 def enqueue(r: Requests, queue: Ints, head: int, tail: int, index: int) -> int:
     """Insert a request into the queue, which is kept in order of arrival at the engine; returns the new tail."""
     place = tail
@@ -67,7 +66,7 @@ def enqueue(r: Requests, queue: Ints, head: int, tail: int, index: int) -> int:
     return tail + 1
 
 
-@jit
+@kernel
 def admit(
     r: Requests, queue: Ints, span: tuple[int, int], active: Ints, count: int, used: float, now: float, limits: Limits
 ) -> tuple[int, int, float]:
@@ -97,7 +96,7 @@ def admit(
     return head, count, used
 
 
-@jit
+@kernel
 def retire(r: Requests, active: Ints, count: int, used: float, now: float) -> tuple[int, float]:
     """Take requests that are complete out of the batch; returns its size and tokens held."""
     kept = 0

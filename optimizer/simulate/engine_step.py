@@ -1,7 +1,6 @@
 """Engine steps of one replica: which tokens a step makes, how long it takes, who gets one.
 
-Import this module only where a simulation is about to run: it imports numba. Steps without prompt work are taken many
-at a time, at the step time of the middle of the stretch.
+Steps without prompt work are taken many at a time, at the step time of the middle of the stretch.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ import numpy as np
 
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.simulate.admission import Ints, Limits, Requests
-from optimizer.simulate.jit import jit
+from optimizer.simulate.compiled import kernel
 
-_step = jit(step_seconds)
+_step = kernel(step_seconds)
 
 
-@jit
+@kernel
 def _has_prompts(r: Requests, active: Ints, count: int) -> bool:
     """Whether any resident request has prompt work left."""
     for k in range(count):  # noqa: SIM110 (numba compiles no generator expressions)
@@ -24,7 +23,7 @@ def _has_prompts(r: Requests, active: Ints, count: int) -> bool:
     return False
 
 
-@jit
+@kernel
 def _prompt_step(c: StepCoefficients, r: Requests, active: Ints, count: int, limits: Limits) -> float:
     """Seconds of one step with prompt work, which fills the token budget in order of admission."""
     batch, kv = 0.0, 0.0
@@ -54,7 +53,7 @@ def _prompt_step(c: StepCoefficients, r: Requests, active: Ints, count: int, lim
     return seconds
 
 
-@jit
+@kernel
 def _emit(r: Requests, active: Ints, count: int, now: float) -> float:
     """Requests that are due put out one token at ``now``; returns how many did."""
     emitted = 0.0
@@ -70,7 +69,7 @@ def _emit(r: Requests, active: Ints, count: int, now: float) -> float:
     return emitted
 
 
-@jit
+@kernel
 def _deliver(r: Requests, active: Ints, count: int, seconds: float) -> None:
     """Requests whose first token came out of the step before note how long this one takes."""
     for k in range(count):
@@ -79,7 +78,7 @@ def _deliver(r: Requests, active: Ints, count: int, seconds: float) -> None:
             r.late[i] = seconds
 
 
-@jit
+@kernel
 def _stretch(
     c: StepCoefficients,
     r: Requests,
@@ -107,7 +106,7 @@ def _stretch(
     return steps, steps * _step(c, float(count), kv + 0.5 * count * (steps - 1.0), 0.0, 0.0)
 
 
-@jit
+@kernel
 def advance(
     c: StepCoefficients, r: Requests, active: Ints, count: int, used: float, limits: Limits,
     horizon: tuple[float, float, float], now: float,

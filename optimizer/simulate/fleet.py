@@ -1,7 +1,7 @@
 """A fleet at work: identical replicas behind a router under a stream of requests or a closed population, or one replica
 that holds a steady number.
 
-Cheap to import; the event loop (and numba) is imported when a simulation runs.
+Cheap to import; the event loop is imported when a simulation runs.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def serve(
     gone = fleet_loop.Outage(fleet_loop.FOREVER, fleet_loop.FOREVER, 0, 0)
     if outage is not None:
         gone = fleet_loop.Outage(outage.begin_s, outage.end_s, outage.first, outage.last)
-    resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), tuple(Router).index(router), gone)
+    policy, lost = tuple(Router).index(router), np.empty(total, np.int64)
+    resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, gone, lost)
     return _served(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
 
 
@@ -100,7 +101,8 @@ def converse(
 
     r, total = _requests(requests), requests.arrive.size
     fleet = _fleet(settings, total, replicas, router, total)
-    serve_people(c, r, fleet, _limits(settings), tuple(Router).index(router), people.first, people.think)
+    policy, heap = tuple(Router).index(router), people.first.copy()  # ascending, hence a heap
+    serve_people(c, r, fleet, _limits(settings), policy, heap, people.think)
     return _served(requests, r, settings, float(fleet.most.max()), 0, fleet.place)
 
 
@@ -111,10 +113,10 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
     A router that splits evenly sends a client's next request where its last one just ended, so the replicas of a fleet
     that holds a steady number in flight do not see each other.
     """
-    from optimizer.simulate.loop import run
+    from optimizer.simulate.loop import room_for, run
 
-    r = _requests(requests)
-    run(c, r, _limits(settings), min(inflight, requests.arrive.size))
+    r, limits = _requests(requests), _limits(settings)
+    run(c, r, limits, min(inflight, requests.arrive.size), *room_for(limits, requests.arrive.size))
     return _served(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
 
 

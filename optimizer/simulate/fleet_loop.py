@@ -1,25 +1,27 @@
 """The event loop of a fleet: replicas behind a router, on the engine steps of the one-replica loop.
 
-Import this module only where a simulation is about to run: it imports numba. Arrivals are taken one after the other;
-before each, every replica works off the steps that begin before it, so the router sees the fleet as it stands (at most
-one step late, as a real one does). A replica that dies loses what it holds: its requests are sent again, from their
-first token, to the replicas that are left, and wait at the router while there are none.
+Arrivals are taken one after the other; before each, every replica works off the steps that begin before it, so the
+router sees the fleet as it stands (at most one step late, as a real one does). A replica that dies loses what it holds:
+its requests are sent again, from their first token, to the replicas that are left, and wait at the router while there
+are none.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.admission import Limits, Requests, admit, enqueue, retire
+from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
-from optimizer.simulate.jit import jit
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Table = Annotated[npt.NDArray[np.int64], 2]
+"""One row per replica."""
 
 ROUND_ROBIN, LEAST_OUTSTANDING, SHORTEST_QUEUE, PREFIX_AFFINITY = 0, 1, 2, 3  # in the order of ``Router``
 FOREVER = 1e18
@@ -28,8 +30,8 @@ FOREVER = 1e18
 class Fleet(NamedTuple):
     """State of the replicas: one entry, or one row, each."""
 
-    queue: Ints  # waiting requests in order of arrival at the engine
-    active: Ints  # requests in the batch
+    queue: Table  # waiting requests in order of arrival at the engine
+    active: Table  # requests in the batch
     head: Ints
     tail: Ints
     batch: Ints
@@ -55,7 +57,7 @@ class Outage(NamedTuple):
     last: int  # exclusive
 
 
-@jit
+@kernel
 def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, until: float) -> None:
     """Replica ``k`` works off the steps that begin before ``until``."""
     queue, active = f.queue[k], f.active[k]
@@ -94,7 +96,7 @@ def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, u
         f.ticks[k] += steps
 
 
-@jit
+@kernel
 def _tokens(r: Requests, f: Fleet, k: int) -> float:
     """Tokens of prompt and output that replica ``k`` still has to work off."""
     left = 0.0
@@ -107,7 +109,7 @@ def _tokens(r: Requests, f: Fleet, k: int) -> float:
     return left
 
 
-@jit
+@kernel
 def route(r: Requests, f: Fleet, policy: int, index: int) -> int:
     """The replica that gets a request; ties go round. -1 where none is up."""
     replicas = f.up.size
@@ -129,7 +131,7 @@ def route(r: Requests, f: Fleet, policy: int, index: int) -> int:
     return best
 
 
-@jit
+@kernel
 def send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits) -> None:
     """Request ``index`` goes to replica ``k`` through its front end, which takes one at a time."""
     begin = max(when, f.free[k])
@@ -144,7 +146,7 @@ def send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits)
     f.tail[k] = enqueue(r, f.queue[k], f.head[k], f.tail[k], index)
 
 
-@jit
+@kernel
 def _drop(f: Fleet, k: int, lost: Ints, held: int) -> int:
     """Replica ``k`` dies: what it holds is noted in ``lost`` as if it had never begun; returns how many there are."""
     for place in range(f.batch[k]):
@@ -158,22 +160,26 @@ def _drop(f: Fleet, k: int, lost: Ints, held: int) -> int:
     return held
 
 
-@jit
+@kernel
 def _resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: Limits, policy: int) -> int:
     """Send what was lost again, oldest first, if any replica is up; returns how many still wait at the router."""
-    waiting = np.sort(lost[:held])
+    for position in range(1, held):  # by insertion: what was lost is nearly in order
+        i, place = lost[position], position
+        while place > 0 and lost[place - 1] > i:
+            lost[place] = lost[place - 1]
+            place -= 1
+        lost[place] = i
     for position in range(held):
-        i = waiting[position]
+        i = lost[position]
         r.done[i], r.made[i], r.due[i], r.late[i], r.first[i] = 0.0, 0.0, 0.0, 0.0, 0.0
         k = route(r, f, policy, i)
         if k < 0:
-            lost[:held] = waiting
             return held
         send(r, f, k, i, when, limits)
     return 0
 
 
-@jit
+@kernel
 def _catch_up(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, until: float) -> None:
     """Every replica that is up works until ``until``."""
     for k in range(f.up.size):
@@ -181,16 +187,20 @@ def _catch_up(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, until:
             _serve(c, r, f, k, limits, until)
 
 
-@jit
-def serve_fleet(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, outage: Outage) -> int:
-    """Serve all requests, which arrive at their stated times; returns how many were sent a second time."""
+@entry
+def serve_fleet(
+    c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, outage: Outage, lost: Ints
+) -> int:
+    """Serve all requests, which arrive at their stated times; returns how many were sent a second time.
+
+    ``lost`` has room for one entry per request.
+    """
     blind = policy in (ROUND_ROBIN, PREFIX_AFFINITY)  # nobody looks at the fleet: replicas run one by one
     if blind and outage.begin >= FOREVER:
         for i in range(r.prompt.size):
             send(r, f, route(r, f, policy, i), i, r.arrive[i], limits)
         _catch_up(c, r, f, limits, FOREVER)
         return 0
-    lost = np.empty(r.prompt.size, np.int64)
     held, again, stage = 0, 0, 0
     for i in range(r.prompt.size + 1):
         when = r.arrive[i] if i < r.prompt.size else FOREVER

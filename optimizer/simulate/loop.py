@@ -1,7 +1,7 @@
 """The event loop of one replica: continuous batching as vLLM, SGLang and TensorRT-LLM do it.
 
-Import this module only where a simulation is about to run: it imports numba. One pass of the loop is one engine step,
-or a stretch of steps without prompt work up to the next event (a request ends, a request arrives, the cache fills).
+One pass of the loop is one engine step, or a stretch of steps without prompt work up to the next event (a request ends,
+a request arrives, the cache fills).
 """
 
 from __future__ import annotations
@@ -9,21 +9,20 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Limits, Requests, admit, enqueue, issue, retire
+from optimizer.simulate.admission import Ints, Limits, Requests, admit, enqueue, issue, retire
+from optimizer.simulate.compiled import entry
 from optimizer.simulate.engine_step import advance
-from optimizer.simulate.jit import jit
 
 
-@jit
-def run(c: StepCoefficients, r: Requests, limits: Limits, given: int) -> float:
+@entry
+def run(c: StepCoefficients, r: Requests, limits: Limits, given: int, queue: Ints, active: Ints) -> float:
     """Serve all requests; the first ``given`` arrive at their stated times, each later one when an earlier one ends.
 
+    ``queue`` holds as many entries as there are requests, ``active`` one more than the batch may (see ``room_for``).
     Fills ``first`` and ``finish``; returns the time the last request ended. When the cache is full the newest requests
     are put back and redone from their prompt and tokens so far, as vLLM does; nothing is admitted until one ends.
     """
     total = r.prompt.size
-    queue = np.empty(total, np.int64)
-    active = np.empty(min(limits.max_seqs, total) + 1, np.int64)
     head, tail, count, ended = 0, 0, 0, 0
     used, now, free = 0.0, 0.0, 0.0
     for i in range(given):
@@ -63,3 +62,8 @@ def run(c: StepCoefficients, r: Requests, limits: Limits, given: int) -> float:
             used -= r.prompt[active[count]] + r.made[active[count]]
             blocked = True
     return now
+
+
+def room_for(limits: Limits, total: int) -> tuple[Ints, Ints]:
+    """The queue and the batch that ``run`` works in."""
+    return np.empty(total, np.int64), np.empty(min(limits.max_seqs, total) + 1, np.int64)

@@ -1,6 +1,6 @@
 """The event loop of a closed population: people who ask a fleet, wait for the answer, think, and ask again.
 
-Import this module only where a simulation is about to run: it imports numba. No arrival is drawn in advance: the next
+No arrival is drawn in advance: the next
 question of a person comes a think time after the last token of the answer, and requests are numbered as they arrive.
 The replica that is furthest behind works on, one engine step past the next one at most, so that an answer which ends on
 one replica reaches the others in order (at most one step late, as a real router does).
@@ -12,12 +12,12 @@ import numpy as np
 
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.admission import Floats, Limits, Requests, admit, retire
+from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
 from optimizer.simulate.fleet_loop import FOREVER, Fleet, route, send
-from optimizer.simulate.jit import jit
 
 
-@jit
+@kernel
 def _push(heap: Floats, size: int, value: float) -> int:
     """Insert a moment into a heap whose first entry is the earliest; returns its size."""
     place = size
@@ -29,7 +29,7 @@ def _push(heap: Floats, size: int, value: float) -> int:
     return size + 1
 
 
-@jit
+@kernel
 def _pop(heap: Floats, size: int) -> int:
     """Take the earliest moment out of a heap; returns its size."""
     size -= 1
@@ -46,7 +46,7 @@ def _pop(heap: Floats, size: int) -> int:
         place = least
 
 
-@jit
+@kernel
 def _step(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, until: float) -> int:
     """Replica ``k`` takes one stretch of steps, to ``until`` or one step beyond; returns how many answers ended."""
     queue, active = f.queue[k], f.active[k]
@@ -82,7 +82,7 @@ def _step(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, un
     return ended
 
 
-@jit
+@kernel
 def _furthest_behind(f: Fleet) -> tuple[int, float]:
     """The replica with work whose clock is the earliest (-1: none has any), and the clock of the next one."""
     first, now, then = -1, FOREVER, FOREVER
@@ -95,17 +95,16 @@ def _furthest_behind(f: Fleet) -> tuple[int, float]:
     return first, then
 
 
-@jit
+@entry
 def serve_people(
-    c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, moments: Floats, think: Floats
-) -> None:
-    """Serve as many requests as ``r`` has, of as many people as ``moments`` (of their first questions, ascending).
+    c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, heap: Floats, think: Floats
+) -> int:
+    """Serve as many requests as ``r`` has; returns how many answers ended.
 
-    ``think``: seconds from the end of each answer to the next question, in the order in which answers end. After the
-    last request nobody asks again.
+    ``heap``: when each person asks next, the earliest first; it is used up. ``think``: seconds from the end of each
+    answer to the next question, in the order in which answers end. After the last request nobody asks again.
     """
-    total, size, asked, ended = r.prompt.size, moments.size, 0, 0
-    heap = moments.copy()  # ascending, hence a heap
+    total, size, asked, ended = r.prompt.size, heap.size, 0, 0
     while ended < total:
         next_question = heap[0] if size > 0 and asked < total else FOREVER
         k, then = _furthest_behind(f)
@@ -121,3 +120,4 @@ def serve_people(
             f.now[k] = max(f.now[k], next_question)
         send(r, f, k, asked, next_question, limits)
         asked += 1
+    return ended

@@ -1,6 +1,6 @@
 """One replica under a load pattern: the reference for behaviour under load.
 
-Cheap to import; the event loop (and numba) is imported when a simulation runs.
+Cheap to import; the event loop is imported when a simulation runs.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def draw_lengths(pattern: Pattern, count: int) -> tuple[Floats, Floats]:
 def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace:
     """Replay ``pattern`` on the replica whose step times are ``c`` (one row, floats)."""
     from optimizer.simulate.admission import Limits, Requests
-    from optimizer.simulate.loop import run
+    from optimizer.simulate.loop import room_for, run
 
     count = max(pattern.requests, 1)
     steady = pattern.arrivals is Arrivals.STEADY
@@ -115,7 +115,7 @@ def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace
         settings.max_seqs, settings.token_budget, float(settings.kv_tokens), settings.frontend_s, settings.service_s,
         settings.mixed, settings.poll_steps, settings.reserve,
     )  # fmt: skip
-    end = float(run(c, requests, limits, given))
+    end = float(run(c, requests, limits, given, *room_for(limits, total)))
     keep = slice(warm, total)
     delay = settings.lag_steps * late
     begin = float(arrive[warm] if warm < total else 0.0)

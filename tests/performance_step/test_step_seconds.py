@@ -119,9 +119,9 @@ def test_more_work_never_takes_less_time(which: int, batch: float, length: float
 
 
 def test_arrays_and_compiled_floats_agree() -> None:
-    from optimizer.simulate.jit import jit
+    import numba
 
-    compiled = jit(step_seconds)
+    compiled = numba.njit(error_model="numpy")(step_seconds)
     c = coefficients(SPECS, PARAMS)
     together = step_seconds(c, 32.0, 32 * 900.0, 512.0, 256.0)
     single = [compiled(c.row(i), 32.0, 32 * 900.0, 512.0, 256.0) for i in range(len(SPECS))]

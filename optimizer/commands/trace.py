@@ -1,0 +1,143 @@
+"""``optimize trace FILE``: what a recorded stream of requests holds, and what a prefix cache would find in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from optimizer.errors import Finding, UsageError
+
+if TYPE_CHECKING:
+    from optimizer.handover.trace_problem import TraceFigures
+    from optimizer.problem.trace import Trace
+    from optimizer.simulate.prefix_cache import PrefixHits
+
+_MODEL = "meta-llama/Llama-3.1-70B-Instruct"
+_ROUTERS = {
+    "round_robin": "round_robin",
+    "sticky": "sticky",
+    "prefix_affinity": "sticky",
+    "least_loaded": "least_loaded",
+    "least_outstanding": "least_loaded",
+    "prefix_aware": "prefix_aware",
+}
+
+
+@click.command(name="trace")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--capacity-tokens", type=click.IntRange(min=1), help="KV cache of one replica left for prefixes, in tokens."
+)
+@click.option("--replicas", type=click.IntRange(1, 4096), help="Replicas with such a cache each (default: 1).")
+@click.option("--router", type=click.Choice(list(_ROUTERS)), help="Where a request goes (default: round_robin).")
+@click.option(
+    "--block-tokens", type=click.IntRange(1, 65536), help="Tokens of a recorded block; left out: told from the lengths."
+)
+@click.option("--model", default=_MODEL, show_default=True, help="Model of the problem file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a problem file made from the trace.")
+@click.option("--force", is_flag=True, help="Replace the problem file if it exists.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(
+    file: Path,
+    capacity_tokens: int | None,
+    replicas: int | None,
+    router: str | None,
+    block_tokens: int | None,
+    model: str,
+    output: Path | None,
+    force: bool,
+    style: str,
+) -> None:
+    """Say what the trace FILE holds; with --capacity-tokens, the exact share of its input that prefix caches find.
+
+    Any CSV file with an arrival and two token columns, and the JSON lines of Mooncake and AIBrix, are read. Hit rates
+    need prompt blocks (Mooncake's hash_ids, or a column blocks).
+    """
+    from optimizer.handover.trace_problem import block_tokens_of, figures_of, hits_of
+    from optimizer.problem.trace import read_trace
+    from optimizer.simulate.prefix_cache import PrefixRouter
+
+    if capacity_tokens is None and (replicas is not None or router is not None):
+        raise UsageError("--replicas and --router say where prefixes are cached: state --capacity-tokens too")
+    trace = read_trace(file)
+    block = block_tokens or block_tokens_of(trace)
+    figures = figures_of(trace, block)
+    hits = None
+    if capacity_tokens is not None:
+        way = PrefixRouter(_ROUTERS[router or "round_robin"])
+        hits = hits_of(trace, block, capacity_tokens, replicas or 1, way)
+    if output is not None:
+        _write_problem(file, trace, figures, output, model, force)
+    if style == "json":
+        click.echo(json.dumps(_as_json(figures, hits), indent=2))
+    else:
+        click.echo("\n".join(_as_text(file, figures, hits, bool(trace.blocks), block, output)))
+
+
+def _write_problem(file: Path, trace: Trace, figures: TraceFigures, output: Path, model: str, force: bool) -> None:
+    from optimizer.catalog import load_catalog
+    from optimizer.documents.suggest import did_you_mean
+    from optimizer.handover.trace_problem import problem_of
+    from optimizer.report import write_output
+
+    if output.exists() and (not force or output.samefile(file)):
+        hint = "another name" if output.samefile(file) else "another name, or --force to replace it"
+        raise UsageError([Finding("exists already", file=str(output), hint=hint)])
+    models = load_catalog(None).models
+    if model not in models:
+        hint = did_you_mean(model, models) or "`optimize catalog models` lists them"
+        raise UsageError([Finding(f"unknown model {model!r}", hint=hint)])
+    beside = Path(os.path.relpath(file.resolve(), output.resolve().parent))
+    write_output(problem_of(trace, figures, model, beside, models[model].context_limit), output)
+
+
+def _as_json(figures: TraceFigures, hits: PrefixHits | None) -> dict[str, object]:
+    return {
+        "requests": figures.requests,
+        "sessions": figures.sessions,
+        "input_tokens": round(figures.input_tokens),
+        "output_tokens": round(figures.output_tokens),
+        "hit_rate": None if hits is None else hits.rate,
+        "busiest_replica": None if hits is None else hits.busiest_over_mean,
+        "sessions_inferred": figures.sessions_inferred,
+        "failed": figures.failed,
+        "span_s": figures.span_s,
+        "requests_per_second": {"mean": figures.mean_rate, "busiest": figures.busiest_rate},
+        "input": {"mean": figures.input.mean, "p95": figures.input.p95},
+        "output": {"mean": figures.output.mean, "p95": figures.output.p95},
+        "longest": figures.longest,
+    }
+
+
+def _as_text(
+    file: Path, figures: TraceFigures, hits: PrefixHits | None, blocks: bool, block: int, output: Path | None
+) -> list[str]:
+    told = " (told from their prompts)" if figures.sessions_inferred else ""
+    sessions = "not recorded" if figures.sessions is None else f"{figures.sessions:,}{told}"
+    failed = f", {figures.failed:,} of them without an answer" if figures.failed else ""
+    lines = [
+        f"{file}: {figures.requests:,} requests over {figures.span_s / 3600:.2f} hours{failed}",
+        f"  sessions   {sessions}",
+        f"  rate       {figures.mean_rate:.3g} requests/s on average, {figures.busiest_rate:.3g} in the busiest 60th",
+        f"  input      {figures.input.mean:,.0f} tokens on average, p95 {figures.input.p95:,.0f};"
+        f" {figures.input_tokens:,.0f} in all",
+        f"  output     {figures.output.mean:,.0f} tokens on average, p95 {figures.output.p95:,.0f};"
+        f" {figures.output_tokens:,.0f} in all",
+        f"  longest    {figures.longest:,.0f} tokens, input and output",
+    ]
+    if hits is not None:
+        lines.append(
+            f"  hits       {hits.rate:.1%} of the input tokens are found in a prefix cache (exact, blocks of {block});"
+            f" the busiest replica gets {hits.busiest_over_mean:.2f} x the mean"
+        )
+    elif blocks:
+        lines.append("  hits       state --capacity-tokens (and --replicas, --router) to count them")
+    else:
+        lines.append("  hits       cannot be counted: no prompt blocks are recorded")
+    if output is not None:
+        lines.append(f"{output}: a problem file made from it; state your promises there, then run: optimize {output}")
+    return lines

@@ -1,0 +1,142 @@
+"""A recorded trace in figures, and a problem file made from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from optimizer.errors import UsageError
+from optimizer.handover.yaml_text import Value, render_yaml
+from optimizer.problem.trace import MOONCAKE_BLOCK, Trace
+from optimizer.simulate.prefix_cache import PrefixHits, PrefixRequest, PrefixRouter, prefix_hits
+
+_BUSY_WINDOWS = 60
+"""The busiest of so many equal stretches is the peak that a problem file plans for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFigures:
+    """Mean and 95th percentile, in tokens."""
+
+    mean: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFigures:
+    """What a trace holds. ``sessions`` is None where neither they nor the prompts were recorded."""
+
+    requests: int
+    failed: int
+    span_s: float
+    sessions: int | None
+    sessions_inferred: bool
+    input: TokenFigures
+    output: TokenFigures
+    input_tokens: float
+    output_tokens: float
+    longest: float  # input + output, tokens
+    mean_rate: float  # requests per second
+    busiest_rate: float  # of the busiest sixtieth of the span
+
+
+def figures_of(trace: Trace, block_tokens: int) -> TraceFigures:
+    """Count and measure a trace."""
+    span, count = trace.arrival_s[-1], len(trace.arrival_s)
+    width = span / _BUSY_WINDOWS
+    windows = [0] * (_BUSY_WINDOWS + 1)
+    for when in trace.arrival_s:
+        windows[min(int(when / width), _BUSY_WINDOWS)] += 1
+    windows[-2] += windows.pop()
+    recorded = bool(trace.sessions)
+    numbers = trace.sessions or (trace.sessions_by_prefix(block_tokens) if trace.blocks else ())
+    return TraceFigures(
+        requests=count,
+        failed=trace.failed,
+        span_s=span,
+        sessions=len(set(numbers)) if numbers else None,
+        sessions_inferred=bool(numbers) and not recorded,
+        input=_lengths(trace.input_tokens),
+        output=_lengths(trace.output_tokens),
+        input_tokens=sum(trace.input_tokens),
+        output_tokens=sum(trace.output_tokens),
+        longest=max(sent + made for sent, made in zip(trace.input_tokens, trace.output_tokens, strict=True)),
+        mean_rate=trace.rate,
+        busiest_rate=max(windows) / width,
+    )
+
+
+def _lengths(tokens: Sequence[float]) -> TokenFigures:
+    ordered = sorted(tokens)
+    return TokenFigures(fmean(ordered), ordered[math.ceil(0.95 * len(ordered)) - 1])
+
+
+def hits_of(trace: Trace, block_tokens: int, capacity_tokens: float, replicas: int, router: PrefixRouter) -> PrefixHits:
+    """The exact share of the input that caches of a size find behind a router. Raises where the trace cannot tell."""
+    if not trace.blocks:
+        raise UsageError(
+            "this trace holds no prompt blocks (blocks or hash_ids), so hit rates cannot be counted:"
+            " leave --capacity-tokens, --replicas and --router out"
+        )
+    sessions = trace.sessions or trace.sessions_by_prefix(block_tokens)
+    columns = (trace.arrival_s, sessions, trace.input_tokens, trace.output_tokens)
+    requests = [PrefixRequest(*row) for row in zip(*columns, trace.full_blocks(block_tokens), strict=True)]
+    return prefix_hits(requests, block_tokens, capacity_tokens, replicas, router)
+
+
+def block_tokens_of(trace: Trace) -> int:
+    """Tokens of a block as the lengths show them: the size that most prompts fill exactly as often as they list."""
+    if not trace.blocks:
+        return MOONCAKE_BLOCK
+    pairs = [(tokens, len(blocks)) for tokens, blocks in zip(trace.input_tokens, trace.blocks, strict=True) if blocks]
+    if not pairs:
+        return MOONCAKE_BLOCK
+    sizes = (16, 32, 64, 128, 256, 512, 1024, 2048)
+    return max(sizes, key=lambda size: sum(tokens // size <= held <= -(-tokens // size) for tokens, held in pairs))
+
+
+def problem_of(trace: Trace, figures: TraceFigures, model: str, trace_path: Path, context_limit: int | None) -> str:
+    """A problem file that replays the trace at the rate of its busiest stretch, ready to edit."""
+    longest = math.ceil(figures.longest)
+    if context_limit is not None and longest > context_limit:
+        raise UsageError(
+            f"the longest request of the trace holds {longest:,} tokens; {model} stops at {context_limit:,}:"
+            " name a model with a longer context by --model"
+        )
+    document: dict[str, Value] = {
+        "name": f"Load of {trace_path.name}",
+        "workloads": [
+            {
+                "name": "recorded",
+                "model": model,
+                "traffic": {"requests_per_second": _short(figures.busiest_rate), "trace": str(trace_path)},
+                "tokens": {
+                    "input": _distribution(figures.input),
+                    "output": _distribution(figures.output),
+                    "context_max": longest,
+                },
+                "slo": {"ttft_ms": {"p95": 2000}, "tpot_ms": {"p95": 60}},
+            }
+        ],
+        "margins": {"confidence": 0.9, "load_headroom": 0.0},
+    }
+    comment = (
+        f"Made from {trace_path.name}: {figures.requests:,} requests over {figures.span_s / 3600:.2f} hours,"
+        f" {figures.mean_rate:.3g} a second on average.\n"
+        f"requests_per_second is that of the busiest of {_BUSY_WINDOWS} equal stretches; the latency promises are\n"
+        "placeholders: put yours. Prefix-cache hits are not counted in until tokens.shared_prefix states them."
+    )
+    return render_yaml([document], comment)
+
+
+def _distribution(lengths: TokenFigures) -> Value:
+    mean = _short(max(lengths.mean, 1.0))
+    return {"mean": mean, "p95": _short(lengths.p95)} if lengths.p95 > lengths.mean else mean
+
+
+def _short(value: float) -> float:
+    """Four significant digits: no more is known of the future."""
+    return float(f"{value:.4g}")

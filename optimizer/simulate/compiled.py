@@ -1,0 +1,271 @@
+"""Event loops as object code: made once, when the package is built, and loaded without a compiler.
+
+A loop is plain arithmetic on arrays, in functions marked with :func:`kernel`; what Python calls is marked with
+:func:`entry`. ``compile_loops`` turns each entry and the kernels it uses into an object file for a generic processor,
+so that every machine of a kind computes the same bytes. The file is looked for beside this module, where the build hook
+put it, then in the caches of the user; where there is none it is compiled there by numba, which takes some seconds
+once. Without numba the same source runs interpreted. File names carry a digest of every source that takes part.
+
+Loaded code runs without the interpreter's lock: loops of several threads run side by side.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_HERE = Path(__file__).resolve().parent
+_LOOPS = ("admission", "compile_loops", "compiled", "engine_step", "fleet_loop", "loop", "people_loop")
+SOURCES = (_HERE.parent / "performance" / "step.py", *(_HERE / f"{name}.py" for name in _LOOPS))
+"""Every file that has a part in object code."""
+
+_APP = "llm-deployment-optimizer"
+
+BUILT = _HERE / "_loops"
+"""Where the build hook puts object files."""
+
+KERNELS: list[Callable[..., Any]] = []
+"""Every function that is compiled into an entry."""
+
+_UNUSED = (
+    "NRT_Free", "NRT_MemInfo_call_dtor", "numba_do_raise", "numba_gil_ensure", "numba_gil_release",
+    "numba_runtime_build_excinfo_struct", "numba_unpickle",
+)  # fmt: skip
+"""What object code refers to and never calls: no loop raises or allocates."""
+
+
+def kernel(function: F) -> F:
+    """Mark a function that loops are made of. It stays callable as it is."""
+    KERNELS.append(function)
+    return function
+
+
+class Entry(Generic[P, R]):
+    """A loop that Python calls, with arguments by position; compiled where that can be had."""
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self.interpreted: Callable[P, R] = function
+        self.name = function.__name__
+        self._lock = threading.Lock()
+        self._code: _Code | None = None
+        self._searched = False
+        wraps(function)(self)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        code = self.code()
+        if code is None:
+            return self.interpreted(*args, **kwargs)
+        found: R = code(args)
+        return found
+
+    def code(self) -> _Code | None:
+        """The loaded object code; compiled first where there is none. None: it runs interpreted."""
+        with self._lock:
+            if not self._searched:
+                self._code = self._load() or (self._load() if self._compile() else None)
+                self._searched = True
+        return self._code
+
+    def _load(self) -> _Code | None:
+        for folder in folders():
+            try:
+                code = unsealed((folder / file_name(self.name)).read_bytes())
+            except OSError:
+                continue
+            address = _link(code, symbol_of(self.name)) if code else 0
+            if address:
+                return _Code(layout_of(self.interpreted), address)
+        return None
+
+    def _compile(self) -> bool:
+        """Compile into the first folder of the user's that can be written; whether that worked."""
+        try:
+            from optimizer.simulate.compile_loops import write_object_code
+        except ImportError:  # no numba
+            return False
+        return any(write_object_code(self, folder) for folder in list(folders())[1:])
+
+
+def entry(function: Callable[P, R]) -> Entry[P, R]:
+    """Mark a loop that Python calls, with arguments by position."""
+    return Entry(kernel(function))
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The arguments of an entry, flattened: scalars and shapes in two buffers, arrays by address."""
+
+    floats: Any
+    ints: Any
+    pointers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One scalar or array of an entry's arguments: its kind, and for arrays how many dimensions it has."""
+
+    kind: str  # float, int, bool, floats, ints
+    dimensions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What an entry takes: per argument either one slot or a named tuple of slots."""
+
+    arguments: tuple[tuple[type | None, tuple[Slot, ...]], ...]
+    returns: str  # float or int
+
+    def pack(self, args: tuple[Any, ...]) -> Packed:
+        """Flatten arguments. Arrays must be contiguous and of the slot's type: they are written through."""
+        floats: list[float] = []
+        ints: list[int] = []
+        pointers: list[int] = []
+        for (kind, slots), value in zip(self.arguments, args, strict=True):
+            for slot, one in zip(slots, value if kind else (value,), strict=True):
+                if slot.dimensions:
+                    pointers.append(_address(one, slot))
+                    ints.extend(one.shape)
+                elif slot.kind == "float":
+                    floats.append(one)
+                else:
+                    ints.append(int(one))
+        return Packed(np.array(floats, np.float64), np.array(ints, np.int64), tuple(pointers))
+
+
+def _address(array: Any, slot: Slot) -> int:
+    wanted = np.float64 if slot.kind == "floats" else np.int64
+    if array.dtype != wanted or array.ndim != slot.dimensions or not array.flags.c_contiguous:
+        raise TypeError(f"a loop needs contiguous {slot.kind} in {slot.dimensions} dimensions, not {array.dtype}")
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+@cache
+def layout_of(function: Callable[..., Any]) -> Layout:
+    """The layout that a function's annotations state: numbers, arrays, and named tuples of these."""
+    hints = get_type_hints(function, include_extras=True)
+    returns = hints.pop("return")
+    arguments: list[tuple[type | None, tuple[Slot, ...]]] = []
+    for hint in hints.values():
+        if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
+            fields = get_type_hints(hint, include_extras=True)
+            arguments.append((hint, tuple(_slot(fields[name]) for name in hint._fields)))
+        else:
+            arguments.append((None, (_slot(hint),)))
+    return Layout(tuple(arguments), "int" if returns is int else "float")
+
+
+def _slot(hint: Any) -> Slot:
+    """``Annotated[Ints, 2]`` is a table; a union with float (step coefficients) is a number in loops."""
+    if hint in (int, float, bool):
+        return Slot(hint.__name__)
+    dimensions = getattr(hint, "__metadata__", (1,))[0]
+    text = str(getattr(hint, "__origin__", hint)) + str(hint)
+    if "float64" in text and "| float" in text:
+        return Slot("float")
+    return Slot("floats" if "float64" in text else "ints", int(dimensions))
+
+
+def is_compiled(name: str) -> bool:
+    """Whether object code of an entry of that name is on disk: False says that the next run compiles first."""
+    return any((folder / file_name(name)).is_file() for folder in folders())
+
+
+def file_name(name: str) -> str:
+    """The object file of an entry for this kind of machine and these sources."""
+    return f"{name}-{sys.platform}-{platform.machine().lower()}-{_digest()}.o"
+
+
+def folders() -> Iterator[Path]:
+    """Where object files are looked for: what was built with the package, then the caches."""
+    yield BUILT
+    yield _HERE / "__pycache__"
+    if "XDG_CACHE_HOME" in os.environ:
+        yield Path(os.environ["XDG_CACHE_HOME"]) / _APP
+    if sys.platform == "win32" and "LOCALAPPDATA" in os.environ:
+        yield Path(os.environ["LOCALAPPDATA"]) / _APP
+    try:
+        yield Path.home() / ".cache" / _APP
+    except RuntimeError:  # no home directory is known
+        return
+
+
+@cache
+def _digest() -> str:
+    found = hashlib.sha256()
+    for source in SOURCES:
+        found.update(source.read_bytes())
+    return found.hexdigest()[:12]
+
+
+def sealed(code: bytes) -> bytes:
+    """Object code behind its digest: the linker ends the process on a damaged file."""
+    return hashlib.sha256(code).digest() + code
+
+
+def unsealed(data: bytes) -> bytes:
+    """The object code of a file; empty where it is damaged."""
+    seal, code = data[:32], data[32:]
+    return code if hashlib.sha256(code).digest() == seal else b""
+
+
+def symbol_of(name: str) -> str:
+    """What the entry is called in its object file."""
+    return f"optimizer_loop_{name}"
+
+
+_ENGINES: list[Any] = []
+"""Loaded code lives as long as the engine that holds it."""
+
+
+def _link(code: bytes, symbol: str) -> int:
+    """Load object code into this process; 0 where that fails."""
+    try:
+        import llvmlite.binding as llvm
+    except ImportError:
+        return 0
+    nothing = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value
+    try:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        for name in _UNUSED:
+            llvm.add_symbol(name, nothing)
+        module = llvm.parse_assembly(f'target triple = "{llvm.get_process_triple()}"')
+        machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
+        engine = llvm.create_mcjit_compiler(module, machine)
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        address: int = engine.get_function_address(symbol)
+    except (RuntimeError, OSError):
+        return 0
+    _ENGINES.append(engine)
+    return address
+
+
+class _Code:
+    """Loaded code of one entry."""
+
+    def __init__(self, layout: Layout, address: int) -> None:
+        self._layout = layout
+        arrays = sum(1 for _, slots in layout.arguments for slot in slots if slot.dimensions)
+        result = ctypes.c_int64 if layout.returns == "int" else ctypes.c_double
+        self._call = ctypes.CFUNCTYPE(result, *([ctypes.c_void_p] * (2 + arrays)))(address)
+
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        packed = self._layout.pack(args)
+        return self._call(packed.floats.ctypes.data, packed.ints.ctypes.data, *packed.pointers)
