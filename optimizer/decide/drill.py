@@ -1,8 +1,9 @@
 """Failure drill: a node of a plan dies while requests arrive, and returns; with and without a spare node.
 
-The arrivals, lengths and replicas are those of the replay. A dead node's requests are sent again from their first token
-to the replicas that are left, by a router that notices at once; a node that returns serves at once, its prefix cache
-cold. What is missing here (health checks, timeouts, loading weights) belongs to the minutes the node is away.
+The arrivals (or the people of a closed population), lengths and replicas are those of the replay. A dead node's
+requests are sent again from their first token to the replicas that are left, by a router that notices at once; a node
+that returns serves at once, its prefix cache cold. What is missing here (health checks, timeouts, loading weights)
+belongs to the minutes the node is away.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from optimizer.decide.trial import replica_of, say_replaying
 from optimizer.errors import UsageError
 from optimizer.performance import behaviours
 from optimizer.problem import parts_of
-from optimizer.simulate.draws import Floats, poisson, routed, stream
-from optimizer.simulate.fleet import Outage, Served, serve
-from optimizer.units import SHARE_UNITS
+from optimizer.simulate.draws import Floats, first_questions, poisson, routed, stream, thinking
+from optimizer.simulate.fleet import Outage, Served, Talk, converse, serve
+from optimizer.units import SHARE_UNITS, ceil_guarded
 from optimizer.vocabulary import Router
 from optimizer.workload import Metric
 
 if TYPE_CHECKING:
     from optimizer.decide.inputs import Inputs
     from optimizer.plan.types import Plan
+    from optimizer.workload import Load
 
 LARGEST = 30_000_000
 """Replicas times requests: more would not fit into memory."""
@@ -85,7 +87,8 @@ def drill(
     online = [index for index, group in enumerate(plan.groups) if not loads[group.workload].is_batch]
     if not online:
         raise UsageError("nothing to drill: all of it is offline work, where nobody waits for a request")
-    say_replaying(say, arrivals=True, held=False)
+    thinking = [_are_people(loads[plan.groups[index].workload]) for index in online]
+    say_replaying(say, arrivals=not all(thinking), held=False, people=any(thinking))
     router = router or Router(inputs.problem.engine.router)
     return tuple(_drilled(inputs, plan, index, 60.0 * minutes, router) for index in online)
 
@@ -97,8 +100,10 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     rate = predicted.requests_per_second * group.share / SHARE_UNITS
     lengths, spec = part.lengths, spec_of(inputs, group)
     lost = min(max(group.gpus_per_node // spec.gpus, 1), group.replicas)
-    stay = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
-    stay = stay if math.isfinite(stay) else predicted.e2e_s.mean
+    stay = predicted.e2e_s.mean
+    if not _are_people(part.load):
+        open_loop = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
+        stay = open_loop if math.isfinite(open_loop) else stay
     begin = max(60.0, 10.0 * stay)
     quiet = begin - 2.0 * stay  # who arrives later is still there when the node dies
     times = (quiet, begin, begin + away_s, begin + away_s + max(0.5 * away_s, 5.0 * stay))
@@ -106,11 +111,18 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     if count * (group.replicas + lost) > LARGEST:
         raise UsageError(f"{count:,} requests on {group.replicas} replicas are too many to replay: lower --minutes")
     given, replica = stream(poisson(rate, count), lengths), replica_of(inputs, spec, lengths)
-    outage = Outage(begin, begin + away_s, 0, lost)
-    runs = {
-        n: serve(replica.c, replica.open_loop, routed(given, lengths, n, router), n, router, outage)
-        for n in sorted({group.replicas, group.replicas + lost})
-    }
+    outage, talk = Outage(begin, begin + away_s, 0, lost), None
+    if _are_people(part.load):
+        users = ceil_guarded(rate * (part.load.think_s + stay))
+        talk = Talk(first_questions(users, part.load.think_s + stay), thinking(part.load.think_s, count))
+
+    def run(replicas: int) -> Served:
+        requests = routed(given, lengths, replicas, router)
+        if talk is not None:
+            return converse(replica.c, replica.open_loop, requests, talk, replicas, router, outage)
+        return serve(replica.c, replica.open_loop, requests, replicas, router, outage)
+
+    runs = {n: run(n) for n in sorted({group.replicas, group.replicas + lost})}
     stated = [p.limit_s for p in part.slo.promises if p.metric is Metric.TTFT]
     first = runs[group.replicas]
     calm = first.ttft[(first.arrive > begin / 2) & (first.arrive < quiet)]
@@ -118,6 +130,11 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     courses = [_course(run, n, lost, times, limit) for n, run in runs.items()]
     share = group.share / SHARE_UNITS
     return GroupDrill(part.name, group.gpu, share, rate, limit, bool(stated), courses[0], courses[1])
+
+
+def _are_people(load: Load) -> bool:
+    """Whether requests come from a closed population, who wait for a slow answer before they ask again."""
+    return load.users > 0 and not load.requests_per_second
 
 
 def _course(run: Served, replicas: int, lost: int, times: Sequence[float], limit: float) -> Course:

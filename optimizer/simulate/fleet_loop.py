@@ -152,7 +152,7 @@ def send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits)
 
 
 @kernel
-def _drop(f: Fleet, k: int, lost: Ints, held: int) -> int:
+def drop(f: Fleet, k: int, lost: Ints, held: int) -> int:
     """Replica ``k`` dies: what it holds is noted in ``lost`` as if it had never begun; returns how many there are."""
     for place in range(f.batch[k]):
         lost[held] = f.active[k, place]
@@ -166,7 +166,7 @@ def _drop(f: Fleet, k: int, lost: Ints, held: int) -> int:
 
 
 @kernel
-def _resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: Limits, policy: int) -> int:
+def resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: Limits, policy: int) -> int:
     """Send what was lost again, oldest first, if any replica is up; returns how many still wait at the router."""
     for position in range(1, held):  # by insertion: what was lost is nearly in order
         i, place = lost[position], position
@@ -212,15 +212,15 @@ def serve_fleet(
         if stage == 0 and outage.begin < FOREVER and outage.begin <= when:
             _catch_up(c, r, f, limits, outage.begin)
             for k in range(outage.first, outage.last):
-                held = _drop(f, k, lost, held)
+                held = drop(f, k, lost, held)
             again, stage = held, 1
-            held = _resend(r, f, lost, held, outage.begin, limits, policy)
+            held = resend(r, f, lost, held, outage.begin, limits, policy)
         if stage == 1 and outage.end <= when:
             _catch_up(c, r, f, limits, outage.end)
             for k in range(outage.first, outage.last):
                 f.up[k], f.now[k], f.free[k] = 1, outage.end, outage.end
             stage = 2
-            held = _resend(r, f, lost, held, outage.end, limits, policy)
+            held = resend(r, f, lost, held, outage.end, limits, policy)
         _catch_up(c, r, f, limits, when)
         if i < r.prompt.size:
             k = route(r, f, policy, i)

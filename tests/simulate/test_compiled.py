@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate import compiled, fleet_loop, loop
+from optimizer.simulate import compiled, fleet_loop, loop, people_loop
 from optimizer.simulate.admission import Limits, Requests
 from optimizer.simulate.compiled import KERNELS, SOURCES, Entry, file_name, is_compiled, layout_of
-from optimizer.simulate.fleet import Outage, serve
+from optimizer.simulate.draws import first_questions, thinking
+from optimizer.simulate.fleet import Outage, Talk, converse, serve
 from optimizer.simulate.replay import poisson_requests
 from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
@@ -60,6 +61,17 @@ def test_a_fleet_with_an_outage_runs_alike_compiled_and_interpreted(
     assert fast.finish == pytest.approx(slow.finish, rel=1e-9)
 
 
+def test_a_closed_population_runs_alike_compiled_and_interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(8, 2048, 20_000.0, 0.03, 0.002)
+    requests = poisson_requests(Lengths(300, 60, 4096))(20.0, 150)
+    people = Talk(first_questions(25, 3.0), thinking(2.0, 150))
+    fast = converse(STEP, settings, requests, people, 3, Router.LEAST_OUTSTANDING)
+    monkeypatch.setattr(people_loop, "serve_people", people_loop.serve_people.interpreted)
+    slow = converse(STEP, settings, requests, people, 3, Router.LEAST_OUTSTANDING)
+    assert fast.arrive == pytest.approx(slow.arrive, rel=1e-9)
+    assert fast.finish == pytest.approx(slow.finish, rel=1e-9)
+
+
 def test_every_kernel_is_among_the_sources() -> None:
     files = {Path(sys.modules[kernel.__module__].__file__ or "") for kernel in KERNELS}
     assert files <= set(SOURCES)
@@ -102,7 +114,7 @@ def test_arrays_of_another_kind_are_refused() -> None:
 
 
 def test_a_run_imports_no_compiler() -> None:
-    for entry in (loop.run, fleet_loop.serve_fleet):
+    for entry in (loop.run, fleet_loop.serve_fleet, people_loop.serve_people):
         assert entry.code() is not None  # made once, where nothing was built
     script = (
         "import sys; from optimizer import solve_problem\n"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.draws import Stream, first_questions, thinking
-from optimizer.simulate.fleet import Served, Talk, converse, hold
+from optimizer.simulate.fleet import Outage, Served, Talk, converse, hold
 from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
 
@@ -70,3 +70,21 @@ def test_more_people_wait_longer_and_the_same_people_the_same() -> None:
     few, many = talk(40, 5.0, 6000), talk(160, 5.0, 6000)
     assert few.e2e[1000:].mean() < many.e2e[1000:].mean()
     assert (talk(40, 5.0, 6000).finish == few.finish).all()
+
+
+def test_people_wait_out_an_outage_and_none_is_lost() -> None:
+    """Those who wait do not ask again, so the queue never holds more than the people there are."""
+    ones, users, think = np.ones(3000), 60, 5.0
+    requests = Stream(np.zeros(3000), 300.0 * ones, 100.0 * ones, 0.0 * ones)
+    people = Talk(first_questions(users, think + 2.0), thinking(think, 3000))
+    for replicas in (1, 2):
+        gone = Outage(60.0, 120.0, 0, 1)
+        served = converse(C, ROOMY, requests, people, replicas, Router.ROUND_ROBIN, gone)
+        assert served.resent > 0
+        assert (served.made == served.output).all()
+        assert most_in_flight(served) <= users
+        away = (served.finish > 61.0) & (served.finish < 119.0)
+        assert away.any() == (replicas > 1)
+        waited = served.e2e[(served.arrive > 61.0) & (served.arrive < 110.0)]
+        calm = served.e2e[served.arrive < 50.0].mean()
+        assert replicas == 1 or waited.mean() > calm
