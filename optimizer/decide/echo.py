@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from optimizer.plan.types import Asked, AskedPeriod, LoadFloor, Plan, Prediction, WorkloadLoad
 from optimizer.pricing import load_hours
-from optimizer.problem import parts_of, periods_of, rate_floors, value_at
+from optimizer.problem import parts_of, periods_of, place_of, rate_floors, value_at
 from optimizer.problem.profile import stated_factor
 from optimizer.problem.schema import OwnedHardware, Quota
 from optimizer.workload import part_name
@@ -144,7 +144,7 @@ def default_of(path: str) -> object:
     """What a file that says nothing at a path means there."""
     from optimizer.problem import Problem
 
-    first, *rest = path.split(".")
+    first, *rest = place_of(path).keys
     value: object = Problem.model_fields[first].default
     for key in rest:
         value = getattr(value, key)
@@ -161,7 +161,8 @@ _NAMES = {
 
 
 def _rule(path: str, value: object) -> str:
-    return f"{_NAMES.get(path, path.partition('.')[2] or path)}: {_words(value)}"
+    key = ".".join(place_of(path).keys[1:]) or path
+    return f"{_NAMES.get(path, key)}: {_words(value)}"
 
 
 def _words(value: object) -> str:
