@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from optimizer.plan.types import Asked, AskedPeriod, Demand, LoadFloor, Plan, Prediction, WorkloadLoad
 from optimizer.pricing import load_hours
-from optimizer.problem import demand_of, parts_of, periods_of, population_of, rate_floors, value_at
+from optimizer.problem import demand_of, parts_of, periods_of, place_of, population_of, rate_floors, value_at
 from optimizer.problem.profile import stated_factor
 from optimizer.problem.schema import OwnedHardware, Quota
 from optimizer.workload import part_name
@@ -158,7 +158,7 @@ def default_of(path: str) -> object:
     """What a file that says nothing at a path means there."""
     from optimizer.problem import Problem
 
-    first, *rest = path.split(".")
+    first, *rest = place_of(path).keys
     value: object = Problem.model_fields[first].default
     for key in rest:
         value = getattr(value, key)
@@ -175,7 +175,8 @@ _NAMES = {
 
 
 def _rule(path: str, value: object) -> str:
-    return f"{_NAMES.get(path, path.partition('.')[2] or path)}: {_words(value)}"
+    key = ".".join(place_of(path).keys[1:]) or path
+    return f"{_NAMES.get(path, key)}: {_words(value)}"
 
 
 def _words(value: object) -> str:

@@ -6,7 +6,7 @@ Cheap to import; the event loop is imported when a simulation runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from optimizer.vocabulary import Router
 if TYPE_CHECKING:
     from optimizer.simulate.admission import Limits, Requests
     from optimizer.simulate.fleet_loop import Fleet
+    from optimizer.simulate.fleet_loop import Outage as LoopOutage
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -77,11 +78,8 @@ def serve(
 
     r, total = _requests(requests), requests.arrive.size
     fleet = _fleet(settings, total, replicas, router, total if outage is None else 2 * total)
-    gone = fleet_loop.Outage(fleet_loop.FOREVER, fleet_loop.FOREVER, 0, 0)
-    if outage is not None:
-        gone = fleet_loop.Outage(outage.begin_s, outage.end_s, outage.first, outage.last)
-    policy = tuple(Router).index(router)
-    resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, gone, np.empty(total, np.int64))
+    policy, lost = tuple(Router).index(router), np.empty(total, np.int64)
+    resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, _gone(outage), lost)
     return _served(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
 
 
@@ -92,6 +90,7 @@ def converse(
     people: Talk,
     replicas: int,
     router: Router,
+    outage: Outage | None = None,
 ) -> Served:
     """A closed population asks ``replicas`` replicas: each person waits for the answer, thinks, and asks again.
 
@@ -100,9 +99,11 @@ def converse(
     from optimizer.simulate.people_loop import serve_people
 
     r, total = _requests(requests), requests.arrive.size
-    fleet = _fleet(settings, total, replicas, router, total)
-    serve_people(c, r, fleet, _limits(settings), tuple(Router).index(router), people.first.copy(), people.think)
-    return _served(requests, r, settings, float(fleet.most.max()), 0, fleet.place)
+    fleet = _fleet(settings, total, replicas, router, total if outage is None else 2 * total)
+    policy, heap = tuple(Router).index(router), people.first.copy()  # ascending, hence a heap
+    lost = np.empty(total, np.int64)
+    resent = serve_people(c, r, fleet, _limits(settings), policy, heap, people.think, _gone(outage), lost)
+    return _served(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
 
 
 def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: int) -> Served:
@@ -117,6 +118,14 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
     r, limits = _requests(requests), _limits(settings)
     run(c, r, limits, min(inflight, requests.arrive.size), *room_for(limits, requests.arrive.size), False)
     return _served(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
+
+
+def _gone(outage: Outage | None) -> LoopOutage:
+    """The outage as the loops know it."""
+    from optimizer.simulate.fleet_loop import FOREVER
+    from optimizer.simulate.fleet_loop import Outage as InLoops
+
+    return InLoops(FOREVER, FOREVER, 0, 0) if outage is None else InLoops(*astuple(outage))
 
 
 def _fleet(settings: Settings, total: int, replicas: int, router: Router, room: int) -> Fleet:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Floats, Limits, Requests, admit, fitting, retire
+from optimizer.simulate.admission import Floats, Ints, Limits, Requests, admit, fitting, retire
 from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
-from optimizer.simulate.fleet_loop import FOREVER, Fleet, route, send
+from optimizer.simulate.fleet_loop import FOREVER, Fleet, Outage, drop, resend, route, send
 
 
 @kernel
@@ -101,28 +101,45 @@ def _furthest_behind(f: Fleet) -> tuple[int, float]:
 
 @entry
 def serve_people(
-    c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, heap: Floats, think: Floats
-) -> int:
-    """Serve as many requests as ``r`` has, of as many people as ``heap``, which holds the moments of their first
-    questions, ascending, and is worked in; returns how many answers ended.
+    c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, heap: Floats, think: Floats,
+    outage: Outage, lost: Ints,
+) -> int:  # fmt: skip
+    """Serve as many requests as ``r`` has; returns how many were sent a second time.
 
-    ``think``: seconds from the end of each answer to the next question, in the order in which answers end. After the
-    last request nobody asks again.
+    ``heap``: when each person asks next, the earliest first; it is used up. ``think``: seconds from the end of each
+    answer to the next question, in the order in which answers end. After the last request nobody asks again. ``lost``
+    has room for every request. Who waits for an answer that a dying replica has begun waits for the new one.
     """
-    total, size, asked, ended = r.prompt.size, heap.size, 0, 0  # ascending, hence a heap
+    total, size, asked, ended = r.prompt.size, heap.size, 0, 0
+    held, again, stage = 0, 0, 0
     while ended < total:
         next_question = heap[0] if size > 0 and asked < total else FOREVER
+        change = outage.begin if stage == 0 else outage.end if stage == 1 else FOREVER
         k, then = _furthest_behind(f)
-        if k >= 0 and f.now[k] < next_question:
-            for _ in range(_step(c, r, f, k, limits, min(next_question, then))):
+        if k >= 0 and f.now[k] < min(next_question, change):
+            for _ in range(_step(c, r, f, k, limits, min(next_question, change, then))):
                 size = _push(heap, size, f.now[k] + think[ended])
                 ended += 1
+            continue
+        if change <= next_question and change < FOREVER:
+            for j in range(outage.first, outage.last):
+                if stage == 0:
+                    held = drop(f, j, lost, held)
+                else:
+                    f.up[j], f.now[j], f.free[j] = 1, change, change
+            again = held if stage == 0 else again
+            held = resend(r, f, lost, held, change, limits, policy)
+            stage += 1
             continue
         r.arrive[asked] = next_question
         size = _pop(heap, size)
         k = route(r, f, policy, asked)
-        if f.batch[k] == 0 and f.head[k] == f.tail[k]:
-            f.now[k] = max(f.now[k], next_question)
-        send(r, f, k, asked, next_question, limits)
+        if k < 0:
+            lost[held] = asked
+            held += 1
+        else:
+            if f.batch[k] == 0 and f.head[k] == f.tail[k]:
+                f.now[k] = max(f.now[k], next_question)
+            send(r, f, k, asked, next_question, limits)
         asked += 1
-    return ended
+    return again

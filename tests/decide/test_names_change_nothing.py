@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimizer.decide import decide, read_inputs
+from optimizer.negotiate.explain import explain
 from optimizer.negotiate.frontier import frontier
+from optimizer.negotiate.targets import targets
 from optimizer.problem import load_problem
 from optimizer.report import render
 
@@ -125,3 +127,19 @@ def test_any_name_is_taken_or_refused(tmp_path: Path, name: str) -> None:
 
     assert not set(problem.workloads[0].name) & set(".[]=")
     assert [one.figure.key for one in stated_promises(problem)][:3] == ["ttft_ms", "concurrency", "requests_per_second"]
+
+
+def test_an_explanation_and_prices_to_ask_for(tmp_path: Path) -> None:
+    found = []
+    for name in ("chat", "traffic"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(RENAMED.format(name=name).replace("ttft_ms: 12", "ttft_ms: 1200"))
+        told = explain(path, simulate=False)
+        moved = [
+            (one.path.replace(f"workloads.{name}.", ""), *(step and step.value for step in (one.looser, one.tighter)))
+            for one in told.moves
+        ]
+        prices = [(one.gpu, one.provider, one.per_gpu_hour) for one in targets(path, simulate=False).prices]
+        found.append((moved, told.reign and told.reign.last, [one.monthly_cents for one in told.stress], prices))
+    assert found[0] == found[1]
+    assert len(found[0][0]) >= 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -164,3 +165,20 @@ def test_promises_can_be_written_back(path: Path) -> None:
     promises = stated_promises(problem)
     assert all(value_at(problem, promise.path) == promise.value for promise in promises)
     load_problem(path, sets=[f"{promise.path}={promise.figure.taken(promise.value)}" for promise in promises])
+
+
+def test_no_path_is_searched_for_meaning() -> None:
+    """Outside the module that reads paths by the schema, none is taken apart as text."""
+    rooms = ("candidates", "decide", "fleet", "negotiate", "report", "verify")
+    taken_apart = re.compile(
+        r"\b(path|promise|change)\.(endswith|startswith|partition|rpartition|removeprefix|removesuffix)\("
+        r"|\"\.?(slo|traffic|tokens|quality|classes)\.?\" in "
+    )
+    found = [
+        f"{path.name}:{number}"
+        for room in rooms
+        for path in sorted((ROOT / "optimizer" / room).rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if taken_apart.search(line)
+    ]
+    assert not found
