@@ -13,19 +13,12 @@ from optimizer.simulate.admission import Ints, Limits, Requests, admit, enqueue,
 from optimizer.simulate.compiled import entry
 from optimizer.simulate.engine_step import advance
 
-GOLDEN = 0.6180339887498949
-"""Multiples of it modulo one fill the unit interval evenly however many there are (Weyl's theorem)."""
-
 
 @entry
 def run(c: StepCoefficients, r: Requests, limits: Limits, given: int, queue: Ints, active: Ints) -> float:
     """Serve all requests; the first ``given`` arrive at their stated times, each later one when an earlier one ends.
 
     ``queue`` holds as many entries as there are requests, ``active`` one more than the batch may (see ``room_for``).
-    A step's last tokens are handed out one after the other while the next one runs, so clients send their next requests
-    spread over a step. Were they all sent at its end, they would stay in step with the engine, and their wait for the
-    step under way would rise and fall with the ratio of its length to the way to the engine.
-
     Fills ``first`` and ``finish``; returns the time the last request ended. When the cache is full the newest requests
     are put back and redone from their prompt and tokens so far, as vLLM does; nothing is admitted until one ends.
     From then on, while others wait, no more run at once than then fitted (``fitting``): SGLang raises the room it keeps
@@ -60,13 +53,11 @@ def run(c: StepCoefficients, r: Requests, limits: Limits, given: int, queue: Int
         now += seconds
         ticks += steps
         left, used = retire(r, active, count, used, now)
-        over = count - left
-        for k in range(over):
+        for _ in range(count - left):
             ended += 1
             blocked = False
             if issued < total:
-                place = (k + issued * GOLDEN - np.floor(issued * GOLDEN)) / over
-                free = issue(r, issued, now + place * seconds / steps, free, limits)
+                free = issue(r, issued, now, free, limits)
                 tail = enqueue(r, queue, head, tail, issued)
                 issued += 1
         count = left
