@@ -13,9 +13,6 @@ from optimizer.simulate.admission import Ints, Limits, Requests, admit, enqueue,
 from optimizer.simulate.compiled import entry
 from optimizer.simulate.engine_step import advance
 
-GOLDEN = 0.6180339887498949
-"""Multiples of it modulo one fill the unit interval evenly however many there are (Weyl's theorem)."""
-
 
 @entry
 def run(
@@ -25,10 +22,6 @@ def run(
     or, where the number in flight is only ``capped``, at its own stated time if that is later.
 
     ``queue`` holds as many entries as there are requests, ``active`` one more than the batch may (see ``room_for``).
-    A step's last tokens are handed out one after the other while the next one runs, so clients send their next requests
-    spread over a step. Were they all sent at its end, they would stay in step with the engine, and their wait for the
-    step under way would rise and fall with the ratio of its length to the way to the engine.
-
     Fills ``first`` and ``finish``; returns the time the last request ended. When the cache is full the newest requests
     are put back and redone from their prompt and tokens so far, as vLLM does; nothing is admitted until one ends.
     From then on, while others wait, no more run at once than then fitted (``fitting``): SGLang raises the room it keeps
@@ -63,14 +56,12 @@ def run(
         now += seconds
         ticks += steps
         left, used = retire(r, active, count, used, now)
-        over = count - left
-        for k in range(over):
+        for _ in range(count - left):
             ended += 1
             blocked = False
             if issued < total:
-                place = (k + issued * GOLDEN - np.floor(issued * GOLDEN)) / over
-                when = now + place * seconds / steps
-                free = issue(r, issued, max(when, r.arrive[issued]) if capped else when, free, limits)
+                when = max(now, r.arrive[issued]) if capped else now
+                free = issue(r, issued, when, free, limits)
                 tail = enqueue(r, queue, head, tail, issued)
                 issued += 1
         count = left
