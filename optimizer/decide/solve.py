@@ -131,7 +131,8 @@ def _unpriced(case: Case, outcome: Outcome, rejected: Sequence[Rejection]) -> tu
     if case.clock.over or (not plans and (rejected or isinstance(outcome, Unknown))) or (plans and not named):
         return ()
     ways = [way.monthly_cents for way in outcome.relaxations]
-    return unpriced(case, bar_of(case, plans[0].monthly_cents if plans else None, ways))
+    bar = bar_of(case, plans[0].monthly_cents if plans else None, ways)
+    return unpriced(case, bar, beside_a_plan=bool(plans))
 
 
 def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:

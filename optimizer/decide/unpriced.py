@@ -33,7 +33,7 @@ MOST = 10
 """Cards that are listed."""
 
 
-def unpriced(case: Case, best_cents: int | None) -> tuple[Unpriced, ...]:
+def unpriced(case: Case, best_cents: int | None, *, beside_a_plan: bool = False) -> tuple[Unpriced, ...]:
     """What to ask quotes for, the fewest GPUs first.
 
     Without a plan: every card that the buyer's rules allow. Beside a plan: the cards that ``hardware.gpus`` names and
@@ -43,7 +43,7 @@ def unpriced(case: Case, best_cents: int | None) -> tuple[Unpriced, ...]:
     problem, catalog = case.inputs.problem, case.inputs.catalog
     if problem.hardware.only_owned or problem.objective == "maximize_load":
         return ()
-    wanted = [option for gpu in _cards(case) for option in _nodes(gpu, case)]
+    wanted = [option for gpu in _cards(case, beside_a_plan) for option in _nodes(gpu, case)]
     if not wanted:
         return ()
     asked = _with(case, wanted, catalog)
@@ -58,15 +58,20 @@ def unpriced(case: Case, best_cents: int | None) -> tuple[Unpriced, ...]:
     return tuple(sorted(found, key=lambda one: (one.gpus_per_node * one.nodes, one.gpu))[:MOST])
 
 
-def _cards(case: Case) -> Iterator[Gpu]:
-    """Cards the user allows; where the list of them is left open, those that may be had and are known well enough."""
+def _cards(case: Case, beside_a_plan: bool) -> Iterator[Gpu]:
+    """Cards the user allows; where the list of them is left open, those that may be had and are known well enough.
+
+    Beside a plan a card with a price, for whatever node, is none to ask about.
+    """
     rules, catalog = case.candidates.rules, case.inputs.catalog
+    standing = (option for option in case.options if beside_a_plan and not rules.options.forbidden_by(option))
+    priced = {option.node_type.gpu.id for option in standing}
     stated = rules.options.gpus
     for key in sorted(catalog.gpus):
         gpu = catalog.gpus[key]
         named = stated is not None and key in stated
         known = gpu.datacenter_licensed and gpu.confidence != "low" and key not in rules.options.restricted
-        if rules.gpu_allowed(key) and (named or (stated is None and known)):
+        if rules.gpu_allowed(key) and key not in priced and (named or (stated is None and known)):
             yield gpu
 
 

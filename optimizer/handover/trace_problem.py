@@ -83,10 +83,7 @@ def hits_of(trace: Trace, block_tokens: int, capacity_tokens: float, replicas: i
         )
     sessions = trace.sessions or trace.sessions_by_prefix(block_tokens)
     columns = (trace.arrival_s, sessions, trace.input_tokens, trace.output_tokens)
-    requests = [
-        PrefixRequest(*row)
-        for row in zip(*columns, trace.full_blocks(block_tokens), strict=True)
-    ]
+    requests = [PrefixRequest(*row) for row in zip(*columns, trace.full_blocks(block_tokens), strict=True)]
     return prefix_hits(requests, block_tokens, capacity_tokens, replicas, router)
 
 

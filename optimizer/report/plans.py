@@ -249,6 +249,7 @@ def _owed(plan: Plan) -> list[str]:
     parts = []
     if now:
         at_once = f", {money(upfront, plan.currency)} of it at once" if upfront else ""
+        at_once = " and paid at once" if upfront == now else at_once
         middle = len(by_month) // 2
         left = f"; {money(by_month[middle - 1], plan.currency)} when leaving after {middle} months" if middle else ""
         parts.append(f"owed on signing {money(now, plan.currency)}{at_once}{left}")

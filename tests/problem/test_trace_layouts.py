@@ -64,9 +64,7 @@ def test_mooncake_lines_carry_blocks_and_sessions_are_told_from_them(tmp_path: P
 
 def test_aibrix_lines_hold_requests_that_arrive_together(tmp_path: Path) -> None:
     file = tmp_path / "t.jsonl"
-    moments = [
-        {"timestamp": 1000 * i, "requests": [{"prompt_length": 50, "output_length": 5}] * 2} for i in range(6)
-    ]
+    moments = [{"timestamp": 1000 * i, "requests": [{"prompt_length": 50, "output_length": 5}] * 2} for i in range(6)]
     file.write_text("\n".join(map(json.dumps, moments)))
     trace = read_trace(file)
     assert (len(trace.arrival_s), trace.arrival_s[-1]) == (12, 5.0)

@@ -64,9 +64,7 @@ def test_hits_equal_a_count_by_the_definition(capacity: int, replicas: int, stic
 def test_more_memory_never_hits_less(seed: int, small: int, more: int) -> None:
     requests = sessions(seed, 120)
     for router in (PrefixRouter.ROUND_ROBIN, PrefixRouter.STICKY):
-        rates = [
-            prefix_hits(requests, BLOCK, blocks * BLOCK, 2, router).hit_tokens for blocks in (small, small + more)
-        ]
+        rates = [prefix_hits(requests, BLOCK, blocks * BLOCK, 2, router).hit_tokens for blocks in (small, small + more)]
         assert rates[0] <= rates[1]
 
 

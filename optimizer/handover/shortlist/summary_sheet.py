@@ -81,13 +81,13 @@ def _ranking(sheet: Sheet, outcome: Outcome, totals: dict[int, PlanTotals], say:
         say("from"),
         say("per month"),
         *horizons,
-        say("owed on signing"),
         say("more than #1"),
         say("in percent"),
         say("promises (estimate of limit)"),
         say("headroom"),
         say("grade"),
         say("against the solved total"),
+        say("owed on signing"),
     )
     first = len(sheet.rows) + 1
     best = outcome.plans[0]
@@ -110,13 +110,13 @@ def _plan(plan: Plan, best: Plan, totals: PlanTotals, row: int, first: int, say:
         setup(plan),
         sources(plan),
         *(money(value, ref) for value, ref in zip(totals.cents, totals.refs, strict=True)),
-        money(plan.owed.now_cents),
         money(more, f"E{row}-$E${first}"),
         Cell(share, Look.PERCENT, f"IF($E${first}=0,0,E{row}/$E${first}-1)"),
         "; ".join(kept(plan)) or say("none stated"),
         number(plan.load_factor - 1, Look.PERCENT),
         plan.grade,
         Cell(solved, Look.TEXT, f'IF(ABS(E{row}-{plan.monthly_cents / 100:.2f})<{CHANGED},"{solved}","{changed}")'),
+        money(plan.owed.now_cents),
     ]
 
 
