@@ -20,6 +20,9 @@ _SUPERLATIVE = {
     "minimize_tpot": "has the lowest time per output token (TPOT)",
     "minimize_gpus": "needs the fewest GPUs",
 }
+_ASKED = 5
+"""Cards to bring a quote for that are printed."""
+
 _GRADE = {
     "A": "this GPU, model family and precision have been measured together",
     "B": "two of GPU, model family and precision have been measured together, the third is inferred",
@@ -231,7 +234,7 @@ def unpriced(outcome: Outcome) -> Iterator[Line]:
     else:
         text = "These nodes keep every promise, but have no price that may be ranked under the rules of the file:"
         yield from (Line(piece) for piece in paragraph(text))
-    for one in outcome.unpriced:
+    for one in outcome.unpriced[:_ASKED]:
         nodes = "" if one.nodes == 1 else f"{one.nodes} nodes of "
         quote = f"bring a quote for {nodes}{one.gpus_per_node}x {gpu_name(one.gpu)}"
         served = f"for {', '.join(one.workloads)}"
@@ -239,6 +242,9 @@ def unpriced(outcome: Outcome) -> Iterator[Line]:
         if one.ask_below_cents is not None:
             wins = f"wins below {money(one.ask_below_cents, outcome.currency)} per node and month"
         yield from (Line(piece) for piece in paragraph(f"{quote} ({served}): {wins}", hang="    "))
+    if len(outcome.unpriced) > _ASKED:
+        more = plural(len(outcome.unpriced) - _ASKED, "further card")
+        yield from (Line(piece) for piece in paragraph(f"{more}: `unpriced` in --format json"))
     yield BLANK
 
 
