@@ -159,8 +159,8 @@ def predict_cases(cases: Sequence[Case], params: Parameters) -> list[Prediction]
 
     Requests of one length run in clumps that fall together or not by the number in flight, so a replay of a larger load
     may be lucky. What is promised of a load must hold for all smaller ones (design.md section 4, capability), so luck
-    is not predicted: of the stated load and those of 1, 2, 3, 4, 6, 8, 12, ... requests a copy below it the highest
-    figure counts.
+    is not predicted: of the stated load and those of 1, 2, 3, 4, 5, 6, 8, 10, 12, ... requests a copy below it the
+    highest figure counts.
     """
     c = coefficients([case.spec for case in cases], params)
     cache = kv_tokens_of(cases)
@@ -179,8 +179,8 @@ def _highest(case: Case, c: StepCoefficients, kv_tokens: float, params: Paramete
 
 
 def _ladder(below: int) -> Iterator[int]:
-    """Powers of two and half-way between them, below a number."""
-    steps = (start * 2**power for power in range(below.bit_length()) for start in (1, 3))
+    """Powers of two, three and five times them, below a number."""
+    steps = (start * 2**power for power in range(below.bit_length()) for start in (1, 3, 5))
     return (held for held in steps if held < below)
 
 
