@@ -113,7 +113,7 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
         if size["checkpoint"] != "(formula)":
             add(size["base_model"], facts.quant_of(size["format"]), size["checkpoint"], size["size_gb"], size["source"])
     for card in accuracy:
-        found = re.match(r"HF card ([\w.-]+/[\w.-]+)", card["source"])
+        found = re.match(r"(?:HF|Hugging Face model) card ([\w.-]+/[\w.-]+)", card["source"])
         if found:
             model = facts.CARD_MODELS.get(card["model"], "")
             add(model, facts.quant_of(card["format"]), found[1], "", card["source"])
