@@ -95,11 +95,19 @@ def read_shape(c: Config) -> Shape:
     )
 
 
+MOST_LAYERS = 2000
+"""More layers than any model has."""
+
+
 def _layer_count(c: Config) -> int:
     pattern = c.get("hybrid_override_pattern")
     stated = c.get("layers_block_type")
     default = len(pattern) if isinstance(pattern, str) else len(stated) if isinstance(stated, list) else None
-    return c.integer("num_hidden_layers", default)
+    layers = c.integer("num_hidden_layers", default)
+    if layers > MOST_LAYERS:
+        c.error("num_hidden_layers", f"num_hidden_layers: {layers:,} is more than {MOST_LAYERS:,}")
+        return 1
+    return layers
 
 
 def _kv_heads(c: Config, heads: int) -> int:

@@ -265,7 +265,7 @@ def _kv_scheme(scheme: object) -> str:
     if not isinstance(scheme, dict):
         return ""
     bits, kind = scheme.get("num_bits"), scheme.get("type", "int")
-    found = {(8, "float"): "fp8", (8, "int"): "int8", (4, "float"): "nvfp4"}.get((bits, kind))  # type: ignore[arg-type]
+    found = {"8 float": "fp8", "8 int": "int8", "4 float": "nvfp4"}.get(f"{bits} {kind}")
     if found is None:
         raise _NotUnderstoodError(f"a KV cache of {shown(bits)}-bit {shown(kind)} is not known")
     return found

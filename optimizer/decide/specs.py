@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,11 +12,16 @@ if TYPE_CHECKING:
 
 
 def spec_of(inputs: Inputs, group: Group) -> ReplicaSpec:
-    """The replica of a printed group."""
+    """The replica of a printed group, as it is predicted and replayed.
+
+    A ``max_num_seqs`` that was decided has room for the planned load and bounds only what is beyond it: what the
+    hardware carries there is told with the largest that starts.
+    """
+    from optimizer.performance.starting import settled
     from optimizer.performance.types import ReplicaSpec
 
     catalog = inputs.catalog
-    return ReplicaSpec(
+    launched = ReplicaSpec(
         gpu=catalog.gpus[group.gpu],
         model=catalog.models[group.model],
         engine=catalog.engines[group.engine],
@@ -31,3 +37,7 @@ def spec_of(inputs: Inputs, group: Group) -> ReplicaSpec:
         engine_version=inputs.problem.engine.version or "",
         crosses_nodes=group.crosses_nodes,
     )
+    if inputs.problem.engine.max_num_seqs is not None:
+        return launched
+    most = launched.engine.max_num_seqs_on(launched.gpu, launched.engine_version)
+    return settled([replace(launched, max_num_seqs=most)])[0]

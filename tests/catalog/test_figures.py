@@ -124,7 +124,7 @@ def test_every_nvidia_card_has_a_compute_capability_that_fits_its_formats() -> N
 
 def test_fallback_memory_by_hand() -> None:
     fallback = {gpu.id: gpu.memory_mib for gpu in GPUS if gpu.memory_is_fallback}
-    assert len(fallback) == 12
+    assert len(fallback) == 27  # 12 without the figure of a driver, 15 more without that of CUDA
     assert fallback["gh200_144"] == int(144 * 1024 * (275040 / 1024 / 288))  # the B300's share of its marketed size
     assert fallback["mi325x_256"] == int(256 * 1024 * (196592 / 1024 / 192))  # the MI300X's
     assert fallback["b60_24"] == 23028  # what the A10 reports of its 24 GB, the lowest share of all cards

@@ -398,3 +398,38 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
 def test_all_missing_keys_are_named_at_once(write: Writer) -> None:
     message = _refusal(write({"model_type": "deepseek_v3"}))
     assert message.count("is missing") >= 10
+
+
+ODD: list[Any] = [None, "x", -1, 0, [], {}, 1e9, 10**12, 10**8, True, [1, 2], {"a": 1}, [None], {"weight": []}, [["a"]]]
+
+
+MANGLED = (
+    "nvidia--Gemma-4-26B-A4B-NVFP4",
+    "nvidia--NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
+    "deepseek-ai--DeepSeek-V4-Flash",
+    "pytorch--Qwen3-8B-INT4",
+)
+
+
+@pytest.mark.parametrize("name", MANGLED)
+def test_no_odd_value_of_any_key_is_more_than_a_refusal(name: str, write: Writer) -> None:
+    source = Path(__file__).parents[2] / "data" / "configs" / name / "config.json"
+    config = json.loads(source.read_text(encoding="utf-8"))
+    for number, (holder, key) in enumerate(_places(config)):
+        kept = holder[key]
+        holder[key] = ODD[number % len(ODD)]
+        try:
+            model_from_config(write(config))
+        except CatalogError as error:
+            assert "config.json" in str(error)
+        holder[key] = kept
+
+
+def _places(value: Any) -> list[tuple[dict[str, Any], str]]:
+    """Every key of an object and of those inside it."""
+    found = []
+    for key, inner in value.items():
+        found.append((value, key))
+        if isinstance(inner, dict):
+            found += _places(inner)
+    return found
