@@ -20,17 +20,20 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Compile every entry into ``optimizer/simulate/_loops`` and tag the wheel with its platform."""
         sys.path.insert(0, self.root)
         try:
-            from optimizer.simulate.compile_loops import entries, write_object_code
+            from optimizer.simulate.compiled import BUILT, import_compiler, write_object_code
+            from optimizer.simulate.fleet_loop import serve_fleet
+            from optimizer.simulate.loop import run
+            from optimizer.simulate.people_loop import serve_people
+
+            import_compiler()
         except ImportError as error:
             self.app.display_warning(f"event loops are not compiled ahead of time: {error}")
             return
         finally:
             sys.path.remove(self.root)
-        from optimizer.simulate.compiled import BUILT
-
         for old in BUILT.glob("*.o"):
             old.unlink()
-        if all(write_object_code(entry, BUILT) for entry in entries()):
+        if all(write_object_code(entry, BUILT) for entry in (run, serve_fleet, serve_people)):
             build_data["artifacts"].append(f"{Path(BUILT).relative_to(self.root).as_posix()}/*.o")
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{next(sys_tags()).platform}"

@@ -1,8 +1,8 @@
 """Event loops as object code: made once, when the package is built, and loaded without a compiler.
 
 A loop is plain arithmetic on arrays, in functions marked with :func:`kernel`; what Python calls is marked with
-:func:`entry`. ``compile_loops`` turns each entry and the kernels it uses into an object file for a generic processor,
-so that every machine of a kind computes the same bytes. The file is looked for beside this module, where the build hook
+:func:`entry`. ``write_object_code`` turns each entry and the kernels it uses into an object file for a generic
+processor, so that every machine of a kind computes the same bytes. The file is looked for beside this module, where the build hook
 put it, then in the caches of the user; where there is none it is compiled there by numba, which takes some seconds
 once. Without numba the same source runs interpreted. File names carry a digest of every source that takes part.
 
@@ -16,11 +16,14 @@ import hashlib
 import os
 import platform
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, wraps
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 import numpy as np
@@ -30,7 +33,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = Path(__file__).resolve().parent
-_LOOPS = ("admission", "compile_loops", "compiled", "engine_step", "fleet_loop", "loop", "people_loop")
+_LOOPS = ("admission", "compiled", "engine_step", "fleet_loop", "loop", "people_loop")
 SOURCES = (_HERE.parent / "performance" / "step.py", *(_HERE / f"{name}.py" for name in _LOOPS))
 """Every file that has a part in object code."""
 
@@ -95,7 +98,7 @@ class Entry(Generic[P, R]):
     def _compile(self) -> bool:
         """Compile into the first folder of the user's that can be written; whether that worked."""
         try:
-            from optimizer.simulate.compile_loops import write_object_code
+            import_compiler()
         except ImportError:  # no numba
             return False
         return any(write_object_code(self, folder) for folder in list(folders())[1:])
@@ -269,3 +272,114 @@ class _Code:
     def __call__(self, args: tuple[Any, ...]) -> Any:
         packed = self._layout.pack(args)
         return self._call(packed.floats.ctypes.data, packed.ints.ctypes.data, *packed.pointers)
+
+
+def import_compiler() -> None:
+    """Import numba, set to a generic processor of this kind, without the extensions of the machine at hand."""
+    os.environ.setdefault("NUMBA_CPU_NAME", "generic")
+    os.environ.setdefault("NUMBA_CPU_FEATURES", "")
+    import numba  # noqa: F401
+
+
+_GENERIC = {"x86_64": "x86-64", "amd64": "x86-64"}
+"""Names of the oldest processor of a kind, where LLVM does not call it generic."""
+
+
+def write_object_code(entry: Entry[Any, Any], folder: Path) -> bool:
+    """Compile an entry into a folder, whole or not at all; False where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    handle, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(sealed(object_code(entry)))
+        Path(name).replace(folder / file_name(entry.name))
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        return False
+    return True
+
+
+def object_code(entry: Entry[Any, Any]) -> bytes:
+    """The object file of one entry, with its symbol named as the loader looks for it."""
+    import llvmlite.binding as llvm
+    import numba
+
+    layout = layout_of(entry.interpreted)
+    with _kernels_compiled() as compiled:
+        wrapper, signature = _wrapper(layout, compiled[entry.interpreted])
+        function: Any = numba.cfunc(signature, error_model="numpy")(wrapper)
+    module = function._library._final_module
+    module.get_function(function._wrapper_name).name = symbol_of(entry.name)
+    target = llvm.Target.from_triple(module.triple)
+    kind = module.triple.partition("-")[0]
+    machine = target.create_target_machine(cpu=_GENERIC.get(kind, "generic"), opt=3, reloc="pic", codemodel="default")
+    code: bytes = machine.emit_object(module)
+    return code
+
+
+@cache
+def _dispatchers() -> dict[Callable[..., Any], Any]:
+    """The compiled form of every kernel; entries share them."""
+    import numba
+
+    return {kernel: numba.njit(error_model="numpy")(kernel) for kernel in KERNELS}
+
+
+@contextmanager
+def _kernels_compiled() -> Iterator[dict[Callable[..., Any], Any]]:
+    """Every global of the loops' modules that is a kernel stands for its compiled form meanwhile."""
+    compiled = _dispatchers()
+    replaced: list[tuple[dict[str, Any], str, Any]] = []
+    for module in sorted({kernel.__module__ for kernel in KERNELS}):
+        names = vars(sys.modules[module])
+        for name, value in list(names.items()):
+            plain = value.interpreted if isinstance(value, Entry) else value
+            if isinstance(plain, FunctionType) and plain in compiled:
+                replaced.append((names, name, value))
+                names[name] = compiled[plain]
+    try:
+        yield compiled
+    finally:
+        for names, name, value in replaced:
+            names[name] = value
+
+
+def _wrapper(layout: Layout, loop: Any) -> tuple[Callable[..., Any], Any]:
+    """A function of flat buffers that calls the loop, and its signature."""
+    import numba
+
+    types: Any = numba.types
+    pointers = {"floats": types.CPointer(types.float64), "ints": types.CPointer(types.int64)}
+    parameters, arguments = ["floats", "ints"], []
+    signature = [pointers["floats"], pointers["ints"]]
+    names: dict[str, Any] = {"carray": vars(numba)["carray"], "loop": loop}
+    at = {"float": 0, "int": 0}
+
+    def take(kind: str) -> str:
+        at[kind] += 1
+        return f"{kind}s[{at[kind] - 1}]"
+
+    for number, (kind, slots) in enumerate(layout.arguments):
+        values = []
+        for slot in slots:
+            if slot.dimensions:
+                name = f"p{len(parameters)}"
+                parameters.append(name)
+                signature.append(pointers[slot.kind])
+                shape = ", ".join(take("int") for _ in range(slot.dimensions))
+                values.append(f"carray({name}, ({shape},))")
+            elif slot.kind == "bool":
+                values.append(f"{take('int')} != 0")
+            else:
+                values.append(take(slot.kind))
+        if kind is not None:
+            names[f"kind{number}"] = kind
+        arguments.append(f"kind{number}({', '.join(values)})" if kind else values[0])
+    source = f"def wrapper({', '.join(parameters)}):\n    return loop({', '.join(arguments)})\n"
+    exec(source, names)
+    result = types.int64 if layout.returns == "int" else types.float64
+    return names["wrapper"], result(*signature)

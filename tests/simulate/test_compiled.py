@@ -12,7 +12,7 @@ import pytest
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate import compiled, fleet_loop, loop, people_loop
 from optimizer.simulate.admission import Limits, Requests
-from optimizer.simulate.compiled import KERNELS, SOURCES, Entry, file_name, is_compiled, layout_of
+from optimizer.simulate.compiled import KERNELS, SOURCES, Entry, file_name, is_compiled, layout_of, write_object_code
 from optimizer.simulate.draws import first_questions, thinking
 from optimizer.simulate.fleet import Outage, Talk, converse, serve
 from optimizer.simulate.replay import poisson_requests
@@ -92,8 +92,6 @@ def test_a_changed_source_is_other_code(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_code_is_looked_for_in_every_folder_and_written_where_that_works(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from optimizer.simulate.compile_loops import write_object_code
-
     monkeypatch.setattr(compiled, "folders", lambda: iter([tmp_path / "none", tmp_path / "user"]))
     assert not is_compiled("run")
     blocked = tmp_path / "file"
