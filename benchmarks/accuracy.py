@@ -14,17 +14,27 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.regret import table as regret_table
-from optimizer.calibrate.evidence import SELECTORS, packaged_cases, weighing
+from optimizer.calibrate.cross_validation import held_out_errors, nested_coverage
 from optimizer.calibrate.forward import predict_cases
-from optimizer.calibrate.holdout import held_out_errors, nested_coverage
-from optimizer.calibrate.scores import Error, errors_of, rank_correlation, summarise
-from optimizer.calibrate.store import read_folds
-from optimizer.calibrate.tables import case_grade
-from optimizer.calibrate.tabulate import DATA_CENTRE, markdown_table, report
+from optimizer.calibrate.own_fit import read_folds
+from optimizer.calibrate.scores import (
+    DATA_CENTRE,
+    SELECTORS,
+    Error,
+    case_grade,
+    errors_of,
+    markdown_table,
+    packaged_cases,
+    rank_correlation,
+    report,
+    summarise,
+    weighing,
+)
 from optimizer.catalog import default_root, load_catalog
+from optimizer.files.atomic_write import write_atomic
 from optimizer.performance import load_parameters
-from optimizer.performance.parameters import Parameter, read_parameter_rows
-from optimizer.report.write import write_atomic
+from optimizer.performance.parameter_files import read_parameter_rows
+from optimizer.performance.parameters import Parameter
 
 TARGETS = (
     ("dense on data-centre NVIDIA, TPOT", "tpot", 11.0),

@@ -18,17 +18,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.catalog import default_root, load_catalog
-from optimizer.performance.forward import behaviours
+from optimizer.demand import Lengths
+from optimizer.performance.behaviour import behaviours
 from optimizer.performance.lengths import moments_of, sigma_of
 from optimizer.performance.memory import memory_table
-from optimizer.performance.parameters import Parameters, load_parameters
-from optimizer.performance.percentiles import STORED
+from optimizer.performance.parameter_files import load_parameters
+from optimizer.performance.parameters import Parameters
+from optimizer.performance.queueing import saturation
 from optimizer.performance.replicas import replicas_of
-from optimizer.performance.saturation import saturation
-from optimizer.performance.types import Behaviour, Percentiles, ReplicaSpec
-from optimizer.simulate.replica import Arrivals, Pattern, Settings, Trace, simulate
+from optimizer.performance.types import STORED, Behaviour, Percentiles, ReplicaSpec
+from optimizer.simulate.replica import Arrivals, Pattern, ReplicaTrace, Settings, simulate
 from optimizer.vocabulary import Link
-from optimizer.workload import Lengths
 
 LLAMA_70B, LLAMA_8B = "meta-llama/Llama-3.1-70B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"
 CASES = (
@@ -67,7 +67,7 @@ class Case:
     closed: bool
     share: float
     predicted: Behaviour
-    trace: Trace
+    trace: ReplicaTrace
 
 
 def cases(params: Parameters) -> Iterator[Case]:
@@ -120,10 +120,10 @@ def _pattern(lengths: Lengths, predicted: Behaviour, rate: float, held: int, *, 
     )
 
 
-def _settled(trace: Trace) -> Trace:
+def _settled(trace: ReplicaTrace) -> ReplicaTrace:
     """The middle of a run: neither the filling nor the emptying of the replica."""
     keep = slice(len(trace.ttft) * 3 // 10, len(trace.ttft) * 9 // 10)
-    return Trace(trace.ttft[keep], trace.tpot[keep], trace.e2e[keep], trace.output[keep], trace.duration, 0.0)
+    return ReplicaTrace(trace.ttft[keep], trace.tpot[keep], trace.e2e[keep], trace.output[keep], trace.duration, 0.0)
 
 
 def errors(case: Case) -> dict[str, float]:

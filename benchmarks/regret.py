@@ -22,15 +22,14 @@ from statistics import median
 
 import numpy as np
 
-from optimizer.calibrate.evidence import weighing
-from optimizer.calibrate.holdout import held_out_errors
-from optimizer.calibrate.scores import THROUGHPUT, TPOT, TTFT, Error
+from optimizer.calibrate.cross_validation import held_out_errors
+from optimizer.calibrate.scores import THROUGHPUT, TPOT, TTFT, Error, weighing
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
+from optimizer.demand import Metric
 from optimizer.performance import error_factor, load_parameters
 from optimizer.performance.types import Grade
 from optimizer.vocabulary import Tier
-from optimizer.workload import Metric
 
 LEAST_ROWS = 8
 WIDEST, BETWEEN = 4.0, 7

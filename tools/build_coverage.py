@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from optimizer.catalog import load_catalog
-from optimizer.performance.grades import model_line
+from optimizer.performance.accuracy import model_line
 
 ROOT = Path(__file__).resolve().parent.parent
 UNDER_LOAD = ("closed_loop", "open_loop")

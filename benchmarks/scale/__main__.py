@@ -70,8 +70,8 @@ def _ours(problem: Path, catalogs: Path, limit: float, *, simulate: bool) -> Non
 
 def _theirs(name: str, problem: Path, catalogs: Path, limit: float) -> None:
     from benchmarks.scale.second_opinion import ask
-    from optimizer.candidates import enumerate_candidates
-    from optimizer.decide.inputs import read_inputs
+    from optimizer.fleet.candidate_set import enumerate_candidates
+    from optimizer.planning.inputs import read_inputs
     from optimizer.pricing import node_options
 
     inputs = read_inputs(problem, catalogs=catalogs)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from optimizer.candidates.types import CandidateSet
+    from optimizer.fleet.candidate_set import CandidateSet
     from optimizer.pricing.types import NodeOption
 
 
@@ -54,7 +54,7 @@ def ask(name: str, candidates: CandidateSet, options: Sequence[NodeOption], seco
 def _model(candidates: CandidateSet, options: Sequence[NodeOption]):  # type: ignore[no-untyped-def]
     from ortools.linear_solver.python import model_builder as mb
 
-    from optimizer.candidates.funnel import configuration_allowed, kept_points
+    from optimizer.fleet.funnel import configuration_allowed, kept_points
 
     rules = candidates.rules
     allowed = [option for option in options if not rules.forbidden_by(option)]

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.calibrate.forward import Prediction, kv_tokens_of, predict_case, settings_of
-from optimizer.calibrate.rows import Case, Row
-from optimizer.performance.coefficients import coefficients
+from optimizer.calibrate.forward import MedianEstimate, kv_tokens_of, predict_case, settings_of
+from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.performance.parameters import Parameter, Parameters
+from optimizer.performance.replicas import coefficients
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,7 +33,7 @@ TOLERANCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class MeasuredFigure:
     """One measured figure of one case."""
 
     case: int
@@ -43,11 +43,11 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Problem:
+class FitProblem:
     """Cases, targets and the free parameters."""
 
-    cases: tuple[Case, ...]
-    targets: tuple[Target, ...]
+    cases: tuple[RowCase, ...]
+    targets: tuple[MeasuredFigure, ...]
     table: tuple[Parameter, ...]
     base: Parameters
 
@@ -75,8 +75,8 @@ class Linearised:
 
 
 def targets_of(
-    cases: Sequence[Case], weight_of: Callable[[Row], float], stands_for: Sequence[float] | None = None
-) -> tuple[Target, ...]:
+    cases: Sequence[RowCase], weight_of: Callable[[MeasuredRow], float], stands_for: Sequence[float] | None = None
+) -> tuple[MeasuredFigure, ...]:
     """What was measured: TPOT and TTFT where requests are served in flight, else throughput.
 
     A case may stand for several rows that were left out (``stands_for``). A group of n rows weighs like sqrt(10 n) of
@@ -97,11 +97,11 @@ def targets_of(
         size = sizes[row.group, metric]
         balance = counts[index] * math.sqrt(min(size, 10.0) / size)
         factor = 0.4 if metric == "ttft" and row.start == "unknown" else 1.0
-        result.append(Target(index, metric, value, weight_of(row) * balance * factor))
+        result.append(MeasuredFigure(index, metric, value, weight_of(row) * balance * factor))
     return tuple(result)
 
 
-def measured_of(row: Row) -> dict[str, float]:
+def measured_of(row: MeasuredRow) -> dict[str, float]:
     """Measured figures of a row: the mean where it is stated, else the median, else p95."""
     served = row.load in ("closed_loop", "open_loop")
     result = {}
@@ -114,21 +114,21 @@ def measured_of(row: Row) -> dict[str, float]:
     return result
 
 
-def statistic_of(metric: str, row: Row) -> str:
+def statistic_of(metric: str, row: MeasuredRow) -> str:
     """What a row's latency is judged by: ``mean``, ``p50`` or ``p95``; throughput is a mean."""
     if metric == "throughput" or (row.ttft_by_mean if metric == "ttft" else row.tpot_by_mean):
         return "mean"
     return "p50" if getattr(row, f"{metric}_ms_p50") > 0 or not getattr(row, f"{metric}_ms_p95") > 0 else "p95"
 
 
-def value_of(prediction: Prediction, target: Target, row: Row) -> float:
+def value_of(prediction: MedianEstimate, target: MeasuredFigure, row: MeasuredRow) -> float:
     """The predicted counterpart of a target."""
     if target.metric == "throughput":
         return prediction.output_tokens_per_s
     return float(getattr(prediction, f"{target.metric}_{statistic_of(target.metric, row)}"))
 
 
-def linearise(problem: Problem, theta: Floats, progress: Callable[[str], None] = lambda _: None) -> Linearised:
+def linearise(problem: FitProblem, theta: Floats, progress: Callable[[str], None] = lambda _: None) -> Linearised:
     """Predictions of every target and their derivatives by each free parameter, through the simulation."""
     base = problem.parameters(theta)
     specs = [case.spec for case in problem.cases]
@@ -151,7 +151,7 @@ def linearise(problem: Problem, theta: Floats, progress: Callable[[str], None] =
     return Linearised(theta, current, jacobian)
 
 
-def _log_predictions(problem: Problem, params: Parameters, indices: Sequence[int], cache: Floats) -> Floats:
+def _log_predictions(problem: FitProblem, params: Parameters, indices: Sequence[int], cache: Floats) -> Floats:
     chosen = list(indices)
     result = np.full(len(problem.targets), np.nan)
     if not chosen:
@@ -165,7 +165,7 @@ def _log_predictions(problem: Problem, params: Parameters, indices: Sequence[int
     return result
 
 
-def solve(problem: Problem, linear: Linearised, use: npt.NDArray[np.bool_], limit: float = 0.3) -> Floats:
+def solve(problem: FitProblem, linear: Linearised, use: npt.NDArray[np.bool_], limit: float = 0.3) -> Floats:
     """Parameters that fit the targets in ``use`` best under the linearisation: reweighted least squares with priors."""
     free = [problem.table[i] for i in problem.free]
     prior = np.log([parameter.prior for parameter in free])
@@ -193,7 +193,7 @@ def solve(problem: Problem, linear: Linearised, use: npt.NDArray[np.bool_], limi
 
 
 def fit(
-    problem: Problem, rounds: int = 4, progress: Callable[[str], None] = lambda _: None
+    problem: FitProblem, rounds: int = 4, progress: Callable[[str], None] = lambda _: None
 ) -> tuple[Floats, Linearised]:
     """Fit all targets; returns the parameters and the last linearisation (taken at its own ``theta``)."""
     theta = np.log([problem.table[i].value for i in problem.free])

@@ -9,13 +9,13 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.calibrate.rows import Case, Row
-from optimizer.performance.coefficients import coefficients
+from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.performance.memory import memory_table
 from optimizer.performance.parameters import Parameters
+from optimizer.performance.replicas import coefficients
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
-from optimizer.simulate.replica import Arrivals, Pattern, Settings, Trace, simulate
+from optimizer.simulate.replica import Arrivals, Pattern, ReplicaTrace, Settings, simulate
 
 OPEN_LOOP_REQUESTS = 150
 """Requests of an open-loop run that does not say: published ones used about 100 to several hundred."""
@@ -28,7 +28,7 @@ TTFT_VALUES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class MedianEstimate:
     """Median estimate of one configuration. Latencies in ms; nan where it cannot be computed."""
 
     ttft_mean: float
@@ -42,7 +42,7 @@ class Prediction:
     output_tokens_per_s: float
 
 
-def kv_tokens_of(cases: Sequence[Case]) -> npt.NDArray[np.float64]:
+def kv_tokens_of(cases: Sequence[RowCase]) -> npt.NDArray[np.float64]:
     """Tokens of KV cache of each replica, all blocks, for sequences of the row's resident length.
 
     These configurations ran, so where the estimate leaves nothing a 50th of the memory is taken, and always room for
@@ -56,7 +56,7 @@ def kv_tokens_of(cases: Sequence[Case]) -> npt.NDArray[np.float64]:
     return tokens
 
 
-def beyond_slots(cases: Sequence[Case]) -> list[bool]:
+def beyond_slots(cases: Sequence[RowCase]) -> list[bool]:
     """Whether clients hold more requests than scheduler and cache take at once: TTFT is then a wait for a slot, which
     lasts as long as the run does, and everything follows from the size of the cache.
     """
@@ -92,7 +92,7 @@ def settings_of(spec: ReplicaSpec, kv_tokens: float, params: Parameters, open_lo
     )
 
 
-def loads_of(case: Case) -> list[tuple[int, int]]:
+def loads_of(case: RowCase) -> list[tuple[int, int]]:
     """How many copies hold how many requests each: those in flight, dealt out evenly; of an arrival rate, all alike."""
     row = case.row
     if row.load not in ("closed_loop", "static_batch"):
@@ -101,7 +101,7 @@ def loads_of(case: Case) -> list[tuple[int, int]]:
     return [(copies, held) for copies, held in ((case.busy - more, each), (more, each + 1)) if copies]
 
 
-def pattern_of(case: Case, c: StepCoefficients, settings: Settings, start: str, held: int) -> Pattern:
+def pattern_of(case: RowCase, c: StepCoefficients, settings: Settings, start: str, held: int) -> Pattern:
     """The load pattern that a copy saw which held so many requests (of an arrival rate: its share of it)."""
     row = case.row
     base = Pattern(Arrivals.BURST, 1, row.input_tokens, row.output_tokens, length_low=row.length_low)
@@ -121,18 +121,18 @@ def pattern_of(case: Case, c: StepCoefficients, settings: Settings, start: str, 
     return replace(base, arrivals=Arrivals.STEADY, requests=count, concurrency=held, spread_s=spread)
 
 
-def _cap(row: Row, copies: int) -> int:
+def _cap(row: MeasuredRow, copies: int) -> int:
     """Most requests that a client with a rate lets be in flight on each copy; 0 where it knows no such limit."""
     return max(math.ceil(row.concurrency / copies), 1) if row.concurrency >= 1 else 0
 
 
-def resident_requests(row: Row, settings: Settings, offered: float) -> float:
+def resident_requests(row: MeasuredRow, settings: Settings, offered: float) -> float:
     """Requests in the batch when ``offered`` are in flight: bounded by the scheduler and the cache."""
     held = row.input_tokens + row.output_tokens * (0.5 + 0.5 * settings.reserve)
     return max(min(offered, settings.max_seqs, settings.kv_tokens / held), 1.0)
 
 
-def request_seconds(c: StepCoefficients, resident: float, row: Row) -> float:
+def request_seconds(c: StepCoefficients, resident: float, row: MeasuredRow) -> float:
     """Rough duration of one request among ``resident`` others: its own steps, each with a share of prompt work.
 
     In a steady state the prompts of others spread over the pipeline stages.
@@ -143,7 +143,7 @@ def request_seconds(c: StepCoefficients, resident: float, row: Row) -> float:
     return float(row.output_tokens * step_seconds(c, resident, kv, prompt, row.input_tokens / 2))
 
 
-def offline(case: Case, c: StepCoefficients, settings: Settings) -> Prediction:
+def offline(case: RowCase, c: StepCoefficients, settings: Settings) -> MedianEstimate:
     """All is queued at once: the batch stays as full as scheduler and cache let; times to first token are queueing."""
     row = case.row
     offered = row.concurrency / case.busy if row.concurrency > 0 else math.inf
@@ -151,10 +151,10 @@ def offline(case: Case, c: StepCoefficients, settings: Settings) -> Prediction:
     seconds = request_seconds(c, resident, row)
     flow = case.busy * resident * row.output_tokens / seconds
     values = [math.nan] * TTFT_VALUES + [1e3 * seconds / row.output_tokens] * TTFT_VALUES + [flow]
-    return Prediction(*values)
+    return MedianEstimate(*values)
 
 
-def predict_cases(cases: Sequence[Case], params: Parameters) -> list[Prediction]:
+def predict_cases(cases: Sequence[RowCase], params: Parameters) -> list[MedianEstimate]:
     """Predictions of many cases; more in flight never lowers a figure.
 
     Requests of one length run in clumps that fall together or not by the number in flight, so a replay of a larger load
@@ -167,7 +167,7 @@ def predict_cases(cases: Sequence[Case], params: Parameters) -> list[Prediction]
     return [_highest(case, c.row(i), float(cache[i]), params) for i, case in enumerate(cases)]
 
 
-def _highest(case: Case, c: StepCoefficients, kv_tokens: float, params: Parameters) -> Prediction:
+def _highest(case: RowCase, c: StepCoefficients, kv_tokens: float, params: Parameters) -> MedianEstimate:
     found = [predict_case(case, c, kv_tokens, params)]
     if case.row.load == "closed_loop":
         least = min(held for _, held in loads_of(case))
@@ -175,7 +175,7 @@ def _highest(case: Case, c: StepCoefficients, kv_tokens: float, params: Paramete
             lighter = replace(case, row=replace(case.row, concurrency=float(held * case.busy)))
             found.append(predict_case(lighter, c, kv_tokens, params))
     columns = zip(*(astuple(prediction) for prediction in found), strict=True)
-    return Prediction(*(max(values) for values in columns))
+    return MedianEstimate(*(max(values) for values in columns))
 
 
 def _ladder(below: int) -> Iterator[int]:
@@ -184,7 +184,7 @@ def _ladder(below: int) -> Iterator[int]:
     return (held for held in steps if held < below)
 
 
-def predict_case(case: Case, c: StepCoefficients, kv_tokens: float, params: Parameters) -> Prediction:
+def predict_case(case: RowCase, c: StepCoefficients, kv_tokens: float, params: Parameters) -> MedianEstimate:
     """Replay of one case's own load, given its step coefficients and cache size.
 
     Rows that state no start pattern get the mixture ``unknown_start_burst_share``.
@@ -200,15 +200,15 @@ def predict_case(case: Case, c: StepCoefficients, kv_tokens: float, params: Para
         ttft, rest = params.first("unknown_start_burst_share"), params.first("unknown_start_burst_share_tpot")
         share = np.where(np.arange(len(values)) < TTFT_VALUES, ttft, rest)
         values = np.exp(share * np.log(outcomes[0]) + (1 - share) * np.log(outcomes[1]))
-    return Prediction(*(float(value) for value in values))
+    return MedianEstimate(*(float(value) for value in values))
 
 
-def _traces(case: Case, c: StepCoefficients, settings: Settings, start: str) -> list[tuple[int, Trace]]:
+def _traces(case: RowCase, c: StepCoefficients, settings: Settings, start: str) -> list[tuple[int, ReplicaTrace]]:
     """What happened on the copies, alike ones once, with how many there are."""
     return [(copies, _trace(case, c, settings, start, held)) for copies, held in loads_of(case)]
 
 
-def _trace(case: Case, c: StepCoefficients, settings: Settings, start: str, held: int) -> Trace:
+def _trace(case: RowCase, c: StepCoefficients, settings: Settings, start: str, held: int) -> ReplicaTrace:
     """What happened on a copy that held so many requests.
 
     Past what scheduler and cache take at once a steady state changes no more: by Little's law each further request in
@@ -223,7 +223,7 @@ def _trace(case: Case, c: StepCoefficients, settings: Settings, start: str, held
     return replace(trace, ttft=trace.ttft + wait, e2e=trace.e2e + wait)
 
 
-def _metrics(traces: Sequence[tuple[int, Trace]]) -> list[float]:
+def _metrics(traces: Sequence[tuple[int, ReplicaTrace]]) -> list[float]:
     """Means and percentiles over the requests of all copies, and the tokens per second of all."""
     result = []
     weighed = traces if len(traces) > 1 else [(1, trace) for _, trace in traces]

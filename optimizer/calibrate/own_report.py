@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optimizer.calibrate.own import Calibration, Figure
-from optimizer.calibrate.rows import Case
+from optimizer.calibrate.own_fit import Calibration, FittedFigure
+from optimizer.calibrate.rows import RowCase
 
 _NAMES = {"tpot": "TPOT", "ttft": "TTFT", "throughput": "throughput"}
 _UNITS = {"tpot": "ms", "ttft": "ms", "throughput": "tokens/s"}
@@ -39,7 +39,7 @@ def fits_nothing(found: Calibration) -> str | None:
     )
 
 
-def setup_of(case: Case) -> str:
+def setup_of(case: RowCase) -> str:
     """One run's setup in words."""
     spec = case.spec
     version = f" {spec.engine_version}" if spec.engine_version else ""
@@ -50,7 +50,7 @@ def setup_of(case: Case) -> str:
     return f"{setup}, {spec.engine.id}{version}"
 
 
-def load_of(case: Case) -> str:
+def load_of(case: RowCase) -> str:
     """One run's load in words."""
     row = case.row
     lengths = f"{row.input_tokens:,.0f} + {row.output_tokens:,.0f} tokens"
@@ -61,7 +61,7 @@ def load_of(case: Case) -> str:
     return f"{lengths}{held}" + ("" if row.load == "closed_loop" else f" ({row.load})")
 
 
-def _line(case: Case, one: Figure) -> str:
+def _line(case: RowCase, one: FittedFigure) -> str:
     of = "" if one.statistic == "mean" else f" {one.statistic}"
     unit = _UNITS[one.metric]
     figures = f"measured {one.measured:,.4g} {unit}, the fit says {one.predicted:,.4g} ({one.error:+.0%})"

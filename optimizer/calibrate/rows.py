@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from optimizer.catalog.types import Catalog, Engine, Gpu, Model
-from optimizer.documents.scalars import shown
 from optimizer.errors import Finding, InputError
+from optimizer.files.nodes import shown
 from optimizer.performance.startup import default_share
 from optimizer.performance.types import ReplicaSpec
 from optimizer.vocabulary import Link
@@ -51,7 +51,7 @@ class RowError(InputError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MeasuredRow:
     """One configuration, and what was measured of it (nan where it was not). Latencies in ms."""
 
     row_id: str
@@ -117,10 +117,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RowCase:
     """A row in the terms of the model."""
 
-    row: Row
+    row: MeasuredRow
     spec: ReplicaSpec
     replicas: int  # copies with requests of their own: independent replicas x attention ranks of each
     unknown_engine: bool = False
@@ -134,7 +134,7 @@ class Case:
         return max(min(self.replicas, int(held)), 1)
 
 
-def case_of(row: Row, catalog: Catalog) -> Case:
+def case_of(row: MeasuredRow, catalog: Catalog) -> RowCase:
     """What the model is asked for a row; raises RowError where it cannot be asked."""
     gpu = _known(catalog.gpus, row.gpu, "gpu")
     model = _known(catalog.models, row.model, "model")
@@ -155,10 +155,10 @@ def case_of(row: Row, catalog: Catalog) -> Case:
         max_model_len=int(row.input_tokens + row.output_tokens), expert_parallel=ranks,
         engine_version=row.engine_version, known_host=True,
     )  # fmt: skip
-    return Case(row, spec, copies * ranks, unknown)
+    return RowCase(row, spec, copies * ranks, unknown)
 
 
-def degrees_of(row: Row, model: Model) -> tuple[int, int]:
+def degrees_of(row: MeasuredRow, model: Model) -> tuple[int, int]:
     """Independent copies, and attention ranks of each copy that share its routed experts.
 
     ``dp`` of a dense model means copies. Of a mixture of experts it means ranks in the packaged measurements: vLLM's
@@ -170,7 +170,7 @@ def degrees_of(row: Row, model: Model) -> tuple[int, int]:
     return (1, row.dp) if model.is_moe else (row.dp, 1)
 
 
-def degree_defects(row: Row, model: Model, *, gpu_count_stated: bool) -> Iterator[tuple[str, str]]:
+def degree_defects(row: MeasuredRow, model: Model, *, gpu_count_stated: bool) -> Iterator[tuple[str, str]]:
     """Columns of degrees that contradict each other, or that ask for what is not modelled."""
     stated = row.replicas or row.attention_dp
     if model.is_moe and row.dp > 1 and not stated:

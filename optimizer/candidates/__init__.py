@@ -1,8 +1,5 @@
-"""Candidates: possible replica configurations, their operating points, and how many each rule leaves."""
+"""Candidates: possible replica configurations and what each carries; nothing of rules or money."""
 
-from optimizer.candidates.enumerate import enumerate_candidates
-from optimizer.candidates.funnel import configuration_allowed, kept_points
-from optimizer.candidates.rules import user_rules
-from optimizer.candidates.types import Candidate, CandidateSet
+from optimizer.candidates.types import Candidate
 
-__all__ = ["Candidate", "CandidateSet", "configuration_allowed", "enumerate_candidates", "kept_points", "user_rules"]
+__all__ = ["Candidate"]

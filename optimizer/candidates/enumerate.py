@@ -4,108 +4,48 @@ Enumerated are node types x weight formats x KV types x tensor-parallel x pipeli
 Removed here, and nowhere else: a card the engine does not run on, a format the card or model has no way to serve, a
 tensor-parallel degree that does not divide the model, a replica that neither fits a node nor fills whole nodes joined
 by a stated fabric, and one whose memory cannot hold the weights and one request of ``context_max``.
+
+One replica as it would be set up on a node type.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from optimizer.candidates.funnel import CandidateKey, Physical, build_funnel, configuration_allowed, kept_points
-from optimizer.candidates.objectives import LATENCY_OBJECTIVES, objective_promises
-from optimizer.candidates.replica import Setting, content_of, fits_nodes, replica_on
-from optimizer.candidates.rules import UserRules, user_rules
-from optimizer.candidates.types import Candidate, CandidateSet
-from optimizer.clock import NO_LIMIT, Clock
+from optimizer.candidates.types import Candidate
+from optimizer.demand import Lengths, Load, Slo
+from optimizer.performance.startup import default_share
 from optimizer.performance.types import OperatingPoint, ReplicaSpec
-from optimizer.plan.types import FunnelStep
-from optimizer.pricing.types import NodeOption, NodeType
+from optimizer.pricing.types import NodeType
 from optimizer.units import floor_guarded
-from optimizer.workload import Lengths
 
 if TYPE_CHECKING:
-    from optimizer.catalog.types import Catalog
+    from optimizer.catalog.types import Catalog, Engine, Model
     from optimizer.performance import Parameters
-    from optimizer.performance.memo import Memo
+    from optimizer.performance.operating_points import Memo
     from optimizer.problem import Part, Problem
+
 
 _TENSOR_PARALLEL = (1, 2, 4, 8)
 _PIPELINE_PARALLEL = (1, 2, 4)
-
-
-def enumerate_candidates(
-    problem: Problem,
-    catalog: Catalog,
-    options: Sequence[NodeOption],
-    params: Parameters,
-    *,
-    clock: Clock = NO_LIMIT,
-    memo: Memo | None = None,
-) -> CandidateSet:
-    """All candidates of a problem, sorted by content, and the funnel.
-
-    Where latency is what is traded, under the objectives that minimise one, there are operating points at smaller loads
-    too. Where the time is up there are no candidates. ``memo`` keeps what a later question about promises leaves as it
-    is.
-    """
-    rules = user_rules(problem, catalog, options)
-    by_key = {option.node_type.key: option.node_type for option in options}
-    node_types = [by_key[key] for key in sorted(by_key)]
-    builder = _Builder(problem, catalog, params, rules.objective in LATENCY_OBJECTIVES, memo)
-    found: list[Candidate] = []
-    for index in range(len(rules.workloads)):
-        if not clock.over:
-            found.extend(builder.candidates(index, node_types, rules))
-    if clock.over:
-        return CandidateSet((), rules, builder.enumerated, 0, (FunnelStep("enumerated", builder.enumerated, None),))
-    candidates = tuple(sorted(found, key=lambda candidate: candidate.key))
-    stands = {option.node_type.key for option in options if not rules.forbidden_by(option)}
-    in_the_race = [c for c in candidates if c.node_type.key in stands and configuration_allowed(c, rules)]
-    without_margin = builder.without_margin(in_the_race, rules)
-    summary = build_funnel(candidates, rules, options, Physical(builder.enumerated, builder.removed), without_margin)
-    return CandidateSet(
-        candidates=candidates,
-        rules=rules,
-        enumerated=builder.enumerated,
-        feasible=summary.remaining,
-        funnel=summary.steps,
-        warnings=summary.warnings,
-        note=summary.note,
-    )
-
-
-def with_points(
-    problem: Problem,
-    catalog: Catalog,
-    options: Sequence[NodeOption],
-    params: Parameters,
-    known: CandidateSet,
-    memo: Memo | None = None,
-    *,
-    ladder: bool = False,
-) -> CandidateSet:
-    """The replicas of a candidate set with the loads they carry under a problem that asks the same of their memory.
-
-    For a caller that asks about many promises one after the other; the funnel stays that of ``known``, ``memo`` keeps
-    what the promises do not change.
-    """
-    rules = user_rules(problem, catalog, options)
-    builder = _Builder(problem, catalog, params, ladder or rules.objective in LATENCY_OBJECTIVES, memo)
-    found: list[Candidate] = []
-    for index in range(len(rules.workloads)):
-        mine = [candidate for candidate in known.candidates if candidate.workload == index]
-        points = builder.points([candidate.spec for candidate in mine], index, rules, problem.margins.confidence)
-        found += [replace(candidate, points=able) for candidate, able in zip(mine, points, strict=True) if able]
-    return replace(known, candidates=tuple(sorted(found, key=lambda candidate: candidate.key)), rules=rules)
 
 
 _NEAR_SLOTS = 5e-9
 """Relative distance below a whole number at which the slots of a replica are full."""
 
 
-class _Builder:
+@dataclass(frozen=True, slots=True)
+class PartAsked:
+    """What is asked of one part: promises whose latencies operating points must state, and the load."""
+
+    slo: Slo
+    load: Load
+
+
+class CandidateBuilder:
     """Builds the candidates of each workload and counts what is impossible."""
 
     def __init__(
@@ -119,10 +59,15 @@ class _Builder:
         self.enumerated = 0
         self.removed: Counter[str] = Counter()
 
-    def candidates(self, index: int, node_types: Sequence[NodeType], rules: UserRules) -> Iterator[Candidate]:
-        """Candidates of one workload that can run at all. Performance is computed once per replica, not per node."""
+    @property
+    def parts(self) -> Sequence[Part]:
+        """Workloads, each followed by the length classes it may be split into."""
+        return self._parts
+
+    def candidates(self, index: int, node_types: Sequence[NodeType], asked: PartAsked) -> Iterator[Candidate]:
+        """Candidates of one part that can run at all. Performance is computed once per replica, not per node."""
         from optimizer.performance import memory_bills, recovery
-        from optimizer.performance.grades import grades_of
+        from optimizer.performance.accuracy import grades_of
         from optimizer.performance.starting import settled
 
         setting = self._setting(self._parts[index])
@@ -132,7 +77,7 @@ class _Builder:
             specs = dict(zip(specs, settled(list(specs.values())), strict=True))
         bills = dict(zip(specs, memory_bills(list(specs.values()), self._lengths(index)), strict=True))
         confidence = self._problem.margins.confidence
-        points = dict(zip(specs, self.points(list(specs.values()), index, rules, confidence), strict=True))
+        points = dict(zip(specs, self.points(list(specs.values()), index, asked, confidence), strict=True))
         able = [content for content in specs if points[content]]
         grades = dict(zip(able, grades_of([specs[content] for content in able], self._params), strict=True))
         kept: dict[tuple[str, str], float] = {}
@@ -153,32 +98,15 @@ class _Builder:
                 recovery=kept[formats],
             )
 
-    def without_margin(self, candidates: Sequence[Candidate], rules: UserRules) -> dict[CandidateKey, Candidate]:
-        """Candidates that keep every promise at confidence 0.5 only, with the points they have there."""
-        if self._problem.margins.confidence <= 0.5:
-            return {}
-        failing = [candidate for candidate in candidates if not kept_points(candidate, rules)]
-        found: dict[CandidateKey, Candidate] = {}
-        for index in range(len(self._parts)):
-            mine = [candidate for candidate in failing if candidate.workload == index]
-            points = self.points([candidate.spec for candidate in mine], index, rules, 0.5)
-            for candidate, of_candidate in zip(mine, points, strict=True):
-                moved = replace(candidate, points=of_candidate)
-                if kept_points(moved, rules):
-                    found[candidate.key] = moved
-        return found
-
     def points(
-        self, specs: Sequence[ReplicaSpec], index: int, rules: UserRules, confidence: float
+        self, specs: Sequence[ReplicaSpec], index: int, asked: PartAsked, confidence: float
     ) -> list[tuple[OperatingPoint, ...]]:
         """Operating points of each replica of a workload; none where it cannot run."""
         from optimizer.performance import operating_points
 
-        asked, workload = rules.workloads[index], self._parts[index].workload
-        slo, _ = objective_promises(asked, rules.objective, workload.slo.percentile)
         lengths, load = self._lengths(index), asked.load
         ladder, memo = self._ladder, self._memo
-        points = operating_points(specs, lengths, slo, load, confidence, self._params, ladder=ladder, memo=memo)
+        points = operating_points(specs, lengths, asked.slo, load, confidence, self._params, ladder=ladder, memo=memo)
         return points if load.inflight == 0 else [_whole_requests(of_spec) for of_spec in points]
 
     def _places(self, setting: Setting, node_types: Sequence[NodeType]) -> Iterator[tuple[NodeType, ReplicaSpec]]:
@@ -238,4 +166,59 @@ def _whole_requests(points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint,
         replace(point, inflight=held)
         for point in points
         if (held := float(floor_guarded(point.inflight * (1.0 + _NEAR_SLOTS)))) >= 1.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is the same for all candidates of one workload."""
+
+    model: Model
+    engine: Engine
+    utilization: float | None  # as stated; None: the default of the engine's version on the card
+    max_num_seqs: int | None  # as stated; None: the engine's default on the card
+    max_num_batched_tokens: int | None
+    max_model_len: int
+    version: str  # of the engine; empty: not stated
+
+
+def fits_nodes(node_type: NodeType, tensor_parallel: int, pipeline_parallel: int) -> bool:
+    """A replica sits inside one node; or it fills whole nodes, each stage inside one, over a stated fabric."""
+    gpus, per_node = tensor_parallel * pipeline_parallel, node_type.gpus_per_node
+    if gpus <= per_node:
+        return True
+    return node_type.fabric_gbps > 0 and gpus % per_node == 0 and per_node % tensor_parallel == 0
+
+
+def content_of(spec: ReplicaSpec) -> tuple[str | int | bool, ...]:
+    """What tells the replicas of one workload apart."""
+    return (
+        spec.gpu.id,
+        str(spec.link),
+        spec.weight_quant,
+        spec.kv_cache,
+        spec.tensor_parallel,
+        spec.pipeline_parallel,
+        spec.crosses_nodes,
+    )
+
+
+def replica_on(setting: Setting, node_type: NodeType, formats: tuple[str, str], sizes: tuple[int, int]) -> ReplicaSpec:
+    (quant, cache), (tp, pp) = formats, sizes
+    engine, gpu = setting.engine, node_type.gpu
+    return ReplicaSpec(
+        gpu=gpu,
+        model=setting.model,
+        engine=engine,
+        weight_quant=quant,
+        kv_cache=cache,
+        tensor_parallel=tp,
+        pipeline_parallel=pp,
+        link=node_type.link,
+        gpu_memory_utilization=setting.utilization or default_share(engine, gpu, setting.version, tp, pp),
+        max_num_seqs=setting.max_num_seqs or engine.max_num_seqs_on(gpu, setting.version),
+        max_num_batched_tokens=setting.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, setting.version),
+        max_model_len=setting.max_model_len,
+        engine_version=setting.version,
+        crosses_nodes=tp * pp > node_type.gpus_per_node,
     )

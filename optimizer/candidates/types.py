@@ -1,12 +1,10 @@
-"""What the candidates room hands to the fleet model."""
+"""One possible replica, on one kind of node, with what it carries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from optimizer.candidates.rules import UserRules
 from optimizer.performance.types import Grade, MemoryBill, OperatingPoint, ReplicaSpec
-from optimizer.plan.types import FunnelStep
 from optimizer.pricing.types import NodeType
 from optimizer.vocabulary import NVLINK_CLASS, Link
 
@@ -73,16 +71,3 @@ class Candidate:
         link = self.node_type.link
         slow = link not in NVLINK_CLASS or link is Link.NVLINK_PAIR
         return slow and self.spec.tensor_parallel >= 4
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateSet:
-    """Every candidate that is physically and legally possible, and how many each rule leaves."""
-
-    candidates: tuple[Candidate, ...]  # sorted by content key
-    rules: UserRules
-    enumerated: int  # combinations looked at
-    feasible: int  # left when every rule and promise has been applied to each alone
-    funnel: tuple[FunnelStep, ...]
-    warnings: tuple[str, ...] = ()
-    note: str = ""  # what would bring back what the confidence margin removed

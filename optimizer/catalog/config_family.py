@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from optimizer.catalog.config_json import Config, inner_part, parse_config
 from optimizer.catalog.families import (
     CLASS_DEFAULTS,
     FAMILIES,
@@ -18,15 +17,14 @@ from optimizer.catalog.families import (
     ExpertKeys,
     Family,
     Mixing,
-    Window,
+    SlidingLayers,
     family_of,
 )
-from optimizer.documents.json_file import JsonDocument
-from optimizer.documents.nodes import Key
-from optimizer.documents.paths import is_folder
-from optimizer.documents.scalars import shown
-from optimizer.documents.suggest import suggest
+from optimizer.catalog.huggingface_json import Config, inner_part, parse_config
 from optimizer.errors import CatalogError
+from optimizer.files.json_file import JsonDocument
+from optimizer.files.nodes import Key, shown
+from optimizer.files.text_file import is_folder, suggest
 
 _ODD = re.compile(
     r"mamba|ssm|rwkv|retention|recurrent|conv_|conv$|_conv|linear_attn|lightning|kda|compress|altup|laurel"
@@ -124,7 +122,7 @@ def _by_keys(document: JsonDocument, kind: str, place: tuple[Key, ...], data: Ma
     return Family(
         kind,
         experts=ExpertKeys.KEYS,
-        window=Window.ALL,
+        window=SlidingLayers.ALL,
         latent=latent,
         mixing=Mixing.DELTA_NET if delta_net else Mixing.NONE,
         gated_mlp=gated,

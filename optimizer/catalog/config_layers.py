@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from optimizer.catalog.config_json import Config
-from optimizer.catalog.dimensions import Experts, Shape
-from optimizer.catalog.families import ExpertKeys, Mixing, Window
+from optimizer.catalog.dimensions import DecoderShape, Experts
+from optimizer.catalog.families import ExpertKeys, Mixing, SlidingLayers
+from optimizer.catalog.huggingface_json import Config
 
 
 class Attends(Enum):
@@ -71,9 +71,9 @@ _KINDS = {
 _LETTERS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 
 
-def read_layers(c: Config, shape: Shape, experts: Experts) -> Layers:
+def read_layers(c: Config, shape: DecoderShape, experts: Experts) -> Layers:
     """Every layer with its attention and its feed-forward block."""
-    chunked = c.family.window is Window.CHUNKED
+    chunked = c.family.window is SlidingLayers.CHUNKED
     window = c.integer("attention_chunk_size" if chunked else "sliding_window", 0, low=0)
     if c.get("use_sliding_window") is False and not c.words("layer_types"):
         window = 0
@@ -92,7 +92,7 @@ def read_layers(c: Config, shape: Shape, experts: Experts) -> Layers:
     return Layers(each, window if windowed else 0)
 
 
-def _single_blocks(c: Config, shape: Shape, experts: Experts) -> tuple[Layer, ...]:
+def _single_blocks(c: Config, shape: DecoderShape, experts: Experts) -> tuple[Layer, ...]:
     """Nemotron: each layer is one block only, a mixer, attention, an MLP or experts; or is pruned to its own widths."""
     pattern, blocks = c.get("hybrid_override_pattern"), c.get("block_configs")
     if isinstance(blocks, list):
@@ -120,7 +120,7 @@ def _single_blocks(c: Config, shape: Shape, experts: Experts) -> tuple[Layer, ..
     return tuple(made[kind] for kind in kinds)
 
 
-def _pruned(c: Config, shape: Shape, blocks: Sequence[object]) -> tuple[Layer, ...]:
+def _pruned(c: Config, shape: DecoderShape, blocks: Sequence[object]) -> tuple[Layer, ...]:
     """Layers of a model pruned by neural architecture search (DeciLM, Nemotron Super and Ultra)."""
     found = []
     for block in blocks:
@@ -141,7 +141,7 @@ def _pruned(c: Config, shape: Shape, blocks: Sequence[object]) -> tuple[Layer, .
     return tuple(found)
 
 
-def _mixers(c: Config, shape: Shape, window: int) -> list[Layer]:
+def _mixers(c: Config, shape: DecoderShape, window: int) -> list[Layer]:
     """Attention or mixer of each layer, as the file lists it or as its family lays it out."""
     kinds = c.words("layer_types")
     if kinds:
@@ -162,7 +162,7 @@ def _mixers(c: Config, shape: Shape, window: int) -> list[Layer]:
     return [Layer(Attends.WINDOW)] * sliding + [Layer()] * (shape.layers - sliding)
 
 
-def _listed(c: Config, shape: Shape, kinds: Sequence[str]) -> list[Layer]:
+def _listed(c: Config, shape: DecoderShape, kinds: Sequence[str]) -> list[Layer]:
     if len(kinds) != shape.layers:
         message = f"layer_types lists {len(kinds)} layers, num_hidden_layers says {shape.layers}"
         c.error("layer_types", message, "num_hidden_layers")
@@ -177,7 +177,7 @@ def _listed(c: Config, shape: Shape, kinds: Sequence[str]) -> list[Layer]:
     return layers
 
 
-def _hybrid(c: Config, shape: Shape) -> list[Layer] | None:
+def _hybrid(c: Config, shape: DecoderShape) -> list[Layer] | None:
     """Layers of families that mix attention with something else; None for all others."""
     if c.family.mixing is Mixing.NONE:
         return None
@@ -209,27 +209,27 @@ def _attending(c: Config, layers: int) -> frozenset[int]:
     return frozenset(found or everywhere)
 
 
-def _sliding_layers(c: Config, shape: Shape, window: int) -> int:
+def _sliding_layers(c: Config, shape: DecoderShape, window: int) -> int:
     """How many layers have a window, where the file does not list them."""
     rule, layers, found = c.family.window, shape.layers, 0
-    if rule is Window.ALL and window:
+    if rule is SlidingLayers.ALL and window:
         found = layers
-    elif rule is Window.ALTERNATE:
+    elif rule is SlidingLayers.ALTERNATE:
         found = (layers + 1) // 2
-    elif rule is Window.PATTERN and (window or c.family.name.startswith("Gemma")):
+    elif rule is SlidingLayers.PATTERN and (window or c.family.name.startswith("Gemma")):
         pattern = c.get("sliding_window_pattern")
         if isinstance(pattern, str) and pattern:
             found = sum(pattern[index % len(pattern)] == "L" for index in range(layers))
         else:
             found = layers - layers // c.integer("sliding_window_pattern")
-    elif rule is Window.CHUNKED:
+    elif rule is SlidingLayers.CHUNKED:
         found = layers - layers // 4
-    elif rule is Window.UPPER and c.flag("use_sliding_window", False):
+    elif rule is SlidingLayers.UPPER and c.flag("use_sliding_window", False):
         found = max(0, layers - c.integer("max_window_layers", layers, low=0))
     return found
 
 
-def _feeds(c: Config, shape: Shape, experts: Experts) -> list[tuple[int, bool]]:
+def _feeds(c: Config, shape: DecoderShape, experts: Experts) -> list[tuple[int, bool]]:
     """Width of the dense block of each layer (0 without) and whether it has experts."""
     dense = experts.dense_size or shape.intermediate
     if not experts.count:
@@ -239,7 +239,7 @@ def _feeds(c: Config, shape: Shape, experts: Experts) -> list[tuple[int, bool]]:
     return [(beside, True) if has else (dense, False) for has in _with_experts(c, shape)]
 
 
-def _with_experts(c: Config, shape: Shape) -> list[bool]:
+def _with_experts(c: Config, shape: DecoderShape) -> list[bool]:
     """Which layers have experts, under whatever name the file says so."""
     layers, keys = shape.layers, c.family.experts
     if keys is ExpertKeys.LLAMA4:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from optimizer.catalog.config_json import Config
-from optimizer.catalog.dimensions import Shape
+from optimizer.catalog.dimensions import DecoderShape
 from optimizer.catalog.families import Mixing
-from optimizer.catalog.module import Module, Part
+from optimizer.catalog.huggingface_json import Config
+from optimizer.catalog.module import Module, ModulePart
 
 BYTES_16BIT, BYTES_FP32 = 2, 4
 
@@ -32,29 +32,29 @@ class _Mamba2:
         return self.inner + 2 * self.groups * self.state
 
 
-def mixer_modules(c: Config, shape: Shape) -> Iterator[Module]:
+def mixer_modules(c: Config, shape: DecoderShape) -> Iterator[Module]:
     """Weights of one layer without attention."""
     yield from _MODULES[c.family.mixing](c, shape)
 
 
-def state_bytes(c: Config, shape: Shape) -> int:
+def state_bytes(c: Config, shape: DecoderShape) -> int:
     """Bytes that one such layer keeps per sequence, whatever its length."""
     return _STATES[c.family.mixing](c, shape)
 
 
-def _none(c: Config, shape: Shape) -> Iterator[Module]:
+def _none(c: Config, shape: DecoderShape) -> Iterator[Module]:
     return iter(())
 
 
-def _no_state(c: Config, shape: Shape) -> int:
+def _no_state(c: Config, shape: DecoderShape) -> int:
     return 0
 
 
 def _mixer(name: str, params: int, *, linear: bool = True) -> Module:
-    return Module(name, Part.MIXER if linear else Part.NORMS, params, linear)
+    return Module(name, ModulePart.MIXER if linear else ModulePart.NORMS, params, linear)
 
 
-def _delta_net(c: Config, shape: Shape) -> Iterator[Module]:
+def _delta_net(c: Config, shape: DecoderShape) -> Iterator[Module]:
     """Gated delta net: query, key, value, gate and output projections, two scalars per head, a convolution."""
     keys = c.integer("linear_num_key_heads") * c.integer("linear_key_head_dim")
     heads = c.integer("linear_num_value_heads")
@@ -67,7 +67,7 @@ def _delta_net(c: Config, shape: Shape) -> Iterator[Module]:
     yield _mixer("linear_attn.conv1d", convolution + 2 * heads, linear=False)
 
 
-def _delta_net_state(c: Config, shape: Shape) -> int:
+def _delta_net_state(c: Config, shape: DecoderShape) -> int:
     key, value = c.integer("linear_key_head_dim"), c.integer("linear_value_head_dim")
     heads = c.integer("linear_num_value_heads")
     channels = 2 * c.integer("linear_num_key_heads") * key + heads * value
@@ -86,7 +86,7 @@ def _kimi(c: Config) -> tuple[int, int, int]:
     return heads, width, kernel
 
 
-def _kimi_delta(c: Config, shape: Shape) -> Iterator[Module]:
+def _kimi_delta(c: Config, shape: DecoderShape) -> Iterator[Module]:
     heads, width, kernel = _kimi(c)
     inner, hidden = heads * width, shape.hidden
     for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
@@ -98,12 +98,12 @@ def _kimi_delta(c: Config, shape: Shape) -> Iterator[Module]:
     yield _mixer("self_attn.conv1d", 3 * inner * kernel + inner + heads, linear=False)
 
 
-def _kimi_delta_state(c: Config, shape: Shape) -> int:
+def _kimi_delta_state(c: Config, shape: DecoderShape) -> int:
     heads, width, kernel = _kimi(c)
     return heads * width * width * BYTES_FP32 + 3 * heads * width * (kernel - 1) * BYTES_16BIT
 
 
-def _mamba(c: Config, shape: Shape) -> Iterator[Module]:
+def _mamba(c: Config, shape: DecoderShape) -> Iterator[Module]:
     """Selective state space of the first form, as Jamba has it."""
     inner, state = c.integer("mamba_expand", 2) * shape.hidden, c.integer("mamba_d_state", 16)
     rank = -(-shape.hidden // 16) if c.get("mamba_dt_rank") in (None, "auto") else c.integer("mamba_dt_rank")
@@ -114,12 +114,12 @@ def _mamba(c: Config, shape: Shape) -> Iterator[Module]:
     yield _mixer("mamba.conv1d", inner * (c.integer("mamba_d_conv", 4) + 3 + state), linear=False)
 
 
-def _mamba_state(c: Config, shape: Shape) -> int:
+def _mamba_state(c: Config, shape: DecoderShape) -> int:
     inner, state = c.integer("mamba_expand", 2) * shape.hidden, c.integer("mamba_d_state", 16)
     return inner * state * BYTES_FP32 + inner * (c.integer("mamba_d_conv", 4) - 1) * BYTES_16BIT
 
 
-def _mamba2_widths(c: Config, shape: Shape) -> _Mamba2:
+def _mamba2_widths(c: Config, shape: DecoderShape) -> _Mamba2:
     """Nemotron-H and the others write the same widths under different names."""
     nemotron = c.get("mamba_num_heads") is not None
     heads = c.integer("mamba_num_heads" if nemotron else "mamba_n_heads")
@@ -138,7 +138,7 @@ def _mamba2_widths(c: Config, shape: Shape) -> _Mamba2:
     )
 
 
-def _mamba2(c: Config, shape: Shape) -> Iterator[Module]:
+def _mamba2(c: Config, shape: DecoderShape) -> Iterator[Module]:
     """State space of the second form: one input projection for gate, values, groups and steps."""
     w = _mamba2_widths(c, shape)
     yield _mixer("mamba.in_proj", shape.hidden * (w.inner + w.convolved + w.heads))
@@ -146,23 +146,23 @@ def _mamba2(c: Config, shape: Shape) -> Iterator[Module]:
     yield _mixer("mamba.conv1d", w.convolved * (w.kernel + 1) + 3 * w.heads + w.inner, linear=False)
 
 
-def _mamba2_state(c: Config, shape: Shape) -> int:
+def _mamba2_state(c: Config, shape: DecoderShape) -> int:
     w = _mamba2_widths(c, shape)
     return w.inner * w.state * BYTES_FP32 + w.convolved * (w.kernel - 1) * BYTES_16BIT
 
 
-def _lightning(c: Config, shape: Shape) -> Iterator[Module]:
+def _lightning(c: Config, shape: DecoderShape) -> Iterator[Module]:
     """Linear attention of MiniMax-Text-01: query, key, value, output gate and output."""
     inner = shape.heads * shape.head_dim
     for name, params in (("qkv_proj", 3), ("output_gate", 1), ("out_proj", 1)):
         yield _mixer(f"self_attn.{name}", params * shape.hidden * inner)
 
 
-def _lightning_state(c: Config, shape: Shape) -> int:
+def _lightning_state(c: Config, shape: DecoderShape) -> int:
     return shape.heads * shape.head_dim**2 * BYTES_FP32
 
 
-def _convolution(c: Config, shape: Shape) -> Iterator[Module]:
+def _convolution(c: Config, shape: DecoderShape) -> Iterator[Module]:
     """Gated short convolution of LFM2."""
     width = c.integer("conv_dim", shape.hidden)
     yield _mixer("conv.in_proj", 3 * shape.hidden * width)
@@ -170,7 +170,7 @@ def _convolution(c: Config, shape: Shape) -> Iterator[Module]:
     yield _mixer("conv.conv", width * c.integer("conv_L_cache", 3), linear=False)
 
 
-def _convolution_state(c: Config, shape: Shape) -> int:
+def _convolution_state(c: Config, shape: DecoderShape) -> int:
     return c.integer("conv_dim", shape.hidden) * (c.integer("conv_L_cache", 3) - 1) * BYTES_16BIT
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optimizer.catalog.config_json import Config
 from optimizer.catalog.config_layers import Attends, Layer, Layers
 from optimizer.catalog.config_mixers import mixer_modules
-from optimizer.catalog.dimensions import Experts, Heads, Latent, Shape
+from optimizer.catalog.dimensions import DecoderShape, Experts, Heads, Latent
 from optimizer.catalog.families import ExpertKeys
-from optimizer.catalog.module import Module, Part
+from optimizer.catalog.huggingface_json import Config
+from optimizer.catalog.module import Module, ModulePart
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
     """Everything that the modules are counted from."""
 
-    shape: Shape
+    shape: DecoderShape
     latent: Latent
     experts: Experts
     layers: Layers
@@ -31,27 +31,27 @@ def modules(c: Config, body: Body) -> Iterator[Module]:
     """Every weight of the language model: its parts with their names and parameters."""
     shape = body.shape
     embed = shape.vocabulary * shape.hidden
-    yield Module("embed_tokens", Part.EMBEDDING, embed, linear=False)
+    yield Module("embed_tokens", ModulePart.EMBEDDING, embed, linear=False)
     if c.family.positions:
         width = c.integer("max_position_embeddings") * shape.hidden
-        yield Module("embed_positions", Part.NORMS, width, linear=False)
+        yield Module("embed_positions", ModulePart.NORMS, width, linear=False)
     yield from _per_layer_inputs(c, shape)
     for index, layer in enumerate(body.layers.each):
         prefix = f"layers.{index}."
         for module in _layer(c, body, layer):
             yield Module(prefix + module.name, module.part, module.params, module.linear, index)
-    yield Module("norm", Part.NORMS, shape.hidden, linear=False)
+    yield Module("norm", ModulePart.NORMS, shape.hidden, linear=False)
     if not c.flag("tie_word_embeddings", c.family.tied):
-        yield Module("lm_head", Part.HEAD, embed)
+        yield Module("lm_head", ModulePart.HEAD, embed)
 
 
-def _per_layer_inputs(c: Config, shape: Shape) -> Iterator[Module]:
+def _per_layer_inputs(c: Config, shape: DecoderShape) -> Iterator[Module]:
     """Gemma 4 E2B and E4B: a table of small embeddings for every layer."""
     width = c.integer("hidden_size_per_layer_input", 0, low=0)
     if width:
         rows = c.integer("vocab_size_per_layer_input", shape.vocabulary)
-        yield Module("embed_tokens_per_layer", Part.NORMS, rows * width * shape.layers, linear=False)
-        yield Module("per_layer_model_projection", Part.DENSE, shape.hidden * width * shape.layers)
+        yield Module("embed_tokens_per_layer", ModulePart.NORMS, rows * width * shape.layers, linear=False)
+        yield Module("per_layer_model_projection", ModulePart.DENSE, shape.hidden * width * shape.layers)
 
 
 def _layer(c: Config, body: Body, layer: Layer) -> Iterator[Module]:
@@ -67,34 +67,36 @@ def _layer(c: Config, body: Body, layer: Layer) -> Iterator[Module]:
         yield from mixer_modules(c, shape)
     if layer.dense:
         width = layer.dense * (2 if c.flag("use_double_wide_mlp", False) and not layer.keeps else 1)
-        yield from _feed(c, "mlp", hidden, width, Part.DENSE)
+        yield from _feed(c, "mlp", hidden, width, ModulePart.DENSE)
     if layer.experts:
         yield from _expert_modules(c, body)
     per_layer = c.integer("hidden_size_per_layer_input", 0, low=0)
     if per_layer:
-        yield Module("per_layer_input_gate", Part.DENSE, 2 * hidden * per_layer)
-    yield Module("input_layernorm", Part.NORMS, 2 * hidden, linear=False)
+        yield Module("per_layer_input_gate", ModulePart.DENSE, 2 * hidden * per_layer)
+    yield Module("input_layernorm", ModulePart.NORMS, 2 * hidden, linear=False)
 
 
-def _attention(c: Config, shape: Shape, heads: Heads, layer: Layer) -> Iterator[Module]:
+def _attention(c: Config, shape: DecoderShape, heads: Heads, layer: Layer) -> Iterator[Module]:
     """Query, key, value and output projections of one attention layer."""
     family, hidden = c.family, shape.hidden
     gated = c.flag("attn_output_gate", family.gated_attention)
     query, keys, values = heads.count * heads.key, heads.kv * heads.key, heads.kv * heads.value
     bias = c.flag("attention_bias", c.flag("qkv_bias", family.qkv_bias))
-    yield Module("self_attn.q_proj", Part.ATTENTION, hidden * query * (2 if gated else 1) + query * bias)
+    yield Module("self_attn.q_proj", ModulePart.ATTENTION, hidden * query * (2 if gated else 1) + query * bias)
     if layer.keeps:
-        yield Module("self_attn.k_proj", Part.ATTENTION, hidden * keys + keys * bias)
+        yield Module("self_attn.k_proj", ModulePart.ATTENTION, hidden * keys + keys * bias)
         if not heads.shared_projection:
-            yield Module("self_attn.v_proj", Part.ATTENTION, hidden * values + values * bias)
-    yield Module("self_attn.o_proj", Part.ATTENTION, heads.count * heads.value * hidden + hidden * family.out_bias)
+            yield Module("self_attn.v_proj", ModulePart.ATTENTION, hidden * values + values * bias)
+    yield Module(
+        "self_attn.o_proj", ModulePart.ATTENTION, heads.count * heads.value * hidden + hidden * family.out_bias
+    )
     extra = (heads.count if family.sinks else 0) + (2 * heads.key if family.qk_norm else 0)
     if extra:
-        yield Module("self_attn.norms", Part.NORMS, extra, linear=False)
+        yield Module("self_attn.norms", ModulePart.NORMS, extra, linear=False)
     sparse = c.section("sparse_attention_config")
     width, index_heads = sparse.get("sparse_index_dim"), sparse.get("sparse_num_index_heads")
     if isinstance(width, int) and isinstance(index_heads, int) and layer.experts:
-        yield Module("self_attn.index_proj", Part.ATTENTION, hidden * width * (index_heads + 1))
+        yield Module("self_attn.index_proj", ModulePart.ATTENTION, hidden * width * (index_heads + 1))
 
 
 def _latent_attention(c: Config, body: Body) -> Iterator[Module]:
@@ -102,16 +104,16 @@ def _latent_attention(c: Config, body: Body) -> Iterator[Module]:
     latent, hidden, heads = body.latent, body.shape.hidden, body.shape.heads
     key = latent.nope + latent.rope
     if latent.q_rank:
-        yield Module("self_attn.q_a_proj", Part.ATTENTION, hidden * latent.q_rank)
-        yield Module("self_attn.q_b_proj", Part.ATTENTION, latent.q_rank * heads * key)
+        yield Module("self_attn.q_a_proj", ModulePart.ATTENTION, hidden * latent.q_rank)
+        yield Module("self_attn.q_b_proj", ModulePart.ATTENTION, latent.q_rank * heads * key)
     else:
-        yield Module("self_attn.q_proj", Part.ATTENTION, hidden * heads * key)
-    yield Module("self_attn.kv_a_proj_with_mqa", Part.ATTENTION, hidden * (latent.kv_rank + latent.rope))
+        yield Module("self_attn.q_proj", ModulePart.ATTENTION, hidden * heads * key)
+    yield Module("self_attn.kv_a_proj_with_mqa", ModulePart.ATTENTION, hidden * (latent.kv_rank + latent.rope))
     up = latent.kv_rank * heads * (latent.nope + latent.value)
-    yield Module("self_attn.kv_b_proj", Part.ATTENTION, up)
-    yield Module("self_attn.o_proj", Part.ATTENTION, heads * latent.value * hidden)
+    yield Module("self_attn.kv_b_proj", ModulePart.ATTENTION, up)
+    yield Module("self_attn.o_proj", ModulePart.ATTENTION, heads * latent.value * hidden)
     if c.flag("mla_use_output_gate", False):
-        yield Module("self_attn.g_proj", Part.ATTENTION, hidden * heads * latent.value)
+        yield Module("self_attn.g_proj", ModulePart.ATTENTION, hidden * heads * latent.value)
     if c.family.indexer:
         yield from _indexer(c, hidden, latent.q_rank)
 
@@ -119,27 +121,27 @@ def _latent_attention(c: Config, body: Body) -> Iterator[Module]:
 def _indexer(c: Config, hidden: int, q_rank: int) -> Iterator[Module]:
     """Lightning indexer of sparse attention: queries from the latent, one key, a weight per head."""
     heads, dim = c.integer("index_n_heads"), c.integer("index_head_dim")
-    yield Module("self_attn.indexer.wq_b", Part.ATTENTION, q_rank * heads * dim)
-    yield Module("self_attn.indexer.wk", Part.ATTENTION, hidden * dim)
-    yield Module("self_attn.indexer.weights_proj", Part.ROUTER, hidden * heads)
+    yield Module("self_attn.indexer.wq_b", ModulePart.ATTENTION, q_rank * heads * dim)
+    yield Module("self_attn.indexer.wk", ModulePart.ATTENTION, hidden * dim)
+    yield Module("self_attn.indexer.weights_proj", ModulePart.ROUTER, hidden * heads)
 
 
-def _compressed_attention(c: Config, shape: Shape, layer: Layer) -> Iterator[Module]:
+def _compressed_attention(c: Config, shape: DecoderShape, layer: Layer) -> Iterator[Module]:
     """DeepSeek-V4: one latent for keys and values, a grouped low-rank output projection, a compressor per layer."""
     hidden, width = shape.hidden, shape.head_dim
     q_rank, o_rank, groups = c.integer("q_lora_rank"), c.integer("o_lora_rank"), c.integer("o_groups")
-    yield Module("self_attn.q_a_proj", Part.ATTENTION, hidden * q_rank)
-    yield Module("self_attn.q_b_proj", Part.ATTENTION, q_rank * shape.heads * width)
-    yield Module("self_attn.kv_proj", Part.ATTENTION, hidden * width)
-    yield Module("self_attn.o_a_proj", Part.ATTENTION, shape.heads * width * o_rank)
-    yield Module("self_attn.o_b_proj", Part.ATTENTION, groups * o_rank * hidden)
+    yield Module("self_attn.q_a_proj", ModulePart.ATTENTION, hidden * q_rank)
+    yield Module("self_attn.q_b_proj", ModulePart.ATTENTION, q_rank * shape.heads * width)
+    yield Module("self_attn.kv_proj", ModulePart.ATTENTION, hidden * width)
+    yield Module("self_attn.o_a_proj", ModulePart.ATTENTION, shape.heads * width * o_rank)
+    yield Module("self_attn.o_b_proj", ModulePart.ATTENTION, groups * o_rank * hidden)
     if layer.ratio > 1:
         twice = 4 if layer.ratio <= COMPRESSED_WITH_INDEX else 2
-        yield Module("self_attn.compressor.wkv_gate", Part.ROUTER, twice * hidden * width)
+        yield Module("self_attn.compressor.wkv_gate", ModulePart.ROUTER, twice * hidden * width)
     if 1 < layer.ratio <= COMPRESSED_WITH_INDEX:
         yield from _indexer(c, hidden, q_rank)
         dim = c.integer("index_head_dim")
-        yield Module("self_attn.indexer.compressor.wkv_gate", Part.ROUTER, 4 * hidden * dim)
+        yield Module("self_attn.indexer.compressor.wkv_gate", ModulePart.ROUTER, 4 * hidden * dim)
 
 
 COMPRESSED_WITH_INDEX = 4
@@ -148,11 +150,11 @@ COMPRESSED_WITH_INDEX = 4
 
 def feed_params(c: Config, hidden: int, size: int) -> int:
     """Parameters of one feed-forward block or expert."""
-    return sum(module.params for module in _feed(c, "mlp", hidden, size, Part.DENSE))
+    return sum(module.params for module in _feed(c, "mlp", hidden, size, ModulePart.DENSE))
 
 
-def _feed(c: Config, name: str, hidden: int, size: int, part: Part) -> Iterator[Module]:
-    bias = c.flag("mlp_bias", c.family.mlp_bias) and part is not Part.SHARED
+def _feed(c: Config, name: str, hidden: int, size: int, part: ModulePart) -> Iterator[Module]:
+    bias = c.flag("mlp_bias", c.family.mlp_bias) and part is not ModulePart.SHARED
     if c.family.gated_mlp:
         yield Module(f"{name}.gate_proj", part, hidden * size + size * bias)
     yield Module(f"{name}.up_proj", part, hidden * size + size * bias)
@@ -165,15 +167,15 @@ def _expert_modules(c: Config, body: Body) -> Iterator[Module]:
     width = experts.hidden or hidden
     apart = c.kind.startswith("gemma4")  # beside the MLP, not in it
     yield Module(
-        "experts" if apart else "mlp.experts", Part.EXPERTS, experts.count * feed_params(c, width, experts.size)
+        "experts" if apart else "mlp.experts", ModulePart.EXPERTS, experts.count * feed_params(c, width, experts.size)
     )
     if experts.hidden:
-        yield Module("mlp.latent_proj", Part.SHARED, 2 * hidden * width)
+        yield Module("mlp.latent_proj", ModulePart.SHARED, 2 * hidden * width)
     if experts.shared_size:
-        yield from _feed(c, "mlp.shared_experts", hidden, experts.shared_size, Part.SHARED)
+        yield from _feed(c, "mlp.shared_experts", hidden, experts.shared_size, ModulePart.SHARED)
         if c.family.experts is ExpertKeys.QWEN:
-            yield Module("mlp.shared_expert_gate", Part.ROUTER, hidden)
-    yield Module("router" if apart else "mlp.gate", Part.ROUTER, hidden * experts.count)
+            yield Module("mlp.shared_expert_gate", ModulePart.ROUTER, hidden)
+    yield Module("router" if apart else "mlp.gate", ModulePart.ROUTER, hidden * experts.count)
 
 
 def kv_bytes_16bit(c: Config, body: Body) -> tuple[float, float, float]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from optimizer.catalog.config_json import Config
-from optimizer.documents.scalars import shown
+from optimizer.catalog.huggingface_json import Config
+from optimizer.files.nodes import shown
 
 _INSIDE = frozenset({"default", "llama3", "longrope", "su", "mrope", "proportional", "none", ""})
 _RAISES = frozenset({"linear", "dynamic", "yarn", "deepseek_yarn", "ntk"})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.catalog.config_json import Config
 from optimizer.catalog.families import ExpertKeys
+from optimizer.catalog.huggingface_json import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Heads:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class DecoderShape:
     """What every decoder has."""
 
     hidden: int
@@ -64,7 +64,7 @@ class Experts:
     hidden: int = 0  # the width that experts work at; 0 = the model's
 
 
-def read_shape(c: Config) -> Shape:
+def read_shape(c: Config) -> DecoderShape:
     """Widths, heads, vocabulary, context."""
     hidden = c.integer("hidden_size")
     heads = c.integer("num_attention_heads")
@@ -81,7 +81,7 @@ def read_shape(c: Config) -> Shape:
         c.error("num_key_value_heads", message, "num_attention_heads")
     intermediate = _intermediate(c, hidden)
     full, sliding = _heads_by_kind(c, heads, kv_heads, head_dim)
-    return Shape(
+    return DecoderShape(
         hidden,
         _layer_count(c),
         heads,
@@ -181,7 +181,7 @@ def read_latent(c: Config) -> Latent:
     )
 
 
-def read_experts(c: Config, shape: Shape) -> Experts:
+def read_experts(c: Config, shape: DecoderShape) -> Experts:
     """Experts: how many, how wide, how many for each token."""
     keys = c.family.experts
     if keys is ExpertKeys.NONE or (keys is not ExpertKeys.LLAMA4 and c.family.plain and not c.has("num_local_experts")):
@@ -215,7 +215,7 @@ def read_experts(c: Config, shape: Shape) -> Experts:
     return found
 
 
-def _by_keys(c: Config, shape: Shape, per_token: int) -> Experts:
+def _by_keys(c: Config, shape: DecoderShape, per_token: int) -> Experts:
     """Experts under whatever names the file has for them."""
     size = c.integer("moe_intermediate_size", shape.intermediate or None)
     each = c.integer("shared_size", 0, low=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from optimizer.catalog.config_json import Config
+from optimizer.catalog.huggingface_json import Config
 
 _SECTIONS = {
     "image": ("vision_config", "vision_tower_config", "vit_config", "visual", "vision_encoder"),

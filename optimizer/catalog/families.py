@@ -24,7 +24,7 @@ class ExpertKeys(Enum):
     ERNIE = auto()  # moe_num_experts, moe_k, moe_num_shared_experts, moe_layer_start_index
 
 
-class Window(Enum):
+class SlidingLayers(Enum):
     """Which layers slide, where the config does not list its ``layer_types``."""
 
     NONE = auto()
@@ -53,7 +53,7 @@ class Family:
 
     name: str
     experts: ExpertKeys = ExpertKeys.NONE
-    window: Window = Window.NONE
+    window: SlidingLayers = SlidingLayers.NONE
     latent: bool = False  # multi-head latent attention
     mixing: Mixing = Mixing.NONE
     gated_mlp: bool = True
@@ -96,7 +96,7 @@ FAMILIES: Mapping[str, Family] = {
     "baichuan": Family("Baichuan"),
     "bloom": replace(_OLD, name="BLOOM", tied=True),
     "cohere": Family("Command-R", tied=True),
-    "cohere2": Family("Command-A", window=Window.PATTERN, tied=True, defaults={"sliding_window_pattern": 4}),
+    "cohere2": Family("Command-A", window=SlidingLayers.PATTERN, tied=True, defaults={"sliding_window_pattern": 4}),
     "dbrx": Family("DBRX", experts=ExpertKeys.MIXTRAL),
     "deepseek_v2": replace(_DEEPSEEK, name="DeepSeek-V2"),
     "deepseek_v3": _DEEPSEEK,
@@ -105,10 +105,15 @@ FAMILIES: Mapping[str, Family] = {
     "ernie4_5_moe": Family("ERNIE-4.5", experts=ExpertKeys.ERNIE, tied=True),
     "falcon": Family("Falcon", gated_mlp=False, tied=True, multi_query=True, defaults=_CLASSIC_DEFAULTS),
     "gemma": Family("Gemma", tied=True),
-    "gemma2": Family("Gemma-2", window=Window.ALTERNATE, tied=True),
-    "gemma3_text": Family("Gemma-3", window=Window.PATTERN, tied=True, qk_norm=True, defaults=_GEMMA3_DEFAULTS),
+    "gemma2": Family("Gemma-2", window=SlidingLayers.ALTERNATE, tied=True),
+    "gemma3_text": Family("Gemma-3", window=SlidingLayers.PATTERN, tied=True, qk_norm=True, defaults=_GEMMA3_DEFAULTS),
     "gemma4_text": Family(
-        "Gemma-4", experts=ExpertKeys.KEYS, window=Window.PATTERN, tied=True, qk_norm=True, dense_beside_experts=True
+        "Gemma-4",
+        experts=ExpertKeys.KEYS,
+        window=SlidingLayers.PATTERN,
+        tied=True,
+        qk_norm=True,
+        dense_beside_experts=True,
     ),
     "glm": Family("GLM-4", qkv_bias=True),
     "glm4": Family("GLM-4"),
@@ -119,7 +124,7 @@ FAMILIES: Mapping[str, Family] = {
     "gpt_oss": Family(
         "gpt-oss",
         experts=ExpertKeys.MIXTRAL,
-        window=Window.ALTERNATE,
+        window=SlidingLayers.ALTERNATE,
         qkv_bias=True,
         out_bias=True,
         mlp_bias=True,
@@ -132,31 +137,31 @@ FAMILIES: Mapping[str, Family] = {
     "kimi_k2": replace(_DEEPSEEK, name="Kimi-K2"),
     "kimi_linear": Family("Kimi-Linear", experts=ExpertKeys.KEYS, latent=True, mixing=Mixing.KIMI_DELTA),
     "llama": Family("Llama"),
-    "llama4_text": Family("Llama-4", experts=ExpertKeys.LLAMA4, window=Window.CHUNKED),
-    "mimo": Family("MiMo", qkv_bias=True, window=Window.UPPER),
-    "mimo_v2_flash": Family("MiMo-V2", experts=ExpertKeys.DEEPSEEK, window=Window.PATTERN),
+    "llama4_text": Family("Llama-4", experts=ExpertKeys.LLAMA4, window=SlidingLayers.CHUNKED),
+    "mimo": Family("MiMo", qkv_bias=True, window=SlidingLayers.UPPER),
+    "mimo_v2_flash": Family("MiMo-V2", experts=ExpertKeys.DEEPSEEK, window=SlidingLayers.PATTERN),
     "minimax_m2": Family("MiniMax-M2", experts=ExpertKeys.MIXTRAL),
     "minimax_m3": Family("MiniMax-M3", experts=ExpertKeys.KEYS, qk_norm=True),
-    "ministral3": Family("Ministral-3", window=Window.ALL),
-    "mistral": Family("Mistral", window=Window.ALL),
-    "mixtral": Family("Mixtral", experts=ExpertKeys.MIXTRAL, window=Window.ALL),
+    "ministral3": Family("Ministral-3", window=SlidingLayers.ALL),
+    "mistral": Family("Mistral", window=SlidingLayers.ALL),
+    "mixtral": Family("Mixtral", experts=ExpertKeys.MIXTRAL, window=SlidingLayers.ALL),
     "mpt": Family("MPT", gated_mlp=False, tied=True, defaults=_CLASSIC_DEFAULTS),
     "nemotron-nas": Family("Nemotron"),
     "nemotron_h": Family("Nemotron-H", experts=ExpertKeys.KEYS, mixing=Mixing.MAMBA2, gated_mlp=False),
-    "phi3": Family("Phi-3", window=Window.ALL),
-    "phimoe": Family("Phi-3.5", experts=ExpertKeys.MIXTRAL, qkv_bias=True, out_bias=True, window=Window.ALL),
+    "phi3": Family("Phi-3", window=SlidingLayers.ALL),
+    "phimoe": Family("Phi-3.5", experts=ExpertKeys.MIXTRAL, qkv_bias=True, out_bias=True, window=SlidingLayers.ALL),
     "qwen": Family("Qwen", qkv_bias=True, fused_mlp_halves=True),
-    "qwen2": Family("Qwen2", qkv_bias=True, window=Window.UPPER),
-    "qwen2_moe": Family("Qwen2", experts=ExpertKeys.QWEN, qkv_bias=True, window=Window.UPPER),
-    "qwen3": Family("Qwen3", qk_norm=True, window=Window.UPPER),
+    "qwen2": Family("Qwen2", qkv_bias=True, window=SlidingLayers.UPPER),
+    "qwen2_moe": Family("Qwen2", experts=ExpertKeys.QWEN, qkv_bias=True, window=SlidingLayers.UPPER),
+    "qwen3": Family("Qwen3", qk_norm=True, window=SlidingLayers.UPPER),
     "qwen3_5_moe_text": replace(_QWEN_NEXT, name="Qwen3.5"),
     "qwen3_5_text": Family("Qwen3.5", mixing=Mixing.DELTA_NET, gated_attention=True, qk_norm=True),
-    "qwen3_moe": Family("Qwen3", experts=ExpertKeys.QWEN, qk_norm=True, window=Window.UPPER),
+    "qwen3_moe": Family("Qwen3", experts=ExpertKeys.QWEN, qk_norm=True, window=SlidingLayers.UPPER),
     "qwen3_next": _QWEN_NEXT,
     "qwen3_vl_moe_text": Family("Qwen3-VL", experts=ExpertKeys.QWEN, qk_norm=True),
     "qwen3_vl_text": Family("Qwen3-VL", qk_norm=True, tied=True),
     "seed_oss": Family("Seed-OSS", qkv_bias=True),
-    "step3p7": Family("Step-3.7", experts=ExpertKeys.KEYS, window=Window.ALL),
+    "step3p7": Family("Step-3.7", experts=ExpertKeys.KEYS, window=SlidingLayers.ALL),
 }
 """Families whose counts agree with a published total."""
 
@@ -169,7 +174,7 @@ def _plain(name: str, **traits: object) -> Family:
 
 PLAIN: Mapping[str, Family] = {
     "AXK1": _plain("A.X-K1", experts=_MOE, latent=True),
-    "afmoe": _plain("Trinity", experts=_MOE, window=Window.PATTERN, gated_attention=True),
+    "afmoe": _plain("Trinity", experts=_MOE, window=SlidingLayers.PATTERN, gated_attention=True),
     "apertus": _plain("Apertus", gated_mlp=False),
     "aquila": _plain("Aquila"),
     "arcee": _plain("Arcee", gated_mlp=False),
@@ -188,8 +193,8 @@ PLAIN: Mapping[str, Family] = {
     "dots1": _plain("dots.llm1", experts=ExpertKeys.DEEPSEEK, qk_norm=True),
     "ernie4_5": _plain("ERNIE-4.5", tied=True),
     "exaone": _plain("EXAONE"),
-    "exaone4": _plain("EXAONE-4", window=Window.PATTERN, qk_norm=True),
-    "exaone_moe": _plain("K-EXAONE", experts=_MOE, window=Window.PATTERN, qk_norm=True),
+    "exaone4": _plain("EXAONE-4", window=SlidingLayers.PATTERN, qk_norm=True),
+    "exaone_moe": _plain("K-EXAONE", experts=_MOE, window=SlidingLayers.PATTERN, qk_norm=True),
     "falcon_h1": _plain("Falcon-H1", mixing=Mixing.MAMBA2),
     "flex_olmo": _plain("FlexOlmo", experts=ExpertKeys.MIXTRAL, qk_norm=True),
     "glm4v_text": _plain("GLM-4V", qkv_bias=True),
@@ -214,19 +219,19 @@ PLAIN: Mapping[str, Family] = {
     "jetmoe_dense": _plain("JetMoE"),
     "lfm2": _plain("LFM2", mixing=Mixing.CONVOLUTION, tied=True),
     "lfm2_moe": _plain("LFM2 MoE", experts=_MOE, mixing=Mixing.CONVOLUTION, tied=True),
-    "mimo_v2": _plain("MiMo-V2", experts=_MOE, window=Window.PATTERN),
+    "mimo_v2": _plain("MiMo-V2", experts=_MOE, window=SlidingLayers.PATTERN),
     "minicpm": _plain("MiniCPM", tied=True),
     "minicpm3": _plain("MiniCPM3", latent=True, tied=True),
     "minimax": _plain("MiniMax-Text-01", experts=ExpertKeys.MIXTRAL, mixing=Mixing.LIGHTNING),
     "minimax_m1": _plain("MiniMax-M1", experts=ExpertKeys.MIXTRAL, mixing=Mixing.LIGHTNING),
     "minimax_text_01": _plain("MiniMax-Text-01", experts=ExpertKeys.MIXTRAL, mixing=Mixing.LIGHTNING),
-    "ministral": _plain("Ministral", window=Window.ALL),
+    "ministral": _plain("Ministral", window=SlidingLayers.ALL),
     "mistral4": _plain("Mistral-4", experts=_MOE, latent=True),
     "nanochat": _plain("nanochat", gated_mlp=False),
     "nemotron": _plain("Nemotron-4", gated_mlp=False),
     "olmo": _plain("OLMo"),
     "olmo2": _plain("OLMo-2", qk_norm=True),
-    "olmo3": _plain("OLMo-3", qk_norm=True, window=Window.PATTERN, defaults={"sliding_window_pattern": 4}),
+    "olmo3": _plain("OLMo-3", qk_norm=True, window=SlidingLayers.PATTERN, defaults={"sliding_window_pattern": 4}),
     "olmoe": _plain("OLMoE", experts=ExpertKeys.MIXTRAL, qk_norm=True),
     "opt": replace(_OLD, name="OPT", tied=True, positions=True, plain=True),
     "orion": _plain("Orion"),
@@ -235,11 +240,11 @@ PLAIN: Mapping[str, Family] = {
     "pangu_ultra_moe": _plain("openPangu Ultra", experts=ExpertKeys.DEEPSEEK, latent=True),
     "persimmon": replace(_OLD, name="Persimmon", plain=True),
     "phi": replace(_OLD, name="Phi-2", plain=True),
-    "phi4_multimodal": _plain("Phi-4-multimodal", window=Window.ALL, tied=True),
-    "phi4mm": _plain("Phi-4-multimodal", window=Window.ALL, tied=True),
-    "qwen2_5_vl_text": _plain("Qwen2.5-VL", qkv_bias=True, window=Window.UPPER),
-    "qwen2_vl_text": _plain("Qwen2-VL", qkv_bias=True, window=Window.UPPER),
-    "qwen2_5_omni_text": _plain("Qwen2.5-Omni", qkv_bias=True, window=Window.UPPER),
+    "phi4_multimodal": _plain("Phi-4-multimodal", window=SlidingLayers.ALL, tied=True),
+    "phi4mm": _plain("Phi-4-multimodal", window=SlidingLayers.ALL, tied=True),
+    "qwen2_5_vl_text": _plain("Qwen2.5-VL", qkv_bias=True, window=SlidingLayers.UPPER),
+    "qwen2_vl_text": _plain("Qwen2-VL", qkv_bias=True, window=SlidingLayers.UPPER),
+    "qwen2_5_omni_text": _plain("Qwen2.5-Omni", qkv_bias=True, window=SlidingLayers.UPPER),
     "qwen3_omni_moe_text": _plain("Qwen3-Omni", experts=ExpertKeys.QWEN, qk_norm=True),
     "skywork_moe": _plain("Skywork MoE", experts=_MOE),
     "smallthinker": _plain("SmallThinker", experts=_MOE),
@@ -248,15 +253,15 @@ PLAIN: Mapping[str, Family] = {
     "solar_open": _plain("Solar-Open", experts=ExpertKeys.DEEPSEEK),
     "stablelm": _plain("StableLM"),
     "starcoder2": _plain(
-        "StarCoder2", gated_mlp=False, qkv_bias=True, out_bias=True, mlp_bias=True, window=Window.ALL, tied=True
+        "StarCoder2", gated_mlp=False, qkv_bias=True, out_bias=True, mlp_bias=True, window=SlidingLayers.ALL, tied=True
     ),
     "step1": _plain("Step-1"),
-    "step3p5": _plain("Step-3.5", experts=_MOE, window=Window.ALL),
+    "step3p5": _plain("Step-3.5", experts=_MOE, window=SlidingLayers.ALL),
     "teleflm": _plain("TeleFLM"),
     "telechat": _plain("TeleChat"),
     "telechat2": _plain("TeleChat2"),
     "telechat3": _plain("TeleChat3"),
-    "vaultgemma": _plain("VaultGemma", window=Window.ALTERNATE, tied=True),
+    "vaultgemma": _plain("VaultGemma", window=SlidingLayers.ALTERNATE, tied=True),
     "xgen": _plain("XGen"),
     "xverse": _plain("XVERSE"),
     "yi": _plain("Yi"),

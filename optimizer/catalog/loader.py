@@ -1,4 +1,7 @@
-"""Reading the catalogs: packaged files, a directory that overrides or extends them, and the joins between files."""
+"""Reading the catalogs: packaged files, a directory that overrides or extends them, and the joins between files.
+
+Models that a problem names by the path of a Hugging Face ``config.json`` instead of a catalog id.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,9 @@ from optimizer.catalog.types import (
     StoredPart,
     TokenPrice,
 )
-from optimizer.documents.csv_file import Row, Table, read_table
-from optimizer.documents.paths import is_folder, is_there, resolved
-from optimizer.documents.suggest import did_you_mean
 from optimizer.errors import CatalogError, Finding
+from optimizer.files.csv_file import CsvRow, CsvTable, read_table
+from optimizer.files.text_file import beside, did_you_mean, is_file, is_folder, is_there, resolved
 
 T = TypeVar("T")
 K = TypeVar(
@@ -153,7 +155,7 @@ class _Reader:
     def __init__(self, directories: Sequence[Path]) -> None:
         self._directories = directories
         self._findings: list[Finding] = []
-        self._rows: dict[str, dict[object, Row]] = {}  # by file and key, as far as they count
+        self._rows: dict[str, dict[object, CsvRow]] = {}  # by file and key, as far as they count
 
     def catalog(self, models: Collection[str] | None) -> Catalog:
         gpus = self._keyed(rows.GPUS)
@@ -205,7 +207,7 @@ class _Reader:
             regions=regions,
         )
 
-    def _tables(self, name: str, required: Sequence[str], optional: Sequence[str]) -> list[Table]:
+    def _tables(self, name: str, required: Sequence[str], optional: Sequence[str]) -> list[CsvTable]:
         tables = []
         for directory in self._directories:
             path = directory / name
@@ -217,7 +219,7 @@ class _Reader:
                 self._findings.extend(error.findings)
         return tables
 
-    def _take(self, tables: Sequence[Table]) -> None:
+    def _take(self, tables: Sequence[CsvTable]) -> None:
         for table in tables:
             self._findings.extend(table.findings)
 
@@ -257,3 +259,33 @@ class _Reader:
                 place = row.table.place(row.line, row.table.index["engine"])
                 message, hint = f"engine: unknown engine {word!r}", did_you_mean(word, known)
                 self._findings.append(Finding(message, str(row.table.path), *place, hint))
+
+
+def is_config_path(reference: str) -> bool:
+    """Whether a model reference names a file instead of a catalog id."""
+    return reference.endswith(".json") or reference.startswith(("./", "../", "/", "~"))
+
+
+def model_from_config(path: Path) -> Model:
+    """The model a Hugging Face config.json describes; ``path`` is the file or the directory that holds it.
+
+    Raises CatalogError where it is no config.json, of an unknown family, or inconsistent.
+    """
+    from optimizer.catalog.huggingface import read_model
+
+    return read_model(path)
+
+
+def with_model(catalog: Catalog, model: Model) -> Catalog:
+    """The catalog with one more model."""
+    return replace(catalog, models=dict(sorted({**catalog.models, model.id: model}.items())))
+
+
+def with_configs(catalog: Catalog, references: Iterable[str], directory: Path) -> Catalog:
+    """The catalog plus the models that are given as paths (relative to ``directory``), under the path as written."""
+    for reference in references:
+        named = is_config_path(reference) or is_file(beside(directory, reference) / "config.json")
+        if reference not in catalog.models and named:
+            model = model_from_config(beside(directory, reference))
+            catalog = with_model(catalog, replace(model, id=reference))
+    return catalog

@@ -8,7 +8,7 @@ from enum import StrEnum
 from optimizer.catalog.types import ENCODER as ENCODER_PART
 
 
-class Part(StrEnum):
+class ModulePart(StrEnum):
     """What a module is; the value is how a reader calls it."""
 
     EMBEDDING = "input embedding"
@@ -23,7 +23,7 @@ class Part(StrEnum):
     ENCODER = ENCODER_PART
 
 
-NEVER_QUANTIZED = frozenset({Part.EMBEDDING, Part.ROUTER, Part.NORMS})
+NEVER_QUANTIZED = frozenset({ModulePart.EMBEDDING, ModulePart.ROUTER, ModulePart.NORMS})
 """Parts that no engine keeps below 16 bit, whatever a file says of its linear layers."""
 
 
@@ -32,7 +32,7 @@ class Module:
     """Some weights that are stored alike."""
 
     name: str  # behind the prefix of the model: layers.3.self_attn.q_proj
-    part: Part
+    part: ModulePart
     params: int
     linear: bool = True  # a matrix that quantizers take
     layer: int = -1  # -1: outside the layers

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from fnmatch import translate
 
-from optimizer.catalog.module import Module, Part
+from optimizer.catalog.module import Module, ModulePart
 
 _PREFIXES = ("model.", "", "model.language_model.", "language_model.model.", "language_model.", "backbone.")
 _LAYER = re.compile(r"(?:layers|h|blocks)[.\\\]]+(\d+)(?=[.\\])")
@@ -34,7 +34,7 @@ _LEAVES = {
 }
 
 
-class Style(Enum):
+class NameStyle(Enum):
     """How a method means its names."""
 
     EXACT = auto()  # the whole name, or a regular expression after "re:"
@@ -42,10 +42,10 @@ class Style(Enum):
     CONTAINS = auto()  # some parts of the name in sequence; a star stands for any
 
 
-class Names:
+class NameList:
     """A list of names as one method means it."""
 
-    def __init__(self, names: Iterable[str], style: Style) -> None:
+    def __init__(self, names: Iterable[str], style: NameStyle) -> None:
         listed = list(names)
         self._style = style
         self._everything = any(name in ("Linear", "re:.*", "*") for name in listed)
@@ -77,7 +77,7 @@ class Names:
         """Whether a word of the list is one of the names, or some of its parts in sequence where the style says so."""
         if not self._words:
             return False
-        if self._style is Style.EXACT:
+        if self._style is NameStyle.EXACT:
             return any(name in self._words for name in names)
         return any(part in self._words for name in names for part in _parts(name))
 
@@ -92,9 +92,9 @@ def _parts(name: str) -> Iterator[str]:
 
 def names_of(module: Module, prefixes: tuple[str, ...] = _PREFIXES) -> list[str]:
     """The names that checkpoints give a module, behind the prefixes given."""
-    if module.part is Part.HEAD:
+    if module.part is ModulePart.HEAD:
         return ["lm_head", "model.lm_head", "language_model.lm_head", "output", "head"]
-    if module.part is Part.ENCODER:
+    if module.part is ModulePart.ENCODER:
         return [
             f"{prefix}{tower}.layers.0.linear"
             for prefix in ("", "model.")
@@ -126,7 +126,7 @@ def _either(patterns: list[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else None
 
 
-def _pattern(name: str, style: Style) -> str:
+def _pattern(name: str, style: NameStyle) -> str:
     """A list entry as a regular expression to search a name with. One that is none means itself."""
     if name.startswith("re:"):
         try:
@@ -134,9 +134,9 @@ def _pattern(name: str, style: Style) -> str:
         except re.error:
             return re.escape(name[3:])
         return r"\A(?:" + name[3:] + ")"
-    if style is Style.EXACT:
+    if style is NameStyle.EXACT:
         return r"\A" + re.escape(name) + r"\Z"
-    if style is Style.WILDCARD:
+    if style is NameStyle.WILDCARD:
         return r"\A" + translate(name)
     body = r"[^.]+".join(re.escape(piece) for piece in name.strip(".").split("*"))
     return r"(?:\A|\.)" + body + r"(?:\Z|\.)"

@@ -9,15 +9,15 @@ from typing import Any
 
 from optimizer.catalog import rows
 from optimizer.catalog.types import FxRate, Gpu, Offer, Price, Provider, Region
-from optimizer.documents.csv_file import Row, Table
-from optimizer.documents.suggest import did_you_mean
+from optimizer.files.csv_file import CsvRow, CsvTable
+from optimizer.files.text_file import did_you_mean
 from optimizer.vocabulary import Evidence, Link
 
 _MAX_GPUS_PER_NODE = 1024
 
 
 def read_offers(
-    tables: Sequence[Table],
+    tables: Sequence[CsvTable],
     gpus: Mapping[str, Gpu],
     providers: Mapping[str, Provider],
     fx: Mapping[str, FxRate],
@@ -35,7 +35,7 @@ class _Assembler:
 
     def __init__(
         self,
-        table: Table,
+        table: CsvTable,
         gpus: Mapping[str, Gpu],
         providers: Mapping[str, Provider],
         fx: Mapping[str, FxRate],
@@ -48,7 +48,7 @@ class _Assembler:
         self._providers = {name: item for item in providers.values() for name in (item.id, *item.aliases)}
         positions = [table.index[name] for name in rows.OFFER_LEVEL if name in table.index]
         self._level: Callable[[Sequence[str]], Any] = itemgetter(*positions)
-        self._first: dict[str, Row] = {}
+        self._first: dict[str, CsvRow] = {}
         self._prices: dict[str, list[Price]] = {}
 
     def offers(self) -> dict[str, Offer]:
@@ -57,7 +57,7 @@ class _Assembler:
             self._add(row)
         return {key: self._offer(key, row) for key, row in self._first.items()}
 
-    def _add(self, row: Row) -> None:
+    def _add(self, row: CsvRow) -> None:
         key = row.required("offer_id")
         first = self._first.setdefault(key, row)
         prices = self._prices.setdefault(key, [])
@@ -72,7 +72,7 @@ class _Assembler:
             row.error(f"offer {key!r} has two prices for {price.tier}", None, "tier")
         prices.append(price)
 
-    def _offer(self, key: str, row: Row) -> Offer:
+    def _offer(self, key: str, row: CsvRow) -> Offer:
         provider = self._providers.get(row.required("provider"))
         if provider is None:
             name = row.text("provider")

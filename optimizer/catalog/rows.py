@@ -23,7 +23,7 @@ from optimizer.catalog.types import (
     StoredPart,
     TokenPrice,
 )
-from optimizer.documents.csv_file import Row
+from optimizer.files.csv_file import CsvRow
 from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ GPU_EXTRAS = columns(
 )
 
 
-def gpu(row: Row) -> Gpu:
+def gpu(row: CsvRow) -> Gpu:
     """A row of gpus.csv."""
     return Gpu(
         id=row.required("id"),
@@ -109,7 +109,7 @@ MODEL_COLUMNS = columns(
 MODEL_EXTRAS = columns("layer_pattern source_date")
 
 
-def model(row: Row) -> Model:
+def model(row: CsvRow) -> Model:
     """A row of models.csv."""
     return Model(
         id=row.required("id"),
@@ -159,7 +159,7 @@ PROVIDER_COLUMNS = columns("id aliases class country name")
 PROVIDER_EXTRAS = columns("headquarters certificates source")
 
 
-def provider(row: Row) -> Provider:
+def provider(row: CsvRow) -> Provider:
     """A row of providers.csv."""
     return Provider(
         id=row.required("id"),
@@ -176,7 +176,7 @@ def provider(row: Row) -> Provider:
 REGION_COLUMNS = columns("provider region country source")
 
 
-def region(row: Row) -> Region:
+def region(row: CsvRow) -> Region:
     """A row of regions.csv."""
     return Region(row.required("provider"), row.required("region"), row.required("country"))
 
@@ -190,7 +190,7 @@ ENGINE_EXTRAS = columns(
 )
 
 
-def engine(row: Row) -> Engine:
+def engine(row: CsvRow) -> Engine:
     """A row of engines.csv."""
     return Engine(
         id=row.required("id"),
@@ -220,7 +220,7 @@ FORMAT_EXTRAS = columns("source_date")
 FORMAT_KINDS: Mapping[str, tuple[str, ...]] = {"weights": QUANTS, "kv_cache": KV_CACHES}
 
 
-def format_rule(row: Row) -> FormatRule:
+def format_rule(row: CsvRow) -> FormatRule:
     """A row of formats.csv."""
     kind = row.choice("kind", {word: word for word in FORMAT_KINDS})
     known = FORMAT_KINDS.get(kind, QUANTS)
@@ -246,7 +246,7 @@ OPTIONS: Mapping[str, str] = {
 }
 
 
-def engine_default(row: Row) -> EngineDefault:
+def engine_default(row: CsvRow) -> EngineDefault:
     """A row of engine_defaults.csv."""
     return EngineDefault(
         engine=row.required("engine"),
@@ -265,7 +265,7 @@ def engine_default(row: Row) -> EngineDefault:
 PART_COLUMNS = columns("model weight_quant part bits layers params format source")
 
 
-def stored_part(row: Row) -> tuple[str, str, StoredPart]:
+def stored_part(row: CsvRow) -> tuple[str, str, StoredPart]:
     """A row of stored_parts.csv: the model, the format of the checkpoint, the part."""
     formats = {word: word for word in QUANTS}
     part = StoredPart(
@@ -282,7 +282,7 @@ RECOVERY_COLUMNS = columns("format min_params recovery source")
 RECOVERY_EXTRAS = columns("source_date notes")
 
 
-def quant_fact(row: Row) -> QuantFact:
+def quant_fact(row: CsvRow) -> QuantFact:
     """A row of quantization.csv."""
     return QuantFact(
         format=row.choice("format", {word: word for word in (*QUANTS, "kv_fp8")}),
@@ -296,7 +296,7 @@ FX_COLUMNS = columns("currency per_usd date source")
 FX_EXTRAS = ("kind",)
 
 
-def fx_rate(row: Row) -> FxRate:
+def fx_rate(row: CsvRow) -> FxRate:
     """A row of fx.csv."""
     day = row.day("date")
     if day is None and not row.text("date"):
@@ -315,7 +315,7 @@ CHECKPOINT_COLUMNS = columns("model weight_quant checkpoint source")
 CHECKPOINT_EXTRAS = columns("size_gb source_date")
 
 
-def checkpoint(row: Row) -> Checkpoint:
+def checkpoint(row: CsvRow) -> Checkpoint:
     """A row of checkpoints.csv."""
     return Checkpoint(
         model=row.required("model"),
@@ -330,7 +330,7 @@ MARKET_COLUMNS = columns("gpu market obtainable since basis source")
 MARKET_EXTRAS = ("source_date",)
 
 
-def market_flag(row: Row) -> MarketFlag:
+def market_flag(row: CsvRow) -> MarketFlag:
     """A row of markets.csv."""
     return MarketFlag(
         gpu=row.required("gpu"),
@@ -346,7 +346,7 @@ API_COLUMNS = columns("model provider sold_as input_per_million output_per_milli
 API_EXTRAS = columns("cached_input_per_million context_limit_tokens sold_until notes")
 
 
-def api_price(row: Row) -> TokenPrice:
+def api_price(row: CsvRow) -> TokenPrice:
     """A row of api_prices.csv."""
     day = row.day("price_date")
     if day is None and not row.text("price_date"):
@@ -378,7 +378,7 @@ OFFER_LEVEL = columns(
 """Columns that every price row of one offer must repeat."""
 
 
-def price(row: Row) -> Price:
+def price(row: CsvRow) -> Price:
     """The price of a row of offers.csv. Undated prices are never ranked, whatever the file says.
 
     ``evidence`` says how far it may be relied on; a file that has no such column (or says ``rankable: yes`` instead)
@@ -408,7 +408,7 @@ def price(row: Row) -> Price:
     )
 
 
-def _evidence(row: Row, reason: str) -> Evidence:
+def _evidence(row: CsvRow, reason: str) -> Evidence:
     if row.text("evidence"):
         stated = row.choice("evidence", EVIDENCES)
         if row.text("rankable") and row.choice("rankable", RANKABLE) != (stated is not Evidence.REFERENCE):
@@ -425,7 +425,7 @@ class Schema(Generic[T, K]):
     file: str
     required: tuple[str, ...]
     optional: tuple[str, ...]
-    parse: Callable[[Row], T]
+    parse: Callable[[CsvRow], T]
     key: Callable[[T], K]
 
 

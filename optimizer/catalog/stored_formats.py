@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from optimizer.catalog.config_json import Config
-from optimizer.catalog.module import NEVER_QUANTIZED, Module, Part
-from optimizer.catalog.module_names import Names, Style
-from optimizer.documents.scalars import shown
+from optimizer.catalog.huggingface_json import Config
+from optimizer.catalog.module import NEVER_QUANTIZED, Module, ModulePart
+from optimizer.catalog.module_names import NameList, NameStyle
+from optimizer.files.nodes import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ FP8, FP8_BLOCK, INT8 = Stored("fp8", 8.0), Stored("fp8", 8.0 + 32.0 / 128**2), S
 NVFP4, MXFP4, MXFP8 = Stored("nvfp4", 4.0 + 8.0 / 16), Stored("mxfp4", 4.0 + 8.0 / 32), Stored("fp8", 8.0 + 8.0 / 32)
 NF4_DOUBLE, NF4 = Stored("int4", 4.0 + 8.0 / 64 + 32.0 / (64 * 256)), Stored("int4", 4.0 + 32.0 / 64)
 
-Rule = tuple[Names, Stored]
+Rule = tuple[NameList, Stored]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class Quantization:
         """How a module is stored."""
         if module.part in NEVER_QUANTIZED or not module.linear:
             return WIDE
-        if module.part is Part.EXPERTS and self.experts is not None:
+        if module.part is ModulePart.EXPERTS and self.experts is not None:
             return self.experts
-        if self.only_experts and module.part is not Part.EXPERTS and module.part is not Part.DENSE:
+        if self.only_experts and module.part is not ModulePart.EXPERTS and module.part is not ModulePart.DENSE:
             return WIDE
         for names, stored in self.rules:
             if names.mean(module):
                 return stored
-        return WIDE if module.part is Part.HEAD and not self.head else self.default
+        return WIDE if module.part is ModulePart.HEAD and not self.head else self.default
 
 
 def read_quantization(c: Config) -> Quantization:
@@ -109,8 +109,8 @@ def _names(section: Mapping[str, object], *keys: str) -> list[str]:
     return found
 
 
-def _kept_wide(section: Mapping[str, object], style: Style, *keys: str) -> tuple[Rule, ...]:
-    names = Names(_names(section, *keys), style)
+def _kept_wide(section: Mapping[str, object], style: NameStyle, *keys: str) -> tuple[Rule, ...]:
+    names = NameList(_names(section, *keys), style)
     return ((names, WIDE),) if names else ()
 
 
@@ -137,16 +137,16 @@ def _fp8(section: Mapping[str, object]) -> Quantization:
         raise _NotUnderstoodError(f"fmt {shown(layout)} is not known; known: e4m3")
     keys = ("modules_to_not_convert", "ignored_layers", "ignore")
     stored = FP8_BLOCK if section.get("weight_block_size") else FP8
-    return Quantization(stored, _kept_wide(section, Style.CONTAINS, *keys), method="fp8")
+    return Quantization(stored, _kept_wide(section, NameStyle.CONTAINS, *keys), method="fp8")
 
 
 def _mxfp(section: Mapping[str, object]) -> Quantization:
-    kept = _kept_wide(section, Style.CONTAINS, "modules_to_not_convert")
+    kept = _kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert")
     return Quantization(MXFP4, kept, only_experts=True, method="mxfp4")
 
 
 def _mxfp8(section: Mapping[str, object]) -> Quantization:
-    kept = _kept_wide(section, Style.CONTAINS, "modules_to_not_convert", "ignored_layers")
+    kept = _kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert", "ignored_layers")
     return Quantization(MXFP8, kept, method="mxfp8")
 
 
@@ -154,15 +154,15 @@ def _awq(section: Mapping[str, object]) -> Quantization:
     bits = _number(section.get("bits", section.get("w_bit")), "bits")
     group = _number(section.get("group_size", section.get("q_group_size")), "group_size", 128)
     stored = _integers(bits, group, zero_points=section.get("zero_point") is not False)
-    return Quantization(stored, _kept_wide(section, Style.CONTAINS, "modules_to_not_convert"), method="awq")
+    return Quantization(stored, _kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert"), method="awq")
 
 
 def _gptq(section: Mapping[str, object]) -> Quantization:
     bits, group = _number(section.get("bits"), "bits"), _number(section.get("group_size"), "group_size", 128)
-    rules = list(_kept_wide(section, Style.CONTAINS, "modules_to_not_convert"))
+    rules = list(_kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert"))
     dynamic = section.get("dynamic")
     for pattern, change in dynamic.items() if isinstance(dynamic, dict) else ():
-        names = Names([f"re:{pattern.removeprefix('-:').removeprefix('+:')}"], Style.EXACT)
+        names = NameList([f"re:{pattern.removeprefix('-:').removeprefix('+:')}"], NameStyle.EXACT)
         if pattern.startswith("-:"):
             rules.append((names, WIDE))
         elif isinstance(change, dict):
@@ -189,17 +189,17 @@ def _auto_round(section: Mapping[str, object]) -> Quantization:
             raise _NotUnderstoodError(f"data_type {data!r} is not known; known: int, fp8, nv_fp, mx_fp")
         return _integers(bits, group, zero_points=True)
 
-    rules = list(_kept_wide(section, Style.CONTAINS, "modules_to_not_convert"))
+    rules = list(_kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert"))
     extra = section.get("extra_config")
     for name, change in extra.items() if isinstance(extra, dict) else ():
         if isinstance(change, dict):
             pattern = f"re:{name}" if any(sign in name for sign in "*\\") else name
-            rules.append((Names([pattern], Style.CONTAINS), stored(change)))
+            rules.append((NameList([pattern], NameStyle.CONTAINS), stored(change)))
     return Quantization(stored({}), tuple(rules), method="auto-round")
 
 
 def _bitsandbytes(section: Mapping[str, object]) -> Quantization:
-    kept = _kept_wide(section, Style.CONTAINS, "llm_int8_skip_modules", "modules_to_not_convert")
+    kept = _kept_wide(section, NameStyle.CONTAINS, "llm_int8_skip_modules", "modules_to_not_convert")
     if section.get("load_in_8bit") is True or section.get("_load_in_8bit") is True:
         return Quantization(INT8, kept, method="bitsandbytes")
     kind = section.get("bnb_4bit_quant_type", "fp4")
@@ -220,7 +220,7 @@ def _compressed_tensors(section: Mapping[str, object]) -> Quantization:
     groups = section.get("config_groups")
     if not isinstance(groups, dict) or not groups:
         raise _NotUnderstoodError("config_groups is missing, so nothing says how the weights are stored")
-    rules = list(_kept_wide(section, Style.EXACT, "ignore"))
+    rules = list(_kept_wide(section, NameStyle.EXACT, "ignore"))
     default = WIDE
     for group in groups.values():
         if not isinstance(group, dict):
@@ -234,7 +234,7 @@ def _compressed_tensors(section: Mapping[str, object]) -> Quantization:
             default = stored
         named = [target for target in targets if target not in ("Linear", "FusedMoE", "re:.*")]
         if named:
-            rules.append((Names(named, Style.EXACT), stored))
+            rules.append((NameList(named, NameStyle.EXACT), stored))
     cache = section.get("kv_cache_scheme")
     return Quantization(default, tuple(rules), _kv_scheme(cache), method="compressed-tensors")
 
@@ -311,7 +311,7 @@ def _algorithm(name: object, group: object) -> Stored:
 
 
 def _modelopt(section: Mapping[str, object]) -> Quantization:
-    rules = list(_kept_wide(section, Style.WILDCARD, "ignore", "exclude_modules", "ignored_layers"))
+    rules = list(_kept_wide(section, NameStyle.WILDCARD, "ignore", "exclude_modules", "ignored_layers"))
     algorithm, listed = section.get("quant_algo"), section.get("quantized_layers")
     kv = str(section.get("kv_cache_quant_algo") or "").upper()
     if kv not in _MODELOPT_KV:
@@ -328,7 +328,7 @@ def _modelopt(section: Mapping[str, object]) -> Quantization:
             details = change if isinstance(change, dict) else {"quant_algo": change}
             stored = _algorithm(details.get("quant_algo"), details.get("group_size"))
             by_format.setdefault(stored, []).append(name)
-        rules += [(Names(names, Style.WILDCARD), stored) for stored, names in by_format.items()]
+        rules += [(NameList(names, NameStyle.WILDCARD), stored) for stored, names in by_format.items()]
         return Quantization(WIDE, tuple(rules), cache, method="modelopt")
     if algorithm is None:
         if cache:  # only the cache is quantized
@@ -360,7 +360,7 @@ def _quark(section: Mapping[str, object]) -> Quantization:
     whole = section.get("global_quant_config")
     if not isinstance(whole, dict):
         raise _NotUnderstoodError("global_quant_config is missing, so nothing says how the weights are stored")
-    rules = list(_kept_wide(section, Style.WILDCARD, "exclude"))
+    rules = list(_kept_wide(section, NameStyle.WILDCARD, "exclude"))
     cache = ""
     layers = section.get("layer_quant_config")
     for name, config in layers.items() if isinstance(layers, dict) else ():
@@ -368,7 +368,7 @@ def _quark(section: Mapping[str, object]) -> Quantization:
         if isinstance(output, dict) and "fp8" in str(output.get("dtype", "")):
             cache = "fp8"
         if isinstance(config, dict) and "weight" in config:
-            rules.append((Names([name], Style.WILDCARD), _quark_weight(config)))
+            rules.append((NameList([name], NameStyle.WILDCARD), _quark_weight(config)))
     stated = section.get("kv_cache_quant_config")
     cache = "fp8" if isinstance(stated, dict) and stated else cache
     return Quantization(_quark_weight(whole), tuple(rules), cache, method="quark")
@@ -396,7 +396,7 @@ def _torchao_type(name: str, data: Mapping[str, object]) -> Stored:
 
 
 def _torchao(section: Mapping[str, object]) -> Quantization:
-    rules = list(_kept_wide(section, Style.CONTAINS, "modules_to_not_convert"))
+    rules = list(_kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert"))
     kind = section.get("quant_type")
     if isinstance(kind, str):
         arguments = section.get("quant_type_kwargs")
@@ -417,7 +417,7 @@ def _torchao(section: Mapping[str, object]) -> Quantization:
             if name == "_default":
                 stored = found
             else:
-                rules.append((Names([name], Style.CONTAINS), found))
+                rules.append((NameList([name], NameStyle.CONTAINS), found))
         return Quantization(stored, tuple(rules), method="torchao")
     return Quantization(_torchao_type(str(default.get("_type")), details), tuple(rules), method="torchao")
 
@@ -432,11 +432,11 @@ def _hqq(section: Mapping[str, object]) -> Quantization:
     if bits not in (4, 8):
         raise _NotUnderstoodError(f"{bits:g}-bit integers are not a format that the engines here compute with")
     stored = Stored(f"int{bits:.0f}", bits + 32.0 / group)  # scale and zero point of 16 bits each
-    return Quantization(stored, _kept_wide(section, Style.CONTAINS, "skip_modules"), method="hqq")
+    return Quantization(stored, _kept_wide(section, NameStyle.CONTAINS, "skip_modules"), method="hqq")
 
 
 def _eetq(section: Mapping[str, object]) -> Quantization:
-    return Quantization(INT8, _kept_wide(section, Style.CONTAINS, "modules_to_not_convert"), method="eetq")
+    return Quantization(INT8, _kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert"), method="eetq")
 
 
 _READERS = {

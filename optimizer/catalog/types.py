@@ -1,4 +1,7 @@
-"""Rows of the catalogs as frozen values. Units are in the field names; sources stand in the CSV beside each figure."""
+"""Rows of the catalogs as frozen values. Units are in the field names; sources stand in the CSV beside each figure.
+
+The link between the GPUs of a node, from what a quote says and what the card's form implies.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
+from optimizer.vocabulary import NVLINK_CLASS, Evidence, Link, ProviderClass, Tier
 
 
 class Attention(StrEnum):
@@ -405,3 +408,15 @@ class Catalog:
     """By model: who sells it by the token."""
     regions: Mapping[tuple[str, str], Region] = field(default_factory=dict)
     """Regions by (provider, name), those without a price too."""
+
+
+def link_of(gpu: Gpu, gpus_per_node: int, nvlink: bool | None) -> Link:
+    """The link that ``nvlink: yes | no`` means on a card; blank: what the card's form implies.
+
+    SXM, OAM and HCCS boards come with their fabric. PCIe forms have it only with a bridge, so blank means none there.
+    """
+    if gpus_per_node == 1 or nvlink is False:
+        return Link.PCIE
+    if nvlink is None:
+        return gpu.link if gpu.link is not Link.NVLINK_PAIR else Link.PCIE
+    return gpu.link if gpu.link in NVLINK_CLASS else Link.NVLINK_PAIR

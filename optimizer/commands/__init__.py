@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from optimizer.commands.streams import give_up_on_stdout, let_any_text_through, open_missing_streams
-from optimizer.documents.guard import watched
+from optimizer.commands.progress import give_up_on_stdout, let_any_text_through, open_missing_streams
 from optimizer.errors import Finding, InputError, OptimizerError, UsageError
+from optimizer.files.guard import watched
 from optimizer.version import VERSION
 
 EXIT_OUR_FAILURE = 1

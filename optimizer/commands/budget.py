@@ -29,8 +29,8 @@ def command(
     Ranked: the deployments that carry the largest load with every promise of FILE kept, within the budget. Then the
     lowest TTFT and TPOT for the load that FILE states. Exit code 3 where the budget buys nothing at all.
     """
+    from optimizer.commands.options import EXIT_CODES
     from optimizer.commands.progress import Progress
-    from optimizer.commands.solve import EXIT_CODES
     from optimizer.negotiate.budget import budget
     from optimizer.report import status_of, write_output
     from optimizer.report.negotiate_budget import render_budget

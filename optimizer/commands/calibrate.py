@@ -38,14 +38,13 @@ def command(
     aiperf JSON, trtllm-bench reports, and CSV with the columns of `optimize predict`. Options override what the files
     say; what neither says is asked for. Use the file with --calibration.
     """
-    from optimizer.calibrate.own import calibrate
+    from optimizer.calibrate.benchmark_results import read_cases
+    from optimizer.calibrate.own_fit import calibrate, parameter_csv
     from optimizer.calibrate.own_report import fits_nothing, report
-    from optimizer.calibrate.results import read_cases
-    from optimizer.calibrate.store import parameter_csv
     from optimizer.catalog import default_root, load_catalog
     from optimizer.errors import Finding, UsageError
+    from optimizer.files.atomic_write import write_atomic
     from optimizer.performance import load_parameters
-    from optimizer.report.write import write_atomic
 
     known = {name: value for name, value in {**given, "model": model}.items() if value}
     cases = read_cases(results, known, load_catalog(), accept_failures=accept_failures)

@@ -117,7 +117,7 @@ def template(cn: bool, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
     else:
-        from optimizer.report.write import write_atomic
+        from optimizer.files.atomic_write import write_atomic
 
         write_atomic(output, text)
 
@@ -130,8 +130,8 @@ def _load(catalogs: Path | None) -> Catalog:
 
 def _check(what: str, word: str, known: set[str]) -> None:
     if word not in known:
-        from optimizer.documents.suggest import did_you_mean
         from optimizer.errors import Finding, UsageError
+        from optimizer.files.text_file import did_you_mean
 
         hint = did_you_mean(word, known) or f"known: {', '.join(sorted(known))}"
         raise UsageError([Finding(f"unknown {what} {word!r}", hint=hint)])

@@ -18,7 +18,7 @@ def command(file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulat
     """
     from optimizer.catalog import load_catalog, with_configs
     from optimizer.catalog.remarks import remarks
-    from optimizer.decide.inputs import known_ids
+    from optimizer.planning.inputs import known_ids
     from optimizer.problem import load_problem
     from optimizer.problem.summary import summary_of
 

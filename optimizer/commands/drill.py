@@ -34,9 +34,9 @@ def command(
 
     With --no-simulate the ranking is not replayed first; the drill itself always is.
     """
-    from optimizer.commands.answer import answer, exit_without_plans, plan_of_rank
+    from optimizer.commands.options import answer, exit_without_plans, plan_of_rank
     from optimizer.commands.progress import Progress
-    from optimizer.decide.drill import drill
+    from optimizer.planning.drill import drill
     from optimizer.report.drill import render_drill
 
     if router is not None:

@@ -29,8 +29,8 @@ def command(
     With --why-not: the promise that a card, provider or configuration breaks and by how much, or what it costs more
     and which line that comes from. Exit code 3 where nothing keeps every promise.
     """
+    from optimizer.commands.options import EXIT_CODES
     from optimizer.commands.progress import Progress
-    from optimizer.commands.solve import EXIT_CODES
     from optimizer.report import status_of, write_output
 
     with Progress(sys.stderr) as progress:

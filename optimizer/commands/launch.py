@@ -23,8 +23,8 @@ def command(
 
     The folder's README.md says what to do in which order.
     """
-    from optimizer.commands.answer import answer, exit_without_plans, plan_of_rank
-    from optimizer.handover.folder import write_files
+    from optimizer.commands.options import answer, exit_without_plans, plan_of_rank
+    from optimizer.handover.language import write_files
     from optimizer.handover.launch import launch_files
     from optimizer.handover.launch.facts import load_facts
 

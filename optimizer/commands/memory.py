@@ -13,8 +13,8 @@ from optimizer.errors import UsageError
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Model
+    from optimizer.performance.memory_statement import Statement
     from optimizer.performance.starting import Starting
-    from optimizer.performance.statement import Statement
     from optimizer.performance.types import ReplicaSpec
 
 _GB = 1e9
@@ -76,8 +76,8 @@ def command(
     Flags left out are the defaults of the engine's version, so that the figures compare with its start-up log.
     """
     from optimizer.catalog import load_catalog
+    from optimizer.performance.memory_statement import statement
     from optimizer.performance.starting import starting
-    from optimizer.performance.statement import statement
 
     catalog = load_catalog(catalogs)
     found = _model(catalog, model)
@@ -85,7 +85,7 @@ def command(
         facts = _model_facts(found, quant)
         click.echo(json.dumps({"model": facts}, indent=2) if style == "json" else "\n".join(_facts_text(facts)))
         return
-    asked = _Asked(
+    asked = _ReplicaOptions(
         gpu, engine, version, quant, kv_cache, tp, pp, attention_dp, expert_parallel, share, sequences, batched,
         context or found.context_limit,
     )  # fmt: skip
@@ -101,7 +101,7 @@ def command(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ReplicaOptions:
     """The options that describe a replica; None where a flag was left out."""
 
     gpu: str
@@ -121,7 +121,7 @@ class _Asked:
 
 def _model(catalog: Catalog, name: str) -> Model:
     from optimizer.catalog import model_from_config
-    from optimizer.documents.paths import is_file, is_folder
+    from optimizer.files.text_file import is_file, is_folder
 
     if name not in catalog.models and (is_file(Path(name)) or is_folder(Path(name))):
         return model_from_config(Path(name))
@@ -139,10 +139,16 @@ def _known(name: str, among: object, kind: str) -> None:
         raise UsageError(f"unknown {kind} {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
 
 
-def _spec(catalog: Catalog, model: Model, asked: _Asked) -> ReplicaSpec:
+def _spec(catalog: Catalog, model: Model, asked: _ReplicaOptions) -> ReplicaSpec:
     """The replica asked about; what its card, engine or model cannot do is refused with the reason."""
     from optimizer.catalog.remarks import longer_context
-    from optimizer.performance.gates import kv_cache_gates, native_quant, pp_refusal, tp_refusal, weight_quant_gates
+    from optimizer.performance.compatibility import (
+        kv_cache_gates,
+        native_quant,
+        pp_refusal,
+        tp_refusal,
+        weight_quant_gates,
+    )
     from optimizer.performance.startup import default_share
     from optimizer.performance.types import ReplicaSpec
 
@@ -182,7 +188,7 @@ def _spec(catalog: Catalog, model: Model, asked: _Asked) -> ReplicaSpec:
     )
 
 
-def _experts_refusal(model: Model, asked: _Asked) -> str:
+def _experts_refusal(model: Model, asked: _ReplicaOptions) -> str:
     """Why the degrees of the experts are impossible; empty where they are not."""
     ranks = asked.tp * asked.attention_dp
     if not model.is_moe and (asked.attention_dp > 1 or (asked.expert_parallel or 1) > 1):
@@ -194,8 +200,8 @@ def _experts_refusal(model: Model, asked: _Asked) -> str:
 
 def _model_facts(model: Model, quant: str | None) -> dict[str, object]:
     """What a model is, whatever serves it. ``bytes_as_loaded`` leaves out layers for speculative decoding."""
+    from optimizer.performance.compatibility import native_quant
     from optimizer.performance.formats import BITS
-    from optimizer.performance.gates import native_quant
     from optimizer.performance.memory import weight_bytes
 
     chosen = quant or native_quant(model)

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from optimizer.commands.options import OutputFile
-from optimizer.documents.guard import will_write
 from optimizer.errors import Finding, UsageError
+from optimizer.files.guard import will_write
 
 _KINDS = ("chatbot", "rag", "batch", "agents", "office")
 

@@ -1,4 +1,7 @@
-"""Options shared by every command that takes a problem file."""
+"""Options shared by every command that takes a problem file.
+
+Solve a problem file for a command that hands the answer over in another form.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,22 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from optimizer.documents.guard import will_write
+from optimizer.files.guard import will_write
+
+if TYPE_CHECKING:
+    from optimizer.plan.types import Outcome, Plan
+    from optimizer.planning.inputs import Inputs
+
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
+"""By what is known of the answer."""
 
 
 class OutputFile(click.Path):
@@ -110,3 +122,42 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for decorator in reversed(decorators):
         function = decorator(function)
     return function
+
+
+def answer(
+    file: Path, sets: tuple[str, ...], catalogs: Path | None, stream: TextIO, *, simulate: bool = True
+) -> tuple[Inputs, Outcome]:
+    """The problem with its catalogs, and its outcome; progress goes to ``stream``."""
+    from optimizer import decide
+    from optimizer.commands.progress import Progress
+    from optimizer.negotiate.your_quotes import with_quotes
+    from optimizer.planning.inputs import read_inputs
+
+    with Progress(stream) as progress:
+        progress.say("reading the problem and the catalogs")
+        inputs = read_inputs(file, sets=sets, catalogs=catalogs)
+        found = decide.answer(inputs, progress=progress.say, simulate=simulate)
+        return inputs, with_quotes(found.outcome, found.case, progress.say)
+
+
+def exit_without_plans(outcome: Outcome, file: Path) -> None:
+    """Leave with the exit code of the outcome where there is nothing to hand over."""
+    import sys
+
+    import click
+
+    from optimizer.report import status_of
+
+    if not outcome.plans:
+        status = status_of(outcome)
+        click.echo(f"{status}: no plan to hand over. `optimize {file}` says why, and what would help.", err=True)
+        sys.exit(EXIT_CODES[status])
+
+
+def plan_of_rank(outcome: Outcome, rank: int) -> Plan:
+    """The plan asked for. Raises ``UsageError`` where the ranking has none."""
+    from optimizer.errors import UsageError
+
+    if rank > len(outcome.plans):
+        raise UsageError(f"there is no plan #{rank}: the ranking has {len(outcome.plans)}; ranking.top lists more")
+    return outcome.plans[rank - 1]

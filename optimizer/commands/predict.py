@@ -25,11 +25,11 @@ def command(rows: Path, output: Path | None, catalogs: Path | None, calibration:
     Only gpu, model, input_tokens and output_tokens must be there, and what the load needs. replicas are independent
     copies (dp of a dense model means the same), attention_dp ranks that share the experts of a mixture.
     """
-    from optimizer.calibrate.tables import predict_table, read_table
+    from optimizer.calibrate.scores import predict_table, read_table
     from optimizer.catalog import default_root, load_catalog
+    from optimizer.files.atomic_write import write_atomic
     from optimizer.performance import load_parameters
-    from optimizer.performance.bands import read_bands
-    from optimizer.report.write import write_atomic
+    from optimizer.performance.accuracy import read_bands
 
     header, cells = read_table(rows)
     root = catalogs or default_root()

@@ -1,12 +1,18 @@
-"""Progress on stderr, only once a run has taken longer than a second and only for a person watching; notices always."""
+"""Progress on stderr, only once a run has taken longer than a second and only for a person watching; notices always.
+
+Standard streams that are closed, full or read by nobody any more: a message and an exit code, never a traceback.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 import time
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self, TextIO, cast
 
-from optimizer.notice import Notice
+from optimizer.progress import Notice
 
 _QUIET_SECONDS = 1.0
 
@@ -45,7 +51,7 @@ class Progress:
         self._width = len(line)
 
 
-class Bar(Progress):
+class ProgressBar(Progress):
     """How many of a known number of parts are done, as a bar on the same kind of line."""
 
     _CELLS = 30
@@ -58,3 +64,24 @@ class Bar(Progress):
         """Show that so many parts are done."""
         filled = self._CELLS * done // max(1, total)
         self.say(f"[{'#' * filled}{'.' * (self._CELLS - filled)}] {done} of {total} {self._what}")
+
+
+def open_missing_streams() -> None:
+    """A standard stream that the caller closed (``>&-``) is None in Python; what is written to it goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, cast(TextIO, open(os.devnull, "w", encoding="utf-8")))  # noqa: SIM115, PTH123
+
+
+def let_any_text_through() -> None:
+    """What the terminal's encoding lacks is written as an escape: a name in Chinese stops no report."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def give_up_on_stdout() -> None:
+    """What is still buffered goes nowhere, so that the interpreter does not fail on it once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -72,9 +72,9 @@ def command(
 
 
 def _write(output: Path, text: str, files: tuple[Path, ...]) -> None:
-    from optimizer.documents.paths import resolved
     from optimizer.errors import Finding, UsageError
-    from optimizer.report.write import write_atomic
+    from optimizer.files.atomic_write import write_atomic
+    from optimizer.files.text_file import resolved
 
     if resolved(output) in map(resolved, files):
         raise UsageError([Finding("is one of the lists that are read", file=str(output), hint="name another file")])

@@ -11,9 +11,9 @@ import click
 from optimizer.commands.options import OutputFile, problem_options
 
 if TYPE_CHECKING:
-    from optimizer.decide.inputs import Inputs
-    from optimizer.decide.picture import Picture
+    from optimizer.negotiate.page_curves import Picture
     from optimizer.plan.types import Outcome
+    from optimizer.planning.inputs import Inputs
 
 
 @click.command(name="report")
@@ -26,12 +26,11 @@ def command(
     file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool, output: Path, lang: str
 ) -> None:
     """Write the answer to the problem FILE as one HTML page: no network, no script, light and dark, printable."""
-    from optimizer.commands.answer import answer
-    from optimizer.commands.solve import EXIT_CODES
+    from optimizer.commands.options import EXIT_CODES, answer
+    from optimizer.files.atomic_write import write_atomic
     from optimizer.handover.language import translator
     from optimizer.handover.page import render_page
     from optimizer.report import status_of
-    from optimizer.report.write import write_atomic
 
     inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
     picture = _picture(inputs, outcome, simulate=not no_simulate)
@@ -41,7 +40,7 @@ def command(
 
 
 def _picture(inputs: Inputs, outcome: Outcome, *, simulate: bool) -> Picture | None:
-    from optimizer.decide.case import open_case
-    from optimizer.decide.picture import picture_of
+    from optimizer.negotiate.page_curves import picture_of
+    from optimizer.whatif.case import open_case
 
     return picture_of(open_case(inputs, simulate=simulate)) if outcome.plans else None

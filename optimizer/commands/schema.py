@@ -24,8 +24,7 @@ def command(output: Path | None, style: str) -> None:
 
     # yaml-language-server: $schema=problem.schema.json
     """
-    from optimizer.handover.field_reference import render_reference
-    from optimizer.handover.json_schema import render_schema
+    from optimizer.handover.json_schema import render_reference, render_schema
     from optimizer.report import write_output
 
     write_output(render_schema() if style == "json" else render_reference(), output)

@@ -26,13 +26,12 @@ def command(
 
     The ending of the file decides the form: .xlsx has everything live, .md the same for reading, .csv the cost lines.
     """
-    from optimizer.commands.answer import answer
-    from optimizer.commands.solve import EXIT_CODES
+    from optimizer.commands.options import EXIT_CODES, answer
     from optimizer.errors import Finding, UsageError
+    from optimizer.files.atomic_write import write_atomic
     from optimizer.handover.language import translator
     from optimizer.handover.shortlist import workbook_of
     from optimizer.report import status_of
-    from optimizer.report.write import write_atomic
 
     if output.suffix not in _FORMS:
         raise UsageError(

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import FiniteRange, OutputFile, problem_options
+from optimizer.commands.options import EXIT_CODES, FiniteRange, OutputFile, problem_options
 
 if TYPE_CHECKING:
     pass
-
-EXIT_CODES = {"optimal": 0, "infeasible": 3, "feasible": 4, "unknown": 4}
 
 
 @click.command(name="solve")
@@ -41,11 +39,11 @@ def command(
     time_limit: float,
 ) -> None:
     """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof."""
-    from optimizer.clock import Clock
     from optimizer.commands.age import say_age
     from optimizer.commands.progress import Progress
     from optimizer.decide import answer, read_inputs
     from optimizer.negotiate.your_quotes import with_quotes
+    from optimizer.progress import Clock
     from optimizer.report import render, status_of, write_output
 
     with Progress(sys.stderr) as progress:

@@ -27,8 +27,8 @@ def command(
     For every card and provider that could keep the promises but is dearer, has no price or only a reference price:
     solved exactly, to the cent. Exit code 3 where nothing keeps every promise.
     """
+    from optimizer.commands.options import EXIT_CODES
     from optimizer.commands.progress import Progress
-    from optimizer.commands.solve import EXIT_CODES
     from optimizer.negotiate.targets import targets
     from optimizer.report import status_of, write_output
     from optimizer.report.negotiate_targets import render_targets

@@ -81,7 +81,7 @@ def command(
 
 def _write_problem(file: Path, trace: Trace, figures: TraceFigures, output: Path, model: str, force: bool) -> None:
     from optimizer.catalog import load_catalog
-    from optimizer.documents.suggest import did_you_mean
+    from optimizer.files.text_file import did_you_mean
     from optimizer.handover.trace_problem import problem_of
     from optimizer.report import write_output
 

@@ -18,11 +18,10 @@ def command(refit: bool, rounds: int, catalogs: Path | None) -> None:
     Prints median and mean absolute error, signed bias and how many truths lie inside the 90 % band (bands that did
     not see them either), by GPU, model family, engine, precision and load.
     """
-    from optimizer.calibrate.evidence import weighing
-    from optimizer.calibrate.holdout import held_out_errors, nested_coverage
-    from optimizer.calibrate.refit import refit as fit_anew
-    from optimizer.calibrate.store import read_folds
-    from optimizer.calibrate.tabulate import report, text_table
+    from optimizer.calibrate.cross_validation import held_out_errors, nested_coverage
+    from optimizer.calibrate.cross_validation import refit as fit_anew
+    from optimizer.calibrate.own_fit import read_folds
+    from optimizer.calibrate.scores import report, text_table, weighing
     from optimizer.catalog import default_root, load_catalog
     from optimizer.commands.progress import Progress
     from optimizer.performance import load_parameters

@@ -1,4 +1,9 @@
-"""Every stage of a decision, in order: read, price, enumerate, solve, assemble, verify, replay, classify."""
+"""Every stage of a decision, in order: read, price, enumerate, solve, assemble, verify, replay, classify.
+
+The outcome: what the search proved, on which prices, under which performance model.
+
+What a fleet of several kinds of GPU saves: the best plan on each kind alone, found and replayed in the same way.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +13,35 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.clock import NO_LIMIT, Clock
-from optimizer.decide.case import OutOfTimeError
-from optimizer.decide.classify import outcome_of
-from optimizer.decide.inputs import Inputs, loads_of, read_inputs
-from optimizer.decide.other_winners import other_winners
-from optimizer.decide.single_kinds import single_kinds
-from optimizer.notice import Notice
-from optimizer.plan.types import Unknown
+from optimizer.decide.understood import asked, demand, loads, rules, understood
+from optimizer.plan.types import (
+    Feasible,
+    Infeasible,
+    Optimal,
+    Outcome,
+    Plan,
+    Proof,
+    Rejection,
+    Relaxation,
+    SingleKind,
+    Unknown,
+)
+from optimizer.planning.inputs import Inputs, loads_of, read_inputs
+from optimizer.pricing import option_rules, refused_quotes, unused_discounts
+from optimizer.progress import NO_LIMIT, Clock, Notice
+from optimizer.units import CENTS_PER_UNIT
+from optimizer.whatif.case import OutOfTimeError
+from optimizer.whatif.other_winners import other_winners
 
 if TYPE_CHECKING:
-    from optimizer.decide.case import Case
+    from optimizer.fleet.candidate_set import CandidateSet
     from optimizer.fleet.types import FleetResult
     from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation, Unpriced
+    from optimizer.planning.inputs import Inputs
+    from optimizer.planning.replicas_replayed import ReplayMemory
+    from optimizer.pricing import NodeOption
+    from optimizer.whatif.case import Case
+
 
 Take = Callable[[str], None]
 Say = Take
@@ -90,15 +111,14 @@ def answer(
     clock: Clock = NO_LIMIT,
 ) -> Answer:
     """Answer a problem and hold it open: every command gets its best plan from here, so that no two name two."""
-    from optimizer.candidates import enumerate_candidates
-    from optimizer.decide.assemble import assemble
-    from optimizer.decide.case import case_of
-    from optimizer.decide.check import confirm
-    from optimizer.decide.trial import ReplayMemory
     from optimizer.fleet import SolveSettings, fleet_model_text, solve_fleet
-    from optimizer.performance.memo import Memo
+    from optimizer.fleet.candidate_set import enumerate_candidates
+    from optimizer.performance.operating_points import Memo
+    from optimizer.planning.assemble import assemble, confirm
+    from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.pricing import node_options
-    from optimizer.problem.warnings import expired_quotes
+    from optimizer.problem.reader import expired_quotes
+    from optimizer.whatif.case import case_of
 
     say = progress or _silent
     options = node_options(inputs.problem, inputs.catalog)
@@ -120,7 +140,7 @@ def answer(
     rejected: tuple[Rejection, ...] = ()
     final = candidates
     if simulate:
-        from optimizer.decide.replay import survivors
+        from optimizer.planning.replay import survivors
 
         left = survivors(inputs, candidates, options, result, plans, say, clock, case.replays)
         result, plans, rejected, final = left.result, left.plans, left.rejected, left.candidates
@@ -132,13 +152,13 @@ def answer(
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if closed_form.status == "infeasible":
-        from optimizer.decide.ways_out import ways_out
+        from optimizer.whatif.ways_out import ways_out
 
         ways = ways_out(case, say)
         if clock.over:
             result = replace(result, warnings=(*result.warnings, _CUT_SHORT))
     elif not plans:
-        from optimizer.decide.raise_limits import limits_to_raise
+        from optimizer.whatif.ways_out import limits_to_raise
 
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
@@ -164,7 +184,7 @@ def _with_alternatives(
 
 def _unpriced(case: Case, outcome: Outcome, rejected: Sequence[Rejection]) -> tuple[Unpriced, ...]:
     """Nodes without a price that would hold the workloads: where there is no plan, and of cards that the user names."""
-    from optimizer.decide.unpriced import bar_of, unpriced
+    from optimizer.whatif.unpriced import bar_of, unpriced
 
     plans, hardware = outcome.plans, case.inputs.problem.hardware
     named = isinstance(hardware.gpus, tuple) and str(case.inputs.problem.objective) == "minimize_cost"
@@ -178,7 +198,7 @@ def _unpriced(case: Case, outcome: Outcome, rejected: Sequence[Rejection]) -> tu
 def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tuple[Plan, ...]:
     """The first plan with its two most telling what-ifs; what would hold is priced unless there is no ``case`` to ask,
     as where replays rejected plans: there each question takes many more, and is left to ``optimize explain``."""
-    from optimizer.decide.stress import priced_stress, quick_stress
+    from optimizer.whatif.stress import priced_stress, quick_stress
 
     if not plans:
         return plans
@@ -191,3 +211,152 @@ def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tup
 
 def _silent(step: str) -> None:
     """Say nothing."""
+
+
+_KIND: dict[str, type[Outcome]] = {
+    "proven": Optimal,
+    "feasible": Feasible,
+    "infeasible": Infeasible,
+    "unknown": Unknown,
+}
+
+
+def outcome_of(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    result: FleetResult,
+    plans: tuple[Plan, ...],
+    ways_out: tuple[Relaxation, ...],
+    rejected: tuple[Rejection, ...] = (),
+) -> Outcome:
+    """Put everything a report needs into one value."""
+    problem = inputs.problem
+    return _KIND[str(result.status)](
+        problem_name=problem.name,
+        problem_path=problem.path,
+        problem_sha256=problem.sha256,
+        loads=loads(problem, plans[0] if plans else None),
+        warnings=(
+            *problem.warnings,
+            *refused_quotes(options, candidates.rules.options),
+            *unused_discounts(problem, inputs.catalog, options),
+            *candidates.warnings,
+            *result.warnings,
+        ),
+        proof=_proof(inputs, options, result, len(rejected)),
+        funnel=candidates.funnel,
+        plans=plans,
+        relaxations=ways_out,
+        asked=asked(problem),
+        demand=demand(problem),
+        understood=understood(problem),
+        rules=rules(problem),
+        currency=problem.payment.currency,
+        confidence=problem.margins.confidence,
+        distinct_by=tuple(str(name) for name in problem.ranking.distinct_by),
+        rejected=rejected,
+        mixes=problem.ranking.max_configurations_per_workload > 1,
+    )
+
+
+def _proof(inputs: Inputs, options: Sequence[NodeOption], result: FleetResult, rejected: int) -> Proof:
+    best = result.solutions[0] if result.solutions else None
+    unit, scale = _unit(result, inputs.problem.payment.currency)
+    value = best.objective / scale if best else None
+    bound = best.bound / scale if best else None
+    dates = _price_dates(inputs, options)
+    return Proof(
+        objective=result.objective,
+        value=value,
+        bound=bound,
+        unit=unit,
+        gap=None if best is None else _gap(best.objective, best.bound),
+        candidates_enumerated=result.enumerated,
+        candidates_feasible=result.feasible,
+        candidates_screened=result.screened,
+        replay_rejected=rejected,
+        prices_from=min(dates, default=None),
+        prices_to=max(dates, default=None),
+        performance_model=inputs.params.version,
+    )
+
+
+def _unit(result: FleetResult, currency: str) -> tuple[str, float]:
+    """Unit of the objective as a reader knows it, and the solver's units in one of it."""
+    match result.objective:
+        case "minimize_cost":
+            return f"{currency} per month", float(CENTS_PER_UNIT)
+        case "maximize_load":
+            return "times the planned load", 1e3
+        case "minimize_ttft" | "minimize_tpot":
+            return "ms", 1e3
+        case _:
+            return "GPUs", 1.0
+
+
+def _gap(objective: int, bound: int) -> float:
+    """Relative gap between the answer and what the solver proved; 0 = proven."""
+    return 0.0 if objective == bound else abs(objective - bound) / max(1, abs(objective))
+
+
+def _price_dates(inputs: Inputs, options: Sequence[NodeOption]) -> list[str]:
+    """Dates of the prices that were allowed to compete."""
+    allowed = option_rules(inputs.problem, inputs.catalog)
+    return [
+        option.price.date
+        for option in options
+        if option.price is not None and option.price.date is not None and not allowed.forbidden_by(option)
+    ]
+
+
+def single_kinds(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    plans: tuple[Plan, ...],
+    say: Callable[[str], None],
+    *,
+    replays: ReplayMemory | None,
+    clock: Clock = NO_LIMIT,
+) -> tuple[SingleKind, ...]:
+    """The cheapest plan on each kind of GPU that stands in the ranking or can serve a class by itself.
+
+    Asked where length classes went to several kinds of GPU; empty otherwise. Each kind may serve the classes apart or
+    mixed, as the plan itself may. Raises ``OutOfTimeError`` where the clock leaves no time to know of every kind.
+    """
+    if not plans or inputs.problem.objective != "minimize_cost":
+        return ()
+    if len({group.gpu for group in plans[0].groups}) < 2 or not any(group.length_class for group in plans[0].groups):
+        return ()
+    kinds = sorted({group.gpu for plan in plans for group in plan.groups})
+    say("asking what each kind of GPU alone would cost")
+    return tuple(_alone(inputs, candidates, options, gpu, clock, replays) for gpu in kinds)
+
+
+def _alone(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    gpu: str,
+    clock: Clock,
+    replays: ReplayMemory | None,
+) -> SingleKind:
+    from optimizer.fleet import SolveSettings, solve_fleet
+    from optimizer.planning.assemble import assemble, confirm
+    from optimizer.planning.inputs import loads_of
+    from optimizer.planning.replay import survivors
+
+    if clock.over:
+        raise OutOfTimeError
+    mine = tuple(one for one in candidates.candidates if one.node_type.gpu.id == gpu)
+    only = replace(candidates, candidates=mine, rules=replace(candidates.rules, top=1))
+    result = solve_fleet(inputs.problem, only, options, loads_of(inputs.problem), SolveSettings(clock=clock))
+    plans = assemble(inputs, result.solutions, options)
+    if replays is not None:
+        plans = survivors(inputs, only, options, result, plans, lambda _: None, clock, replays).plans
+    if clock.over:  # what was found by now need not be the best of its kind
+        raise OutOfTimeError
+    confirm(inputs, plans)
+    best = plans[0] if plans else None
+    return SingleKind(gpu, best.monthly_cents if best else None, best.gpus if best else 0)

@@ -16,14 +16,15 @@ from optimizer.fleet.types import (
 )
 
 if TYPE_CHECKING:
-    from optimizer.candidates.rules import UserRules
-    from optimizer.candidates.types import Candidate, CandidateSet
+    from optimizer.candidates.types import Candidate
     from optimizer.catalog.types import Catalog
+    from optimizer.demand import Load
+    from optimizer.fleet.candidate_set import CandidateSet
+    from optimizer.fleet.requirements import UserRules
     from optimizer.performance import Parameters
-    from optimizer.performance.memo import Memo
+    from optimizer.performance.operating_points import Memo
     from optimizer.pricing.types import NodeOption
     from optimizer.problem import Problem
-    from optimizer.workload import Load
 
 __all__ = [
     "Edit",
@@ -55,9 +56,8 @@ def solve_fleet(
 
 def fleet_model_text(candidate_set: CandidateSet, options: Sequence[NodeOption]) -> str:
     """The CP-SAT model of rank 1, with its objective, as protobuf text."""
-    from optimizer.fleet.model import build_model, model_text
-    from optimizer.fleet.screen import prepare
-    from optimizer.fleet.solve import levels
+    from optimizer.fleet.screening import prepare
+    from optimizer.fleet.solve import build_model, levels, model_text
 
     v = build_model(prepare(candidate_set, options, screens=True).instance)
     first = levels(v)[0]
@@ -70,7 +70,7 @@ def fleet_model_text(candidate_set: CandidateSet, options: Sequence[NodeOption])
 
 def broken_by(candidate: Candidate, point: int, rules: UserRules) -> frozenset[str]:
     """Paths of the rules and promises that one operating point of a candidate breaks by itself."""
-    from optimizer.fleet.elastic import slot_breaches
+    from optimizer.fleet.relaxation import slot_breaches
 
     return slot_breaches(candidate, point, rules)
 
@@ -88,8 +88,8 @@ def propose_edits(
 
     The candidates get operating points at smaller loads too, so that a latency is relaxed no further than needed.
     """
-    from optimizer.candidates.enumerate import with_points
-    from optimizer.fleet.relax import edits_of
+    from optimizer.fleet.candidate_set import with_points
+    from optimizer.fleet.relaxation_edits import edits_of
 
     finer = with_points(problem, catalog, options, params, candidate_set, memo, ladder=True)
     return edits_of(problem, finer, options, settings or SolveSettings())

@@ -2,6 +2,8 @@
 
 A *slot* is one operating point of one candidate. Slots and options are in content order, so that nothing depends on the
 order of a catalog.
+
+Facts that a plan key is made of, in the form of ``optimizer.plan.key``, from the choices of the model.
 """
 
 from __future__ import annotations
@@ -9,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from optimizer.candidates.market import THOUSANDTHS, capacities
-from optimizer.candidates.objectives import LATENCY_OBJECTIVES, objective_promises
-from optimizer.candidates.rules import UserRules
 from optimizer.candidates.types import Candidate
+from optimizer.demand import Load
 from optimizer.errors import ProblemError
+from optimizer.fleet.lower_bounds import THOUSANDTHS, capacities
+from optimizer.fleet.requirements import LATENCY_OBJECTIVES, UserRules, objective_promises
 from optimizer.fleet.types import GroupChoice
 from optimizer.performance.types import OperatingPoint
+from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption, NodeType
 from optimizer.units import CENTS_PER_UNIT, ceil_guarded, floor_guarded, seconds_to_us_up
-from optimizer.workload import Load
 
 ACTIVITY_LIMIT = 2**31
 """Largest activity of a row of money in cents; beyond, whole currency units are used."""
@@ -236,3 +238,52 @@ def demand_units(largest_ratio: float) -> int:
         if units * largest_ratio < ACTIVITY_LIMIT:
             return units
     return THOUSANDTHS
+
+
+Fact = tuple[str, ...]
+"""A tagged fact: (name in ``distinct_by``, content...)."""
+
+
+def slot_facts(candidate: Candidate, rules: UserRules) -> tuple[Fact, ...]:
+    """Facts that a candidate brings into the key of a plan that uses it."""
+    return tuple(fact for name in rules.distinct_by for fact in _of_candidate(name, candidate, rules))
+
+
+def option_facts(option: NodeOption, rules: UserRules) -> tuple[Fact, ...]:
+    """Facts that an option brings into the key of a plan that uses it, beyond those of its node type."""
+    return (("provider", option.offer.provider),) if "provider" in rules.distinct_by else ()
+
+
+def key_of(facts: Iterable[Fact]) -> PlanKey:
+    """The key that a set of facts makes."""
+    return PlanKey(tuple(sorted(set(facts))))
+
+
+def fact_text(fact: Fact) -> str:
+    """A fact on one line, for names in the model."""
+    return "|".join(fact)
+
+
+def _of_candidate(name: str, candidate: Candidate, rules: UserRules) -> tuple[Fact, ...]:
+    spec, node_type = candidate.spec, candidate.node_type
+    match name:
+        case "configuration":
+            return (
+                (
+                    name,
+                    rules.workloads[candidate.workload].name,
+                    node_type.gpu.id,
+                    str(node_type.link),
+                    spec.weight_quant,
+                    spec.kv_cache,
+                    str(spec.tensor_parallel),
+                    str(spec.pipeline_parallel),
+                ),
+            )
+        case "weight_quant":
+            return ((name, spec.weight_quant),)
+        case "gpu":
+            return ((name, node_type.gpu.id),)
+        case "node":
+            return ((name, str(node_type.gpus_per_node), node_type.gpu.id, str(node_type.link)),)
+    return ()

@@ -6,33 +6,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optimizer.candidates.funnel import kept_points
-from optimizer.candidates.market import THOUSANDTHS
-from optimizer.candidates.rules import UserRules
-from optimizer.candidates.types import CandidateSet
-from optimizer.fleet.facts import key_of, option_facts
-from optimizer.fleet.filled import keeps_limits
-from optimizer.fleet.instance import Instance, can_serve, load_factor
-from optimizer.fleet.mix import shares_of
-from optimizer.fleet.model import build_model
-from optimizer.fleet.rules_ranking import differs_from, flagged_never_cheaper, flagged_never_first, uses
-from optimizer.fleet.screen import Screened, prepare
-from optimizer.fleet.solve import Found, Nothing, solve_levels
+from optimizer.demand import Load
+from optimizer.fleet.candidate_set import CandidateSet
+from optimizer.fleet.constraints_ranking import differs_from, flagged_never_cheaper, flagged_never_first, uses
+from optimizer.fleet.instance import Instance, can_serve
+from optimizer.fleet.requirements import UserRules
+from optimizer.fleet.screening import Screened, prepare
+from optimizer.fleet.solution import solution_of
+from optimizer.fleet.solve import Found, Nothing, build_model, solve_levels
+from optimizer.fleet.starting_plans import keeps_limits
 from optimizer.fleet.types import (
     FleetResult,
     FleetSolution,
     FleetStatus,
-    GroupChoice,
-    NodeChoice,
     SolveSettings,
 )
 from optimizer.fleet.variables import Variables
 from optimizer.pricing.types import NodeOption
 from optimizer.units import from_cents
-from optimizer.workload import Load
 
 if TYPE_CHECKING:
-    from optimizer.fleet.large.ranks import Ranking
+    from optimizer.fleet.column_generation.rank import RankedPlans
 
 LARGE = 400
 """Slots from which on a problem counts as large."""
@@ -91,13 +85,13 @@ def _in_order(solutions: Sequence[FleetSolution], instance: Instance) -> tuple[F
     return tuple(replace(plan, rank=rank) for rank, plan in enumerate(ordered, start=1))
 
 
-def _large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> Ranking | None:
+def _large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> RankedPlans | None:
     """The ranking by the search for large problems; None where it is not for this one."""
     if len(screened.instance.slots) <= (LARGE if settings.large_from is None else settings.large_from):
         return None
     if settings.must_use:
         return None
-    from optimizer.fleet.large import applies, rank_large
+    from optimizer.fleet.column_generation import applies, rank_large
 
     return rank_large(screened, loads, settings) if applies(screened.instance, settings) else None
 
@@ -144,80 +138,6 @@ def _cheaper_flagged(screened: Screened, first: Found) -> list[int]:
         for index, (slot, bound) in enumerate(zip(instance.slots, screened.bounds, strict=True))
         if instance.rules.is_flagged(slot.candidate) and bound.cents < first.value * instance.money_unit
     ]
-
-
-def solution_of(instance: Instance, found: Found, rank: int, loads: Sequence[Load]) -> FleetSolution:
-    """The plan that a solver found, in the values that the rest of the program reads."""
-    rules = instance.rules
-    shares = shares_of(instance, found.replicas)
-    groups = tuple(
-        GroupChoice(
-            slot.candidate,
-            slot.point,
-            replicas,
-            kept_points(slot.candidate, rules),
-            shares[index],
-            found.replicas_running[index] if rules.periods else (),
-        )
-        for index, replicas in sorted(found.replicas.items(), key=lambda item: (instance.slots[item[0]].workload, item))
-        for slot in (instance.slots[index],)
-    )
-    nodes = _node_choices(instance, found)
-    cents = sum(choice.cents for choice in nodes) + rules.fixed_cents
-    factor = load_factor(groups, loads)
-    value, bound = found.value, found.bound
-    if rules.objective == "maximize_load":
-        factor = value
-    elif rules.objective == "minimize_cost":
-        exact = cents if found.proven or value == bound else None
-        bound = exact if exact is not None else bound * instance.money_unit + rules.fixed_cents
-        value = cents
-    facts = [fact for group in groups for fact in _facts(instance, group)]
-    facts += [fact for choice in nodes for fact in option_facts(choice.option, rules)]
-    return FleetSolution(
-        rank=rank,
-        key=key_of(facts),
-        groups=groups,
-        nodes=nodes,
-        monthly_cents=cents,
-        gpus=most_gpus(nodes),
-        objective=value,
-        bound=bound,
-        proven=found.proven,
-        load_factor=factor / THOUSANDTHS,
-    )
-
-
-def _facts(instance: Instance, group: GroupChoice) -> tuple[tuple[str, ...], ...]:
-    from optimizer.fleet.facts import slot_facts
-
-    return slot_facts(group.candidate, instance.rules)
-
-
-def _node_choices(instance: Instance, found: Found) -> tuple[NodeChoice, ...]:
-    """Nodes by option; the spares of a node type are counted on its dearest nodes."""
-    choices = {
-        index: NodeChoice(
-            instance.options[index], count, 0, found.nodes_running[index] if instance.rules.periods else ()
-        )
-        for index, count in found.nodes.items()
-    }
-    for key in sorted({choice.option.node_type.key for choice in choices.values()}):
-        left = found.spares
-        members = [index for index, choice in choices.items() if choice.option.node_type.key == key]
-        members.sort(key=lambda index: (-instance.options[index].monthly_cents, instance.options[index].key))
-        for index in members:
-            taken = min(left, choices[index].count)
-            choices[index] = replace(choices[index], spare=taken)
-            left -= taken
-    return tuple(sorted(choices.values(), key=lambda choice: choice.option.key))
-
-
-def most_gpus(nodes: Sequence[NodeChoice]) -> int:
-    """GPUs of all nodes, in the busiest period of the day profile."""
-    by_period = zip(*(choice.running or (choice.count,) for choice in nodes), strict=True)
-    sizes = [choice.option.node_type.gpus_per_node for choice in nodes]
-    return max((sum(n * size for n, size in zip(counts, sizes, strict=True)) for counts in by_period), default=0)
 
 
 def _status(solutions: Sequence[FleetSolution], ending: Nothing | None) -> FleetStatus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from optimizer.candidates.rules import SHARE_PARTS
+from optimizer.fleet.requirements import SHARE_PARTS
 from optimizer.fleet.variables import Variables
 from optimizer.pricing.types import Origin
 

@@ -1,16 +1,28 @@
-"""Solving one model: lexicographic levels, each proven before the next is asked."""
+"""Solving one model: lexicographic levels, each proven before the next is asked.
+
+Mixes: the one plan among those that tie, and who serves what share of a workload.
+
+Builds the CP-SAT model of an instance: every rule by name, none hidden.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.fleet.instance import ACTIVITY_LIMIT, Instance
-from optimizer.fleet.running import most_money
+from optimizer.errors import InternalError
+from optimizer.fleet import (
+    constraints_nodes,
+    constraints_ranking,
+    constraints_service,
+    rules_orders,
+)
+from optimizer.fleet.instance import ACTIVITY_LIMIT, Instance, is_latency_objective
 from optimizer.fleet.types import SolveSettings
-from optimizer.fleet.variables import Variables
+from optimizer.fleet.variables import Variables, most_money
 from optimizer.pricing.types import NodeType
+from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
     from optimizer.fleet.cpsat import CpModel, CpSolver, IntVar, LinearExprT
@@ -176,7 +188,6 @@ def solve_levels(v: Variables, cp: CpModel, settings: SolveSettings) -> Found | 
 def _settled(v: Variables, cp: CpModel, settings: SolveSettings, found: Found) -> Found:
     """The one mix among those that tie on every level so far."""
     from optimizer.fleet.cpsat import OPTIMAL
-    from optimizer.fleet.mix import settle
 
     def least(expression: LinearExprT) -> CpSolver | None:
         cp.minimize(expression)
@@ -284,3 +295,156 @@ def _is_only_cheapest_fill(indices: Sequence[int], found: Found, instance: Insta
             return False
     ties = [index for index in indices if prices[index] == dearest]
     return len(ties) == 1 or all(instance.options[i].max_nodes == found.nodes.get(i, 0) for i in ties)
+
+
+Minimum = Callable[["LinearExprT"], "CpSolver | None"]
+"""Solves for the least value of an expression and holds it; None where that was not proven."""
+
+
+def settle(v: Variables, cp: CpModel, least: Minimum) -> CpSolver | None:
+    """Of mixes that tie so far: fewest configurations, first in content order (workload by workload), fewest replicas.
+
+    Content order alone would not do as a sum: positions 1 and 4 add up to the same as 2 and 3. So the first chosen
+    position is made small, then the second, and so on. Returns the solver that holds the answer; None where a step was
+    not proven.
+    """
+    solver = None
+    for workload in range(len(v.instance.rules.workloads)):
+        solver = least(v.chosen(index for index, _ in v.slots(workload)))
+        if solver is None:
+            return None
+        chosen = [index for index, _ in v.slots(workload) if solver.value(v.at(index))]
+        for expression in _positions(v, cp, workload, len(chosen)):
+            solver = least(expression)
+            if solver is None:
+                return None
+    solver = least(v.replicas())
+    chosen = [] if solver is None else [index for index, _ in v.slots() if solver.value(v.at(index))]
+    served = {v.instance.slots[index].workload for index in chosen}
+    for index in chosen if len(chosen) > len(served) else ():
+        solver = least(v.reps(index))
+        if solver is None:
+            return None
+    return solver
+
+
+def _positions(v: Variables, cp: CpModel, workload: int, count: int) -> Iterator[LinearExprT]:
+    """Content positions of the first, second, ... chosen slot, as expressions: ``sum of p first[p]``, one of them 1."""
+    from optimizer.fleet.cpsat import LinearExpr
+
+    slots = [index for index, _ in v.slots(workload)]
+    before = None
+    for number in range(count):
+        here = [cp.new_bool_var(f"place[{workload},{number},{index}]") for index in slots]
+        cp.add_exactly_one(here)
+        for literal, index in zip(here, slots, strict=True):
+            cp.add_implication(literal, v.at(index))
+        position = LinearExpr.weighted_sum(here, list(range(len(slots))))
+        if before is not None:
+            cp.add(position >= before + 1)
+        yield position
+        before = position
+
+
+def shares_of(instance: Instance, replicas: Mapping[int, int]) -> dict[int, int]:
+    """Shares in 1/2520 of each chosen slot: in proportion to what its replicas carry, so that all run equally full.
+
+    No share is more than its replicas carry. One slot of a workload alone serves all of it.
+    """
+    shares: dict[int, int] = {}
+    for workload in range(len(instance.rules.workloads)):
+        mine = [index for index in sorted(replicas) if instance.slots[index].workload == workload]
+        if len(mine) == 1:
+            shares[mine[0]] = SHARE_UNITS
+            continue
+        carried = [_carried(instance, index, replicas[index]) for index in mine]
+        shares |= zip(mine, split(carried), strict=True)
+    return shares
+
+
+def _carried(instance: Instance, index: int, replicas: int) -> int:
+    """Parts of the workload, in 1/2520, that replicas of a slot carry."""
+    capacity = min(value for value in instance.slots[index].capacity if value >= 0)
+    return capacity * replicas * SHARE_UNITS // instance.load_scale
+
+
+def split(carried: Sequence[int]) -> list[int]:
+    """2520 parts in proportion to what each can carry (2520 at least in all), none more than it can.
+
+    Each gets its proportion rounded down, and those with the largest remainders one part more.
+    """
+    total = sum(carried)
+    parts = [SHARE_UNITS * one // total for one in carried]
+    order = sorted(range(len(parts)), key=lambda i: (-(SHARE_UNITS * carried[i] % total), i))
+    for index in order[: SHARE_UNITS - sum(parts)]:
+        parts[index] += 1
+    return parts
+
+
+def build_model(instance: Instance, *, elastic: bool = False) -> Variables:
+    """Variables of a new model with every rule stated and no objective yet."""
+    from optimizer.fleet.cpsat import CpModel
+
+    v = Variables(CpModel(), instance, elastic)
+    _service(v)
+    _decisions(v)
+    _nodes(v)
+    _limits(v)
+    if not elastic:
+        constraints_ranking.facts(v)
+    problem = v.cp.validate()
+    if problem:
+        raise InternalError(f"the fleet model is not valid: {problem}")
+    return v
+
+
+def _service(v: Variables) -> None:
+    constraints_service.one_candidate(v)
+    constraints_service.replicas_follow(v)
+    constraints_service.min_replicas(v)
+    if v.instance.rules.objective == "maximize_load":
+        constraints_service.capacity_at_factor(v)
+    else:
+        constraints_service.capacity(v)
+    constraints_service.latency(v)
+    if is_latency_objective(v.instance.rules):
+        constraints_service.worst_latency(v)
+
+
+def _decisions(v: Variables) -> None:
+    constraints_service.channel(v)
+    constraints_service.allowed_gpus(v)
+    constraints_service.licences(v)
+    constraints_service.nvlink(v)
+    constraints_service.weight_quants(v)
+    constraints_service.kv_caches(v)
+    constraints_service.parallel_sizes(v)
+    constraints_service.quality(v)
+    constraints_service.gpu_kinds(v)
+
+
+def _nodes(v: Variables) -> None:
+    constraints_nodes.in_use(v)
+    constraints_nodes.packing(v)
+    if len(v.periods) == 1:
+        constraints_nodes.no_empty_nodes(v)
+    else:
+        constraints_nodes.no_idle_renting(v)
+    constraints_nodes.spans_one_offer(v)
+    constraints_nodes.offer_rules(v)
+
+
+def _limits(v: Variables) -> None:
+    constraints_nodes.max_gpus(v)
+    constraints_nodes.max_nodes(v)
+    constraints_nodes.max_power(v)
+    constraints_nodes.budget(v)
+    constraints_nodes.stock(v)
+    constraints_nodes.quota(v)
+    rules_orders.order_sizes(v)
+    rules_orders.provider_share(v)
+
+
+def model_text(v: Variables) -> str:
+    """The model as protobuf text, as ``--save-model`` writes it."""
+    return str(v.cp.proto)

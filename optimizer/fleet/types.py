@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from optimizer.candidates.types import Candidate
-from optimizer.clock import NO_LIMIT, Clock
+from optimizer.demand import Load
 from optimizer.performance.types import OperatingPoint
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption
+from optimizer.progress import NO_LIMIT, Clock
 from optimizer.units import SHARE_UNITS
-from optimizer.workload import Load
 
 
 class FleetStatus(StrEnum):

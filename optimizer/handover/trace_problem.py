@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from optimizer.errors import UsageError
-from optimizer.handover.yaml_text import Value, render_yaml
+from optimizer.handover.safe_text import Value, render_yaml
 from optimizer.problem.trace import MOONCAKE_BLOCK, Trace
 from optimizer.simulate.prefix_cache import PrefixHits, PrefixRequest, PrefixRouter, prefix_hits
 

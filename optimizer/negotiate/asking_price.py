@@ -8,26 +8,28 @@ Where money is the objective, the least bill of the plans on quoted nodes is con
 one price says up to which price it beats the bill of the best plan without the quote, and one step further it is asked
 whether another does. Two or three such questions lead to the highest price; there the whole problem is solved, which
 settles ties as the ranking does.
+
+The search for the highest price that still wins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from optimizer.negotiate.ask import Winner
-from optimizer.negotiate.climb import EXACT, NO_END, Climb, highest
-from optimizer.negotiate.quoted import Quoted, Shape, with_quote
+from optimizer.negotiate.quote_at_price import NodeShape, Quoted, with_quote
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
+from optimizer.whatif.case import Winner
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
-    from optimizer.decide.case import Case
     from optimizer.fleet.types import FleetSolution
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
+    from optimizer.whatif.case import Case
+
 
 RENTED = (Tier.ON_DEMAND, Tier.RESERVED_1Y, Tier.RESERVED_3Y, Tier.SPOT)
 """Ways to pay by the hour, the one that binds least first."""
@@ -65,7 +67,7 @@ class TargetPrice:
         return (self.per_gpu_hour or 0.0, self.gpus_per_node, self.offer_id)
 
 
-class Bar:
+class PriceToBeat:
     """What a quote has to beat."""
 
     def __init__(self, case: Case, best: Winner, tier: Tier) -> None:
@@ -80,7 +82,7 @@ class Bar:
         self._known: dict[object, int] = {}  # the price found last for a node type: a good first guess
         self._bars: dict[tuple[str, str], int] = {}
 
-    def target(self, shape: Shape, best: TargetPrice | None = None) -> TargetPrice | None:
+    def target(self, shape: NodeShape, best: TargetPrice | None = None) -> TargetPrice | None:
         """The highest winning price of a node; None where it could not serve, or comes after ``best`` anyway."""
         served = self._served.get(shape.node_type.key, []) if shape.node_type is not None else []
         if shape.node_type is not None and not self._could_serve(served):
@@ -144,8 +146,8 @@ class Bar:
     def _guess(self, quoted: Quoted) -> int:
         """The price at which the smallest number of quoted nodes that carries every workload costs what the best plan
         does, as if the workloads shared none of them."""
-        from optimizer.candidates import kept_points
-        from optimizer.candidates.market import replicas_needed
+        from optimizer.fleet.funnel import kept_points
+        from optimizer.fleet.lower_bounds import replicas_needed
 
         rules = quoted.case.candidates.rules
         key, least = quoted.node(1).node_type.key, dict[int, int]()
@@ -204,12 +206,12 @@ class Bar:
         )
 
     def _could_serve(self, candidates: Iterable[Candidate]) -> bool:
-        from optimizer.candidates import configuration_allowed, kept_points
+        from optimizer.fleet.funnel import configuration_allowed, kept_points
 
         rules = self._case.candidates.rules
         return any(configuration_allowed(one, rules) and kept_points(one, rules) for one in candidates)
 
-    def _listed(self, shape: Shape) -> tuple[float | None, str]:
+    def _listed(self, shape: NodeShape) -> tuple[float | None, str]:
         """The lowest listed price and why it does not compete."""
         bought, rules = self._tier is Tier.PURCHASE, self._case.candidates.rules.options
         ways = (Tier.PURCHASE,) if bought else RENTED
@@ -225,7 +227,7 @@ class Bar:
         hours = self._case.inputs.problem.payment.hours_per_month
         return _per_gpu_hour(first.monthly_cents, hours, first.offer.gpus_per_node), note
 
-    def _of(self, shape: Shape) -> Iterator[NodeOption]:
+    def _of(self, shape: NodeShape) -> Iterator[NodeOption]:
         pair = (shape.gpu, shape.provider)
         return (option for option in self._case.options if (option.offer.gpu, option.offer.provider) == pair)
 
@@ -239,3 +241,83 @@ def _quoted_nodes(solution: FleetSolution | None, offer_id: str) -> int:
     if solution is None:
         return 0
     return sum(bought.count for bought in solution.nodes if bought.option.offer.id == offer_id)
+
+
+NO_END = 10_000_000
+"""A quote that wins at this price, 100,000 an hour for one GPU, wins at any."""
+
+
+EXACT = 2**28
+"""Bills up to so many cents are counted in cents by the search, not in whole units of currency."""
+
+
+class Climb:
+    """The highest price at which the least bill with quoted nodes is within that of the best plan without them."""
+
+    def __init__(self, quoted: Quoted, bar: int) -> None:
+        self._quoted, self._bar = quoted, bar
+
+    def highest(self, guess: int, only_from: int | None = None) -> int | None:
+        """The price; None: none from ``only_from`` (else from 1) on is low enough."""
+        price = self._up_to(guess)
+        if price is None:
+            if only_from is not None or guess == 1:
+                return None
+            price = self._up_to(1)
+        while price is not None:
+            further = self._up_to(price + 1)
+            if further is None:
+                return price
+            price = further
+        return None
+
+    def _up_to(self, price: int) -> int | None:
+        """How far the price may rise with the plan that is best at it; None where even that costs too much.
+
+        What costs more than the best plan without the quote is screened out, so that there may be no plan at all.
+        """
+        from optimizer.fleet.types import SolveSettings
+
+        case = self._quoted.at(price)
+        settings = SolveSettings(must_use=self._quoted.shape.offer_id, first_level=True, clock=case.clock)
+        found = case.solve(settings=settings).solutions
+        if not found or found[0].monthly_cents > self._bar:
+            return None
+        return self._last_within(price, found[0])
+
+    def _last_within(self, price: int, plan: FleetSolution) -> int:
+        """The highest price at which a plan costs no more than the best without the quote: doubling, then halving."""
+        mine = [bought for bought in plan.nodes if bought.option.offer.id == self._quoted.shape.offer_id]
+        rest = plan.monthly_cents - sum(bought.cents for bought in mine)
+
+        def fits(at: int) -> bool:
+            node = self._quoted.node(at)
+            return rest + sum(node.cents_for(bought.running or (bought.count,)) for bought in mine) <= self._bar
+
+        low, high = price, price + 1
+        while fits(high):
+            low, high = high, high + 2 * (high - price)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
+
+
+def highest(room: Callable[[int], int | None], guess: int) -> int | None:
+    """Largest price that wins; None: not even 1 does.
+
+    ``room``: by how much more at least the price may rise (0: not known) or None where it loses.
+    """
+    low, top, probe, stride = 0, None, guess, 1
+    while top is None or top - low > 1:
+        left = room(probe)
+        if left is None:
+            top = probe
+            after = probe - 1 if probe == guess else 1 if low == 0 else (low + top) // 2
+        else:
+            low, after = probe, probe + max(left, stride)
+            stride = 1 if left else 4 * stride
+        if top is not None and not low < after < top:
+            after = (low + top) // 2
+        probe = max(1, after)
+    return low or None

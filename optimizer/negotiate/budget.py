@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.demand import Metric
 from optimizer.errors import Finding, UsageError
 from optimizer.units import to_cents
-from optimizer.workload import Metric
 
 if TYPE_CHECKING:
-    from optimizer.decide import Inputs
-    from optimizer.decide.case import Case
     from optimizer.plan.types import Outcome, Plan
+    from optimizer.planning.inputs import Inputs
     from optimizer.problem import Problem, Workload
+    from optimizer.whatif.case import Case
 
 _COUNTS = ("concurrency", "requests_per_second", "output_tokens_per_second")
 
@@ -65,7 +65,7 @@ def budget(
     money buys for the load stated in the file. Raises ``InputError`` where no budget is stated.
     """
     from optimizer.decide import decide, read_inputs
-    from optimizer.decide.case import open_case
+    from optimizer.whatif.case import open_case
 
     progress("reading the problem and the catalogs")
     inputs = _with_budget(read_inputs(path, sets=sets, catalogs=catalogs), monthly)

@@ -1,20 +1,29 @@
-"""Two results or two problem files side by side: what changed, and which input caused it."""
+"""Two results or two problem files side by side: what changed, and which input caused it.
+
+Results of ``optimize FILE --format json`` as a comparison reads them back, every wrong value with its place.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optimizer.demand import part_name, workload_of
 from optimizer.errors import Finding, ProblemError, UsageError
-from optimizer.negotiate.result_file import is_result, read_result
+from optimizer.files.json_file import JsonDocument, read_json
+from optimizer.files.nodes import Key, shown
+from optimizer.files.text_file import not_a_file
+from optimizer.plan.types import Outcome, Plan, status_of
 from optimizer.problem import place_of
-from optimizer.workload import part_name
+from optimizer.units import from_cents
 
 if TYPE_CHECKING:
     from optimizer.problem import Problem
+
 
 Flat = dict[str, object]
 """Values by path."""
@@ -96,15 +105,13 @@ def _problems(
     simulate: bool,
 ) -> Comparison:
     from optimizer.decide import decide, read_inputs
-    from optimizer.decide.case import open_case
-    from optimizer.negotiate.ask import ask
-    from optimizer.report import render
+    from optimizer.whatif.case import ask, open_case
 
     inputs = [read_inputs(path, sets=sets, catalogs=catalogs) for path in paths]
     documents = []
     for one in inputs:
         progress(f"solving {one.problem.path}")
-        documents.append(json.loads(render(decide(one, progress=progress, simulate=simulate), "json")))
+        documents.append(_told(decide(one, progress=progress, simulate=simulate)))
     flat = [_stated(one.problem) for one in inputs]
     changed = tuple(_together(_changes(flat[0], flat[1]), flat[0], flat[1]))
     case = open_case(inputs[0], simulate=simulate)
@@ -140,6 +147,37 @@ def _together(changes: Iterable[Change], before: Mapping[str, object], after: Ma
         elif item not in told:
             told.add(item)
             yield Change(item, *(THERE if side else None for side in sides))
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    """What is read of a result file, of an outcome in hand."""
+    return {"status": status_of(outcome), "plans": [_told_plan(plan) for plan in outcome.plans[:1]]}
+
+
+def _told_plan(plan: Plan) -> dict[str, Any]:
+    groups = ("workload", "gpu", "weight_quant", "kv_cache", "tensor_parallel", "pipeline_parallel", "replicas")
+    return {
+        "monthly_cost": from_cents(plan.monthly_cents),
+        "currency": plan.currency,
+        "grade": str(plan.grade),
+        "cost_lines": [{"name": line.name, "monthly": from_cents(line.monthly_cents)} for line in plan.cost_lines],
+        "binding": [
+            {
+                "promise": one.promise, "value": one.value, "limit": one.limit, "unit": one.unit,
+                "length_class": one.length_class,
+            }
+            for one in plan.binding
+        ],
+        "nodes": [{"offer_id": n.offer_id, "tier": str(n.tier), "count": n.count} for n in plan.nodes],
+        "groups": [
+            {
+                **{key: getattr(group, key) for key in groups},
+                "workload": workload_of(group.workload, group.length_class),
+                "length_class": group.length_class,
+            }
+            for group in plan.groups
+        ],
+    }  # fmt: skip
 
 
 def _comparison(
@@ -221,3 +259,100 @@ def _flat(value: object, path: str = "") -> Flat:
         names = [str(item.get("name") or item.get("id") or number) for number, item in enumerate(value)]
         return {p: leaf for n, item in zip(names, value, strict=True) for p, leaf in _flat(item, f"{path}.{n}").items()}
     return {path: value}
+
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Largest result read; one of a hundred plans has a megabyte."""
+
+_HEAD = 64
+_WHAT = "result of `optimize FILE --format json`"
+_MONEY, _NUMBER, _COUNT, _TEXT = "an amount", "a number or null", "a whole number", "text"
+
+_PLAN: Mapping[str, str] = {"monthly_cost": _MONEY, "currency": _TEXT, "grade": _TEXT}
+_LISTS: Mapping[str, Mapping[str, str]] = {
+    "cost_lines": {"name": _TEXT, "monthly": _MONEY},
+    "binding": {"promise": _TEXT, "value": _NUMBER, "limit": _NUMBER, "unit": _TEXT},
+    "nodes": {"offer_id": _TEXT, "tier": _TEXT, "count": _COUNT},
+    "groups": {
+        "workload": _TEXT,
+        "gpu": _TEXT,
+        "weight_quant": _TEXT,
+        "kv_cache": _TEXT,
+        "tensor_parallel": _COUNT,
+        "pipeline_parallel": _COUNT,
+        "replicas": _COUNT,
+    },
+}
+"""What is read of the best plan, and of the items of its lists."""
+
+
+def is_result(path: Path) -> bool:
+    """A JSON object that starts with a problem is a result; everything else is read as a problem file."""
+    try:
+        unreadable = not_a_file(path, "result or problem file")
+        if unreadable is not None:
+            raise UsageError([unreadable])
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD).lstrip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError([Finding(f"cannot be read: {reason}", str(path))]) from error
+    return head.startswith(b"{") and b'"problem"' in head
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The document of a result. Raises UsageError with everything that a comparison cannot read in it."""
+    document = read_json(path, "result", MAX_BYTES)
+    if isinstance(document, Finding):
+        raise UsageError([Finding(f"is no {_WHAT}: {document.message}", document.file, document.line, document.column)])
+    findings = list(_defects(document))
+    if findings:
+        raise UsageError(findings)
+    value: dict[str, Any] = document.value
+    return value
+
+
+def _defects(document: JsonDocument) -> Iterator[Finding]:
+    value = document.value
+    plans = value.get("plans") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(plans, list) or not isinstance(value.get("status"), str):
+        place = ("plans",) if isinstance(value, dict) and not isinstance(plans, list) else ("status",)
+        yield document.finding(f"is no {_WHAT}: it needs a status and a list of plans", place)
+        return
+    if not plans:
+        return
+    best, path = plans[0], ("plans", 0)
+    if not isinstance(best, dict):
+        yield document.finding("a plan needs keys with values", path)
+        return
+    yield from _wrong(document, best, _PLAN, path)
+    for name, keys in _LISTS.items():
+        items = best.get(name, [])
+        if not isinstance(items, list):
+            yield document.finding(f"{name} needs a list, not {shown(items)}", (*path, name))
+            continue
+        for index, item in enumerate(items):
+            if isinstance(item, dict):
+                yield from _wrong(document, item, keys, (*path, name, index))
+            else:
+                yield document.finding(f"an item of {name} needs keys, not {shown(item)}", (*path, name, index))
+
+
+def _wrong(
+    document: JsonDocument, item: Mapping[str, object], keys: Mapping[str, str], path: tuple[Key, ...]
+) -> Iterator[Finding]:
+    for key, kind in keys.items():
+        if key not in item:
+            yield document.finding(f"the key {key!r} is missing", path)
+        elif not _is(item[key], kind):
+            yield document.finding(f"{key} needs {kind}, not {shown(item[key])}", (*path, key))
+
+
+def _is(value: object, kind: str) -> bool:
+    if kind == _TEXT:
+        return isinstance(value, str)
+    if value is None:
+        return kind == _NUMBER
+    if isinstance(value, bool) or not isinstance(value, int if kind == _COUNT else (int, float)):
+        return False
+    return abs(value) < 1e300 and math.isfinite(value)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.negotiate.ask import Winner, ask
-from optimizer.negotiate.goal import Goal, goal_of
 from optimizer.negotiate.leverage import Leverage, leverage
-from optimizer.negotiate.moves import Move, Next, moves, next_at
-from optimizer.negotiate.steps import first_where
+from optimizer.whatif.case import Goal, Winner, ask, goal_of
+from optimizer.whatif.moves import Move, Next, moves, next_at
+from optimizer.whatif.search import first_where
 
 if TYPE_CHECKING:
-    from optimizer.decide.case import Case
     from optimizer.plan.types import Outcome, Plan, Stress
+    from optimizer.whatif.case import Case
 
 MOST_LOAD = 32
 """Times the planned load up to which the next winner is looked for."""
@@ -62,7 +61,7 @@ def explain(
     Raises ``InputError`` for what the user can mend.
     """
     from optimizer.decide import answer, read_inputs
-    from optimizer.negotiate.stress import stress
+    from optimizer.whatif.stress import stress
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)

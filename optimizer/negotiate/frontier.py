@@ -1,26 +1,36 @@
-"""What every value of a field costs: the exact staircase, with the points at which another deployment wins."""
+"""What every value of a field costs: the exact staircase, with the points at which another deployment wins.
+
+Where the curves of a frontier are worked out: this process, processes of this machine, or a Dask cluster.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import pairwise
+from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import current_thread, main_thread
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
-from optimizer.documents.carried import Files, carried, recorded
 from optimizer.errors import Finding, ProblemError, UsageError
-from optimizer.negotiate.ask import Winner, ask, guess_on
-from optimizer.negotiate.axes import Axis, axis_of
-from optimizer.negotiate.engines import processors, run, scheduler_address
-from optimizer.negotiate.goal import Goal, goal_of
-from optimizer.negotiate.steps import Stairs
+from optimizer.files.carried import Files, carried, recorded
+from optimizer.whatif.axes import Axis, axis_of
+from optimizer.whatif.case import Goal, Winner, ask, goal_of, guess_on
+from optimizer.whatif.search import Stairs
 
 if TYPE_CHECKING:
-    from optimizer.decide.case import Case
-    from optimizer.decide.inputs import Inputs
     from optimizer.plan.types import Plan
+    from optimizer.planning.inputs import Inputs
     from optimizer.problem import Figure
+    from optimizer.whatif.case import Case
+
 
 _PARTS, _LEAST = 16, 8
 """Parts that a single curve is cut into for a cluster, and the fewest values of one."""
@@ -101,7 +111,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StairPart:
     """The steps of one task, and what tells the first and the last of its deployments from those of its neighbours."""
 
     steps: tuple[Step, ...]
@@ -130,7 +140,7 @@ def frontier(
     ``simulate=False`` replays no plan. Raises ``InputError`` for a field or range that the problem does not take.
     """
     from optimizer.decide import read_inputs
-    from optimizer.decide.case import open_case
+    from optimizer.whatif.case import open_case
 
     if engine is not None:
         scheduler_address(engine)  # a wrong one is refused before any work is done
@@ -190,7 +200,7 @@ def _parts(values: int, most: int) -> list[tuple[int, int]]:
     return [(begin, end - 1) for begin, end in pairwise(edges)]
 
 
-def _joined(parts: Sequence[Part]) -> tuple[Step, ...]:
+def _joined(parts: Sequence[StairPart]) -> tuple[Step, ...]:
     """The steps of a curve whose parts were worked out apart: where one deployment goes on, its step does."""
     steps = list(parts[0].steps)
     for before, after in pairwise(parts):
@@ -213,13 +223,13 @@ def _lean(case: Case, figures: Sequence[Figure]) -> Case:
     return case.allowed() if all(figure.section in _LOAD_OR_PROMISE for figure in figures) else case
 
 
-def work(shared: Shared, task: Task) -> Part:
+def work(shared: Shared, task: Task) -> StairPart:
     """The steps of one task. The problem's files are read as they were when the question was asked."""
     with carried(shared.files):
         return _work(shared, task)
 
 
-def _work(shared: Shared, task: Task) -> Part:
+def _work(shared: Shared, task: Task) -> StairPart:
     axis, goal = shared.axis, shared.goal
     case = _contenders(shared.case.edited([task.edit]) if task.edit else shared.case, axis)
 
@@ -244,7 +254,7 @@ def _work(shared: Shared, task: Task) -> Part:
         )
         for stretch in stairs.between(task.first, task.last, task.samples)
     )
-    return Part(steps, stairs.at(task.first).identity, stairs.at(task.last).identity)
+    return StairPart(steps, stairs.at(task.first).identity, stairs.at(task.last).identity)
 
 
 def _contenders(case: Case, axis: Axis) -> Case:
@@ -257,3 +267,126 @@ def _contenders(case: Case, axis: Axis) -> Case:
     except ProblemError:
         return case
     return case if strictest.cents is None else loosest.cheaper_than(strictest.cents + 1)
+
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
+
+SCHEDULER_PORT = 8786
+"""Where a Dask scheduler listens unless told otherwise."""
+
+_CONNECT = "10s"
+_WORKERS_S = 30.0
+"""How long a cluster is given to show a first worker."""
+
+
+def processors() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(
+    work: Callable[[S, T], R],
+    shared: S,
+    tasks: Sequence[T],
+    jobs: int,
+    engine: str | None,
+    progress: Callable[[int, int], None],
+) -> list[R]:
+    """The result of ``work(shared, task)`` for every task, in order.
+
+    What all tasks share is sent once to each worker of a cluster. A single task is quicker than a process starts.
+    """
+    progress(0, len(tasks))
+    if engine is not None:
+        finished = _on_dask(work, shared, tasks, engine)
+    elif jobs == 1 or len(tasks) == 1:
+        finished = ((number, work(shared, task)) for number, task in enumerate(tasks))
+    else:
+        finished = _in_processes(work, shared, tasks, jobs)
+    done: dict[int, R] = {}
+    with closing(finished):
+        for number, result in finished:
+            done[number] = result
+            progress(len(done), len(tasks))
+    return [done[number] for number in range(len(tasks))]
+
+
+def _in_processes(
+    work: Callable[[S, T], R], shared: S, tasks: Sequence[T], jobs: int
+) -> Generator[tuple[int, R], None, None]:
+    """Where this process is interrupted, those that work for it end with it, each without a word of its own."""
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
+        try:
+            with _interrupts_ignored():  # by the processes that start here: Ctrl-C reaches them too
+                running: dict[Future[R], int] = {pool.submit(work, shared, task): n for n, task in enumerate(tasks)}
+            for future in as_completed(running):
+                yield running[future], future.result()
+        except (KeyboardInterrupt, GeneratorExit):
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Signals are the main thread's business: in another one nothing changes."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _on_dask(
+    work: Callable[[S, T], R], shared: S, tasks: Sequence[T], engine: str
+) -> Generator[tuple[int, R], None, None]:
+    """Every worker needs this package in the version that runs here; catalogs and files travel with the tasks."""
+    distributed = _distributed()
+    with _client(distributed, scheduler_address(engine)) as client:
+        sent = client.scatter(shared, broadcast=True, hash=False)
+        running: dict[Any, int] = {client.submit(work, sent, task, pure=False): n for n, task in enumerate(tasks)}
+        for future, result in distributed.as_completed(running, with_results=True):
+            yield running[future], result
+
+
+def _distributed() -> Any:
+    try:
+        return import_module("distributed")
+    except ImportError as error:
+        hint = "pip install 'llm-deployment-optimizer[dask]'"
+        raise UsageError([Finding("--engine dask://... needs the package distributed", hint=hint)]) from error
+
+
+@contextmanager
+def _client(distributed: Any, address: str) -> Iterator[Any]:
+    """A client of a cluster that has somebody to work."""
+    try:
+        client = distributed.Client(address, timeout=_CONNECT)
+    except OSError as error:
+        raise UsageError([Finding(f"no Dask scheduler answers at {address}")]) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_WORKERS_S)
+        except TimeoutError as error:
+            hint = f"start some: dask worker {address}"
+            message = f"the Dask scheduler at {address} has no worker, also {_WORKERS_S:g} s later"
+            raise UsageError([Finding(message, hint=hint)]) from error
+        yield client
+
+
+def scheduler_address(engine: str) -> str:
+    """``dask://HOST[:PORT]`` as Dask writes it. Raises ``UsageError`` for anything else."""
+    try:
+        parts = urlsplit(engine)
+        host, port = parts.hostname, parts.port or SCHEDULER_PORT
+    except ValueError:
+        parts, host, port = urlsplit(""), None, 0
+    if parts.scheme != "dask" or not host or parts.path.strip("/") or parts.query:
+        raise UsageError([Finding(f"{engine!r} is no engine", hint="e.g. --engine dask://scheduler.example:8786")])
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from optimizer.negotiate.ask import Winner
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
+from optimizer.whatif.case import Winner
 
 if TYPE_CHECKING:
-    from optimizer.decide.case import Case
     from optimizer.fleet.types import NodeChoice
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
+    from optimizer.whatif.case import Case
 
 _MOST = 100_000_00
 """Cents per GPU-hour beyond which no price is looked for."""

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.negotiate.ask import Winner
-from optimizer.negotiate.asking_price import RENTED, Bar, TargetPrice
+from optimizer.negotiate.asking_price import RENTED, PriceToBeat, TargetPrice
 from optimizer.negotiate.leverage import Leverage, leverage
-from optimizer.negotiate.quoted import Shape
+from optimizer.negotiate.quote_at_price import NodeShape
 from optimizer.plan.types import Target
 from optimizer.pricing import RuleName
 from optimizer.vocabulary import Tier
+from optimizer.whatif.case import Winner
 
 if TYPE_CHECKING:
-    from optimizer.decide.case import Case
     from optimizer.plan.types import Outcome
+    from optimizer.whatif.case import Case
 
 ANY = "any"
 """Provider of a card that nobody in the catalog offers."""
@@ -66,7 +66,7 @@ def targets(
     best = Winner(case, decided.result)
     found: list[TargetPrice] = []
     for tier, pairs in _ways_to_ask(case, best):
-        bar = Bar(case, best, tier)
+        bar = PriceToBeat(case, best, tier)
         for (gpu, provider), shapes in pairs.items():
             progress(f"pricing {gpu} at {provider}")
             best_of_pair: TargetPrice | None = None
@@ -83,7 +83,7 @@ def targets(
     return Targets(replace(outcome, targets=stated), prices, inputs.problem.hardware.only_owned, told, simulate)
 
 
-_Pairs = dict[tuple[str, str], list[Shape]]
+_Pairs = dict[tuple[str, str], list[NodeShape]]
 
 
 def _ways_to_ask(case: Case, best: Winner) -> Iterator[tuple[Tier, _Pairs]]:
@@ -102,24 +102,24 @@ def _ways_to_ask(case: Case, best: Winner) -> Iterator[tuple[Tier, _Pairs]]:
         yield Tier.PURCHASE, {pair: nodes for pair, nodes in sold.items() if pair not in known}
 
 
-def _shapes(case: Case, best: Winner, tier: Tier) -> dict[tuple[str, str], list[Shape]]:
+def _shapes(case: Case, best: Winner, tier: Tier) -> dict[tuple[str, str], list[NodeShape]]:
     """Nodes to ask about by card and provider: those offered that way, and whole nodes of cards that nobody offers."""
     assert best.solution is not None
     rules = case.candidates.rules
     winning = {(bought.option.offer.gpu, bought.option.offer.provider) for bought in best.solution.nodes}
     ways = (Tier.PURCHASE,) if tier is Tier.PURCHASE else RENTED
     sold = [option for option in case.options if option.tier in ways]
-    found: dict[tuple[str, str], dict[object, Shape]] = {}
+    found: dict[tuple[str, str], dict[object, NodeShape]] = {}
     for option in sold:
         pair = (option.offer.gpu, option.offer.provider)
         if pair not in winning and set(rules.options.forbidden_by(option)) <= _NEGOTIABLE:
             node = option.node_type
-            shape = Shape(*pair, node.gpus_per_node, option.offer.id, node)
+            shape = NodeShape(*pair, node.gpus_per_node, option.offer.id, node)
             found.setdefault(pair, {}).setdefault(node.key, shape)
     offered = {option.offer.gpu for option in sold} | {gpu for gpu, _ in winning}
     cards = case.inputs.catalog.gpus
     licensed = {gpu for gpu in cards if cards[gpu].datacenter_licensed or not rules.options.licensed_only}
     named = set(rules.options.gpus or ())
     for gpu in sorted(gpu for gpu in (licensed | named) - offered if rules.gpu_allowed(gpu)):
-        found[gpu, ANY] = {size: Shape(gpu, ANY, size, f"quote-{size}x-{gpu}", None) for size in _SIZES}
+        found[gpu, ANY] = {size: NodeShape(gpu, ANY, size, f"quote-{size}x-{gpu}", None) for size in _SIZES}
     return {pair: list(shapes.values()) for pair, shapes in sorted(found.items())}

@@ -1,24 +1,130 @@
-"""Why not this card, provider or configuration: what it breaks and by how much, or what it costs more and where."""
+"""Why not this card, provider or configuration: what it breaks and by how much, or what it costs more and where.
+
+What somebody would rather have: words such as ``"a100_sxm_80 int4 tp2"``, and what they stand for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.negotiate.ask import Winner
-from optimizer.negotiate.goal import Goal, goal_of
-from optimizer.negotiate.wish import Wish, parse
+from optimizer.errors import Finding, UsageError
 from optimizer.plan.types import Relaxation
 from optimizer.pricing import RuleName
+from optimizer.whatif.case import Goal, Winner, goal_of
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
-    from optimizer.decide import Inputs
-    from optimizer.decide.case import Case
     from optimizer.plan.types import Plan
+    from optimizer.planning.inputs import Inputs
+    from optimizer.pricing import NodeOption
     from optimizer.problem import Problem
+    from optimizer.whatif.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for; what is left empty may be anything."""
+
+    text: str
+    gpus: frozenset[str] = frozenset()
+    providers: frozenset[str] = frozenset()
+    quants: frozenset[str] = frozenset()
+    kv_caches: frozenset[str] = frozenset()
+    tensor_parallel: frozenset[int] = frozenset()
+    pipeline_parallel: frozenset[int] = frozenset()
+    tiers: frozenset[str] = frozenset()
+    offers: frozenset[str] = frozenset()
+
+    def candidate(self, one: Candidate) -> bool:
+        """Whether a configuration is what was asked for."""
+        spec = one.spec
+        return (
+            _is_in(spec.gpu.id, self.gpus)
+            and _is_in(spec.weight_quant, self.quants)
+            and _is_in(spec.kv_cache, self.kv_caches)
+            and _is_in(spec.tensor_parallel, self.tensor_parallel)
+            and _is_in(spec.pipeline_parallel, self.pipeline_parallel)
+        )
+
+    def option(self, one: NodeOption) -> bool:
+        """Whether nodes are what was asked for."""
+        return (
+            _is_in(one.offer.provider, self.providers)
+            and _is_in(str(one.tier), self.tiers)
+            and _is_in(one.offer.id, self.offers)
+        )
+
+
+def parse(inputs: Inputs, text: str) -> Wish:
+    """The wish that words mean. Raises ``UsageError`` with a suggestion for a word nobody knows."""
+    from optimizer.problem import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
+    from optimizer.vocabulary import Tier
+
+    if not text.strip():
+        raise UsageError([Finding("nothing is asked for", hint='e.g. --why-not "a100_sxm_80 int4 tp2", or a provider')])
+    catalog, problem = inputs.catalog, inputs.problem
+    quants = {quant: quant for quant in WEIGHT_QUANTS if quant != "native"} | dict(WEIGHT_QUANT_ALIASES)
+    caches = {f"kv-{cache}": cache for cache in KV_CACHES} | {f"kv_{cache}": cache for cache in KV_CACHES}
+    providers = {offer.provider for offer in catalog.offers.values()} | {quote.provider for quote in problem.offers}
+    known: dict[str, Collection[str]] = {
+        "gpus": list(catalog.gpus),
+        "providers": providers,
+        "tiers": [str(tier) for tier in Tier],
+        "offers": [*catalog.offers, *(quote.id for quote in problem.offers)],
+    }
+    found: dict[str, set[str]] = {key: set() for key in (*known, "quants", "kv_caches", "tp", "pp")}
+    for word in re.split(r"[\s,;|]+", text.strip().lower()):
+        size = re.fullmatch(r"(tp|pp)[=:]?(\d+)", word)
+        kind = next((key for key, names in known.items() if word in {name.lower() for name in names}), None)
+        if size:
+            found[size[1]].add(size[2])
+        elif kind:
+            found[kind].add(next(name for name in known[kind] if name.lower() == word))
+        elif word in quants:
+            found["quants"].add(quants[word])
+        elif word in caches:
+            found["kv_caches"].add(caches[word])
+        else:
+            names = [*catalog.gpus, *sorted(providers), *quants, "tp2", "pp2", "kv-fp8"]
+            found["gpus"] = _narrowed(found["gpus"], _guessed_gpus(word, catalog.gpus, names))
+    return Wish(
+        text=text.strip(),
+        gpus=frozenset(found["gpus"]),
+        providers=frozenset(found["providers"]),
+        quants=frozenset(found["quants"]),
+        kv_caches=frozenset(found["kv_caches"]),
+        tensor_parallel=frozenset(int(size) for size in found["tp"]),
+        pipeline_parallel=frozenset(int(size) for size in found["pp"]),
+        tiers=frozenset(found["tiers"]),
+        offers=frozenset(found["offers"]),
+    )
+
+
+def _guessed_gpus(word: str, gpus: Collection[str], known: Sequence[str]) -> set[str]:
+    """``h100`` stands for every card whose id has that part, ``80gb`` for every card of that size."""
+    part = re.sub(r"^(\d+)gb$", r"\1", word)
+    matches = {gpu for gpu in gpus if part and (part in gpu.split("_") or gpu.startswith(f"{part}_"))}
+    if matches:
+        return matches
+    from optimizer.files.text_file import did_you_mean
+
+    hint = did_you_mean(word, known) or 'e.g. --why-not "a100_sxm_80 int4 tp2", or a provider'
+    if re.fullmatch(r"\d+x?", word):
+        hint = "leave the number of GPUs out: it follows from the load (hardware.limits.max_gpus bounds it)"
+    raise UsageError([Finding(f"{word!r} is no card, provider, format, size or way to pay", hint=hint)])
+
+
+def _narrowed(cards: set[str], more: set[str]) -> set[str]:
+    """``h100 sxm``: cards that both words stand for; ``h100 a100``: where no card is both, either."""
+    return cards & more or cards | more
+
+
+def _is_in(value: str | int, wanted: Collection[str] | Collection[int]) -> bool:
+    return not wanted or value in wanted
 
 
 _ABSURD = 100
@@ -75,7 +181,7 @@ def why_not(
     Raises ``InputError`` where a word is neither card, provider, format, size nor way to pay.
     """
     from optimizer.decide import answer, read_inputs
-    from optimizer.decide.case import Within
+    from optimizer.whatif.case import Within
 
     progress("solving")
     inputs = read_inputs(path, sets=sets, catalogs=catalogs)
@@ -106,7 +212,7 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Calla
     """Reasons, from those nobody can change to those the user states."""
     from dataclasses import replace
 
-    from optimizer.decide.ways_out import ways_out
+    from optimizer.whatif.ways_out import ways_out
 
     if wish.tensor_parallel | wish.pipeline_parallel and not rest.candidates.candidates:
         listed = _listed(case, wish)
@@ -136,9 +242,9 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Calla
 
 def _listed(case: Case, wish: Wish) -> Relaxation | None:
     """Sizes that are tried only where the problem file lists them: the edit that lists them, if it makes a plan."""
-    from optimizer.decide.case import Within
-    from optimizer.decide.edits import as_set
     from optimizer.fleet.types import Edit
+    from optimizer.whatif.case import Within
+    from optimizer.whatif.choices import as_set
 
     engine = case.inputs.problem.engine
     edits = [
@@ -220,7 +326,7 @@ def _rules(rest: Case) -> tuple[tuple[str, ...], str]:
 
 def _defaults(problem: Problem, paths: Sequence[str]) -> frozenset[str]:
     """Those of some rules about the market and the engine that stand as they do where a file says nothing."""
-    from optimizer.decide.echo import default_of
+    from optimizer.decide.understood import default_of
     from optimizer.problem import place_of, value_at
 
     found = set()
@@ -234,9 +340,9 @@ def _defaults(problem: Problem, paths: Sequence[str]) -> frozenset[str]:
 
 def broken_promises(rest: Case) -> tuple[tuple[Broken, ...], str]:
     """Promises that even the configuration closest to keeping them breaks with one request at a time."""
+    from optimizer.demand import Metric, part_name
     from optimizer.performance import behaviours, promised_seconds
     from optimizer.problem import parts_of
-    from optimizer.workload import Metric, part_name
 
     problem, rules = rest.inputs.problem, rest.candidates.rules
     parts = parts_of(problem)
@@ -268,7 +374,7 @@ def broken_promises(rest: Case) -> tuple[tuple[Broken, ...], str]:
 
 
 def _keeps(candidate: Candidate, case: Case) -> bool:
-    from optimizer.candidates import kept_points
+    from optimizer.fleet.funnel import kept_points
 
     return bool(kept_points(candidate, case.candidates.rules))
 

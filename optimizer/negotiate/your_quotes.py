@@ -15,10 +15,9 @@ from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
-    from optimizer.decide.case import Case
-    from optimizer.negotiate.ask import Winner
     from optimizer.plan.types import NodeLine, Outcome
     from optimizer.pricing import NodeOption
+    from optimizer.whatif.case import Case, Winner
 
 
 def with_quotes(outcome: Outcome, case: Case, progress: Callable[[str], None] = lambda _: None) -> Outcome:
@@ -63,7 +62,7 @@ class _Judge:
 
     def _able(self, bare: QuoteVerdict, option: NodeOption, mine: list[Candidate]) -> QuoteVerdict:
         """Whether its nodes could serve, whatever they cost."""
-        from optimizer.candidates import configuration_allowed, kept_points
+        from optimizer.fleet.funnel import configuration_allowed, kept_points
         from optimizer.negotiate.why_not import broken_promises, why_nothing_fits
 
         if not mine:
@@ -103,17 +102,17 @@ class _Judge:
     def _wins_below(self, option: NodeOption) -> float | None:
         """The highest price, in whole cents or for a purchase whole units of the problem's currency per card, at which
         the quote wins; only where money is the objective."""
-        from optimizer.negotiate.ask import ask
-        from optimizer.negotiate.asking_price import Bar
-        from optimizer.negotiate.quoted import Shape
+        from optimizer.negotiate.asking_price import PriceToBeat
+        from optimizer.negotiate.quote_at_price import NodeShape
+        from optimizer.whatif.case import ask
 
         if self._best is None:
             self._best = ask(self._case)
         if self._best.cents is None or self._best.result.objective != "minimize_cost" or option.price is None:
             return None
         offer = option.offer
-        shape = Shape(offer.gpu, offer.provider, offer.gpus_per_node, offer.id, option.node_type)
-        target = Bar(self._case, self._best, option.tier).target(shape)
+        shape = NodeShape(offer.gpu, offer.provider, offer.gpus_per_node, offer.id, option.node_type)
+        target = PriceToBeat(self._case, self._best, option.tier).target(shape)
         per_card = None if target is None else target.cents if target.purchase_price is None else target.purchase_price
         if per_card is None:
             return None

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optimizer.performance.bands import band, error_factor
-    from optimizer.performance.forward import behaviours, promised_seconds
-    from optimizer.performance.gates import (
+    from optimizer.performance.accuracy import band, error_factor, grade_of, is_upper_bound
+    from optimizer.performance.behaviour import behaviours, promised_seconds
+    from optimizer.performance.compatibility import (
         Gate,
         compute_precision,
         engine_refusal,
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
         weight_quant_gates,
         weight_quants,
     )
-    from optimizer.performance.grades import grade_of, is_upper_bound
     from optimizer.performance.memory import memory_bill, memory_bills, weight_bytes
-    from optimizer.performance.parameters import Parameters, load_parameters
-    from optimizer.performance.points import operating_points
+    from optimizer.performance.operating_points import operating_points
+    from optimizer.performance.parameter_files import load_parameters
+    from optimizer.performance.parameters import Parameters
 
 _HOME = {
-    "bands": ("band", "error_factor"),
-    "forward": ("behaviours", "promised_seconds"),
-    "gates": (
+    "accuracy": ("band", "error_factor", "grade_of", "is_upper_bound"),
+    "behaviour": ("behaviours", "promised_seconds"),
+    "compatibility": (
         "Gate", "compute_precision", "engine_refusal", "kv_cache_gates", "kv_caches", "legal_tp", "native_quant",
         "offload_refusal", "pp_refusal", "recovery", "tp_refusal", "weight_quant_gates", "weight_quants",
     ),
-    "grades": ("grade_of", "is_upper_bound"),
     "memory": ("memory_bill", "memory_bills", "weight_bytes"),
-    "parameters": ("Parameters", "load_parameters"),
-    "points": ("operating_points",),
+    "parameter_files": ("load_parameters",),
+    "parameters": ("Parameters",),
+    "operating_points": ("operating_points",),
 }  # fmt: skip
 
 __all__ = [

@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 from statistics import NormalDist
 
-from optimizer.workload import KvSizing, Lengths
+from optimizer.demand import KvSizing, Lengths
 
 _CELLS = 48
 """Equiprobable cells a lognormal is cut into; moments are sums over the cells' conditional means."""

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.catalog.types import ENCODER, Model, StoredPart
+from optimizer.demand import Lengths
 from optimizer.performance.architecture import kv_bytes, moe_layers
 from optimizer.performance.formats import BITS
 from optimizer.performance.lengths import moments_of
 from optimizer.performance.startup import start_of, state_blocks
 from optimizer.performance.types import MemoryBill, ReplicaSpec
-from optimizer.workload import Lengths
 
 Array = npt.NDArray[np.float64]
 

@@ -20,11 +20,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from optimizer.performance.flow import TINY, Array, Flow
+from optimizer.demand import Metric, Slo
 from optimizer.performance.lengths import LengthMoments
-from optimizer.performance.load import flow_at
+from optimizer.performance.queueing import TINY, Array, Flow, flow_at
 from optimizer.performance.replicas import Replicas
-from optimizer.workload import Metric, Slo
 
 SCORE_P99 = 2.33
 """Standard normal quantile of 99 %: slots and KV cache hold the number in flight that is exceeded 1 % of the time."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimizer.performance.gates import legal_tp
+from optimizer.performance.compatibility import legal_tp
 from optimizer.performance.memory import GIB, MemoryTable, memory_table, most_sequences
 from optimizer.performance.startup import Start, start_of
 from optimizer.performance.types import ReplicaSpec

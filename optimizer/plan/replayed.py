@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimizer.workload import Metric
+from optimizer.demand import Metric
 
 
 @dataclass(frozen=True, slots=True)

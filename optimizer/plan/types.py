@@ -1,20 +1,114 @@
-"""A deployment plan and the outcomes of a search: frozen, complete, nothing left to compute for a report."""
+"""A deployment plan and the outcomes of a search: frozen, complete, nothing left to compute for a report.
+
+The question as it was understood, for the head of every report.
+
+What one kind of GPU alone would cost, beside a plan that puts length classes on several.
+
+What wins under a stricter view of prices: at list prices alone, where stock notes are believed, after expiry.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from optimizer.ledger import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
-from optimizer.plan.asked import Asked, Demand, Figures, LoadFloor, WorkloadLoad
-from optimizer.plan.expected import Capacity, KeptPromise, Prediction
-from optimizer.plan.hardware import Group, MemoryGib, NodeLine
-from optimizer.plan.kinds import SingleKind
-from optimizer.plan.market import OtherWinners, Winner
-from optimizer.plan.periods import AskedPeriod, PeriodService, PlanPeriod
+from optimizer.demand import LengthShare, Promise
+from optimizer.plan.costs import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
+from optimizer.plan.deployment import (
+    AskedPeriod,
+    Capacity,
+    Group,
+    KeptPromise,
+    MemoryGib,
+    NodeLine,
+    PeriodService,
+    PlanPeriod,
+    Prediction,
+)
 from optimizer.plan.quotes import QuoteVerdict
 from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class SingleKind:
+    """The best plan on one kind of GPU alone; None: it cannot serve the problem alone."""
+
+    gpu: str
+    monthly_cents: int | None
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadLoad:
+    """The planned load of one workload as the report echoes it (Little's law fills in what was not stated)."""
+
+    workload: str
+    requests_per_second: float
+    output_tokens_per_second: float
+    inflight: float  # not a number: not stated, and no plan whose latencies would tell
+    decided_by: str
+    length_class: str = ""  # the class of a workload that this is the load of
+    users: float | None = None  # of a closed population, whose rate and number in flight are those of the best plan
+    think_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A load in figures; None: not stated, so each plan has its own."""
+
+    requests_per_second: float | None
+    output_tokens_per_second: float | None
+    inflight: float | None
+    users: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The load of a workload in three words: as the file states it; at the peak, ``peak_factor`` and the busiest period
+    of a day profile included; and as planned for, ``margins.load_headroom`` on top."""
+
+    workload: str
+    stated: Figures
+    peak: Figures
+    planned: Figures
+    peak_by: float  # what the peak is times the stated load
+    headroom: float  # what is planned beyond the peak, as a share
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFloor:
+    """One traffic figure of the problem file and the load it alone would ask for."""
+
+    path: str  # YAML path
+    stated: float  # as written in the file
+    requests_per_second: float | None
+    inflight: float | None
+    wins: bool  # whether it is the floor that counts
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for one workload, as the report echoes it."""
+
+    workload: str
+    model: str
+    input_tokens: float
+    input_p95: float | None
+    output_tokens: float
+    output_p95: float | None
+    context_max: int
+    promises: tuple[Promise, ...]
+    min_recovery: float | None
+    floors: tuple[LoadFloor, ...]
+    hours_per_month: float | None  # batch work: the hours used; None = around the clock
+    load_hours: float = 730.0  # hours a month in which the load runs and its tokens are made
+    periods: tuple[AskedPeriod, ...] = ()  # of the day profile
+    min_replicas: int = 0
+    length_class: str = ""  # asked of one length class that may be served apart
+    class_share: float = 1.0  # of the workload's requests that are of the class
+    classes: tuple[LengthShare, ...] = ()  # of a mix
+
 
 __all__ = [
     "Asked",
@@ -35,6 +129,7 @@ __all__ = [
     "MemoryGib",
     "NodeLine",
     "Optimal",
+    "OtherWinner",
     "OtherWinners",
     "Outcome",
     "PeriodService",
@@ -53,7 +148,6 @@ __all__ = [
     "Target",
     "Unknown",
     "Unpriced",
-    "Winner",
     "WorkloadLoad",
 ]
 
@@ -238,6 +332,26 @@ class Unpriced:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherWinner:
+    """The cheapest plan under such a view. ``plan`` is None where nothing wins then."""
+
+    plan: Plan | None
+    rank: int | None = None  # where it is one of the ranking
+    stock_notes: tuple[str, ...] = ()  # what was seen of the stock of its nodes
+    in_stock: OtherWinner | None = None  # what wins without them; None: no such note, or not worked out
+
+
+@dataclass(frozen=True, slots=True)
+class OtherWinners:
+    """How far the first plan rests on its prices. None: not worked out (no plan, no time, or a large problem)."""
+
+    at_list: OtherWinner | None = None  # with ``payment.price_evidence: [quote, list]``
+    first: OtherWinner | None = None  # the first plan itself, with its stock notes
+    expires: str | None = None  # last day on which every price of the first plan may be ranked
+    after_expiry: OtherWinner | None = None  # on the day after
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Base of the four outcomes; ``plans`` is empty unless the problem was solved."""
 
@@ -284,3 +398,16 @@ class Infeasible(Outcome):
 @dataclass(frozen=True, slots=True)
 class Unknown(Outcome):
     """The search ended without a plan and without a proof."""
+
+
+_STATUS: tuple[tuple[type[Outcome], str], ...] = (
+    (Optimal, "optimal"),
+    (Feasible, "feasible"),
+    (Infeasible, "infeasible"),
+    (Unknown, "unknown"),
+)
+
+
+def status_of(outcome: Outcome) -> str:
+    """The word for an outcome's type: optimal, feasible, infeasible or unknown."""
+    return next(word for kind, word in _STATUS if isinstance(outcome, kind))

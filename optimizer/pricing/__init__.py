@@ -10,11 +10,10 @@ from optimizer.pricing.bill import (
     total_cents,
 )
 from optimizer.pricing.long_run import counterparts, long_run, purchase_cents, rent_or_buy, total_cents_over
-from optimizer.pricing.market import market_remark
 from optimizer.pricing.options import node_options
 from optimizer.pricing.owed import owed
 from optimizer.pricing.refused_quotes import facts_asked_for, refused_quotes
-from optimizer.pricing.rules import BUYERS, OptionRules, RuleName, has_nvlink, last_day, option_rules
+from optimizer.pricing.rules import BUYERS, OptionRules, RuleName, has_nvlink, last_day, market_remark, option_rules
 from optimizer.pricing.terms import Terms, load_hours, mean_load, spot_uplift, terms_of, unused_discounts
 from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice, option_key, starts_of
 from optimizer.pricing.unit_costs import Volume, expected_volume, unit_costs

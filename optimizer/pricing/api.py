@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.catalog.types import TokenPrice
-from optimizer.ledger import ApiComparison, ApiSeller
-from optimizer.pricing.dates import MAX_AGE_DAYS, age_days, parse_day
-from optimizer.pricing.exchange import USD
-from optimizer.pricing.terms import Terms, mean_load, terms_of
+from optimizer.plan.costs import ApiComparison, ApiSeller
+from optimizer.pricing.terms import MAX_AGE_DAYS, USD, Terms, age_days, mean_load, parse_day, terms_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from optimizer.problem import Problem, Workload
 
 _PER = 1e6
+
 
 def api_comparison(cents: int, volume: Volume, problem: Problem, catalog: Catalog) -> ApiComparison | None:
     """A plan of so many cents a month against the sellers of its models; None where there is nothing to compare."""

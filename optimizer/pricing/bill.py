@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.ledger import CostLine
+from optimizer.plan.costs import CostLine
 from optimizer.pricing.terms import spot_uplift
 from optimizer.pricing.types import NodeOption, starts_of
 from optimizer.units import to_cents

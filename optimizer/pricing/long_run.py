@@ -10,12 +10,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.ledger import LongRun, RentOrBuy
+from optimizer.plan.costs import LongRun, RentOrBuy
 from optimizer.pricing.api import api_comparison
 from optimizer.pricing.bill import Running, cost_lines
-from optimizer.pricing.ownership import MONTHS_PER_YEAR
 from optimizer.pricing.rules import OptionRules
-from optimizer.pricing.terms import mean_load, terms_of
+from optimizer.pricing.terms import MONTHS_PER_YEAR, mean_load, terms_of
 from optimizer.pricing.types import NodeOption, Origin
 from optimizer.pricing.unit_costs import Volume
 from optimizer.units import to_cents

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.ledger import Owed
+from optimizer.plan.costs import Owed
 from optimizer.pricing.long_run import purchase_cents
 from optimizer.pricing.types import NodeOption
 from optimizer.units import to_cents

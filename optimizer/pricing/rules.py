@@ -5,6 +5,8 @@ does not state a fact that a rule asks for fails it. Two things alone concern no
 marketplaces are off by default, and the age of prices; its own ``valid_until`` does.
 ``hardware.market`` leaves what stands there or is sold by a provider from there, less the cards flagged as restricted
 there unless the user names them; see ``market`` for the flag.
+
+What ``hardware.market`` adds to a card: a flag with its date and source, never a permission and never a ban.
 """
 
 from __future__ import annotations
@@ -14,10 +16,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from optimizer.clock import today
-from optimizer.pricing.dates import MAX_AGE_DAYS, age_days, parse_day, ranks_until
-from optimizer.pricing.terms import as_of_day
+from optimizer.pricing.terms import MAX_AGE_DAYS, age_days, as_of_day, parse_day, ranks_until
 from optimizer.pricing.types import NodeOption, NodeType, Origin
+from optimizer.progress import today
 from optimizer.vocabulary import NVLINK_CLASS, RANKABLE_EVIDENCE, Evidence, ProviderClass, Tier
 
 if TYPE_CHECKING:
@@ -254,3 +255,15 @@ def has_nvlink(node_type: NodeType) -> bool:
 
 def _allowed(value: str, allowed: Collection[str] | None) -> bool:
     return allowed is None or value in allowed
+
+
+def market_remark(catalog: Catalog, gpu: str, market: str | None) -> str | None:
+    """Whether a card is shown as obtainable in a market, for a plan's notes; None where no market is asked for."""
+    if market is None:
+        return None
+    flag = next((flag for flag in catalog.markets if (flag.gpu, flag.market) == (gpu, market)), None)
+    if flag is None:
+        return f"{gpu}: nothing known about obtaining it in market {market}"
+    since = f" since {flag.since}" if flag.since else ""
+    basis = f": {flag.basis}" if flag.basis else ""
+    return f"{gpu}: obtainable in market {market}: {flag.obtainable}{since}{basis} (source: {flag.source})"

@@ -6,28 +6,141 @@ still pay a whole month of 730 hours. Where **all** workloads are batch work, on
 hours of the longest one; as soon as one workload is online, around the clock: a plan does not say which node runs
 which workload, so a shared node may never be switched off. With a day profile the plan says how many nodes run in
 each period, and those nodes are billed its hours.
+
+Exchange rates: the catalog's dated ones, replaced by what the user states in ``payment.fx``.
+
+Ages of prices against a stated day, never against the clock.
+
+What a node costs per month that is bought or already owned.
+
+Energy is counted at the full power of the node around the clock, an upper bound that needs no assumption about use.
+Colocation is paid per kW of the node itself (critical IT power), electricity per kWh at the meter (times PUE).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from optimizer.pricing.dates import parse_day
-from optimizer.pricing.exchange import USD, Exchange
-from optimizer.pricing.ownership import OwnershipRates
+from optimizer.catalog.ages import MAX_AGE_DAYS, WARN_AGE_DAYS, parse_day, ranks_until
+from optimizer.errors import CatalogError, Finding
+from optimizer.plan.costs import CostLine
 from optimizer.pricing.types import Origin
+from optimizer.units import to_cents
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Offer
+    from optimizer.demand import Period
     from optimizer.pricing.types import NodeOption
     from optimizer.problem import Problem, Workload
     from optimizer.problem.schema import Discount as StatedDiscount
-    from optimizer.workload import Period
+
+
+MONTHS_PER_YEAR = 12
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipRates:
+    """The ``ownership`` section in the problem's currency. Shares, not percent."""
+
+    term_months: int
+    residual: float  # of the price, at the end of the term
+    cost_of_capital: float  # per year, nominal, compounded monthly
+    electricity_per_kwh: float
+    pue: float
+    colo_per_kw_month: float
+    support: float  # of the price, per year
+    tax: float  # on energy, space and support
+    month_hours: float
+
+
+def capital_charge(price: float, residual_value: float, annual_rate: float, months: int) -> float:
+    """Equal payments at the end of each month that, with the residual value, pay ``price`` back with interest.
+
+    The annuity of a lease (level payment with a balloon): with i = annual_rate / 12 and n = months,
+    payment = (price - residual / (1 + i)^n) x i / (1 - (1 + i)^-n); without interest, (price - residual) / n.
+    Source: Brealey, Myers & Allen, Principles of Corporate Finance, "equivalent annual cash flow", by months.
+    """
+    if annual_rate == 0:
+        return (price - residual_value) / months
+    rate = annual_rate / MONTHS_PER_YEAR
+    discount: float = (1 + rate) ** -months
+    return (price - residual_value * discount) * rate / (1 - discount)
+
+
+def purchase_lines(price: float, tax: float, power_kw: float, rates: OwnershipRates) -> tuple[CostLine, ...]:
+    """Lines of one bought node: depreciation, interest, support, energy, space, tax.
+
+    ``price`` is net of tax, in the problem's currency. The tax on the price is financed with it and has no residual.
+    """
+    residual = price * rates.residual
+    depreciation = (price - residual) / rates.term_months
+    interest = capital_charge(price, residual, rates.cost_of_capital, rates.term_months) - depreciation
+    purchase_tax = capital_charge(price * tax, 0.0, rates.cost_of_capital, rates.term_months)
+    support = price * rates.support / MONTHS_PER_YEAR
+    lines = [
+        _line("depreciation", 1, "node-month", depreciation),
+        _line("cost of capital", 1, "node-month", interest),
+        _line("tax on the purchase", 1, "node-month", purchase_tax),
+        _line("support", 1, "node-month", support),
+    ]
+    return tuple(line for line in lines if line.monthly_cents) + running_lines(power_kw, rates, extra_taxed=support)
+
+
+def running_lines(power_kw: float, rates: OwnershipRates, extra_taxed: float = 0.0) -> tuple[CostLine, ...]:
+    """Lines of energy and space of one node, and the tax on them (and on ``extra_taxed``)."""
+    kwh = power_kw * rates.pue * rates.month_hours
+    energy = kwh * rates.electricity_per_kwh
+    space = power_kw * rates.colo_per_kw_month
+    lines = (
+        _line("energy", kwh, "kWh", rates.electricity_per_kwh),
+        _line("colocation", power_kw, "kW-month", rates.colo_per_kw_month),
+        _line("tax on running costs", rates.tax, "of running costs", energy + space + extra_taxed),
+    )
+    return tuple(line for line in lines if line.monthly_cents)
+
+
+def _line(name: str, quantity: float, unit: str, unit_price: float) -> CostLine:
+    return CostLine(name, quantity, unit, unit_price, to_cents(quantity * unit_price))
+
+
+USD = "USD"
+"""The currency that all rates are stated against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Rates as units of a currency per US dollar, toward one target currency."""
+
+    target: str
+    per_usd: Mapping[str, float]
+    dates: Mapping[str, str]
+
+    def rate(self, currency: str) -> float:
+        """Units of the target currency for one unit of ``currency``: cross rate over the dollar."""
+        if currency == self.target:
+            return 1.0
+        return self._per_usd(self.target) / self._per_usd(currency)
+
+    def date(self, currency: str) -> str | None:
+        """Date of the older of the two rates that a conversion rests on; None when nothing is converted."""
+        if currency == self.target:
+            return None
+        dates = [self.dates[code] for code in (currency, self.target) if code in self.dates]
+        return min(dates, default=None)
+
+    def _per_usd(self, currency: str) -> float:
+        try:
+            return self.per_usd[currency]
+        except KeyError:
+            known = ", ".join(sorted(self.per_usd))
+            hint = f"state it: payment: {{fx: {{{currency}: <units per USD>, date: <day>}}}}"
+            raise CatalogError([Finding(f"no exchange rate for {currency}; known: {known}", hint=hint)]) from None
+
 
 MEAN_MONTH_HOURS = 730.0
 """8,760 hours a year / 12."""
@@ -51,7 +164,7 @@ _MINUTES_PER_HOUR = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Discount:
+class DiscountTerm:
     """A negotiated percentage off list prices; None matches everything."""
 
     provider: str | None
@@ -74,7 +187,7 @@ class Terms:
     use_hours: float  # billed per month for on-demand and spot
     month_hours: float  # billed per month for reservations
     tax: float  # share
-    discounts: tuple[Discount, ...]  # those still valid
+    discounts: tuple[DiscountTerm, ...]  # those still valid
     ownership: OwnershipRates
     periods: tuple[Period, ...] = ()  # of the day profile
     startup_hours: float = 0.0  # billed each time a node starts
@@ -156,8 +269,8 @@ def unused_discounts(problem: Problem, catalog: Catalog, options: Iterable[NodeO
             )
 
 
-def _discount(entry: StatedDiscount) -> Discount:
-    return Discount(entry.provider, Tier(entry.tier) if entry.tier else None, entry.gpu, entry.percent / 100)
+def _discount(entry: StatedDiscount) -> DiscountTerm:
+    return DiscountTerm(entry.provider, Tier(entry.tier) if entry.tier else None, entry.gpu, entry.percent / 100)
 
 
 def as_of_day(problem: Problem, catalog: Catalog) -> date:
@@ -237,3 +350,11 @@ def _ownership(problem: Problem, exchange: Exchange, tax: float, month_hours: fl
         tax=tax,
         month_hours=month_hours,
     )
+
+
+__all__ = ["MAX_AGE_DAYS", "WARN_AGE_DAYS", "age_days", "parse_day", "ranks_until"]
+
+
+def age_days(day: str, as_of: date) -> int:
+    """Days from ``day`` to ``as_of``; negative when the price is newer."""
+    return (as_of - parse_day(day)).days

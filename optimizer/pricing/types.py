@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from optimizer.catalog.types import Gpu, Offer, Price
-from optimizer.ledger import CostLine
+from optimizer.plan.costs import CostLine
 from optimizer.vocabulary import Evidence, Link, Tier
 
 

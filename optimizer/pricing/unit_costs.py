@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.ledger import UnitCosts
+from optimizer.demand import Metric
+from optimizer.plan.costs import UnitCosts
 from optimizer.pricing.terms import load_hours, mean_load
 from optimizer.units import CENTS_PER_UNIT
-from optimizer.workload import Metric
 
 if TYPE_CHECKING:
     from optimizer.problem import Problem, Workload
@@ -113,7 +113,7 @@ def stated_rate(workload: Workload) -> float | None:
 def _requests(workload: Workload, problem: Problem, made: float, load_factor: float | None) -> float:
     """Requests of a workload in a month."""
     from optimizer.problem import periods_of, rate_floors
-    from optimizer.problem.profile import peak_of, stated_factor
+    from optimizer.problem.load import peak_of, stated_factor
 
     batch, traffic = workload.traffic.batch, workload.traffic
     if batch is not None:

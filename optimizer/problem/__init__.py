@@ -2,14 +2,21 @@
 
 from optimizer.problem.demand import demand_of
 from optimizer.problem.figures import Figure, StatedPromise, figure_of, figures_of, place_of, stated_promises, value_at
-from optimizer.problem.known import KnownIds
-from optimizer.problem.load import lengths_of, load_of, population_of, rate_floors, slo_of
-from optimizer.problem.parts import Part, is_split, parts_of
-from optimizer.problem.profile import periods_of
+from optimizer.problem.load import (
+    Part,
+    is_split,
+    lengths_of,
+    load_of,
+    parts_of,
+    periods_of,
+    population_of,
+    rate_floors,
+    slo_of,
+)
 from optimizer.problem.reader import load_problem, problem_from_bytes
-from optimizer.problem.references import calibration_path, config_path, trace_path
+from optimizer.problem.references import KnownIds, calibration_path, config_path, trace_path
 from optimizer.problem.schema import Problem, Workload
-from optimizer.problem.words import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
+from optimizer.vocabulary import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
 
 __all__ = [
     "KV_CACHES",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from optimizer.plan.asked import Demand, Figures
-from optimizer.problem.load import lengths_of, population_of, rate_floors
-from optimizer.problem.profile import peak_of
+from optimizer.plan.types import Demand, Figures
+from optimizer.problem.load import lengths_of, peak_of, population_of, rate_floors
 from optimizer.problem.schema import Problem, Workload
 
 

@@ -153,7 +153,7 @@ class StatedPromise:
 
 
 @dataclass(frozen=True)
-class _Node:
+class _SchemaNode:
     """One key of the schema, or the items of a list."""
 
     number: Number | None = None
@@ -161,8 +161,8 @@ class _Node:
     bounds: tuple[Any, ...] = ()
     nullable: bool = False
     is_part: bool = False
-    children: Mapping[str, _Node] = field(default_factory=dict)
-    items: _Node | None = None
+    children: Mapping[str, _SchemaNode] = field(default_factory=dict)
+    items: _SchemaNode | None = None
     free: str = ""  # the field whose keys stand beside those with names: currencies of exchange rates
 
     def figure(self, place: Place) -> Figure:
@@ -187,10 +187,10 @@ def place_of(path: str) -> Place:
     return place if node is None or node.number is None else node.figure(place)
 
 
-_Read = tuple[tuple[str, ...], tuple[str, ...], "_Node | None"]
+_Read = tuple[tuple[str, ...], tuple[str, ...], "_SchemaNode | None"]
 
 
-def _read(node: _Node, steps: tuple[str, ...], *, in_part: bool = False) -> _Read | None:
+def _read(node: _SchemaNode, steps: tuple[str, ...], *, in_part: bool = False) -> _Read | None:
     """Keys, names of items and what stands there; None where the schema does not know some step.
 
     The name of an item ends where all that follows are keys. ``in_part``: steps behind the last known key stand as
@@ -220,7 +220,7 @@ def figure_of(path: str) -> Figure:
 def all_figures() -> tuple[Figure, ...]:
     """Every number of the schema, items of lists as ``*``."""
 
-    def below(node: _Node, keys: tuple[str, ...]) -> Iterator[Figure]:
+    def below(node: _SchemaNode, keys: tuple[str, ...]) -> Iterator[Figure]:
         if node.number is not None:
             names = tuple(ITEM for key in keys if key == ITEM)
             yield node.figure(Place(".".join(keys), keys, names))
@@ -237,7 +237,7 @@ def figures_of(problem: Problem) -> Iterator[tuple[Figure, float | None]]:
     yield from _figures(_schema(), problem, ())
 
 
-def _figures(node: _Node, value: object, steps: tuple[str, ...]) -> Iterator[tuple[Figure, float | None]]:
+def _figures(node: _SchemaNode, value: object, steps: tuple[str, ...]) -> Iterator[tuple[Figure, float | None]]:
     if node.number is not None and not isinstance(value, BaseModel):
         number = value if isinstance(value, (int, float)) else None
         yield figure_of(".".join(steps)), number
@@ -305,26 +305,26 @@ def _step(value: object, key: str, path: str) -> object:
 
 
 @cache
-def _schema() -> _Node:
+def _schema() -> _SchemaNode:
     return _section(ProblemFile, None)
 
 
-def _section(model: type[BaseModel], above: Number | None) -> _Node:
+def _section(model: type[BaseModel], above: Number | None) -> _SchemaNode:
     children = {name: _field(info.annotation, tuple(info.metadata), above) for name, info in model.model_fields.items()}
     free = next((name for name, child in children.items() if child.free == ITEM), "")
     if free:
-        return _Node(children=children, items=children.pop(free).items, free=free)
-    return _Node(children=children)
+        return _SchemaNode(children=children, items=children.pop(free).items, free=free)
+    return _SchemaNode(children=children)
 
 
-def _field(annotation: Any, metadata: tuple[Any, ...], above: Number | None) -> _Node:
+def _field(annotation: Any, metadata: tuple[Any, ...], above: Number | None) -> _SchemaNode:
     """The node of an annotation: a number, a section, a list or mapping of either, or a choice of those."""
     inside = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     number = next((one for one in (*metadata, *inside) if isinstance(one, Number)), None)
     part = next((one for one in metadata if isinstance(one, PartOf)), None)
     if part is not None and above is not None:
         number = replace(above, label=above.label + part.suffix)
-    node = _Node(is_part=part is not None)
+    node = _SchemaNode(is_part=part is not None)
     for kind, bounds in _variants(annotation, metadata):
         origin = get_origin(kind)
         if kind is type(None):

@@ -1,21 +1,38 @@
-"""pydantic's errors as findings: where in the file, what is wrong, the value and unit seen, how to mend it."""
+"""pydantic's errors as findings: where in the file, what is wrong, the value and unit seen, how to mend it.
+
+Which keys stand where: the schema seen as a tree, for suggestions and for the reference documentation.
+
+What a check across keys reports.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from optimizer.documents.fullwidth import describe, has_fullwidth, to_ascii
-from optimizer.documents.nodes import Entry, Key, Mapping, Node, Place, Scalar, Sequence, child
-from optimizer.documents.scalars import shorten
-from optimizer.documents.suggest import did_you_mean, suggest
 from optimizer.errors import Finding
+from optimizer.files.nodes import (
+    Key,
+    MappingEntry,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    SourcePlace,
+    child,
+    shorten,
+)
+from optimizer.files.text_file import did_you_mean, suggest
+from optimizer.files.yaml_syntax import describe, has_fullwidth, to_ascii
+from optimizer.problem.fields import Section
 from optimizer.problem.figures import Figure, Reads, figure_of
-from optimizer.problem.layout import homes_of, keys_of, section_at
+from optimizer.problem.schema import Fx, ProblemFile
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
 
 Path = tuple[Key, ...]
 
@@ -91,20 +108,20 @@ def node_at(root: Node, path: Path) -> Node | None:
     return node
 
 
-def entry_at(root: Node, path: Path) -> Entry | None:
+def entry_at(root: Node, path: Path) -> MappingEntry | None:
     """The key and value at a path that ends in a key, or None."""
     parent = node_at(root, path[:-1]) if path else None
-    return parent.get(path[-1]) if isinstance(parent, Mapping) and isinstance(path[-1], str) else None
+    return parent.get(path[-1]) if isinstance(parent, MappingNode) and isinstance(path[-1], str) else None
 
 
-def place_of(root: Node, path: Path) -> Place:
+def place_of(root: Node, path: Path) -> SourcePlace:
     """Where a value stands: itself, its key where it is a collection, or the nearest thing around it."""
     for length in range(len(path), 0, -1):
         entry = entry_at(root, path[:length])
         node = node_at(root, path[:length])
         if node is None:
             continue
-        if length < len(path) or not isinstance(node, Scalar) or not node.raw:
+        if length < len(path) or not isinstance(node, ScalarNode) or not node.raw:
             return entry.place if entry else node.place
         return node.place
     return root.place
@@ -166,7 +183,7 @@ def _value_problem(
 ) -> tuple[str, str | None]:
     """Message and hint; the hint about full-width characters comes before any other."""
     message, hint = _plain_value_problem(kind, context, text, path, node)
-    if isinstance(node, Scalar) and has_fullwidth(node.raw):
+    if isinstance(node, ScalarNode) and has_fullwidth(node.raw):
         hint = describe(node.raw)
     return f"{dotted(path) or 'the file'} {message}", hint
 
@@ -187,7 +204,7 @@ def _plain_value_problem(
     elif kind == "choice":
         hint = (
             did_you_mean(node.raw, context["words"].split(", "))
-            if isinstance(node, Scalar) and isinstance(node.value, str)
+            if isinstance(node, ScalarNode) and isinstance(node.value, str)
             else None
         )
     elif kind in _NEEDS_KEYS:
@@ -207,9 +224,9 @@ def _plain_value_problem(
 
 def _seen(node: Node | None) -> str:
     """The value as a person would say it."""
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         return "a mapping of keys"
-    if isinstance(node, Sequence):
+    if isinstance(node, SequenceNode):
         return "a list"
     if node is None or node.value is None:
         return "nothing"
@@ -221,7 +238,7 @@ def _seen(node: Node | None) -> str:
 
 
 def _bound_hint(path: Path, node: Node | None, unit: str) -> str | None:
-    value = node.value if isinstance(node, Scalar) else None
+    value = node.value if isinstance(node, ScalarNode) else None
     figure = _figure(path)
     if (
         figure is not None
@@ -237,18 +254,73 @@ def _bound_hint(path: Path, node: Node | None, unit: str) -> str | None:
 
 def _number_hint(node: Node | None, unit: str) -> str | None:
     in_unit = f", in {unit}" if unit else ""
-    if isinstance(node, Scalar) and isinstance(node.value, str):
+    if isinstance(node, ScalarNode) and isinstance(node.value, str):
         match = _NUMBER.fullmatch(node.value)
         if match and not match[2] and node.quoted:
             return f"delete the quotes: {match[1]}"
         if match:
             return f"write the number alone, without unit or separators{in_unit}"
-    if isinstance(node, Scalar) and isinstance(node.value, float):
+    if isinstance(node, ScalarNode) and isinstance(node.value, float):
         return f"round it: {round(node.value)}"
     return f"write a number{in_unit}"
 
 
 def _text_hint(node: Node | None) -> str | None:
-    if isinstance(node, Scalar) and node.value is not None:
+    if isinstance(node, ScalarNode) and node.value is not None:
         return f'put it in quotes: "{shorten(node.raw)}"'
     return None
+
+
+def section_at(path: tuple[Key, ...]) -> type[Section] | None:
+    """The section that a path of a problem file leads to; indices and other steps that are no key are passed over."""
+    section: type[Section] = ProblemFile
+    for key in path:
+        if isinstance(key, int):
+            continue
+        field = section.model_fields.get(key)
+        inner = next(_sections_in(field.annotation), None) if field else None
+        if inner is None:
+            return None
+        section = inner
+    return section
+
+
+def keys_of(section: type[Section]) -> tuple[str, ...]:
+    """The keys a section takes, in the order of the documentation."""
+    return ("date",) if section is Fx else tuple(section.model_fields)
+
+
+def homes_of(key: str) -> tuple[str, ...]:
+    """Paths of the sections that take a key of this name."""
+    return tuple(path for path, section in all_sections() if key in keys_of(section))
+
+
+def all_sections(section: type[Section] = ProblemFile, path: str = "") -> Iterator[tuple[str, type[Section]]]:
+    """Every section with its path, outermost first."""
+    yield path, section
+    for key, field in section.model_fields.items():
+        for inner in _sections_in(field.annotation):
+            yield from all_sections(inner, f"{path}.{key}".lstrip("."))
+
+
+def _sections_in(annotation: Any) -> Iterator[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections_in(argument)
+
+
+KeyPath = tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something wrong between keys: the value to mend, the sentence, the way out.
+
+    ``about`` lists the other values the check looked at: where one of them was refused itself, this is not reported.
+    """
+
+    path: KeyPath
+    message: str
+    hint: str | None = None
+    about: tuple[KeyPath, ...] = ()

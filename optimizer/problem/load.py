@@ -8,13 +8,24 @@ load in tokens errs on the high side.
 Users with a think time are a closed population: each sends the next request a think time after the answer to the last,
 so N of them never have more than N requests in flight, and how many arrive depends on how fast a plan answers. Peak
 factor, headroom and the factors of a day profile multiply N, nothing else.
+
+The day profile: the periods that all workloads share, and the load of each workload in them.
+
+What replicas may serve: a workload whole or, where it states length classes, one class of it.
+
+A class served apart is a part of its own, with its own lengths, load and promises. Its share of the arrivals is its
+``share``; of the requests in flight it has more the longer its answers are, as a request stays about as long as it is
+being written (Little's law at one TPOT for all classes), so they are divided by share x mean output. Of a closed
+population a class is served for the larger of the two shares: people ask for it as often as the one says and, where
+hardly anybody thinks, wait for it as long as the other.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from optimizer.problem.profile import factors_of, peak_of
+from optimizer.demand import Lengths, LengthShare, Load, Metric, Period, Promise, Slo, part_name
 from optimizer.problem.schema import (
     LengthClass,
     LengthDistribution,
@@ -26,7 +37,10 @@ from optimizer.problem.schema import (
     Workload,
 )
 from optimizer.units import seconds_to_us_down
-from optimizer.workload import Lengths, LengthShare, Load, Metric, Promise, Slo
+
+if TYPE_CHECKING:
+    from optimizer.problem.schema import ProblemFile, Traffic
+
 
 SECONDS_PER_HOUR = 3600.0
 _MS = 1e-3
@@ -174,3 +188,100 @@ def mean_and_p95(length: float | LengthDistribution) -> tuple[float, float | Non
     if isinstance(length, LengthDistribution):
         return length.mean, length.p95
     return length, None
+
+
+HOURS_PER_DAY = 24.0
+
+
+def periods_of(problem: ProblemFile) -> tuple[Period, ...]:
+    """The periods of the problem's day profile, in file order; empty: the load never changes.
+
+    Workloads with a profile state the same periods (checked when the file is read), so the first one counts.
+    """
+    profile = next((w.traffic.profile for w in problem.workloads if w.traffic.profile is not None), ())
+    daily = problem.payment.hours_per_month / HOURS_PER_DAY
+    return tuple(Period(one.name, one.hours_per_month, one.starts_per_month or daily) for one in profile)
+
+
+def peak_of(traffic: Traffic) -> float:
+    """The largest factor of a profile; 1 without one."""
+    return 1.0 if traffic.profile is None else max(period.factor for period in traffic.profile)
+
+
+def stated_factor(traffic: Traffic, period: int) -> float:
+    """What the stated load is multiplied by in a period; 1 without a profile."""
+    return 1.0 if traffic.profile is None else traffic.profile[period].factor
+
+
+def factors_of(traffic: Traffic, problem: ProblemFile) -> tuple[float, ...]:
+    """The load in each period against the busiest; a workload without a profile runs all its load in all of them."""
+    if traffic.profile is None:
+        return (1.0,) * len(periods_of(problem))
+    peak = peak_of(traffic)
+    return tuple(period.factor / peak for period in traffic.profile)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A whole workload, or one of its length classes."""
+
+    name: str  # of the workload; of a class ``workload/class``
+    workload: Workload
+    length_class: str  # empty: the whole workload
+    share: float  # of the workload's requests
+    lengths: Lengths
+    slo: Slo
+    load: Load
+    whole: int | None  # of a class: index of the part that is its whole workload
+
+    @property
+    def can_be_split(self) -> bool:
+        """Whether its classes may be served apart instead."""
+        return self.whole is None and is_split(self.workload)
+
+
+def is_split(workload: Workload) -> bool:
+    """Whether the classes of a workload may be served apart."""
+    return workload.tokens.split_classes and len(workload.tokens.classes) > 1
+
+
+def parts_of(problem: Problem) -> tuple[Part, ...]:
+    """Every part that replicas may serve: each workload whole, followed by its classes where it may be split."""
+    parts: list[Part] = []
+    for workload in problem.workloads:
+        whole = Part(
+            name=workload.name,
+            workload=workload,
+            length_class="",
+            share=1.0,
+            lengths=lengths_of(workload),
+            slo=slo_of(workload),
+            load=load_of(workload, problem),
+            whole=None,
+        )
+        index = len(parts)
+        parts.append(whole)
+        if whole.can_be_split:
+            parts += [_class_part(whole, index, number) for number in range(len(whole.lengths.classes))]
+    return tuple(parts)
+
+
+def _class_part(whole: Part, index: int, number: int) -> Part:
+    of_class = whole.lengths.classes[number]
+    written = sum(one.share * one.lengths.output_mean for one in whole.lengths.classes)
+    resident = of_class.share * of_class.lengths.output_mean / written
+    return Part(
+        name=part_name(whole.name, of_class.name),
+        workload=whole.workload,
+        length_class=of_class.name,
+        share=of_class.share,
+        lengths=of_class.lengths,
+        slo=class_slo_of(whole.workload, whole.workload.tokens.classes[number]),
+        load=replace(
+            whole.load,
+            requests_per_second=whole.load.requests_per_second * of_class.share,
+            inflight=whole.load.inflight * resident,
+            users=whole.load.users * max(of_class.share, resident),
+        ),
+        whole=index,
+    )

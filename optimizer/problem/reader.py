@@ -1,45 +1,52 @@
-"""From a file to a sound Problem, or to everything that is wrong with it."""
+"""From a file to a sound Problem, or to everything that is wrong with it.
+
+``--set PATH=VALUE``: one value of the document replaced before it is checked.
+
+What a problem may say, but probably does not mean.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from optimizer.documents.nodes import (
-    Entry,
+from optimizer.demand import Metric, Slo
+from optimizer.errors import Finding, ProblemError
+from optimizer.files.nodes import (
     Key,
-    Mapping,
+    MappingEntry,
+    MappingNode,
     Node,
-    Place,
-    Scalar,
+    ScalarNode,
+    SequenceNode,
+    SourcePlace,
     plain,
     refused_paths,
+    shorten,
     with_entry,
     without,
 )
-from optimizer.documents.nodes import Sequence as Items
-from optimizer.documents.text_file import decode, read_bytes
-from optimizer.documents.yaml_file import parse_yaml
-from optimizer.errors import Finding, ProblemError
-from optimizer.problem.check_rest import check
-from optimizer.problem.edits import apply_set
-from optimizer.problem.findings import Defect, defect_of, node_at, place_of
-from optimizer.problem.issues import Issue
-from optimizer.problem.known import KnownIds
-from optimizer.problem.references import check_references
+from optimizer.files.nodes import SequenceNode as Items
+from optimizer.files.text_file import decode, did_you_mean, read_bytes
+from optimizer.files.yaml_file import parse_value, parse_yaml
+from optimizer.problem.checks import COMMITMENT_MONTHS, check, is_bounded
+from optimizer.problem.findings import Defect, Issue, defect_of, node_at, place_of
+from optimizer.problem.load import population_of, slo_of
+from optimizer.problem.references import KnownIds, check_references
 from optimizer.problem.schema import Problem, ProblemFile
-from optimizer.problem.warnings import warnings_of
+from optimizer.progress import today
+from optimizer.vocabulary import Nvlink, Objective, Tier
 
 _ROUNDS = 6
 """Dropping a value can leave its parent incomplete; a path of the schema is at most this deep."""
 
 
-def _stand_in(value: str | int) -> Scalar:
-    return Scalar(Place(""), value, str(value))
+def _stand_in(value: str | int) -> ScalarNode:
+    return ScalarNode(SourcePlace(""), value, str(value))
 
 
 _STAND_INS: dict[str, Node] = {
@@ -48,7 +55,9 @@ _STAND_INS: dict[str, Node] = {
     **{key: _stand_in(1) for key in ("gpus_per_node", "max_gpus")},
     "name": _stand_in("unnamed"),
     "context_max": _stand_in(2),
-    "tokens": Mapping(Place(""), tuple(Entry(key, Place(""), _stand_in(1)) for key in ("input", "output"))),
+    "tokens": MappingNode(
+        SourcePlace(""), tuple(MappingEntry(key, SourcePlace(""), _stand_in(1)) for key in ("input", "output"))
+    ),
 }
 """What takes the place of a required key that is missing or wrong, so that everything else is still checked."""
 
@@ -187,3 +196,176 @@ def _in_order(findings: Sequence[Finding]) -> list[Finding]:
     """File order, each finding once; those without a line last."""
     unique = dict.fromkeys(findings)
     return sorted(unique, key=lambda finding: (finding.line or 1 << 30, finding.column or 0))
+
+
+class _PathError(Exception):
+    """The path leads nowhere."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def apply_set(root: Node, text: str) -> tuple[Node, tuple[Finding, ...]]:
+    """The document with one ``PATH=VALUE`` applied; list items are addressed by name, id or index.
+
+    What is written here is checked with the rest of the document, so a wrong value or key is reported with the option.
+    """
+    option = f"--set {shorten(text, 80)}"
+    path, equals, value = text.partition("=")
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        hint = "for example --set workloads.chat.slo.ttft_ms=1500"
+        return root, (Finding("needs the form PATH=VALUE", option, hint=hint),)
+    node, findings = parse_value(value, option)
+    if node is None or findings:
+        return root, findings
+    try:
+        return _put(root, keys, node, SourcePlace(option), ""), ()
+    except _PathError as error:
+        return root, (Finding(str(error), option, hint=error.hint),)
+
+
+def _put(node: Node | None, keys: list[str], value: Node, place: SourcePlace, where: str) -> Node:
+    if not keys:
+        return value
+    key, rest = keys[0], keys[1:]
+    deeper = f"{where}.{key}" if where else key
+    if isinstance(node, SequenceNode):
+        index = _index(node, key, where)
+        old = node.items[index] if index < len(node.items) else None
+        items = (*node.items[:index], _put(old, rest, value, place, deeper), *node.items[index + 1 :])
+        return SequenceNode(node.place, items)
+    if isinstance(node, ScalarNode) and node.value is not None:
+        last = ".".join(keys)
+        hint = f"replace it as a whole: --set {where}={{{last}: ...}}"
+        raise _PathError(f"{where} is {shorten(node.raw)!r}, which has no keys inside", hint)
+    mapping = node if isinstance(node, MappingNode) else MappingNode(place, ())
+    entry = mapping.get(key)
+    inner = MappingEntry(
+        key, entry.place if entry else place, _put(entry.value if entry else None, rest, value, place, deeper)
+    )
+    if entry is None:
+        return MappingNode(mapping.place, (*mapping.entries, inner))
+    return MappingNode(mapping.place, tuple(inner if other.key == key else other for other in mapping.entries))
+
+
+def _index(node: SequenceNode, key: str, where: str) -> int:
+    """Index of the list item that a step names; one past the end appends."""
+    names = [_name(item) for item in node.items]
+    if key in names:
+        return names.index(key)
+    if key.isascii() and key.isdigit() and int(key) <= len(node.items):
+        return int(key)
+    stated = [name for name in names if name]
+    known = f"items here: {', '.join(stated)}" if stated else f"it has {len(node.items)} items, counted from 0"
+    raise _PathError(f"{where} has no item {key!r}", did_you_mean(key, stated) or known)
+
+
+def _name(item: Node) -> str | None:
+    if not isinstance(item, MappingNode):
+        return None
+    for key in ("name", "id"):
+        entry = item.get(key)
+        if entry is not None and isinstance(entry.value, ScalarNode):
+            return entry.value.raw
+    return None
+
+
+def warnings_of(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
+    """Sentences for the report, each opening with the path it is about."""
+    yield from _workloads(problem)
+    yield from _objective(problem)
+    yield from _links(problem)
+    yield from _tiers(problem)
+    yield from _regions(problem, known)
+    yield from _dates(problem, known)
+
+
+def _workloads(problem: ProblemFile) -> Iterator[str]:
+    for workload in problem.workloads:
+        path, traffic = f"workloads.{workload.name}", workload.traffic
+        thinking = population_of(workload)[0] > 0
+        if traffic.users is not None and "peak_factor" not in traffic.model_fields_set:
+            average = "their number as stated" if thinking else "their average rate"
+            yield (
+                f"{path}.traffic.users: users are not requests in flight, and without peak_factor {average} is taken"
+                " as the peak"
+            )
+        if thinking and (open_parts := _unbounded(slo_of(workload))):
+            yield (
+                f"{path}.slo: nothing is promised about {open_parts}, so that part of an answer to users may take twice"
+                " as long as for a lone request"
+            )
+        online = traffic.batch is None and problem.objective is not Objective.MAXIMIZE_LOAD
+        if online and not thinking and not slo_of(workload).promises:
+            yield f"{path}.slo: no latency promise is stated, so replicas may run at 0.9 of saturation"
+
+
+def _unbounded(slo: Slo) -> str:
+    """The parts of a response time that no promise bounds, in words; empty where all are."""
+    promised = {promise.metric for promise in slo.promises}
+    if Metric.E2E in promised:
+        return ""
+    return " and ".join(metric.value.upper() for metric in (Metric.TTFT, Metric.TPOT) if metric not in promised)
+
+
+def _objective(problem: ProblemFile) -> Iterator[str]:
+    if problem.objective in (Objective.MINIMIZE_TTFT, Objective.MINIMIZE_TPOT) and not is_bounded(problem):
+        yield (
+            f"objective: {problem.objective} without budget.monthly or a limit under hardware.limits buys GPUs for"
+            " milliseconds, however many there are; state what the answer may cost"
+        )
+
+
+def _links(problem: ProblemFile) -> Iterator[str]:
+    hardware = problem.hardware
+    if hardware.nvlink is Nvlink.REQUIRED and hardware.only_owned and not any(o.nvlink for o in hardware.owned):
+        yield "hardware.nvlink: required, but no owned node states nvlink: yes, so only one-GPU replicas may pass"
+
+
+def _tiers(problem: ProblemFile) -> Iterator[str]:
+    payment = problem.payment
+    for quote in problem.offers:
+        if quote.tier not in payment.tiers:
+            yield f"offers.{quote.id}: its tier {quote.tier} is not in payment.tiers, so it is not used"
+    most = payment.max_commitment_months
+    for tier, months in COMMITMENT_MONTHS:
+        if most is not None and tier in payment.tiers and months > most:
+            yield f"payment.tiers: {tier} binds for {months} months, beyond max_commitment_months of {most}"
+    online = any(workload.traffic.batch is None for workload in problem.workloads)
+    if Tier.SPOT in payment.tiers and online:
+        yield "payment.tiers: spot capacity can be taken away at any moment, also from online workloads"
+
+
+def _regions(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
+    quoted = {quote.region for quote in problem.offers}
+    unknown = [name for name in problem.hardware.regions or () if name not in known.regions and name not in quoted]
+    if known.regions and unknown:
+        yield f"hardware.regions: no catalog knows {', '.join(unknown)}, so only a quote that states it can stand there"
+
+
+def _dates(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
+    """ISO days compare as text."""
+    payment = problem.payment
+    as_of = payment.as_of or known.newest_price_date
+    if payment.fx is not None and payment.fx.date is None:
+        yield "payment.fx: the exchange rates have no date"
+    yield from expired_quotes(problem)
+    if as_of is None:
+        return
+    if known.newest_price_date is not None and as_of < known.newest_price_date:
+        yield f"payment.as_of: {as_of}; prices up to {known.newest_price_date} are newer than it, and are used"
+    for index, discount in enumerate(payment.discounts):
+        if discount.until is not None and discount.until < as_of:
+            yield f"payment.discounts.{index}: held until {discount.until}, before {as_of}, so it is not applied"
+
+
+def expired_quotes(problem: ProblemFile) -> Iterator[str]:
+    """A sentence for each quote that no longer holds on ``payment.as_of``, or where that is not stated today."""
+    held, day = problem.payment.as_of or str(today()), "" if problem.payment.as_of else ", today"
+    for quote in problem.offers:
+        if quote.valid_until is not None and quote.valid_until < held:
+            what = f"{quote.provider}, {quote.gpus_per_node}x {quote.gpu}"
+            until = f"valid until {quote.valid_until}, which is before {held}{day}"
+            yield f"offers.{quote.id}: expired ({what}): {until}, so it is not ranked"

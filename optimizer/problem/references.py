@@ -1,15 +1,17 @@
-"""Checks of the ids that a problem names against those the catalogs know."""
+"""Checks of the ids that a problem names against those the catalogs know.
+
+The ids a problem file may name, as the catalogs know them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from optimizer.documents.paths import beside, is_file, is_folder
-from optimizer.documents.suggest import did_you_mean, suggest
 from optimizer.errors import InputError
-from optimizer.problem.issues import Issue, KeyPath
-from optimizer.problem.known import KnownIds
+from optimizer.files.text_file import beside, did_you_mean, is_file, is_folder, suggest
+from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.schema import Exclude, ProblemFile, ProviderFilter, Workload
 
 _SLIPS = 2
@@ -220,3 +222,25 @@ def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> 
 def _some(ids: Collection[str], most: int = 12) -> str:
     names = sorted(ids)
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+@dataclass(frozen=True)
+class KnownIds:
+    """What the references of a problem file are checked against. An empty set of ids is not checked."""
+
+    gpus: frozenset[str] = frozenset()
+    models: Mapping[str, int] = field(default_factory=dict)
+    """Longest context in tokens by model id."""
+    engines: frozenset[str] = frozenset()
+    formats: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """What an engine runs, by its id and ``weight_quant`` or ``kv_cache``."""
+    providers: frozenset[str] = frozenset()
+    currencies: frozenset[str] = frozenset()
+    """Currencies with an exchange rate, USD included."""
+    regions: frozenset[str] = frozenset()
+    newest_price_date: str | None = None
+    """What ``payment.as_of`` means when left out."""
+    context_of_config: Callable[[Path], int] | None = None
+    """Longest context of a Hugging Face config.json; raises InputError for one that cannot be used."""
+    read_calibration: Callable[[Path], None] | None = None
+    """Raises InputError for a calibration file that cannot be used."""

@@ -36,12 +36,12 @@ from optimizer.problem.schema_hardware import (
     Quote,
     TierWord,
 )
-from optimizer.problem.schema_profile import ProfilePeriod
 from optimizer.problem.schema_workload import (
     Batch,
     LengthClass,
     LengthDistribution,
     PercentileLimits,
+    ProfilePeriod,
     Quality,
     SloSection,
     Tokens,
@@ -49,8 +49,7 @@ from optimizer.problem.schema_workload import (
     Users,
     Workload,
 )
-from optimizer.problem.words import DistinctBy, Objective
-from optimizer.vocabulary import Evidence, Tier
+from optimizer.vocabulary import DistinctBy, Evidence, Objective, Tier
 
 __all__ = [
     "ApiPrice",

@@ -27,16 +27,21 @@ from optimizer.problem.fields import (
     one_of,
     unique,
 )
-from optimizer.problem.words import (
+from optimizer.vocabulary import (
     ENGINE_PARALLELISM,
     KV_CACHE_ALIASES,
     KV_CACHES,
+    RANKABLE_EVIDENCE,
     WEIGHT_QUANT_ALIASES,
     WEIGHT_QUANTS,
+    Evidence,
+    Link,
     Market,
     Nvlink,
+    ProviderClass,
+    Router,
+    Tier,
 )
-from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Link, ProviderClass, Router, Tier
 
 PAYABLE_TIERS = tuple(tier for tier in Tier if tier is not Tier.OWNED)
 """Tiers a problem may ask for."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from optimizer.demand import Lengths, Load, Promise
 from optimizer.problem.load import lengths_of, load_of, slo_of
 from optimizer.problem.schema import Exclude, Hardware, Problem, ProviderFilter, Workload
-from optimizer.workload import Lengths, Load, Promise
 
 _INDENT = "  "
 

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from optimizer.documents.csv_file import MAX_BYTES, MAX_FINDINGS, Row, Table, read_open_table
-from optimizer.documents.text_file import decode_mild, read_bytes
 from optimizer.errors import CatalogError, Finding, ProblemError
+from optimizer.files.csv_file import MAX_BYTES, MAX_FINDINGS, CsvRow, CsvTable, read_open_table
+from optimizer.files.text_file import decode_mild, read_bytes
 
 ARRIVAL = (
     "arrival_s", "time_s", "arrival_ms", "time_ms", "timestamp", "timestamp_ms", "arrived_at", "arrival_time",
@@ -181,7 +181,7 @@ def _read_csv(path: Path, found: _Requests) -> list[Finding]:
 
 
 def _rows(
-    table: Table, columns: tuple[str, str, str], session: str | None, blocks: str | None, found: _Requests
+    table: CsvTable, columns: tuple[str, str, str], session: str | None, blocks: str | None, found: _Requests
 ) -> None:
     last = float("-inf")
     for row in table:
@@ -196,7 +196,7 @@ def _rows(
         found.add(when, sent, made, None if session is None else row.text(session), of_prompt)
 
 
-def _ranges(row: Row, column: str) -> tuple[int, ...]:
+def _ranges(row: CsvRow, column: str) -> tuple[int, ...]:
     """Block numbers written as ``0-33 197``."""
     numbers: list[int] = []
     for word in row.text(column).split():
@@ -211,7 +211,7 @@ def _ranges(row: Row, column: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _seconds(row: Row, column: str) -> float | None:
+def _seconds(row: CsvRow, column: str) -> float | None:
     """Seconds as they stand, milliseconds where the name or the size says so, or those of a date and time."""
     text = row.text(column)
     if ":" not in text:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from optimizer.errors import UsageError
-from optimizer.plan.types import Feasible, Infeasible, Optimal, Outcome, Unknown
+from optimizer.plan.types import Outcome, status_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.budget import BudgetAnswer
@@ -22,17 +22,7 @@ if TYPE_CHECKING:
 
     Answer: TypeAlias = BudgetAnswer | Comparison | Explanation | Frontier | Targets | WhyNot
 
-_STATUS: tuple[tuple[type[Outcome], str], ...] = (
-    (Optimal, "optimal"),
-    (Feasible, "feasible"),
-    (Infeasible, "infeasible"),
-    (Unknown, "unknown"),
-)
-
-
-def status_of(outcome: Outcome) -> str:
-    """The word for an outcome's type: optimal, feasible, infeasible or unknown."""
-    return next(word for kind, word in _STATUS if isinstance(outcome, kind))
+__all__ = ["render", "status_of", "write_output"]
 
 
 def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = False) -> str:
@@ -41,7 +31,7 @@ def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = F
     Takes outcomes and the answers of ``budget``, ``targets``, ``frontier``, ``explain``, ``why_not`` and ``compare``.
     """
     if not isinstance(outcome, Outcome):
-        from optimizer.report.negotiate import render_answer
+        from optimizer.report.negotiate_words import render_answer
 
         return render_answer(outcome, style)
     if style == "json":
@@ -62,7 +52,7 @@ def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = F
 def write_output(report: str, output: Path | None) -> None:
     """Write a report to a file, whole or not at all, or to stdout where ``output`` is None."""
     if output is not None:
-        from optimizer.report.write import write_atomic
+        from optimizer.files.atomic_write import write_atomic
 
         write_atomic(output, report)
         return

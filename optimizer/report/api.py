@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optimizer.ledger import ApiComparison
+from optimizer.plan.costs import ApiComparison
 from optimizer.plan.types import Outcome, Plan
-from optimizer.report.json_values import Json, Money
-from optimizer.report.layout import BLANK, Line, Style, labelled
-from optimizer.report.words import count, money, percent, plural
+from optimizer.report.json_plan import Json, Money
+from optimizer.report.words import BLANK, Line, Style, count, labelled, money, percent, plural
 
 
 def api_line(outcome: Outcome) -> Iterator[Line]:

@@ -7,8 +7,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 
-from optimizer.plan.types import Group, NodeLine, Outcome, Plan, PlanPeriod, Prediction
-from optimizer.report import status_of
+from optimizer.plan.types import Group, NodeLine, Outcome, Plan, PlanPeriod, Prediction, status_of
 from optimizer.units import significant
 
 _FORMULA_STARTS = ("=", "+", "-", "@")

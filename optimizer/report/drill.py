@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.report.layout import columns, paragraph
-from optimizer.report.words import exact, gpu_name, percent, plural, two_digits
+from optimizer.report.words import columns, exact, gpu_name, paragraph, percent, plural, two_digits
 
 if TYPE_CHECKING:
-    from optimizer.decide.drill import Course, GroupDrill, Phase
+    from optimizer.planning.drill import Course, GroupDrill, Phase
 
 
 def render_drill(name: str, rank: int, minutes: float, router: str, groups: Sequence[GroupDrill]) -> str:

@@ -1,13 +1,36 @@
-"""One plan as JSON: what to buy, what runs on it, what its users see, what it costs."""
+"""One plan as JSON: what to buy, what runs on it, what its users see, what it costs.
+
+JSON as we print it: money with two decimals, six significant digits, the same bytes for the same values.
+
+The replay in the JSON report: ``simulated`` beside ``predicted`` in each plan, ``rejected`` beside ``plans``.
+
+Both are there only where plans were replayed (and, the latter, where some were rejected).
+"""
 
 from __future__ import annotations
 
-from optimizer.ledger import CostLine, LongRun, UnitCosts
-from optimizer.plan.types import Binding, Group, LatencyMs, NodeLine, Plan, PlanPeriod, Prediction, Stress
-from optimizer.report.json_values import Json, Money, in_money
-from optimizer.report.replayed_json import replay_document
-from optimizer.units import SHARE_UNITS
-from optimizer.workload import workload_of
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from optimizer.demand import workload_of
+from optimizer.plan.costs import CostLine, LongRun, UnitCosts
+from optimizer.plan.types import (
+    Binding,
+    Group,
+    LatencyMs,
+    NodeLine,
+    Plan,
+    PlanPeriod,
+    Prediction,
+    Rejection,
+    Replay,
+    ReplayedPromise,
+    Stress,
+)
+from optimizer.units import SHARE_UNITS, significant
 
 
 def plan_document(plan: Plan) -> dict[str, Json]:
@@ -244,3 +267,119 @@ def _cost_line(line: CostLine) -> dict[str, Json]:
 def _stress(stress: Stress) -> dict[str, Json]:
     cents = stress.monthly_cents
     return {"what": stress.what, "holds": stress.holds, "monthly_cost": None if cents is None else Money(cents)}
+
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount that prints with exactly two decimals."""
+
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """A number that prints as it was read, with all its digits."""
+
+    value: float
+
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | bool | Money | Exact | None"
+
+
+def dump(value: Json) -> str:
+    """Nested values as indented JSON with a final newline."""
+    return _dump(value, "") + "\n"
+
+
+def in_money(amount: float | None) -> Money | None:
+    """Currency units as money; non-finite or absent figures have none."""
+    return Money(math.floor(amount * 100 + 0.5)) if amount is not None and math.isfinite(amount) else None
+
+
+def _number(value: float) -> str:
+    """Six significant digits without trailing zeros; whole numbers stay whole."""
+    if not math.isfinite(value):
+        return "null"
+    rounded = value if isinstance(value, int) or float(value).is_integer() else significant(value, _DIGITS)
+    return repr(int(rounded) if float(rounded).is_integer() and abs(rounded) < 2**53 else rounded)
+
+
+def _dump(value: Json, indent: str) -> str:
+    """Indented JSON; written here because ``json`` cannot print money with two decimals."""
+    if isinstance(value, Money):
+        sign = "-" if value.cents < 0 else ""
+        return f"{sign}{abs(value.cents) // 100}.{abs(value.cents) % 100:02d}"
+    if isinstance(value, Exact):
+        return json.dumps(int(value.value) if value.value.is_integer() else value.value)
+    if value is None or isinstance(value, (bool, str)):
+        return json.dumps(value)
+    if isinstance(value, (int, float)):
+        return _number(value)
+    deeper = indent + "  "
+    if isinstance(value, Mapping):
+        items = [f"{json.dumps(key)}: {_dump(item, deeper)}" for key, item in value.items()]
+        opening, closing = "{", "}"
+    else:
+        items = [_dump(item, deeper) for item in value]
+        opening, closing = "[", "]"
+    if not items:
+        return opening + closing
+    return f"{opening}\n{deeper}" + f",\n{deeper}".join(items) + f"\n{indent}{closing}"
+
+
+def replay_document(replay: Replay) -> dict[str, Json]:
+    """What the requests of one workload saw."""
+    return {
+        **served(replay.workload, replay.length_class),
+        "ttft_ms": _replayed_latency(replay.ttft_ms),
+        "tpot_ms": _replayed_latency(replay.tpot_ms),
+        "e2e_s": _replayed_latency(replay.e2e_s),
+        "requests": replay.requests,
+        "router": replay.router,
+        "promises": [_promise(promise) for promise in replay.promises],
+    }
+
+
+def rejection_document(rejection: Rejection) -> dict[str, Json]:
+    """A configuration that left the ranking: both numbers per promise missed, and the smallest repair."""
+    group, repaired = rejection.group, rejection.repaired_cents
+    return {
+        "rank": rejection.rank,
+        "round": rejection.round,
+        "monthly_cost": Money(rejection.monthly_cents),
+        **served(group.workload, group.length_class),
+        "gpu": group.gpu,
+        "weight_quant": group.weight_quant,
+        "kv_cache": group.kv_cache,
+        "tensor_parallel": group.tensor_parallel,
+        "pipeline_parallel": group.pipeline_parallel,
+        "replicas": group.replicas,
+        "missed": [_promise(promise) for promise in rejection.missed],
+        "repair": {
+            "replicas": rejection.replicas_needed,
+            "monthly_cost": None if repaired is None else Money(repaired),
+        },
+    }
+
+
+def _promise(promise: ReplayedPromise) -> dict[str, Json]:
+    """All figures in seconds."""
+    return {
+        "promise": promise.path,
+        **({"length_class": promise.length_class} if promise.length_class else {}),
+        "percentile": promise.percentile,
+        "predicted": promise.predicted_s,
+        "simulated": promise.simulated_s,
+        "interval": [promise.low_s, promise.high_s],
+        "narrow": promise.narrow,
+        "with_margin": promise.with_margin_s,
+        "limit": promise.limit_s,
+        "kept": promise.kept,
+    }
+
+
+def _replayed_latency(latency: LatencyMs) -> dict[str, Json]:
+    return {"mean": latency.mean, "p50": latency.p50, "p90": latency.p90, "p95": latency.p95, "p99": latency.p99}

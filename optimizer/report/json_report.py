@@ -10,17 +10,15 @@ from collections.abc import Mapping
 from optimizer.plan.types import (
     Figures,
     FunnelStep,
+    OtherWinner,
     Outcome,
     Proof,
     Relaxation,
-    Winner,
+    status_of,
 )
-from optimizer.report import status_of
 from optimizer.report.api import api_document
-from optimizer.report.json_plan import plan_document, served
-from optimizer.report.json_values import Exact, Json, Money, dump, in_money
+from optimizer.report.json_plan import Exact, Json, Money, dump, in_money, plan_document, rejection_document, served
 from optimizer.report.quotes import quote_document
-from optimizer.report.replayed_json import rejection_document
 from optimizer.version import SCHEMA_VERSION, VERSION
 
 
@@ -95,7 +93,7 @@ def document(outcome: Outcome) -> dict[str, Json]:
     }
 
 
-def _winner(winner: Winner | None) -> Json:
+def _winner(winner: OtherWinner | None) -> Json:
     """Who wins under a stricter view of prices: a rank, or a plan that is none of the ranking; null: not worked out."""
     if winner is None:
         return None
@@ -108,7 +106,7 @@ def _winner(winner: Winner | None) -> Json:
     }
 
 
-def _stock(winner: Winner | None) -> Json:
+def _stock(winner: OtherWinner | None) -> Json:
     """What was seen of the stock of a winner's nodes, and what wins without them; null where nothing was."""
     if winner is None or not winner.stock_notes:
         return None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from optimizer.negotiate.compare import Cause, Change, Comparison
-from optimizer.report.json_values import Json, Money, dump
-from optimizer.report.layout import BLANK, Line, Style, columns
+from optimizer.report.json_plan import Json, Money, dump
 from optimizer.report.negotiate_words import finished, signed, wrapped
-from optimizer.report.words import exact, money, yaml_scalar
+from optimizer.report.words import BLANK, Line, Style, columns, exact, money, yaml_scalar
 
 _NONE = "-"
 

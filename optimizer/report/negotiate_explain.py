@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from optimizer.negotiate.explain import Explanation, Reign
-from optimizer.negotiate.moves import Move, Next
 from optimizer.plan.types import Binding, Plan, Stress
 from optimizer.problem import place_of
 from optimizer.report.api import api_sentence
-from optimizer.report.json_plan import plan_document
+from optimizer.report.json_plan import Json, Money, dump, plan_document
 from optimizer.report.json_report import document
-from optimizer.report.json_values import Json, Money, dump
-from optimizer.report.layout import BLANK, Line, Style, columns
-from optimizer.report.names import Names, counted
-from optimizer.report.negotiate_gain import Gain
+from optimizer.report.negotiate_budget import Gain
 from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
 from optimizer.report.negotiate_words import finished, heading, not_replayed, signed, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
-from optimizer.report.words import exact, money, percent, two_digits, what_if
+from optimizer.report.words import (
+    BLANK,
+    Line,
+    Names,
+    Style,
+    columns,
+    counted,
+    exact,
+    money,
+    percent,
+    two_digits,
+    what_if,
+)
+from optimizer.whatif.moves import Move, Next
 
 _MANY = 2.0
 """From so many times the planned load on, it is told as a multiple."""

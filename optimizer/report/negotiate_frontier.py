@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from optimizer.negotiate.frontier import Curve, Frontier, Step
-from optimizer.negotiate.goal import Goal
 from optimizer.plan.types import Plan
-from optimizer.report.json_values import Json, Money, dump
-from optimizer.report.layout import BLANK, Line, Style, columns
-from optimizer.report.names import Names
+from optimizer.report.json_plan import Json, Money, dump
 from optimizer.report.negotiate_words import finished, hardware, heading, not_replayed, sources, winner, wrapped
-from optimizer.report.words import exact, money, percentile_name
+from optimizer.report.words import BLANK, Line, Names, Style, columns, exact, money, percentile_name
+from optimizer.whatif.case import Goal
 
 _TITLES = {
     "maximize_load": "Most load",

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from optimizer.negotiate.leverage import Leverage, Without
 from optimizer.plan.types import Plan
-from optimizer.report.json_values import Json, Money, in_money
-from optimizer.report.layout import BLANK, Line, Style
+from optimizer.report.json_plan import Json, Money, in_money
 from optimizer.report.negotiate_words import signed, winner, wrapped
-from optimizer.report.words import money, price
+from optimizer.report.words import BLANK, Line, Style, money, price
 
 
 def leverage_lines(told: Leverage | None, best: Plan) -> Iterator[Line]:

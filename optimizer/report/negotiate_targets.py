@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from optimizer.negotiate.asking_price import TargetPrice
 from optimizer.negotiate.targets import ANY, Targets
+from optimizer.report.json_plan import Json, dump
 from optimizer.report.json_report import document
-from optimizer.report.json_values import Json, dump
-from optimizer.report.layout import BLANK, Line, Style, columns
 from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
 from optimizer.report.negotiate_words import finished, heading, not_replayed, setup, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
-from optimizer.report.words import gpu_name, money, plural, price, tier_name
+from optimizer.report.words import BLANK, Line, Style, columns, gpu_name, money, plural, price, tier_name
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
 

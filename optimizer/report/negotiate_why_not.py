@@ -6,14 +6,11 @@ from collections.abc import Iterator
 
 from optimizer.negotiate.why_not import Broken, WhyNot
 from optimizer.plan.types import Plan
-from optimizer.report.json_plan import plan_document
-from optimizer.report.json_values import Json, Money, dump
-from optimizer.report.layout import BLANK, Line, Style, columns
-from optimizer.report.names import Names
-from optimizer.report.negotiate_gain import Gain
+from optimizer.report.json_plan import Json, Money, dump, plan_document
+from optimizer.report.negotiate_budget import Gain
 from optimizer.report.negotiate_words import finished, heading, not_replayed, sources, winner, wrapped
 from optimizer.report.verdicts import edits
-from optimizer.report.words import money, percent, two_digits
+from optimizer.report.words import BLANK, Line, Names, Style, columns, money, percent, two_digits
 
 
 def render_why_not(answer: WhyNot, style: str) -> str:

@@ -1,15 +1,31 @@
-"""Words that the negotiation reports share: a plan on one line, paths and values as a reader says them."""
+"""Words that the negotiation reports share: a plan on one line, paths and values as a reader says them.
+
+Which renderer an answer of the negotiation room has.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Iterator
+from importlib import import_module
+from types import MappingProxyType
 
+from optimizer.errors import UsageError
 from optimizer.plan.types import Group, NodeLine, Plan
-from optimizer.report.layout import Line, Style, labelled, paragraph
 from optimizer.report.verdicts import terms
-from optimizer.report.words import gpu_name, kv_name, money, plural, quant_name, tier_name
+from optimizer.report.words import (
+    Line,
+    Style,
+    gpu_name,
+    kv_name,
+    labelled,
+    money,
+    paragraph,
+    plural,
+    quant_name,
+    tier_name,
+)
 from optimizer.vocabulary import Evidence, Tier
 
 
@@ -109,3 +125,25 @@ def finished(lines: Iterable[Line]) -> str:
     while printed and not printed[-1].text:
         printed.pop()
     return "\n".join(line.text for line in printed) + "\n"
+
+
+_RENDERERS = MappingProxyType(
+    {
+        "BudgetAnswer": ("negotiate_budget", "render_budget", ("text", "json")),
+        "Comparison": ("negotiate_compare", "render_comparison", ("text", "json")),
+        "Explanation": ("negotiate_explain", "render_explanation", ("text", "json")),
+        "Frontier": ("negotiate_frontier", "render_frontier", ("text", "json", "csv")),
+        "Targets": ("negotiate_targets", "render_targets", ("text", "json", "csv")),
+        "WhyNot": ("negotiate_why_not", "render_why_not", ("text", "json")),
+    }
+)
+
+
+def render_answer(answer: object, style: str) -> str:
+    """The report of an answer. Raises ``UsageError`` for a format that it does not have."""
+    module, name, styles = _RENDERERS[type(answer).__name__]
+    if style not in styles:
+        raise UsageError(f"no report format {style!r} for this answer; there are {', '.join(styles)}")
+    report = getattr(import_module(f"optimizer.report.{module}"), name)(answer, style)
+    assert isinstance(report, str)
+    return report

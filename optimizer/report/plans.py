@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from optimizer.demand import Metric
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction, Stress
 from optimizer.problem import Figure, place_of
-from optimizer.report.layout import BLANK, Line, Style, segments
-from optimizer.report.periods import followed
+from optimizer.report.periods import followed, replayed
 from optimizer.report.prices import dated, indicative
-from optimizer.report.replayed import replayed
 from optimizer.report.words import (
+    BLANK,
+    Line,
+    Style,
     count,
     exact,
     gpu_name,
@@ -25,13 +27,13 @@ from optimizer.report.words import (
     plural,
     promise_of,
     quant_name,
+    segments,
     tier_name,
     two_digits,
     what_if,
 )
 from optimizer.units import SHARE_UNITS
 from optimizer.vocabulary import Link, Tier
-from optimizer.workload import Metric
 
 _INDENT = "    "
 

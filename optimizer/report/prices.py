@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optimizer.plan.types import NodeLine, Outcome, Plan, Winner
-from optimizer.report.layout import BLANK, Line, Style, labelled
-from optimizer.report.words import gpu_name, money, tier_name
+from optimizer.plan.types import NodeLine, OtherWinner, Outcome, Plan
+from optimizer.report.words import BLANK, Line, Style, gpu_name, labelled, money, tier_name
 from optimizer.vocabulary import Evidence
 
 _MEANS = {
@@ -53,12 +52,12 @@ def prices(outcome: Outcome) -> Iterator[Line]:
     yield BLANK
 
 
-def _is_other(winner: Winner | None) -> bool:
+def _is_other(winner: OtherWinner | None) -> bool:
     """Whether the winner at list prices is another plan than the first, whose stock is then told apart."""
     return winner is None or winner.rank != 1
 
 
-def _at_list(winner: Winner, first: Plan) -> str:
+def _at_list(winner: OtherWinner, first: Plan) -> str:
     if winner.plan is None:
         return "at list prices alone nothing keeps every promise"
     if winner.rank == first.rank:
@@ -66,11 +65,11 @@ def _at_list(winner: Winner, first: Plan) -> str:
     return f"at list prices alone {_told(winner)} wins{_unless(winner)}"
 
 
-def _stock(winner: Winner) -> str:
+def _stock(winner: OtherWinner) -> str:
     return f"#1{_unless(winner)}"
 
 
-def _unless(winner: Winner) -> str:
+def _unless(winner: OtherWinner) -> str:
     """What was seen of its stock, and what wins without it."""
     if not winner.stock_notes:
         return ""
@@ -91,7 +90,7 @@ def _expiry(outcome: Outcome) -> str:
     return f"{text}; then nothing is left to rank" if after.plan is None else f"{text}; then {_told(after)} wins"
 
 
-def _told(winner: Winner) -> str:
+def _told(winner: OtherWinner) -> str:
     """A winner in half a line: rank where it has one, money, nodes, seller."""
     plan = winner.plan
     assert plan is not None

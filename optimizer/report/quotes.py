@@ -6,10 +6,23 @@ from collections.abc import Iterator
 
 from optimizer.plan.quotes import MissedPromise, QuoteVerdict, Verdict
 from optimizer.plan.types import Outcome
-from optimizer.report.json_values import Json, Money, in_money
-from optimizer.report.layout import BLANK, WIDTH, Line, Style, columns, fold
+from optimizer.report.json_plan import Json, Money, in_money
 from optimizer.report.plans import promise_name
-from optimizer.report.words import exact, gpu_name, money, percent, price, tier_name, two_digits
+from optimizer.report.words import (
+    BLANK,
+    WIDTH,
+    Line,
+    Style,
+    columns,
+    exact,
+    fold,
+    gpu_name,
+    money,
+    percent,
+    price,
+    tier_name,
+    two_digits,
+)
 from optimizer.units import CENTS_PER_UNIT
 
 

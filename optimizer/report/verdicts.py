@@ -8,10 +8,24 @@ from collections.abc import Iterator, Sequence
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.problem import place_of
 from optimizer.report.confirm import confirm_commands
-from optimizer.report.layout import BLANK, Line, Style, columns, labelled, paragraph
-from optimizer.report.names import counted, unit_of
-from optimizer.report.replayed import rejections
-from optimizer.report.words import distinction, gpu_name, money, percent, plural, price, yaml_scalar
+from optimizer.report.periods import rejections
+from optimizer.report.words import (
+    BLANK,
+    Line,
+    Style,
+    columns,
+    counted,
+    distinction,
+    gpu_name,
+    labelled,
+    money,
+    paragraph,
+    percent,
+    plural,
+    price,
+    unit_of,
+    yaml_scalar,
+)
 
 _SUPERLATIVE = {
     "minimize_cost": "is the cheapest",

@@ -1,13 +1,24 @@
-"""How figures and catalog words read: money, latencies, token counts, GPU names, payment tiers."""
+"""How figures and catalog words read: money, latencies, token counts, GPU names, payment tiers.
+
+Numbers of the problem file as a reader says them: names, values with their units.
+
+Lines of a text report: segments wrapped at a fixed width, never inside a segment unless it alone is too long.
+"""
 
 from __future__ import annotations
 
 import math
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
 
+from optimizer.demand import Metric, part_name
 from optimizer.plan.types import Stress
-from optimizer.units import significant
+from optimizer.problem.figures import Figure, Reads, place_of
+from optimizer.units import CENTS_PER_UNIT, significant
 from optimizer.vocabulary import Link, Tier
-from optimizer.workload import Metric
 
 _SYMBOL = {"USD": "$"}
 _ACRONYMS = frozenset({"rtx", "sxm", "pcie", "nvl", "gh200", "gb200", "gb300", "pro", "mi210", "b60", "mlu370", "x8"})
@@ -180,3 +191,142 @@ def yaml_scalar(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(yaml_scalar(item) for item in value) + "]"
     return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How paths are said: with the workload's name only where there are several workloads."""
+
+    several: bool
+    currency: str
+    whose: tuple[tuple[str, str], ...] = ()  # of paths that do not say it themselves: a quota's provider and card
+
+    def of(self, path: str) -> str:
+        """The field in words: ``TTFT p95``, ``chat: requests in flight``."""
+        figure = place_of(path)
+        if not isinstance(figure, Figure):
+            return path
+        whole = part_name(figure.workload, figure.length_class)
+        owner = whole if self.several else figure.length_class
+        of = dict(self.whose).get(path)
+        return f"{owner}: {figure.label}" if owner else f"{figure.label} ({of})" if of else figure.label
+
+    def value(self, path: str, value: float) -> str:
+        """The value with its unit: ``1,000 ms``, ``97 %``, ``$20,000 a month``."""
+        figure = place_of(path)
+        if isinstance(figure, Figure):
+            if figure.number.reads is Reads.MONEY:
+                return f"{money(round(value * CENTS_PER_UNIT), self.currency)} {figure.number.unit}"
+            if figure.number.reads is Reads.SHARE:
+                return f"{value * 100:.10g} %"
+        return counted(exact(round(value, 6)), unit_of(path))
+
+    def beside(self, path: str, value: float) -> str:
+        """The value beside the name of its field, which need not say the unit again: ``requests in flight: 100``."""
+        unit = unit_of(path)
+        return exact(round(value, 6)) if unit and unit in self.of(path) else self.value(path, value)
+
+
+def unit_of(path: str) -> str:
+    """The unit of a field, where it has one that is no money and no share: ``ms``, ``requests/s``."""
+    figure = place_of(path)
+    counted_in = isinstance(figure, Figure) and figure.number.reads is Reads.COUNTED
+    return figure.number.unit if isinstance(figure, Figure) and counted_in else ""
+
+
+def counted(number: str, unit: str) -> str:
+    """A number with its unit, in the singular for one: ``1 node``, ``2 nodes``, ``1 kind of GPU``, ``31 ms``."""
+    if number == "1":
+        unit = re.sub(r"^(requests|tokens|nodes|GPUs|kinds|users|copies|months|hours|minutes|runs)\b", _one, unit)
+    return f"{number} {unit}".rstrip()
+
+
+def _one(plural: re.Match[str]) -> str:
+    return "copy" if plural[1] == "copies" else plural[1][:-1]
+
+
+WIDTH = 100
+"""Columns of a report, on a pipe always, on a terminal at most."""
+
+
+class Style(Enum):
+    """What a line is; the terminal gives each a look, a pipe none."""
+
+    PLAIN = "plain"
+    HEADING = "heading"
+    STRONG = "strong"
+    QUIET = "quiet"
+    CAUTION = "caution"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One printed line."""
+
+    text: str
+    style: Style = Style.PLAIN
+
+
+BLANK = Line("")
+
+
+def segments(
+    parts: Iterable[str], *, indent: str = "", joint: str = " | ", hang: str | None = None, width: int = WIDTH
+) -> list[str]:
+    """Join ``parts`` with ``joint``, starting a new line (indented by ``hang``) where the next one would not fit."""
+    hang = indent if hang is None else hang
+    lines: list[str] = []
+    current = ""
+    for part in parts:
+        if not part:
+            continue
+        longer = f"{current}{joint}{part}" if current else f"{indent if not lines else hang}{part}"
+        if current and len(longer) > width:
+            lines.append(current)
+            longer = f"{hang}{part}"
+        current = longer
+    if current:
+        lines.append(current)
+    return [piece for line in lines for piece in fold(line, hang, width)]
+
+
+def fold(line: str, hang: str, width: int = WIDTH) -> list[str]:
+    """Break one line at blanks where it exceeds ``width``; words longer than the width stay whole."""
+    if len(line) <= width:
+        return [line.rstrip()]
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line.strip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def paragraph(text: str, *, indent: str = "  ", hang: str | None = None) -> list[str]:
+    """Running text, indented."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent if hang is None else hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def labelled(label: str, text: str, column: int) -> list[str]:
+    """``label`` in a column of its own, ``text`` wrapped beside it."""
+    return paragraph(text, indent=f"  {label:<{column}}", hang=" " * (column + 2))
+
+
+def columns(rows: Sequence[Sequence[str]], align: str, *, indent: str = "  ", gap: str = "  ") -> list[str]:
+    """Rows as aligned columns; ``align`` holds one of ``<`` and ``>`` per column."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
+    lines = []
+    for row in rows:
+        cells = (f"{cell:{side}{size}}" for cell, side, size in zip(row, align, widths, strict=True))
+        lines.append((indent + gap.join(cells)).rstrip())
+    return lines

@@ -20,7 +20,7 @@ FILLED = 0.95
 """Share of the cache that requests of all ages may fill without overflowing: their sum swings by some percent."""
 
 
-class Limits(NamedTuple):
+class ReplicaLimits(NamedTuple):
     """What bounds a replica: scheduler settings, cache size and the front end."""
 
     max_seqs: int
@@ -51,7 +51,7 @@ class Requests(NamedTuple):
 
 
 @kernel
-def issue(r: Requests, index: int, when: float, free: float, limits: Limits) -> float:
+def issue(r: Requests, index: int, when: float, free: float, limits: ReplicaLimits) -> float:
     """A client sends request ``index``; returns when the front end is free again."""
     r.arrive[index] = when
     begin = max(when, free)
@@ -73,7 +73,7 @@ def enqueue(r: Requests, queue: Ints, head: int, tail: int, index: int) -> int:
 @kernel
 def admit(
     r: Requests, queue: Ints, span: tuple[int, int], active: Ints, batch: tuple[int, int], used: float, now: float,
-    limits: Limits,
+    limits: ReplicaLimits,
 ) -> tuple[int, int, float]:  # fmt: skip
     """Move waiting requests that are ready and fit into the batch; returns queue head, batch size and tokens held.
 
@@ -106,7 +106,7 @@ def admit(
 
 
 @kernel
-def fitting(r: Requests, active: Ints, count: int, limits: Limits) -> int:
+def fitting(r: Requests, active: Ints, count: int, limits: ReplicaLimits) -> int:
     """How many requests like those in the batch the cache holds when they are of all ages, a little short of full."""
     held = 0.0
     for k in range(count):

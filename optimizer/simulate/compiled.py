@@ -2,9 +2,9 @@
 
 A loop is plain arithmetic on arrays, in functions marked with :func:`kernel`; what Python calls is marked with
 :func:`entry`. ``write_object_code`` turns each entry and the kernels it uses into an object file for a generic
-processor, so that every machine of a kind computes the same bytes. The file is looked for beside this module, where the build hook
-put it, then in the caches of the user; where there is none it is compiled there by numba, which takes some seconds
-once. Without numba the same source runs interpreted. File names carry a digest of every source that takes part.
+processor, so that every machine of a kind computes the same bytes. The file is looked for beside this module, where the
+build hook put it, then in the caches of the user; where there is none it is compiled there by numba, which takes some
+seconds once. Without numba the same source runs interpreted. File names carry a digest of every source that takes part.
 
 Loaded code runs without the interpreter's lock: loops of several threads run side by side.
 """
@@ -58,7 +58,7 @@ def kernel(function: F) -> F:
     return function
 
 
-class Entry(Generic[P, R]):
+class CompiledLoop(Generic[P, R]):
     """A loop that Python calls, with arguments by position; compiled where that can be had."""
 
     def __init__(self, function: Callable[P, R]) -> None:
@@ -104,9 +104,9 @@ class Entry(Generic[P, R]):
         return any(write_object_code(self, folder) for folder in list(folders())[1:])
 
 
-def entry(function: Callable[P, R]) -> Entry[P, R]:
+def entry(function: Callable[P, R]) -> CompiledLoop[P, R]:
     """Mark a loop that Python calls, with arguments by position."""
-    return Entry(kernel(function))
+    return CompiledLoop(kernel(function))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class ArgumentSlot:
     """One scalar or array of an entry's arguments: its kind, and for arrays how many dimensions it has."""
 
     kind: str  # float, int, bool, floats, ints
@@ -127,10 +127,10 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class EntryLayout:
     """What an entry takes: per argument either one slot or a named tuple of slots."""
 
-    arguments: tuple[tuple[type | None, tuple[Slot, ...]], ...]
+    arguments: tuple[tuple[type | None, tuple[ArgumentSlot, ...]], ...]
     returns: str  # float or int
 
     def pack(self, args: tuple[Any, ...]) -> Packed:
@@ -150,7 +150,7 @@ class Layout:
         return Packed(np.array(floats, np.float64), np.array(ints, np.int64), tuple(pointers))
 
 
-def _address(array: Any, slot: Slot) -> int:
+def _address(array: Any, slot: ArgumentSlot) -> int:
     wanted = np.float64 if slot.kind == "floats" else np.int64
     if array.dtype != wanted or array.ndim != slot.dimensions or not array.flags.c_contiguous:
         raise TypeError(f"a loop needs contiguous {slot.kind} in {slot.dimensions} dimensions, not {array.dtype}")
@@ -159,29 +159,29 @@ def _address(array: Any, slot: Slot) -> int:
 
 
 @cache
-def layout_of(function: Callable[..., Any]) -> Layout:
+def layout_of(function: Callable[..., Any]) -> EntryLayout:
     """The layout that a function's annotations state: numbers, arrays, and named tuples of these."""
     hints = get_type_hints(function, include_extras=True)
     returns = hints.pop("return")
-    arguments: list[tuple[type | None, tuple[Slot, ...]]] = []
+    arguments: list[tuple[type | None, tuple[ArgumentSlot, ...]]] = []
     for hint in hints.values():
         if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
             fields = get_type_hints(hint, include_extras=True)
             arguments.append((hint, tuple(_slot(fields[name]) for name in hint._fields)))
         else:
             arguments.append((None, (_slot(hint),)))
-    return Layout(tuple(arguments), "int" if returns is int else "float")
+    return EntryLayout(tuple(arguments), "int" if returns is int else "float")
 
 
-def _slot(hint: Any) -> Slot:
+def _slot(hint: Any) -> ArgumentSlot:
     """``Annotated[Ints, 2]`` is a table; a union with float (step coefficients) is a number in loops."""
     if hint in (int, float, bool):
-        return Slot(hint.__name__)
+        return ArgumentSlot(hint.__name__)
     dimensions = getattr(hint, "__metadata__", (1,))[0]
     text = str(getattr(hint, "__origin__", hint)) + str(hint)
     if "float64" in text and "| float" in text:
-        return Slot("float")
-    return Slot("floats" if "float64" in text else "ints", int(dimensions))
+        return ArgumentSlot("float")
+    return ArgumentSlot("floats" if "float64" in text else "ints", int(dimensions))
 
 
 def is_compiled(name: str) -> bool:
@@ -263,7 +263,7 @@ def _link(code: bytes, symbol: str) -> int:
 class _Code:
     """Loaded code of one entry."""
 
-    def __init__(self, layout: Layout, address: int) -> None:
+    def __init__(self, layout: EntryLayout, address: int) -> None:
         self._layout = layout
         arrays = sum(1 for _, slots in layout.arguments for slot in slots if slot.dimensions)
         result = ctypes.c_int64 if layout.returns == "int" else ctypes.c_double
@@ -285,7 +285,7 @@ _GENERIC = {"x86_64": "x86-64", "amd64": "x86-64"}
 """Names of the oldest processor of a kind, where LLVM does not call it generic."""
 
 
-def write_object_code(entry: Entry[Any, Any], folder: Path) -> bool:
+def write_object_code(entry: CompiledLoop[Any, Any], folder: Path) -> bool:
     """Compile an entry into a folder, whole or not at all; False where nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -303,7 +303,7 @@ def write_object_code(entry: Entry[Any, Any], folder: Path) -> bool:
     return True
 
 
-def object_code(entry: Entry[Any, Any]) -> bytes:
+def object_code(entry: CompiledLoop[Any, Any]) -> bytes:
     """The object file of one entry, with its symbol named as the loader looks for it."""
     import llvmlite.binding as llvm
     import numba
@@ -337,7 +337,7 @@ def _kernels_compiled() -> Iterator[dict[Callable[..., Any], Any]]:
     for module in sorted({kernel.__module__ for kernel in KERNELS}):
         names = vars(sys.modules[module])
         for name, value in list(names.items()):
-            plain = value.interpreted if isinstance(value, Entry) else value
+            plain = value.interpreted if isinstance(value, CompiledLoop) else value
             if isinstance(plain, FunctionType) and plain in compiled:
                 replaced.append((names, name, value))
                 names[name] = compiled[plain]
@@ -348,7 +348,7 @@ def _kernels_compiled() -> Iterator[dict[Callable[..., Any], Any]]:
             names[name] = value
 
 
-def _wrapper(layout: Layout, loop: Any) -> tuple[Callable[..., Any], Any]:
+def _wrapper(layout: EntryLayout, loop: Any) -> tuple[Callable[..., Any], Any]:
     """A function of flat buffers that calls the loop, and its signature."""
     import numba
 

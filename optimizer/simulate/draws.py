@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.demand import Lengths
 from optimizer.performance.lengths import sigma_of
 from optimizer.vocabulary import Router
-from optimizer.workload import Lengths
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients, step_seconds
-from optimizer.simulate.admission import Ints, Limits, Requests
+from optimizer.simulate.admission import Ints, ReplicaLimits, Requests
 from optimizer.simulate.compiled import kernel
 
 _step = kernel(step_seconds)
@@ -24,7 +24,7 @@ def _has_prompts(r: Requests, active: Ints, count: int) -> bool:
 
 
 @kernel
-def _prompt_step(c: StepCoefficients, r: Requests, active: Ints, count: int, limits: Limits) -> float:
+def _prompt_step(c: StepCoefficients, r: Requests, active: Ints, count: int, limits: ReplicaLimits) -> float:
     """Seconds of one step with prompt work, which fills the token budget in order of admission."""
     batch, kv = 0.0, 0.0
     for k in range(count):
@@ -108,7 +108,7 @@ def _stretch(
 
 @kernel
 def advance(
-    c: StepCoefficients, r: Requests, active: Ints, count: int, used: float, limits: Limits,
+    c: StepCoefficients, r: Requests, active: Ints, count: int, used: float, limits: ReplicaLimits,
     horizon: tuple[float, float, float], now: float,
 ) -> tuple[float, float, float]:  # fmt: skip
     """One step with prompt work, else a stretch of steps without; returns seconds, steps and tokens held after."""

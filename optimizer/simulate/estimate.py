@@ -4,6 +4,8 @@ Latencies of neighbouring requests are alike, so the interval comes from batch m
 Analysis, section 9.5.3): the run is cut into ten consecutive batches, each long against the time a request stays and
 long enough to show the percentile; the batches' percentiles are close to independent, and Student's t gives the
 interval of their mean.
+
+What a chart shows of a replayed run: how latencies are spread, and how full queue and KV cache are over time.
 """
 
 from __future__ import annotations
@@ -15,10 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.demand import Metric
 from optimizer.simulate.fleet import Served
-from optimizer.workload import Metric
-
-Floats = npt.NDArray[np.float64]
 
 BATCHES = 10
 STUDENT_T = 2.262
@@ -68,7 +68,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class MeasuringWindow:
     """Requests to send: ``warm`` and ``cool`` ones at the ends are left out of what is measured."""
 
     warm: int
@@ -91,10 +91,10 @@ class Seen:
     e2e: tuple[float, ...]
     requests: int
     served: Served  # the whole run, ends included
-    window: Window
+    window: MeasuringWindow
 
 
-def observe(run: Callable[[Window], Served], wanted: Sequence[Wanted], resident: float) -> Seen:
+def observe(run: Callable[[MeasuringWindow], Served], wanted: Sequence[Wanted], resident: float) -> Seen:
     """Simulate until every wanted percentile is narrow or the run is long enough.
 
     ``resident``: requests in flight at a time; three times as many are sent before measuring begins.
@@ -102,7 +102,7 @@ def observe(run: Callable[[Window], Served], wanted: Sequence[Wanted], resident:
     edge = math.ceil(resident)
     measured = _first_length(wanted, edge)
     for _ in range(DOUBLINGS + 1):
-        window = Window(3 * edge, measured, 2 * edge)
+        window = MeasuringWindow(3 * edge, measured, 2 * edge)
         served = run(window)
         keep = slice(window.warm, window.warm + window.measured)
         estimates = tuple(estimate(_values(served, keep, w), w.percentile) for w in wanted)
@@ -143,3 +143,67 @@ def _close(e: Estimate, wanted: Wanted) -> bool:
 def _first_length(wanted: Sequence[Wanted], edge: int) -> int:
     tails = [TAIL_REQUESTS / (1.0 - w.percentile / 100.0) / w.share for w in wanted]
     return min(math.ceil(max(SMALLEST, BATCHES * max(tails, default=0.0), BATCHES * edge)), LARGEST)
+
+
+Floats = npt.NDArray[np.float64]
+
+PERCENTILES = (*(float(p) for p in range(99)), 99.0, 99.5, 99.9, 100.0)
+"""At which a latency curve is known."""
+
+MOMENTS = 240
+"""Points in time of a stretch."""
+
+SHOWN_REQUESTS = 600
+"""Requests that arrive in the stretch shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The stretch of a run around its longest wait for a first token, at evenly spaced moments."""
+
+    seconds: tuple[float, ...]  # from the beginning of the stretch
+    waiting: tuple[float, ...]  # requests that have arrived and are not in a batch yet, all replicas
+    running: tuple[float, ...]  # requests in the batches, all replicas
+    kv_share: tuple[float, ...]  # of the KV blocks of the fullest replica, 1 = all
+
+
+def curve(seen: Seen, metric: str) -> tuple[float, ...]:
+    """Seconds at ``PERCENTILES`` of the requests measured."""
+    values: Floats = getattr(seen.served, metric)[_measured(seen)]
+    return tuple(float(value) for value in np.percentile(values, PERCENTILES))
+
+
+def stretch(seen: Seen, kv_tokens: float) -> Stretch:
+    """How full the replicas are around the longest wait. A cache holds a prompt from admission on, then each token."""
+    run, inside = seen.served, _measured(seen)
+    arrive = run.arrive[inside]
+    span = float(arrive[-1] - arrive[0])
+    length = span * min(1.0, SHOWN_REQUESTS / arrive.size)
+    worst = float(arrive[int(np.argmax(run.ttft[inside]))])
+    begin = min(max(worst - length / 2.0, float(arrive[0])), float(arrive[-1]) - length)
+    moments = np.linspace(begin, begin + length, MOMENTS)
+    there = (run.arrive <= moments[-1]) & (run.finish >= moments[0])
+    admit, finish = run.admit[there], run.finish[there]
+    now = moments[:, None]
+    resident = (admit <= now) & (now < finish)
+    waiting = ((run.arrive[there] <= now) & (now < admit)).sum(axis=1)
+    return Stretch(
+        seconds=tuple(float(value) for value in moments - begin),
+        waiting=tuple(float(value) for value in waiting),
+        running=tuple(float(value) for value in resident.sum(axis=1)),
+        kv_share=tuple(float(value) / kv_tokens for value in _fullest(run, there, resident, moments)),
+    )
+
+
+def _fullest(run: Served, there: npt.NDArray[np.bool_], resident: npt.NDArray[np.bool_], moments: Floats) -> Floats:
+    """Tokens that the fullest replica holds at each moment; output grows evenly from the first token to the last."""
+    first, finish = run.first[there], run.finish[there]
+    made = np.clip((moments[:, None] - first) / np.maximum(finish - first, 1e-9), 0.0, 1.0) * run.output[there]
+    tokens = np.where(resident, run.prompt[there] + made, 0.0)
+    replica = run.replica[there]
+    held = [tokens[:, replica == one].sum(axis=1) for one in np.unique(replica)]
+    return np.asarray(np.max(held, axis=0))
+
+
+def _measured(seen: Seen) -> slice:
+    return slice(seen.window.warm, seen.window.warm + seen.window.measured)

@@ -18,9 +18,8 @@ from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
-    from optimizer.simulate.admission import Limits, Requests
-    from optimizer.simulate.fleet_loop import Fleet
-    from optimizer.simulate.fleet_loop import Outage as LoopOutage
+    from optimizer.simulate.admission import ReplicaLimits, Requests
+    from optimizer.simulate.fleet_loop import Fleet, LoopOutage
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -123,7 +122,7 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
 def _gone(outage: Outage | None) -> LoopOutage:
     """The outage as the loops know it."""
     from optimizer.simulate.fleet_loop import FOREVER
-    from optimizer.simulate.fleet_loop import Outage as InLoops
+    from optimizer.simulate.fleet_loop import LoopOutage as InLoops
 
     return InLoops(FOREVER, FOREVER, 0, 0) if outage is None else InLoops(*astuple(outage))
 
@@ -153,10 +152,10 @@ def _requests(given: Stream) -> Requests:
     return Requests(arrive, ready, first, finish, given.prompt, cached, given.output, done, made, due, late, admit)
 
 
-def _limits(settings: Settings) -> Limits:
-    from optimizer.simulate.admission import Limits
+def _limits(settings: Settings) -> ReplicaLimits:
+    from optimizer.simulate.admission import ReplicaLimits
 
-    return Limits(
+    return ReplicaLimits(
         settings.max_seqs, settings.token_budget, float(settings.kv_tokens), settings.frontend_s, settings.service_s,
         settings.mixed, settings.poll_steps, settings.reserve,
     )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Limits, Requests, admit, enqueue, fitting, retire
+from optimizer.simulate.admission import ReplicaLimits, Requests, admit, enqueue, fitting, retire
 from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
 
@@ -49,7 +49,7 @@ class Fleet(NamedTuple):
     home: Ints  # one entry per request: the replica of its prefix; empty where the router pays no heed to it
 
 
-class Outage(NamedTuple):
+class LoopOutage(NamedTuple):
     """The replicas of one node are gone for a while; ``begin`` of ``FOREVER``: nothing happens."""
 
     begin: float
@@ -59,7 +59,7 @@ class Outage(NamedTuple):
 
 
 @kernel
-def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, until: float) -> None:
+def _serve(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: ReplicaLimits, until: float) -> None:
     """Replica ``k`` works off the steps that begin before ``until``."""
     queue, active = f.queue[k], f.active[k]
     interval = max(np.rint(limits.poll_steps), 1.0)
@@ -137,7 +137,7 @@ def route(r: Requests, f: Fleet, policy: int, index: int) -> int:
 
 
 @kernel
-def send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Limits) -> None:
+def send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: ReplicaLimits) -> None:
     """Request ``index`` goes to replica ``k`` through its front end, which takes one at a time."""
     begin = max(when, f.free[k])
     f.free[k] = begin + limits.service_s
@@ -166,7 +166,7 @@ def drop(f: Fleet, k: int, lost: Ints, held: int) -> int:
 
 
 @kernel
-def resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: Limits, policy: int) -> int:
+def resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: ReplicaLimits, policy: int) -> int:
     """Send what was lost again, oldest first, if any replica is up; returns how many still wait at the router."""
     for position in range(1, held):  # by insertion: what was lost is nearly in order
         i, place = lost[position], position
@@ -185,7 +185,7 @@ def resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: Li
 
 
 @kernel
-def _catch_up(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, until: float) -> None:
+def _catch_up(c: StepCoefficients, r: Requests, f: Fleet, limits: ReplicaLimits, until: float) -> None:
     """Every replica that is up works until ``until``."""
     for k in range(f.up.size):
         if f.up[k] == 1:
@@ -194,7 +194,7 @@ def _catch_up(c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, until:
 
 @entry
 def serve_fleet(
-    c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, outage: Outage, lost: Ints
+    c: StepCoefficients, r: Requests, f: Fleet, limits: ReplicaLimits, policy: int, outage: LoopOutage, lost: Ints
 ) -> int:
     """Serve all requests, which arrive at their stated times; returns how many were sent a second time.
 

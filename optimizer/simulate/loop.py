@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Ints, Limits, Requests, admit, enqueue, fitting, issue, retire
+from optimizer.simulate.admission import Ints, ReplicaLimits, Requests, admit, enqueue, fitting, issue, retire
 from optimizer.simulate.compiled import entry
 from optimizer.simulate.engine_step import advance
 
 
 @entry
 def run(
-    c: StepCoefficients, r: Requests, limits: Limits, given: int, queue: Ints, active: Ints, capped: bool
+    c: StepCoefficients, r: Requests, limits: ReplicaLimits, given: int, queue: Ints, active: Ints, capped: bool
 ) -> float:
     """Serve all requests; the first ``given`` arrive at their stated times, each later one when an earlier one ends,
     or, where the number in flight is only ``capped``, at its own stated time if that is later.
@@ -76,6 +76,6 @@ def run(
     return now
 
 
-def room_for(limits: Limits, total: int) -> tuple[Ints, Ints]:
+def room_for(limits: ReplicaLimits, total: int) -> tuple[Ints, Ints]:
     """The queue and the batch that ``run`` works in."""
     return np.empty(total, np.int64), np.empty(min(limits.max_seqs, total) + 1, np.int64)

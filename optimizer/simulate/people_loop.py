@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Floats, Ints, Limits, Requests, admit, fitting, retire
+from optimizer.simulate.admission import Floats, Ints, ReplicaLimits, Requests, admit, fitting, retire
 from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
-from optimizer.simulate.fleet_loop import FOREVER, Fleet, Outage, drop, resend, route, send
+from optimizer.simulate.fleet_loop import FOREVER, Fleet, LoopOutage, drop, resend, route, send
 
 
 @kernel
@@ -47,7 +47,7 @@ def _pop(heap: Floats, size: int) -> int:
 
 
 @kernel
-def _step(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: Limits, until: float) -> int:
+def _step(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: ReplicaLimits, until: float) -> int:
     """Replica ``k`` takes one stretch of steps, to ``until`` or one step beyond; returns how many answers ended."""
     queue, active = f.queue[k], f.active[k]
     interval = max(np.rint(limits.poll_steps), 1.0)
@@ -101,8 +101,8 @@ def _furthest_behind(f: Fleet) -> tuple[int, float]:
 
 @entry
 def serve_people(
-    c: StepCoefficients, r: Requests, f: Fleet, limits: Limits, policy: int, heap: Floats, think: Floats,
-    outage: Outage, lost: Ints,
+    c: StepCoefficients, r: Requests, f: Fleet, limits: ReplicaLimits, policy: int, heap: Floats, think: Floats,
+    outage: LoopOutage, lost: Ints,
 ) -> int:  # fmt: skip
     """Serve as many requests as ``r`` has; returns how many were sent a second time.
 

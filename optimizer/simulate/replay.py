@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer.demand import Lengths
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.draws import Stream, first_questions, poisson, routed, stream, thinking
-from optimizer.simulate.estimate import Seen, Wanted, Window, observe
+from optimizer.simulate.estimate import MeasuringWindow, Seen, Wanted, observe
 from optimizer.simulate.fleet import Served, Talk, converse, hold, serve
 from optimizer.simulate.replica import Settings
 from optimizer.units import ceil_guarded
 from optimizer.vocabulary import Router
-from optimizer.workload import Lengths
 
 MOST_REPLICAS = 16
 """A larger fleet is replayed with so many replicas and their part of the load: beyond, arrivals only get smoother."""
@@ -46,7 +46,7 @@ def replay_arrivals(
     shown = min(replicas, MOST_REPLICAS)
     shown_rate = rate * shown / replicas
 
-    def run(window: Window) -> Served:
+    def run(window: MeasuringWindow) -> Served:
         given = routed(requests(shown_rate, window.total), lengths, replicas, router)
         return serve(replica.c, replica.open_loop, given, shown, router)
 
@@ -65,7 +65,7 @@ def replay_held(
     """One of the replicas, which always holds ``inflight`` requests, the first ones staggered over the time one of them
     stays."""
 
-    def run(window: Window) -> Served:
+    def run(window: MeasuringWindow) -> Served:
         arrive = np.zeros(window.total)
         arrive[:inflight] = np.arange(inflight) * (residence_s / inflight)
         given = routed(stream(arrive, lengths), lengths, replicas, router)
@@ -98,7 +98,7 @@ def replay_people(
     cycle = people.think_s + residence_s
     first = first_questions(users, cycle)
 
-    def run(window: Window) -> Served:
+    def run(window: MeasuringWindow) -> Served:
         given = routed(requests(users / cycle, window.total), lengths, replicas, router)
         talk = Talk(first, thinking(people.think_s, window.total))
         return converse(replica.c, replica.open_loop, given, talk, shown, router)

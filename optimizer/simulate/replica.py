@@ -62,7 +62,7 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class ReplicaTrace:
     """What happened to each measured request; seconds and tokens."""
 
     ttft: Floats
@@ -91,9 +91,9 @@ def draw_lengths(pattern: Pattern, count: int) -> tuple[Floats, Floats]:
     return prompt, np.maximum(np.minimum(output, pattern.context_max - prompt), 1.0)
 
 
-def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace:
+def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> ReplicaTrace:
     """Replay ``pattern`` on the replica whose step times are ``c`` (one row, floats)."""
-    from optimizer.simulate.admission import Limits, Requests
+    from optimizer.simulate.admission import ReplicaLimits, Requests
     from optimizer.simulate.loop import room_for, run
 
     count = max(pattern.requests, 1)
@@ -112,7 +112,7 @@ def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace
     ready, first, finish, done, made, due, late, admit = blank
     cached = np.floor(pattern.shared_prefix * prompt)
     requests = Requests(arrive, ready, first, finish, prompt, cached, output, done, made, due, late, admit)
-    limits = Limits(
+    limits = ReplicaLimits(
         settings.max_seqs, settings.token_budget, float(settings.kv_tokens), settings.frontend_s, settings.service_s,
         settings.mixed, settings.poll_steps, settings.reserve,
     )  # fmt: skip
@@ -128,7 +128,7 @@ def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Trace
         overlap = np.clip(seen / np.maximum(finish - first, 1e-9), 0.0, 1.0)
         rate = float((output * overlap).sum()) / max(last - begin, 1e-9)
     gaps = np.maximum(output[keep] - 1.0, 1.0)
-    return Trace(
+    return ReplicaTrace(
         ttft=first[keep] - arrive[keep] + delay[keep],
         tpot=(finish[keep] - first[keep]) / gaps,
         e2e=finish[keep] - arrive[keep] + delay[keep],

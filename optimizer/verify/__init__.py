@@ -1,8 +1,8 @@
 """Verification: every promise of a plan recomputed forward, without the solver. A mismatch is our own failure."""
 
-from optimizer.verify.ranking import RANKING_RULES
+from optimizer.verify.case import Mismatch
+from optimizer.verify.printed import RANKING_RULES
 from optimizer.verify.rules import SERVICE_RULES, STATIC_RULES, verify_plan, verify_plans, verify_ranking
-from optimizer.verify.types import Mismatch
 
 __all__ = [
     "RANKING_RULES",

@@ -8,14 +8,13 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from optimizer.catalog.types import TokenPrice
-from optimizer.ledger import ApiComparison
+from optimizer.plan.costs import ApiComparison
 from optimizer.pricing import mean_load, terms_of
 from optimizer.problem import lengths_of
 from optimizer.problem.schema import Workload
 from optimizer.units import CENTS_PER_UNIT
-from optimizer.verify.case import Case
+from optimizer.verify.case import CheckedCase, Mismatch
 from optimizer.verify.money import expected_requests
-from optimizer.verify.types import Mismatch
 
 _NEAR = 1e-9
 _MOST_DAYS = 180
@@ -24,7 +23,7 @@ _ROUNDED = 0.5 + 1e-3
 
 
 @dataclass(slots=True)
-class _Asked:
+class _ExpectedTokens:
     """Millions of tokens that are expected of one workload in a month."""
 
     name: str
@@ -37,7 +36,7 @@ class _Asked:
     alike: dict[str, list[TokenPrice]] = field(default_factory=dict)  # the prices that lead to it
 
 
-def by_the_token(case: Case) -> Iterator[Mismatch]:
+def by_the_token(case: CheckedCase) -> Iterator[Mismatch]:
     """Bills of the expected volume, seller by seller, and the share of it at which the plan costs as much as the
     cheapest."""
     run, stated = case.plan.long_run, case.problem.payment.api_price
@@ -51,11 +50,11 @@ def by_the_token(case: Case) -> Iterator[Mismatch]:
         yield from _ends(case, run.api, asked)
 
 
-def _asked(case: Case, workload: Workload) -> _Asked:
+def _asked(case: CheckedCase, workload: Workload) -> _ExpectedTokens:
     millions = expected_requests(case)[workload.name] / 1e6
     lengths = lengths_of(workload)
     read = millions * lengths.input_mean
-    return _Asked(
+    return _ExpectedTokens(
         name=workload.name,
         model=workload.model,
         fresh=read * (1 - lengths.shared_prefix),
@@ -65,7 +64,7 @@ def _asked(case: Case, workload: Workload) -> _Asked:
     )
 
 
-def _sold(case: Case, asked: _Asked) -> _Asked:
+def _sold(case: CheckedCase, asked: _ExpectedTokens) -> _ExpectedTokens:
     """With the least bill of every provider whose price is young enough, still holds and reaches far enough."""
     terms = terms_of(case.problem, case.catalog)
     rate, today = terms.exchange.rate("USD"), terms.as_of
@@ -82,11 +81,11 @@ def _sold(case: Case, asked: _Asked) -> _Asked:
     return asked
 
 
-def _bill(asked: _Asked, fresh: float, again: float | None, out: float) -> float:
+def _bill(asked: _ExpectedTokens, fresh: float, again: float | None, out: float) -> float:
     return asked.fresh * fresh + asked.again * (fresh if again is None else again) + asked.out * out
 
 
-def _bills(found: ApiComparison, asked: list[_Asked]) -> Iterator[Mismatch]:
+def _bills(found: ApiComparison, asked: list[_ExpectedTokens]) -> Iterator[Mismatch]:
     """Each provider of each workload once, at its least bill, named by a price that leads to it, cheapest first."""
     wanted = {(one.name, provider): (one, bill) for one in asked for provider, bill in one.least.items()}
     listed = [(seller.workload, seller.provider) for seller in found.sellers]
@@ -106,7 +105,7 @@ def _bills(found: ApiComparison, asked: list[_Asked]) -> Iterator[Mismatch]:
         yield Mismatch("by the token", "long_run.api.sellers", sorted(ranks), ranks, "cheapest first")
 
 
-def _ends(case: Case, found: ApiComparison, asked: list[_Asked]) -> Iterator[Mismatch]:
+def _ends(case: CheckedCase, found: ApiComparison, asked: list[_ExpectedTokens]) -> Iterator[Mismatch]:
     """The range over all workloads, the user's own price, and where the plan breaks even with the cheapest of them."""
     stated = case.problem.payment.api_price
     unsold = tuple(one.name for one in asked if not one.least)

@@ -1,4 +1,7 @@
-"""A plan joined to the problem and the catalog it claims to answer: every name resolved, nothing judged yet."""
+"""A plan joined to the problem and the catalog it claims to answer: every name resolved, nothing judged yet.
+
+What verification answers.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.performance import memory_bill
-from optimizer.performance.gates import KV_CACHES, QUANTS
+from optimizer.performance.compatibility import KV_CACHES, QUANTS
 from optimizer.performance.starting import settled
 from optimizer.performance.types import ReplicaSpec
 from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_key, option_rules
 from optimizer.problem import parts_of, periods_of
 from optimizer.units import SHARE_UNITS
-from optimizer.verify.types import Mismatch
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
+    from optimizer.demand import Lengths, Load, Slo
     from optimizer.performance import Parameters
     from optimizer.performance.types import MemoryBill
     from optimizer.plan.types import Group, NodeLine, Plan
     from optimizer.problem import Part, Problem, Workload
-    from optimizer.workload import Lengths, Load, Slo
+
 
 MAXIMIZE_LOAD = "maximize_load"
 """The objective under which a plan carries its load factor times the planned load."""
@@ -85,7 +88,7 @@ class NodeCase:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class CheckedCase:
     """Everything a rule may look at."""
 
     problem: Problem
@@ -105,7 +108,7 @@ class Case:
         counts = zip(*(period.nodes for period in self.plan.periods), strict=True)
         return {node.option.key: of_node for node, of_node in zip(self.nodes, counts, strict=True)}
 
-    def in_period(self, index: int) -> Case:
+    def in_period(self, index: int) -> CheckedCase:
         """What runs in one period of the day profile, under its load."""
         period = self.plan.periods[index]
         nodes = tuple(
@@ -160,7 +163,7 @@ def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Misma
             yield Mismatch("references", name, "at least one", 0, "an empty plan")
 
 
-def case_of(problem: Problem, catalog: Catalog, params: Parameters, plan: Plan) -> Case:
+def case_of(problem: Problem, catalog: Catalog, params: Parameters, plan: Plan) -> CheckedCase:
     """Join a plan whose references hold."""
     options = _options(problem, catalog, plan)
     nodes = tuple(
@@ -171,7 +174,7 @@ def case_of(problem: Problem, catalog: Catalog, params: Parameters, plan: Plan) 
     groups = tuple(
         _group_case(problem, catalog, plan, index, types[group.offer_id]) for index, group in enumerate(plan.groups)
     )
-    return Case(problem, catalog, params, plan, option_rules(problem, catalog), nodes, groups)
+    return CheckedCase(problem, catalog, params, plan, option_rules(problem, catalog), nodes, groups)
 
 
 def spec_of(group: Group, catalog: Catalog, workload: Workload, node_type: NodeType, version: str) -> ReplicaSpec:
@@ -211,3 +214,17 @@ def _group_case(problem: Problem, catalog: Catalog, plan: Plan, index: int, node
         most = spec.engine.max_num_seqs_on(spec.gpu, spec.engine_version)
         (spec,) = settled([replace(spec, max_num_seqs=most)])
     return GroupCase(path, group, part, node_type, spec, bill, load)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One promise of a plan that its recomputation does not confirm."""
+
+    rule: str
+    path: str  # of the plan (``groups[0].memory``) or of the problem file (``hardware.limits.max_gpus``)
+    expected: object
+    found: object
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.path}: {self.message} (expected {self.expected}, found {self.found})"

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
-from optimizer.clock import today
 from optimizer.pricing import purchase_cents
+from optimizer.progress import today
 from optimizer.units import CENTS_PER_UNIT, floor_guarded
-from optimizer.verify.case import Case, NodeCase
-from optimizer.verify.types import Mismatch
+from optimizer.verify.case import CheckedCase, Mismatch, NodeCase
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _PARTS = 1000
 
 
-def residency(case: Case) -> Iterator[Mismatch]:
+def residency(case: CheckedCase) -> Iterator[Mismatch]:
     """``hardware.regions``, ``hardware.require``, ``hardware.market``: each node but own ones states what they ask."""
     hardware = case.problem.hardware
     for node in case.nodes:
@@ -51,7 +50,7 @@ def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
-def valid_quotes(case: Case) -> Iterator[Mismatch]:
+def valid_quotes(case: CheckedCase) -> Iterator[Mismatch]:
     """No quote of the user's own that has expired on ``payment.as_of``, or today where that is not stated."""
     stated = case.problem.payment.as_of
     day = date.fromisoformat(stated) if stated else today()
@@ -62,7 +61,7 @@ def valid_quotes(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("valid quotes", node.path, expected, f"until {quote.valid_until}", "an expired quote")
 
 
-def order_sizes(case: Case) -> Iterator[Mismatch]:
+def order_sizes(case: CheckedCase) -> Iterator[Mismatch]:
     """``offers.min_nodes`` and ``offers.price_breaks``: a quote is bought in a number it is sold in, at its price."""
     bought: Counter[str] = Counter()
     for node in case.nodes:
@@ -84,7 +83,7 @@ def order_sizes(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("order sizes", node.path, hourly, node.option.price.amount, message)
 
 
-def owed(case: Case) -> Iterator[Mismatch]:
+def owed(case: CheckedCase) -> Iterator[Mismatch]:
     """What is owed: commitments of so many months and purchases on signing, the early-exit share after each month."""
     printed, nodes = case.plan.owed, case.nodes
     terms = {node.path: _terms(case, node) for node in nodes}
@@ -114,7 +113,7 @@ def owed(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("owed", f"owed.by_month[{month - 1}]", exact, found, f"cents owed after {month} months")
 
 
-def _terms(case: Case, node: NodeCase) -> tuple[int, float, float]:
+def _terms(case: CheckedCase, node: NodeCase) -> tuple[int, float, float]:
     """Months, share paid at once, share of the rest that is owed when leaving; 0 months where nothing binds."""
     by_tier = {Tier.RESERVED_1Y: 12, Tier.RESERVED_3Y: 36}.get(node.line.tier, 0)
     quote = _quote(case, node)
@@ -124,7 +123,7 @@ def _terms(case: Case, node: NodeCase) -> tuple[int, float, float]:
     return months, quote.upfront_percent / 100, quote.early_exit_percent / 100
 
 
-def provider_share(case: Case) -> Iterator[Mismatch]:
+def provider_share(case: CheckedCase) -> Iterator[Mismatch]:
     """``hardware.limits.max_share_per_provider``: of the money for nodes while they run, own hardware included."""
     limit = case.problem.hardware.limits.max_share_per_provider
     if limit is None:
@@ -146,5 +145,5 @@ def provider_share(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("provider share", path, f"at most {limit:g} of the money", found, "a limit is exceeded")
 
 
-def _quote(case: Case, node: NodeCase) -> Quote | None:
+def _quote(case: CheckedCase, node: NodeCase) -> Quote | None:
     return next((quote for quote in case.problem.offers if quote.id == node.line.offer_id), None)

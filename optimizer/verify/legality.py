@@ -18,8 +18,7 @@ from optimizer.performance.startup import default_share
 from optimizer.pricing import has_nvlink
 from optimizer.problem import is_split, parts_of
 from optimizer.units import SHARE_UNITS
-from optimizer.verify.case import Case, GroupCase
-from optimizer.verify.types import Mismatch
+from optimizer.verify.case import CheckedCase, GroupCase, Mismatch
 from optimizer.vocabulary import Link
 
 GIB = 2.0**30
@@ -27,7 +26,7 @@ GIB_TOLERANCE = 0.01
 """Printed memory may be rounded to two decimals."""
 
 
-def identity(case: Case) -> Iterator[Mismatch]:
+def identity(case: CheckedCase) -> Iterator[Mismatch]:
     """A group repeats its workload's model, its node's card, size and link, and says how its GPUs are joined."""
     for group in case.groups:
         node, printed = group.node_type, group.group
@@ -53,7 +52,7 @@ def _interconnect(group: GroupCase) -> str:
     return "nvlink" if in_nvlink_domain(group) else "pcie"
 
 
-def _checkpoint(case: Case, group: GroupCase) -> str:
+def _checkpoint(case: CheckedCase, group: GroupCase) -> str:
     published = (group.spec.model.id, group.spec.weight_quant) in case.catalog.checkpoints
     return "published" if published else "quantize_yourself"
 
@@ -65,7 +64,7 @@ def in_nvlink_domain(group: GroupCase) -> bool:
     return has_nvlink(node) and group.spec.gpus <= domain
 
 
-def precision(case: Case) -> Iterator[Mismatch]:
+def precision(case: CheckedCase) -> Iterator[Mismatch]:
     """Card, model and engine can run the weight format and the KV-cache type at all."""
     for group in case.groups:
         spec = group.spec
@@ -77,7 +76,7 @@ def precision(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("precision", f"{group.path}.kv_cache", caches, spec.kv_cache, "cannot run")
 
 
-def parallelism(case: Case) -> Iterator[Mismatch]:
+def parallelism(case: CheckedCase) -> Iterator[Mismatch]:
     """Heads divide, stages have layers, a tensor-parallel group stays inside a node, stages cross a stated fabric."""
     for group in case.groups:
         spec, node = group.spec, group.node_type
@@ -97,7 +96,7 @@ def parallelism(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("parallelism", path, "a stated fabric of 100 Gb/s", "none", "stages on several nodes")
 
 
-def engine_settings(case: Case) -> Iterator[Mismatch]:
+def engine_settings(case: CheckedCase) -> Iterator[Mismatch]:
     """Formats, degrees and limits are among those the ``engine`` section allows, or the engine's defaults."""
     stated = case.problem.engine
     for group in case.groups:
@@ -127,14 +126,14 @@ def engine_settings(case: Case) -> Iterator[Mismatch]:
                 yield Mismatch("engine settings", f"{group.path}.{name}", known, found, f"engine.{name}")
 
 
-def _utilization(case: Case, group: GroupCase) -> float:
+def _utilization(case: CheckedCase, group: GroupCase) -> float:
     spec = group.spec
     stated = case.problem.engine.gpu_memory_utilization
     sizes = (spec.tensor_parallel, spec.pipeline_parallel)
     return stated or default_share(spec.engine, spec.gpu, spec.engine_version, *sizes)
 
 
-def sequences(case: Case) -> Iterator[Mismatch]:
+def sequences(case: CheckedCase) -> Iterator[Mismatch]:
     """max_num_seqs is at most the engine's own, and a hybrid model has a block for the state of each sequence.
 
     Recomputed here: a page holds one layer's state of one sequence, a block one page of each layer of the smaller kind.
@@ -156,7 +155,7 @@ def sequences(case: Case) -> Iterator[Mismatch]:
                 yield Mismatch("sequences", path, f"at most {blocks:.0f}", launched, "blocks for states")
 
 
-def quality(case: Case) -> Iterator[Mismatch]:
+def quality(case: CheckedCase) -> Iterator[Mismatch]:
     """Weight recovery x KV recovery reaches the floor of the workload and is the one printed."""
     for group in case.groups:
         spec = group.spec
@@ -169,7 +168,7 @@ def quality(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("quality", f"{group.path}.recovery", kept, group.group.recovery, "printed recovery")
 
 
-def memory(case: Case) -> Iterator[Mismatch]:
+def memory(case: CheckedCase) -> Iterator[Mismatch]:
     """Everything fits the fullest GPU, one request of ``context_max`` fits, and the bill is the one printed."""
     for group in case.groups:
         bill = group.bill
@@ -206,7 +205,7 @@ def _longest_request(group: GroupCase) -> Iterator[Mismatch]:
         yield Mismatch("memory", path, f"{need / GIB:.3f} GiB", found, "one request of context_max does not fit")
 
 
-def configurations(case: Case) -> Iterator[Mismatch]:
+def configurations(case: CheckedCase) -> Iterator[Mismatch]:
     """No more configurations share a workload, or a length class served apart, than
     ``ranking.max_configurations_per_workload`` permits."""
     most = case.problem.ranking.max_configurations_per_workload
@@ -222,7 +221,7 @@ def configurations(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("configurations", path, f"at most {most}", len(kinds), f"serve {part.name}")
 
 
-def shares(case: Case) -> Iterator[Mismatch]:
+def shares(case: CheckedCase) -> Iterator[Mismatch]:
     """The groups of a workload carry all of it: their shares add up to 2520.
 
     Or, where it has length classes that may be served apart, those of each class do and nothing serves the mix.

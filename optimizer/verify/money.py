@@ -1,4 +1,7 @@
-"""Rules about money: every figure follows from the nodes, to the cent."""
+"""Rules about money: every figure follows from the nodes, to the cent.
+
+Rules about what a plan costs beyond one month: recomputed month by month, not by the formulas of pricing.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,25 @@ from itertools import zip_longest
 from math import isclose
 from typing import TYPE_CHECKING
 
-from optimizer.pricing import NodeType, cost_lines, excluded_costs, last_day, recoverable_tax_cents
+from optimizer.demand import Metric
+from optimizer.pricing import (
+    NodeOption,
+    NodeType,
+    cost_lines,
+    excluded_costs,
+    last_day,
+    node_options,
+    recoverable_tax_cents,
+)
+from optimizer.pricing.long_run import MOST_MONTHS, UNTIL_TERM, YEARS, purchase_cents
 from optimizer.problem import lengths_of, parts_of, slo_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
-from optimizer.verify.case import MAXIMIZE_LOAD, Case
-from optimizer.verify.types import Mismatch
-from optimizer.workload import Metric
+from optimizer.verify.case import MAXIMIZE_LOAD, CheckedCase, Mismatch
+from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
     from optimizer.problem import Workload
+
 
 _SECONDS_PER_HOUR = 3600.0
 _HOURS = 730.0
@@ -25,7 +38,7 @@ _PART_TIME = 672.0
 """A payment for fewer hours than the shortest month has is for part of the day."""
 
 
-def node_lines(case: Case) -> Iterator[Mismatch]:
+def node_lines(case: CheckedCase) -> Iterator[Mismatch]:
     """A node line repeats its offer and price, and costs nodes x price, period by period where paid by use."""
     running = case.running
     for node in case.nodes:
@@ -56,7 +69,7 @@ def node_lines(case: Case) -> Iterator[Mismatch]:
                 yield Mismatch("node lines", f"{node.path}.{name}", value, found, "differs from the offer")
 
 
-def ledger(case: Case) -> Iterator[Mismatch]:
+def ledger(case: CheckedCase) -> Iterator[Mismatch]:
     """The cost lines are those of the nodes, each quantity x unit price, and add up to the total."""
     plan = case.plan
     spares = {node.option.key: node.line.spare for node in case.nodes}
@@ -75,7 +88,7 @@ def ledger(case: Case) -> Iterator[Mismatch]:
         yield Mismatch("ledger", "currency", case.problem.payment.currency, plan.currency, "the currency asked for")
 
 
-def rounding(case: Case) -> Iterator[Mismatch]:
+def rounding(case: CheckedCase) -> Iterator[Mismatch]:
     """Each printed cost line is its quantity x unit price, up to half a cent for each node it was rounded for."""
     nodes = max((node.line.count for node in case.nodes), default=1)
     for index, line in enumerate(case.plan.cost_lines):
@@ -84,7 +97,7 @@ def rounding(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("rounding", f"cost_lines[{index}]", exact, line.monthly_cents, f"cents of {line.name}")
 
 
-def spare_cost(case: Case) -> Iterator[Mismatch]:
+def spare_cost(case: CheckedCase) -> Iterator[Mismatch]:
     """What one spare node more would cost: a node of each node type in use, priced like one the plan has."""
     prices: dict[NodeType, list[int]] = defaultdict(list)
     for node in case.nodes:
@@ -96,7 +109,7 @@ def spare_cost(case: Case) -> Iterator[Mismatch]:
         yield Mismatch("spare cost", "spare_node_costs", f"{low}..{high}", found, "cents for one spare node")
 
 
-def expected_requests(case: Case) -> dict[str, float]:
+def expected_requests(case: CheckedCase) -> dict[str, float]:
     """Requests of each workload in a month, at its stated load: peak factor and headroom left out.
 
     Batch work: requests x runs. Else hours x factor of each period, or hours x mean load, times the requests a second
@@ -163,7 +176,7 @@ def _promised(workload: Workload) -> float:
     return (traffic.concurrency or 0.0) / response if alone else 0.0
 
 
-def unit_costs(case: Case) -> Iterator[Mismatch]:
+def unit_costs(case: CheckedCase) -> Iterator[Mismatch]:
     """Tokens, requests and users of a month are those expected at the stated load, and the bill is spread over them."""
     printed, requests = case.plan.unit_costs, expected_requests(case)
     if printed is None:
@@ -193,15 +206,92 @@ def unit_costs(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("unit costs", f"unit_costs.{name}", value, found, "over the expected volume of a month")
 
 
-def budget(case: Case) -> Iterator[Mismatch]:
+def budget(case: CheckedCase) -> Iterator[Mismatch]:
     """``budget.monthly``: the whole bill, plan-level lines included."""
     limit = case.problem.budget.monthly
     if limit is not None and case.plan.monthly_cents > to_cents(limit):
         yield Mismatch("budget", "budget.monthly", to_cents(limit), case.plan.monthly_cents, "over the budget (cents)")
 
 
-def excludes(case: Case) -> Iterator[Mismatch]:
+def excludes(case: CheckedCase) -> Iterator[Mismatch]:
     """The plan says what its bill leaves out."""
     expected = excluded_costs([node.option for node in case.nodes], case.problem)
     if not set(expected) <= set(case.plan.excludes):
         yield Mismatch("excludes", "excludes", expected, case.plan.excludes, "costs left out and not said")
+
+
+_NEAR = 1e-6
+
+
+def totals(case: CheckedCase) -> Iterator[Mismatch]:
+    """The bill of every month added up; what writes a purchase off ends with its term."""
+    run = case.plan.long_run
+    if run is None:
+        return
+    if tuple(years for years, _ in run.totals) != YEARS:
+        yield Mismatch("totals", "long_run.totals", YEARS, run.totals, "years that are summed")
+    ends = [line for line in case.plan.cost_lines if _written_off(line.name)]
+    for years, printed in run.totals:
+        expected = 0
+        for month in range(12 * years):
+            over = month >= case.problem.ownership.term_months
+            expected += case.plan.monthly_cents - (sum(line.monthly_cents for line in ends) if over else 0)
+        if expected != printed:
+            yield Mismatch("totals", f"long_run.totals[{years}]", expected, printed, "cents over the years")
+
+
+def _written_off(name: str) -> bool:
+    kind, _, payment = name.removeprefix("spare node, ").partition(":")
+    return kind in UNTIL_TERM and payment.endswith(f"({Tier.PURCHASE})")
+
+
+def rent_or_buy(case: CheckedCase) -> Iterator[Mismatch]:
+    """Amounts of the nodes bought and rented, and the month in which a loan over the price would be paid back."""
+    compared = case.plan.long_run.rent_or_buy if case.plan.long_run else None
+    if compared is None:
+        return
+    ids = {offer for offer, _ in (*compared.bought, *compared.rented)}
+    known = {option.key: option for option in node_options(case.problem, case.catalog, only=ids)}
+    lines = [(known.get(b), known.get(r)) for b, r in zip(compared.bought, compared.rented, strict=False)]
+    if len(lines) != len(case.nodes) or not all(b and r and _match(b, r) for b, r in lines):
+        yield Mismatch("rent or buy", "long_run.rent_or_buy", "the plan's nodes", compared, "other nodes")
+        return
+    price = rent = running = 0
+    for node, (bought, rented) in zip(case.nodes, lines, strict=True):
+        assert bought is not None
+        assert rented is not None
+        if node.option.key not in (bought.key, rented.key):
+            yield Mismatch("rent or buy", "long_run.rent_or_buy", node.option.key, bought.key, "not of the plan")
+        count = node.line.count
+        price += count * purchase_cents(bought, case.problem, case.catalog)
+        rent += node.line.monthly_cents if rented.key == node.option.key else count * rented.monthly_cents
+        running += count * sum(line.monthly_cents for line in bought.lines if line.name not in UNTIL_TERM)
+    expected = (price, running, rent, _paid_back(price, rent - running, case.problem.ownership.cost_of_capital / 12))
+    printed = (compared.price_cents, compared.running_cents, compared.rent_cents, compared.months)
+    if expected != printed:
+        yield Mismatch("rent or buy", "long_run.rent_or_buy", expected, printed, "price, running, rent, months")
+
+
+def _match(bought: NodeOption, rented: NodeOption) -> bool:
+    sides = bought.tier is Tier.PURCHASE and rented.tier not in (Tier.PURCHASE, Tier.OWNED)
+    return sides and bought.node_type.key == rented.node_type.key
+
+
+def _paid_back(price: float, saved: float, rate: float) -> int | None:
+    """Months until the savings have paid a debt of the price with its interest."""
+    debt = price
+    for month in range(1, MOST_MONTHS + 1):
+        debt = debt * (1 + rate) - saved
+        if debt <= _NEAR * price:
+            return month
+    return None
+
+
+def per_token(case: CheckedCase) -> Iterator[Mismatch]:
+    """The share of the load that runs on average."""
+    plan, problem, run = case.plan, case.problem, case.plan.long_run
+    if run is None:
+        return
+    mean = 1.0 if plan.periods else problem.payment.mean_load
+    if run.mean_load != mean:
+        yield Mismatch("per token", "payment.mean_load", mean, run.mean_load, "share of the load")

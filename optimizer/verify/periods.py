@@ -12,9 +12,8 @@ from math import isclose
 
 from optimizer.problem import is_split, parts_of, periods_of
 from optimizer.units import CENTS_PER_UNIT
-from optimizer.verify.case import Case
-from optimizer.verify.loads import Served
-from optimizer.verify.types import Mismatch
+from optimizer.verify.case import CheckedCase, Mismatch
+from optimizer.verify.service import GroupAtLoad
 from optimizer.vocabulary import Tier
 
 TOLERANCE = 1e-6
@@ -22,7 +21,7 @@ _CENT = 1.0
 _BY_USE = (Tier.ON_DEMAND, Tier.SPOT)
 
 
-def periods(case: Case) -> Iterator[Mismatch]:
+def periods(case: CheckedCase) -> Iterator[Mismatch]:
     """The periods are those of the problem, and numbers of the whole plan are the largest of any period."""
     for index, (printed, asked) in enumerate(zip(case.plan.periods, periods_of(case.problem), strict=True)):
         found = (printed.name, printed.hours_per_month, printed.starts_per_month)
@@ -42,7 +41,7 @@ def periods(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("periods", f"nodes[{number}]", "one number", counts, f"{line.tier} nodes are paid always")
 
 
-def period_counts(case: Case) -> Iterator[Mismatch]:
+def period_counts(case: CheckedCase) -> Iterator[Mismatch]:
     """GPUs of each period; the plan's are those of the busiest, where idle GPUs are counted."""
     totals = [
         sum(n * node.option.offer.gpus_per_node for n, node in zip(period.nodes, case.nodes, strict=True))
@@ -68,7 +67,7 @@ def period_counts(case: Case) -> Iterator[Mismatch]:
             yield Mismatch("period counts", "nodes.idle_gpus", 0, left, f"idle GPUs of {node_type}")
 
 
-def always_served(case: Case) -> Iterator[Mismatch]:
+def always_served(case: CheckedCase) -> Iterator[Mismatch]:
     """What is served, a workload or each length class of it, has replicas where it has load.
 
     And never fewer than ``traffic.min_replicas``; with a profile or without.
@@ -87,7 +86,7 @@ def always_served(case: Case) -> Iterator[Mismatch]:
                 yield Mismatch("always served", path, f"at least {least}", replicas, f"replicas in period {index}")
 
 
-def period_bill(case: Case) -> Iterator[Mismatch]:
+def period_bill(case: CheckedCase) -> Iterator[Mismatch]:
     """Nodes paid by use cost their hours: those of each period, and the minutes of each start before it serves.
 
     Counted in node-hours at the price of an hour, not by the lines of pricing.
@@ -115,7 +114,7 @@ def period_bill(case: Case) -> Iterator[Mismatch]:
         yield Mismatch("period bill", "periods", lines, committed + by_use, "commitments and periods add up (cents)")
 
 
-def period_services(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def period_services(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """Load and latency printed of one period are those of its replicas, under the fullest of its loads."""
     if case.period is None:
         return
@@ -145,7 +144,7 @@ def period_services(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch
 _FIGURES = ("requests_per_second", "output_tokens_per_second", "concurrency", "ttft_p95_ms", "tpot_p95_ms")
 
 
-def _factor(case: Case, name: str) -> float | None:
+def _factor(case: CheckedCase, name: str) -> float | None:
     assert case.period is not None
     workload = next((workload for workload in case.problem.workloads if workload.name == name), None)
     if workload is None:

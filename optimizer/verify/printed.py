@@ -1,21 +1,29 @@
-"""Rules about what is printed beside a plan: grades, predictions, bindings and the key it is ranked by."""
+"""Rules about what is printed beside a plan: grades, predictions, bindings and the key it is ranked by.
+
+Rules about the list of plans as a whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise, product
 from math import isclose
+from typing import TYPE_CHECKING
 
+from optimizer.demand import Metric, Promise, part_name
 from optimizer.performance import band, grade_of, is_upper_bound
 from optimizer.performance.types import Behaviour, Grade, Percentiles
 from optimizer.plan.key import plan_key
-from optimizer.plan.types import KeptPromise, LatencyMs, Prediction
+from optimizer.plan.types import KeptPromise, LatencyMs, Plan, Prediction
 from optimizer.problem import place_of
 from optimizer.units import SHARE_UNITS
-from optimizer.verify.case import Case
-from optimizer.verify.loads import Served, median, with_margin
-from optimizer.verify.types import Mismatch
-from optimizer.workload import Metric, Promise, part_name
+from optimizer.verify.case import CheckedCase, Mismatch
+from optimizer.verify.service import GroupAtLoad, median, with_margin
+from optimizer.vocabulary import NVLINK_CLASS, Link
+
+if TYPE_CHECKING:
+    from optimizer.problem import Problem
+
 
 TOLERANCE = 1e-6
 """Relative: printed figures are not rounded before they are verified."""
@@ -23,7 +31,7 @@ TOLERANCE = 1e-6
 _SCALES = {"s": 1.0, "ms": 1e3}
 
 
-def grades(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def grades(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """A plan is graded like its worst group, each workload like its worst group."""
     if case.plan.grade != _worst(served):
         yield Mismatch("grades", "grade", _worst(served), case.plan.grade, "the worst grade of its groups")
@@ -35,7 +43,7 @@ def grades(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
         yield from _reasons(case, prediction, _groups_of(prediction, served))
 
 
-def _reasons(case: Case, prediction: Prediction, served: list[Served]) -> Iterator[Mismatch]:
+def _reasons(case: CheckedCase, prediction: Prediction, served: list[GroupAtLoad]) -> Iterator[Mismatch]:
     """Every sentence that lowers a grade is printed, and models served with techniques not modelled are marked."""
     for entry in served:
         reasons = grade_of(entry.group.spec, case.params)[1]
@@ -48,7 +56,7 @@ def _reasons(case: Case, prediction: Prediction, served: list[Served]) -> Iterat
             yield Mismatch("grades", path, bound, prediction.upper_bound, "whether a plan's cost is an upper bound")
 
 
-def predictions(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def predictions(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """One prediction per workload, or length class served apart: the median estimate under the fullest of its loads.
 
     Where several groups share the workload: means weighed by their shares, percentiles of the slowest group.
@@ -66,7 +74,7 @@ def predictions(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
             yield from _prediction(prediction, groups)
 
 
-def kept_promises(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def kept_promises(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """Every promise is listed with its limit, its estimate under the worse load, and its 90 % band."""
     for prediction in case.plan.predicted:
         groups = _groups_of(prediction, served)
@@ -80,7 +88,7 @@ def kept_promises(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
                 yield from _promise(printed, promise, groups)
 
 
-def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def bindings(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """Every promise is listed with its limit and its value, margin included, under the worse load; slacks follow."""
     for binding in case.plan.binding:
         slack = 1 - binding.value / binding.limit
@@ -112,7 +120,7 @@ def bindings(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
             yield Mismatch("bindings", promise.path, promise.limit_s, printed and printed.limit, "limit of a promise")
 
 
-def _whose(case: Case, path: str) -> str:
+def _whose(case: CheckedCase, path: str) -> str:
     """Whose a quota or a stock is; of other limits and promises nothing is said."""
     place = place_of(path)
     if place.section == "offers":
@@ -123,7 +131,7 @@ def _whose(case: Case, path: str) -> str:
     return ""
 
 
-def key(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def key(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """The plan is ranked under the key that its groups and nodes make."""
     del served
     expected = plan_key(case.plan.groups, case.plan.nodes, case.problem.ranking.distinct_by)
@@ -131,16 +139,16 @@ def key(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
         yield Mismatch("key", "key", expected.parts, case.plan.key.parts, "the key of its groups and nodes")
 
 
-def _groups_of(prediction: Prediction, served: tuple[Served, ...]) -> list[Served]:
+def _groups_of(prediction: Prediction, served: tuple[GroupAtLoad, ...]) -> list[GroupAtLoad]:
     return [entry for entry in served if entry.group.name == prediction.workload]
 
 
-def _worst(served: tuple[Served, ...] | list[Served]) -> str | None:
+def _worst(served: tuple[GroupAtLoad, ...] | list[GroupAtLoad]) -> str | None:
     order = list(Grade)
     return max((str(entry.grade) for entry in served), key=lambda grade: order.index(Grade(grade)), default=None)
 
 
-def _prediction(prediction: Prediction, groups: list[Served]) -> Iterator[Mismatch]:
+def _prediction(prediction: Prediction, groups: list[GroupAtLoad]) -> Iterator[Mismatch]:
     busiest = [max(entry.stated.each, key=lambda found: found.inflight) for entry in groups]
     whole = [(behaviour, entry.group.group.replicas) for behaviour, entry in zip(busiest, groups, strict=True)]
     parts = [
@@ -177,7 +185,7 @@ def _latency(
 
 
 def _interval(
-    metric: Metric, groups: list[tuple[Behaviour, float, Served]], printed: tuple[float, float]
+    metric: Metric, groups: list[tuple[Behaviour, float, GroupAtLoad]], printed: tuple[float, float]
 ) -> Iterator[tuple[str, float, float]]:
     means = [
         (getattr(behaviour, metric).mean * 1e3 * share, band(metric, entry.grade, entry.engine))
@@ -187,7 +195,7 @@ def _interval(
     yield f"interval.{metric}_ms.high", sum(mean * spread.high for mean, spread in means), printed[1]
 
 
-def _promise(printed: KeptPromise, promise: Promise, groups: list[Served]) -> Iterator[Mismatch]:
+def _promise(printed: KeptPromise, promise: Promise, groups: list[GroupAtLoad]) -> Iterator[Mismatch]:
     estimates = [
         (median(behaviour, promise), entry.grade, entry.engine) for entry in groups for behaviour in entry.stated.each
     ]
@@ -203,3 +211,76 @@ def _promise(printed: KeptPromise, promise: Promise, groups: list[Served]) -> It
     for name, expected, found in figures:
         if not isclose(expected, found, rel_tol=TOLERANCE):
             yield Mismatch("kept promises", f"{promise.path} {name}", expected, found, "seconds under the worse load")
+
+
+TIE = 0.03
+"""Plans closer than this in cost are marked as a tie (design.md section 7)."""
+
+
+def ranks(problem: Problem, plans: Sequence[Plan]) -> Iterator[Mismatch]:
+    """Ranks count from 1, and there are no more plans than asked for."""
+    if [plan.rank for plan in plans] != list(range(1, len(plans) + 1)):
+        yield Mismatch("ranks", "plans", "1, 2, 3, ...", [plan.rank for plan in plans], "ranks")
+    if len(plans) > problem.ranking.top:
+        yield Mismatch("ranks", "ranking.top", problem.ranking.top, len(plans), "more plans than asked for")
+
+
+def order(problem: Problem, plans: Sequence[Plan]) -> Iterator[Mismatch]:
+    """No plan is better than one ranked before it, by the objective and then by cost."""
+    for better, worse in pairwise(plans):
+        if _value(problem, worse) < _value(problem, better):
+            path = f"plans[{worse.rank}]"
+            yield Mismatch("order", path, _value(problem, better), _value(problem, worse), "better than the one before")
+
+
+def distinct(problem: Problem, plans: Sequence[Plan]) -> Iterator[Mismatch]:
+    """Every two plans differ under ``ranking.distinct_by``."""
+    seen: dict[object, int] = {}
+    for plan in plans:
+        if plan.key in seen:
+            found = f"ranks {seen[plan.key]} and {plan.rank}"
+            yield Mismatch("distinct", "ranking.distinct_by", "different keys", found, "the same plan twice")
+        seen.setdefault(plan.key, plan.rank)
+
+
+def flagged_first(problem: Problem, plans: Sequence[Plan]) -> Iterator[Mismatch]:
+    """TP >= 4 over PCIe is never rank 1 unless the user names the card (in gpus, owned or a quote)."""
+    hardware = problem.hardware
+    listed = hardware.gpus if isinstance(hardware.gpus, tuple) else ()
+    named = {*listed, *(entry.gpu for entry in hardware.owned), *(quote.gpu for quote in problem.offers)}
+    for group in plans[0].groups if plans else ():
+        slow = group.link not in NVLINK_CLASS or group.link is Link.NVLINK_PAIR
+        if slow and group.tensor_parallel >= 4 and group.gpu not in named:
+            found = f"TP{group.tensor_parallel} over {group.link}"
+            yield Mismatch("flagged first", "plans[1]", "a measured topology", found, f"{group.gpu} is not named")
+
+
+def ties(problem: Problem, plans: Sequence[Plan]) -> Iterator[Mismatch]:
+    """A plan said to tie with another is within 3 % of its cost."""
+    del problem
+    by_rank = {plan.rank: plan for plan in plans}
+    for plan in plans:
+        if plan.tie_with is None:
+            continue
+        other = by_rank.get(plan.tie_with)
+        if other is None or abs(plan.monthly_cents - other.monthly_cents) > TIE * max(other.monthly_cents, 1):
+            found = other and other.monthly_cents
+            yield Mismatch("ties", f"plans[{plan.rank}].tie_with", plan.monthly_cents, found, "not within 3 %")
+
+
+RankingRule = Callable[["Problem", Sequence[Plan]], Iterator[Mismatch]]
+
+RANKING_RULES: tuple[RankingRule, ...] = (ranks, order, distinct, flagged_first, ties)
+"""Every rule about the list."""
+
+
+def _value(problem: Problem, plan: Plan) -> tuple[float, ...]:
+    """What plans are ordered by; latencies are compared inside the solver's own points only, so not here."""
+    match str(problem.objective):
+        case "maximize_load":
+            return (-plan.load_factor, plan.monthly_cents)
+        case "minimize_gpus":
+            return (plan.gpus, plan.monthly_cents)
+        case "minimize_cost":
+            return (plan.monthly_cents, plan.gpus)
+    return ()

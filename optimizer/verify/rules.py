@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.verify import api, contracts, hardware, legality, long_run, money, periods, printed, service
-from optimizer.verify.case import Case, case_of, references
-from optimizer.verify.loads import Served, serve
-from optimizer.verify.ranking import RANKING_RULES
-from optimizer.verify.types import Mismatch
+from optimizer.verify import api, contracts, hardware, legality, money, periods, printed, service
+from optimizer.verify.case import CheckedCase, Mismatch, case_of, references
+from optimizer.verify.printed import RANKING_RULES
+from optimizer.verify.service import GroupAtLoad, serve
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
     from optimizer.plan.types import Plan
     from optimizer.problem import Problem
 
-StaticRule = Callable[[Case], Iterator[Mismatch]]
-ServiceRule = Callable[[Case, tuple[Served, ...]], Iterator[Mismatch]]
+StaticRule = Callable[[CheckedCase], Iterator[Mismatch]]
+ServiceRule = Callable[[CheckedCase, tuple[GroupAtLoad, ...]], Iterator[Mismatch]]
 
 STATIC_RULES: tuple[StaticRule, ...] = (
     legality.identity,
@@ -54,9 +53,9 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     money.unit_costs,
     money.budget,
     money.excludes,
-    long_run.totals,
-    long_run.rent_or_buy,
-    long_run.per_token,
+    money.totals,
+    money.rent_or_buy,
+    money.per_token,
     api.by_the_token,
 )
 """Rules about what a plan is."""
@@ -134,11 +133,11 @@ def verify_plans(
     return tuple(found[index] for index in range(len(plans)))
 
 
-def _periods(case: Case) -> range:
+def _periods(case: CheckedCase) -> range:
     return range(len(case.plan.periods))
 
 
-def _static_rules(case: Case) -> Iterator[StaticRule]:
+def _static_rules(case: CheckedCase) -> Iterator[StaticRule]:
     """All of them; with a day profile those about numbers of nodes are asked of each period instead."""
     if not case.plan.periods:
         yield from STATIC_RULES

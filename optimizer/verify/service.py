@@ -1,34 +1,50 @@
-"""Rules about what users feel, recomputed forward: latency, saturation, KV cache, capacity, load factor."""
+"""Rules about what users feel, recomputed forward: latency, saturation, KV cache, capacity, load factor.
+
+Behaviour of every group of every plan at the loads it claims to carry, computed forward in two calls a workload.
+
+A replica is asked three times: at the planned load, at the plan's capacity, and at its load factor times the planned
+load; each under Poisson arrivals, with requests held in flight and with the people of a closed population, where the
+problem states such a load.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from math import isclose, sqrt
+from typing import TYPE_CHECKING
 
-from optimizer.performance.types import Behaviour
-from optimizer.units import SHARE_UNITS
-from optimizer.verify.case import MAXIMIZE_LOAD, Case
-from optimizer.verify.loads import Carried, Served, rate_cap, with_margin
-from optimizer.verify.types import Mismatch
-from optimizer.workload import Metric
+from optimizer.demand import Metric
+from optimizer.performance import behaviours, error_factor, grade_of
+from optimizer.performance.accuracy import throughput_factor
+from optimizer.performance.types import Behaviour, Grade
+from optimizer.units import SHARE_UNITS, ceil_guarded
+from optimizer.verify.case import MAXIMIZE_LOAD, CheckedCase, GroupCase, Mismatch
+
+if TYPE_CHECKING:
+    from optimizer.demand import Lengths, Promise
+    from optimizer.performance import Parameters
+
 
 TOLERANCE = 1e-6
 """Relative: floating noise between two ways of computing the same load."""
 
 
-def poisson(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def poisson(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """Promise (a): Poisson arrivals at rate*, split evenly over the replicas, keep every SLO with its margin."""
     for entry in served:
         yield from _kept("poisson", case, entry, entry.stated.poisson)
 
 
-def inflight(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def inflight(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """Promise (b): inflight* requests held in flight, steady, keep every SLO with its margin."""
     for entry in served:
         yield from _kept("inflight", case, entry, entry.stated.held)
 
 
-def population(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def population(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """N people who think for Z seconds: at the root n = N R / (Z + R) every SLO holds with its margin, and
     X >= N / (Z + R at the limits of the promises). The 99th percentile of the binomial number in flight finds a slot.
 
@@ -62,7 +78,7 @@ def population(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
             yield Mismatch("population", path, f"at most {users / SHARE_UNITS}", prediction.concurrency, "users")
 
 
-def _response_at_limits(entry: Served, alone: Behaviour) -> float:
+def _response_at_limits(entry: GroupAtLoad, alone: Behaviour) -> float:
     """Seconds of the mean response where every promise is just kept; the mean over length classes."""
     lengths, promises = entry.group.lengths, entry.group.slo.promises
     total = 0.0
@@ -82,13 +98,13 @@ def _response_at_limits(entry: Served, alone: Behaviour) -> float:
     return total
 
 
-def saturation(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def saturation(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """Arrivals stay below 0.9 of the saturation rate (batch work: 1.0), with the margin of the asked confidence."""
     for entry in served:
         yield from _below_cap("saturation", case, entry, entry.stated)
 
 
-def kv_cache(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def kv_cache(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """Requests being decoded hold less KV than planned (90 % of the blocks), under each load; of a closed population
     those that are in flight 1 % of the time."""
     del case
@@ -105,7 +121,7 @@ def kv_cache(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
                 yield Mismatch("kv cache", entry.group.path, f"at most {planned}", tokens, "tokens of KV per replica")
 
 
-def capacity(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def capacity(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """The printed capacity covers the load, and at it every SLO still holds with its margin."""
     for entry in served:
         yield from _carried("capacity", case, entry, entry.at_capacity)
@@ -133,7 +149,7 @@ def capacity(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
                 yield Mismatch("capacity", f"{path}.output_tokens_per_second", tokens, found, "rate x mean output")
 
 
-def load_factor(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
+def load_factor(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """The plan carries its load factor times the planned load: at least once the load, with every SLO kept.
 
     Under maximize_load every other rule already multiplies the planned load by the factor.
@@ -149,13 +165,13 @@ def load_factor(case: Case, served: tuple[Served, ...]) -> Iterator[Mismatch]:
         yield from _carried("load factor", case, entry, entry.at_factor)
 
 
-def _carried(rule: str, case: Case, entry: Served, carried: Carried) -> Iterator[Mismatch]:
+def _carried(rule: str, case: CheckedCase, entry: GroupAtLoad, carried: Carried) -> Iterator[Mismatch]:
     for behaviour in carried.each:
         yield from _kept(rule, case, entry, behaviour)
     yield from _below_cap(rule, case, entry, carried)
 
 
-def _kept(rule: str, case: Case, entry: Served, behaviour: Behaviour | None) -> Iterator[Mismatch]:
+def _kept(rule: str, case: CheckedCase, entry: GroupAtLoad, behaviour: Behaviour | None) -> Iterator[Mismatch]:
     if behaviour is None:
         return
     group, confidence = entry.group, case.problem.margins.confidence
@@ -168,9 +184,149 @@ def _kept(rule: str, case: Case, entry: Served, behaviour: Behaviour | None) -> 
             yield Mismatch(rule, promise.path, f"at most {promise.limit_s} s", seconds, f"broken by {group.path}")
 
 
-def _below_cap(rule: str, case: Case, entry: Served, carried: Carried) -> Iterator[Mismatch]:
+def _below_cap(rule: str, case: CheckedCase, entry: GroupAtLoad, carried: Carried) -> Iterator[Mismatch]:
     cap = rate_cap(entry, case.problem.margins.confidence)
     behaviour = carried.poisson
     if behaviour is not None and behaviour.utilization > cap * (1 + TOLERANCE):
         found = behaviour.utilization
         yield Mismatch(rule, entry.group.path, f"at most {cap:.6g}", found, "share of the saturation rate")
+
+
+SATURATION = 0.9
+"""Share of the saturation rate that arrivals may take; batch work may take all of it."""
+
+
+_ALONE = 1e-6
+"""Requests in flight of a replica that hardly ever has one."""
+
+
+class Floor(Enum):
+    """What a load may be stated as, in the order of ``Load.floors``."""
+
+    ARRIVALS = "requests_per_second"
+    HELD = "concurrency"
+    PEOPLE = "users"
+
+
+class Claim(Enum):
+    """A load that a plan claims to carry."""
+
+    STATED = "stated"
+    CAPACITY = "capacity"
+    FACTOR = "load factor"
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One replica at one load of the whole workload; None where the problem states no such load."""
+
+    poisson: Behaviour | None
+    held: Behaviour | None
+    people: Behaviour | None = None
+
+    @property
+    def each(self) -> tuple[Behaviour, ...]:
+        """Those that are stated."""
+        return tuple(behaviour for behaviour in (self.poisson, self.held, self.people) if behaviour is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAtLoad:
+    """A group at the loads its plan claims to carry."""
+
+    group: GroupCase
+    grade: Grade
+    alone: Behaviour | None  # a lone request, where there is a closed population
+    stated: Carried
+    at_capacity: Carried
+    at_factor: Carried
+
+    @property
+    def engine(self) -> str:
+        """Profile of the engine: bands may differ between engines."""
+        return self.group.spec.engine.profile
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One replica at one load: where the answer belongs, and the load."""
+
+    index: int
+    claim: Claim
+    group: GroupCase
+    value: float
+
+
+def serve(cases: Sequence[CheckedCase], params: Parameters) -> list[tuple[GroupAtLoad, ...]]:
+    """The groups of each plan at their loads."""
+    groups = [(case, group) for case in cases for group in case.groups]
+    answers = {floor: _answers(list(_asks(groups, floor)), params, floor) for floor in Floor}
+
+    def carried(index: int, claim: Claim) -> Carried:
+        return Carried(*(answers[floor].get((index, claim)) for floor in Floor))
+
+    def alone(group: GroupCase) -> Behaviour | None:
+        rows = behaviours([group.spec], group.lengths, params, inflights=[_ALONE]) if group.load.users else [None]
+        return rows[0]
+
+    rows = iter(
+        GroupAtLoad(
+            group,
+            grade_of(group.spec, params)[0],
+            alone(group),
+            *(carried(index, claim) for claim in Claim),
+        )
+        for index, (_, group) in enumerate(groups)
+    )
+    return [tuple(next(rows) for _ in case.groups) for case in cases]
+
+
+def _asks(groups: Iterable[tuple[CheckedCase, GroupCase]], floor: Floor) -> Iterator[_Ask]:
+    """Loads of one replica; of N requests held by R replicas one of them holds ceil(N / R)."""
+    for index, (case, group) in enumerate(groups):
+        load = dict(zip(Floor, group.load.floors, strict=True))[floor]
+        if not load:
+            continue
+        whole = ceil_guarded if floor is Floor.HELD else float
+        yield _Ask(index, Claim.STATED, group, whole(load * group.share))
+        if case.problem.objective != MAXIMIZE_LOAD:
+            yield _Ask(index, Claim.FACTOR, group, whole(load * group.share * case.plan.load_factor))
+        for prediction in case.plan.predicted if case.period is None else ():
+            if prediction.workload == group.name:
+                value = getattr(prediction.capacity, floor.value) or 0.0
+                yield _Ask(index, Claim.CAPACITY, group, whole(value * group.share))
+
+
+def _answers(asks: Sequence[_Ask], params: Parameters, floor: Floor) -> dict[tuple[int, Claim], Behaviour]:
+    """One vectorised call per distribution of lengths and think time."""
+    alike: dict[tuple[Lengths, float], list[_Ask]] = defaultdict(list)
+    for ask in asks:
+        alike[ask.group.lengths, ask.group.load.think_s].append(ask)
+    answers: dict[tuple[int, Claim], Behaviour] = {}
+    for (lengths, think_s), same in alike.items():
+        specs, loads = [ask.group.spec for ask in same], [ask.value for ask in same]
+        if floor is Floor.ARRIVALS:
+            rows = behaviours(specs, lengths, params, rates=loads)
+        elif floor is Floor.HELD:
+            rows = behaviours(specs, lengths, params, inflights=loads)
+        else:
+            rows = behaviours(specs, lengths, params, users=loads, think_s=think_s)
+        answers |= {(ask.index, ask.claim): row for ask, row in zip(same, rows, strict=True)}
+    return answers
+
+
+def median(behaviour: Behaviour, promise: Promise) -> float:
+    """The promised percentile as predicted, without any margin."""
+    value: float = getattr(behaviour.seen_by(promise.length_class), promise.metric).at(promise.percentile)
+    return value
+
+
+def with_margin(behaviour: Behaviour, promise: Promise, entry: GroupAtLoad, confidence: float) -> float:
+    """Seconds that the promised percentile stays below at the asked confidence."""
+    return median(behaviour, promise) * error_factor(promise.metric, entry.grade, confidence, entry.engine)
+
+
+def rate_cap(entry: GroupAtLoad, confidence: float) -> float:
+    """Share of the predicted saturation rate that arrivals may take, the error of that prediction included."""
+    share = 1.0 if entry.group.load.is_batch else SATURATION
+    return share * min(throughput_factor(entry.grade, confidence, entry.engine), 1.0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from optimizer.calibrate.evidence import weighing
-from optimizer.calibrate.parse import parse_row
+from optimizer.calibrate.benchmark_results import parse_row
+from optimizer.calibrate.scores import weighing
 
 CELLS = {"gpu": "h100_sxm_80", "model": "m", "input_tokens": "100", "output_tokens": "10", "source": "s"}
 

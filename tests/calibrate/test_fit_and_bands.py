@@ -11,34 +11,30 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from optimizer.calibrate.crossval import folds_of
-from optimizer.calibrate.evidence import packaged_cases, weighing
-from optimizer.calibrate.fit import Problem, fit, targets_of
+from optimizer.calibrate.benchmark_results import parse_row, read_results
+from optimizer.calibrate.cross_validation import bands_of, folds_of, held_out_errors, nested_coverage, with_coverage
+from optimizer.calibrate.fit import FitProblem, fit, targets_of
 from optimizer.calibrate.forward import predict_cases
-from optimizer.calibrate.holdout import bands_of, held_out_errors, nested_coverage, with_coverage
-from optimizer.calibrate.own import calibrate
-from optimizer.calibrate.parse import parse_row
-from optimizer.calibrate.results import read_results
-from optimizer.calibrate.rows import Case, case_of
-from optimizer.calibrate.scores import rank_correlation, summarise
-from optimizer.calibrate.store import read_folds
+from optimizer.calibrate.own_fit import calibrate, read_folds
+from optimizer.calibrate.rows import RowCase, case_of
+from optimizer.calibrate.scores import packaged_cases, rank_correlation, summarise, weighing
 from optimizer.catalog import default_root, load_catalog
 from optimizer.commands.calibrate import command
+from optimizer.demand import Metric
 from optimizer.errors import UsageError
 from optimizer.performance import load_parameters
-from optimizer.performance.bands import band_in, error_factor, factor_in
+from optimizer.performance.accuracy import band_in, error_factor, factor_in
 from optimizer.performance.parameters import Parameter
 from optimizer.performance.rates import link_rates_of
 from optimizer.performance.types import Band, Grade
 from optimizer.vocabulary import Link
-from optimizer.workload import Metric
 
 ROOT = default_root()
 CATALOG = load_catalog()
 PARAMS = load_parameters(ROOT)
 
 
-def grid() -> list[Case]:
+def grid() -> list[RowCase]:
     cells = {"gpu": "h100_sxm_80", "engine": "vllm", "start": "burst", "model": "meta-llama/Llama-3.1-8B-Instruct"}
     return [
         case_of(
@@ -51,7 +47,7 @@ def grid() -> list[Case]:
     ]
 
 
-def measured_with(cases: list[Case], **changes: float) -> list[Case]:
+def measured_with(cases: list[RowCase], **changes: float) -> list[RowCase]:
     """The cases as if measured on a machine whose parameters are known."""
     values = dict(PARAMS.values)
     for name, value in changes.items():
@@ -68,7 +64,7 @@ def test_data_made_with_known_parameters_give_them_back() -> None:
     cases = measured_with(grid(), step_ms__engine_at_vllm=4.0, frontend_ms__engine_at_vllm=90.0)
     start = {name: PARAMS.first(name, "engine:vllm") for name in ("step_ms", "frontend_ms")}
     table = tuple(Parameter(name, "engine:vllm", at, 0.1, 500.0, at, 1.0, "", "") for name, at in start.items())
-    theta, _ = fit(Problem(tuple(cases), targets_of(cases, lambda _: 1.0), table, PARAMS), rounds=8)
+    theta, _ = fit(FitProblem(tuple(cases), targets_of(cases, lambda _: 1.0), table, PARAMS), rounds=8)
     assert np.exp(theta) == pytest.approx([4.0, 90.0], rel=0.03)
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from optimizer.calibrate.benchmark_results import parse_row
 from optimizer.calibrate.forward import loads_of
-from optimizer.calibrate.parse import parse_row
 from optimizer.calibrate.rows import case_of
-from optimizer.calibrate.tables import predict_table
+from optimizer.calibrate.scores import predict_table
 from optimizer.catalog import default_root, load_catalog
 from optimizer.commands import cli
 from optimizer.performance import load_parameters, weight_quants

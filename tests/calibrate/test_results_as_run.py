@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optimizer.calibrate.benchmark_results import parse_row, read_cases, read_results
 from optimizer.calibrate.checkpoint_names import named
 from optimizer.calibrate.forward import predict_cases
-from optimizer.calibrate.own import calibrate
+from optimizer.calibrate.own_fit import calibrate
 from optimizer.calibrate.own_report import fits_nothing, report
-from optimizer.calibrate.parse import parse_row
-from optimizer.calibrate.results import read_cases, read_results
-from optimizer.calibrate.rows import Case, case_of
+from optimizer.calibrate.rows import RowCase, case_of
 from optimizer.catalog import default_root, load_catalog
 from optimizer.errors import UsageError
 from optimizer.performance import load_parameters
-from optimizer.performance.coefficients import coefficients
-from optimizer.performance.work import work_of
+from optimizer.performance.rates import work_of
+from optimizer.performance.replicas import coefficients
 from optimizer.simulate.replica import Arrivals, Pattern, Settings, simulate
 
 CATALOG = load_catalog()
@@ -79,7 +78,7 @@ def saved(folder: Path, content: object, name: str = "result.json") -> Path:
     return path
 
 
-def cases(folder: Path, content: object, **given: str) -> list[Case]:
+def cases(folder: Path, content: object, **given: str) -> list[RowCase]:
     return read_cases([saved(folder, content)], {**FLAGS, **given}, CATALOG)
 
 
@@ -278,7 +277,7 @@ def test_p95_is_read_shown_and_taken_where_it_is_all_there_is(tmp_path: Path) ->
     assert fitted == {("ttft", "p95"), ("tpot", "p95")}
 
 
-def _of(card: str, quant: str, change: dict[tuple[str, str], float]) -> list[Case]:
+def _of(card: str, quant: str, change: dict[tuple[str, str], float]) -> list[RowCase]:
     """Runs on a card whose true parameters differ by ``change``."""
     rows = [
         {"gpu": card, "model": MODEL, "engine": "vllm", "weight_quant": quant, "kv_cache": "bf16", "tp": "1",

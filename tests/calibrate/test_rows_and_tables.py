@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from optimizer.calibrate.benchmark_results import parse_row
 from optimizer.calibrate.fit import measured_of
-from optimizer.calibrate.forward import Prediction, beyond_slots
-from optimizer.calibrate.parse import parse_row
+from optimizer.calibrate.forward import MedianEstimate, beyond_slots
 from optimizer.calibrate.rows import case_of
-from optimizer.calibrate.scores import pairs_of, throughputs
-from optimizer.calibrate.tables import OUTPUT, predict_table, read_table
+from optimizer.calibrate.scores import OUTPUT, pairs_of, predict_table, read_table, throughputs
 from optimizer.catalog import default_root, load_catalog
 from optimizer.commands import cli
 from optimizer.errors import InputError, UsageError
@@ -186,7 +185,7 @@ def test_a_run_with_a_stall_counts_by_its_medians() -> None:
     case = case_of(parse_row(STALLED), CATALOG)
     assert case.row.stalled
     assert measured_of(case.row) == {"tpot": 11.0, "ttft": 400.0}
-    prediction = Prediction(100.0, 90.0, 150.0, 190.0, 9.0, 8.0, 10.0, 11.0, 1500.0)
+    prediction = MedianEstimate(100.0, 90.0, 150.0, 190.0, 9.0, 8.0, 10.0, 11.0, 1500.0)
     found = {name: (predicted, measured) for name, predicted, measured in pairs_of(case, prediction)}
     assert found["ttft"] == (90.0, 400.0)
     assert found["tpot"] == (8.0, 11.0)
@@ -196,7 +195,7 @@ def test_a_run_with_a_stall_counts_by_its_medians() -> None:
 
 def test_throughput_is_compared_with_like() -> None:
     """Stated: the run's own, ramp and tail included. Derived from latencies: so is the prediction."""
-    prediction = Prediction(100.0, 90.0, 150.0, 190.0, 9.0, 8.0, 10.0, 11.0, 1500.0)
+    prediction = MedianEstimate(100.0, 90.0, 150.0, 190.0, 9.0, 8.0, 10.0, 11.0, 1500.0)
     means = {"ttft_ms_mean": "400", "tpot_ms_mean": "11"}
     stated = case_of(parse_row({**PLAIN, **means, "output_tokens_per_s": "1200"}), CATALOG)
     derived = case_of(parse_row({**PLAIN, **means}), CATALOG)

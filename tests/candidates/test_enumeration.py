@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.candidates import CandidateSet, enumerate_candidates
-from optimizer.candidates.replica import fits_nodes
+from optimizer.candidates.enumerate import fits_nodes
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
+from optimizer.fleet.candidate_set import CandidateSet, enumerate_candidates
 from optimizer.performance import Parameters, load_parameters
 from optimizer.pricing import NodeType, node_options
 from optimizer.problem import load_problem

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from optimizer.candidates.market import DEMAND, capacities, replicas_needed
+from optimizer.demand import Load
+from optimizer.fleet.lower_bounds import DEMAND, capacities, replicas_needed
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.units import SHARE_UNITS
-from optimizer.workload import Load
 
 
 def point(inflight: float) -> OperatingPoint:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.documents.csv_file import Row, Table, read_table
-from optimizer.documents.suggest import did_you_mean, suggest
 from optimizer.errors import CatalogError
+from optimizer.files.csv_file import CsvRow, CsvTable, read_table
+from optimizer.files.text_file import did_you_mean, suggest
 
 
 def _write(tmp_path: Path, content: str | bytes) -> Path:
@@ -47,7 +47,7 @@ def test_missing_file_and_directory_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optimizer.documents.csv_file.MAX_BYTES", 4)
+    monkeypatch.setattr("optimizer.files.csv_file.MAX_BYTES", 4)
     with pytest.raises(CatalogError, match="larger than"):
         read_table(_write(tmp_path, "id,watts\n"), ("id", "watts"))
 
@@ -65,7 +65,7 @@ def test_lines_count_through_quoted_line_breaks_and_blank_lines(tmp_path: Path) 
     )
 
 
-def _row(tmp_path: Path, cell: str) -> tuple[Table, Row]:
+def _row(tmp_path: Path, cell: str) -> tuple[CsvTable, CsvRow]:
     table = read_table(_write(tmp_path, f'id,cell\na,"{cell}"\n'), ("id", "cell"))
     return table, next(iter(table))
 

@@ -442,7 +442,7 @@ def test_torn_bytes_are_refused_never_a_traceback(tmp_path, catalog, names):
 
 
 def test_the_command_writes_offers_that_a_problem_file_takes(tmp_path):
-    from optimizer.decide.inputs import known_ids
+    from optimizer.planning.inputs import known_ids
     from optimizer.problem import load_problem
 
     out = tmp_path / "offers.yaml"

@@ -7,11 +7,9 @@ import csv
 import pytest
 
 from optimizer.catalog import default_root, load_catalog
-from optimizer.catalog.importers.gpu_info import parse_gpu_info
-from optimizer.catalog.importers.imported import Imported, summary
-from optimizer.catalog.importers.names import Mapped, Names, Unmapped, read_names
+from optimizer.catalog.importers.names import Aliases, Mapped, Unmapped, parse_gpu_info, read_names
+from optimizer.catalog.importers.price_list import Imported, harmless, offers_csv, providers_csv, summary
 from optimizer.catalog.importers.skypilot import import_skypilot
-from optimizer.catalog.importers.writing import harmless, offers_csv, providers_csv
 from optimizer.catalog.types import Catalog
 from optimizer.errors import CatalogError
 from optimizer.vocabulary import Link, Tier
@@ -23,7 +21,7 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture(scope="module")
-def names(catalog: Catalog) -> Names:
+def names(catalog: Catalog) -> Aliases:
     return read_names(catalog.gpus, [default_root()])
 
 

@@ -15,7 +15,7 @@ TALKATIVE = frozenset(
     {"aiohttp", "asyncio", "dask", "distributed", "ftplib", "http", "httpx", "requests", "smtplib", "socket",
      "socketserver", "ssl", "telnetlib", "urllib3", "webbrowser", "xmlrpc"}
 )  # fmt: skip
-ALLOWED = {"optimizer/negotiate/engines.py": {"distributed"}}
+ALLOWED = {"optimizer/negotiate/frontier.py": {"distributed"}}
 
 _WATCHED = """
 import runpy, sys

@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide.batch_trial import replay_batch
-from optimizer.decide.specs import spec_of
-from optimizer.decide.trial import Trial, replica_of
-from optimizer.performance.bands import throughput_factor
-from optimizer.performance.grades import grade_of
+from optimizer.performance.accuracy import grade_of, throughput_factor
 from optimizer.plan.types import Optimal, Outcome, Plan, ReplayedPromise
+from optimizer.planning.assemble import spec_of
+from optimizer.planning.replicas_replayed import Trial, replay_batch, replica_of
 from optimizer.problem import lengths_of
 from optimizer.report import render
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from optimizer.calibrate.own import calibrate
-from optimizer.calibrate.results import read_results
+from optimizer.calibrate.benchmark_results import read_results
+from optimizer.calibrate.own_fit import calibrate
 from optimizer.calibrate.rows import case_of
 from optimizer.catalog import default_root, load_catalog
 from optimizer.commands import cli
-from optimizer.decide.case import open_case
-from optimizer.decide.inputs import Inputs, read_inputs
 from optimizer.decide.solve import decide
 from optimizer.errors import CatalogError, InputError
 from optimizer.performance import load_parameters
+from optimizer.planning.inputs import Inputs, read_inputs
+from optimizer.whatif.case import open_case
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 EXAMPLE = PROBLEMS / "calibrated.yaml"

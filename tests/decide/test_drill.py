@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from optimizer.commands import cli
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide.drill import GroupDrill, drill
 from optimizer.errors import UsageError
+from optimizer.planning.drill import GroupDrill, drill
 from optimizer.report.drill import render_drill
 from optimizer.vocabulary import Router
 

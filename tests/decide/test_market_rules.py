@@ -12,16 +12,16 @@ import pytest
 from click.testing import CliRunner
 
 from optimizer.catalog.types import Catalog
-from optimizer.clock import TODAY
 from optimizer.commands import cli
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide.case import open_case
-from optimizer.decide.edits import as_set
-from optimizer.decide.ways_out import ways_out
 from optimizer.fleet.types import Edit
 from optimizer.plan.types import Infeasible, Outcome
 from optimizer.pricing import NodeOption
+from optimizer.progress import TODAY
 from optimizer.report import render
+from optimizer.whatif.case import open_case
+from optimizer.whatif.choices import as_set
+from optimizer.whatif.ways_out import ways_out
 
 FILES = int(os.environ.get("OPTIMIZER_RULED_FILES", "8"))
 """1,000 in the long run: OPTIMIZER_RULED_FILES=1000 pytest tests/decide/test_market_rules.py"""

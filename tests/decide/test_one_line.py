@@ -7,19 +7,18 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import Answer, answer, read_inputs
-from optimizer.decide import picture as picture_room
-from optimizer.decide.case import open_case
-from optimizer.decide.picture import picture_of
 from optimizer.negotiate import explain as explain_room
+from optimizer.negotiate import page_curves as picture_room
 from optimizer.negotiate import targets as targets_room
-from optimizer.negotiate.ask import Winner, ask
 from optimizer.negotiate.budget import budget
 from optimizer.negotiate.frontier import frontier
+from optimizer.negotiate.page_curves import picture_of
 from optimizer.negotiate.why_not import why_not
 from optimizer.plan.types import Plan, Stress
 from optimizer.problem import figures_of
 from optimizer.report.negotiate_explain import render_explanation
 from optimizer.report.negotiate_targets import render_targets
+from optimizer.whatif.case import Winner, ask, open_case
 
 PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
 CASES = ("sessions_and_router", "one_user_70b_20tps")
@@ -48,7 +47,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain_room, "moves", lambda *_: ())
     monkeypatch.setattr(explain_room, "_reign", lambda *_: None)
     told = Stress("one node gone", False, None)
-    monkeypatch.setattr("optimizer.negotiate.stress.stress", lambda *_: (told,))
+    monkeypatch.setattr("optimizer.whatif.stress.stress", lambda *_: (told,))
     monkeypatch.setattr(targets_room, "_ways_to_ask", lambda *_: iter(()))
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.decide import solve_problem, stress
+from optimizer.decide import solve_problem
 from optimizer.plan.types import Stress
 from optimizer.report import render
+from optimizer.whatif import stress
 
 FRONT_PAGE = Path(__file__).parents[2] / "problems" / "chatbot_100users.yaml"
 FEW = "hardware.gpus=[h100_sxm_80, h100_nvl_94]"
@@ -30,8 +31,8 @@ def test_half_as_much_load_again_costs_what_a_file_that_asks_for_it_costs() -> N
 @pytest.mark.parametrize("priced", [True, False])
 def test_a_large_problem_leaves_the_price_to_explain(priced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The boundary: as many candidates as the limit are priced, one more is not."""
-    from optimizer.decide.case import open_case
-    from optimizer.decide.inputs import read_inputs
+    from optimizer.planning.inputs import read_inputs
+    from optimizer.whatif.case import open_case
 
     candidates = len(open_case(read_inputs(FRONT_PAGE, sets=[FEW])).allowed().candidates.candidates)
     monkeypatch.setattr(stress, "PRICED_UP_TO", candidates if priced else candidates - 1)

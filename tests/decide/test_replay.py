@@ -14,11 +14,11 @@ from click.testing import CliRunner
 
 from optimizer.commands import cli
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide import replay as room
-from optimizer.decide import trial as trial_room
-from optimizer.decide.specs import spec_of
-from optimizer.decide.trial import Replayer, Trial
 from optimizer.plan.types import Infeasible, Optimal, Outcome, Plan, Replay
+from optimizer.planning import replay as room
+from optimizer.planning import replicas_replayed as trial_room
+from optimizer.planning.assemble import spec_of
+from optimizer.planning.replicas_replayed import Replayer, Trial
 from optimizer.report import render
 
 PROBLEMS = Path(__file__).parents[2] / "problems"

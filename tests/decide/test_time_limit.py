@@ -9,19 +9,18 @@ from pathlib import Path
 import pytest
 from ortools.sat.python import cp_model
 
-from optimizer.clock import Clock
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide import replay as replay_room
-from optimizer.decide.assemble import assemble
-from optimizer.decide.case import OutOfTimeError, open_case
-from optimizer.decide.inputs import loads_of
-from optimizer.decide.replay import survivors
-from optimizer.decide.single_kinds import single_kinds
-from optimizer.decide.solve import decide
-from optimizer.decide.trial import Replayer
+from optimizer.decide.solve import decide, single_kinds
 from optimizer.fleet import solve_fleet
 from optimizer.plan.types import Infeasible, Optimal, Unknown
+from optimizer.planning import replay as replay_room
+from optimizer.planning.assemble import assemble
+from optimizer.planning.inputs import loads_of
+from optimizer.planning.replay import survivors
+from optimizer.planning.replicas_replayed import Replayer
+from optimizer.progress import Clock
 from optimizer.verify import verify_plans
+from optimizer.whatif.case import OutOfTimeError, open_case
 
 PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
 FRONT_PAGE = PROBLEMS / "chatbot_100users.yaml"

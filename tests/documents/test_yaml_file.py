@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.documents.nodes import Mapping, Scalar, Sequence, child, plain, refused_paths, without
-from optimizer.documents.text_file import decode, read_bytes
-from optimizer.documents.yaml_file import parse_value, parse_yaml
 from optimizer.errors import Finding
+from optimizer.files.nodes import MappingNode, ScalarNode, SequenceNode, child, plain, refused_paths, without
+from optimizer.files.text_file import decode, read_bytes
+from optimizer.files.yaml_file import parse_value, parse_yaml
 
 
 def read(text: str) -> object:
@@ -58,14 +58,14 @@ def test_values(raw: str, value: object) -> None:
 
 def test_every_value_has_its_place() -> None:
     root, _ = parse_yaml("# c\na:\n  - x\n  - {b: 5}\nd: |\n  t\n", "f.yaml")
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     items = child(root, "a")
-    assert isinstance(items, Sequence) and (items.place.line, items.place.column) == (3, 3)
+    assert isinstance(items, SequenceNode) and (items.place.line, items.place.column) == (3, 3)
     inner = child(items, 1)
-    assert isinstance(inner, Mapping)
+    assert isinstance(inner, MappingNode)
     entry = inner.get("b")
     assert entry is not None and (entry.place.line, entry.place.column) == (4, 6)
-    assert isinstance(entry.value, Scalar) and (entry.value.place.line, entry.value.place.column) == (4, 9)
+    assert isinstance(entry.value, ScalarNode) and (entry.value.place.line, entry.value.place.column) == (4, 9)
 
 
 def test_columns_count_characters() -> None:

@@ -9,8 +9,8 @@ from fleet_cases import Case, Maker
 from fleet_oracle import all_plans, key_of
 
 from optimizer.candidates.types import Candidate
+from optimizer.demand import Load
 from optimizer.performance.types import OperatingPoint
-from optimizer.workload import Load
 
 WHOLE, SHORT, LONG = 0, 1, 2
 

@@ -6,15 +6,16 @@ import random
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from optimizer.candidates.rules import Limits, Quota, UserRules, WorkloadRules
-from optimizer.candidates.types import Candidate, CandidateSet
+from optimizer.candidates.types import Candidate
 from optimizer.catalog.types import Attention, Engine, Gpu, Model, Offer, Price
-from optimizer.ledger import CostLine
+from optimizer.demand import Load, Metric, Promise, Slo
+from optimizer.fleet.candidate_set import CandidateSet
+from optimizer.fleet.requirements import CardQuota, PlanLimits, UserRules, WorkloadRules
 from optimizer.performance.types import Grade, MemoryBill, OperatingPoint, PointKind, ReplicaSpec
+from optimizer.plan.costs import CostLine
 from optimizer.pricing.rules import OptionRules
 from optimizer.pricing.types import NodeOption, NodeType, Origin
 from optimizer.vocabulary import Link, ProviderClass, Tier
-from optimizer.workload import Load, Metric, Promise, Slo
 
 BILL = MemoryBill(1.0, 1.0, 1.0, 10.0, 7.0, 1.0, 100)
 ENGINE = Engine("vllm", "vLLM", ("nvidia",), ("bf16", "fp8"), ("auto", "fp8"), 0.9, 256, 8192, "vllm", "", "")
@@ -128,7 +129,7 @@ def make_workload(name: str = "w0", rate: float = 4.0, inflight: float = 40.0, *
 def make_rules(**changes: object) -> UserRules:
     base = UserRules(
         workloads=(make_workload(),), options=any_options(), nvlink="any", kv_caches=frozenset({"auto", "fp8"}),
-        tensor_parallel=frozenset({1, 2, 4, 8}), pipeline_parallel=frozenset({1, 2, 4}), limits=Limits(),
+        tensor_parallel=frozenset({1, 2, 4, 8}), pipeline_parallel=frozenset({1, 2, 4}), limits=PlanLimits(),
         fixed_cents=0, spare_nodes=0, named_gpus=frozenset(), objective="minimize_cost",
         distinct_by=("configuration",), top=3,
     )  # fmt: skip
@@ -241,13 +242,13 @@ class Maker:
         if family == "maximize":
             rules = replace(rules, objective="maximize_load")
         if family == "spare":
-            limits = Limits(nodes=rng.choice([2, 4, 6, 12]))
+            limits = PlanLimits(nodes=rng.choice([2, 4, 6, 12]))
             rules = replace(rules, spare_nodes=rng.choice([1, 2]), limits=limits)
         if family == "owned":
             options_rules = replace(rules.options, only_owned=rng.random() < 0.4)
-            rules = replace(rules, options=options_rules, limits=Limits(gpus=rng.choice([None, 6, 16])))
+            rules = replace(rules, options=options_rules, limits=PlanLimits(gpus=rng.choice([None, 6, 16])))
         if family in ("one workload", "two workloads"):
-            rules = replace(rules, limits=Limits(budget_cents=rng.choice([None, 600_000, 1_200_000])))
+            rules = replace(rules, limits=PlanLimits(budget_cents=rng.choice([None, 600_000, 1_200_000])))
         if family in ("one workload", "two workloads", "limits") and rng.random() < 0.2:
             rules = replace(rules, objective=rng.choice(["minimize_gpus", "minimize_ttft", "minimize_tpot"]))
         return rules
@@ -256,11 +257,11 @@ class Maker:
         choices = [("configuration",), ("gpu", "weight_quant"), ("weight_quant",), ("provider",), ("gpu", "node")]
         return self.rng.choice(choices)
 
-    def _limits(self, options: list[NodeOption], family: str) -> Limits:
+    def _limits(self, options: list[NodeOption], family: str) -> PlanLimits:
         rng = self.rng
-        quota = Quota(rng.choice(["aws", "gcp"]), options[0].node_type.gpu.id, rng.choice([4, 8, 16]))
+        quota = CardQuota(rng.choice(["aws", "gcp"]), options[0].node_type.gpu.id, rng.choice([4, 8, 16]))
         small = family == "maximize"
-        return Limits(
+        return PlanLimits(
             gpus=rng.choice([2, 4, 12] if small else [None, 8, 24]),
             nodes=rng.choice([None, 2, 3, 6]),
             power_w=rng.choice([None, 7000, 20000]),

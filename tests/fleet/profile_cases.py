@@ -21,11 +21,11 @@ from fleet_cases import (
 )
 from fleet_oracle import fits, usable
 
-from optimizer.candidates.rules import Limits
-from optimizer.ledger import CostLine
+from optimizer.demand import Load, Period
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.plan.costs import CostLine
 from optimizer.pricing.types import NodeOption, Origin, PeriodPrice
 from optimizer.vocabulary import Tier
-from optimizer.workload import Load, Period
 
 HOURS = {1: (730.0,), 2: (230.0, 500.0), 3: (180.0, 210.0, 340.0)}
 """Hours of the periods, by their number."""
@@ -63,7 +63,7 @@ class Maker:
             c.key: c for node_type in types for w in range(self.workloads) for c in self._candidates(node_type, w)
         }
         asked = tuple(make_workload(f"w{w}", load=self._load(w)) for w in range(self.workloads))
-        limits = Limits(
+        limits = PlanLimits(
             nodes=rng.choice([None, None, 4]),
             budget_cents=rng.choice([None, None, 900_000]),
         )

@@ -18,12 +18,12 @@ from fleet_cases import (
     make_workload,
 )
 
-from optimizer.candidates.rules import Limits
 from optimizer.fleet import FleetResult, SolveSettings
-from optimizer.fleet.elastic import ways_out
-from optimizer.fleet.model import build_model
 from optimizer.fleet.rank import rank_plans
-from optimizer.fleet.screen import prepare
+from optimizer.fleet.relaxation import ways_out
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.fleet.screening import prepare
+from optimizer.fleet.solve import build_model
 
 
 def solve(case: Case, *, screens: bool = True) -> FleetResult:
@@ -73,7 +73,7 @@ def test_the_answer_is_the_better_of_both_ways(configurations: int, objective: s
     helped = 0
     for seed in range(40):
         case = class_case(seed, scarce=objective == "maximize_load")
-        limits = Limits(gpus=12) if objective == "maximize_load" else Limits()
+        limits = PlanLimits(gpus=12) if objective == "maximize_load" else PlanLimits()
         case = replace(
             case, rules=replace(case.rules, top=1, objective=objective, limits=limits, configurations=configurations)
         )
@@ -128,8 +128,8 @@ def test_the_mix_is_kept_where_it_carries_all_by_hand() -> None:
 
 
 def test_a_limit_on_kinds_counts_the_cards_of_all_classes() -> None:
-    assert solve(documents(limits=Limits(gpu_kinds=1))).solutions[0].monthly_cents == 2000_00
-    assert solve(documents(limits=Limits(gpu_kinds=2))).solutions[0].monthly_cents == 1300_00
+    assert solve(documents(limits=PlanLimits(gpu_kinds=1))).solutions[0].monthly_cents == 2000_00
+    assert solve(documents(limits=PlanLimits(gpu_kinds=2))).solutions[0].monthly_cents == 1300_00
 
 
 def test_where_the_mix_cannot_be_served_the_classes_are() -> None:
@@ -149,7 +149,7 @@ def test_the_model_has_a_row_for_each_part(configurations: int, row: str) -> Non
 
 def test_a_way_out_may_be_that_of_the_classes() -> None:
     """Too little money by 100: no plan, and the budget is the way out."""
-    case = documents(limits=Limits(budget_cents=1200_00))
+    case = documents(limits=PlanLimits(budget_cents=1200_00))
     assert not solve(case).solutions
     found = ways_out(case.candidate_set, case.options, SolveSettings())
     assert ("budget.monthly",) in [way.paths for way in found]

@@ -20,13 +20,13 @@ from fleet_cases import (
 from fleet_oracle import brute_force
 from test_optimum import rows, solve
 
-from optimizer.candidates.rules import Limits
+from optimizer.demand import Load, Period
 from optimizer.fleet import FleetStatus
-from optimizer.fleet.model import build_model
-from optimizer.fleet.screen import prepare
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.fleet.screening import prepare
+from optimizer.fleet.solve import build_model
 from optimizer.pricing.types import NodeOption, Origin
 from optimizer.vocabulary import Tier
-from optimizer.workload import Load, Period
 
 INSTANCES = 60
 NODE = make_type(make_gpu("h100"), 4)
@@ -84,7 +84,9 @@ def test_screens_change_nothing(make) -> None:
 def four_nodes(*options: NodeOption, share: int | None = None) -> Case:
     """Four replicas, each on a node of its own."""
     candidate = make_candidate(NODE, CandidateSpec(tp=4))
-    rules = make_rules(workloads=(make_workload(rate=4.0, inflight=0.0),), top=1, limits=Limits(provider_share=share))
+    rules = make_rules(
+        workloads=(make_workload(rate=4.0, inflight=0.0),), top=1, limits=PlanLimits(provider_share=share)
+    )
     return Case((candidate,), options, rules)
 
 

@@ -9,7 +9,7 @@ from fleet_cases import Case, Maker, OptionSpec, make_option
 
 from optimizer.fleet import SolveSettings
 from optimizer.fleet.rank import rank_plans
-from optimizer.fleet.screen import prepare
+from optimizer.fleet.screening import prepare
 
 
 def crowded(seed: int, offers: int = 6) -> Case:

@@ -14,24 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mix_oracle import mixed_case, scip_mixes
 
-from optimizer.candidates.rules import Limits, UserRules, WorkloadRules
 from optimizer.candidates.types import Candidate
-from optimizer.clock import Clock
+from optimizer.demand import Load, Period
 from optimizer.fleet import FleetResult, FleetStatus, SolveSettings
+from optimizer.fleet.column_generation import applies
+from optimizer.fleet.column_generation.columns import Duals, Ways, cheapest, least_with_each, priced
+from optimizer.fleet.column_generation.master import patterns_within, use_of
+from optimizer.fleet.column_generation.rank import Outlook, outlook_of
 from optimizer.fleet.instance import Slot
-from optimizer.fleet.large import applies
-from optimizer.fleet.large.duals import Duals, cheapest, least_with_each, priced
-from optimizer.fleet.large.patterns import patterns_within
-from optimizer.fleet.large.relaxation import use_of
-from optimizer.fleet.large.search import Outlook, outlook_of
-from optimizer.fleet.large.ways import Ways
-from optimizer.fleet.model import build_model
 from optimizer.fleet.rank import rank_plans
-from optimizer.fleet.screen import prepare
-from optimizer.fleet.solve import Found, solve_levels
+from optimizer.fleet.requirements import PlanLimits, UserRules, WorkloadRules
+from optimizer.fleet.screening import prepare
+from optimizer.fleet.solve import Found, build_model, solve_levels
 from optimizer.pricing.types import NodeType
+from optimizer.progress import Clock
 from optimizer.vocabulary import Link
-from optimizer.workload import Load, Period
 
 FAMILIES = ("one workload", "two workloads", "limits", "owned", "spare")
 LARGE, WHOLE = SolveSettings(large_from=0), SolveSettings()
@@ -201,7 +198,7 @@ def many(seed: int, workloads: int) -> Case:
             placed = replace(candidate, workload=workload, recovery=1.0)
             candidates[placed.key] = placed
     rules = replace(
-        cases[0].rules, workloads=asked, top=2, distinct_by=("gpu",), objective="minimize_cost", limits=Limits(),
+        cases[0].rules, workloads=asked, top=2, distinct_by=("gpu",), objective="minimize_cost", limits=PlanLimits(),
         named_gpus=frozenset({"a100", "h100", "l40s"}),
     )  # fmt: skip
     return Case(tuple(candidates.values()), tuple(options.values()), rules)
@@ -244,7 +241,7 @@ def test_a_budget_below_the_bound_is_proven_infeasible() -> None:
             " named_gpus objective distinct_by top configurations periods",
         ),
         (WorkloadRules, "name load slo quants min_recovery workload classes whole"),
-        (Limits, "gpus nodes power_w gpu_kinds budget_cents quotas provider_share"),
+        (PlanLimits, "gpus nodes power_w gpu_kinds budget_cents quotas provider_share"),
         (Load, "requests_per_second inflight decided_by hours_per_month factors min_replicas"),
         (Slot, "candidate point latencies_us capacity max_replicas objective_us"),
     ],

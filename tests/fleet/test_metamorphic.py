@@ -12,11 +12,11 @@ from fleet_cases import Case, Maker, OptionSpec, make_option
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from optimizer.candidates.rules import Limits
+from optimizer.demand import Load
 from optimizer.fleet import FleetResult, SolveSettings
 from optimizer.fleet.rank import rank_plans
-from optimizer.ledger import CostLine
-from optimizer.workload import Load
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.plan.costs import CostLine
 
 FEASIBLE: Counter[str] = Counter()
 EXAMPLES = 40
@@ -50,7 +50,7 @@ def enough_were_feasible() -> Iterator[None]:
 def looser(case: Case, rng: random.Random) -> Case:
     rules = case.rules
     changes = [
-        replace(rules, limits=Limits()),
+        replace(rules, limits=PlanLimits()),
         replace(rules, nvlink="any"),
         replace(rules, spare_nodes=max(0, rules.spare_nodes - 1)),
         replace(rules, workloads=tuple(replace(w, min_recovery=0.0) for w in rules.workloads)),

@@ -19,10 +19,10 @@ from fleet_cases import (
 )
 from mix_oracle import brute_force_mixes, mixed_case, parts_carried, scip_mixes
 
-from optimizer.candidates.rules import Limits
 from optimizer.fleet import FleetResult, FleetStatus, SolveSettings
-from optimizer.fleet.mix import split
 from optimizer.fleet.rank import rank_plans
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.fleet.solve import split
 
 FAMILIES = {"one workload": 50, "two workloads": 8, "limits": 40, "owned": 40, "spare": 40}
 
@@ -133,5 +133,5 @@ def test_scarce_nodes_are_a_reason_to_mix() -> None:
 
 def test_kinds_of_cards_may_be_limited_to_one_all_the_same() -> None:
     case = large_and_small(2)
-    limited = replace(case, rules=replace(case.rules, limits=Limits(gpu_kinds=1)))
+    limited = replace(case, rules=replace(case.rules, limits=PlanLimits(gpu_kinds=1)))
     assert solve(limited).solutions[0].monthly_cents == 1550_00

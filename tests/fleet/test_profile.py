@@ -24,11 +24,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profile_cases import HOURS, Maker, by_use, least_cost, needed
 
-from optimizer.candidates.rules import Limits
+from optimizer.demand import Load, Period
 from optimizer.fleet import FleetResult, SolveSettings
 from optimizer.fleet.rank import rank_plans
+from optimizer.fleet.requirements import PlanLimits
 from optimizer.vocabulary import Tier
-from optimizer.workload import Load, Period
 
 SHAPES = [(2, 1), (3, 1), (2, 2)]
 INSTANCES = 40
@@ -115,7 +115,7 @@ def test_a_load_that_never_falls_costs_no_less(seed: int) -> None:
 @given(seed=st.integers(0, 10_000))
 def test_nothing_is_cheaper_than_its_bound(seed: int) -> None:
     """What the screen says a configuration costs at least, it costs at least."""
-    from optimizer.fleet.screen import prepare
+    from optimizer.fleet.screening import prepare
 
     case = Maker(seed).case()
     for slot, bound in zip(*_screened(prepare(case.candidate_set, case.options, screens=True)), strict=True):
@@ -158,7 +158,7 @@ def test_the_most_load_of_a_day_is_that_of_brute_force() -> None:
         workload = make_workload(load=Load(2.0, 0.0, "x", factors=factors))
         rules = make_rules(
             workloads=(workload,), periods=(Period("a", 230, 30), Period("b", 500, 30)), objective="maximize_load",
-            limits=Limits(budget_cents=budget), top=1,
+            limits=PlanLimits(budget_cents=budget), top=1,
         )  # fmt: skip
         case = Case((make_candidate(node_type, CandidateSpec(rate=rate)),), (demand, reserved), rules)
         best = 0

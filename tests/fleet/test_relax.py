@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.candidates import enumerate_candidates
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
 from optimizer.fleet import Edit, FleetResult, FleetStatus, propose_edits, solve_fleet
-from optimizer.fleet.relax import rounded_down, rounded_up
+from optimizer.fleet.candidate_set import enumerate_candidates
+from optimizer.fleet.relaxation_edits import rounded_down, rounded_up
 from optimizer.performance import Parameters, load_parameters
 from optimizer.pricing import node_options
 from optimizer.problem import load_of, load_problem

@@ -18,14 +18,14 @@ from fleet_cases import (
     make_workload,
 )
 
-from optimizer.candidates.rules import Limits, Quota, UserRules
+from optimizer.demand import Load, Period
 from optimizer.fleet import FleetResult, SolveSettings
-from optimizer.fleet.model import build_model
 from optimizer.fleet.rank import rank_plans
-from optimizer.fleet.screen import prepare
+from optimizer.fleet.requirements import CardQuota, PlanLimits, UserRules
+from optimizer.fleet.screening import prepare
+from optimizer.fleet.solve import build_model
 from optimizer.pricing.types import Origin
 from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
-from optimizer.workload import Load, Period
 
 NODE = make_type(make_gpu("h100"), 4)
 FOUR_REPLICAS = make_workload(rate=4.0, inflight=0.0)
@@ -56,7 +56,7 @@ class Rule:
 
 
 def _limits(**changes: object) -> UserRules:
-    return replace(BASE, limits=Limits(**changes))  # type: ignore[arg-type]
+    return replace(BASE, limits=PlanLimits(**changes))  # type: ignore[arg-type]
 
 
 def _options(**changes: object) -> UserRules:
@@ -76,19 +76,19 @@ def _slo(ttft: float, tpot: float) -> UserRules:
 def _kept_running(least: int) -> UserRules:
     """Little load, so that the replicas to be kept running fill the nodes."""
     rules = _workload(load=Load(0.5, 0.0, "x", min_replicas=least))
-    return replace(rules, limits=Limits(nodes=4))
+    return replace(rules, limits=PlanLimits(nodes=4))
 
 
 def _night(**limits: object) -> UserRules:
     """Four replicas by day, three by night."""
     load = Load(4.0, 0.0, "x", factors=(1.0, 0.75))
     periods = (Period("day", 240, 30), Period("night", 490, 30))
-    return replace(_workload(load=load), periods=periods, limits=Limits(**limits))  # type: ignore[arg-type]
+    return replace(_workload(load=load), periods=periods, limits=PlanLimits(**limits))  # type: ignore[arg-type]
 
 
 def _load(rate: float, inflight: float) -> UserRules:
     rules = _workload(load=Load(rate, inflight, "x"))
-    return replace(rules, limits=Limits(nodes=4))
+    return replace(rules, limits=PlanLimits(nodes=4))
 
 
 RULES = {
@@ -98,8 +98,8 @@ RULES = {
                   _limits(power_w=16000)),
     "budget": Rule("rule:budget.monthly", _limits(budget_cents=50_000), _limits(budget_cents=39_999),
                    _limits(budget_cents=40_000)),
-    "quota": Rule("rule:hardware.quota.0.max_gpus", _limits(quotas=(Quota("aws", "h100", 20),)),
-                  _limits(quotas=(Quota("aws", None, 15),)), _limits(quotas=(Quota("aws", "h100", 16),))),
+    "quota": Rule("rule:hardware.quota.0.max_gpus", _limits(quotas=(CardQuota("aws", "h100", 20),)),
+                  _limits(quotas=(CardQuota("aws", None, 15),)), _limits(quotas=(CardQuota("aws", "h100", 16),))),
     "allowed gpus": Rule("rule:hardware.gpus", _options(gpus=("h100", "a100")), _options(gpus=("a100",)),
                          _options(gpus=("h100",))),
     "excluded gpus": Rule("rule:hardware.gpus", _options(excluded_gpus=("a100",)),
@@ -140,11 +140,12 @@ RULES = {
                          _night(power_w=16000)),
     "budget over the day": Rule("rule:budget.monthly", _night(budget_cents=50_000), _night(budget_cents=39_999),
                                 _night(budget_cents=40_000)),
-    "quota by day": Rule("rule:hardware.quota.0.max_gpus", _night(quotas=(Quota("aws", "h100", 20),)),
-                         _night(quotas=(Quota("aws", "h100", 15),)), _night(quotas=(Quota("aws", "h100", 16),))),
-    "spare": Rule("packing", replace(BASE, spare_nodes=1, limits=Limits(nodes=6)),
-                  replace(BASE, spare_nodes=1, limits=Limits(nodes=4)),
-                  replace(BASE, spare_nodes=1, limits=Limits(nodes=5))),
+    "quota by day": Rule("rule:hardware.quota.0.max_gpus", _night(quotas=(CardQuota("aws", "h100", 20),)),
+                         _night(quotas=(CardQuota("aws", "h100", 15),)),
+                         _night(quotas=(CardQuota("aws", "h100", 16),))),
+    "spare": Rule("packing", replace(BASE, spare_nodes=1, limits=PlanLimits(nodes=6)),
+                  replace(BASE, spare_nodes=1, limits=PlanLimits(nodes=4)),
+                  replace(BASE, spare_nodes=1, limits=PlanLimits(nodes=5))),
 }  # fmt: skip
 
 
@@ -186,7 +187,7 @@ def test_gpu_kinds(kinds: int, feasible: bool) -> None:
         make_candidate(other, CandidateSpec(tp=4, workload=1)),
     )
     options = (make_option(NODE, OptionSpec("a", 1)), make_option(other, OptionSpec("b", 1)))
-    rules = make_rules(workloads=(make_workload("w0"), make_workload("w1")), limits=Limits(gpu_kinds=kinds))
+    rules = make_rules(workloads=(make_workload("w0"), make_workload("w1")), limits=PlanLimits(gpu_kinds=kinds))
     assert bool(solve(Case(both, options, rules)).solutions) is feasible
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from optimizer.commands import answer
-from optimizer.decide import picture
-from optimizer.decide.inputs import Inputs, read_inputs
-from optimizer.ledger import UnitCosts
+from optimizer.commands import options
+from optimizer.demand import Metric, Promise
+from optimizer.negotiate import page_curves
+from optimizer.plan.costs import UnitCosts
 from optimizer.plan.types import (
     Asked,
     Binding,
@@ -38,10 +38,10 @@ from optimizer.plan.types import (
     ReplayedPromise,
     WorkloadLoad,
 )
+from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.pricing import cost_lines, node_options, total_cents
-from optimizer.simulate.footage import PERCENTILES
+from optimizer.simulate.estimate import PERCENTILES
 from optimizer.vocabulary import Link, Tier
-from optimizer.workload import Metric, Promise
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -326,14 +326,14 @@ def hostile(request: pytest.FixtureRequest, outcome: Outcome) -> Outcome:
 def solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several commands asked about one problem solve it once, and the page draws less."""
     solved: dict[tuple[object, ...], tuple[Inputs, Outcome]] = {}
-    real = answer.answer
+    real = options.answer
 
     def once(file: Path, sets: tuple[str, ...], *rest: Any, **options: Any) -> tuple[Inputs, Outcome]:
         if (file, sets) not in solved:
             solved[file, sets] = real(file, sets, *rest, **{**options, "simulate": False})
         return solved[file, sets]
 
-    monkeypatch.setattr(answer, "answer", once)
-    monkeypatch.setattr(picture, "LOAD_FACTORS", (1.0, 2.0))
-    monkeypatch.setattr(picture, "PROMISE_FACTORS", (2.0,))
-    monkeypatch.setattr(picture, "CONFIDENCES", ())
+    monkeypatch.setattr(options, "answer", once)
+    monkeypatch.setattr(page_curves, "LOAD_FACTORS", (1.0, 2.0))
+    monkeypatch.setattr(page_curves, "PROMISE_FACTORS", (2.0,))
+    monkeypatch.setattr(page_curves, "CONFIDENCES", ())

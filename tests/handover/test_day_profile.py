@@ -9,13 +9,13 @@ import pytest
 from handover_spreadsheet import Spreadsheet
 
 from optimizer.decide import decide, read_inputs
-from optimizer.decide.inputs import Inputs
 from optimizer.handover.launch import launch_files
 from optimizer.handover.launch.facts import load_facts
 from optimizer.handover.page import render_page
 from optimizer.handover.shortlist import workbook_of
 from optimizer.handover.shortlist.xlsx import render_xlsx
 from optimizer.plan.types import Outcome
+from optimizer.planning.inputs import Inputs
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "day_profile.yaml"
 

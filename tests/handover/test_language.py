@@ -9,12 +9,12 @@ from pathlib import Path
 
 from handover_spreadsheet import Spreadsheet
 
-from optimizer.decide.inputs import Inputs
 from optimizer.handover.language import translator
 from optimizer.handover.page import render_page
 from optimizer.handover.shortlist import workbook_of
 from optimizer.handover.shortlist.xlsx import render_xlsx
 from optimizer.plan.types import Outcome
+from optimizer.planning.inputs import Inputs
 
 ROOM = Path(__file__).parents[2] / "optimizer" / "handover"
 

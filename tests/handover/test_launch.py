@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
-from optimizer.decide.inputs import Inputs
 from optimizer.handover.launch import LaunchFile, launch_files
 from optimizer.handover.launch.facts import load_facts
-from optimizer.handover.launch.placement import layouts
-from optimizer.handover.launch.server import Server, servers_of
-from optimizer.handover.names import bash_line, plain, slug
+from optimizer.handover.launch.server import Server, layouts, servers_of
+from optimizer.handover.safe_text import bash_line, plain, slug
 from optimizer.plan.types import Outcome, Plan
+from optimizer.planning.inputs import Inputs
 
 GOLDEN = Path(__file__).parent / "golden" / "launch"
 RECORDER = '#!/usr/bin/env bash\nprintf \'%s\\0\' "$0" "$@" > "$RECORD.$$"\n'

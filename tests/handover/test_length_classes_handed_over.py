@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide.drill import drill
 from optimizer.handover.launch import launch_files
 from optimizer.handover.launch.facts import load_facts
+from optimizer.planning.drill import drill
 from optimizer.report.confirm import confirm_commands
 from optimizer.simulate.fleet import Router
 

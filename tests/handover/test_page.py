@@ -12,14 +12,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from optimizer.decide.case import open_case
-from optimizer.decide.inputs import read_inputs
-from optimizer.decide.picture import Picture, Point, Stair, Turn, picture_of
 from optimizer.decide.solve import decide
 from optimizer.handover.language import translator
 from optimizer.handover.page import render_page
 from optimizer.handover.page.charts import frontier_of
+from optimizer.negotiate.page_curves import Picture, Point, Stair, Turn, picture_of
 from optimizer.plan.types import Outcome
+from optimizer.planning.inputs import read_inputs
+from optimizer.whatif.case import open_case
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "report.html"

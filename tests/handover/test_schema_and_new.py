@@ -14,12 +14,17 @@ from ruamel.yaml import YAML
 
 from optimizer.catalog import load_catalog
 from optimizer.commands import cli
-from optimizer.decide.inputs import known_ids
 from optimizer.errors import UsageError
-from optimizer.handover.field_docs import field_docs, sections_of
-from optimizer.handover.field_reference import render_reference
-from optimizer.handover.json_schema import MODELINE, problem_schema, render_schema
+from optimizer.handover.json_schema import (
+    MODELINE,
+    field_docs,
+    problem_schema,
+    render_reference,
+    render_schema,
+    sections_of,
+)
 from optimizer.handover.starters import Starter, render_starter
+from optimizer.planning.inputs import known_ids
 from optimizer.problem import load_problem
 from optimizer.problem.schema import ProblemFile
 

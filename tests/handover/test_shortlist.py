@@ -16,14 +16,14 @@ from handover_spreadsheet import Spreadsheet
 from markdown_it import MarkdownIt
 
 from optimizer.commands import cli
-from optimizer.decide.inputs import Inputs, read_inputs
 from optimizer.errors import UsageError
-from optimizer.handover import extras
+from optimizer.handover import language
 from optimizer.handover.shortlist import workbook_of
 from optimizer.handover.shortlist.cells import Workbook
 from optimizer.handover.shortlist.plain_forms import render_csv, render_markdown
 from optimizer.handover.shortlist.xlsx import render_xlsx
 from optimizer.plan.types import Outcome
+from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.pricing import node_options, total_cents
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -249,7 +249,7 @@ def test_golden(book: Workbook) -> None:
 
 def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"llm-deployment-optimizer\[handover\]"):
-        extras.need("no_such_package")
+        language.need("no_such_package")
 
 
 def test_unknown_ending_is_refused_before_solving(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import Inputs, read_inputs
-from optimizer.decide.case import Case, open_case
+from optimizer.whatif.case import Case, open_case
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.decide.case import Case
+from optimizer.demand import Metric
 from optimizer.errors import UsageError
 from optimizer.negotiate.budget import BudgetAnswer, budget
 from optimizer.plan.types import Infeasible, Optimal
 from optimizer.report.negotiate_budget import render_budget
-from optimizer.workload import Metric
+from optimizer.whatif.case import Case
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"

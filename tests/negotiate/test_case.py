@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optimizer.decide import Inputs
-from optimizer.decide.case import Case, open_case
+from optimizer.whatif.case import Case, open_case
 
 EDITS = (
     ["workloads.chat.traffic.concurrency=170"],

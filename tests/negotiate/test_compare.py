@@ -45,7 +45,7 @@ def test_problem_files_name_the_input_that_did_it(changed: Path) -> None:
 
 
 def test_no_simulate_replays_nothing(changed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from optimizer.decide import replay
+    from optimizer.planning import replay
 
     def never(*_: object) -> None:
         raise AssertionError("replayed")

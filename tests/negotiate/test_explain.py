@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.decide.case import Case
-from optimizer.negotiate.ask import ask
 from optimizer.negotiate.explain import Explanation, explain
-from optimizer.negotiate.goal import score
 from optimizer.problem import figure_of
 from optimizer.report.negotiate_explain import render_explanation
+from optimizer.whatif.case import Case, ask, score
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from optimizer.negotiate.explain import Explanation, explain
-from optimizer.report.names import Names, counted
 from optimizer.report.negotiate_explain import render_explanation
+from optimizer.report.words import Names, counted
 
 ROOT = Path(__file__).resolve().parents[2]
 LATENCY = ROOT / "problems" / "low_latency_70b.yaml"

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import Inputs
-from optimizer.decide.case import Case, open_case
 from optimizer.errors import UsageError
-from optimizer.negotiate.ask import Winner
-from optimizer.negotiate.axes import axis_of, resolve
 from optimizer.negotiate.frontier import Frontier, frontier
-from optimizer.negotiate.steps import Stairs
 from optimizer.report.negotiate_frontier import draw, render_frontier
+from optimizer.whatif.axes import axis_of, resolve
+from optimizer.whatif.case import Case, Winner, open_case
+from optimizer.whatif.search import Stairs
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import read_inputs
-from optimizer.decide.case import Case, open_case
-from optimizer.negotiate.ask import Winner, ask
 from optimizer.negotiate.leverage import leverage
+from optimizer.whatif.case import Case, Winner, ask, open_case
 
 BASE = """
 workloads:

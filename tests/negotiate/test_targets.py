@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import read_inputs
-from optimizer.decide.case import open_case
-from optimizer.negotiate.climb import highest
+from optimizer.negotiate.asking_price import highest
 from optimizer.negotiate.targets import ANY, Targets, targets
 from optimizer.report.negotiate_targets import render_targets
+from optimizer.whatif.case import open_case
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"

@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide.case import Case, Within, open_case
-from optimizer.decide.choices import stated_choices
-from optimizer.decide.edits import as_set
-from optimizer.decide.ways_out import ways_out
 from optimizer.errors import ProblemError
 from optimizer.fleet.types import Edit
 from optimizer.plan.types import Infeasible, Relaxation
 from optimizer.problem import stated_promises
 from optimizer.report import render
+from optimizer.whatif.case import Case, Within, open_case
+from optimizer.whatif.choices import as_set, stated_choices
+from optimizer.whatif.ways_out import ways_out
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBLEMS = int(os.environ.get("OPTIMIZER_INFEASIBLE_PROBLEMS", "2"))

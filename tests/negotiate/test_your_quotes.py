@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from optimizer.decide import decide, read_inputs
-from optimizer.decide.case import Case
 from optimizer.negotiate.your_quotes import with_quotes
 from optimizer.plan.quotes import Verdict
 from optimizer.plan.types import Outcome
 from optimizer.report import render
 from optimizer.report.json_report import document
 from optimizer.report.quotes import verdict_of
+from optimizer.whatif.case import Case
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"

@@ -8,7 +8,8 @@ import pytest
 
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
-from optimizer.performance.parameters import Parameters, load_parameters
+from optimizer.performance.parameter_files import load_parameters
+from optimizer.performance.parameters import Parameters
 from optimizer.performance.types import ReplicaSpec
 from optimizer.vocabulary import Link
 

@@ -10,16 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.performance.forward import behaviours
+from optimizer.demand import KvSizing, Lengths
+from optimizer.performance.behaviour import behaviours
 from optimizer.performance.lengths import moments_of, sigma_of
 from optimizer.performance.memory import memory_table
-from optimizer.performance.percentiles import gamma_quantile, interpolate, normal_score
+from optimizer.performance.queueing import saturation
 from optimizer.performance.replicas import replicas_of
-from optimizer.performance.saturation import saturation
 from optimizer.performance.step import step_seconds
-from optimizer.performance.types import Percentiles, ReplicaSpec
+from optimizer.performance.types import Percentiles, ReplicaSpec, gamma_quantile, interpolate, normal_score
 from optimizer.simulate.replica import Arrivals, Pattern, Settings, simulate
-from optimizer.workload import KvSizing, Lengths
 
 LLAMA, SMALL = "meta-llama/Llama-3.1-70B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"
 CHAT = Lengths(1024, 300, 8192)

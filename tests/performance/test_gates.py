@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optimizer.catalog.types import Catalog
-from optimizer.performance.gates import (
+from optimizer.performance.compatibility import (
     compute_precision,
     engine_refusal,
     kv_caches,

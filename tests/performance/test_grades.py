@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from optimizer.catalog.types import Catalog
-from optimizer.performance.grades import grade_of, grades_of, is_upper_bound
+from optimizer.performance.accuracy import grade_of, grades_of, is_upper_bound
 from optimizer.performance.types import Grade
 from optimizer.vocabulary import Link
 

@@ -7,16 +7,16 @@ import math
 import pytest
 
 from optimizer.calibrate.forward import settings_of
-from optimizer.performance.coefficients import coefficients
-from optimizer.performance.forward import behaviours, promised_seconds
-from optimizer.performance.grades import grade_of
+from optimizer.demand import KvSizing, Lengths, LengthShare, Load, Metric, Promise, Slo
+from optimizer.performance.accuracy import grade_of
+from optimizer.performance.behaviour import behaviours, promised_seconds
 from optimizer.performance.lengths import moments_of
 from optimizer.performance.memory import memory_table
-from optimizer.performance.points import operating_points
+from optimizer.performance.operating_points import operating_points
+from optimizer.performance.replicas import coefficients
 from optimizer.performance.types import ReplicaSpec
 from optimizer.simulate.estimate import Wanted
 from optimizer.simulate.replay import Replica, poisson_requests, replay_arrivals
-from optimizer.workload import KvSizing, Lengths, LengthShare, Load, Metric, Promise, Slo
 
 SMALL = "meta-llama/Llama-3.1-8B-Instruct"
 SHORT, LONG = Lengths(200, 101, 8192), Lengths(4000, 401, 8192)

@@ -9,9 +9,9 @@ import pytest
 
 from optimizer.catalog import default_root
 from optimizer.catalog.types import Catalog
+from optimizer.demand import KvSizing, Lengths
 from optimizer.performance.memory import GIB, memory_bill, memory_bills, memory_table, weight_bytes
-from optimizer.performance.statement import statement
-from optimizer.workload import KvSizing, Lengths
+from optimizer.performance.memory_statement import statement
 
 LLAMA = "meta-llama/Llama-3.1-70B-Instruct"
 CHAT = Lengths(1024, 300, 8192)

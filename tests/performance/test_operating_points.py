@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.performance.bands import error_factor
-from optimizer.performance.forward import behaviours, promised_seconds
-from optimizer.performance.grades import grade_of
+from optimizer.demand import Lengths, Load, Metric, Promise, Slo
+from optimizer.performance.accuracy import error_factor, grade_of
+from optimizer.performance.behaviour import behaviours, promised_seconds
+from optimizer.performance.operating_points import operating_points
 from optimizer.performance.parameters import Parameters
-from optimizer.performance.points import operating_points
 from optimizer.performance.types import OperatingPoint, PointKind, ReplicaSpec
-from optimizer.workload import Lengths, Load, Metric, Promise, Slo
 
 LLAMA, SMALL = "meta-llama/Llama-3.1-70B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"
 BOTH = Load(5.0, 50.0, "test")

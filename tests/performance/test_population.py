@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.performance.forward import behaviours
+from optimizer.demand import Lengths, Load, Metric, Promise, Slo
+from optimizer.performance.behaviour import behaviours
+from optimizer.performance.operating_points import operating_points
 from optimizer.performance.parameters import Parameters
-from optimizer.performance.points import operating_points
 from optimizer.performance.population import root
 from optimizer.performance.types import OperatingPoint, PointKind, ReplicaSpec
-from optimizer.workload import Lengths, Load, Metric, Promise, Slo
 
 SMALL = "meta-llama/Llama-3.1-8B-Instruct"
 CHAT = Lengths(800.0, 500.0, 4096)
@@ -129,8 +129,8 @@ def _all(points: tuple[OperatingPoint, ...]) -> OperatingPoint | None:
 @settings(max_examples=10, deadline=None)
 @given(think=st.floats(0.1, 300), more=st.floats(0.5, 1.5))
 def test_a_point_is_the_largest_number_of_people_that_keeps_every_promise(ask, think, more) -> None:
-    from optimizer.performance.forward import promised_seconds
-    from optimizer.performance.grades import grade_of
+    from optimizer.performance.accuracy import grade_of
+    from optimizer.performance.behaviour import promised_seconds
 
     points = ask.carried(Load(0.0, 0.0, "x", users=100.0, think_s=think))
     for spec, of_spec in zip(ask.specs, points, strict=True):

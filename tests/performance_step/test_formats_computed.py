@@ -8,13 +8,12 @@ from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Gpu, Model
 from optimizer.performance import load_parameters
 from optimizer.performance.architecture import is_latent, is_sparse
-from optimizer.performance.coefficients import coefficients
 from optimizer.performance.formats import WEIGHT_ONLY, kernel_format
 from optimizer.performance.memory import kv_need_of, weight_parts
-from optimizer.performance.rates import BOUND_TOKENS
+from optimizer.performance.rates import BOUND_TOKENS, SPARSE_ATTENTION_TOKENS, work_of
+from optimizer.performance.replicas import coefficients
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
-from optimizer.performance.work import SPARSE_ATTENTION_TOKENS, work_of
 
 CATALOG = load_catalog()
 PARAMS = load_parameters(default_root())

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
 from optimizer.performance import load_parameters
-from optimizer.performance.coefficients import coefficients
-from optimizer.performance.parameters import Parameters, read_parameter_rows
-from optimizer.performance.rates import expert_fact, saturated, scopes_of
+from optimizer.performance.parameter_files import read_parameter_rows
+from optimizer.performance.parameters import Parameters
+from optimizer.performance.rates import expert_fact, saturated, scopes_of, work_of
+from optimizer.performance.replicas import coefficients
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
-from optimizer.performance.work import work_of
 
 CATALOG = load_catalog()
 PARAMS = load_parameters(default_root())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from optimizer.catalog.types import TokenPrice
-from optimizer.ledger import CostLine
+from optimizer.plan.costs import CostLine
 from optimizer.pricing import (
     Volume,
     api_comparison,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optimizer.pricing import node_options
-from optimizer.pricing.ownership import capital_charge
+from optimizer.pricing.terms import capital_charge
 from optimizer.vocabulary import Tier
 
 

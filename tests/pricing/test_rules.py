@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from optimizer.catalog.types import MarketFlag
-from optimizer.clock import TODAY
 from optimizer.pricing import RuleName, last_day, market_remark, node_options, option_rules, refused_quotes
+from optimizer.progress import TODAY
 from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
 
 QUOTE = {

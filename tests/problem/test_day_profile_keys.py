@@ -8,7 +8,7 @@ import pytest
 
 from optimizer.errors import ProblemError
 from optimizer.problem import KnownIds, Problem, load_of, load_problem, periods_of
-from optimizer.problem.profile import stated_factor
+from optimizer.problem.load import stated_factor
 
 BASE = """\
 workloads:

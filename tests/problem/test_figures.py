@@ -9,9 +9,8 @@ from typing import get_args
 import pytest
 
 from optimizer.decide import read_inputs
-from optimizer.decide.inputs import Inputs
 from optimizer.errors import UsageError
-from optimizer.negotiate.axes import axis_of, resolve
+from optimizer.planning.inputs import Inputs
 from optimizer.problem import load_problem
 from optimizer.problem.figures import (
     Figure,
@@ -24,8 +23,9 @@ from optimizer.problem.figures import (
     stated_promises,
     value_at,
 )
-from optimizer.problem.layout import all_sections
-from optimizer.report.names import Names
+from optimizer.problem.findings import all_sections
+from optimizer.report.words import Names
+from optimizer.whatif.axes import axis_of, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITLESS = frozenset({"pue", "percentile", "rates"})

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.documents.nodes import plain
-from optimizer.documents.yaml_file import parse_yaml
+from optimizer.files.nodes import plain
+from optimizer.files.yaml_file import parse_yaml
 from optimizer.problem import KnownIds, Problem, load_problem
-from optimizer.problem.layout import all_sections, keys_of, section_at
+from optimizer.problem.findings import all_sections, keys_of, section_at
 from optimizer.problem.schema import ProblemFile
 
 HERE = Path(__file__).parent

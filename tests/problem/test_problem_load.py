@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from optimizer.demand import KvSizing, Lengths, Metric
 from optimizer.problem import lengths_of, load_of, parts_of, rate_floors, slo_of, stated_promises, value_at
-from optimizer.workload import KvSizing, Lengths, Metric
 
 
 def traffic(minimal: str, lines: str) -> str:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from optimizer.decide import solve_problem
+from optimizer.demand import Lengths
 from optimizer.errors import ProblemError
 from optimizer.problem import load_problem
 from optimizer.problem.trace import read_trace
 from optimizer.simulate.replay import recorded_requests
-from optimizer.workload import Lengths
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 

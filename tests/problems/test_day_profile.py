@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide.case import Case, open_case
 from optimizer.plan.types import Optimal, Outcome, Plan
 from optimizer.pricing import NodeOption
 from optimizer.report import render
 from optimizer.vocabulary import Tier
+from optimizer.whatif.case import Case, open_case
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "day_profile.yaml"
 ONLY = {"demand": "payment.tiers=[on_demand]", "reserved": "payment.tiers=[reserved_1y]"}

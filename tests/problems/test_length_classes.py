@@ -14,10 +14,10 @@ import pytest
 
 from optimizer.candidates.types import Candidate
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide.case import Case, open_case
 from optimizer.negotiate.compare import compare
 from optimizer.plan.types import Optimal, Outcome
 from optimizer.report import render
+from optimizer.whatif.case import Case, open_case
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "length_classes.yaml"
 CARDS = ("a100_sxm_80", "a10g_24", "h100_sxm_80", "l4_24")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from optimizer.candidates.types import Candidate
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.decide.case import Case, open_case
 from optimizer.plan.types import Optimal, Plan
 from optimizer.report import render
+from optimizer.whatif.case import Case, open_case
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "mixed_kinds.yaml"
 Placed = dict[tuple[str, int, str, float], tuple[int, ...]]

@@ -6,9 +6,9 @@ import pytest
 
 from optimizer.catalog import load_catalog
 from optimizer.catalog.types import Catalog
+from optimizer.demand import Lengths
 from optimizer.performance import memory_bill, offload_refusal, weight_bytes
 from optimizer.performance.types import MemoryBill, ReplicaSpec
-from optimizer.workload import Lengths
 
 LLAMA_3_70B = "meta-llama/Meta-Llama-3-70B"
 KV_BYTES_PER_TOKEN = 2 * 80 * 8 * 128 * 2  # K and V, layers, KV heads, head size, 16 bits

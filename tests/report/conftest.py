@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from optimizer.ledger import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy, UnitCosts
+from optimizer.demand import Metric, Promise
+from optimizer.plan.costs import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy, UnitCosts
 from optimizer.plan.types import (
     Asked,
     Binding,
@@ -33,7 +34,6 @@ from optimizer.plan.types import (
     WorkloadLoad,
 )
 from optimizer.vocabulary import Link, Tier
-from optimizer.workload import Metric, Promise
 
 MODEL = "meta-llama/Llama-3.1-70B-Instruct"
 SHA = "0" * 64

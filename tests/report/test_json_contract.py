@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from optimizer.plan.quotes import MissedPromise, QuoteVerdict, Verdict
-from optimizer.plan.types import OtherWinners, Outcome, Target, Winner
+from optimizer.plan.types import OtherWinner, OtherWinners, Outcome, Target
 from optimizer.report import render
 from optimizer.vocabulary import Tier
 
@@ -412,10 +412,10 @@ def test_winners_under_a_stricter_view_of_prices(outcomes: dict[str, Outcome]) -
     first, other = ranked.plans[0], replace(ranked.plans[0], monthly_cents=2_000_000)
     note = "aws p5: often sold out"
     others = OtherWinners(
-        at_list=Winner(other, None, (note,), Winner(first, 1)),
-        first=Winner(first, 1),
+        at_list=OtherWinner(other, None, (note,), OtherWinner(first, 1)),
+        first=OtherWinner(first, 1),
         expires="2027-02-18",
-        after_expiry=Winner(None),
+        after_expiry=OtherWinner(None),
     )
     printed = json.loads(render(replace(ranked, others=others), "json"))
     _Report.model_validate(printed)

@@ -9,22 +9,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optimizer.demand import Lengths
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate import compiled, fleet_loop, loop, people_loop
-from optimizer.simulate.admission import Limits, Requests
-from optimizer.simulate.compiled import KERNELS, SOURCES, Entry, file_name, is_compiled, layout_of, write_object_code
+from optimizer.simulate.admission import ReplicaLimits, Requests
+from optimizer.simulate.compiled import (
+    KERNELS,
+    SOURCES,
+    CompiledLoop,
+    file_name,
+    is_compiled,
+    layout_of,
+    write_object_code,
+)
 from optimizer.simulate.draws import first_questions, thinking
 from optimizer.simulate.fleet import Outage, Talk, converse, serve
 from optimizer.simulate.replay import poisson_requests
 from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
-from optimizer.workload import Lengths
 
 ROOT = Path(__file__).parents[2]
 STEP = StepCoefficients(*(1e-4 + 1e-6 * i for i in range(len(StepCoefficients._fields))))._replace(
     stages=1.0, miss=0.9, gemm_sharpness=3.0, kv_sharpness=3.0, link_sharpness=3.0, window=1e9, chunk=2048.0
 )
-LIMITS = Limits(16, 2048, 60_000.0, 0.03, 0.002, True, 1.0, 0.0)
+LIMITS = ReplicaLimits(16, 2048, 60_000.0, 0.03, 0.002, True, 1.0, 0.0)
 
 
 def arguments(count: int = 60) -> tuple[Requests, tuple[np.ndarray, np.ndarray]]:
@@ -100,7 +108,7 @@ def test_code_is_looked_for_in_every_folder_and_written_where_that_works(
     (tmp_path / "user").mkdir()
     (tmp_path / "user" / file_name("run")).write_bytes(b"not code")
     assert is_compiled("run")
-    assert Entry(loop.run.interpreted)._load() is None  # what cannot be loaded is as good as absent
+    assert CompiledLoop(loop.run.interpreted)._load() is None  # what cannot be loaded is as good as absent
 
 
 def test_arrays_of_another_kind_are_refused() -> None:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.demand import Lengths
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.draws import Stream, lengths_for, poisson, stream
 from optimizer.simulate.fleet import Outage, Served, hold, serve
 from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
-from optimizer.workload import Lengths
 
 Floats = npt.NDArray[np.float64]
 

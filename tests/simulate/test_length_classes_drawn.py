@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optimizer.demand import Lengths, LengthShare, Metric
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.draws import classes_for, lengths_for, poisson, stream
-from optimizer.simulate.estimate import Wanted, Window, observe
+from optimizer.simulate.estimate import MeasuringWindow, Wanted, observe
 from optimizer.simulate.fleet import Router, Served, hold, serve
 from optimizer.simulate.replica import Settings
-from optimizer.workload import Lengths, LengthShare, Metric
 
 SHORT, LONG = Lengths(100, 20, 4096), Lengths(3000, 200, 4096, 3500)
 MIX = Lengths(680, 56, 4096, classes=(LengthShare("short", 0.8, SHORT), LengthShare("long", 0.2, LONG)))
@@ -43,7 +43,7 @@ def test_every_request_keeps_its_class_through_the_simulation(held: bool) -> Non
 
 
 def test_a_percentile_of_a_class_counts_its_requests_alone() -> None:
-    def run(window: Window) -> Served:
+    def run(window: MeasuringWindow) -> Served:
         return serve(C, ROOMY, stream(poisson(2.0, window.total), MIX), 1, Router.ROUND_ROBIN)
 
     wanted = [Wanted(Metric.E2E, 50), Wanted(Metric.E2E, 50, length_class=0), Wanted(Metric.E2E, 50, length_class=1)]
@@ -52,7 +52,7 @@ def test_a_percentile_of_a_class_counts_its_requests_alone() -> None:
 
 
 def test_a_rare_class_is_simulated_for_longer() -> None:
-    def run(window: Window) -> Served:
+    def run(window: MeasuringWindow) -> Served:
         return serve(C, ROOMY, stream(poisson(2.0, window.total), MIX), 1, Router.ROUND_ROBIN)
 
     all_of_them = observe(run, [Wanted(Metric.TTFT, 95)], 10.0).requests

@@ -7,21 +7,21 @@ from dataclasses import astuple, fields
 import numpy as np
 import pytest
 
-from optimizer.calibrate.forward import Prediction, predict_cases
-from optimizer.calibrate.parse import parse_row
+from optimizer.calibrate.benchmark_results import parse_row
+from optimizer.calibrate.forward import MedianEstimate, predict_cases
 from optimizer.calibrate.rows import case_of
 from optimizer.catalog import default_root, load_catalog
+from optimizer.demand import Lengths
 from optimizer.performance import load_parameters
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.simulate.draws import poisson, stream
 from optimizer.simulate.fleet import hold, serve
 from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
-from optimizer.workload import Lengths
 
 CATALOG = load_catalog()
 PARAMS = load_parameters(default_root())
-NAMES = [field.name for field in fields(Prediction)]
+NAMES = [field.name for field in fields(MedianEstimate)]
 WITHIN = 0.99
 
 

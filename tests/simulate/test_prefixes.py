@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optimizer.demand import Lengths
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.draws import Stream, poisson, routed, stream
 from optimizer.simulate.fleet import Outage, serve
 from optimizer.simulate.replay import Replica, poisson_requests, replay_arrivals, replay_held
 from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
-from optimizer.workload import Lengths
 
 _FIELDS = dict.fromkeys(StepCoefficients._fields, 0.0)
 _ONES = dict.fromkeys(("stages", "gemm_sharpness", "kv_sharpness", "link_sharpness", "miss"), 1.0)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.performance.step import StepCoefficients, step_seconds
-from optimizer.simulate.replica import Arrivals, Pattern, Settings, Trace, draw_lengths, simulate
+from optimizer.simulate.replica import Arrivals, Pattern, ReplicaTrace, Settings, draw_lengths, simulate
 
 
 def coefficients(**fields: float) -> StepCoefficients:
@@ -25,7 +25,7 @@ C = coefficients()
 ROOMY = Settings(max_seqs=256, token_budget=8192, kv_tokens=1e6, frontend_s=0.02, service_s=0.001)
 
 
-def run(pattern: Pattern, settings: Settings = ROOMY, c: StepCoefficients = C) -> Trace:
+def run(pattern: Pattern, settings: Settings = ROOMY, c: StepCoefficients = C) -> ReplicaTrace:
     return simulate(c, settings, pattern)
 
 

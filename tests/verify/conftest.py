@@ -13,6 +13,7 @@ import pytest
 
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog, Offer, Price
+from optimizer.demand import Load, Metric, part_name
 from optimizer.performance import (
     Parameters,
     band,
@@ -54,7 +55,6 @@ from optimizer.problem import Part, lengths_of, load_of, parts_of
 from optimizer.problem.schema import Problem
 from optimizer.verify import verify_plan
 from optimizer.vocabulary import NVLINK_CLASS, Link, ProviderClass, Tier
-from optimizer.workload import Load, Metric, part_name
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 DAY = "2026-07-01"

@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 import pytest
 
 from optimizer.catalog.types import Price
-from optimizer.ledger import ApiComparison
+from optimizer.demand import Metric
+from optimizer.plan.costs import ApiComparison
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import PlanKey
 from optimizer.verify import RANKING_RULES, SERVICE_RULES, STATIC_RULES, verify_plan, verify_ranking
 from optimizer.verify.case import case_of
-from optimizer.verify.loads import serve
-from optimizer.verify.service import kv_cache
+from optimizer.verify.service import kv_cache, serve
 from optimizer.vocabulary import Tier
-from optimizer.workload import Metric
 
 SERVER = {
     "id": "server",
@@ -612,7 +611,7 @@ def test_more_in_flight_than_people_is_found(world, has, gets):
 def saturation_at(kit, factor):
     """Arrivals at ``factor`` times 0.9 of saturation x the throughput's error factor, without a latency promise."""
     from optimizer.performance import behaviours, grade_of
-    from optimizer.performance.bands import throughput_factor
+    from optimizer.performance.accuracy import throughput_factor
     from optimizer.problem import lengths_of
 
     problem = kit.world.problem(traffic={"requests_per_second": 2.0}, slo={})

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import optimizer.verify
 
-FORBIDDEN = ("ortools", "optimizer.fleet", "optimizer.candidates", "optimizer.decide", "optimizer.performance.points")
+FORBIDDEN = (
+    "ortools",
+    "optimizer.fleet",
+    "optimizer.candidates",
+    "optimizer.decide",
+    "optimizer.performance.operating_points",
+)
 
 
 def imported(path: Path) -> set[str]:

@@ -8,7 +8,7 @@ from enum import Enum
 
 import pytest
 
-from optimizer.ledger import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy, UnitCosts
+from optimizer.plan.costs import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy, UnitCosts
 from optimizer.plan.types import (
     Binding,
     Capacity,

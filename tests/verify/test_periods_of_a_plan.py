@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import Inputs, read_inputs
-from optimizer.decide.case import open_case
 from optimizer.plan.types import Plan, PlanPeriod
 from optimizer.verify import verify_plan
 from optimizer.verify.rules import PERIOD_RULES, PERIOD_SERVICE_RULES
+from optimizer.whatif.case import open_case
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "day_profile.yaml"
 QUICK = ("hardware.gpus=[a100_sxm_80]", "ranking.top=1")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.verify.placement import Pool, can_place, removals, survives
+from optimizer.verify.hardware import Pool, can_place, removals, survives
 
 
 def pool(per_node: int, nodes: tuple[int, ...], replicas: tuple[int, ...]) -> Pool:

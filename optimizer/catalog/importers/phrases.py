@@ -16,7 +16,7 @@ from functools import lru_cache
 from optimizer.vocabulary import Tier
 
 
-class Period(StrEnum):
+class RentPeriod(StrEnum):
     """What a rent is for."""
 
     HOUR = "hour"
@@ -47,7 +47,7 @@ class Phrase:
     currency: str | None = None
     scale: float | None = None
     per: Per | None = None
-    period: Period | None = None
+    period: RentPeriod | None = None
     tier: Tier | None = None
     tax: Taxed | None = None
     numbers: tuple[str, ...] = ()
@@ -89,16 +89,16 @@ _words("price prices rate rates cost costs amount fee fees quote quotation rent 
 _words("单价 价格 报价 租金 租价 金额 费用 售价 总价 价 报价单价 单台价 裸价 租赁价格 租赁费", Phrase(is_price=True))
 _words("unit list net_price", Phrase())
 _words("per each a an the of for in 每 的 / 单 按 计 人 with", Phrase())
-_words("hour hours hr hrs h hourly 小时 时 钟头", Phrase(period=Period.HOUR))
-_words("day days daily 天 日", Phrase(period=Period.DAY))
-_words("month months monthly mo mth 月 月付 包月 个月", Phrase(period=Period.MONTH))
-_words("year years yearly annual annually annum yr yrs 年 年付", Phrase(period=Period.YEAR))
-_words("once purchase buy capex outright one-time one_time onetime", Phrase(period=Period.PURCHASE))
-_words("一次性 采购 购买 买断", Phrase(period=Period.PURCHASE))
-_words("采购价 售价 purchase_price", Phrase(period=Period.PURCHASE, is_price=True))
-_words("月租 月租金 月租费 月价", Phrase(period=Period.MONTH, is_price=True))
-_words("年租 年租金 年价", Phrase(period=Period.YEAR, is_price=True))
-_words("时租 时价", Phrase(period=Period.HOUR, is_price=True))
+_words("hour hours hr hrs h hourly 小时 时 钟头", Phrase(period=RentPeriod.HOUR))
+_words("day days daily 天 日", Phrase(period=RentPeriod.DAY))
+_words("month months monthly mo mth 月 月付 包月 个月", Phrase(period=RentPeriod.MONTH))
+_words("year years yearly annual annually annum yr yrs 年 年付", Phrase(period=RentPeriod.YEAR))
+_words("once purchase buy capex outright one-time one_time onetime", Phrase(period=RentPeriod.PURCHASE))
+_words("一次性 采购 购买 买断", Phrase(period=RentPeriod.PURCHASE))
+_words("采购价 售价 purchase_price", Phrase(period=RentPeriod.PURCHASE, is_price=True))
+_words("月租 月租金 月租费 月价", Phrase(period=RentPeriod.MONTH, is_price=True))
+_words("年租 年租金 年价", Phrase(period=RentPeriod.YEAR, is_price=True))
+_words("时租 时价", Phrase(period=RentPeriod.HOUR, is_price=True))
 _words("gpu gpus card cards accelerator accelerators chip chips 卡 张 块 片 单卡 显卡", Phrase(per=Per.GPU))
 _words("node nodes server servers machine machines instance instances vm box host system", Phrase(per=Per.NODE))
 _words("台 机 服务器 整机 节点 机器 实例 单机 单台 套", Phrase(per=Per.NODE))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from optimizer.catalog.importers.names import Names, normalised
-from optimizer.catalog.importers.phrases import Per, Period, Phrase, read_phrase
-from optimizer.documents.sheets import Sheet
+from optimizer.catalog.importers.names import Aliases, normalised
+from optimizer.catalog.importers.phrases import Per, Phrase, RentPeriod, read_phrase
+from optimizer.files.sheets import TableSheet
 from optimizer.vocabulary import Tier
 
 PROBED = 15
@@ -47,7 +47,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ListLayout:
     """The lists of one program: instances and their prices per hour in US dollars."""
 
     name: str
@@ -56,7 +56,7 @@ class Layout:
 
 
 _LAYOUTS = (
-    Layout(
+    ListLayout(
         "gpuhunt",
         {
             "instancename": "instance_type",
@@ -68,7 +68,7 @@ _LAYOUTS = (
         },
         {"price": None},
     ),
-    Layout(
+    ListLayout(
         "SkyPilot",
         {
             "instancetype": "instance_type",
@@ -78,7 +78,7 @@ _LAYOUTS = (
         },
         {"price": Tier.ON_DEMAND, "spotprice": Tier.SPOT},
     ),
-    Layout(
+    ListLayout(
         "ec2instances",
         {"apiname": "instance_type", "gpus": "gpus_per_node", "gpumodel": "gpu"},
         {
@@ -90,10 +90,10 @@ _LAYOUTS = (
     ),
 )
 _INFO = "gpuinfo"
-_PER_INSTANCE = Phrase(currency="USD", per=Per.NODE, period=Period.HOUR)
+_PER_INSTANCE = Phrase(currency="USD", per=Per.NODE, period=RentPeriod.HOUR)
 
 
-def find_header(sheet: Sheet, names: Names) -> tuple[int, Columns] | None:
+def find_header(sheet: TableSheet, names: Aliases) -> tuple[int, Columns] | None:
     """Position among the sheet's rows and columns of the header: the first line that names a card and a price."""
     for position, (_, cells) in enumerate(sheet.rows[:PROBED]):
         columns = _known_layout(cells) or _own_list(cells, names)
@@ -127,7 +127,7 @@ def _known_layout(cells: Sequence[str]) -> Columns | None:
     return None
 
 
-def _own_list(cells: Sequence[str], names: Names) -> Columns | None:
+def _own_list(cells: Sequence[str], names: Aliases) -> Columns | None:
     fields: dict[str, list[int]] = {}
     prices, unknown = list[PriceColumn](), list[int]()
     hints: dict[str, Phrase] = {}
@@ -150,7 +150,7 @@ def _own_list(cells: Sequence[str], names: Names) -> Columns | None:
     return Columns(tuple(map(str.strip, cells)), found, tuple(prices), tuple(unknown), hints=hints)
 
 
-def _meaning(header: str, names: Names) -> tuple[str, Phrase | None]:
+def _meaning(header: str, names: Aliases) -> tuple[str, Phrase | None]:
     """The field of a header and what it says besides; blank where nobody knows it."""
     known = names.one("column", header)
     said = read_phrase(header)

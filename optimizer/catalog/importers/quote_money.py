@@ -11,8 +11,8 @@ from optimizer.catalog.importers.phrases import (
     GENERIC,
     SIGN_ALONE,
     Per,
-    Period,
     Phrase,
+    RentPeriod,
     Taxed,
     amount_of,
     plain_of,
@@ -32,7 +32,7 @@ _ANY_RENT, _ANY_PRICE = (0.01, 100.0), (100.0, 400_000.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Money:
+class AmountRead:
     """An amount that was understood."""
 
     amount: float
@@ -44,7 +44,7 @@ class Money:
 
 
 @dataclass(frozen=True)
-class Market:
+class UsualPrices:
     """What cards cost, to tell a slip from a price: US dollars per card, by the hour and once."""
 
     rents: Mapping[str, float]
@@ -61,7 +61,7 @@ class Market:
         return 1.0 if low <= dollars <= high else 0.0 if dollars < low else float("inf")
 
 
-def market_of(offers: Iterable[Offer], fx: Mapping[str, FxRate]) -> Market:
+def market_of(offers: Iterable[Offer], fx: Mapping[str, FxRate]) -> UsualPrices:
     """Medians per card of all prices of the catalog, reference prices included."""
     per_usd = {"USD": 1.0, **{code: rate.per_usd for code, rate in fx.items()}}
     seen: dict[bool, dict[str, list[float]]] = {True: defaultdict(list), False: defaultdict(list)}
@@ -70,12 +70,12 @@ def market_of(offers: Iterable[Offer], fx: Mapping[str, FxRate]) -> Market:
             dollars = price.amount / per_usd[price.currency] / offer.gpus_per_node
             seen[price.tier is Tier.PURCHASE][offer.gpu].append(dollars)
     rents, prices = ({gpu: median(found) for gpu, found in seen[bought].items()} for bought in (False, True))
-    return Market(rents, prices, per_usd)
+    return UsualPrices(rents, prices, per_usd)
 
 
 def money_of(
-    cell: str, header: Phrase, around: Phrase, gpu: str, gpus: int, market: Market, *, per_row: bool
-) -> Money | list[str]:
+    cell: str, header: Phrase, around: Phrase, gpu: str, gpus: int, market: UsualPrices, *, per_row: bool
+) -> AmountRead | list[str]:
     """The price in a cell, or everything that keeps it from being one.
 
     ``around``: what other columns say of it; ``per_row``: the row is about an instance, so that its price is too.
@@ -103,7 +103,11 @@ def money_of(
         problems.append(f"currency {currency} has no rate in fx.csv")
     if whole.period is None:
         problems.append("whether it is per hour, per month or once is not stated")
-    if (whole.period is Period.PURCHASE) != (whole.tier is Tier.PURCHASE) and whole.tier is not None and whole.period:
+    if (
+        (whole.period is RentPeriod.PURCHASE) != (whole.tier is Tier.PURCHASE)
+        and whole.tier is not None
+        and whole.period
+    ):
         problems.append(f"tier {whole.tier} does not go with a price per {whole.period}")
     if said.scale and header.scale and said.scale != header.scale:
         problems.append(f"{said.scale:,.0f} in the cell, {header.scale:,.0f} in the header")
@@ -121,15 +125,15 @@ def _decided(
     header: Phrase,
     gpu: str,
     gpus: int,
-    market: Market,
+    market: UsualPrices,
     cell: str,
     per_row: bool,
-) -> Money | list[str]:
+) -> AmountRead | list[str]:
     assert whole.period is not None
-    bought, notes = whole.period is Period.PURCHASE, list[str]()
+    bought, notes = whole.period is RentPeriod.PURCHASE, list[str]()
 
     def times(amount: float, per: Per) -> float:
-        per_card = Unit.of(per, whole.period or Period.HOUR).per_node(amount, gpus) / gpus
+        per_card = Unit.of(per, whole.period or RentPeriod.HOUR).per_node(amount, gpus) / gpus
         return market.times_usual(gpu, per_card, currency, bought=bought)
 
     per = whole.per or Per.NODE
@@ -155,7 +159,7 @@ def _decided(
     if found < 1 / _USUAL or found > _USUAL:
         notes.append(f"{found:.2g} times the usual price of {gpu}")
     tier = whole.tier or (Tier.PURCHASE if bought else Tier.ON_DEMAND)
-    return Money(amount, currency, Unit.of(per, whole.period), tier, whole.tax, tuple(notes))
+    return AmountRead(amount, currency, Unit.of(per, whole.period), tier, whole.tax, tuple(notes))
 
 
 def _amount(amount: float, currency: str) -> str:

@@ -13,11 +13,10 @@ from datetime import date
 
 from optimizer.catalog.importers.cards import card_text
 from optimizer.catalog.importers.days import DateOrder, day_of, last_day
-from optimizer.catalog.importers.gpu_info import parse_gpu_info
-from optimizer.catalog.importers.names import Mapped, Unmapped
-from optimizer.catalog.importers.phrases import Period, Phrase, Taxed, plain_of, read_phrase
+from optimizer.catalog.importers.names import Mapped, Unmapped, parse_gpu_info
+from optimizer.catalog.importers.phrases import Phrase, RentPeriod, Taxed, plain_of, read_phrase
 from optimizer.catalog.importers.quote_columns import Columns, PriceColumn
-from optimizer.catalog.importers.quote_money import Money, money_of
+from optimizer.catalog.importers.quote_money import AmountRead, money_of
 from optimizer.catalog.importers.quote_sources import Sources
 from optimizer.catalog.importers.quote_types import QuoteLine
 from optimizer.catalog.rows import PROVIDER_CLASSES, TIERS
@@ -95,7 +94,7 @@ class QuoteRow:
             else:
                 yield from (quote for _, quote in same)
 
-    def _quote(self, known: QuoteLine, column: PriceColumn, money: Money | list[str]) -> QuoteLine:
+    def _quote(self, known: QuoteLine, column: PriceColumn, money: AmountRead | list[str]) -> QuoteLine:
         if isinstance(money, list):
             return known.refused(*money)
         notes = [*self.notes, *money.notes]
@@ -349,20 +348,20 @@ class QuoteRow:
         word = plain_of(cell).replace(" ", "_").replace("-", "_")
         if word in TIERS:
             tier = TIERS[word]
-            return Phrase(tier=tier, period=Period.PURCHASE if tier is Tier.PURCHASE else None)
+            return Phrase(tier=tier, period=RentPeriod.PURCHASE if tier is Tier.PURCHASE else None)
         said = read_phrase(cell)
         if isinstance(said, str) or not cell:
             return said
         if said.tier is not None:
             return Phrase(tier=said.tier)
-        if said.period is Period.PURCHASE:
-            return Phrase(tier=Tier.PURCHASE, period=Period.PURCHASE)
-        if said.period in (Period.HOUR, Period.DAY, Period.MONTH):
+        if said.period is RentPeriod.PURCHASE:
+            return Phrase(tier=Tier.PURCHASE, period=RentPeriod.PURCHASE)
+        if said.period in (RentPeriod.HOUR, RentPeriod.DAY, RentPeriod.MONTH):
             self.notes.append(f"{cell} is taken as on demand: no term is stated")
             return Phrase(tier=Tier.ON_DEMAND)
         return cell
 
-    def _money(self, column: PriceColumn, around: Phrase, known: QuoteLine) -> Money | list[str]:
+    def _money(self, column: PriceColumn, around: Phrase, known: QuoteLine) -> AmountRead | list[str]:
         assert known.gpu is not None and known.gpus_per_node is not None
         per_row = bool(self._columns.text("instance_type", self._cells)) or known.gpus_per_node == 1
         cell = self._cells[column.position]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from optimizer.catalog.importers.names import Names, normalised
-from optimizer.catalog.importers.quote_money import Market
+from optimizer.catalog.importers.names import Aliases, normalised
+from optimizer.catalog.importers.quote_money import UsualPrices
 from optimizer.catalog.types import Offer, Provider
 
 _GENERIC = frozenset(
@@ -22,10 +22,10 @@ _EC2 = re.compile(r"[a-z]+\d+[a-z-]*\.(?:nano|micro|small|medium|\d*x?large|meta
 class Sources:
     """Names, prices and instances of the catalog."""
 
-    names: Names
+    names: Aliases
     providers: Mapping[str, Provider]
     offers: tuple[Offer, ...]
-    market: Market
+    market: UsualPrices
 
     @cached_property
     def _by_name(self) -> dict[str, str]:

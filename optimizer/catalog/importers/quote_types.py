@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from optimizer.catalog.importers.phrases import Per, Period
+from optimizer.catalog.importers.phrases import Per, RentPeriod
 from optimizer.vocabulary import Tier
 
 _MONTH = 730.0
-_HOURS = {Period.HOUR: 1.0, Period.DAY: 24.0, Period.MONTH: _MONTH, Period.YEAR: 12 * _MONTH}
+_HOURS = {RentPeriod.HOUR: 1.0, RentPeriod.DAY: 24.0, RentPeriod.MONTH: _MONTH, RentPeriod.YEAR: 12 * _MONTH}
 
 
 class Unit(StrEnum):
@@ -28,7 +28,7 @@ class Unit(StrEnum):
     GPU_PURCHASE = "gpu_purchase"
 
     @classmethod
-    def of(cls, per: Per, period: Period) -> Unit:
+    def of(cls, per: Per, period: RentPeriod) -> Unit:
         """The unit of an amount for one card or node over a period."""
         return cls(f"{per}_{period}")
 
@@ -41,7 +41,7 @@ class Unit(StrEnum):
         """The amount per node: per hour of a rent (a month has 730 hours, a year twelve months), once of a purchase."""
         per, _, period = self.value.partition("_")
         whole = amount * gpus_per_node if per == Per.GPU else amount
-        return whole if self.bought else whole / _HOURS[Period(period)]
+        return whole if self.bought else whole / _HOURS[RentPeriod(period)]
 
 
 class Status(StrEnum):

@@ -17,10 +17,10 @@ from optimizer.catalog.importers.quote_money import market_of
 from optimizer.catalog.importers.quote_rows import Options, QuoteRow
 from optimizer.catalog.importers.quote_sources import Sources
 from optimizer.catalog.importers.quote_types import QuoteLine
-from optimizer.documents.sheets import Sheet, joined_thousands, read_sheets
+from optimizer.files.sheets import TableSheet, joined_thousands, read_sheets
 
 if TYPE_CHECKING:
-    from optimizer.catalog.importers.names import Names
+    from optimizer.catalog.importers.names import Aliases
     from optimizer.catalog.types import Catalog
 
 _SHOWN_HEADERS = 12
@@ -35,7 +35,7 @@ class QuotesRead:
     without_gpu: int  # rows of instance lists that have no card
 
 
-def read_quotes(paths: Sequence[Path], catalog: Catalog, names: Names, options: Options | None = None) -> QuotesRead:
+def read_quotes(paths: Sequence[Path], catalog: Catalog, names: Aliases, options: Options | None = None) -> QuotesRead:
     """Read lists of quotes. Raises CatalogError where a file cannot be read as a table at all."""
     offers = tuple(catalog.offers.values())
     sources = Sources(names, catalog.providers, offers, market_of(offers, catalog.fx))
@@ -54,7 +54,7 @@ def read_quotes(paths: Sequence[Path], catalog: Catalog, names: Names, options: 
 class _Table:
     """One sheet."""
 
-    def __init__(self, sheet: Sheet, sources: Sources, options: Options) -> None:
+    def __init__(self, sheet: TableSheet, sources: Sources, options: Options) -> None:
         self._sheet, self._sources, self._options = sheet, sources, options
         found = find_header(sheet, sources.names)
         self._header: int = 0 if found is None else found[0]

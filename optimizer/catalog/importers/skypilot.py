@@ -11,14 +11,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from optimizer.catalog.importers.gpu_info import parse_gpu_info
-from optimizer.catalog.importers.imported import Imported, LeftOut, ListedPrice, Node, best_of, price_of
-from optimizer.catalog.importers.names import Names, Unmapped, normalised
-from optimizer.catalog.links import link_of
-from optimizer.catalog.types import Provider
-from optimizer.documents.csv_file import Table, read_open_table
-from optimizer.documents.suggest import did_you_mean
+from optimizer.catalog.importers.names import Aliases, Unmapped, normalised, parse_gpu_info
+from optimizer.catalog.importers.price_list import Imported, LeftOut, ListedPrice, Node, best_of, price_of
+from optimizer.catalog.types import Provider, link_of
 from optimizer.errors import CatalogError, Finding
+from optimizer.files.csv_file import CsvTable, read_open_table
+from optimizer.files.text_file import did_you_mean
 from optimizer.vocabulary import ProviderClass, Tier
 
 _NEEDED = ("instancetype", "acceleratorname", "acceleratorcount", "price", "region")
@@ -43,7 +41,7 @@ class _Machine:
 
 def import_skypilot(
     paths: Sequence[Path],
-    names: Names,
+    names: Aliases,
     providers: Mapping[str, Provider],
     *,
     provider: str | None = None,
@@ -69,7 +67,7 @@ def import_skypilot(
     return Imported(best, tuple(left_out), without_gpu, len(prices) - len(best), tuple(new.values()), tuple(assumed))
 
 
-def _provider(path: Path, stated: str | None, names: Names, providers: Mapping[str, Provider]) -> Provider:
+def _provider(path: Path, stated: str | None, names: Aliases, providers: Mapping[str, Provider]) -> Provider:
     """The cloud of a file: stated, or its folder's name, or a word of its own name."""
     known = {normalised(word): item for item in providers.values() for word in (item.id, *item.aliases)}
     words = [stated] if stated else [path.resolve().parent.name, path.stem, *path.stem.replace("_", "-").split("-")]
@@ -93,7 +91,7 @@ def _provider(path: Path, stated: str | None, names: Names, providers: Mapping[s
 class _List:
     """One file."""
 
-    def __init__(self, path: Path, provider: str, names: Names, date: str, source: str) -> None:
+    def __init__(self, path: Path, provider: str, names: Aliases, date: str, source: str) -> None:
         self._path, self._provider, self._names = path, provider, names
         self._date, self._source = date, source
         self.left_out: list[LeftOut] = []
@@ -116,7 +114,7 @@ class _List:
             found += [ListedPrice(node, tier, amount, "USD", self._date, source, "") for tier, amount in machine.prices]
         return found
 
-    def _machines(self, table: Table) -> Iterator[_Machine]:
+    def _machines(self, table: CsvTable) -> Iterator[_Machine]:
         at = {name.lower(): position for name, position in table.index.items()}
         missing = [name for name in _NEEDED if name not in at]
         if missing:
@@ -173,7 +171,7 @@ class _List:
         self.left_out.append(LeftOut(str(self._path), line, reason))
 
 
-def _joined(machines: Sequence[_Machine], names: Names) -> Iterator[_Machine]:
+def _joined(machines: Sequence[_Machine], names: Aliases) -> Iterator[_Machine]:
     """Hosts with their accelerators: the sum of both prices of a zone; accelerators that went into a host are done."""
     parts = {
         (m.accelerator.lower(), _whole(m.count), m.region, m.zone): m

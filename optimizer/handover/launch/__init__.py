@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.handover.launch.compose import can_compose, compose
+from optimizer.handover.launch.compose import can_compose, compose, document_name, task, why_no_task
 from optimizer.handover.launch.kubernetes import can_span_nodes, manifest
-from optimizer.handover.launch.measurement import measurement_csv
 from optimizer.handover.launch.notes import notes
-from optimizer.handover.launch.placement import Layout, busiest_layouts
 from optimizer.handover.launch.scripts import benchmark_script, serve_script
-from optimizer.handover.launch.server import Server, servers_of
-from optimizer.handover.launch.skypilot import document_name, task, why_no_task
-from optimizer.handover.names import plain
+from optimizer.handover.launch.server import NodeLayout, Server, busiest_layouts, measurement_csv, servers_of
+from optimizer.handover.safe_text import plain
 from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
@@ -73,7 +70,7 @@ def _router(plan: Plan) -> Router:
 
 
 def _per_node(
-    nodes: tuple[Layout, ...], facts: LaunchFacts, version: str | None, origin: str, router: Router
+    nodes: tuple[NodeLayout, ...], facts: LaunchFacts, version: str | None, origin: str, router: Router
 ) -> Iterator[LaunchFile]:
     composed = [layout for layout in nodes if can_compose(layout)]
     for number, layout in enumerate(composed, start=1):
@@ -108,7 +105,7 @@ def _without_image(servers: list[Server]) -> Iterator[str]:
             yield f"{server.name}: no Kubernetes manifest, as a {server.group.engine} server here spans several nodes"
 
 
-def _without_task(nodes: tuple[Layout, ...], facts: LaunchFacts) -> Iterator[str]:
+def _without_task(nodes: tuple[NodeLayout, ...], facts: LaunchFacts) -> Iterator[str]:
     reasons = {
         f"{plain(n.line.provider) or 'own'}: {why}" for n in nodes if (why := why_no_task(n, facts)) and n.placed
     }

@@ -2,19 +2,23 @@
 
 Field meanings: Compose specification; GPUs as in Docker's and AMD's documentation; nginx's ``upstream`` is round robin
 unless told otherwise (ngx_http_upstream_module: ``least_conn``, ``hash``), and does what the replay assumed.
+
+A SkyPilot task per kind of node: gets the instances and starts the servers on them (SkyPilot YAML specification).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.scripts import visible_devices
-from optimizer.handover.yaml_text import Value, render_yaml
-from optimizer.vocabulary import Router
+from optimizer.handover.safe_text import Value, bash_line, render_yaml, slug
+from optimizer.vocabulary import Router, Tier
 
 if TYPE_CHECKING:
-    from optimizer.handover.launch.placement import Layout, Placed
-    from optimizer.handover.launch.server import Server
+    from optimizer.handover.launch.facts import LaunchFacts
+    from optimizer.handover.launch.server import NodeLayout, Placed, Server
+
 
 _NGINX = "nginx:stable"
 _VENDORS = ("nvidia", "amd")
@@ -25,13 +29,13 @@ _POLICY = {
 }
 
 
-def can_compose(layout: Layout) -> bool:
+def can_compose(layout: NodeLayout) -> bool:
     """Whether every server of the node has an image and a way to get its cards."""
     servers = [placed.server for placed in layout.placed]
     return bool(servers) and all(s.image and s.nodes == 1 and s.vendor in _VENDORS for s in servers)
 
 
-def compose(layout: Layout, origin: str, router: Router = Router.ROUND_ROBIN) -> str:
+def compose(layout: NodeLayout, origin: str, router: Router = Router.ROUND_ROBIN) -> str:
     """The compose file of one node."""
     services: dict[str, Value] = {}
     behind: dict[str, list[str]] = {}
@@ -119,3 +123,82 @@ def _nginx(balanced: dict[str, list[str]], ports: dict[str, int], router: Router
 def _unexpanded(text: str) -> str:
     """Compose expands ``$NAME``; ``$$`` stands for a plain ``$``."""
     return text.replace("$", "$$")
+
+
+_PIP = {"vllm": "vllm", "sglang": "sglang[all]"}
+_RENTED = (Tier.ON_DEMAND, Tier.SPOT, Tier.RESERVED_1Y, Tier.RESERVED_3Y)
+
+
+def why_no_task(layout: NodeLayout, facts: LaunchFacts) -> str | None:
+    """Why there is no task for a node; None where there is one."""
+    cloud = facts.clouds.get(layout.line.provider)
+    servers = [placed.server for placed in layout.placed]
+    named = (cloud is not None and cloud.real_instance_types) or all(one.accelerator.skypilot for one in servers)
+    reasons = (
+        (not servers, "kept in reserve"),
+        (layout.line.tier not in _RENTED, "bought or owned: nothing to launch"),
+        (layout.crosses_nodes, "a server spans several nodes: use the Kubernetes manifests"),
+        (any(one.serve is None for one in servers), "the engine's command line is not known"),
+        (
+            any(one.vendor != "nvidia" or one.group.engine not in _PIP for one in servers),
+            "the task installs vLLM or SGLang for NVIDIA cards by pip: use the container files",
+        ),
+        (not named, "SkyPilot's name of the card is not established"),
+    )
+    return next((reason for holds, reason in reasons if holds), None)
+
+
+def task(layout: NodeLayout, facts: LaunchFacts, version: str | None, origin: str, name: str) -> str:
+    """The task of all nodes of one layout."""
+    engine = layout.placed[0].server.group.engine
+    package = _PIP[engine] + (f"=={version}" if version else "")
+    resources, remark = _resources(layout, facts)
+    document: Value = {
+        "name": slug(layout.placed[0].server.name),
+        "num_nodes": layout.count,
+        "resources": resources,
+        "secrets": {"HF_TOKEN": None},
+        "setup": f"set -e\npip install {bash_line([package])}\n",
+        "run": _run(layout.placed),
+    }
+    pin = "" if version else "\nThe engine's version floats: pin the one that you confirmed with the benchmark."
+    return render_yaml([document], f"{origin}\n{remark}\nsky launch --secret HF_TOKEN {name}{pin}")
+
+
+def document_name(layout: NodeLayout, taken: Iterable[str] = ()) -> str:
+    """File name of a layout's task."""
+    base = slug(layout.line.offer_id, [name.removeprefix("skypilot-").removesuffix(".yaml") for name in taken])
+    return f"skypilot-{base}.yaml"
+
+
+def _resources(layout: NodeLayout, facts: LaunchFacts) -> tuple[Value, str]:
+    line = layout.line
+    cloud = facts.clouds.get(line.provider)
+    ports: Value = sorted({str(port) for port, _ in _ports(layout.placed)})
+    common: dict[str, Value] = {"use_spot": line.tier is Tier.SPOT, "disk_size": 512, "ports": ports}
+    if cloud and cloud.real_instance_types:
+        infra = f"{cloud.name}/{line.region}" if line.region else cloud.name
+        return {"infra": infra, "instance_type": line.instance_type, **common}, "The instance type that was priced."
+    name = layout.placed[0].server.accelerator.skypilot
+    wanted: dict[str, Value] = {"accelerators": f"{name}:{line.gpus_per_node}", **common}
+    if cloud:
+        return {"infra": cloud.name, **wanted}, "The priced provider by card: check the instance SkyPilot picks."
+    return wanted, "SkyPilot does not know the priced provider: it picks any cloud with this card, at another price."
+
+
+def _ports(placed: tuple[Placed, ...]) -> list[tuple[int, Placed]]:
+    """A port for every server of the node."""
+    found: list[tuple[int, Placed]] = []
+    for one in placed:
+        before = sum(other.server is one.server for _, other in found)
+        found.append((one.server.port + before, one))
+    return found
+
+
+def _run(placed: tuple[Placed, ...]) -> str:
+    lines = ["set -euo pipefail"]
+    for port, one in _ports(placed):
+        cards = ",".join(map(str, one.gpus))
+        lines.append(f"{visible_devices(one.server.vendor)}={cards} {bash_line(one.server.command(port))} &")
+    lines.append("wait -n")
+    return "\n".join(lines) + "\n"

@@ -45,8 +45,8 @@ class LaunchFacts:
 def load_facts(catalogs: Path | None = None) -> LaunchFacts:
     """Read the tables of ``catalogs/launch``, or the packaged ones where there are none."""
     from optimizer.catalog import default_root
-    from optimizer.documents.csv_file import read_table
     from optimizer.errors import CatalogError
+    from optimizer.files.csv_file import read_table
 
     def folder(name: str) -> Path:
         own = catalogs / "launch" / name if catalogs is not None else None

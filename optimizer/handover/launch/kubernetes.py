@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.server import PORT
-from optimizer.handover.names import bash_line, plain
-from optimizer.handover.yaml_text import Value, render_yaml
+from optimizer.handover.safe_text import Value, bash_line, plain, render_yaml
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.server import Server

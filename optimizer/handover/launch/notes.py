@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.kubernetes import GFD_LABEL, OWN_LABEL, node_selector
 from optimizer.handover.launch.scripts import thresholds
-from optimizer.handover.markdown import code, table, text
+from optimizer.handover.safe_text import code, table, text
 from optimizer.report.words import gpu_name, money, plural, tier_name
 from optimizer.units import SHARE_UNITS
 from optimizer.vocabulary import Evidence, Link
 
 if TYPE_CHECKING:
-    from optimizer.handover.launch.placement import Layout
-    from optimizer.handover.launch.server import Server
+    from optimizer.handover.launch.server import NodeLayout, Server
     from optimizer.plan.types import NodeLine, Outcome, Plan
 
 
@@ -22,7 +21,7 @@ def notes(
     outcome: Outcome,
     plan: Plan,
     servers: Sequence[Server],
-    nodes: Sequence[Layout],
+    nodes: Sequence[NodeLayout],
     files: Sequence[tuple[str, str]],
     missing: Sequence[str],
 ) -> str:
@@ -91,7 +90,7 @@ def _missing(missing: Sequence[str]) -> Iterator[str]:
     yield "\n".join(f"- {text(line)}" for line in missing)
 
 
-def _node(layout: Layout) -> tuple[str, str, str, str]:
+def _node(layout: NodeLayout) -> tuple[str, str, str, str]:
     line = layout.line
     where = " ".join(part for part in (line.provider, line.region, line.instance_type) if part)
     cards = [f"{one.server.name} on cards {','.join(map(str, one.gpus))}" for one in layout.placed]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.handover.names import bash_command, plain, slug
+from optimizer.handover.safe_text import bash_command, plain, slug
 from optimizer.report.words import promise_of, two_digits
 
 if TYPE_CHECKING:

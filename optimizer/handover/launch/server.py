@@ -1,20 +1,30 @@
-"""One kind of server of a plan: what to start, how often, on which cards, with every setting the prediction assumed."""
+"""One kind of server of a plan: what to start, how often, on which cards, with every setting the prediction assumed.
+
+Which server stands on which GPUs of which node: largest first, which always packs powers of two.
+
+The row to complete after the benchmark: the settings, in the columns that ``optimize predict`` reads.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.facts import Accelerator, Image
-from optimizer.handover.names import slug
+from optimizer.handover.safe_text import plain, slug
 from optimizer.report.confirm import bench_commands, serve_words
+from optimizer.report.csv_report import safe_cell
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.handover.launch.facts import LaunchFacts
-    from optimizer.plan.types import Asked, Group, Outcome, Plan, Prediction
+    from optimizer.plan.types import Asked, Group, NodeLine, Outcome, Plan, Prediction
+
 
 PORT = 8000
 """Port of the first server, or of the balancer in front of several."""
@@ -109,3 +119,127 @@ def _image(image: Image | None, version: str | None) -> str | None:
     if image is None:
         return None
     return f"{image.name}:{image.version_prefix}{version.removeprefix('v')}" if version else f"{image.name}:latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A server (or its part ``part`` of several nodes) on some GPUs of a node."""
+
+    server: Server
+    gpus: tuple[int, ...]
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLayout:
+    """``count`` nodes of one offer that look the same. No servers: kept in reserve."""
+
+    line: NodeLine
+    placed: tuple[Placed, ...]
+    count: int
+
+    @property
+    def crosses_nodes(self) -> bool:
+        """Whether a server here needs further nodes."""
+        return any(placed.server.nodes > 1 for placed in self.placed)
+
+
+@dataclass(slots=True)
+class _PlacedNode:
+    line: NodeLine
+    placed: list[Placed] = field(default_factory=list)
+
+    @property
+    def used(self) -> int:
+        return sum(len(placed.gpus) for placed in self.placed)
+
+
+def layouts(
+    nodes: Sequence[NodeLine], servers: Sequence[Server], running: Sequence[int] | None = None
+) -> tuple[NodeLayout, ...]:
+    """Distinct nodes with how many of each; first the nodes at work, then those in reserve.
+
+    ``running`` says how many of each server there are, where that is not all of them.
+    """
+    every = [_PlacedNode(line) for line in nodes for _ in range(line.count)]
+    counted = zip(servers, running or [server.group.replicas for server in servers], strict=True)
+    for server, number in sorted(counted, key=lambda pair: (-pair[0].gpus, pair[0].name)):
+        own = [node for node in every if _fits(node.line, server)]
+        for _ in range(number):
+            _put(server, own)
+    return _counted(every)
+
+
+def busiest_layouts(plan: Plan, servers: Sequence[Server]) -> tuple[NodeLayout, ...]:
+    """The nodes of a plan; with a day profile in its busiest period, as two workloads may take turns on a node."""
+    if not plan.periods:
+        return layouts(plan.nodes, servers)
+    busiest = max(plan.periods, key=lambda period: period.gpus)
+    nodes = [replace(line, count=count) for line, count in zip(plan.nodes, busiest.nodes, strict=True)]
+    return layouts(nodes, servers, busiest.replicas)
+
+
+def _fits(line: NodeLine, server: Server) -> bool:
+    group = server.group
+    return (line.gpu, line.gpus_per_node, line.link) == (group.gpu, group.gpus_per_node, group.link)
+
+
+def _put(server: Server, nodes: Sequence[_PlacedNode]) -> None:
+    if server.nodes > 1:
+        empty = [node for node in nodes if not node.placed][: server.nodes]
+        for part, node in enumerate(empty):
+            node.placed.append(Placed(server, tuple(range(node.line.gpus_per_node)), part))
+        return
+    node = next(node for node in nodes if node.used + server.gpus <= node.line.gpus_per_node)
+    node.placed.append(Placed(server, tuple(range(node.used, node.used + server.gpus))))
+
+
+def _counted(nodes: Sequence[_PlacedNode]) -> tuple[NodeLayout, ...]:
+    found: dict[tuple[object, ...], NodeLayout] = {}
+    for node in sorted(nodes, key=lambda one: not one.placed):
+        key = (node.line.offer_id, node.line.tier, *((p.server.name, p.gpus, p.part) for p in node.placed))
+        before = found.get(key)
+        found[key] = NodeLayout(node.line, tuple(node.placed), before.count + 1 if before else 1)
+    return tuple(found.values())
+
+
+_LATENCIES = ("ttft_ms_mean", "ttft_ms_p50", "ttft_ms_p99", "tpot_ms_mean", "tpot_ms_p50", "tpot_ms_p99")
+_MEASURED = ("output_tokens_per_s", *_LATENCIES)
+"""Blank: to be filled in from the benchmark's result."""
+
+
+def measurement_csv(server: Server) -> str:
+    """One row: one server under its share of the load. A mix of length classes is no such row."""
+    group, options = server.group, _options(server.bench[0])
+    row = {
+        "gpu": group.gpu,
+        "gpu_count": str(server.gpus),
+        "interconnect": group.interconnect,
+        "engine": group.engine,
+        "engine_version": "",
+        "model": group.model,
+        "weight_quant": group.weight_quant,
+        "kv_cache": group.kv_cache,
+        "tp": str(group.tensor_parallel),
+        "pp": str(group.pipeline_parallel),
+        "dp": "1",
+        "input_tokens": options["--random-input-len"],
+        "output_tokens": options["--random-output-len"],
+        "load": "open_loop" if "--request-rate" in options else "closed_loop",
+        "start": "unknown" if "--request-rate" in options else "burst",
+        "requests": options["--num-prompts"],
+        "length_low": "1",
+        "concurrency": options.get("--max-concurrency", ""),
+        "request_rate": options.get("--request-rate", ""),
+        **dict.fromkeys(_MEASURED, ""),
+    }
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(row)
+    writer.writerow([safe_cell(plain(cell)) for cell in row.values()])
+    return stream.getvalue()
+
+
+def _options(words: tuple[str, ...]) -> dict[str, str]:
+    """Options of a command with their values."""
+    return {name: value for name, value in pairwise(words) if name.startswith("--")}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from optimizer.handover.page.view import view_of
 
 if TYPE_CHECKING:
-    from optimizer.decide.picture import Picture
     from optimizer.handover.page.charts import Say
+    from optimizer.negotiate.page_curves import Picture
     from optimizer.plan.types import Outcome
 
 __all__ = ["render_page"]
@@ -23,7 +23,7 @@ def render_page(
     """The page. ``picture`` is None where there is no plan."""
     from importlib import resources
 
-    from optimizer.handover.extras import need
+    from optimizer.handover.language import need
 
     jinja2 = need("jinja2")
     text = resources.files("optimizer.handover").joinpath("templates/report.html").read_text(encoding="utf-8")

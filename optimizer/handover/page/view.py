@@ -7,21 +7,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.handover.names import bash_command, plain
 from optimizer.handover.page.chart_list import Chart, Table, charts_of, replay_of
-from optimizer.handover.shortlist.phrases import hardware, kept, setup, sources
+from optimizer.handover.safe_text import bash_command, plain
+from optimizer.handover.shortlist.plain_forms import hardware, kept, setup, sources
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
+from optimizer.report.bill import unit_rows, units
 from optimizer.report.confirm import bench_commands, serve_words
-from optimizer.report.ledger import unit_rows, units
+from optimizer.report.periods import replayed_name, replayed_unit
 from optimizer.report.quotes import node_of, price_of, terms_of, verdict_of
-from optimizer.report.replayed import replayed_name, replayed_unit
 from optimizer.report.words import count, limit, money, percent, price, promise_of, tier_name, two_digits, yaml_scalar
 from optimizer.vocabulary import Evidence
 
 if TYPE_CHECKING:
-    from optimizer.decide.picture import Picture
     from optimizer.handover.page.charts import Say
+    from optimizer.negotiate.page_curves import Picture
     from optimizer.plan.types import NodeLine, Outcome, Plan, Replay, ReplayedPromise
 
 

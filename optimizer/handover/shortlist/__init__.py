@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.handover.shortlist.cells import Workbook
-from optimizer.handover.shortlist.cost_sheet import cost_sheet
+from optimizer.handover.shortlist.cells import Workbook, case_of
+from optimizer.handover.shortlist.cost_sheet import cost_sheet, inputs_sheet
 from optimizer.handover.shortlist.hardware_sheets import bill_sheet, quotes_sheet
-from optimizer.handover.shortlist.inputs_sheet import inputs_sheet
-from optimizer.handover.shortlist.priced import case_of
 from optimizer.handover.shortlist.reason_sheets import promises_sheet, risks_sheet, sources_sheet, why_not_sheet
-from optimizer.handover.shortlist.request_sheet import request_sheet
-from optimizer.handover.shortlist.summary_sheet import summary_sheet
+from optimizer.handover.shortlist.summary_sheet import request_sheet, summary_sheet
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
-    from optimizer.handover.shortlist.inputs_sheet import Say
+    from optimizer.handover.shortlist.cost_sheet import Say
     from optimizer.plan.types import Outcome
     from optimizer.problem import Problem
 

@@ -10,14 +10,14 @@ from optimizer.report.words import gpu_name, tier_name
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
-    from optimizer.handover.shortlist.inputs_sheet import InputCells, Say
-    from optimizer.handover.shortlist.priced import Case, PricedLine
+    from optimizer.handover.shortlist.cells import PricedLine, ShortlistCase
+    from optimizer.handover.shortlist.cost_sheet import InputCells, Say
 
 _OWN_ROOM = (Tier.PURCHASE, Tier.OWNED)
 _VENDORS = ("A", "B", "C")
 
 
-def bill_sheet(case: Case, at: InputCells, say: Say) -> Sheet:
+def bill_sheet(case: ShortlistCase, at: InputCells, say: Say) -> Sheet:
     """Nodes, cards, network, space and power of every ranked plan."""
     sheet = Sheet(say("Bill of materials"), (6, 50, 18, 7, 9, 8, 22, 8, 9, 14, 12, 11, 11, 18))
     sheet.title_row(say("Bill of materials"))
@@ -45,7 +45,7 @@ def bill_sheet(case: Case, at: InputCells, say: Say) -> Sheet:
     return sheet
 
 
-def _bill_row(case: Case, line: PricedLine, at: InputCells, row: int, say: Say) -> list[Cell | str | int]:
+def _bill_row(case: ShortlistCase, line: PricedLine, at: InputCells, row: int, say: Say) -> list[Cell | str | int]:
     node, offer = line.node, line.option.offer
     nameplate = line.option.power_kw * node.count
     network = offer.network_gbps
@@ -68,7 +68,7 @@ def _bill_row(case: Case, line: PricedLine, at: InputCells, row: int, say: Say) 
     ]
 
 
-def quotes_sheet(case: Case, at: InputCells, say: Say) -> Sheet:
+def quotes_sheet(case: ShortlistCase, at: InputCells, say: Say) -> Sheet:
     """The first choice beside three columns for vendors: unit prices in, totals and differences out."""
     sheet = Sheet(say("Quote comparison"), (50, 8, 17, 17, 17, 17, 17, *(WIDTHS if case.outcome.quotes else ())))
     sheet.title_row(say("Quote comparison for the first choice"))
@@ -96,7 +96,7 @@ def quotes_sheet(case: Case, at: InputCells, say: Say) -> Sheet:
     return sheet
 
 
-def _quoted(sheet: Sheet, case: Case, line: PricedLine, at: InputCells, say: Say) -> None:
+def _quoted(sheet: Sheet, case: ShortlistCase, line: PricedLine, at: InputCells, say: Say) -> None:
     """Two rows: the unit price before tax, and what all nodes cost by it."""
     node, option = line.node, line.option
     cells = at.options[option.key]
@@ -135,7 +135,7 @@ def _quoted(sheet: Sheet, case: Case, line: PricedLine, at: InputCells, say: Say
     )
 
 
-def _net_price(case: Case, line: PricedLine) -> float:
+def _net_price(case: ShortlistCase, line: PricedLine) -> float:
     """Price of the unit before tax, in the problem's currency."""
     price = line.option.price
     if price is None:

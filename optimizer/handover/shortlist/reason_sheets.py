@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from optimizer.handover.shortlist.cells import Cell, Look, Sheet, money, number
-from optimizer.handover.shortlist.phrases import hardware
-from optimizer.pricing.dates import age_days
+from optimizer.handover.shortlist.plain_forms import hardware
+from optimizer.pricing.terms import age_days
 from optimizer.report.words import gpu_name, promise_of, yaml_scalar
 from optimizer.vocabulary import Evidence, Link, Tier
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Price
-    from optimizer.handover.shortlist.inputs_sheet import Say
-    from optimizer.handover.shortlist.priced import Case, PricedLine
+    from optimizer.handover.shortlist.cells import PricedLine, ShortlistCase
+    from optimizer.handover.shortlist.cost_sheet import Say
     from optimizer.plan.types import Plan
 
 _STALE_DAYS = 90
@@ -23,7 +23,7 @@ _STALE_DAYS = 90
 _TIGHT = 0.1
 
 
-def promises_sheet(case: Case, say: Say) -> Sheet:
+def promises_sheet(case: ShortlistCase, say: Say) -> Sheet:
     """Every promise of every plan: estimate, band, limit; load and capacity."""
     sheet = Sheet(say("Promises"), (7, 24, 14, 14, 14, 14, 14, 16, 16, 16, 16, 9))
     sheet.title_row(say("Promises with their 90 % bands"))
@@ -61,7 +61,7 @@ def promises_sheet(case: Case, say: Say) -> Sheet:
     return sheet
 
 
-def why_not_sheet(case: Case, say: Say) -> Sheet:
+def why_not_sheet(case: ShortlistCase, say: Say) -> Sheet:
     """The plans behind the first, and what every rule removed."""
     outcome = case.outcome
     sheet = Sheet(say("Why not"), (46, 14, 18, 18, 60))
@@ -110,7 +110,7 @@ def _with_evidence(price: Price, say: Say) -> str:
     return f"{price.source}; {kind}" if kind and price.rankable else price.source
 
 
-def sources_sheet(case: Case, say: Say) -> Sheet:
+def sources_sheet(case: ShortlistCase, say: Say) -> Sheet:
     """Source and date of every figure."""
     sheet = Sheet(say("Sources"), (46, 22, 14, 12, 14, 12, 70))
     sheet.title_row(say("Sources with dates"))
@@ -147,7 +147,7 @@ def sources_sheet(case: Case, say: Say) -> Sheet:
     return sheet
 
 
-def _facts(case: Case) -> Iterator[tuple[str, str, str]]:
+def _facts(case: ShortlistCase) -> Iterator[tuple[str, str, str]]:
     for currency in sorted({option.price.currency for option in case.options if option.price} - {case.terms.currency}):
         if currency in case.catalog.fx:
             rate = case.catalog.fx[currency]
@@ -169,7 +169,7 @@ def _facts(case: Case) -> Iterator[tuple[str, str, str]]:
     yield "performance model", case.outcome.proof.performance_model, "catalogs/performance"
 
 
-def risks_sheet(case: Case, say: Say) -> Sheet:
+def risks_sheet(case: ShortlistCase, say: Say) -> Sheet:
     """What could go wrong, with which plans, and what to do about it."""
     sheet = Sheet(say("Risks"), (16, 34, 80, 52))
     sheet.title_row(say("Risks"))
@@ -185,7 +185,7 @@ def risks_sheet(case: Case, say: Say) -> Sheet:
     return sheet
 
 
-def _risks(case: Case, plan: Plan) -> Iterator[tuple[str, str, str]]:
+def _risks(case: ShortlistCase, plan: Plan) -> Iterator[tuple[str, str, str]]:
     for prediction in plan.predicted:
         if prediction.grade != "A":
             for reason in prediction.grade_reasons or ("",):
@@ -209,7 +209,7 @@ def _risks(case: Case, plan: Plan) -> Iterator[tuple[str, str, str]]:
     yield "not in the price", "; ".join(plan.excludes), "add what you need to payment.extras_monthly"
 
 
-def _offer_risks(case: Case, line: PricedLine) -> Iterator[tuple[str, str, str]]:
+def _offer_risks(case: ShortlistCase, line: PricedLine) -> Iterator[tuple[str, str, str]]:
     offer, gpu, price = line.option.offer, line.option.node_type.gpu, line.option.price
     if line.node.tier is Tier.SPOT:
         yield "spot", offer.id, "nodes can be taken away at any time; keep on-demand capacity beside them"

@@ -6,8 +6,8 @@ import io
 from datetime import datetime
 from typing import Any
 
-from optimizer.handover.extras import need
-from optimizer.handover.names import plain
+from optimizer.handover.language import need
+from optimizer.handover.safe_text import plain
 from optimizer.handover.shortlist.cells import Cell, Look, Row, Sheet, Workbook
 
 _CREATED = datetime(2026, 1, 1)

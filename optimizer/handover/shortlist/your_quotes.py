@@ -9,15 +9,15 @@ from optimizer.report.quotes import node_of, verdict_of
 from optimizer.report.words import tier_name
 
 if TYPE_CHECKING:
-    from optimizer.handover.shortlist.inputs_sheet import Say
-    from optimizer.handover.shortlist.priced import Case
+    from optimizer.handover.shortlist.cells import ShortlistCase
+    from optimizer.handover.shortlist.cost_sheet import Say
     from optimizer.plan.quotes import QuoteVerdict
 
 WIDTHS = (10, 12, 12, 17, 12, 17, 90)
 """Of the columns that the table has beyond those for vendors."""
 
 
-def your_quotes(sheet: Sheet, case: Case, say: Say) -> None:
+def your_quotes(sheet: Sheet, case: ShortlistCase, say: Say) -> None:
     """Every entry of ``offers:``, in its order; nothing where there is none."""
     quotes = case.outcome.quotes
     if not quotes:
@@ -44,7 +44,7 @@ def your_quotes(sheet: Sheet, case: Case, say: Say) -> None:
     sheet.gap()
 
 
-def _row(case: Case, quote: QuoteVerdict, row: int, say: Say) -> list[Cell | str | float | int | None]:
+def _row(case: ShortlistCase, quote: QuoteVerdict, row: int, say: Say) -> list[Cell | str | float | int | None]:
     rate = case.terms.exchange.rate(quote.currency)
     tax = case.terms.tax * 100 if quote.tax_percent is None else quote.tax_percent
     wins = quote.wins_below

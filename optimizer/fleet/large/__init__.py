@@ -1,5 +1,0 @@
-"""Problems with many slots: a bound and the best choice by column generation, then a model of what is left."""
-
-from optimizer.fleet.large.ranks import applies, rank_large
-
-__all__ = ["applies", "rank_large"]

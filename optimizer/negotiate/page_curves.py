@@ -1,0 +1,190 @@
+"""What a page draws beside the outcome: every feasible configuration, what more load costs, what each promise costs.
+
+Each point is a configuration that keeps every rule alone; its cost is that of its cheapest allowed nodes, so shared
+nodes and limits over the whole plan are left to the ranking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optimizer.candidates.types import Candidate
+    from optimizer.demand import Load
+    from optimizer.fleet.lower_bounds import UsableOptions
+    from optimizer.performance.types import Behaviour
+    from optimizer.whatif.case import Case
+
+LOAD_FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0)
+"""Multiples of the load at which the staircase is computed."""
+
+PROMISE_FACTORS = (0.5, 2.0)
+"""Multiples of each promised latency at which the cheapest plan is computed."""
+
+CONFIDENCES = (0.5, 0.95)
+"""Further levels of ``margins.confidence``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One feasible configuration of one workload."""
+
+    workload: str
+    gpu: str
+    weight_quant: str
+    kv_cache: str
+    tensor_parallel: int
+    pipeline_parallel: int
+    replicas: int
+    nodes: int
+    monthly_cents: int
+    ttft_p95_s: float  # median estimate at the planned load
+    output_tokens_per_second: float  # what the replicas carry at the asked confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Stair:
+    """The cheapest plan at a multiple of the load; None where nothing keeps every promise."""
+
+    factor: float
+    monthly_cents: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The cheapest plan with one figure of the problem changed; None where nothing keeps every promise."""
+
+    path: str
+    before: float
+    after: float
+    monthly_cents: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything a page draws."""
+
+    points: tuple[Point, ...]
+    stairs: tuple[Stair, ...]
+    turns: tuple[Turn, ...]
+
+
+def picture_of(case: Case) -> Picture:
+    """Compute the drawing of a problem that has an answer."""
+    from optimizer.fleet.funnel import configuration_allowed
+
+    rules = case.candidates.rules
+    lean = case.only(lambda one: configuration_allowed(one, rules))
+    return Picture(tuple(_points(lean)), tuple(_stairs(lean)), tuple(_turns(lean)))
+
+
+def _points(case: Case) -> Iterator[Point]:
+    from optimizer.fleet.funnel import configuration_allowed, kept_points
+    from optimizer.fleet.lower_bounds import UsableOptions
+
+    rules = case.candidates.rules
+    market = UsableOptions(option for option in case.options if not rules.forbidden_by(option))
+    for index, workload in enumerate(rules.workloads):
+        chosen = []
+        for candidate in case.candidates.candidates:
+            if candidate.workload == index and configuration_allowed(candidate, rules):
+                best = _cheapest(candidate, kept_points(candidate, rules), workload.load, market, rules.spare_nodes)
+                chosen += [(candidate, *best)] if best else []
+        behaviours = _at_load(case, index, workload.load, [(one, replicas) for one, _, replicas, _ in chosen])
+        for (candidate, cents, replicas, carried), behaviour in zip(chosen, behaviours, strict=True):
+            spec = candidate.spec
+            yield Point(
+                workload=workload.name,
+                gpu=spec.gpu.id,
+                weight_quant=spec.weight_quant,
+                kv_cache=spec.kv_cache,
+                tensor_parallel=spec.tensor_parallel,
+                pipeline_parallel=spec.pipeline_parallel,
+                replicas=replicas,
+                nodes=candidate.nodes_for(replicas) + rules.spare_nodes,
+                monthly_cents=cents + rules.fixed_cents,
+                ttft_p95_s=behaviour.ttft.p95,
+                output_tokens_per_second=carried * replicas * _output_mean(case, index),
+            )
+
+
+def _cheapest(
+    candidate: Candidate, points: Sequence[int], load: Load, market: UsableOptions, spare: int
+) -> tuple[int, int, float] | None:
+    """Cents, replicas and requests per second of one replica at the cheapest operating point."""
+    from optimizer.fleet.lower_bounds import nodes_running, replicas_running
+
+    found: list[tuple[int, int, float]] = []
+    for index in points:
+        point = candidate.points[index]
+        replicas = replicas_running(point, load)
+        if replicas is not None:
+            cents = market.cheapest_running(candidate.node_type, nodes_running(candidate, replicas, spare))
+            found += [(cents, max(replicas), point.requests_per_second)] if cents is not None else []
+    return min(found, default=None)
+
+
+def _at_load(case: Case, index: int, load: Load, chosen: Sequence[tuple[Candidate, int]]) -> list[Behaviour]:
+    """One replica of each configuration at its share of the load; arrivals where they are stated, else people."""
+    from optimizer.performance import behaviours
+    from optimizer.problem import parts_of
+
+    specs = [candidate.spec for candidate, _ in chosen]
+    lengths = parts_of(case.inputs.problem)[index].lengths
+    if load.requests_per_second:
+        shares = [load.requests_per_second / replicas for _, replicas in chosen]
+        return behaviours(specs, lengths, case.inputs.params, rates=shares)
+    if load.users:
+        shares = [load.users / replicas for _, replicas in chosen]
+        return behaviours(specs, lengths, case.inputs.params, users=shares, think_s=load.think_s)
+    shares = [load.inflight / replicas for _, replicas in chosen]
+    return behaviours(specs, lengths, case.inputs.params, inflights=shares)
+
+
+def _output_mean(case: Case, index: int) -> float:
+    from optimizer.problem import parts_of
+
+    return parts_of(case.inputs.problem)[index].lengths.output_mean
+
+
+def _stairs(case: Case) -> Iterator[Stair]:
+    """Load is raised as headroom, on top of what the problem states."""
+    if case.inputs.problem.objective == "maximize_load":
+        return
+    stated = case.inputs.problem.margins.load_headroom
+    for factor in LOAD_FACTORS:
+        headroom = (1 + stated) * factor - 1
+        yield Stair(factor, _cost(case, [f"margins.load_headroom={headroom:.12g}"]))
+
+
+def _turns(case: Case) -> Iterator[Turn]:
+    from optimizer.problem import figure_of, slo_of
+
+    if case.inputs.problem.objective == "maximize_load":
+        return
+    for workload in case.inputs.problem.workloads:
+        for promise in {one.path: one for one in slo_of(workload).promises}.values():
+            if figure_of(promise.path).is_speed:
+                continue
+            scale = 1.0 if promise.metric == "e2e" else 1e3
+            limit = promise.limit_s * scale
+            for factor in PROMISE_FACTORS:
+                after = limit * factor
+                yield Turn(promise.path, limit, after, _cost(case, [f"{promise.path}={after:.12g}"]))
+    confidence = case.inputs.problem.margins.confidence
+    for level in CONFIDENCES:
+        if level != confidence:
+            yield Turn("margins.confidence", confidence, level, _cost(case, [f"margins.confidence={level}"]))
+
+
+def _cost(case: Case, sets: Sequence[str]) -> int | None:
+    """Cents per month of the cheapest plan under edits; None where there is none, or the edits make no sense."""
+    from optimizer.errors import ProblemError
+
+    try:
+        solutions = case.edited(["objective=minimize_cost", *sets]).solve().solutions
+    except ProblemError:
+        return None
+    return solutions[0].monthly_cents if solutions else None

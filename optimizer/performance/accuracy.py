@@ -1,0 +1,202 @@
+"""How far a prediction can be trusted: which of card, model family and precision were measured, and what lowers it.
+
+A: all three; B: two; C: fewer, or a configuration nobody measured under load (design.md section 4, "Never assume in
+silence"). Every step down comes with its sentence.
+
+Model error as multiplicative bands: truth / prediction, by promise and grade.
+
+``catalogs/performance/bands.csv`` holds the 5, 10, 90 and 95 % quantiles of truth / prediction over published
+measurements, each predicted by a fit that saw nothing of its source x GPU x model group (``optimize validate --refit``
+writes it). A confidence of 0.5 means no margin.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from statistics import NormalDist
+
+from optimizer.catalog.loader import default_root
+from optimizer.catalog.types import Model
+from optimizer.demand import Metric
+from optimizer.performance.parameter_files import file_of
+from optimizer.performance.parameters import Parameters
+from optimizer.performance.types import Band, Grade, ReplicaSpec
+from optimizer.vocabulary import NVLINK_CLASS
+
+Triple = tuple[str, str, str]
+"""Card, model line, weight format."""
+
+_VERSION = re.compile(r"[-]?[vV]?\d.*$")
+_LADDER = (Grade.A, Grade.B, Grade.C)
+
+LARGE_EXPERT_MODEL = 200e9
+"""Mixture-of-experts models from this size on (DeepSeek-V3 class) usually run with expert parallelism, attention data
+parallelism or disaggregation, none of which is modelled."""
+
+
+def is_upper_bound(model: Model) -> bool:
+    """Whether such models usually run with techniques that are not modelled: a plan's cost is then an upper bound."""
+    return model.is_moe and model.total_params >= LARGE_EXPERT_MODEL
+
+
+def model_line(model: Model) -> str:
+    """The family a measurement speaks for: versions of one line share their structure, dense and mixtures do not.
+
+    ``Llama-2``, ``Llama-3.1`` and ``Llama-3.3`` are one line of dense models; ``Qwen3`` has a dense line and a mixture.
+    """
+    line = _VERSION.sub("", model.family)
+    return f"{line} MoE" if model.is_moe else line
+
+
+def grade_of(spec: ReplicaSpec, params: Parameters) -> tuple[Grade, tuple[str, ...]]:
+    """Grade of a specification and the sentences that explain it."""
+    own = _triple(spec)
+    step = _missing(own, params.coverage)
+    reasons = _coverage_reasons(own, step, params)
+    gpu = spec.gpu
+    if gpu.sibling:
+        reasons.append(f"{gpu.id} takes the efficiencies of its sibling {gpu.sibling}: one grade down")
+    if gpu.custom:
+        reasons.append(f"{gpu.id} is a card of your own (hardware.custom): nobody measured it")
+    if gpu.memory_is_fallback:
+        reasons.append(f"the usable memory of {gpu.id} is estimated from cards of its kind: one grade down")
+    if is_upper_bound(spec.model):
+        reasons.append(f"{spec.model.id} usually runs with techniques that are not modelled: one grade down")
+    if spec.model.plain_keys:
+        reasons.append(f"{spec.model.id} was read by the standard keys of its configuration alone")
+    if spec.pipeline_parallel > 1:
+        reasons.append("pipeline parallelism has never been measured under load")
+    if is_wide_pcie(spec):
+        assumed = "a measured" if spec.known_host else "the slowest measured"
+        reasons.append(f"tensor parallelism over PCIe depends on the host tenfold; {assumed} host is assumed")
+    return _grade(spec, step), tuple(reasons)
+
+
+def grades_of(specs: Sequence[ReplicaSpec], params: Parameters) -> list[Grade]:
+    """Grades of many specifications; how far a triple is from the measured ones is looked up once."""
+    steps: dict[tuple[int, int, str], int] = {}
+    result = []
+    for spec in specs:
+        key = (id(spec.gpu), id(spec.model), spec.weight_quant)
+        if key not in steps:
+            steps[key] = _missing(_triple(spec), params.coverage)
+        result.append(_grade(spec, steps[key]))
+    return result
+
+
+def _grade(spec: ReplicaSpec, missing: int) -> Grade:
+    if spec.pipeline_parallel > 1 or is_wide_pcie(spec) or spec.gpu.custom or spec.model.plain_keys:
+        return Grade.C
+    step = missing + bool(spec.gpu.sibling) + spec.gpu.memory_is_fallback + is_upper_bound(spec.model)
+    return _LADDER[min(step, 2)]
+
+
+def is_wide_pcie(spec: ReplicaSpec) -> bool:
+    """Whether four or more GPUs share the work on a token over PCIe."""
+    return spec.tensor_parallel >= 4 and spec.link not in NVLINK_CLASS
+
+
+def _triple(spec: ReplicaSpec) -> Triple:
+    return (spec.gpu.sibling or spec.gpu.id, model_line(spec.model), spec.weight_quant)
+
+
+def _missing(own: Triple, coverage: frozenset[Triple]) -> int:
+    """How many of card, line and format differ from the nearest measured triple, at most two."""
+    if own in coverage:
+        return 0
+    card, line, quant = own
+    near = any((c == card) + (m == line) + (q == quant) == 2 for c, m, q in coverage)
+    return 1 if near else 2
+
+
+def _coverage_reasons(own: Triple, missing: int, params: Parameters) -> list[str]:
+    if missing == 0:
+        return []
+    card, line, quant = own
+    if missing == 2:
+        return [f"{line} in {quant} on {card}: nothing close to it was measured under load"]
+    near = [t for t in params.coverage if sum(a == b for a, b in zip(own, t, strict=True)) == 2]
+    known = " in ".join((max(near)[1], max(near)[2])) + f" on {max(near)[0]}"
+    return [f"measured under load: {known}, not {line} in {quant} on {card}"]
+
+
+Bands = Mapping[tuple[str, str, Grade], Band]
+"""By figure, engine profile (blank: all engines) and grade."""
+
+_EDGE, _NEAR = 0.95, 0.9
+
+
+def error_factor(metric: Metric, grade: Grade, quantile: float, engine: str = "") -> float:
+    """Truth / prediction at a quantile: at 0.9, nine in ten truths lie below prediction x factor.
+
+    The end-to-end time takes the band of TPOT, which makes up most of it. ``engine``: profile of the engine; blank, or
+    one with few measurements: what holds for all engines together.
+    """
+    return factor_in(named_band("ttft" if metric is Metric.TTFT else "tpot", grade, engine), quantile)
+
+
+def band(metric: Metric, grade: Grade, engine: str = "") -> Band:
+    """The two-sided 90 % band."""
+    return Band(error_factor(metric, grade, 1 - _EDGE, engine), error_factor(metric, grade, _EDGE, engine))
+
+
+def throughput_factor(grade: Grade, quantile: float, engine: str = "") -> float:
+    """Truth / prediction of the saturation rate that is exceeded with probability ``quantile`` (below one)."""
+    return factor_in(named_band("throughput", grade, engine), 1.0 - quantile)
+
+
+def factor_in(limits: Band, quantile: float) -> float:
+    """Truth / prediction at a quantile: log-linear in the normal score through one half, the near and the far quantile.
+
+    The error has heavier tails than a lognormal, so the far quantile alone would put the near ones too far out.
+    """
+    above = quantile >= 0.5
+    end, near = (limits.high, limits.near_high) if above else (limits.low, limits.near_low)
+    score, far, middle = (abs(NormalDist().inv_cdf(q)) for q in (quantile, _EDGE, _NEAR))
+    if near is None or score >= far:
+        return math.exp(math.log(end) * score / far)
+    if score <= middle:
+        return math.exp(math.log(near) * score / middle)
+    share = (score - middle) / (far - middle)
+    return math.exp((1.0 - share) * math.log(near) + share * math.log(end))
+
+
+def band_name(figure: str, *, beyond_slots: bool) -> str:
+    """Name of a figure's band: more requests offered than a replica takes at once have bands of their own.
+
+    No plan is made there (a number in flight never exceeds the slots), but measurements are.
+    """
+    return f"{figure}_beyond_slots" if beyond_slots else figure
+
+
+def named_band(figure: str, grade: Grade, engine: str = "") -> Band:
+    """The band of a figure by its name in the file: tpot, ttft, ttft_unknown_start, throughput, offline, ..."""
+    return band_in(_table(), figure, grade, engine)
+
+
+def band_in(bands: Bands, figure: str, grade: Grade, engine: str) -> Band:
+    """The engine's own band where it has one, else that of all engines."""
+    return bands.get((figure, engine, grade)) or bands[figure, "", grade]
+
+
+def read_bands(root: Path) -> Bands:
+    """The bands of a catalog directory; the packaged ones where it has none of its own."""
+    with file_of(root, "performance", "bands.csv").open(newline="", encoding="utf-8") as stream:
+        rows = csv.DictReader(stream)
+        return {
+            (row["figure"], row["engine"], Grade(row["grade"])): Band(
+                *(float(row[name]) for name in ("low", "high", "near_low", "near_high"))
+            )
+            for row in rows
+        }
+
+
+@cache
+def _table() -> Bands:
+    """The packaged bands; read once, as they never change while a program runs."""
+    return read_bands(default_root())

@@ -1,0 +1,169 @@
+"""What a plan buys and what runs on it: node lines and groups of equal replicas.
+
+What the users of a plan are expected to see: predictions and the promises they keep.
+
+The day profile as it was asked for, and what a plan runs in each of its periods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optimizer.demand import Metric
+from optimizer.plan.replayed import LatencyMs
+from optimizer.vocabulary import Evidence, Link, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLine:
+    """Nodes of one offer and tier in a plan."""
+
+    offer_id: str
+    provider: str
+    instance_type: str
+    region: str
+    gpu: str
+    gpus_per_node: int
+    link: Link
+    count: int
+    idle_gpus: int
+    spare: int  # of ``count``, kept in reserve
+    tier: Tier
+    commitment_months: int
+    monthly_cents: int  # of all ``count`` nodes
+    price_date: str | None
+    price_source: str
+    original_currency: str
+    evidence: Evidence | None = None  # what the price rests on; None: own hardware, which has none
+    ranks_until: str | None = None  # last day on which the price may be ranked; None: it has no such day
+    stock_note: str = ""  # what was seen of its availability, where that was doubtful
+    price_remarks: str = ""  # what else to know about the figure
+    host_memory_gib: float | None = None  # of one node, where stated
+    network_gbps: float | None = None  # between nodes, where stated
+    from_nodes: int = 1  # nodes from which on the offer has this price
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryGib:
+    """Memory of the fullest GPU in GiB."""
+
+    weights: float
+    kv_cache: float
+    activations: float
+    overhead: float
+    total: float
+    usable: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Identical replicas serving one workload, or one of its length classes."""
+
+    workload: str  # its name; where a length class is served apart ``workload/class``
+    share: int  # of 2520
+    model: str
+    gpu: str
+    gpus_per_node: int
+    link: Link
+    offer_id: str
+    weight_quant: str
+    kv_cache: str
+    checkpoint: str  # published | quantize_yourself
+    tensor_parallel: int
+    pipeline_parallel: int
+    replicas: int
+    interconnect: str  # nvlink | pcie | none
+    gpu_memory_utilization: float
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    max_model_len: int
+    crosses_nodes: bool
+    memory: MemoryGib
+    engine: str = ""  # id in catalogs/engines
+    recovery: float | None = None  # weight recovery x KV recovery against native precision
+    length_class: str = ""  # the class that is served apart; empty: the whole workload
+    class_share: float = 1.0  # of the workload's requests that are of the class
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the whole plan carries, spares left out, at the asked confidence."""
+
+    concurrency: float
+    output_tokens_per_second: float
+    requests_per_second: float
+    users: float | None = None  # of a closed population; None: the load has none
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPromise:
+    """One latency promise and what is expected of it at the planned load: median estimate and two-sided 90 % band.
+
+    A metric without a promise is listed too (limit None), at the problem's percentile, so that a reader sees it.
+    """
+
+    metric: Metric
+    percentile: float
+    estimate_s: float
+    low_s: float
+    high_s: float
+    limit_s: float | None
+    path: str
+    length_class: str = ""  # of a mix of length classes: whose requests the promise is about
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Median estimate for one workload, or one length class served apart, at the planned load, with 90 % bands."""
+
+    workload: str
+    ttft_ms: LatencyMs
+    tpot_ms: LatencyMs
+    e2e_s: LatencyMs  # seconds
+    concurrency: float
+    output_tokens_per_second: float
+    requests_per_second: float
+    capacity: Capacity
+    ttft_interval_ms: tuple[float, float]  # of the mean
+    tpot_interval_ms: tuple[float, float]
+    grade: str
+    upper_bound: bool  # a technique this class of model usually runs with is not modelled
+    grade_reasons: tuple[str, ...]
+    promises: tuple[KeptPromise, ...] = ()
+    length_class: str = ""  # the class that is served apart; empty: the whole workload
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPeriod:
+    """One period of the day profile as the file states it."""
+
+    name: str
+    hours_per_month: float
+    factor: float  # on the stated load
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodService:
+    """One workload in one period of the day profile: its load and what its users see, the median estimate."""
+
+    workload: str
+    factor: float  # on the stated load
+    requests_per_second: float
+    output_tokens_per_second: float
+    concurrency: float
+    ttft_p95_ms: float | None  # None: no load
+    tpot_p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPeriod:
+    """What runs in one period of the day profile."""
+
+    name: str
+    hours_per_month: float
+    starts_per_month: float
+    gpus: int  # of all nodes
+    replicas: tuple[int, ...]  # in the order of the plan's groups
+    nodes: tuple[int, ...]  # in the order of the plan's node lines
+    monthly_cents: int  # of nodes paid by use, in the period and for starting as it begins
+    services: tuple[PeriodService, ...]

@@ -1,0 +1,106 @@
+"""What a decision starts from: the problem, the catalogs and the performance parameters, read and joined once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
+    from optimizer.demand import Load
+    from optimizer.performance import Parameters
+    from optimizer.problem import KnownIds, Problem
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One problem with everything needed to answer it."""
+
+    problem: Problem
+    catalog: Catalog
+    params: Parameters
+    sets: tuple[str, ...] = ()
+    catalogs: Path | None = None
+
+    def with_sets(self, sets: Sequence[str]) -> Inputs:
+        """The same problem file with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
+        from optimizer.catalog import with_configs, with_custom
+        from optimizer.problem import load_problem
+
+        edits = (*self.sets, *sets)
+        problem = load_problem(self.problem.path, sets=edits, known=known_ids(self.catalog))
+        models = [workload.model for workload in problem.workloads]
+        catalog = with_custom(self.catalog, problem.hardware.custom)
+        catalog = with_configs(catalog, models, Path(problem.path).parent)
+        params = self.params
+        if problem.engine.calibration != self.problem.engine.calibration:
+            params = _parameters(problem, self.catalogs)
+        return replace(self, problem=problem, catalog=catalog, params=params, sets=edits)
+
+
+def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | None = None) -> Inputs:
+    """Read a problem file and the catalogs it refers to.
+
+    Raises ``ProblemError`` or ``CatalogError`` with every finding.
+    """
+    from optimizer.catalog import load_catalog, with_configs, with_custom
+    from optimizer.problem import load_problem
+
+    catalog = load_catalog(catalogs)
+    problem = load_problem(path, sets=sets, known=known_ids(catalog))
+    models = [workload.model for workload in problem.workloads]
+    joined = with_configs(with_custom(catalog, problem.hardware.custom), models, Path(path).parent)
+    return Inputs(problem, joined, _parameters(problem, catalogs), tuple(sets), catalogs)
+
+
+def _parameters(problem: Problem, catalogs: Path | None) -> Parameters:
+    """The performance parameters, with the calibration that the problem names on top."""
+    from optimizer.catalog import default_root
+    from optimizer.performance import load_parameters
+    from optimizer.problem import calibration_path
+
+    stated = problem.engine.calibration
+    own = None if stated is None else calibration_path(stated, Path(problem.path).parent)
+    return load_parameters(catalogs or default_root(), own)
+
+
+def known_ids(catalog: Catalog) -> KnownIds:
+    """What the references of a problem file are checked against."""
+    from optimizer.catalog import model_from_config
+    from optimizer.problem import KnownIds
+
+    offers = catalog.offers.values()
+    return KnownIds(
+        gpus=frozenset(key for key, gpu in catalog.gpus.items() if not gpu.custom),
+        models={model.id: model.context_limit for model in catalog.models.values()},
+        engines=frozenset(catalog.engines),
+        formats={
+            (engine.id, key): formats
+            for engine in catalog.engines.values()
+            for key, formats in (("weight_quant", engine.weight_quants), ("kv_cache", engine.kv_caches))
+        },
+        providers=frozenset(catalog.providers) | {offer.provider for offer in offers},
+        currencies=frozenset(catalog.fx) | {"USD"},
+        regions=frozenset(offer.region for offer in offers if offer.region)
+        | {region.name for region in catalog.regions.values()},
+        newest_price_date=catalog.newest_price_date,
+        context_of_config=lambda path: model_from_config(path).context_limit,
+        read_calibration=_read_calibration,
+    )
+
+
+def _read_calibration(path: Path) -> None:
+    """Raise ``CatalogError`` where a calibration cannot be used."""
+    from optimizer.catalog import default_root
+    from optimizer.performance import load_parameters
+
+    load_parameters(default_root(), path)
+
+
+def loads_of(problem: Problem) -> tuple[Load, ...]:
+    """The load of every part of a problem: of each workload, followed by the length classes it may be split into."""
+    from optimizer.problem import parts_of
+
+    return tuple(part.load for part in parts_of(problem))

@@ -1,0 +1,228 @@
+"""What a chosen configuration is expected to do at the planned load: the median estimate, bands and capacity.
+
+One prediction per workload, or length class served apart, where several configurations share it.
+
+A mean is the mean over requests: the shares weigh it. A percentile is that of the slowest configuration: at least so
+many requests of every configuration are as fast, hence of all together, so no percentile of the whole is larger. What
+the workload carries is what keeps every configuration inside its promises at its fixed share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optimizer.demand import Metric, part_name
+from optimizer.performance import band, behaviours, grade_of, is_upper_bound, promised_seconds
+from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
+from optimizer.problem import parts_of
+from optimizer.units import SHARE_UNITS, ceil_guarded
+
+if TYPE_CHECKING:
+    from optimizer.demand import Promise
+    from optimizer.fleet.types import GroupChoice
+    from optimizer.performance.types import Band, Behaviour, Grade, Percentiles
+    from optimizer.planning.inputs import Inputs
+    from optimizer.problem import Part
+
+
+_MS = 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Behaviour of one replica of a group under each promise of the load, and what follows for its share."""
+
+    prediction: Prediction
+    bindings: tuple[Binding, ...]
+    share: float = 1.0  # of the workload
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLoad:
+    """A group and the factor its load is multiplied by (not one under ``maximize_load`` only)."""
+
+    group: GroupChoice
+    factor: float
+
+
+def expect(inputs: Inputs, groups: Sequence[GroupLoad]) -> list[Expectation]:
+    """Predict every group at its load. All groups of a workload are predicted at once, which is what takes time."""
+    found: dict[int, Expectation] = {}
+    for workload in sorted({asked.group.candidate.workload for asked in groups}):
+        places = [index for index, asked in enumerate(groups) if asked.group.candidate.workload == workload]
+        mine = [groups[index] for index in places]
+        under, capacities = _under_load(inputs, workload, mine), _capacities(inputs, workload, mine)
+        for index, asked, behaviours_of, capacity in zip(places, mine, under, capacities, strict=True):
+            found[index] = _expectation(inputs, asked.group, behaviours_of, capacity)
+    return [found[index] for index in range(len(groups))]
+
+
+def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], capacity: Capacity) -> Expectation:
+    part = parts_of(inputs.problem)[chosen.candidate.workload]
+    promises = part.slo.promises
+    grade, reasons = grade_of(chosen.candidate.spec, inputs.params)
+    busiest = max(under, key=lambda behaviour: behaviour.inflight)
+    engine = chosen.candidate.spec.engine.profile
+    ttft, tpot = band(Metric.TTFT, grade, engine), band(Metric.TPOT, grade, engine)
+    prediction = Prediction(
+        workload=part.name,
+        ttft_ms=_latency(busiest.ttft, _MS),
+        tpot_ms=_latency(busiest.tpot, _MS),
+        e2e_s=_latency(busiest.e2e, 1.0),
+        concurrency=busiest.inflight * chosen.replicas,
+        output_tokens_per_second=busiest.output_tokens_per_second * chosen.replicas,
+        requests_per_second=busiest.requests_per_second * chosen.replicas,
+        capacity=capacity,
+        ttft_interval_ms=(busiest.ttft.mean * _MS * ttft.low, busiest.ttft.mean * _MS * ttft.high),
+        tpot_interval_ms=(busiest.tpot.mean * _MS * tpot.low, busiest.tpot.mean * _MS * tpot.high),
+        grade=str(grade),
+        upper_bound=is_upper_bound(chosen.candidate.spec.model),
+        grade_reasons=tuple(reasons),
+        promises=tuple(_kept(promise, under, band(promise.metric, grade, engine)) for promise in promises),
+        length_class=part.length_class,
+    )
+    bindings = tuple(_binding(promise, under, (grade, engine), part, inputs) for promise in promises)
+    return Expectation(prediction, bindings, chosen.share / SHARE_UNITS)
+
+
+def _under_load(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> list[list[Behaviour]]:
+    """One replica of each group under each floor of the load: Poisson arrivals, requests held in flight, people."""
+    part = parts_of(inputs.problem)[workload]
+    load, lengths = part.load, part.lengths
+    specs = [asked.group.candidate.spec for asked in groups]
+    parts = [asked.factor * (asked.group.share / SHARE_UNITS) / asked.group.replicas for asked in groups]
+    sides: list[list[Behaviour]] = []
+    if load.requests_per_second:
+        rates = [load.requests_per_second * part for part in parts]
+        sides.append(behaviours(specs, lengths, inputs.params, rates=rates))
+    if load.inflight:
+        held = [float(ceil_guarded(load.inflight * part)) for part in parts]  # whole requests: the fullest replica
+        sides.append(behaviours(specs, lengths, inputs.params, inflights=held))
+    if load.users:
+        users = [load.users * part for part in parts]  # split evenly: never more of them than there are
+        sides.append(behaviours(specs, lengths, inputs.params, users=users, think_s=load.think_s))
+    return [list(of_group) for of_group in zip(*sides, strict=True)]
+
+
+def _capacities(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> list[Capacity]:
+    """All replicas at the operating point that carries most with every promise kept."""
+    part = parts_of(inputs.problem)[workload]
+    load, lengths = part.load, part.lengths
+    points = [(asked.group.roomiest(load), asked.group.replicas) for asked in groups]
+    return [
+        Capacity(
+            concurrency=point.inflight * replicas,
+            output_tokens_per_second=point.requests_per_second * lengths.output_mean * replicas,
+            requests_per_second=point.requests_per_second * replicas,
+            users=point.users * replicas if load.users else None,
+        )
+        for point, replicas in points
+    ]
+
+
+def _percentiles(behaviour: Behaviour, metric: Metric) -> Percentiles:
+    return {Metric.TTFT: behaviour.ttft, Metric.TPOT: behaviour.tpot, Metric.E2E: behaviour.e2e}[metric]
+
+
+def _estimate(promise: Promise, under: list[Behaviour]) -> float:
+    """The worse of the two loads."""
+    seen = [behaviour.seen_by(promise.length_class) for behaviour in under]
+    return max(_percentiles(behaviour, promise.metric).at(promise.percentile) for behaviour in seen)
+
+
+def _kept(promise: Promise, under: list[Behaviour], spread: Band) -> KeptPromise:
+    estimate = _estimate(promise, under)
+    return KeptPromise(
+        metric=promise.metric,
+        percentile=promise.percentile,
+        estimate_s=estimate,
+        low_s=estimate * spread.low,
+        high_s=estimate * spread.high,
+        limit_s=promise.limit_s,
+        path=promise.path,
+        length_class=promise.length_class,
+    )
+
+
+def _binding(promise: Promise, under: list[Behaviour], known: tuple[Grade, str], part: Part, inputs: Inputs) -> Binding:
+    confidence, (grade, engine) = inputs.problem.margins.confidence, known
+    value = max(promised_seconds(behaviour, promise, grade, confidence, engine) for behaviour in under)
+    unit = "s" if promise.metric is Metric.E2E else "ms"
+    scale = 1.0 if promise.metric is Metric.E2E else _MS
+    slack = 1.0 - value / promise.limit_s if math.isfinite(value) else -math.inf
+    workload, of_class = part_name(part.name, promise.length_class), part.length_class or promise.length_class
+    return Binding(promise.path, workload, value * scale, promise.limit_s * scale, unit, slack, of_class)
+
+
+def _latency(values: Percentiles, scale: float) -> LatencyMs:
+    return LatencyMs(*(value * scale for value in (values.mean, values.p50, values.p90, values.p95, values.p99)))
+
+
+def joint(expectations: Sequence[Expectation]) -> list[Expectation]:
+    """One expectation per workload, in the order of their first configurations."""
+    names = dict.fromkeys(expectation.prediction.workload for expectation in expectations)
+    return [_joined([one for one in expectations if one.prediction.workload == name]) for name in names]
+
+
+def _joined(parts: Sequence[Expectation]) -> Expectation:
+    if len(parts) == 1:
+        return parts[0]
+    shares, predictions = [part.share for part in parts], [part.prediction for part in parts]
+
+    def mean(read: Callable[[Prediction], float]) -> float:
+        return sum(share * read(one) for share, one in zip(shares, predictions, strict=True))
+
+    prediction = Prediction(
+        workload=predictions[0].workload,
+        ttft_ms=_joint_latency([one.ttft_ms for one in predictions], shares),
+        tpot_ms=_joint_latency([one.tpot_ms for one in predictions], shares),
+        e2e_s=_joint_latency([one.e2e_s for one in predictions], shares),
+        concurrency=sum(one.concurrency for one in predictions),
+        output_tokens_per_second=sum(one.output_tokens_per_second for one in predictions),
+        requests_per_second=sum(one.requests_per_second for one in predictions),
+        capacity=_capacity([one.capacity for one in predictions], shares),
+        ttft_interval_ms=(mean(lambda one: one.ttft_interval_ms[0]), mean(lambda one: one.ttft_interval_ms[1])),
+        tpot_interval_ms=(mean(lambda one: one.tpot_interval_ms[0]), mean(lambda one: one.tpot_interval_ms[1])),
+        grade=max(one.grade for one in predictions),
+        upper_bound=any(one.upper_bound for one in predictions),
+        grade_reasons=tuple(dict.fromkeys(reason for one in predictions for reason in one.grade_reasons)),
+        promises=tuple(_slowest([one.promises[i] for one in predictions]) for i in range(len(predictions[0].promises))),
+        length_class=predictions[0].length_class,
+    )
+    bindings = [_tightest([part.bindings[i] for part in parts]) for i in range(len(parts[0].bindings))]
+    return Expectation(prediction, tuple(bindings))
+
+
+def _joint_latency(parts: Sequence[LatencyMs], shares: Sequence[float]) -> LatencyMs:
+    return LatencyMs(
+        mean=sum(share * part.mean for share, part in zip(shares, parts, strict=True)),
+        p50=max(part.p50 for part in parts),
+        p90=max(part.p90 for part in parts),
+        p95=max(part.p95 for part in parts),
+        p99=max(part.p99 for part in parts),
+    )
+
+
+def _capacity(parts: Sequence[Capacity], shares: Sequence[float]) -> Capacity:
+    return Capacity(
+        concurrency=min(part.concurrency / share for share, part in zip(shares, parts, strict=True)),
+        output_tokens_per_second=min(
+            part.output_tokens_per_second / share for share, part in zip(shares, parts, strict=True)
+        ),
+        requests_per_second=min(part.requests_per_second / share for share, part in zip(shares, parts, strict=True)),
+        users=min(
+            (part.users / share for share, part in zip(shares, parts, strict=True) if part.users is not None),
+            default=None,
+        ),
+    )
+
+
+def _slowest(parts: Sequence[KeptPromise]) -> KeptPromise:
+    return max(parts, key=lambda part: (part.estimate_s, part.high_s))
+
+
+def _tightest(parts: Sequence[Binding]) -> Binding:
+    return max(parts, key=lambda part: part.value)

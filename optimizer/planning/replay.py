@@ -1,0 +1,302 @@
+"""Second opinion: every ranked plan is replayed; what misses a promise leaves, and the solver is asked again.
+
+A configuration that misses is given the largest load its replay carries in place of the closed form's, and the fleet
+is solved again: the same replicas come back in larger number, or others win. This ends when every plan of the ranking
+keeps every promise as replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optimizer.candidates.types import Candidate
+from optimizer.fleet.candidate_set import CandidateSet
+from optimizer.plan.types import Plan, Rejection
+from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
+from optimizer.problem import load_of, parts_of
+from optimizer.progress import NO_LIMIT, Clock
+from optimizer.units import SHARE_UNITS
+
+if TYPE_CHECKING:
+    from optimizer.demand import Load
+    from optimizer.fleet.types import FleetResult, SolveSettings
+    from optimizer.performance.types import OperatingPoint
+    from optimizer.planning.inputs import Inputs
+    from optimizer.pricing import NodeOption
+
+ROUNDS = 40
+"""The solver is asked at most so often; plans that still miss then leave the ranking without a replacement."""
+
+_ROOM = 1.0 + 1e-4
+"""Given to a repaired rate so that whole units of the solver, rounded down, still add up to the load."""
+
+_AGAIN = 0.5
+"""Share of the time left that solving again may take."""
+
+_STEPS = 64
+"""Where the load itself is sought, a replica's share of it is lowered in 64ths."""
+
+
+@dataclass(frozen=True)
+class Survivors:
+    """Plans that keep every promise as replayed, and what they rest on."""
+
+    candidates: CandidateSet
+    result: FleetResult
+    plans: tuple[Plan, ...]
+    rejected: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """The largest load that a replica carries in the replay: requests per second, requests in flight, users."""
+
+    rate: float
+    held: float
+    users: float
+
+
+def survivors(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    result: FleetResult,
+    plans: tuple[Plan, ...],
+    say: Callable[[str], None],
+    clock: Clock = NO_LIMIT,
+    memory: ReplayMemory | None = None,
+    settings: SolveSettings | None = None,
+    *,
+    tell: bool = True,
+) -> Survivors:
+    """Replay, tighten, solve again, until every plan survives or time is up.
+
+    ``memory`` holds replays that were run before and takes those run now; ``settings`` are those of the first solve.
+    Not ``tell``: only the result is wanted, no plan; and what follows from replays that were run is not replayed again,
+    except for what the result is made of.
+    """
+    from optimizer.planning.assemble import assemble
+
+    if not result.solutions:
+        return Survivors(candidates, result, plans, ())
+    loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
+    arrivals = any(load.requests_per_second and not load.is_batch for load in loads)
+    held, people = any(load.inflight or load.is_batch for load in loads), any(load.users for load in loads)
+    say_replaying(say, arrivals, held, people)
+    replayer, rejected = _replayer(inputs, memory), list[Rejection]()
+    for number in range(1, ROUNDS + 1):
+        failing = list(_failing(inputs, replayer, result, clock, tell=tell))
+        if not failing and not clock.over:
+            break
+        for trial, place, group in failing:
+            needed, carried = _repair(inputs, replayer, trial, clock, tell=tell)
+            if tell:
+                missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
+                plan = plans[place]
+                rejected.append(Rejection(plan.rank, number, plan.monthly_cents, plan.groups[group], missed, needed))
+            candidates = _tightened(inputs, candidates, trial, carried)
+        again = None
+        if not clock.over:
+            say(f"solving again: {len(failing)} more configurations rejected by replay")
+            again = _asked_again(inputs, candidates, options, settings, clock)
+        result = again or _replayed_by_now(inputs, replayer, result)
+        plans = assemble(inputs, result.solutions, options) if tell else ()
+        if again is None:
+            break
+    else:
+        result = _without(inputs, replayer, result, f"after {ROUNDS} rounds")
+        plans = assemble(inputs, result.solutions, options) if tell else ()
+    if not tell:
+        return Survivors(candidates, result, (), ())
+    replayed = tuple(_with_replays(inputs, replayer, result, plans))
+    return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
+
+
+def _asked_again(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    settings: SolveSettings | None,
+    clock: Clock,
+) -> FleetResult | None:
+    """The answer of the solver to what the replay left; None where time ended the search before it found anything."""
+    from optimizer.fleet import SolveSettings, solve_fleet
+    from optimizer.planning.inputs import loads_of
+
+    asked = replace(settings or SolveSettings(), clock=clock.part(_AGAIN))
+    result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), asked)
+    return None if result.status == "unknown" else result
+
+
+def all_kept(inputs: Inputs, result: FleetResult, memory: ReplayMemory) -> bool:
+    """Whether every plan of a result keeps every promise as replayed."""
+    replayer, trials = _replayer(inputs, memory), [trial for row in _trials(inputs, result) for trial in row]
+    if any(replayer.expected(trial) is False for trial in trials):
+        return False
+    return all(replayer.replay(trial).kept for trial in trials)
+
+
+def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:
+    """The plans of a result, each with what its requests see."""
+    replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
+    seen = [tuple(replayer.replay(trial) for trial in trials) for trials in rows]
+    return tuple(replace(plan, simulated=one) for plan, one in zip(plans, seen, strict=True))
+
+
+def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
+    return Replayer(inputs) if memory is None else Replayer(inputs, memory)
+
+
+def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
+    """The trials of each plan, one per group at its share."""
+    maximize = inputs.problem.objective == "maximize_load"
+    return [
+        [
+            Trial(
+                chosen.candidate.workload,
+                chosen.candidate.spec,
+                chosen.replicas,
+                (solution.load_factor if maximize else 1.0) * chosen.share / SHARE_UNITS,
+            )
+            for chosen in solution.groups
+        ]
+        for solution in result.solutions
+    ]
+
+
+def _failing(
+    inputs: Inputs, replayer: Replayer, result: FleetResult, clock: Clock, *, tell: bool
+) -> Iterator[tuple[Trial, int, int]]:
+    """Each distinct trial that misses a promise, with the index of the first plan it stands in and its group there; as
+    far as the time allows."""
+    seen, rows = set(), _trials(inputs, result)
+    if tell:
+        replayer.predict([trial for trials in rows for trial in trials])
+    for place, trials in enumerate(rows):
+        for group, trial in enumerate(trials):
+            if clock.over:
+                return
+            if trial.key in seen:
+                continue
+            if (not tell and replayer.expected(trial) is False) or not replayer.replay(trial).kept:
+                seen.add(trial.key)
+                yield trial, place, group
+
+
+def _repair(
+    inputs: Inputs, replayer: Replayer, trial: Trial, clock: Clock, *, tell: bool
+) -> tuple[int | None, _Carried | None]:
+    """The fewest replicas that keep every promise, and what each then carries; None where no number tried does, or
+    where the time was up before the fewest were known."""
+    if clock.over:
+        return None, None
+    if inputs.problem.objective == "maximize_load":
+        return None, _largest_share(inputs, replayer, trial, clock)
+    low, high = trial.replicas, 2 * trial.replicas + 3
+
+    def kept(replicas: int) -> bool:
+        tried = replace(trial, replicas=replicas)
+        known = None if tell else replayer.expected(tried)
+        return replayer.replay(tried).kept if known is None else known
+
+    if not kept(high):
+        return None, None
+    while high - low > 1 and not clock.over:
+        middle = (low + high) // 2
+        low, high = (low, middle) if kept(middle) else (middle, high)
+    if high - low > 1:
+        return None, None
+    repaired = replace(trial, replicas=high)
+    return high, _carried(inputs, repaired, _ROOM)
+
+
+def _largest_share(inputs: Inputs, replayer: Replayer, trial: Trial, clock: Clock) -> _Carried | None:
+    """Where the load is what is sought: the largest share of it that the same replicas carry, as far as the time
+    allows to tell."""
+    low, high = 0, _STEPS
+    while high - low > 1 and not clock.over:
+        middle = (low + high) // 2
+        lowered = replace(trial, factor=trial.factor * middle / _STEPS)
+        low, high = (middle, high) if replayer.replay(lowered).kept else (low, middle)
+    kept = replace(trial, factor=trial.factor * low / _STEPS)
+    return _carried(inputs, kept) if low else None
+
+
+def _carried(inputs: Inputs, trial: Trial, room: float = 1.0) -> _Carried:
+    """What one replica of a trial carries."""
+    rate, users = trial.rate(inputs) / trial.replicas, trial.people(inputs).users / trial.replicas
+    return _Carried(rate * room, float(trial.held(inputs)), users * room)
+
+
+def _tightened(inputs: Inputs, candidates: CandidateSet, trial: Trial, carried: _Carried | None) -> CandidateSet:
+    """The candidates with this replica's operating points cut down to what its replay carries; without it for None."""
+    load = parts_of(inputs.problem)[trial.workload].load
+    found: list[Candidate] = []
+    for candidate in candidates.candidates:
+        if not trial.is_same_replica(candidate.workload, candidate.spec):
+            found.append(candidate)
+        elif carried is not None:
+            points = tuple(dict.fromkeys(_cut(point, carried, load) for point in candidate.points))
+            found.append(replace(candidate, points=points))
+    return replace(candidates, candidates=tuple(found))
+
+
+def _cut(point: OperatingPoint, carried: _Carried, load: Load) -> OperatingPoint:
+    """The point at no more than is carried. A side that no load asks for follows the others in proportion."""
+    limits = (carried.rate, carried.held, carried.users)
+    sides = list(zip(point.carries, limits, load.floors, strict=True))
+    share = min([1.0, *(limit / value for value, limit, floor in sides if floor > 0)])
+    rate, held, users = (min(value, limit) if floor > 0 else value * share for value, limit, floor in sides)
+    return replace(point, requests_per_second=rate, inflight=held, users=users)
+
+
+def _replayed_by_now(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetResult:
+    """The plans that were replayed and keep every promise. Where none was yet, the first that does: it may take a
+    moment over the time, which no number of nodes prolongs."""
+    rows = _trials(inputs, result)
+    known = [all(replayer.knows(trial) and replayer.replay(trial).kept for trial in trials) for trials in rows]
+    if all(known):
+        return result
+    if not any(known):
+        kept = next((at for at, trials in enumerate(rows) if all(replayer.replay(t).kept for t in trials)), None)
+        known = [at == kept for at in range(len(rows))]
+    why = "when the time was up some plans missed a promise when replayed or had not been replayed"
+    return _kept(result, known, why)
+
+
+def _without(inputs: Inputs, replayer: Replayer, result: FleetResult, when: str) -> FleetResult:
+    """The ranking without the plans that still miss a promise, numbered anew and no longer called proven."""
+    rows = _trials(inputs, result)
+    known = [all(replayer.replay(trial).kept for trial in trials) for trials in rows]
+    return _kept(result, known, f"{when} some plans still missed a promise when replayed")
+
+
+def _kept(result: FleetResult, known: Sequence[bool], why: str) -> FleetResult:
+    """The plans that are known to keep every promise."""
+    from optimizer.fleet.types import FleetStatus
+
+    kept = [solution for solution, keeps in zip(result.solutions, known, strict=True) if keeps]
+    status = FleetStatus.FEASIBLE if kept else FleetStatus.UNKNOWN
+    numbered = tuple(replace(s, rank=rank, proven=False) for rank, s in enumerate(kept, start=1))
+    return replace(result, status=status, solutions=numbered, warnings=(*result.warnings, f"{why} and were left out"))
+
+
+def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan]) -> Iterator[Plan]:
+    """The first plan also with what charts show."""
+    for plan, trials in zip(plans, _trials(inputs, result), strict=True):
+        show = replayer.filmed if plan.rank == 1 else replayer.replay
+        yield replace(plan, simulated=tuple(show(trial) for trial in trials))
+
+
+def _priced(rejection: Rejection, plans: Sequence[Plan]) -> Rejection:
+    """With what the cheapest ranked plan costs that has the replicas the repair asks for."""
+    wanted = replace(rejection.group, replicas=rejection.replicas_needed or 0)
+    same = [plan.monthly_cents for plan in plans if any(_is_repair(group, wanted) for group in plan.groups)]
+    return replace(rejection, repaired_cents=min(same, default=None))
+
+
+def _is_repair(group: object, wanted: object) -> bool:
+    names = ("workload", "gpu", "link", "weight_quant", "kv_cache", "tensor_parallel", "pipeline_parallel", "replicas")
+    return all(getattr(group, name) == getattr(wanted, name) for name in names)

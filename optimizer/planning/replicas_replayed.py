@@ -1,0 +1,435 @@
+"""Replicas of a plan at the load of their workload: what the closed form says of them, and what a replay shows.
+
+The rule of the replay: the simulation is the same median model as the closed form without its queueing approximations,
+so a promise is kept when the *simulated* percentile times the *same* model error at the asked confidence is within the
+limit, no more and no less. Over the plans of the shipped problems the simulated percentile with its margin misses
+where the closed form kept it for a handful of configurations only (``python -m benchmarks.replay``), so no allowance
+for the closed form's own error is needed.
+
+Offline work replayed: how long the replicas take over a whole batch when all of it is there at once.
+
+Each replica gets an even part and always holds as many requests as the engine admits, so it runs saturated from the
+first to the last. The promise is ``batch.within_hours``: the simulated hours over the throughput error at the asked
+confidence must be within it. Latencies of single requests promise nothing and are left out.
+
+What charts show of the replay of one group: latencies of all loads, queue and cache around the longest wait.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.demand import Metric
+from optimizer.performance import behaviours, error_factor, operating_points
+from optimizer.performance.accuracy import grade_of, throughput_factor
+from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
+from optimizer.problem import parts_of
+from optimizer.progress import Notice
+from optimizer.simulate.compiled import is_compiled
+from optimizer.simulate.draws import Floats, routed, stream
+from optimizer.simulate.estimate import BATCHES, NARROW, PERCENTILES, STUDENT_T, Estimate, Seen, Wanted, curve, stretch
+from optimizer.simulate.fleet import hold
+from optimizer.simulate.replay import (
+    MOST_REPLICAS,
+    People,
+    Replica,
+    poisson_requests,
+    recorded_requests,
+    replay_arrivals,
+    replay_held,
+    replay_people,
+)
+from optimizer.units import ceil_guarded
+from optimizer.vocabulary import Router
+
+if TYPE_CHECKING:
+    from optimizer.demand import Lengths, Promise
+    from optimizer.performance.types import Behaviour, ReplicaSpec
+    from optimizer.planning.inputs import Inputs
+    from optimizer.simulate.draws import Stream
+    from optimizer.simulate.replay import Replica
+
+
+COMPILING = Notice("compiling the simulation, which takes some seconds: only the first run needs to")
+
+_MS = 1e3
+TrialKey = tuple[int, str, str, str, str, int, int, bool, int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """So many replicas of one workload at ``factor`` times its load: their share of it, where others serve the rest."""
+
+    workload: int
+    spec: ReplicaSpec
+    replicas: int
+    factor: float
+
+    @property
+    def key(self) -> TrialKey:
+        """What tells trials of one problem apart."""
+        spec = self.spec
+        return (
+            self.workload, spec.gpu.id, str(spec.link), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
+            spec.pipeline_parallel, spec.crosses_nodes, self.replicas, self.factor,
+        )  # fmt: skip
+
+    def is_same_replica(self, workload: int, spec: ReplicaSpec) -> bool:
+        """Whether another candidate is the same replica on another kind of node."""
+        return Trial(workload, spec, self.replicas, self.factor).key == self.key
+
+    def rate(self, inputs: Inputs) -> float:
+        """Requests per second of all replicas; 0 where the problem states none."""
+        return parts_of(inputs.problem)[self.workload].load.requests_per_second * self.factor
+
+    def held(self, inputs: Inputs) -> int:
+        """Requests in flight on the fullest replica; 0 where the problem states none."""
+        load = parts_of(inputs.problem)[self.workload].load
+        return ceil_guarded(load.inflight * self.factor / self.replicas)
+
+    def people(self, inputs: Inputs) -> People:
+        """The closed population of all replicas; nobody where the problem states none."""
+        load = parts_of(inputs.problem)[self.workload].load
+        return People(load.users * self.factor, load.think_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One floor of the load: as predicted and as seen."""
+
+    predicted: Behaviour
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """What the closed form says of one replica under each load; None where the problem states no such load."""
+
+    open_loop: Behaviour | None
+    held: Behaviour | None
+    people: Behaviour | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """So many replicas of one kind at a load: requests per second of all, in flight on the fullest, people who think;
+    median limits."""
+
+    replicas: int
+    rate: float
+    held: float
+    users: float
+    limits: tuple[float, ...]
+
+    def asks_no_more_than(self, other: Tried) -> bool:
+        """Whether whoever keeps the promises of the other keeps these."""
+        loads = ((self.rate, other.rate), (self.held, other.held), (self.users, other.users))
+        no_more = self.replicas >= other.replicas and all(mine <= its for mine, its in loads)
+        return no_more and all(mine >= its for mine, its in zip(self.limits, other.limits, strict=True))
+
+
+class ReplayMemory:
+    """Replays that were run, of all states of one problem file, and what they say of trials that were not."""
+
+    def __init__(self) -> None:
+        self.replays: dict[object, Replay] = {}
+        self._verdicts: dict[object, list[tuple[Tried, bool]]] = {}
+
+    def learn(self, subject: object, tried: Tried, *, kept: bool) -> None:
+        """A trial of a subject kept every promise, or did not."""
+        self._verdicts.setdefault(subject, []).append((tried, kept))
+
+    def expected(self, subject: object, tried: Tried) -> bool | None:
+        """What follows about a trial of the same subject; None: nothing."""
+        for known, kept in self._verdicts.get(subject, ()):
+            if tried.asks_no_more_than(known) if kept else known.asks_no_more_than(tried):
+                return kept
+        return None
+
+
+class Replayer:
+    """Replays trials of one problem, each once."""
+
+    def __init__(self, inputs: Inputs, memory: ReplayMemory | None = None) -> None:
+        self._inputs, self._router = inputs, Router(inputs.problem.engine.router)
+        self._memory = memory or ReplayMemory()
+        self._predicted: dict[TrialKey, _Predicted] = {}
+
+    def replay(self, trial: Trial) -> Replay:
+        """What its requests see."""
+        about, known = self._about(trial), self._memory.replays
+        if about not in known:
+            known[about] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
+            if not self._is_batch(trial):
+                self._memory.learn(self._subject(trial), self._tried(trial), kept=known[about].kept)
+        return known[about]
+
+    def _about(self, trial: Trial) -> object:
+        """All that a replay depends on."""
+        part = parts_of(self._inputs.problem)[trial.workload]
+        asked = (part.slo, self._inputs.problem.margins.confidence, part.workload.traffic.batch)
+        load = (trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs))
+        return (self._subject(trial), trial.replicas, load, asked)
+
+    def expected(self, trial: Trial) -> bool | None:
+        """What replays of the same replica say of a trial without running it: it keeps its promises where fewer
+        replicas did at no less load and no looser limits, and misses one where more did not at no more; else None."""
+        return self._memory.expected(self._subject(trial), self._tried(trial))
+
+    def _subject(self, trial: Trial) -> object:
+        """The replica and its requests: all that the replay depends on but the load, the limits and the number."""
+        part, problem = parts_of(self._inputs.problem)[trial.workload], self._inputs.problem
+        promised = tuple((p.metric, p.percentile, p.length_class, p.path) for p in part.slo.promises)
+        think_s = trial.people(self._inputs).think_s
+        served = (part.name, part.workload.model, part.lengths, part.workload.traffic.trace, think_s, promised)
+        return (trial.key[1:8], served, problem.engine, self._inputs.params.version)
+
+    def _tried(self, trial: Trial) -> Tried:
+        part = parts_of(self._inputs.problem)[trial.workload]
+        grade, engine = grade_of(trial.spec, self._inputs.params)[0], trial.spec.engine.profile
+        confidence = self._inputs.problem.margins.confidence
+        limits = tuple(p.limit_s / error_factor(p.metric, grade, confidence, engine) for p in part.slo.promises)
+        rate, held, people = trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs)
+        return Tried(trial.replicas, rate, float(held), people.users, limits)
+
+    def knows(self, trial: Trial) -> bool:
+        """Whether a trial was replayed already."""
+        return self._about(trial) in self._memory.replays
+
+    def _is_batch(self, trial: Trial) -> bool:
+        return parts_of(self._inputs.problem)[trial.workload].load.is_batch
+
+    def _of_batch(self, trial: Trial) -> Replay:
+        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        return replay_batch(self._inputs, trial, replica_of(self._inputs, trial.spec, lengths))
+
+    def filmed(self, trial: Trial) -> Replay:
+        """The same replay with what charts show of it; it is run once more for that. Batch work has nothing to show."""
+        replay = self.replay(trial)
+        if self._is_batch(trial):
+            return replay
+        self.predict([trial])
+        predicted = self._predicted[trial.key]
+        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        limits = [_wanted(p, p.limit_s * p.simulated_s / p.with_margin_s, lengths) for p in replay.promises]
+        seen = [side.seen for side in self._sides(trial, lengths, limits)]
+        held = seen.pop() if predicted.held is not None else None
+        people = predicted.open_loop is None and predicted.people is not None
+        replica = replica_of(self._inputs, trial.spec, lengths)
+        footage = footage_of(seen, held, replica, trial.replicas, people=people)
+        return replace(replay, footage=footage)
+
+    def predict(self, trials: Sequence[Trial]) -> None:
+        """Ask the closed form about many trials at once, which takes hardly longer than about one."""
+        inputs = self._inputs
+        for workload in sorted({trial.workload for trial in trials}):
+            new = {t.key: t for t in trials if t.workload == workload and t.key not in self._predicted}
+            new = {} if any(map(self._is_batch, new.values())) else new
+            mine, lengths = list(new.values()), parts_of(inputs.problem)[workload].lengths
+            specs = [trial.spec for trial in mine]
+            rates = [trial.rate(inputs) / trial.replicas for trial in mine]
+            inflights = [float(trial.held(inputs)) for trial in mine]
+            open_loop = behaviours(specs, lengths, inputs.params, rates=rates) if any(rates) else None
+            held = behaviours(specs, lengths, inputs.params, inflights=inflights) if any(inflights) else None
+            crowds = [trial.people(inputs) for trial in mine]
+            users = [crowd.users / trial.replicas for crowd, trial in zip(crowds, mine, strict=True)]
+            people = None
+            if any(users):
+                people = behaviours(specs, lengths, inputs.params, users=users, think_s=crowds[0].think_s)
+            for index, trial in enumerate(mine):
+                self._predicted[trial.key] = _Predicted(
+                    *(None if side is None else side[index] for side in (open_loop, held, people))
+                )
+
+    def _replayed(self, trial: Trial) -> Replay:
+        self.predict([trial])
+        inputs = self._inputs
+        part = parts_of(inputs.problem)[trial.workload]
+        promises, lengths = part.slo.promises, part.lengths
+        grade = grade_of(trial.spec, inputs.params)[0]
+        confidence, engine = inputs.problem.margins.confidence, trial.spec.engine.profile
+        factors = [error_factor(p.metric, grade, confidence, engine) for p in promises]
+        wanted = [_wanted(p, p.limit_s / f, lengths) for p, f in zip(promises, factors, strict=True)]
+        sides = self._sides(trial, lengths, wanted)
+        busier = max(sides, key=lambda side: side.predicted.inflight).seen
+        return Replay(
+            workload=part.name,
+            ttft_ms=LatencyMs(*(value * _MS for value in busier.ttft)),
+            tpot_ms=LatencyMs(*(value * _MS for value in busier.tpot)),
+            e2e_s=LatencyMs(*busier.e2e),
+            requests=sum(side.seen.requests for side in sides),
+            router=str(self._router),
+            promises=tuple(
+                _promise(promise, factor, sides, index)
+                for index, (promise, factor) in enumerate(zip(promises, factors, strict=True))
+            ),
+            length_class=part.length_class,
+        )
+
+    def _sides(self, trial: Trial, lengths: Lengths, wanted: Sequence[Wanted]) -> list[_Side]:
+        """The floors of the load, each replayed; the requests held in flight come last."""
+        replica, sides = replica_of(self._inputs, trial.spec, lengths), []
+        predicted = self._predicted[trial.key]
+        if predicted.open_loop is not None:
+            make, stay = requests_of(self._inputs, trial.workload, lengths), predicted.open_loop.e2e.mean
+            rate = trial.rate(self._inputs)
+            seen = replay_arrivals(replica, trial.replicas, rate, make, lengths, stay, wanted, self._router)
+            sides.append(_Side(predicted.open_loop, seen))
+        if predicted.people is not None:
+            make, people = requests_of(self._inputs, trial.workload, lengths), trial.people(self._inputs)
+            stay = predicted.people.inflight / predicted.people.requests_per_second
+            seen = replay_people(replica, trial.replicas, people, make, lengths, stay, wanted, self._router)
+            sides.append(_Side(predicted.people, seen))
+        if predicted.held is not None:
+            held, stay = trial.held(self._inputs), predicted.held.e2e.mean
+            seen = replay_held(replica, trial.replicas, held, lengths, stay, wanted, self._router)
+            sides.append(_Side(predicted.held, seen))
+        return sides
+
+
+def say_replaying(say: Callable[[str], None], arrivals: bool, held: bool, people: bool = False) -> None:
+    """Name the step; where code for a kind of load has to be compiled first, say so, since it takes longer."""
+    needed = [name for name, used in (("serve_fleet", arrivals), ("run", held), ("serve_people", people)) if used]
+    say("replaying request by request" if all(map(is_compiled, needed)) else COMPILING)
+
+
+def requests_of(inputs: Inputs, workload: int, lengths: Lengths) -> Callable[[float, int], Stream]:
+    """Streams of requests of a workload: its trace where it has one, else Poisson arrivals."""
+    from optimizer.problem import trace_path
+    from optimizer.problem.trace import read_trace
+
+    name = parts_of(inputs.problem)[workload].workload.traffic.trace
+    if name is None:
+        return poisson_requests(lengths)
+    trace = read_trace(trace_path(name, Path(inputs.problem.path).parent))
+    return recorded_requests(trace.arrival_s, trace.input_tokens, trace.output_tokens, lengths)
+
+
+def _wanted(promise: Promise | ReplayedPromise, limit: float, lengths: Lengths) -> Wanted:
+    """What the replay has to find out about a promise; of a mix only the requests of its length class count."""
+    for number, one in enumerate(lengths.classes):
+        if one.name == promise.length_class:
+            return Wanted(promise.metric, promise.percentile, limit, number, one.share)
+    return Wanted(promise.metric, promise.percentile, limit)
+
+
+def replica_of(inputs: Inputs, spec: ReplicaSpec, lengths: Lengths) -> Replica:
+    """Step times, scheduler and all KV blocks of a replica, as the calibration knows them."""
+    from optimizer.calibrate.forward import settings_of
+    from optimizer.performance.lengths import moments_of
+    from optimizer.performance.memory import memory_table
+    from optimizer.performance.replicas import coefficients
+
+    table, resident = memory_table([spec]), moments_of(lengths).resident_seen
+    tokens = float(table.kv_budget[0] / table.kv.sequence(resident)[0]) * resident
+    open_loop, closed_loop = (settings_of(spec, tokens, inputs.params, way) for way in (True, False))
+    return Replica(coefficients([spec], inputs.params).row(0), open_loop, closed_loop)
+
+
+def _promise(promise: Promise, factor: float, sides: Sequence[_Side], index: int) -> ReplayedPromise:
+    worst: Estimate = max((side.seen.estimates[index] for side in sides), key=lambda e: e.value)
+    of_metric = {Metric.TTFT: "ttft", Metric.TPOT: "tpot", Metric.E2E: "e2e"}[promise.metric]
+    return ReplayedPromise(
+        metric=promise.metric,
+        percentile=promise.percentile,
+        path=promise.path,
+        predicted_s=max(
+            getattr(side.predicted.seen_by(promise.length_class), of_metric).at(promise.percentile) for side in sides
+        ),
+        simulated_s=worst.value,
+        low_s=worst.low,
+        high_s=worst.high,
+        narrow=worst.narrow,
+        with_margin_s=worst.value * factor,
+        limit_s=promise.limit_s,
+        length_class=promise.length_class,
+    )
+
+
+LONGEST = 6_000
+"""Requests replayed; of a longer part the rest is taken at the pace of the middle of the run."""
+
+_UNKNOWN = LatencyMs(math.nan, math.nan, math.nan, math.nan, math.nan)
+_SECONDS_PER_HOUR = 3600.0
+
+
+def replay_batch(inputs: Inputs, trial: Trial, replica: Replica) -> Replay:
+    """What becomes of the batch on so many replicas."""
+    problem = inputs.problem
+    part = parts_of(problem)[trial.workload]
+    lengths, load, batch = part.lengths, part.load, part.workload.traffic.batch
+    assert batch is not None
+    limit, router = batch.within_hours * _SECONDS_PER_HOUR, Router(problem.engine.router)
+    mine = max(1, ceil_guarded(trial.rate(inputs) * limit / trial.replicas))
+    count = min(mine, LONGEST)
+    given = routed(stream(np.zeros(count), lengths), lengths, trial.replicas, router)
+    served = hold(replica.c, replica.closed_loop, given, min(trial.spec.max_num_seqs, count))
+    pace, half = _pace(np.sort(served.finish))
+    seconds = float(served.finish.max()) + (mine - count) / pace
+    rest = (mine - count) / mine * seconds * half / pace
+    confidence = problem.margins.confidence
+    margin = min(throughput_factor(grade_of(trial.spec, inputs.params)[0], confidence, trial.spec.engine.profile), 1.0)
+    points = operating_points([trial.spec], lengths, part.slo, load, 0.5, inputs.params)[0]
+    carried = max((point.requests_per_second for point in points), default=math.nan)
+    promise = ReplayedPromise(
+        metric=Metric.E2E,
+        percentile=100.0,
+        path=f"workloads.{part.workload.name}.traffic.batch.within_hours",
+        predicted_s=mine / carried,
+        simulated_s=seconds,
+        low_s=seconds - rest,
+        high_s=seconds + rest,
+        narrow=rest <= NARROW * seconds,
+        with_margin_s=seconds / margin,
+        limit_s=limit,
+    )
+    unknown = (_UNKNOWN, _UNKNOWN, _UNKNOWN)
+    return Replay(part.name, *unknown, count, str(router), (promise,), length_class=part.length_class)
+
+
+def _pace(finish: Floats) -> tuple[float, float]:
+    """Requests per second in the middle three fifths of a run, and the half-width of its 95 % confidence interval."""
+    edge = finish.size // 5
+    middle = finish[edge : finish.size - edge]
+    if middle.size <= BATCHES:
+        return finish.size / float(finish[-1]), 0.0
+    parts = np.array_split(middle, BATCHES)
+    ends = np.array([float(part[-1]) for part in parts])
+    spans = np.diff(np.concatenate(([float(middle[0])], ends)))
+    sizes = np.array([part.size for part in parts], dtype=np.float64)
+    sizes[0] -= 1.0
+    paces = sizes / np.maximum(spans, 1e-9)
+    pace = (middle.size - 1) / max(float(middle[-1] - middle[0]), 1e-9)
+    return pace, STUDENT_T * float(np.std(paces, ddof=1)) / math.sqrt(BATCHES)
+
+
+def footage_of(fleet: Sequence[Seen], held: Seen | None, replica: Replica, replicas: int, *, people: bool) -> Footage:
+    """The worst of the loads at every percentile, as promises are judged.
+
+    Over time what the whole ``fleet`` saw (arrivals, else ``people``), if anything; else requests held.
+    """
+    seen = [*fleet, *([] if held is None else [held])]
+    settings = replica.open_loop if fleet else replica.closed_loop
+    shown = stretch(seen[0], settings.kv_tokens)
+    return Footage(
+        percentiles=PERCENTILES,
+        ttft_s=_worst([curve(one, "ttft") for one in seen]),
+        tpot_s=_worst([curve(one, "tpot") for one in seen]),
+        seconds=shown.seconds,
+        waiting=shown.waiting,
+        running=shown.running,
+        kv_share=shown.kv_share,
+        replicas=min(replicas, MOST_REPLICAS) if fleet else 1,
+        held=not fleet,
+        people=people,
+    )
+
+
+def _worst(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(max(values) for values in zip(*curves, strict=True))

@@ -1,0 +1,60 @@
+"""The clock on the wall: which day it is, and how much time is left of a command, shared by all its searches.
+
+What a step in hand may say of itself beyond its name.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import date
+
+TODAY = "OPTIMIZE_TODAY"
+"""Environment variable that stands in for today's date, for tests and for answers that shall not change."""
+
+
+def today() -> date:
+    """Today, in local time: what the user's own quotes are held against unless ``payment.as_of`` is stated."""
+    stated = os.environ.get(TODAY)
+    return date.fromisoformat(stated) if stated else date.today()
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The moment at which a search must have ended, in seconds of ``time.monotonic``; None: whenever it is done."""
+
+    end: float | None = None
+
+    @staticmethod
+    def of(seconds: float | None) -> Clock:
+        """A clock that ends so many seconds from now."""
+        return Clock(None if seconds is None else time.monotonic() + seconds)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, 0 where it is over."""
+        return None if self.end is None else max(0.0, self.end - time.monotonic())
+
+    @property
+    def over(self) -> bool:
+        """Whether no time is left."""
+        return self.left == 0.0
+
+    def part(self, share: float) -> Clock:
+        """A clock that ends when a share of what is left is used up."""
+        return self if self.left is None else Clock.of(self.left * share)
+
+    def sooner(self, seconds: float) -> Clock:
+        """A clock that ends so much earlier, to leave time for what follows."""
+        return self if self.end is None else Clock(self.end - seconds)
+
+
+NO_LIMIT = Clock()
+"""A search ends when it is done."""
+
+
+class Notice(str):
+    """A step that will take long for a reason: shown at once, whoever watches, and it stays on the screen."""
+
+    __slots__ = ()

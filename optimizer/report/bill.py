@@ -1,0 +1,149 @@
+"""The bill of the first plan line by line, its long run, and what it saves against single kinds of GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.plan.costs import CostLine, RentOrBuy, UnitCosts
+from optimizer.plan.types import Outcome, Plan
+from optimizer.report.words import (
+    BLANK,
+    WIDTH,
+    Line,
+    Style,
+    columns,
+    count,
+    gpu_name,
+    money,
+    paragraph,
+    percent,
+    plural,
+    price,
+)
+
+_MONTH_HOURS = 730.0
+"""Around the clock."""
+
+
+def _quantity(line: CostLine, currency: str) -> str:
+    """``730 hours x $27.60``."""
+    return f"{count(line.quantity)} {units(line)} x {price(line.unit_price, currency)}"
+
+
+def units(line: CostLine) -> str:
+    """The unit of a cost line as it reads behind its quantity: ``hour`` of one, ``hours`` of more."""
+    several = line.quantity != 1 and line.unit.endswith(("hour", "month", "node"))
+    return line.unit + "s" if several else line.unit
+
+
+def volume(costs: UnitCosts, currency: str) -> str:
+    """``expected in a month: 2,628 million output tokens, 8.76 million requests; $0.0017 a request, $19 a user``."""
+    millions = (costs.expected_output_tokens_per_month / 1e6, costs.expected_requests_per_month / 1e6)
+    text = f"expected in a month: {count(millions[0])} million output tokens, {count(millions[1])} million requests"
+    each = [(costs.per_request, "a request"), (costs.per_user_month, "a user")]
+    told = ", ".join(f"{price(fractions(cost), currency)} {unit}" for cost, unit in each if cost is not None)
+    return f"{text}; {told}" if told else text
+
+
+def unit_rows(costs: UnitCosts, currency: str) -> list[tuple[str, float | None, str]]:
+    """Label, millions expected in a month, and the cost of one in words; what there is none of is left out."""
+    rows = (
+        ("per million output tokens", costs.expected_output_tokens_per_month / 1e6, costs.per_million_output_tokens),
+        ("per million input tokens", costs.expected_input_tokens_per_month / 1e6, costs.per_million_input_tokens),
+        ("per request", costs.expected_requests_per_month / 1e6, costs.per_request),
+        ("per user and month", None, costs.per_user_month),
+    )
+    return [(name, volume, price(fractions(cost), currency)) for name, volume, cost in rows if cost is not None]
+
+
+def fractions(cost: float) -> float:
+    """A cost of one of many in whole cents, or in four decimals where it is below a dime."""
+    return round(cost, 2 if cost >= 0.1 else 4)
+
+
+def _running(outcome: Outcome) -> str:
+    """When the load runs that the tokens are counted from, and how much of it."""
+    run = outcome.plans[0].long_run
+    if run is None or run.mean_load == 1:
+        return _hours(outcome)
+    return f"{_hours(outcome)} at {percent(run.mean_load)} of it on average (payment.mean_load)"
+
+
+def _hours(outcome: Outcome) -> str:
+    if outcome.plans[0].periods:
+        return "for the tokens made over all periods of the day profile"
+    hours = {asked.load_hours for asked in outcome.asked} or {_MONTH_HOURS}
+    if hours == {_MONTH_HOURS}:
+        return "if the stated load runs around the clock"
+    if len(hours) == 1:
+        return f"if the stated load runs {count(hours.pop())} hours a month"
+    each = ", ".join(f"{asked.workload} {count(asked.load_hours)}" for asked in outcome.asked)
+    return f"if each stated load runs all its hours a month ({each})"
+
+
+def single_kinds(outcome: Outcome) -> Iterator[Line]:
+    """What the first plan saves against the best on each kind of GPU alone."""
+    if not outcome.single_kinds:
+        return
+    plan = outcome.plans[0]
+    yield Line(f"#{plan.rank} against one kind of GPU for all length classes", Style.HEADING)
+    rows = []
+    for one in outcome.single_kinds:
+        if one.monthly_cents is None:
+            rows.append((gpu_name(one.gpu), "", "", "cannot keep every promise alone"))
+            continue
+        saving = 1.0 - plan.monthly_cents / one.monthly_cents if one.monthly_cents else 0.0
+        cost = f"{money(one.monthly_cents, plan.currency)}/mo"
+        rows.append((gpu_name(one.gpu), f"{one.gpus:,}x", cost, f"#{plan.rank} saves {percent(saving)}"))
+    yield from (Line(text) for text in columns(rows, "<>><"))
+    yield BLANK
+
+
+def ledger(outcome: Outcome) -> Iterator[Line]:
+    """What the first plan costs, line by line, and what that leaves out."""
+    plan = outcome.plans[0]
+    yield Line(f"What #{plan.rank} costs a month", Style.HEADING)
+    lines = [line for line in plan.cost_lines if line.monthly_cents]
+    rows = [(line.name, _quantity(line, plan.currency), money(line.monthly_cents, plan.currency)) for line in lines]
+    rows.append(("total", "", money(plan.monthly_cents, plan.currency)))
+    figures = columns([row[1:] for row in rows], ">>", indent="")
+    wide = min(max(len(row[0]) for row in rows), WIDTH - 4 - max(map(len, figures)))
+    for row, figure in zip(rows, figures, strict=True):
+        beside = row[0] if len(row[0]) <= wide else ""
+        if not beside:
+            yield Line(f"  {row[0]}")
+        yield Line(f"  {beside:<{wide}}  {figure}")
+    if plan.cost_per_million_output_tokens is not None:
+        each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
+        for text in paragraph(f"{each} per million output tokens, {_running(outcome)}"):
+            yield Line(text)
+    if plan.unit_costs is not None:
+        for text in paragraph(volume(plan.unit_costs, plan.currency), hang="    "):
+            yield Line(text)
+    for sentence in _long_run(plan):
+        for text in paragraph(sentence, hang="    "):
+            yield Line(text)
+    if plan.excludes:
+        for text in paragraph(f"not in the price: {', '.join(plan.excludes)}", hang="    "):
+            yield Line(text)
+    yield BLANK
+
+
+def _long_run(plan: Plan) -> Iterator[str]:
+    """Totals over years, renting against buying."""
+    run = plan.long_run
+    if run is None:
+        return
+    spans = [f"{money(cents, plan.currency)} over {plural(years, 'year')}" for years, cents in run.totals]
+    yield f"in all {', '.join(spans)}"
+    if run.rent_or_buy is not None:
+        yield _rent_or_buy(run.rent_or_buy, plan.currency)
+
+
+def _rent_or_buy(compared: RentOrBuy, currency: str) -> str:
+    once, rent = money(compared.price_cents, currency), money(compared.rent_cents, currency)
+    running = money(compared.running_cents, currency)
+    when = "never pays off" if compared.months is None else f"is the cheaper way from month {compared.months} on"
+    bought = ", ".join(dict.fromkeys(offer for offer, _ in compared.bought))
+    rented = ", ".join(dict.fromkeys(f"{offer} ({tier})" for offer, tier in compared.rented))
+    return f"buying ({bought}: {once} once, {running}/mo to run) {when}, against renting ({rented}: {rent}/mo)"
