@@ -102,7 +102,7 @@ class CandidateBuilder:
         self, specs: Sequence[ReplicaSpec], index: int, asked: PartAsked, confidence: float
     ) -> list[tuple[OperatingPoint, ...]]:
         """Operating points of each replica of a workload; none where it cannot run."""
-        from optimizer.performance import operating_points
+        from optimizer.performance.operating_points import operating_points
 
         lengths, load = self._lengths(index), asked.load
         ladder, memo = self._ladder, self._memo

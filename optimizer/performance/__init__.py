@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         weight_quants,
     )
     from optimizer.performance.memory import memory_bill, memory_bills, weight_bytes
-    from optimizer.performance.operating_points import operating_points
     from optimizer.performance.parameter_files import load_parameters
     from optimizer.performance.parameters import Parameters
 
@@ -41,7 +40,6 @@ _HOME = {
     "memory": ("memory_bill", "memory_bills", "weight_bytes"),
     "parameter_files": ("load_parameters",),
     "parameters": ("Parameters",),
-    "operating_points": ("operating_points",),
 }  # fmt: skip
 
 __all__ = [
@@ -62,7 +60,6 @@ __all__ = [
     "memory_bills",
     "native_quant",
     "offload_refusal",
-    "operating_points",
     "pp_refusal",
     "promised_seconds",
     "recovery",

@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.demand import Metric
-from optimizer.performance import behaviours, error_factor, operating_points
+from optimizer.performance import behaviours, error_factor
 from optimizer.performance.accuracy import grade_of, throughput_factor
+from optimizer.performance.operating_points import operating_points
 from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.problem import parts_of
 from optimizer.progress import Notice

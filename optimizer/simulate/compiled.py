@@ -322,17 +322,17 @@ def object_code(entry: CompiledLoop[Any, Any]) -> bytes:
 
 
 @cache
-def _dispatchers() -> dict[Callable[..., Any], Any]:
-    """The compiled form of every kernel; entries share them."""
+def _dispatcher(function: Callable[..., Any]) -> Any:
+    """The compiled form of a kernel; entries share it."""
     import numba
 
-    return {kernel: numba.njit(error_model="numpy")(kernel) for kernel in KERNELS}
+    return numba.njit(error_model="numpy")(function)
 
 
 @contextmanager
 def _kernels_compiled() -> Iterator[dict[Callable[..., Any], Any]]:
     """Every global of the loops' modules that is a kernel stands for its compiled form meanwhile."""
-    compiled = _dispatchers()
+    compiled = {function: _dispatcher(function) for function in KERNELS}
     replaced: list[tuple[dict[str, Any], str, Any]] = []
     for module in sorted({kernel.__module__ for kernel in KERNELS}):
         names = vars(sys.modules[module])
