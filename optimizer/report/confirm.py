@@ -14,7 +14,7 @@ from optimizer.plan.types import Asked, Group, Plan, Prediction
 from optimizer.report.words import quant_name
 from optimizer.units import SHARE_UNITS, ceil_guarded, significant
 
-_COLUMNS = 92
+_COLUMNS = 74
 _WARM_ROUNDS = 10
 """Requests sent per request in flight: enough for a p95 and for the cold start to wash out."""
 

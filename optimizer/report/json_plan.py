@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from optimizer.demand import workload_of
+from optimizer.demand import Metric, workload_of
 from optimizer.plan.costs import CostLine, LongRun, UnitCosts
 from optimizer.plan.types import (
     Binding,
@@ -55,6 +55,10 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "binding": [_binding(binding) for binding in plan.binding],
         "cost_lines": [_cost_line(line) for line in plan.cost_lines],
         "excludes": list(plan.excludes),
+        "also": [
+            {"provider": one.provider, "tier": str(one.tier), "monthly_cost": Money(one.monthly_cents)}
+            for one in plan.also
+        ],
         "spare_node_costs": Money(plan.spare_node_cents),
         "stress": [_stress(stress) for stress in plan.stress],
         "owed": {
@@ -207,13 +211,19 @@ def _prediction(prediction: Prediction) -> dict[str, Json]:
             "requests_per_second": capacity.requests_per_second,
             **({} if capacity.users is None else {"users": capacity.users}),
         },
-        "interval": {
-            "ttft_ms": list(prediction.ttft_interval_ms),
-            "tpot_ms": list(prediction.tpot_interval_ms),
-        },
+        "interval": {"ttft_ms": _bands(prediction, Metric.TTFT), "tpot_ms": _bands(prediction, Metric.TPOT)},
         "grade": prediction.grade,
         "upper_bound": prediction.upper_bound,
-        **_of_classes(prediction),
+        **_promised(prediction),
+    }
+
+
+def _bands(prediction: Prediction, metric: Metric) -> dict[str, Json]:
+    """Two-sided 90 % band in milliseconds of every percentile that is promised or told; classes have their own."""
+    return {
+        f"p{one.percentile:g}": [one.low_s * 1e3, one.high_s * 1e3]
+        for one in prediction.promises
+        if one.metric is metric and not one.length_class
     }
 
 
@@ -222,19 +232,19 @@ def served(part: str, length_class: str) -> dict[str, Json]:
     return {"workload": workload_of(part, length_class), **({"length_class": length_class} if length_class else {})}
 
 
-def _of_classes(prediction: Prediction) -> dict[str, Json]:
-    """What the requests of each length class of a mix are promised and may expect, in seconds."""
+def _promised(prediction: Prediction) -> dict[str, Json]:
+    """What is promised and may be expected, of a mix class by class, in seconds; ``limit`` null: it is only told."""
     promises: list[Json] = [
         {
-            "promise": promise.path,
-            "length_class": promise.length_class,
+            "promise": promise.path or None,
+            "metric": str(promise.metric),
+            **({"length_class": promise.length_class} if promise.length_class else {}),
             "percentile": promise.percentile,
             "estimate": promise.estimate_s,
             "interval": [promise.low_s, promise.high_s],
             "limit": promise.limit_s,
         }
         for promise in prediction.promises
-        if promise.length_class
     ]
     return {"promises": promises} if promises else {}
 
@@ -266,7 +276,13 @@ def _cost_line(line: CostLine) -> dict[str, Json]:
 
 def _stress(stress: Stress) -> dict[str, Json]:
     cents = stress.monthly_cents
-    return {"what": stress.what, "holds": stress.holds, "monthly_cost": None if cents is None else Money(cents)}
+    about = {} if stress.reached_s is None else {"reached": stress.reached_s, "limit": stress.limit_s}
+    return {
+        "what": stress.what,
+        **about,
+        "holds": stress.holds,
+        "monthly_cost": None if cents is None else Money(cents),
+    }
 
 
 _DIGITS = 6

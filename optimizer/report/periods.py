@@ -180,11 +180,12 @@ def rejections(outcome: Outcome) -> Iterator[Line]:
     )
     yield from (Line(text) for text in paragraph(head))
     for rejection in outcome.rejected:
-        yield from (Line(text) for text in paragraph(_rejection(rejection, outcome.currency), hang="    "))
+        yield from (Line(text) for text in paragraph(rejection_line(rejection, outcome.currency), hang="    "))
     yield BLANK
 
 
-def _rejection(rejection: Rejection, currency: str) -> str:
+def rejection_line(rejection: Rejection, currency: str) -> str:
+    """One rejected configuration: what it missed and its smallest repair."""
     group = rejection.group
     which = f"#{rejection.rank}" if rejection.round == 1 else f"#{rejection.rank} of round {rejection.round}"
     amount = money(rejection.monthly_cents, currency)

@@ -245,7 +245,7 @@ def _one(plural: re.Match[str]) -> str:
     return "copy" if plural[1] == "copies" else plural[1][:-1]
 
 
-WIDTH = 100
+WIDTH = 80
 """Columns of a report, on a pipe always, on a terminal at most."""
 
 
@@ -305,11 +305,11 @@ def fold(line: str, hang: str, width: int = WIDTH) -> list[str]:
     )
 
 
-def paragraph(text: str, *, indent: str = "  ", hang: str | None = None) -> list[str]:
+def paragraph(text: str, *, indent: str = "  ", hang: str | None = None, width: int = WIDTH) -> list[str]:
     """Running text, indented."""
     return textwrap.wrap(
         text,
-        WIDTH,
+        width,
         initial_indent=indent,
         subsequent_indent=indent if hang is None else hang,
         break_long_words=False,
@@ -317,9 +317,9 @@ def paragraph(text: str, *, indent: str = "  ", hang: str | None = None) -> list
     )
 
 
-def labelled(label: str, text: str, column: int) -> list[str]:
+def labelled(label: str, text: str, column: int, width: int = WIDTH) -> list[str]:
     """``label`` in a column of its own, ``text`` wrapped beside it."""
-    return paragraph(text, indent=f"  {label:<{column}}", hang=" " * (column + 2))
+    return paragraph(text, indent=f"  {label:<{column}}", hang=" " * (column + 2), width=width)
 
 
 def columns(rows: Sequence[Sequence[str]], align: str, *, indent: str = "  ", gap: str = "  ") -> list[str]:
