@@ -276,12 +276,14 @@ def _cost_line(line: CostLine) -> dict[str, Json]:
 
 def _stress(stress: Stress) -> dict[str, Json]:
     cents = stress.monthly_cents
-    about = {} if stress.reached_s is None else {"reached": stress.reached_s, "limit": stress.limit_s}
+    about: dict[str, Json] = {} if stress.reached_s is None else {"reached": stress.reached_s, "limit": stress.limit_s}
+    carried: dict[str, Json] = {} if stress.load_factor is None else {"load_factor": stress.load_factor}
     return {
         "what": stress.what,
         **about,
         "holds": stress.holds,
         "monthly_cost": None if cents is None else Money(cents),
+        **carried,
     }
 
 

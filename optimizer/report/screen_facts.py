@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from optimizer.plan.types import Asked, Binding, Demand, Outcome, Plan
+from optimizer.plan.types import Asked, Binding, Demand, Outcome, Plan, ReplayedPromise
 from optimizer.problem import Figure, place_of
 from optimizer.report.api import never
-from optimizer.report.periods import asked_profile, followed
+from optimizer.report.periods import asked_profile, followed, replayed_name, replayed_unit
 from optimizer.report.plans import promise_name, repaired
 from optimizer.report.quotes import verdict_of
 from optimizer.report.screen_seen import Seen, is_replayed, seen
@@ -27,7 +27,6 @@ from optimizer.report.words import (
     plural,
     price,
     quant_name,
-    what_if,
 )
 from optimizer.units import significant
 
@@ -35,6 +34,9 @@ _WORKLOADS = 3
 """Workloads whose question is written out."""
 
 _WARNINGS = 2
+_CLOSE = 0.1
+"""A promise or limit with less than this share of it left counts as binding."""
+
 _PERIOD_MONTH = 730.0
 
 
@@ -131,8 +133,8 @@ def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
     plan = outcome.plans[0]
     if text := followed(plan):
         yield Fact("day", text, 6)
-    if plan.binding:
-        yield Fact("binds", _binds(plan.binding), 7, 2)
+    if text := _binds(plan):
+        yield Fact("binds", text, 7, 2)
     yield Fact("trust", _trust(plan), 7, 3)
     if plan.stress:
         yield Fact("what if", "; ".join(_stress(plan)), 4)
@@ -160,12 +162,27 @@ def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
     yield Fact("confirm", _confirm(plan), 6)
 
 
-def _binds(bindings: tuple[Binding, ...]) -> str:
-    order = sorted(bindings, key=lambda binding: binding.slack)
-    close = [binding for binding in order if binding.slack < 0.1][:2] or order[:1]
-    parts = list(dict.fromkeys(_binding(one) for one in close))
-    margin = ", error margin included" if any(one.workload for one in close) else ""
-    return f"{'; '.join(parts)}{margin}"
+def _binds(plan: Plan) -> str:
+    """What the plan runs closest to: promises as replayed where they were, and the limits of the file."""
+    order = sorted(plan.binding, key=lambda binding: binding.slack)
+    if plan.simulated:
+        order = [binding for binding in order if binding.workload is None]
+    close = [binding for binding in order if binding.slack < _CLOSE]
+    every = (promise for one in plan.simulated for promise in one.promises)
+    replays = sorted(every, key=lambda promise: -promise.with_margin_s / promise.limit_s)
+    near = [promise for promise in replays if promise.with_margin_s / promise.limit_s > 1 - _CLOSE]
+    close = close or ([] if near else order[:1] if not replays else [])
+    near = near or ([] if close else replays[:1])
+    promises = list(dict.fromkeys([_replayed(one) for one in near] + [_binding(one) for one in close if one.workload]))
+    limits = list(dict.fromkeys(_binding(one) for one in close if one.workload is None))
+    margin = [f"{'; '.join(promises[:2])}, error margin included"] if promises else []
+    return "; ".join([*margin, *limits[:2]])
+
+
+def _replayed(promise: ReplayedPromise) -> str:
+    factor, unit = replayed_unit(promise, promise.with_margin_s)
+    value, most = exact(significant(promise.with_margin_s * factor, 3)), exact(round(promise.limit_s * factor, 6))
+    return f"{replayed_name(promise)} {value} of {most} {unit}"
 
 
 def _binding(one: Binding) -> str:
@@ -195,7 +212,7 @@ def _banded(one: Seen, plan: Plan) -> str:
 
 def _stress(plan: Plan) -> Iterator[str]:
     for one in plan.stress:
-        yield f"{what_if(one)}: {'holds' if one.holds else f'fails{repaired(one, plan)}'}"
+        yield f"{one.what}: {'holds' if one.holds else f'fails{repaired(one, plan)}'}"
 
 
 def _reserve(plan: Plan) -> str:

@@ -323,10 +323,23 @@ def labelled(label: str, text: str, column: int, width: int = WIDTH) -> list[str
 
 
 def columns(rows: Sequence[Sequence[str]], align: str, *, indent: str = "  ", gap: str = "  ") -> list[str]:
-    """Rows as aligned columns; ``align`` holds one of ``<`` and ``>`` per column."""
+    """Rows as aligned columns; ``align`` holds one of ``<`` and ``>`` per column.
+
+    Where they are wider than a report, the first column goes on below itself.
+    """
     widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
+    over = len(indent) + sum(widths) + len(gap) * (len(widths) - 1) - WIDTH
+    folds = align[0] == "<" and 0 < over <= widths[0] - _LEAST_COLUMN
+    if folds:
+        widths[0] -= over
     lines = []
     for row in rows:
-        cells = (f"{cell:{side}{size}}" for cell, side, size in zip(row, align, widths, strict=True))
+        first, *rest = textwrap.wrap(row[0], widths[0]) or [""] if folds else [row[0]]
+        cells = (f"{cell:{side}{size}}" for cell, side, size in zip((first, *row[1:]), align, widths, strict=True))
         lines.append((indent + gap.join(cells)).rstrip())
+        lines += [f"{indent}{piece}" for piece in rest]
     return lines
+
+
+_LEAST_COLUMN = 16
+"""Columns that a folded first column keeps."""

@@ -208,6 +208,7 @@ class _Stress(_Strict):
     what: str
     reached: MaybeNumber = None
     limit: MaybeNumber = None
+    load_factor: Number | None = None
     holds: bool
     monthly_cost: MaybeNumber
 
