@@ -30,6 +30,7 @@ from optimizer.plan.types import (
     ReplayedPromise,
     Stress,
 )
+from optimizer.report.seen import Seen, seen_by
 from optimizer.units import SHARE_UNITS, significant
 
 
@@ -49,7 +50,7 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "tie_with": plan.tie_with,
         "nodes": [_node(node) for node in plan.nodes],
         "groups": [_group(group) for group in plan.groups],
-        "predicted": [_prediction(prediction) for prediction in plan.predicted],
+        "predicted": [_prediction(prediction, plan) for prediction in plan.predicted],
         **({"simulated": [replay_document(replay) for replay in plan.simulated]} if plan.simulated else {}),
         **({"periods": [period_document(period, plan) for period in plan.periods]} if plan.periods else {}),
         "binding": [_binding(binding) for binding in plan.binding],
@@ -195,8 +196,8 @@ def _group(group: Group) -> dict[str, Json]:
     }
 
 
-def _prediction(prediction: Prediction) -> dict[str, Json]:
-    capacity = prediction.capacity
+def _prediction(prediction: Prediction, plan: Plan) -> dict[str, Json]:
+    capacity, latencies = prediction.capacity, list(seen_by(plan, prediction))
     return {
         **served(prediction.workload, prediction.length_class),
         "ttft_ms": _latency(prediction.ttft_ms),
@@ -211,19 +212,19 @@ def _prediction(prediction: Prediction) -> dict[str, Json]:
             "requests_per_second": capacity.requests_per_second,
             **({} if capacity.users is None else {"users": capacity.users}),
         },
-        "interval": {"ttft_ms": _bands(prediction, Metric.TTFT), "tpot_ms": _bands(prediction, Metric.TPOT)},
+        "interval": {"ttft_ms": _bands(latencies, Metric.TTFT), "tpot_ms": _bands(latencies, Metric.TPOT)},
         "grade": prediction.grade,
         "upper_bound": prediction.upper_bound,
-        **_promised(prediction),
+        "promises": _promised(latencies, replayed=bool(plan.simulated)),
     }
 
 
-def _bands(prediction: Prediction, metric: Metric) -> dict[str, Json]:
+def _bands(latencies: Sequence[Seen], metric: Metric) -> dict[str, Json]:
     """Two-sided 90 % band in milliseconds of every percentile that is promised or told; classes have their own."""
     return {
         f"p{one.percentile:g}": [one.low_s * 1e3, one.high_s * 1e3]
-        for one in prediction.promises
-        if one.metric is metric and not one.length_class
+        for one in latencies
+        if one.metric is metric and not one.length_class and one.estimate_s is not None
     }
 
 
@@ -232,21 +233,22 @@ def served(part: str, length_class: str) -> dict[str, Json]:
     return {"workload": workload_of(part, length_class), **({"length_class": length_class} if length_class else {})}
 
 
-def _promised(prediction: Prediction) -> dict[str, Json]:
+def _promised(latencies: Sequence[Seen], *, replayed: bool) -> list[Json]:
     """What is promised and may be expected, of a mix class by class, in seconds; ``limit`` null: it is only told."""
-    promises: list[Json] = [
+    return [
         {
-            "promise": promise.path or None,
-            "metric": str(promise.metric),
-            **({"length_class": promise.length_class} if promise.length_class else {}),
-            "percentile": promise.percentile,
-            "estimate": promise.estimate_s,
-            "interval": [promise.low_s, promise.high_s],
-            "limit": promise.limit_s,
+            "promise": one.path or None,
+            "metric": str(one.metric),
+            **({"length_class": one.length_class} if one.length_class else {}),
+            "percentile": one.percentile,
+            "estimate": one.estimate_s,
+            **({"replayed": one.value_s} if replayed else {}),
+            "interval": [one.low_s, one.high_s],
+            "limit": one.limit_s,
         }
-        for promise in prediction.promises
+        for one in latencies
+        if one.estimate_s is not None
     ]
-    return {"promises": promises} if promises else {}
 
 
 def _latency(latency: LatencyMs) -> dict[str, Json]:

@@ -11,9 +11,9 @@ from optimizer.report.api import never
 from optimizer.report.periods import asked_profile, followed, replayed_name, replayed_unit
 from optimizer.report.plans import promise_name, repaired
 from optimizer.report.quotes import verdict_of
-from optimizer.report.screen_seen import Seen, is_replayed, seen
 from optimizer.report.screen_table import Row
 from optimizer.report.screen_words import Fact, between, hardware, joined, short_gpu, short_model, some, stated_load
+from optimizer.report.seen import Seen, is_replayed, seen
 from optimizer.report.verdicts import GRADE_MEANS, SUPERLATIVE
 from optimizer.report.words import (
     Style,

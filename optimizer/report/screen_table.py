@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from optimizer.plan.types import Group, Outcome, Plan
 from optimizer.report.bill import fractions
-from optimizer.report.screen_seen import Seen, batch_hours, is_replayed, seen
 from optimizer.report.screen_words import NBSP, evidence, hardware, of_node
+from optimizer.report.seen import Seen, batch_hours, is_replayed, seen
 from optimizer.report.words import Line, Style, count, kv_name, percent, quant_name
 from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
 

@@ -22,9 +22,11 @@ class Seen:
     metric: Metric
     percentile: float
     value_s: float  # replayed where the plan was, else estimated
-    low_s: float  # two-sided 90 % band of the estimate
+    low_s: float  # two-sided 90 % band around the value: the error of the model is a factor
     high_s: float
     limit_s: float | None
+    path: str = ""  # where the promise stands
+    estimate_s: float | None = None  # closed form
 
     @property
     def title(self) -> str:
@@ -63,7 +65,7 @@ class Seen:
 
 def seen(plan: Plan) -> list[Seen]:
     """Every latency that a plan shows, workload by workload."""
-    return [one for prediction in plan.predicted for one in _seen(plan, prediction)]
+    return [one for prediction in plan.predicted for one in seen_by(plan, prediction)]
 
 
 def is_replayed(plan: Plan) -> bool:
@@ -82,19 +84,24 @@ def batch_hours(plan: Plan) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _seen(plan: Plan, prediction: Prediction) -> Iterator[Seen]:
+def seen_by(plan: Plan, prediction: Prediction) -> Iterator[Seen]:
+    """Every latency of one workload, or of one length class that is served apart."""
     listed = set()
     for kept in prediction.promises:
         listed.add(kept.metric)
+        value = _value(plan, prediction, kept)
+        error = value / kept.estimate_s if math.isfinite(value) and 0 < kept.estimate_s < math.inf else 1.0
         yield Seen(
             workload=prediction.workload,
             length_class=kept.length_class,
             metric=kept.metric,
             percentile=kept.percentile,
-            value_s=_value(plan, prediction, kept),
-            low_s=kept.low_s,
-            high_s=kept.high_s,
+            value_s=value,
+            low_s=kept.low_s * error,
+            high_s=kept.high_s * error,
             limit_s=kept.limit_s,
+            path=kept.path,
+            estimate_s=kept.estimate_s,
         )
     for metric in (Metric.TTFT, Metric.TPOT):
         if metric not in listed:
