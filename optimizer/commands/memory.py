@@ -76,6 +76,7 @@ def command(
     Flags left out are the defaults of the engine's version, so that the figures compare with its start-up log.
     """
     from optimizer.catalog import load_catalog
+    from optimizer.commands.next_step import say_next
     from optimizer.performance.memory_statement import statement
     from optimizer.performance.starting import starting
 
@@ -84,6 +85,7 @@ def command(
     if gpu is None:
         facts = _model_facts(found, quant)
         click.echo(json.dumps({"model": facts}, indent=2) if style == "json" else "\n".join(_facts_text(facts)))
+        say_next("memory", None, style=style)
         return
     asked = _ReplicaOptions(
         gpu, engine, version, quant, kv_cache, tp, pp, attention_dp, expert_parallel, share, sequences, batched,
@@ -98,6 +100,7 @@ def command(
         click.echo(
             "\n".join([*_as_text(spec, result, asked.context, users), *_start_text(spec, start), *_notes(found)])
         )
+        say_next("memory", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,13 @@ class _ReplicaOptions:
 
 def _model(catalog: Catalog, name: str) -> Model:
     from optimizer.catalog import model_from_config
-    from optimizer.files.text_file import is_file, is_folder
+    from optimizer.files.text_file import is_file, is_folder, whole_id
 
     if name not in catalog.models and (is_file(Path(name)) or is_folder(Path(name))):
         return model_from_config(Path(name))
-    _known(name, catalog.models, "model")
-    return catalog.models[name]
+    whole = whole_id(name, catalog.models) or name
+    _known(whole, catalog.models, "model")
+    return catalog.models[whole]
 
 
 def _known(name: str, among: object, kind: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from optimizer.plan.types import (
+    Demand,
     Figures,
     FunnelStep,
     OtherWinner,
@@ -37,7 +38,7 @@ def document(outcome: Outcome) -> dict[str, Json]:
             "path": outcome.problem_path,
             "sha256": outcome.problem_sha256,
         },
-        "understood": _understood(outcome.understood),
+        "understood": understood_document(outcome.understood),
         "status": status_of(outcome),
         "load": [
             {
@@ -50,15 +51,7 @@ def document(outcome: Outcome) -> dict[str, Json]:
             }
             for load in outcome.loads
         ],
-        "demand": [
-            {
-                "workload": demand.workload,
-                "stated": _figures(demand.stated),
-                "peak": _figures(demand.peak),
-                "planned": _figures(demand.planned),
-            }
-            for demand in outcome.demand
-        ],
+        "demand": [demand_document(demand) for demand in outcome.demand],
         "warnings": list(outcome.warnings),
         "proof": _proof(outcome.proof, outcome.currency),
         "funnel": [_funnel_step(step) for step in outcome.funnel],
@@ -176,13 +169,23 @@ def _plain(value: object) -> Json:
     return str(value)
 
 
-def _understood(value: object) -> Json:
+def understood_document(value: object) -> Json:
     """The problem as it was read: nothing rounded."""
     if isinstance(value, Mapping):
-        return {str(key): _understood(item) for key, item in value.items()}
+        return {str(key): understood_document(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_understood(item) for item in value]
+        return [understood_document(item) for item in value]
     return Exact(value) if isinstance(value, float) else _plain(value)
+
+
+def demand_document(demand: Demand) -> dict[str, Json]:
+    """The load of a workload as stated, at the peak and as planned for."""
+    return {
+        "workload": demand.workload,
+        "stated": _figures(demand.stated),
+        "peak": _figures(demand.peak),
+        "planned": _figures(demand.planned),
+    }
 
 
 def _figures(figures: Figures) -> dict[str, Json]:
