@@ -42,6 +42,12 @@ _HOLDS = 0.03
     "--expert-parallel", type=click.IntRange(min=1), help="Expert-parallel degree: divides TP x attention DP."
 )
 @click.option(
+    "--speculative",
+    type=click.Choice(["none", "mtp"]),
+    default="none",
+    help="mtp loads the layers for speculation too.",
+)
+@click.option(
     "--gpu-memory-utilization", "share", type=click.FloatRange(0.01, 1.0), help="Share of memory, as engines."
 )
 @click.option("--max-num-seqs", "sequences", type=click.IntRange(1, _MOST_USERS), help="Sequences that run at once.")
@@ -65,6 +71,7 @@ def command(
     pp: int,
     attention_dp: int,
     expert_parallel: int | None,
+    speculative: str,
     share: float | None,
     sequences: int | None,
     batched: int | None,
@@ -81,6 +88,8 @@ def command(
 
     catalog = load_catalog(catalogs)
     found = _model(catalog, model)
+    if speculative == "mtp":
+        found = _with_draft(found, quant)
     if gpu is None:
         facts = _model_facts(found, quant)
         click.echo(json.dumps({"model": facts}, indent=2) if style == "json" else "\n".join(_facts_text(facts)))
@@ -127,6 +136,19 @@ def _model(catalog: Catalog, name: str) -> Model:
         return model_from_config(Path(name))
     _known(name, catalog.models, "model")
     return catalog.models[name]
+
+
+def _with_draft(model: Model, quant: str | None) -> Model:
+    """The model with its multi-token-prediction layers, which only configuration files tell of."""
+    from optimizer.catalog.draft_layers import with_draft
+    from optimizer.performance.compatibility import native_quant
+
+    chosen = quant or native_quant(model)
+    if not model.draft or chosen not in dict(model.stored):
+        raise UsageError(
+            f"no layers for speculation are known of {model.id} in {chosen}: name its config.json, in its own format"
+        )
+    return with_draft(model, chosen)
 
 
 def _known(name: str, among: object, kind: str) -> None:
