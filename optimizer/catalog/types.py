@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 from optimizer.vocabulary import NVLINK_CLASS, Evidence, Link, ProviderClass, Tier
 
@@ -248,6 +249,7 @@ class EngineDefault:
         return memory and degree and not (self.not_named and self.not_named in gpu.id)
 
 
+@cache
 def version_key(version: str) -> tuple[int, ...]:
     """A version as numbers to compare; empty where none is stated or it has no number (a nightly of a month)."""
     found = _VERSION.search(version)
