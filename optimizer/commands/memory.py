@@ -362,7 +362,7 @@ def _ratio(ratio: float) -> str:
 def _verdict(spec: ReplicaSpec, s: Statement, context: int) -> str:
     name = f"{spec.gpus} x {spec.gpu.id}"
     if s.fits:
-        return f"Fits. {name} holds {s.most_users:,} requests of {context:,} tokens; plan with nine tenths of that."
+        return f"Fits. {name} holds {_count(s.most_users)} of {context:,} tokens; plan with nine tenths of that."
     missing = (s.total_per_gpu - s.bill.usable) / _GB
     least = f"tensor parallel {s.smallest_tp} is the least that does"
     other = least if s.smallest_tp else "no legal tensor-parallel degree does"
