@@ -22,6 +22,7 @@ import region_facts
 from api_rows import api_rows
 from dated_prices import dated_rows
 from gpu_rows import gpu_row, market_rows
+from measurement_rows import measured_rows, step_rows, with_counts, written
 from memory_facts import cuda_totals, engine_default_rows, stored_rows, with_cuda
 from price_rows import price_rows
 from source_names import published, read_names
@@ -181,6 +182,12 @@ def build(data: Path, target: Path) -> None:
     write(target / "stored_parts.csv", stored)
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))
+    mixtures = frozenset(model["id"] for model in models if int(float(model["moe_num_experts"] or 0)))
+    measured = written([*measured_rows(data, mixtures)])
+    write_rows(target / "measurements" / "measurements.csv", measured)
+    sources = with_counts(read(target / "measurements" / "sources.csv"), measured)
+    write_rows(target / "measurements" / "sources.csv", sources)
+    write_rows(target / "measurements" / "engine_steps.csv", written([*step_rows(recent)]))
 
 
 if __name__ == "__main__":
