@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.calibrate.engine_steps import step_cases
 from optimizer.calibrate.fit import FitProblem, Linearised, _log_predictions, fit, solve, targets_of
 from optimizer.calibrate.forward import MedianEstimate, kv_tokens_of, predict_cases
 from optimizer.calibrate.own_fit import (
@@ -179,6 +180,9 @@ SERVED_ROWS, OTHER_ROWS = 30, 10
 
 SEED = 7
 
+EVERY_FOLD = -1
+"""Fold of engine steps, which every fit sees: nothing end to end is scored on them."""
+
 
 def refit(root: Path, catalog: Catalog, rounds: int, progress: Callable[[str], None]) -> None:
     """Fit to the packaged measurements and write parameters, folds, fold parameters, coverage and bands under root."""
@@ -188,12 +192,14 @@ def refit(root: Path, catalog: Catalog, rounds: int, progress: Callable[[str], N
     cases = packaged_cases(root, catalog, base)
     weight = weighing(root)
     chosen, stands_for = thinned([case for case in cases if weight(case.row) > 0])
-    problem = FitProblem(tuple(chosen), targets_of(chosen, weight, stands_for), table, base)
+    steps = step_cases(root, catalog)
+    known = (*chosen, *steps)
+    problem = FitProblem(known, targets_of(known, weight, [*stands_for, *[1.0] * len(steps)]), table, base)
     theta, linear = fit(problem, rounds, progress)
     write_atomic(folder / "parameters.csv", parameter_csv(with_values(table, theta)), in_place=True)
     folds = folds_of(cases)
     home = {case.row.group: int(fold) for case, fold in zip(cases, folds, strict=True)}
-    chosen_folds = np.array([home[case.row.group] for case in chosen])
+    chosen_folds = np.array([home.get(case.row.group, EVERY_FOLD) for case in known])
     thetas, _ = cross_validate(problem, linear, chosen_folds)
     write_atomic(folder / "folds.csv", fold_csv(home), in_place=True)
     write_atomic(folder / "fold_parameters.csv", fold_parameter_csv(table, thetas), in_place=True)

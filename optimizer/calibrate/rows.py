@@ -21,6 +21,9 @@ from optimizer.vocabulary import Link
 T = TypeVar("T")
 
 LOADS = ("closed_loop", "open_loop", "static_batch", "offline")
+DECODE_STEP, PROMPT_STEP = "decode_step", "prompt_step"
+"""Loads of packaged engine steps: their TPOT is the duration of one step. No load of a user's row."""
+
 SPECULATIVE = ("none", "mtp", "eagle3", "draft")
 OVERLAPS = ("off", "on")
 STARTS = ("burst", "steady", "unknown")
