@@ -68,4 +68,3 @@ def step_errors(cases: Sequence[RowCase], params: Parameters) -> list[StepError]
     return [
         StepError(case, one_step_ms(case, columns.row(index)), case.row.tpot_ms_p50) for index, case in enumerate(cases)
     ]
-

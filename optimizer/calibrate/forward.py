@@ -192,8 +192,8 @@ def predict_case(case: RowCase, c: StepCoefficients, kv_tokens: float, params: P
     settings = settings_of(case.spec, kv_tokens, params, case.row.load == "open_loop")
     row = case.row
     if row.load in (DECODE_STEP, PROMPT_STEP):
-        nothing = [math.nan] * TTFT_VALUES
-        return MedianEstimate(*nothing, *([one_step_ms(case, c)] * TTFT_VALUES), math.nan)
+        figures = [math.nan] * TTFT_VALUES + [one_step_ms(case, c)] * TTFT_VALUES + [math.nan]
+        return MedianEstimate(*figures)
     if row.load == "offline" or (row.load == "open_loop" and not math.isfinite(row.request_rate)):
         return offline(case, c, settings)
     starts = ("burst", "steady") if row.start == "unknown" and row.load == "closed_loop" else (row.start,)

@@ -51,6 +51,7 @@ class Error:
     grade: Grade
     beyond_slots: bool = False  # more requests offered than the replica takes at once
     covered: bool | None = None  # whether the truth lies inside the 90 % band
+    unseen: str = "fold"  # what the fit behind the prediction did not see: its fold, source, gpu, family or engine
 
     @property
     def engine(self) -> str:
