@@ -18,6 +18,7 @@ from tools import engine_facts, format_facts, provider_facts, region_facts
 from tools.api_rows import api_rows
 from tools.dated_prices import dated_rows
 from tools.gpu_rows import gpu_row, market_rows
+from tools.measurement_rows import measured_rows, step_rows, with_counts, written
 from tools.memory_facts import cuda_totals, engine_default_rows, stored_rows, with_cuda
 from tools.price_rows import price_rows
 from tools.source_tables import COLLECTED, Row, Table, number, read, write
@@ -140,11 +141,6 @@ def offer_rows(data: Path, gpus: Sequence[Row]) -> Table:
     return sorted([*dated, *first], key=lambda row: (row["offer_id"], row["tier"]))
 
 
-def measurement_rows(measured: Sequence[Row]) -> Table:
-    """Published measurements; which version of its source a row was read from stands once, in ``sources.csv``."""
-    return [{column: cell for column, cell in row.items() if column != "source_version"} for row in measured]
-
-
 def build(data: Path, target: Path) -> None:
     """Write every catalog file this script owns."""
     gpus = read(data / "gpus.csv")
@@ -169,7 +165,12 @@ def build(data: Path, target: Path) -> None:
     write(target / "stored_parts.csv", stored)
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))
-    write(target / "measurements" / "measurements.csv", measurement_rows(read(data / "measurements.csv")))
+    mixtures = frozenset(model["id"] for model in models if int(float(model["moe_num_experts"] or 0)))
+    measured = written([*measured_rows(data, mixtures)])
+    write(target / "measurements" / "measurements.csv", measured)
+    sources = with_counts(read(target / "measurements" / "sources.csv"), measured)
+    write(target / "measurements" / "sources.csv", sources)
+    write(target / "measurements" / "engine_steps.csv", written([*step_rows(data)]))
 
 
 if __name__ == "__main__":
