@@ -22,7 +22,7 @@ import region_facts
 from api_rows import api_rows
 from dated_prices import dated_rows
 from gpu_rows import gpu_row, market_rows
-from memory_facts import cuda_totals, engine_default_rows, stored_rows, with_cuda
+from memory_facts import cuda_totals, engine_default_rows, engine_option_rows, stored_rows, with_cuda
 from price_rows import price_rows
 from source_names import published, read_names
 from source_tables import COLLECTED, Row, Table, number, read
@@ -97,8 +97,21 @@ def model_row(model: Row) -> dict[str, str]:
     }
 
 
-def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Sequence[Row]) -> Table:
-    """Published checkpoints: the native one, those with a measured size, those with an accuracy card."""
+ANOTHER_MODEL = "release or variant"
+"""Remark on a checkpoint that has the shape of its base, but other weights."""
+
+COUNTED = ("fp8", "int8", "int4", "nvfp4", "mxfp4")
+"""Weight formats that the planner counts."""
+
+UNSERVED_METHODS = ("bitsandbytes",)
+"""Ways of quantizing that are none of them: nf4 is no int4 of the engines' kernels."""
+
+
+def checkpoint_rows(
+    sizes: Sequence[Row], accuracy: Sequence[Row], models: Sequence[Row], published: Sequence[Row]
+) -> Table:
+    """Published checkpoints: the native one, those with a measured size, those with an accuracy card, and those that
+    publishers and recipes name."""
     known = {model["id"] for model in models}
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
 
@@ -111,6 +124,9 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
                     "weight_quant": quant,
                     "checkpoint": checkpoint,
                     "size_gb": number(size),
+                    "quant_method": "",
+                    "engines": "",
+                    "min_version": "",
                     "source": source,
                     "source_date": COLLECTED,
                 },
@@ -127,6 +143,15 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
     for row in models:
         native = native_dtype(row)
         add(row["id"], "bf16" if native == "fp16" else native, row["id"], "", "native weights: " + row["source"])
+    for row in published:
+        other = ANOTHER_MODEL in row["notes"] or "may not exist" in row["notes"]
+        if other or row["quant_method"].startswith(UNSERVED_METHODS) or row["weight_quant"] not in COUNTED:
+            continue
+        key = (row["base_model"], row["weight_quant"], row["checkpoint"])
+        add(*key, row["size_gb"], row["source"])
+        if key in rows:
+            rows[key] |= {name: row[name] for name in ("quant_method", "engines", "min_version")}
+            rows[key]["source_date"] = row["date"] if rows[key]["source"] == row["source"] else COLLECTED
     return [rows[key] for key in sorted(rows)]
 
 
@@ -165,7 +190,10 @@ def build(data: Path, target: Path) -> None:
     write(
         target / "checkpoints.csv",
         checkpoint_rows(
-            read(data / "quantized_checkpoint_sizes.csv"), read(data / "quantization_accuracy.csv"), models
+            read(data / "quantized_checkpoint_sizes.csv"),
+            read(data / "quantization_accuracy.csv"),
+            models,
+            read(recent / "checkpoints.csv"),
         ),
     )
     write(target / "offers.csv", offer_rows(data, gpus))
@@ -176,6 +204,7 @@ def build(data: Path, target: Path) -> None:
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
     write(target / "formats.csv", table(format_facts.FORMAT_COLUMNS, sorted(format_facts.FORMATS)))
     write(target / "engine_defaults.csv", engine_default_rows(read(recent / "engine_defaults.csv")))
+    write(target / "engine_options.csv", engine_option_rows(read(recent / "engine_options.csv")))
     configs = recent / "configs"
     stored = stored_rows(configs, read(configs / "expected.csv"), read(recent / "checkpoints.csv"), models)
     write(target / "stored_parts.csv", stored)

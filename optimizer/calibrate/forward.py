@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -223,13 +222,15 @@ def replica_for(spec: ReplicaSpec, lengths: Lengths, params: Parameters) -> Repl
 def test_of(case: RowCase) -> LoadTest:
     """The test that a row describes: one with a ``router``."""
     row = case.row
-    p95 = [value if value > 0 else None for value in (row.input_p95, row.output_p95)]
-    longest = row.context_max or int(row.input_tokens + row.output_tokens)
-    prefixes = row.requests_per_prefix or None
     lengths = Lengths(
-        row.input_tokens, row.output_tokens, longest, *p95, shared_prefix=row.shared_prefix,
-        requests_per_prefix=prefixes,
-    )  # fmt: skip
+        input_mean=row.input_tokens,
+        output_mean=row.output_tokens,
+        context_max=row.context_max or int(row.input_tokens + row.output_tokens),
+        input_p95=row.input_p95 if row.input_p95 > 0 else None,
+        output_p95=row.output_p95 if row.output_p95 > 0 else None,
+        shared_prefix=row.shared_prefix,
+        requests_per_prefix=row.requests_per_prefix or None,
+    )
     count = min(int(row.requests), MOST_REQUESTS) if row.requests > 0 else OPEN_LOOP_REQUESTS
     rate = row.request_rate if math.isfinite(row.request_rate) and row.load != "offline" else None
     cap = int(row.concurrency) if row.concurrency >= 1 and row.load != "offline" else None
@@ -240,12 +241,13 @@ def _of_test(case: RowCase, params: Parameters) -> MedianEstimate:
     """Mean over runs of what a client would report."""
     test = test_of(case)
     runs = runs_of(replica_for(case.spec, test.lengths, params), test)
-    values = [
-        1e3 * float(np.mean([figure(getattr(run, name)) for run in runs]))
-        for name in ("ttft", "tpot")
-        for figure in (np.mean, *(partial(np.percentile, q=percentile) for percentile in (50, 95, 99)))
-    ]
-    return MedianEstimate(*values, output_tokens_per_s=float(np.mean([output_rate(run) for run in runs])))
+    values: list[float] = []
+    for name in ("ttft", "tpot"):
+        seen = [1e3 * getattr(run, name) for run in runs]
+        values.append(float(np.mean([one.mean() for one in seen])))
+        values += [float(v) for v in np.mean([np.percentile(one, (50, 95, 99)) for one in seen], axis=0)]
+    values.append(float(np.mean([output_rate(run) for run in runs])))
+    return MedianEstimate(*values)
 
 
 def _traces(case: RowCase, c: StepCoefficients, settings: Settings, start: str) -> list[tuple[int, ReplicaTrace]]:

@@ -51,7 +51,9 @@ class LoadTest:
     lengths: Lengths
     requests: int
     rate: float | None = None  # requests per second that the client sends; None: as soon as it may
-    cap: int | None = None  # most requests in flight that the client allows; None: any number, and they arrive at random (Poisson)
+    cap: int | None = (
+        None  # most requests in flight that the client allows; None: any number, and they arrive at random (Poisson)
+    )
     replicas: int = 1
     router: Router = Router.ROUND_ROBIN
 
@@ -144,7 +146,9 @@ def requests_for(promises: Sequence[KeptPromise], lengths: Lengths, in_flight: i
     """Requests that a run needs to tell every promised percentile."""
     shares = {one.name: one.share for one in lengths.classes}
     tails = [
-        (_BEYOND_FAR if p.percentile >= _FAR else _BEYOND) / (1.0 - p.percentile / 100.0) / shares.get(p.length_class, 1.0)
+        (_BEYOND_FAR if p.percentile >= _FAR else _BEYOND)
+        / (1.0 - p.percentile / 100.0)
+        / shares.get(p.length_class, 1.0)
         for p in promises
         if p.limit_s is not None and p.percentile < 100.0
     ]

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from optimizer.planning.inputs import Inputs
     from optimizer.problem import Part
     from optimizer.simulate.fleet import Served
-    from optimizer.simulate.replay import Replica
 
 _ONE_SIDED_95 = 1.645
 _SLOWER = 0.15

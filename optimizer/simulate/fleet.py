@@ -105,9 +105,7 @@ def converse(
     return _served(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
 
 
-def hold(
-    c: StepCoefficients, settings: Settings, requests: Stream, inflight: int, *, capped: bool = False
-) -> Served:
+def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: int, *, capped: bool = False) -> Served:
     """One replica that always holds ``inflight`` requests: the first so many arrive as stated, each later one when an
     earlier one ends. ``capped``: and not before its own time either.
 
