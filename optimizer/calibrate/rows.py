@@ -99,6 +99,12 @@ class MeasuredRow:
     gpu_memory_utilization: float = math.nan
     max_num_seqs: int = 0
     max_num_batched_tokens: int = 0
+    router: str = ""  # of a test that is sent as described, from an idle server to the end; else empty
+    input_p95: float = math.nan  # of lognormal lengths; nan: all alike, likewise of the output
+    output_p95: float = math.nan
+    context_max: int = 0  # longest input + output; 0: the two added
+    shared_prefix: float = 0.0  # share of the input tokens that are found in the prefix cache
+    requests_per_prefix: int = 0  # that share one prefix; 0: all
 
     @property
     def group(self) -> str:
@@ -160,7 +166,7 @@ def case_of(row: MeasuredRow, catalog: Catalog) -> RowCase:
         ),
         max_num_seqs=row.max_num_seqs or engine.max_num_seqs_on(gpu, row.engine_version),
         max_num_batched_tokens=row.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, row.engine_version),
-        max_model_len=int(row.input_tokens + row.output_tokens), attention_dp=ranks,
+        max_model_len=row.context_max or int(row.input_tokens + row.output_tokens), attention_dp=ranks,
         expert_parallel=experts, overlap=row.overlap == "on", engine_version=row.engine_version, known_host=True,
     )  # fmt: skip
     return RowCase(row, spec, copies * ranks, unknown)

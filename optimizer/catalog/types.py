@@ -360,6 +360,9 @@ class Checkpoint:
     checkpoint: str
     size_gb: float | None  # measured, where known
     source: str
+    method: str = ""  # how it was quantized, as its configuration calls it; empty: not known, likewise below
+    engines: tuple[str, ...] = ()  # that it is published for or was seen with
+    min_version: str = ""  # engine and its first release that loads it: "vllm 0.12.0"
 
 
 @dataclass(frozen=True, slots=True)
