@@ -16,7 +16,7 @@ from optimizer.report.serve_commands import engine_family, model_to_load, serve_
 from optimizer.report.words import limit, promise_of, two_digits
 from optimizer.vocabulary import Router
 
-_COLUMNS = 92
+_COLUMNS = 74
 _EVEN = 1000
 """Burstiness (shape of a gamma distribution) at which gaps between requests are alike within 3 %."""
 
