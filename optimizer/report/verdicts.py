@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.problem import place_of
-from optimizer.report.confirm import confirm_commands
+from optimizer.report.confirm import REQUESTS_FILE, brackets, confirm_commands, offer_sentence, tests_of
 from optimizer.report.periods import rejections
 from optimizer.report.words import (
     BLANK,
@@ -123,9 +123,18 @@ def _confirm(outcome: Outcome, plan: Plan) -> Iterator[Line]:
     commands = confirm_commands(plan, outcome.asked)
     if not commands:
         return
-    yield Line("  Confirm on one replica before you sign; inside the brackets above it holds:")
+    yield Line("  Confirm before you sign: start a server, send what was promised, another --seed in")
+    yield Line("  every run:")
     for command in commands:
         yield from (Line(f"    {text}") for text in command.splitlines())
+    for group, experiment in tests_of(plan, outcome.asked):
+        about = f"{group.workload}: " if len(plan.groups) > 1 else ""
+        for text in paragraph(f"    {about}{offer_sentence(experiment)}", hang="      "):
+            yield Line(text)
+        for text in brackets(experiment):
+            yield Line(f"      {text}")
+        if not experiment.test.plain:
+            yield Line(f"      {REQUESTS_FILE} is written by the benchmark of `optimize launch`")
 
 
 def _notes(plans: tuple[Plan, ...]) -> Iterator[Line]:
