@@ -138,7 +138,7 @@ def test_tokens_are_counted_in_the_hours_that_the_load_runs(base: Path) -> None:
     assert batch.cost_per_million_output_tokens == pytest.approx(batch.monthly_cents / 100 / (400_000 * 200 / 1e6))
     whole, part = first(base), first(base, "payment.hours_per_month=365")
     assert part.cost_per_million_output_tokens == pytest.approx(whole.cost_per_million_output_tokens)
-    text = render(solved(base, "payment.hours_per_month=365"), "text")
+    text = " ".join(render(solved(base, "payment.hours_per_month=365"), "text").split())
     assert "per million output tokens, if the stated load runs 365 hours a month" in text
 
 
