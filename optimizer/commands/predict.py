@@ -16,7 +16,8 @@ from optimizer.commands.options import OutputFile
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="FILE", help="Own fit, of `optimize calibrate`."
 )
-def command(rows: Path, output: Path | None, catalogs: Path | None, calibration: Path | None) -> None:
+@click.option("--format", "style", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+def command(rows: Path, output: Path | None, catalogs: Path | None, calibration: Path | None, style: str) -> None:
     """Predict every configuration of the table ROWS by replaying its load pattern on a simulated replica.
 
     Columns: gpu, gpu_count, interconnect, engine, engine_version, model, weight_quant, kv_cache, tp, pp, replicas,
@@ -35,9 +36,25 @@ def command(rows: Path, output: Path | None, catalogs: Path | None, calibration:
     root = catalogs or default_root()
     parameters = load_parameters(root, calibration)
     text, failed = predict_table(header, cells, load_catalog(catalogs), parameters, read_bands(root))
+    if style == "json":
+        text = _as_json(text)
     if output is None:
         click.echo(text, nl=False)
     else:
         write_atomic(output, text)
     if failed:
         click.echo(f"{failed} of {len(cells)} rows could not be predicted: see their error column", err=True)
+
+
+def _as_json(table: str) -> str:
+    """A list of rows; what was predicted as numbers (null where a row could not be), what was given as it stood."""
+    import csv
+    import io
+    import json
+
+    found = []
+    for row in csv.DictReader(io.StringIO(table)):
+        found.append(
+            {key: (float(value) if value else None) if key.startswith("pred_") else value for key, value in row.items()}
+        )
+    return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
