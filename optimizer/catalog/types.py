@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 from optimizer.vocabulary import NVLINK_CLASS, Evidence, Link, ProviderClass, Tier
 
@@ -249,6 +250,7 @@ class EngineDefault:
         return memory and degree and not (self.not_named and self.not_named in gpu.id)
 
 
+@cache
 def version_key(version: str) -> tuple[int, ...]:
     """A version as numbers to compare; empty where none is stated or it has no number (a nightly of a month)."""
     found = _VERSION.search(version)
@@ -358,6 +360,9 @@ class Checkpoint:
     checkpoint: str
     size_gb: float | None  # measured, where known
     source: str
+    method: str = ""  # how it was quantized, as its configuration calls it; empty: not known, likewise below
+    engines: tuple[str, ...] = ()  # that it is published for or was seen with
+    min_version: str = ""  # engine and its first release that loads it: "vllm 0.12.0"
 
 
 @dataclass(frozen=True, slots=True)

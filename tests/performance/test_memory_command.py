@@ -155,7 +155,7 @@ def test_attention_ranks_keep_their_own_attention_and_share_the_experts() -> Non
         ((LLAMA, "--gpu", "h100_sxm_80", "--context", "8192", "--attention-dp", "2"), "no routed experts"),
         (
             ("Qwen/Qwen3-30B-A3B", "--gpu", "h100_sxm_80", "--context", "8192", "--tp", "2", "--expert-parallel", "3"),
-            "does not divide TP x attention DP = 2",
+            "does not divide tp 2 x attention_dp 1",
         ),
         ((LLAMA, "--quant", "int3"), "unknown weight format"),
         (("Qwen/Qwen3-8B", "--gpu", "h100_sxm_80", "--context", "100000"), "to 131,072 by YaRN.*--hf-overrides"),
