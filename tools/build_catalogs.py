@@ -18,7 +18,8 @@ from tools import engine_facts, format_facts, provider_facts, region_facts
 from tools.api_rows import api_rows
 from tools.dated_prices import dated_rows
 from tools.gpu_rows import gpu_row, market_rows
-from tools.memory_facts import cuda_totals, engine_default_rows, stored_rows, with_cuda
+from tools.measurement_rows import measured_rows, step_rows, with_counts, written
+from tools.memory_facts import cuda_totals, engine_default_rows, engine_option_rows, stored_rows, with_cuda
 from tools.price_rows import price_rows
 from tools.source_tables import COLLECTED, Row, Table, number, read, write
 
@@ -90,8 +91,21 @@ def model_row(model: Row) -> dict[str, str]:
     }
 
 
-def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Sequence[Row]) -> Table:
-    """Published checkpoints: the native one, those with a measured size, those with an accuracy card."""
+ANOTHER_MODEL = "release or variant"
+"""Remark on a checkpoint that has the shape of its base, but other weights."""
+
+COUNTED = ("fp8", "int8", "int4", "nvfp4", "mxfp4")
+"""Weight formats that the planner counts."""
+
+UNSERVED_METHODS = ("bitsandbytes",)
+"""Ways of quantizing that are none of them: nf4 is no int4 of the engines' kernels."""
+
+
+def checkpoint_rows(
+    sizes: Sequence[Row], accuracy: Sequence[Row], models: Sequence[Row], published: Sequence[Row]
+) -> Table:
+    """Published checkpoints: the native one, those with a measured size, those with an accuracy card, and those that
+    publishers and recipes name."""
     known = {model["id"] for model in models}
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
 
@@ -104,6 +118,9 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
                     "weight_quant": quant,
                     "checkpoint": checkpoint,
                     "size_gb": number(size),
+                    "quant_method": "",
+                    "engines": "",
+                    "min_version": "",
                     "source": source,
                     "source_date": COLLECTED,
                 },
@@ -120,6 +137,15 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
     for row in models:
         native = native_dtype(row)
         add(row["id"], "bf16" if native == "fp16" else native, row["id"], "", "native weights: " + row["source"])
+    for row in published:
+        other = ANOTHER_MODEL in row["notes"] or "may not exist" in row["notes"]
+        if other or row["quant_method"].startswith(UNSERVED_METHODS) or row["weight_quant"] not in COUNTED:
+            continue
+        key = (row["base_model"], row["weight_quant"], row["checkpoint"])
+        add(*key, row["size_gb"], row["source"])
+        if key in rows:
+            rows[key] |= {name: row[name] for name in ("quant_method", "engines", "min_version")}
+            rows[key]["source_date"] = row["date"] if rows[key]["source"] == row["source"] else COLLECTED
     return [rows[key] for key in sorted(rows)]
 
 
@@ -140,11 +166,6 @@ def offer_rows(data: Path, gpus: Sequence[Row]) -> Table:
     return sorted([*dated, *first], key=lambda row: (row["offer_id"], row["tier"]))
 
 
-def measurement_rows(measured: Sequence[Row]) -> Table:
-    """Published measurements; which version of its source a row was read from stands once, in ``sources.csv``."""
-    return [{column: cell for column, cell in row.items() if column != "source_version"} for row in measured]
-
-
 def build(data: Path, target: Path) -> None:
     """Write every catalog file this script owns."""
     gpus = read(data / "gpus.csv")
@@ -158,7 +179,7 @@ def build(data: Path, target: Path) -> None:
     write(target / "gpus.csv", sorted(cards, key=lambda row: row["id"]))
     write(target / "markets.csv", market_rows(gpus))
     write(target / "models.csv", sorted(map(model_row, models), key=lambda row: row["id"]))
-    write(target / "checkpoints.csv", checkpoint_rows(sizes, accuracy, models))
+    write(target / "checkpoints.csv", checkpoint_rows(sizes, accuracy, models, read(data / "checkpoints.csv")))
     write(target / "offers.csv", offer_rows(data, gpus))
     write(target / "providers.csv", table(provider_facts.PROVIDER_COLUMNS, provider_facts.PROVIDERS))
     write(target / "api_prices.csv", api_rows(prices, [model["id"] for model in models]))
@@ -166,10 +187,16 @@ def build(data: Path, target: Path) -> None:
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
     write(target / "formats.csv", table(format_facts.FORMAT_COLUMNS, sorted(format_facts.FORMATS)))
     write(target / "engine_defaults.csv", engine_default_rows(read(data / "engine_defaults.csv")))
+    write(target / "engine_options.csv", engine_option_rows(read(data / "engine_options.csv")))
     write(target / "stored_parts.csv", stored)
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))
-    write(target / "measurements" / "measurements.csv", measurement_rows(read(data / "measurements.csv")))
+    mixtures = frozenset(model["id"] for model in models if int(float(model["moe_num_experts"] or 0)))
+    measured = written([*measured_rows(data, mixtures)])
+    write(target / "measurements" / "measurements.csv", measured)
+    sources = with_counts(read(target / "measurements" / "sources.csv"), measured)
+    write(target / "measurements" / "sources.csv", sources)
+    write(target / "measurements" / "engine_steps.csv", written([*step_rows(data)]))
 
 
 if __name__ == "__main__":

@@ -90,6 +90,16 @@ _OPTIONS = {
 }
 
 
+def engine_option_rows(options: Sequence[Row]) -> Table:
+    """Options of servers and clients by the releases whose argument parsers were read, oldest release first."""
+    kept = ("engine", "command", "option", "first_seen", "last_seen", "versions_read")
+    rows: Table = []
+    for row in options:
+        source = row["source"] if " " in row["source"] else f"{row['engine']} wheel: {row['source']}"
+        rows.append({**{name: row[name] for name in kept}, "source": source})
+    return sorted(rows, key=lambda row: (row["engine"], row["command"], row["option"]))
+
+
 def engine_default_rows(defaults: Sequence[Row]) -> Table:
     """Defaults that decide memory, one row per engine, version, range of card memory and option."""
     rows: Table = []

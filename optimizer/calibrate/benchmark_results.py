@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from optimizer.calibrate.checkpoint_names import format_in, named
-from optimizer.calibrate.rows import LOADS, SPECULATIVE, STARTS, MeasuredRow, RowCase, RowError, case_of
+from optimizer.calibrate.rows import LOADS, OVERLAPS, SPECULATIVE, STARTS, MeasuredRow, RowCase, RowError, case_of
 from optimizer.calibrate.text_results import TextRecord, text_records
 from optimizer.catalog.types import Catalog
 from optimizer.errors import Finding, InputError, UsageError
@@ -29,6 +29,7 @@ from optimizer.files.csv_file import read_open_table
 from optimizer.files.json_file import JsonDocument, parse_json
 from optimizer.files.nodes import Key, shown
 from optimizer.files.text_file import decode_mild, read_bytes
+from optimizer.vocabulary import Router
 
 Cells = dict[str, str]
 Json = Mapping[str, Any]
@@ -632,6 +633,11 @@ class _Cells:
         return word
 
 
+ROUTERS = tuple(str(one) for one in Router)
+_OF_A_TEST = ("router", "input_p95", "output_p95", "shared_prefix", "requests_per_prefix")
+"""A row that states one of these is predicted as a test that is sent as described, from an idle server to the end."""
+
+
 def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
     """Read one line of a table; only gpu, model, input_tokens and output_tokens are needed. Raises RowError."""
     c = _Cells(cells)
@@ -652,6 +658,11 @@ def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
     low = c.number("length_low", 1.0)
     if not 0 < low <= 1:
         c.error("length_low", "length_low must lie in (0, 1]")
+    described = any(c.text(name) for name in _OF_A_TEST)
+    router = c.word("router", Router.ROUND_ROBIN, ROUTERS) if described else ""
+    prefixes = c.degree("requests_per_prefix", MOST_REQUESTS)
+    if prefixes == 1:
+        c.error("requests_per_prefix", "requests_per_prefix 1 shares nothing: leave shared_prefix out")
     utilization = c.number("gpu_memory_utilization", most=1.0)
     if utilization == 0:
         c.error("gpu_memory_utilization", "gpu_memory_utilization has to be above 0")
@@ -667,9 +678,13 @@ def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
         output_tokens_per_s=c.measured("output_tokens_per_s"), date=c.text("date"),
         replicas=c.degree("replicas"), attention_dp=c.degree("attention_dp"),
         expert_parallel=c.degree("expert_parallel"), moe_tensor_parallel=c.degree("moe_tensor_parallel"),
-        speculative=c.word("speculative", "none", SPECULATIVE), gpu_memory_utilization=utilization,
+        overlap=c.word("overlap", "off", OVERLAPS), speculative=c.word("speculative", "none", SPECULATIVE),
+        gpu_memory_utilization=utilization,
         max_num_seqs=c.degree("max_num_seqs", MOST_IN_FLIGHT),
-        max_num_batched_tokens=c.degree("max_num_batched_tokens", MOST_REQUESTS), **measured,
+        max_num_batched_tokens=c.degree("max_num_batched_tokens", MOST_REQUESTS),
+        router=router, input_p95=c.number("input_p95"), output_p95=c.number("output_p95"),
+        context_max=c.degree("context_max", MOST_REQUESTS), shared_prefix=c.number("shared_prefix", 0.0, most=1.0),
+        requests_per_prefix=prefixes, **measured,
     )  # fmt: skip
     if c.defects:
         raise RowError(c.defects)

@@ -43,6 +43,7 @@ _COMMANDS = {
     "calibrate": "Fit the performance model to your own benchmark results.",
     "drill": "Let a node of a plan die under load: what users see, with and without a spare.",
     "validate": "Score the performance model against published measurements.",
+    "glossary": "Explain the terms of the reports.",
     "schema": "Print the JSON Schema of the problem file, for editors.",
 }
 

@@ -39,7 +39,13 @@ _HOLDS = 0.03
 @click.option("--pp", type=click.IntRange(min=1), default=1, show_default=True, help="Pipeline-parallel degree.")
 @click.option("--attention-dp", type=click.IntRange(min=1), default=1, help="Ranks that share the routed experts.")
 @click.option(
-    "--expert-parallel", type=click.IntRange(min=1), help="Expert-parallel degree: divides TP x attention DP."
+    "--expert-parallel", type=click.IntRange(min=1), help="Groups the experts are dealt to: divides TP x attention DP."
+)
+@click.option(
+    "--speculative",
+    type=click.Choice(["none", "mtp"]),
+    default="none",
+    help="mtp loads the layers for speculation too.",
 )
 @click.option(
     "--gpu-memory-utilization", "share", type=click.FloatRange(0.01, 1.0), help="Share of memory, as engines."
@@ -65,6 +71,7 @@ def command(
     pp: int,
     attention_dp: int,
     expert_parallel: int | None,
+    speculative: str,
     share: float | None,
     sequences: int | None,
     batched: int | None,
@@ -81,6 +88,8 @@ def command(
 
     catalog = load_catalog(catalogs)
     found = _model(catalog, model)
+    if speculative == "mtp":
+        found = _with_draft(found, quant)
     if gpu is None:
         facts = _model_facts(found, quant)
         click.echo(json.dumps({"model": facts}, indent=2) if style == "json" else "\n".join(_facts_text(facts)))
@@ -118,6 +127,11 @@ class _ReplicaOptions:
     batched: int | None
     context: int
 
+    def experts(self, model: Model) -> int:
+        """Groups that the experts are dealt to; not stated: every GPU behind attention ranks, else none."""
+        every = self.tp * self.attention_dp if model.is_moe and self.attention_dp > 1 else 1
+        return self.expert_parallel or every
+
 
 def _model(catalog: Catalog, name: str) -> Model:
     from optimizer.catalog import model_from_config
@@ -127,6 +141,19 @@ def _model(catalog: Catalog, name: str) -> Model:
         return model_from_config(Path(name))
     _known(name, catalog.models, "model")
     return catalog.models[name]
+
+
+def _with_draft(model: Model, quant: str | None) -> Model:
+    """The model with its multi-token-prediction layers, which only configuration files tell of."""
+    from optimizer.catalog.draft_layers import with_draft
+    from optimizer.performance.compatibility import native_quant
+
+    chosen = quant or native_quant(model)
+    if not model.draft or chosen not in dict(model.stored):
+        raise UsageError(
+            f"no layers for speculation are known of {model.id} in {chosen}: name its config.json, in its own format"
+        )
+    return with_draft(model, chosen)
 
 
 def _known(name: str, among: object, kind: str) -> None:
@@ -149,6 +176,7 @@ def _spec(catalog: Catalog, model: Model, asked: _ReplicaOptions) -> ReplicaSpec
         tp_refusal,
         weight_quant_gates,
     )
+    from optimizer.performance.degrees import degree_refusals
     from optimizer.performance.startup import default_share
     from optimizer.performance.types import ReplicaSpec
 
@@ -167,10 +195,10 @@ def _spec(catalog: Catalog, model: Model, asked: _ReplicaOptions) -> ReplicaSpec
     cache = asked.kv_cache or stated
     reasons = [gate.reason for gate in gates if gate.value == chosen]
     reasons += [caches.get(cache, "")]
-    reasons += [tp_refusal(model, chosen, asked.tp), pp_refusal(model, asked.pp), _experts_refusal(model, asked)]
+    reasons += [tp_refusal(model, chosen, asked.tp), pp_refusal(model, asked.pp)]
     if any(reasons):
         raise UsageError("\n".join(dict.fromkeys(reason for reason in reasons if reason)))
-    return ReplicaSpec(
+    spec = ReplicaSpec(
         gpu=card,
         model=model,
         engine=server,
@@ -179,23 +207,18 @@ def _spec(catalog: Catalog, model: Model, asked: _ReplicaOptions) -> ReplicaSpec
         tensor_parallel=asked.tp,
         pipeline_parallel=asked.pp,
         link=card.link,
-        gpu_memory_utilization=asked.share or default_share(server, card, asked.version, asked.tp, asked.pp),
+        gpu_memory_utilization=asked.share
+        or default_share(server, card, asked.version, asked.tp * asked.attention_dp, asked.pp),
         max_num_seqs=asked.sequences or server.max_num_seqs_on(card, asked.version),
         max_num_batched_tokens=asked.batched or server.max_num_batched_tokens_on(card, asked.version),
         max_model_len=asked.context,
-        expert_parallel=asked.attention_dp,
+        attention_dp=asked.attention_dp,
+        expert_parallel=asked.experts(model),
         engine_version=asked.version,
     )
-
-
-def _experts_refusal(model: Model, asked: _ReplicaOptions) -> str:
-    """Why the degrees of the experts are impossible; empty where they are not."""
-    ranks = asked.tp * asked.attention_dp
-    if not model.is_moe and (asked.attention_dp > 1 or (asked.expert_parallel or 1) > 1):
-        return f"{model.id} has no routed experts to share: --attention-dp and --expert-parallel are for mixtures"
-    if asked.expert_parallel and ranks % asked.expert_parallel:
-        return f"expert parallel {asked.expert_parallel} does not divide TP x attention DP = {ranks}"
-    return ""
+    if refusals := list(degree_refusals(spec)):
+        raise UsageError("\n".join(reason for _, reason in refusals))
+    return spec
 
 
 def _model_facts(model: Model, quant: str | None) -> dict[str, object]:
@@ -254,8 +277,10 @@ def _start_json(spec: ReplicaSpec, start: Starting) -> dict[str, object]:
         "max_num_seqs": spec.max_num_seqs,
         "max_num_batched_tokens": spec.max_num_batched_tokens,
         "max_model_len": spec.max_model_len,
-        "attention_dp": max(spec.expert_parallel, 1),
-        "gpus": spec.gpus * max(spec.expert_parallel, 1),
+        "attention_dp": spec.attention_dp,
+        "expert_parallel": spec.expert_parallel,
+        "moe_tensor_parallel": spec.expert_gpus // spec.expert_parallel,
+        "gpus": spec.gpus,
         "per_gpu": {
             "weights_gib": round(start.weights / _GIB, 4),
             "kv_gib": round(start.kv / _GIB, 4),

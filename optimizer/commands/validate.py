@@ -19,8 +19,8 @@ def command(refit: bool, rounds: int, catalogs: Path | None) -> None:
     not see them either), by GPU, model family, engine, precision and load.
     """
     from optimizer.calibrate.cross_validation import held_out_errors, nested_coverage
-    from optimizer.calibrate.cross_validation import refit as fit_anew
     from optimizer.calibrate.own_fit import read_folds
+    from optimizer.calibrate.refit import refit as fit_anew
     from optimizer.calibrate.scores import report, text_table, weighing
     from optimizer.catalog import default_root, load_catalog
     from optimizer.commands.progress import Progress

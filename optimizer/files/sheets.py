@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import CatalogError, Finding
+from optimizer.files.carried import contents
 
 if TYPE_CHECKING:
     from openpyxl.cell.cell import Cell
@@ -79,7 +80,7 @@ def _bytes(path: Path) -> bytes:
             raise CatalogError([Finding("no such file" if not path.exists() else "not a file", str(path))])
         if path.stat().st_size > MAX_BYTES:
             raise CatalogError([Finding(f"larger than {MAX_BYTES // 2**20} MiB", str(path))])
-        raw = path.read_bytes()
+        raw = contents(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise CatalogError([Finding(f"cannot be read: {reason}", str(path))]) from None

@@ -304,14 +304,14 @@ def has_scale_blocks(model: Model) -> bool:
 
 def work_of(spec: ReplicaSpec) -> Work:
     """Bytes, operations and calls of one step on one GPU of the replica."""
-    model, tp, ep = spec.model, spec.tensor_parallel, max(spec.expert_parallel, 1)
+    model, tp = spec.model, spec.tensor_parallel
     stored = weight_parts(model, spec.weight_quant)
     dense_format, routed_format = part_formats(spec, stored)
     body = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
     head = model.head_params or model.embed_params  # tied: the embedding is the head
     active_routed = model.routed_expert_params * model.experts_per_token / max(model.num_experts, 1)
-    # expert parallel ranks share all experts and work off each other's tokens: bytes fall, operations do not
-    shard = tp * ep
+    # attention ranks share all experts and work off each other's tokens: bytes fall, operations do not
+    shard = spec.expert_gpus
     kv, sparse, latent = kv_bytes(model, tp, spec.kv_cache), is_sparse(model), is_latent(model)
     heads = model.num_attention_heads / tp
     width = model.nope_head_dim + model.rope_head_dim + model.v_head_dim if latent else 2 * model.head_dim

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from optimizer.demand import LengthShare, Promise
+from optimizer.demand import Lengths, LengthShare, Promise
 from optimizer.plan.costs import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
 from optimizer.plan.deployment import (
     AskedPeriod,
@@ -25,6 +25,7 @@ from optimizer.plan.deployment import (
     PlanPeriod,
     Prediction,
 )
+from optimizer.plan.experiment import Experiment
 from optimizer.plan.quotes import QuoteVerdict
 from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
@@ -108,6 +109,8 @@ class Asked:
     length_class: str = ""  # asked of one length class that may be served apart
     class_share: float = 1.0  # of the workload's requests that are of the class
     classes: tuple[LengthShare, ...] = ()  # of a mix
+    lengths: Lengths | None = None  # with prefixes; None: the figures above say it all
+    recorded: bool = False  # arrivals and lengths are those of a trace
 
 
 __all__ = [
@@ -245,6 +248,7 @@ class Plan:
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
     owed: Owed = NOTHING_OWED  # commitments and purchases
+    experiments: tuple[Experiment, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     recoverable_tax_cents: int = 0  # a month, in no total: ``payment.tax_recoverable``
 
     @property

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optimizer.handover.launch.benchmark import benchmark_script
 from optimizer.handover.launch.compose import can_compose, compose, document_name, task, why_no_task
 from optimizer.handover.launch.kubernetes import can_span_nodes, manifest
 from optimizer.handover.launch.notes import notes
-from optimizer.handover.launch.scripts import benchmark_script, serve_script
+from optimizer.handover.launch.scripts import serve_script
 from optimizer.handover.launch.server import NodeLayout, Server, busiest_layouts, measurement_csv, servers_of
 from optimizer.handover.safe_text import plain
 from optimizer.vocabulary import Router
@@ -53,7 +54,7 @@ def _per_server(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
         yield LaunchFile(
             f"{server.name}-benchmark.sh", f"loads one server of {of} and measures", benchmark_script(server), True
         )
-        if len(server.bench) == 1:
+        if not server.experiment.test.lengths.classes:
             yield LaunchFile(
                 f"{server.name}-measurement.csv",
                 "what was set, to complete with what was measured",
@@ -87,7 +88,9 @@ def _per_node(
 
 def _without_command(servers: list[Server]) -> Iterator[str]:
     for server in servers:
-        if server.serve is None:
+        if server.why_not:
+            yield f"{server.name}: {server.why_not}"
+        elif server.serve is None:
             yield (
                 f"{server.name}: no server command, as the options of {server.group.engine} are not known here; set "
                 "what the table lists by its own documentation"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.kubernetes import GFD_LABEL, OWN_LABEL, node_selector
-from optimizer.handover.launch.scripts import thresholds
 from optimizer.handover.safe_text import code, table, text
+from optimizer.report.confirm import acceptance, brackets, offer_sentence
 from optimizer.report.words import gpu_name, money, plural, tier_name
 from optimizer.units import SHARE_UNITS
 from optimizer.vocabulary import Evidence, Link
@@ -44,7 +44,7 @@ def notes(
         *(_settings(server) for server in servers),
         "## Thresholds of the benchmark",
         *(
-            "\n".join([f"**{text(server.name)}**", "", *(f"- {line}" for line in thresholds(server))])
+            "\n".join([f"**{text(server.name)}**: {text(offer_sentence(server.experiment))}", "", *_judged(server)])
             for server in servers
         ),
         "## Worth knowing",
@@ -53,9 +53,16 @@ def notes(
     return "\n\n".join(parts) + "\n"
 
 
+def _judged(server: Server) -> Iterator[str]:
+    """What accepts a run, the promise itself, and where it is expected."""
+    accepted = ", ".join(f"{name} {condition}" for name, condition in acceptance(server.experiment))
+    yield f"- Accepted if: {text(accepted)}"
+    yield from (f"- {text(line)}" for line in brackets(server.experiment))
+
+
 def _steps(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
     yield "Get **one** node, start **one** server (`...-serve.sh`), run its benchmark, compare with the thresholds."
-    if any(len(server.bench) == 1 for server in servers):
+    if any(not server.experiment.test.lengths.classes for server in servers):
         row = "Complete the row in `...-measurement.csv`"
         yield f"{row}: it has the columns of `optimize predict`, which adds our figures."
     yield "If it passes, get the rest and roll out with the manifests, the compose files or the SkyPilot tasks."
