@@ -10,10 +10,10 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import OtherWinner, OtherWinners
 from optimizer.pricing.terms import parse_day
 from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence
-from optimizer.whatif.case import OutOfTimeError
 from optimizer.whatif.stress import PRICED_UP_TO
 
 if TYPE_CHECKING:
