@@ -64,7 +64,7 @@ def silent(step: str) -> None:
     """Say nothing."""
 
 
-class Counted(str):
+class PartsDone(str):
     """A step that is one of a known number of parts: ``done`` of ``total``."""
 
     __slots__ = ("done", "total")

@@ -12,7 +12,7 @@ import time
 from types import TracebackType
 from typing import Self, TextIO, cast
 
-from optimizer.progress import Counted, Notice
+from optimizer.progress import Notice, PartsDone
 
 _QUIET_SECONDS = 1.0
 
@@ -45,7 +45,7 @@ class Progress:
         elapsed = time.monotonic() - self._start
         if elapsed < _QUIET_SECONDS or not self._stream.isatty():
             return
-        line = f"{_bar(step) if isinstance(step, Counted) else step} ({elapsed:.0f} s)"
+        line = f"{_bar(step) if isinstance(step, PartsDone) else step} ({elapsed:.0f} s)"
         self._stream.write("\r" + line.ljust(self._width))
         self._stream.flush()
         self._width = len(line)
@@ -54,7 +54,7 @@ class Progress:
 _CELLS = 30
 
 
-def _bar(step: Counted) -> str:
+def _bar(step: PartsDone) -> str:
     """How many of a known number of parts are done."""
     filled = _CELLS * step.done // max(1, step.total)
     return f"[{'#' * filled}{'.' * (_CELLS - filled)}] {step}"

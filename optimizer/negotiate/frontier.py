@@ -21,12 +21,15 @@ from urllib.parse import urlsplit
 
 from optimizer.errors import Finding, ProblemError, UsageError
 from optimizer.files.carried import Files, carried, recorded
-from optimizer.progress import Clock, Counted, Say, silent
+from optimizer.progress import Clock, PartsDone, Say, silent
+from optimizer.units import from_cents
 from optimizer.whatif.axes import Axis, axis_of
 from optimizer.whatif.case import Goal, Winner, ask, goal_of, guess_on
 from optimizer.whatif.search import Stairs
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from optimizer.catalog.types import Catalog
     from optimizer.plan.types import Plan
     from optimizer.planning.inputs import Inputs
@@ -84,6 +87,27 @@ class Frontier:
     def exact(self) -> bool:
         """Whether every change of the winner is listed; else those between the sampled values may be missing."""
         return is_monotone(self.over, self.goal)
+
+    def to_frame(self) -> DataFrame:
+        """The staircases as a pandas table, one row a step; money in currency units a month, ``gpus`` of the winner."""
+        import pandas as pd
+
+        rows = [
+            (
+                curve.against,
+                step.first,
+                step.last,
+                None if step.first_cents is None else from_cents(step.first_cents),
+                None if step.last_cents is None else from_cents(step.last_cents),
+                self.currency,
+                None if step.plan is None else step.plan.gpus,
+                None if step.plan is None else "; ".join(dict.fromkeys(group.gpu for group in step.plan.groups)),
+            )
+            for curve in self.curves
+            for step in curve.steps
+        ]
+        columns = ("against", "from", "to", "monthly_cost_from", "monthly_cost_to", "currency", "gpus", "gpu")
+        return pd.DataFrame(rows, columns=list(columns))
 
 
 def is_monotone(axis: Axis, goal: Goal) -> bool:
@@ -306,7 +330,7 @@ def run(
 
     What all tasks share is sent once to each worker of a cluster. A single task is quicker than a process starts.
     """
-    progress(Counted(0, len(tasks), "curves"))
+    progress(PartsDone(0, len(tasks), "curves"))
     if engine is not None:
         finished = _on_dask(work, shared, tasks, engine)
     elif jobs == 1 or len(tasks) == 1:
@@ -317,7 +341,7 @@ def run(
     with closing(finished):
         for number, result in finished:
             done[number] = result
-            progress(Counted(len(done), len(tasks), "curves"))
+            progress(PartsDone(len(done), len(tasks), "curves"))
     return [done[number] for number in range(len(tasks))]
 
 

@@ -47,21 +47,28 @@ def read_inputs(
     ``catalogs``: those of ``load_catalog``, or a directory that overrides or extends the packaged ones. Raises
     ``ProblemError`` or ``CatalogError`` with every finding.
     """
+    problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs)
+    return Inputs(problem, joined, _parameters(problem, root), problem.sets, root)
+
+
+def read_problem(
+    source: Path | str | Problem, *, sets: Sequence[str] = (), catalogs: Catalog | Path | str | None = None
+) -> tuple[Problem, Catalog, Path | None]:
+    """The problem, the catalogs with the cards and models of its own, and where performance parameters are read."""
     from optimizer.catalog import with_configs, with_custom
     from optimizer.problem import Problem, load_problem, problem_with
 
-    catalog, root = _catalog(catalogs)
+    catalog, root = catalog_of(catalogs)
     known = known_ids(catalog)
     if isinstance(source, Problem):
         problem = problem_with(source, sets, known)
     else:
         problem = load_problem(source, sets=sets, known=known)
     models = [workload.model for workload in problem.workloads]
-    joined = with_configs(with_custom(catalog, problem.hardware.custom), models, Path(problem.path).parent)
-    return Inputs(problem, joined, _parameters(problem, root), problem.sets, root)
+    return problem, with_configs(with_custom(catalog, problem.hardware.custom), models, Path(problem.path).parent), root
 
 
-def _catalog(stated: Catalog | Path | str | None) -> tuple[Catalog, Path | None]:
+def catalog_of(stated: Catalog | Path | str | None) -> tuple[Catalog, Path | None]:
     """Catalogs, and the directory that their performance parameters are read from; None: the packaged one."""
     from optimizer.catalog import default_root, load_catalog
     from optimizer.catalog.types import Catalog

@@ -13,7 +13,7 @@ from optimizer.problem.load import (
     rate_floors,
     slo_of,
 )
-from optimizer.problem.reader import load_problem, problem_from_bytes, problem_with
+from optimizer.problem.reader import load_problem, parse_problem, problem_from_bytes, problem_with
 from optimizer.problem.references import KnownIds, calibration_path, config_path, trace_path
 from optimizer.problem.schema import READ_FROM, Problem, Workload
 from optimizer.vocabulary import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
@@ -38,6 +38,7 @@ __all__ = [
     "lengths_of",
     "load_of",
     "load_problem",
+    "parse_problem",
     "parts_of",
     "periods_of",
     "place_of",

@@ -31,7 +31,7 @@ from optimizer.files.nodes import (
     without,
 )
 from optimizer.files.nodes import SequenceNode as Items
-from optimizer.files.text_file import decode, did_you_mean, read_bytes
+from optimizer.files.text_file import MAX_BYTES, decode, did_you_mean, read_bytes
 from optimizer.files.yaml_file import parse_value, parse_yaml
 from optimizer.problem.checks import COMMITMENT_MONTHS, check, is_bounded
 from optimizer.problem.findings import Defect, Issue, defect_of, node_at, place_of
@@ -97,6 +97,19 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
         raise ProblemError(_in_order(findings))
     warnings = tuple(warnings_of(checked.stated, known))
     return _problem(checked.stated, path, data, tuple(sets), warnings)
+
+
+def parse_problem(
+    text: str, *, name: str = "problem.yaml", sets: Sequence[str] = (), known: KnownIds | None = None
+) -> Problem:
+    """A problem from YAML text in hand; ``name`` stands for its file in findings and reports.
+
+    Raises ``ProblemError`` with all findings.
+    """
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) > MAX_BYTES:
+        raise ProblemError([Finding(f"is larger than {MAX_BYTES >> 20} MiB", name)])
+    return problem_from_bytes(data, path=Path(name), sets=sets, known=known)
 
 
 def problem_with(problem: Problem, sets: Sequence[str], known: KnownIds | None = None) -> Problem:
