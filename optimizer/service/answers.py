@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypedDict
 
 import optimizer
 from optimizer.service import questions as ask
 
 _QUOTES, _ROWS = Path("quotes.csv"), Path("rows.csv")
+
+
+class _How(TypedDict):
+    """What all questions that solve take."""
+
+    simulate: bool
+    time_limit: float
+
+
+def _how(question: ask.ProblemQuestion) -> _How:
+    return {"simulate": question.simulate, "time_limit": question.time_limit}
 
 
 def answer(question: ask.Question) -> str:
@@ -38,34 +52,52 @@ def _about_problem(question: ask.ProblemQuestion, catalog: optimizer.Catalog) ->
     problem = optimizer.parse_problem(question.problem, name=question.name, sets=question.set)
     if question.quotes.strip():
         problem = optimizer.add_quotes(problem, [_QUOTES], catalog).problem
-    simulate, limit = question.simulate, question.time_limit
-    match question:
-        case ask.Check():
-            return optimizer.render(optimizer.check(problem, catalog), "json")
-        case ask.Explain(why_not=str(wish)):
-            told = optimizer.why_not(problem, wish, catalog, simulate=simulate, time_limit=limit)
-            return optimizer.render(told, "json")
-        case ask.Explain():
-            return optimizer.render(optimizer.explain(problem, catalog, simulate=simulate, time_limit=limit), "json")
-        case ask.Budget():
-            bought = optimizer.budget(problem, question.monthly, catalog, simulate=simulate, time_limit=limit)
-            return optimizer.render(bought, "json")
-        case ask.Targets():
-            return optimizer.render(optimizer.targets(problem, catalog, simulate=simulate, time_limit=limit), "json")
-        case ask.Frontier():
-            stairs = optimizer.frontier(
-                problem,
-                question.over,
-                question.against,
-                catalog,
-                points=question.points,
-                jobs=1,
-                simulate=simulate,
-                time_limit=limit,
-            )
-            return optimizer.render(stairs, "json")
-        case _:
-            return optimizer.render(optimizer.solve(problem, catalog, simulate=simulate, time_limit=limit), "json")
+    return _ABOUT[type(question)](question, problem, catalog)
+
+
+def _solve(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
+    return optimizer.render(optimizer.solve(problem, catalog, **_how(question)), "json")
+
+
+def _check(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
+    return optimizer.render(optimizer.check(problem, catalog), "json")
+
+
+def _explain(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
+    assert isinstance(question, ask.Explain)
+    if question.why_not is not None:
+        return optimizer.render(optimizer.why_not(problem, question.why_not, catalog, **_how(question)), "json")
+    return optimizer.render(optimizer.explain(problem, catalog, **_how(question)), "json")
+
+
+def _budget(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
+    assert isinstance(question, ask.Budget)
+    return optimizer.render(optimizer.budget(problem, question.monthly, catalog, **_how(question)), "json")
+
+
+def _targets(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
+    return optimizer.render(optimizer.targets(problem, catalog, **_how(question)), "json")
+
+
+def _frontier(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
+    assert isinstance(question, ask.Frontier)
+    over, against, points = question.over, question.against, question.points
+    stairs = optimizer.frontier(problem, over, against, catalog, points=points, jobs=1, **_how(question))
+    return optimizer.render(stairs, "json")
+
+
+_ABOUT: Mapping[type[ask.Question], Callable[[ask.ProblemQuestion, optimizer.Problem, optimizer.Catalog], str]] = (
+    MappingProxyType(
+        {
+            ask.Solve: _solve,
+            ask.Check: _check,
+            ask.Explain: _explain,
+            ask.Budget: _budget,
+            ask.Targets: _targets,
+            ask.Frontier: _frontier,
+        }
+    )
+)
 
 
 def _memory(question: ask.Memory, catalog: optimizer.Catalog) -> optimizer.MemoryAnswer:

@@ -40,7 +40,7 @@ class ProblemQuestion(Question):
 
     problem: Annotated[
         str,
-        Field(max_length=MAX_TEXT, description="The problem file as YAML text. Files that it names are not opened."),
+        Field(max_length=MAX_TEXT, description="The problem file as YAML text; no file that it names is opened."),
     ]
     name: Annotated[
         str,
@@ -132,9 +132,7 @@ class Predict(Question):
 
     rows: Annotated[
         str,
-        Field(
-            max_length=MAX_TEXT, description="CSV: gpu, model, input_tokens, output_tokens, and what the load needs."
-        ),
+        Field(max_length=MAX_TEXT, description="CSV: gpu, model, input_tokens, output_tokens, what the load needs."),
     ]
 
 
