@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from optimizer.calibrate.validation import validate
     from optimizer.catalog import Catalog, load_catalog
     from optimizer.catalog.listing import offers_frame
-    from optimizer.errors import Finding, InputError, OptimizerError, OutOfTimeError
+    from optimizer.errors import Finding, InputError, OptimizerError, OutOfTimeError, UsageError
     from optimizer.files.carried import files_closed
     from optimizer.negotiate.budget import budget
     from optimizer.negotiate.check import check
@@ -71,6 +71,7 @@ _HOME = {
     "OptimizerError": "optimizer.errors",
     "InputError": "optimizer.errors",
     "OutOfTimeError": "optimizer.errors",
+    "UsageError": "optimizer.errors",
     "Finding": "optimizer.errors",
     "files_closed": "optimizer.files.carried",
 }
@@ -93,6 +94,7 @@ __all__ = [
     "Problem",
     "ReplicaOptions",
     "Unknown",
+    "UsageError",
     "__version__",
     "add_quotes",
     "budget",

@@ -30,13 +30,13 @@ def answer(question: ask.Question) -> str:
     texts = {}
     if isinstance(question, ask.ProblemQuestion) and question.quotes.strip():
         texts[str(_QUOTES)] = question.quotes.encode("utf-8", "surrogatepass")
-    if isinstance(question, ask.Predict):
+    if isinstance(question, ask.PredictQuestion):
         texts[str(_ROWS)] = question.rows.encode("utf-8", "surrogatepass")
     catalog = _catalog()
     with optimizer.files_closed(texts, Path(catalog.root)):
-        if isinstance(question, ask.Memory):
+        if isinstance(question, ask.MemoryQuestion):
             return optimizer.render(_memory(question, catalog), "json")
-        if isinstance(question, ask.Predict):
+        if isinstance(question, ask.PredictQuestion):
             return optimizer.render(optimizer.predict(_ROWS, catalog), "json")
         assert isinstance(question, ask.ProblemQuestion)
         return _about_problem(question, catalog)
@@ -64,14 +64,14 @@ def _check(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: o
 
 
 def _explain(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
-    assert isinstance(question, ask.Explain)
+    assert isinstance(question, ask.ExplainQuestion)
     if question.why_not is not None:
         return optimizer.render(optimizer.why_not(problem, question.why_not, catalog, **_how(question)), "json")
     return optimizer.render(optimizer.explain(problem, catalog, **_how(question)), "json")
 
 
 def _budget(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
-    assert isinstance(question, ask.Budget)
+    assert isinstance(question, ask.BudgetQuestion)
     return optimizer.render(optimizer.budget(problem, question.monthly, catalog, **_how(question)), "json")
 
 
@@ -80,7 +80,7 @@ def _targets(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog:
 
 
 def _frontier(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
-    assert isinstance(question, ask.Frontier)
+    assert isinstance(question, ask.FrontierQuestion)
     over, against, points = question.over, question.against, question.points
     stairs = optimizer.frontier(problem, over, against, catalog, points=points, jobs=1, **_how(question))
     return optimizer.render(stairs, "json")
@@ -89,18 +89,18 @@ def _frontier(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog
 _ABOUT: Mapping[type[ask.Question], Callable[[ask.ProblemQuestion, optimizer.Problem, optimizer.Catalog], str]] = (
     MappingProxyType(
         {
-            ask.Solve: _solve,
-            ask.Check: _check,
-            ask.Explain: _explain,
-            ask.Budget: _budget,
-            ask.Targets: _targets,
-            ask.Frontier: _frontier,
+            ask.SolveQuestion: _solve,
+            ask.CheckQuestion: _check,
+            ask.ExplainQuestion: _explain,
+            ask.BudgetQuestion: _budget,
+            ask.TargetsQuestion: _targets,
+            ask.FrontierQuestion: _frontier,
         }
     )
 )
 
 
-def _memory(question: ask.Memory, catalog: optimizer.Catalog) -> optimizer.MemoryAnswer:
+def _memory(question: ask.MemoryQuestion, catalog: optimizer.Catalog) -> optimizer.MemoryAnswer:
     options = optimizer.ReplicaOptions(
         engine=question.engine,
         version=question.engine_version,

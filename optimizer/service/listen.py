@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from optimizer.errors import Finding, UsageError
+from optimizer import Finding, UsageError
 from optimizer.service.door import LEAST_TOKEN, LOOPBACK, Rules
 
 TOKEN = "OPTIMIZE_SERVE_TOKEN"
@@ -39,18 +39,14 @@ def serve(host: str, port: int, rules: Rules, say: Callable[[str], None]) -> Non
         from optimizer.service.solver import Solver
         from optimizer.service.web import app_of
     except ImportError as error:
-        hint = "pip install 'llm-deployment-optimizer[serve]'"
-        raise UsageError(
-            [Finding("optimize serve needs FastAPI and uvicorn, which are not installed", hint=hint)]
-        ) from error
+        message, hint = "optimize serve needs FastAPI and uvicorn", "pip install 'llm-deployment-optimizer[serve]'"
+        raise UsageError([Finding(f"{message}, which are not installed", hint=hint)]) from error
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            [Finding(f"cannot listen on {host}, port {port}: {reason}", hint="another --port?")]
-        ) from error
+        message = f"cannot listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}"
+        raise UsageError([Finding(message, hint="another --port?")]) from error
     with listening:
         config = uvicorn.Config(
             app_of(Solver(), rules),

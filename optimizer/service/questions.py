@@ -57,19 +57,19 @@ class ProblemQuestion(Question):
     simulate: Annotated[bool, Field(description="Replay plans request by request before they are ranked.")] = True
 
 
-class Solve(ProblemQuestion):
+class SolveQuestion(ProblemQuestion):
     """Rank the cheapest deployments that keep every promise, with a proof."""
 
     command = "solve"
 
 
-class Check(ProblemQuestion):
+class CheckQuestion(ProblemQuestion):
     """Say what was understood of a problem, or everything that is wrong with it."""
 
     command = "check"
 
 
-class Explain(ProblemQuestion):
+class ExplainQuestion(ProblemQuestion):
     """Say why the best plan is the best, what each promise costs; or why not another plan."""
 
     command = "explain"
@@ -77,7 +77,7 @@ class Explain(ProblemQuestion):
     why_not: Annotated[Id | None, Field(description='Why not this: e.g. "a100_sxm_80 int4 tp2", or a provider.')] = None
 
 
-class Budget(ProblemQuestion):
+class BudgetQuestion(ProblemQuestion):
     """Say what a monthly budget buys: the most load, the best latencies."""
 
     command = "budget"
@@ -87,13 +87,13 @@ class Budget(ProblemQuestion):
     ] = None
 
 
-class Targets(ProblemQuestion):
+class TargetsQuestion(ProblemQuestion):
     """Solve for the price per GPU-hour below which each other card and provider would win."""
 
     command = "targets"
 
 
-class Frontier(ProblemQuestion):
+class FrontierQuestion(ProblemQuestion):
     """Draw the exact cost staircase over a number of the problem."""
 
     command = "frontier"
@@ -103,7 +103,7 @@ class Frontier(ProblemQuestion):
     points: Annotated[int | None, Field(ge=2, le=50, description="Values of `against`: 20.")] = None
 
 
-class Memory(Question):
+class MemoryQuestion(Question):
     """Say what a model needs on a card, layer by layer, and whether its engine starts."""
 
     command = "memory"
@@ -125,7 +125,7 @@ class Memory(Question):
     engine_version: Id = ""
 
 
-class Predict(Question):
+class PredictQuestion(Question):
     """Predict latency and throughput of single configurations given as CSV."""
 
     command = "predict"
@@ -136,4 +136,13 @@ class Predict(Question):
     ]
 
 
-QUESTIONS: tuple[type[Question], ...] = (Solve, Check, Explain, Budget, Targets, Frontier, Memory, Predict)
+QUESTIONS: tuple[type[Question], ...] = (
+    SolveQuestion,
+    CheckQuestion,
+    ExplainQuestion,
+    BudgetQuestion,
+    TargetsQuestion,
+    FrontierQuestion,
+    MemoryQuestion,
+    PredictQuestion,
+)

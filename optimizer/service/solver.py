@@ -37,7 +37,7 @@ _LOOK_S = 0.02
 _END_S = 2.0
 
 
-class Verdict(StrEnum):
+class Ending(StrEnum):
     """How a question ended."""
 
     ANSWERED = "answered"
@@ -52,7 +52,7 @@ class Verdict(StrEnum):
 class Told:
     """What came of a question; ``text`` is JSON: the answer, or a ``Refusal``."""
 
-    verdict: Verdict
+    ending: Ending
     text: str
 
 
@@ -78,14 +78,14 @@ class Solver:
             self._kept.move_to_end(key)
             return self._kept[key]
         if self._waiting >= self._most:
-            return refused(Verdict.FULL, f"{self._most} questions wait already: ask again in a minute")
+            return refused(Ending.FULL, f"{self._most} questions wait already: ask again in a minute")
         self._waiting += 1
         try:
             async with self._turn:
-                told = Told(Verdict.LEFT, "") if await gone() else await self._answer(question, gone)
+                told = Told(Ending.LEFT, "") if await gone() else await self._answer(question, gone)
         finally:
             self._waiting -= 1
-        if told.verdict in (Verdict.ANSWERED, Verdict.REFUSED):
+        if told.ending in (Ending.ANSWERED, Ending.REFUSED):
             self._kept[key] = told
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
@@ -123,24 +123,24 @@ class Solver:
             while not self._back.poll():
                 if time.monotonic() > end:
                     self.stop()
-                    return refused(Verdict.OUT_OF_TIME, f"no answer within {question.time_limit:g} s")
+                    return refused(Ending.OUT_OF_TIME, f"no answer within {question.time_limit:g} s")
                 if await gone():
                     self.stop()
-                    return Told(Verdict.LEFT, "")
+                    return Told(Ending.LEFT, "")
                 await asyncio.sleep(_LOOK_S)
-            verdict, text = self._back.recv()
+            ending, text = self._back.recv()
         except asyncio.CancelledError:
             self.stop()
             raise
         except (EOFError, OSError):
             self.stop()
-            return refused(Verdict.FAILED, "the solver ended without an answer")
-        return Told(Verdict(verdict), text)
+            return refused(Ending.FAILED, "the solver ended without an answer")
+        return Told(Ending(ending), text)
 
 
-def refused(verdict: Verdict, error: str, findings: list[dict[str, object]] | None = None) -> Told:
+def refused(ending: Ending, error: str, findings: list[dict[str, object]] | None = None) -> Told:
     """A refusal as JSON: one sentence, and everything that is wrong."""
-    return Told(verdict, json.dumps({"error": error, "findings": findings or []}, ensure_ascii=True))
+    return Told(ending, json.dumps({"error": error, "findings": findings or []}, ensure_ascii=True))
 
 
 def _work(questions: Connection, answers: Connection) -> None:
@@ -151,7 +151,7 @@ def _work(questions: Connection, answers: Connection) -> None:
         while True:
             command, text = questions.recv()
             told = told_of(kinds[command].model_validate_json(text))
-            answers.send((told.verdict.value, told.text))
+            answers.send((told.ending.value, told.text))
 
 
 def told_of(question: Question) -> Told:
@@ -160,17 +160,17 @@ def told_of(question: Question) -> Told:
     from optimizer.service.answers import answer
 
     try:
-        return Told(Verdict.ANSWERED, answer(question))
+        return Told(Ending.ANSWERED, answer(question))
     except InputError as error:
         findings: list[dict[str, object]] = [
             {"message": one.message, "file": one.file, "line": one.line, "column": one.column, "hint": one.hint}
             for one in error.findings
         ]
-        return refused(Verdict.REFUSED, _count(len(findings)), findings)
+        return refused(Ending.REFUSED, _count(len(findings)), findings)
     except OutOfTimeError as error:
-        return refused(Verdict.OUT_OF_TIME, str(error))
+        return refused(Ending.OUT_OF_TIME, str(error))
     except Exception:
-        return refused(Verdict.FAILED, "an internal error; please report it, with the problem that caused it")
+        return refused(Ending.FAILED, "an internal error; please report it, with the problem that caused it")
 
 
 def _count(number: int) -> str:

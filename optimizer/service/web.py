@@ -15,16 +15,16 @@ from starlette.exceptions import HTTPException
 from optimizer import __version__
 from optimizer.service.door import App, Door, Rules
 from optimizer.service.questions import QUESTIONS, Question
-from optimizer.service.solver import Solver, Told, Verdict, refused
+from optimizer.service.solver import Ending, Solver, Told, refused
 
 STATUS = MappingProxyType(
     {
-        Verdict.ANSWERED: 200,
-        Verdict.REFUSED: 422,
-        Verdict.OUT_OF_TIME: 504,
-        Verdict.FULL: 503,
-        Verdict.LEFT: 499,
-        Verdict.FAILED: 500,
+        Ending.ANSWERED: 200,
+        Ending.REFUSED: 422,
+        Ending.OUT_OF_TIME: 504,
+        Ending.FULL: 503,
+        Ending.LEFT: 499,
+        Ending.FAILED: 500,
     }
 )
 """Of HTTP, by how a question ended."""
@@ -41,7 +41,7 @@ PAGE = MappingProxyType(
 _FOLDER = Path(__file__).parent / "page"
 
 
-class Defect(BaseModel):
+class WrongThere(BaseModel):
     """One thing that is wrong: where, and how to mend it."""
 
     message: str
@@ -55,7 +55,7 @@ class Refusal(BaseModel):
     """Why there is no answer."""
 
     error: str
-    findings: list[Defect]
+    findings: list[WrongThere]
 
 
 def app_of(solver: Solver, rules: Rules) -> App:
@@ -109,8 +109,8 @@ def _file(path: str) -> Callable[[], Awaitable[Response]]:
 
 
 def _response(told: Told) -> Response:
-    headers = {"Retry-After": "60"} if told.verdict is Verdict.FULL else None
-    return Response(told.text, STATUS[told.verdict], headers, "application/json")
+    headers = {"Retry-After": "60"} if told.ending is Ending.FULL else None
+    return Response(told.text, STATUS[told.ending], headers, "application/json")
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
@@ -120,11 +120,11 @@ async def _invalid(_: Request, error: Exception) -> Response:
     for one in error.errors():
         place = ".".join(str(step) for step in one["loc"] if step != "body")
         message = f"{place}: {one['msg']}" if place else str(one["msg"])
-        findings.append(Defect(message=message[:500]).model_dump())
+        findings.append(WrongThere(message=message[:500]).model_dump())
     count = "1 thing to mend" if len(findings) == 1 else f"{len(findings)} things to mend"
-    return _response(refused(Verdict.REFUSED, count, findings))
+    return _response(refused(Ending.REFUSED, count, findings))
 
 
 async def _other(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return Response(refused(Verdict.REFUSED, str(error.detail)).text, error.status_code, None, "application/json")
+    return Response(refused(Ending.REFUSED, str(error.detail)).text, error.status_code, None, "application/json")
