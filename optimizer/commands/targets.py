@@ -34,6 +34,6 @@ def command(
     from optimizer.report.negotiate_targets import render_targets
 
     with Progress(sys.stderr) as progress:
-        answer = targets(file, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+        answer = targets(file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_targets(answer, style), output)
     sys.exit(EXIT_CODES[status_of(answer.outcome)])

@@ -11,6 +11,7 @@ from ortools.sat.python import cp_model
 
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.decide.solve import decide, single_kinds
+from optimizer.errors import OutOfTimeError
 from optimizer.fleet import solve_fleet
 from optimizer.plan.types import Infeasible, Optimal, Unknown
 from optimizer.planning import replay as replay_room
@@ -20,7 +21,7 @@ from optimizer.planning.replay import survivors
 from optimizer.planning.replicas_replayed import Replayer
 from optimizer.progress import Clock
 from optimizer.verify import verify_plans
-from optimizer.whatif.case import OutOfTimeError, open_case
+from optimizer.whatif.case import open_case
 
 PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
 FRONT_PAGE = PROBLEMS / "chatbot_100users.yaml"
