@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from optimizer.handover.launch.server import load_words, requests_file, settings_of
+from optimizer.handover.launch.server import lengths_of, load_words, requests_file, settings_of
 from optimizer.handover.safe_text import bash_command, bash_word, plain
 from optimizer.performance.lengths import sigma_of
 from optimizer.report.confirm import acceptance, brackets, offer_sentence
@@ -53,7 +53,8 @@ def benchmark_script(server: Server) -> str:
 
 def _metadata(server: Server) -> list[str]:
     """What the client cannot know, written into its result, where ``optimize calibrate`` finds it."""
-    known = {**settings_of(server), **load_words(server), "length_low": "1"}
+    spread = {} if server.experiment.test.plain else lengths_of(server)
+    known = {**settings_of(server), **load_words(server), "length_low": "1", **spread}
     pairs = [f"{name}={value}" for name, value in known.items() if value]
     return ["--tag", " ".join(pairs)] if server.client == "sglang" else ["--metadata", *pairs]
 
