@@ -95,8 +95,8 @@ def _bench_serve(record: Json) -> Iterator[Result]:
 
 _TOLD = (
     "gpu", "gpu_count", "interconnect", "nodes", "engine", "engine_version", "weight_quant", "kv_cache", "tp", "pp",
-    "replicas", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "load", "start", "length_low", "router",
-    "input_p95", "output_p95", "context_max", "shared_prefix", "requests_per_prefix",
+    "replicas", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "load", "start", "length_low",
+    "router", "input_p95", "output_p95", "context_max", "shared_prefix", "requests_per_prefix",
 )  # fmt: skip
 """What our benchmark scripts tell a client that it cannot know: ``--metadata`` of vLLM and TensorRT-LLM, which stands
 at the top of the result, and ``--tag`` of SGLang."""

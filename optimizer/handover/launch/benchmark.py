@@ -185,13 +185,15 @@ with open(path, "w") as out:
         one = case["classes"][draw.choices(names, shares)[0]]
         output = round(min(max(length(one["output"], one["output_sigma"]), 1), max(one["context_max"] - 1, 1)))
         prompt = round(min(max(length(one["input"], one["input_sigma"]), 1), max(one["context_max"] - output, 1)))
-        place = draw.randrange(case["open_groups"]) if together else 0
-        members, stream = group_of.setdefault(place, (0, []))
+        place = (one["name"], draw.randrange(case["open_groups"])) if together else 0
+        members, size, stream = group_of.setdefault(place, (0, prompt, []))
+        if together:  # requests of a group are as long as the one that opened it
+            prompt = min(size, max(int(one["context_max"]) - output, 1))
         begin = min(int(share * prompt), prompt - 1)
         text = prompt_of(prompt, begin, stream)
         row = {"prompt": text, "output_tokens": output, "class": one["name"], "prompt_tokens": prompt}
         out.write(json.dumps(row) + "\\n")
-        group_of[place] = (members + 1, stream)
+        group_of[place] = (members + 1, size, stream)
         if together and members + 1 == together:
             del group_of[place]
 '''

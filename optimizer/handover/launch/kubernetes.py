@@ -39,9 +39,7 @@ def manifest(server: Server, origin: str) -> str:
     workload = _leader_worker_set(server) if server.nodes > 1 else _deployment(server)
     comment = f"{origin}\nkubectl create secret generic hf-token --from-literal=token=...   # where the model is gated"
     if _takes_key(server):
-        comment += (
-            f"\nkubectl create secret generic {API_SECRET} --from-literal=key=...   # clients send it as bearer token"
-        )
+        comment += f"\nkubectl create secret generic {API_SECRET} --from-literal=key=...   # bearer token of clients"
     comment += "" if server.pinned else "\nThe image tag floats: pin the version that you confirmed with the benchmark."
     return render_yaml([workload, _service(server)], comment)
 

@@ -18,7 +18,7 @@ from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.handover.launch.facts import Accelerator, Image
 from optimizer.handover.safe_text import plain, slug
 from optimizer.plan.experiment import Offered
-from optimizer.report.confirm import bench_words, client_of, tests_of
+from optimizer.report.confirm import bench_words, client_of, experiments_in
 from optimizer.report.csv_report import safe_cell
 from optimizer.report.serve_commands import engine_family, serve_words, version_numbers, why_not_served
 
@@ -87,7 +87,7 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
     asked = {one.workload: one for one in outcome.asked}
     predicted = {one.workload: one for one in plan.predicted}
     found: list[Server] = []
-    for position, (planned, experiment) in enumerate(tests_of(plan, outcome.asked)):
+    for position, (planned, experiment) in enumerate(experiments_in(plan, outcome.asked)):
         group = replace(planned, engine_version=planned.engine_version or version or "")
         name = slug(group.workload, [server.name for server in found], fallback="workload")
         vendor = catalog.gpus[group.gpu].vendor
