@@ -31,7 +31,7 @@ METRICS = {"ttft": "ttft", "tpot": "tpot", "e2e": "e2el"}
 """Latencies as clients call them."""
 
 
-def tests_of(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, Experiment]]:
+def experiments_in(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, Experiment]]:
     """Each group of a plan with the experiment that confirms it."""
     questions = {one.workload: one for one in asked}
     predictions = {one.workload: one for one in plan.predicted}
@@ -63,7 +63,7 @@ def _stated(asked: Asked) -> Stated:
 def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
     """Server and client command of one replica per group, ready for a shell."""
     commands: list[str] = []
-    for group, experiment in tests_of(plan, asked):
+    for group, experiment in experiments_in(plan, asked):
         serve = serve_words(group)
         commands += [_shell(serve)] if serve else []
         commands.append(_shell([*bench_words(group, experiment), "--seed", "1"]))
