@@ -14,6 +14,7 @@ from typing import TypeVar
 from optimizer.catalog.types import Catalog, Engine, Gpu, Model
 from optimizer.errors import Finding, InputError
 from optimizer.files.nodes import shown
+from optimizer.files.text_file import whole_id
 from optimizer.performance.startup import default_share
 from optimizer.performance.types import ReplicaSpec
 from optimizer.vocabulary import Link
@@ -149,7 +150,7 @@ class RowCase:
 def case_of(row: MeasuredRow, catalog: Catalog) -> RowCase:
     """What the model is asked for a row; raises RowError where it cannot be asked."""
     gpu = _known(catalog.gpus, row.gpu, "gpu")
-    model = _known(catalog.models, row.model, "model")
+    model = _known(catalog.models, whole_id(row.model, catalog.models) or row.model, "model")
     engine, unknown = engine_of(row.engine, catalog)
     quant = quant_of(row.weight_quant, gpu, model)
     kv = kv_of(row.kv_cache, quant, gpu, model)

@@ -67,6 +67,7 @@ def command(
 
     Flags left out are the defaults of the engine's version, so that the figures compare with its start-up log.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.negotiate.memory import ReplicaOptions, memory
     from optimizer.report.memory import render_memory
 
@@ -75,3 +76,4 @@ def command(
         context,
     )  # fmt: skip
     click.echo(render_memory(memory(model, gpu, catalogs, users=users, options=asked), style), nl=False)
+    say_next("memory", None, style=style)

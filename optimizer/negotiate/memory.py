@@ -102,12 +102,13 @@ def memory(
 
 def _model(catalog: Catalog, name: str) -> Model:
     from optimizer.catalog import model_from_config
-    from optimizer.files.text_file import is_file, is_folder
+    from optimizer.files.text_file import is_file, is_folder, whole_id
 
     if name not in catalog.models and (is_file(Path(name)) or is_folder(Path(name))):
         return model_from_config(Path(name))
-    _known(name, catalog.models, "model")
-    return catalog.models[name]
+    whole = whole_id(name, catalog.models) or name
+    _known(whole, catalog.models, "model")
+    return catalog.models[whole]
 
 
 def _with_draft(model: Model, quant: str | None) -> Model:

@@ -123,8 +123,8 @@ def _confirm(outcome: Outcome, plan: Plan) -> Iterator[Line]:
     commands = confirm_commands(plan, outcome.asked)
     if not commands:
         return
-    yield Line("  Confirm before you sign: start a server, send what was promised, another --seed in")
-    yield Line("  every run:")
+    text = "Confirm before you sign: start a server, send what was promised, another --seed in every run:"
+    yield from (Line(piece) for piece in paragraph(text))
     for command in commands:
         yield from (Line(f"    {text}") for text in command.splitlines())
     for group, experiment in experiments_in(plan, outcome.asked):
