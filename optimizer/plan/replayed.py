@@ -76,6 +76,10 @@ class Replay:
     promises: tuple[ReplayedPromise, ...]
     footage: Footage | None = None
     length_class: str = ""  # the class that is served apart; empty: the whole workload
+    replicas: int = 0  # that were replayed
+    requests_per_second: float = 0.0  # sent to all of them; of batch work, what it takes
+    inflight: float = 0.0  # held on the fullest
+    users: float = 0.0  # of all of them
 
     @property
     def kept(self) -> bool:

@@ -111,6 +111,7 @@ class Asked:
 
 
 __all__ = [
+    "NOT_COUNTED",
     "Asked",
     "AskedPeriod",
     "Binding",
@@ -142,6 +143,7 @@ __all__ = [
     "Rejection",
     "Relaxation",
     "Replay",
+    "ReplayEffort",
     "ReplayedPromise",
     "SingleKind",
     "Stress",
@@ -294,6 +296,18 @@ class Relaxation:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayEffort:
+    """Kinds of replica (workload, GPU, link, formats, sizes) that were replayed, and those that a bound alone set
+    aside; None: not counted, as where plans are not replayed or only what the closed form proposes is."""
+
+    replayed: int | None
+    bounded: int | None
+
+
+NOT_COUNTED = ReplayEffort(None, None)
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """What the arithmetic verdict rests on."""
 
@@ -309,6 +323,7 @@ class Proof:
     prices_from: str | None
     prices_to: str | None
     performance_model: str
+    replay: ReplayEffort = NOT_COUNTED
 
 
 @dataclass(frozen=True, slots=True)

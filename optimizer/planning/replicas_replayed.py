@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -98,6 +98,20 @@ class Trial:
         """The closed population of all replicas; nobody where the problem states none."""
         load = parts_of(inputs.problem)[self.workload].load
         return People(load.users * self.factor, load.think_s)
+
+    def load(self, inputs: Inputs) -> TrialLoad:
+        """What it is run with."""
+        rate, held, users = self.rate(inputs), float(self.held(inputs)), self.people(inputs).users
+        return TrialLoad(replicas=self.replicas, requests_per_second=rate, inflight=held, users=users)
+
+
+class TrialLoad(TypedDict):
+    """What a replay says it was run with."""
+
+    replicas: int
+    requests_per_second: float
+    inflight: float
+    users: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +285,7 @@ class Replayer:
                 for index, (promise, factor) in enumerate(zip(promises, factors, strict=True))
             ),
             length_class=part.length_class,
+            **trial.load(inputs),
         )
 
     def _sides(self, trial: Trial, lengths: Lengths, wanted: Sequence[Wanted]) -> list[_Side]:
@@ -391,7 +406,8 @@ def replay_batch(inputs: Inputs, trial: Trial, replica: Replica) -> Replay:
         limit_s=limit,
     )
     unknown = (_UNKNOWN, _UNKNOWN, _UNKNOWN)
-    return Replay(part.name, *unknown, count, str(router), (promise,), length_class=part.length_class)
+    of_class, told = part.length_class, trial.load(inputs)
+    return Replay(part.name, *unknown, count, str(router), (promise,), length_class=of_class, **told)
 
 
 def _pace(finish: Floats) -> tuple[float, float]:
