@@ -44,6 +44,19 @@ class CostFloors:
         together = 0 if self._alone else self._shared(candidate) + self._rest[candidate.workload]
         return max(own, together) + self._rules.fixed_cents
 
+    def cents_with(self, candidate: Candidate, replicas: int) -> int:
+        """The bound for so many replicas, whatever its operating points; not under a day profile."""
+        nodes = candidate.nodes_for(replicas) + self._rules.spare_nodes
+        own = self._market.cheapest(candidate.node_type, nodes)
+        if own is None:
+            return NEVER
+        together = 0
+        if not self._alone:
+            gpus, offered = replicas * candidate.spec.gpus, self._market.options(candidate.node_type)
+            together = gpus * offered[0].monthly_cents // candidate.node_type.gpus_per_node
+            together += self._rest[candidate.workload]
+        return max(own, together) + self._rules.fixed_cents
+
     def _shared(self, candidate: Candidate) -> int:
         """The GPUs of all its replicas, at the lowest price a GPU of the node type."""
         offered = self._market.options(candidate.node_type)

@@ -79,19 +79,31 @@ def cheapest(
     types = {option.node_type.key for option in options if not rules.forbidden_by(option)}
     racing = [c for c in candidates.candidates if c.node_type.key in types and configuration_allowed(c, rules)]
     least = LeastReplicas(inputs, racing, rules, replayer, memo)
-    _Race(candidates, racing, options, least, clock).run()
-    complete = False
+    race = _Race(candidates, racing, options, least, clock)
+    race.run()
+    complete, enough = False, race.enough()
     for _ in range(ROUNDS):
-        wanted = replace(candidates, candidates=least.standing(racing))
+        kept = race.up_to(enough)
+        wanted = replace(candidates, candidates=least.standing(kept))
         result = solve_fleet(inputs.problem, wanted, options, loads_of(inputs.problem), settings)
         if clock.over:
             break
+        if enough is not None and not _is_full(result, rules.top, enough):
+            enough = None
+            continue
+        result = replace(result, screened=result.screened + len(racing) - len(kept))
         if not _learnt(result, least, clock):
             complete = not clock.over
             break
     replayed = sum(one.replayed for one in least.every)
     reported = replace(result, solutions=tuple(_reported(inputs, one, candidates) for one in result.solutions))
     return Cheapest(reported, wanted, complete, replayed, len(least.every) - replayed)
+
+
+def _is_full(result: FleetResult, top: int, enough: int) -> bool:
+    """Whether the ranking is as long as asked for at no more than that: nothing dearer has a place in it."""
+    found = result.solutions
+    return result.status == "proven" and len(found) == top and all(one.monthly_cents <= enough for one in found)
 
 
 def _learnt(result: FleetResult, least: LeastReplicas, clock: Clock) -> bool:
@@ -136,9 +148,11 @@ class _Race:
     ) -> None:
         self._rules, self._least, self._clock = candidates.rules, least, clock
         self._racing = racing
-        bounded = replace(candidates, candidates=least.standing(racing))
-        self._floors = CostFloors(bounded, options, alone=False)
-        self._known: dict[tuple[object, int], int] = {}
+        alone = len(self._rules.workloads) == 1
+        bounded = replace(candidates, candidates=() if alone else least.standing(racing))
+        self._floors = CostFloors(bounded, options, alone=alone)
+        self._reached: list[int] = []
+        self._known: dict[tuple[int, int], int] = {}
 
     def run(self) -> None:
         """Every workload and class by itself."""
@@ -147,16 +161,22 @@ class _Race:
             for candidate in self._racing:
                 if candidate.workload == workload:
                     groups[slot_facts(candidate, self._rules)].append(candidate)
-            favourites = sorted((self._favourite(group), number) for number, group in enumerate(groups.values()))
-            of_key, reached = list(groups.values()), list[int]()
-            for _, number in favourites:
-                top = self._rules.top
-                limit = sorted(reached)[top - 1] if len(reached) >= top else NEVER
-                reached.append(self._best(of_key[number], limit))
+            of_key, top = list(groups.values()), self._rules.top
+            self._reached = []
+            for _, number in sorted((self._closed(group)[0], number) for number, group in enumerate(of_key)):
+                limit = sorted(self._reached)[top - 1] if len(self._reached) >= top else NEVER
+                self._reached.append(self._best(of_key[number], limit))
 
-    def _favourite(self, group: Sequence[Candidate]) -> tuple[int, int]:
-        """What the closed form would pay for the best, and the bound."""
-        return self._closed(group)[0], min((self._score(one, None) for one in group), default=NEVER)
+    def enough(self) -> int | None:
+        """What the last plan of the ranking is thought to cost, where that can be told without the solver."""
+        top, reached = self._rules.top, sorted(self._reached)
+        told = self._rules.objective == "minimize_cost" and len(self._rules.workloads) == 1 and len(reached) >= top
+        return reached[top - 1] if told and reached[top - 1] < NEVER else None
+
+    def up_to(self, enough: int | None) -> list[Candidate]:
+        """The candidates that may cost no more than that; None: all of them."""
+        racing = self._racing
+        return list(racing) if enough is None else [one for one in racing if self._score(one, None) <= enough]
 
     def _closed(self, group: Sequence[Candidate]) -> tuple[int, Candidate | None]:
         """The best of a group as the closed form has it, and its score."""
@@ -175,14 +195,13 @@ class _Race:
         if least is None:
             return NEVER
         count = replicas or least.replicas
-        about = (candidate.key, count)
+        about = (id(candidate), count)
         if about not in self._known:
             self._known[about] = self._scored(candidate, count)
         return self._known[about]
 
     def _scored(self, candidate: Candidate, count: int) -> int:
-        asked = self._least.candidate(candidate, count)
-        cents = NEVER if asked is None else self._floors.cents(asked)
+        cents = self._floors.cents_with(candidate, count)
         if self._rules.objective == "minimize_gpus" and cents < NEVER:
             return candidate.nodes_for(count) * candidate.node_type.gpus_per_node
         return cents

@@ -70,7 +70,10 @@ class LeastReplicas:
         inferring: bool = True,
     ) -> None:
         self._inputs, self._replayer, self._inferring = inputs, replayer, inferring
-        self._loads = [part.load for part in parts_of(inputs.problem)]
+        parts = parts_of(inputs.problem)
+        self._loads = [part.load for part in parts]
+        self._promises = [len(part.slo.promises) for part in parts]
+        self._named: dict[int, tuple[Candidate, Kind]] = {}
         self.kinds: dict[Kind, Least] = {}
         self.every: list[Least] = []  # those that were forgotten too
         self._fill(candidates, rules, memo)
@@ -80,7 +83,7 @@ class LeastReplicas:
 
         problem, params = self._inputs.problem, self._inputs.params
         for workload, part in enumerate(parts_of(problem)):
-            first = {kind_of(one): one for one in candidates if one.workload == workload}
+            first = {self._kind(one): one for one in candidates if one.workload == workload}
             specs = [one.spec for one in first.values()]
             fluid: Sequence[OperatingPoint | None] = [None] * len(specs)
             if specs and not part.load.is_batch:
@@ -97,12 +100,12 @@ class LeastReplicas:
 
     def candidate(self, candidate: Candidate, replicas: int | None = None) -> Candidate | None:
         """The candidate as one that takes at least so many replicas, by default the bound; None: no number will do."""
-        least = self.kinds.get(kind_of(candidate))
+        least = self.of(candidate)
         if least is None:
             return None
         count, load = replicas or least.replicas, self._loads[candidate.workload]
         rate, held, users = load.floors
-        promises = len(parts_of(self._inputs.problem)[candidate.workload].slo.promises)
+        promises = self._promises[candidate.workload]
         share = (rate / count * ROOM, float(ceil_guarded(held / count)))
         point = OperatingPoint(PointKind.ALL, *share, (0.0,) * promises, users / count * ROOM)
         return replace(candidate, points=(point,))
@@ -168,7 +171,14 @@ class LeastReplicas:
 
     def of(self, candidate: Candidate) -> Least | None:
         """What is known of the kind of a candidate; None: no number of them will do."""
-        return self.kinds.get(kind_of(candidate))
+        return self.kinds.get(self._kind(candidate))
+
+    def _kind(self, candidate: Candidate) -> Kind:
+        """The kind of a candidate, worked out once for each; a plan's candidates are others of the same content."""
+        known = self._named.get(id(candidate))
+        if known is None or known[0] is not candidate:
+            known = self._named[id(candidate)] = (candidate, kind_of(candidate))
+        return known[1]
 
     def standing(self, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
         """The candidates with what they take at least, without those of which no number will do."""
