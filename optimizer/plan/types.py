@@ -26,7 +26,7 @@ from optimizer.plan.deployment import (
     Prediction,
 )
 from optimizer.plan.quotes import QuoteVerdict
-from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
+from optimizer.plan.replayed import Footage, LatencyMs, Minimality, Replay, ReplayedPromise
 from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
 
 
@@ -128,6 +128,7 @@ __all__ = [
     "LatencyMs",
     "LoadFloor",
     "MemoryGib",
+    "Minimality",
     "NodeLine",
     "Optimal",
     "OtherWinner",
@@ -245,6 +246,7 @@ class Plan:
     stress: tuple[Stress, ...] = ()
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
+    minimality: tuple[Minimality, ...] = ()  # likewise
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
     owed: Owed = NOTHING_OWED  # commitments and purchases
     recoverable_tax_cents: int = 0  # a month, in no total: ``payment.tax_recoverable``

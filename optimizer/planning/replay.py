@@ -15,6 +15,7 @@ from optimizer.candidates.types import Candidate
 from optimizer.demand import part_name
 from optimizer.fleet.candidate_set import CandidateSet
 from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEffort
+from optimizer.planning.minimality import with_minimality
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
 from optimizer.problem import load_of, parts_of
 from optimizer.progress import NO_LIMIT, Clock
@@ -137,6 +138,7 @@ def survivors(
         plans = assemble(inputs, result.solutions, options) if tell else ()
     if not tell:
         return Survivors(candidates, result, (), ())
+    plans = with_minimality(inputs, result.solutions, plans, replayer, two_sided=False)
     replayed = tuple(_with_replays(inputs, replayer, result, plans))
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
 
@@ -172,7 +174,8 @@ def _two_sided(
         missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
         plan = plans[place]
         rejected.append(Rejection(plan.rank, 1, plan.monthly_cents, plan.groups[group], missed, needed))
-    made = assemble(inputs, found.result.solutions, options)
+    solutions = found.result.solutions
+    made = with_minimality(inputs, solutions, assemble(inputs, solutions, options), replayer, two_sided=True)
     replayed = tuple(_with_replays(inputs, replayer, found.result, made))
     told = tuple(_priced(rejection, replayed) for rejection in rejected)
     return Survivors(found.candidates, found.result, replayed, told, ReplayEffort(found.replayed, found.bounded))

@@ -28,7 +28,8 @@ import numpy as np
 from optimizer.demand import Metric
 from optimizer.performance import behaviours, error_factor
 from optimizer.performance.accuracy import grade_of, throughput_factor
-from optimizer.performance.operating_points import operating_points
+from optimizer.performance.operating_points import UTILIZATION, operating_points
+from optimizer.performance.replicas import replicas_of
 from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.problem import parts_of
 from optimizer.progress import Notice
@@ -212,6 +213,26 @@ class Replayer:
         limits = tuple(p.limit_s / error_factor(p.metric, grade, confidence, engine) for p in part.slo.promises)
         rate, held, people = trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs)
         return Tried(trial.replicas, rate, float(held), people.users, limits)
+
+    def beyond_saturation(self, trial: Trial) -> tuple[float, float, float] | None:
+        """Where a trial asks for more than a replica may take whatever its latencies: the share of the saturation rate
+        that arrivals take (or of the slots, that requests in flight do), model error, limit; None: it does not."""
+        if self._is_batch(trial):
+            return None
+        self.predict([trial])
+        predicted = self._predicted[trial.key]
+        if predicted.open_loop is not None:
+            grade, confidence = grade_of(trial.spec, self._inputs.params)[0], self._inputs.problem.margins.confidence
+            margin = 1.0 / min(throughput_factor(grade, confidence, trial.spec.engine.profile), 1.0)
+            used = predicted.open_loop.utilization
+            if used * margin > UTILIZATION:
+                return used, margin, UTILIZATION
+        most = 0.0 if predicted.held is None else float(trial.held(self._inputs))
+        if predicted.people is not None:
+            most = max(most, predicted.people.inflight_p99 or 0.0)
+        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        slots = float(replicas_of([trial.spec], lengths, self._inputs.params).slots[0])
+        return (most / slots, 1.0, 1.0) if most > slots * (1.0 + 1e-9) else None
 
     def knows(self, trial: Trial) -> bool:
         """Whether a trial was replayed already."""
