@@ -28,7 +28,7 @@ from optimizer.plan.deployment import (
 )
 from optimizer.plan.experiment import Experiment
 from optimizer.plan.quotes import QuoteVerdict
-from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
+from optimizer.plan.replayed import Footage, LatencyMs, Minimality, Replay, ReplayedPromise
 from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class Asked:
 
 
 __all__ = [
+    "NOT_COUNTED",
     "Asked",
     "AskedPeriod",
     "Binding",
@@ -134,6 +135,7 @@ __all__ = [
     "LatencyMs",
     "LoadFloor",
     "MemoryGib",
+    "Minimality",
     "NodeLine",
     "Optimal",
     "OtherWinner",
@@ -149,6 +151,7 @@ __all__ = [
     "Rejection",
     "Relaxation",
     "Replay",
+    "ReplayEffort",
     "ReplayedPromise",
     "SingleKind",
     "Stress",
@@ -250,6 +253,7 @@ class Plan:
     stress: tuple[Stress, ...] = ()
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
+    minimality: tuple[Minimality, ...] = ()  # likewise
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
     owed: Owed = NOTHING_OWED  # commitments and purchases
     experiments: tuple[Experiment, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
@@ -302,6 +306,18 @@ class Relaxation:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayEffort:
+    """Kinds of replica (workload, GPU, link, formats, sizes) that were replayed, and those that a bound alone set
+    aside; None: not counted, as where plans are not replayed or only what the closed form proposes is."""
+
+    replayed: int | None
+    bounded: int | None
+
+
+NOT_COUNTED = ReplayEffort(None, None)
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """What the arithmetic verdict rests on."""
 
@@ -317,6 +333,7 @@ class Proof:
     prices_from: str | None
     prices_to: str | None
     performance_model: str
+    replay: ReplayEffort = NOT_COUNTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,9 @@ def _set_aside(proof: Proof, ranks: int) -> str:
     if proof.candidates_screened:
         unsolved = f" {proof.candidates_screened:,} were set aside unsolved:"
         text += f"{unsolved} their cheapest nodes alone cost more than #{ranks}."
+    if proof.replay.replayed is not None:
+        bounded = f"{proof.replay.bounded:,} that could not have been cheaper by a bound"
+        text += f" {plural(proof.replay.replayed, 'kind')} of replica replayed, {bounded}."
     if proof.replay_rejected:
         text += f" {plural(proof.replay_rejected, 'configuration')} rejected by replay (below)."
     return text
