@@ -194,7 +194,7 @@ def build(data: Path, target: Path) -> None:
     mixtures = frozenset(model["id"] for model in models if int(float(model["moe_num_experts"] or 0)))
     measured = written([*measured_rows(data, mixtures)])
     write(target / "measurements" / "measurements.csv", measured)
-    sources = with_counts(read(target / "measurements" / "sources.csv"), measured)
+    sources = with_counts(read(data / "measurement_sources.csv"), measured)
     write(target / "measurements" / "sources.csv", sources)
     write(target / "measurements" / "engine_steps.csv", written([*step_rows(data)]))
 

@@ -90,7 +90,11 @@ def written(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def with_counts(sources: Sequence[Row], measured: Sequence[Row]) -> list[Row]:
-    """Sources with the number of their rows as it is now."""
+def with_counts(sources: Sequence[Row], measured: Sequence[Row]) -> list[dict[str, str]]:
+    """Sources with the number of their rows behind the version."""
     counts = Counter(row["source"] for row in measured)
-    return [{**source, "rows": str(counts[source["source"]])} for source in sources]
+    found: list[dict[str, str]] = []
+    for source in sources:
+        told = {"source": source["source"], "version": source["version"], "rows": str(counts[source["source"]])}
+        found.append({**told, **source})
+    return found

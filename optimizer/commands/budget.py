@@ -37,7 +37,7 @@ def command(
     from optimizer.report.negotiate_budget import render_budget
 
     with Progress(sys.stderr) as progress:
-        answer = budget(file, monthly, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+        answer = budget(file, monthly, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_budget(answer, style), output)
     say_next("budget", file, style=style, output=output)
     sys.exit(EXIT_CODES[status_of(answer.most)])

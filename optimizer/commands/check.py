@@ -19,25 +19,14 @@ def command(file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulat
     """
     from textwrap import wrap
 
-    from optimizer.catalog import load_catalog, with_configs
-    from optimizer.catalog.remarks import remarks
     from optimizer.commands.next_step import say_next
-    from optimizer.planning.inputs import known_ids
-    from optimizer.problem import load_problem
-    from optimizer.problem.summary import summary_of
+    from optimizer.negotiate.check import check
+    from optimizer.report.check import render_check
 
-    catalog = load_catalog(catalogs)
-    problem = load_problem(file, sets=sets, known=known_ids(catalog))
-    names = list(dict.fromkeys(workload.model for workload in problem.workloads))
-    models = with_configs(catalog, names, Path(problem.path).parent).models
+    told = render_check(check(file, catalogs, sets=sets), style)
     if style == "json":
-        from optimizer.report.json_check import render_check
-
-        click.echo(render_check(problem, [models[name].notes for name in names]), nl=False)
+        click.echo(told, nl=False)
         return
-    for line in summary_of(problem):
+    for line in told.splitlines():
         click.echo("\n".join(wrap(line, 80, subsequent_indent=" " * 12, break_on_hyphens=False)))
-    for name in names:
-        for line in remarks(models[name]):
-            click.echo(line)
     say_next("check", file)

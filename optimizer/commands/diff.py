@@ -47,6 +47,6 @@ def command(
     from optimizer.report.negotiate_compare import render_comparison
 
     with Progress(sys.stderr) as progress:
-        answer = compare(before, after, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+        answer = compare(before, after, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_comparison(answer, style), output)
     say_next("diff", after, style=style, output=output)

@@ -39,13 +39,13 @@ def command(
             from optimizer.negotiate.why_not import why_not
             from optimizer.report.negotiate_why_not import render_why_not
 
-            refusal = why_not(file, wish, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+            refusal = why_not(file, wish, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
             report, code = render_why_not(refusal, style), 0
         else:
             from optimizer.negotiate.explain import explain
             from optimizer.report.negotiate_explain import render_explanation
 
-            answer = explain(file, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+            answer = explain(file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
             report, code = render_explanation(answer, style), EXIT_CODES[status_of(answer.outcome)]
     write_output(report, output)
     say_next("explain" if wish is None else "why_not", file, style=style, output=output)

@@ -42,13 +42,13 @@ def command(
     (concurrency, ttft_ms). Break points are found by bisection to the step of the field, not on a grid.
     """
     from optimizer.commands.next_step import say_next
-    from optimizer.commands.progress import ProgressBar
+    from optimizer.commands.progress import Progress
     from optimizer.files.atomic_write import write_atomic
     from optimizer.negotiate.frontier import frontier
     from optimizer.report import write_output
     from optimizer.report.negotiate_frontier import draw, render_frontier
 
-    with ProgressBar(sys.stderr, "curves") as bar:
+    with Progress(sys.stderr) as progress:
         answer = frontier(
             file,
             over,
@@ -57,8 +57,8 @@ def command(
             jobs=jobs,
             engine=engine,
             sets=sets,
-            catalogs=catalogs,
-            progress=bar.update,
+            catalog=catalogs,
+            progress=progress.say,
             simulate=not no_simulate,
         )
     if chart is not None:

@@ -35,7 +35,7 @@ def command(
     from optimizer.report.negotiate_targets import render_targets
 
     with Progress(sys.stderr) as progress:
-        answer = targets(file, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+        answer = targets(file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_targets(answer, style), output)
     say_next("targets", file, style=style, output=output)
     sys.exit(EXIT_CODES[status_of(answer.outcome)])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimizer.errors import InputError
+from optimizer.files.carried import is_closed, refusal
 from optimizer.files.text_file import beside, did_you_mean, is_file, is_folder, suggest, whole_id
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.schema import Exclude, ProblemFile, ProviderFilter, Workload
@@ -218,6 +219,9 @@ def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> 
             hint = did_you_mean(workload.model, known.models) or "`optimize catalog models` lists them;"
             message = f"unknown model {workload.model!r}"
             yield Issue(path, message, f"{hint} any other model: the path of its Hugging Face config.json")
+    elif is_closed(config):
+        told = refusal(config)
+        yield Issue(path, f"{workload.model} {told.message}", told.hint)
     elif not is_file(config):
         hint = "the path of a Hugging Face config.json is relative to the problem file"
         yield Issue(path, f"no such file: {workload.model!r}", hint)

@@ -21,6 +21,7 @@ from optimizer.plan.types import (
     Binding,
     Group,
     LatencyMs,
+    Minimality,
     NodeLine,
     Plan,
     PlanPeriod,
@@ -52,6 +53,7 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "groups": [_group(group) for group in plan.groups],
         "predicted": [_prediction(prediction, plan) for prediction in plan.predicted],
         **({"simulated": [replay_document(replay) for replay in plan.simulated]} if plan.simulated else {}),
+        **({"minimality": [_minimality(one) for one in plan.minimality]} if plan.minimality else {}),
         **({"periods": [period_document(period, plan) for period in plan.periods]} if plan.periods else {}),
         "binding": [_binding(binding) for binding in plan.binding],
         "cost_lines": [_cost_line(line) for line in plan.cost_lines],
@@ -360,6 +362,27 @@ def replay_document(replay: Replay) -> dict[str, Json]:
         "requests": replay.requests,
         "router": replay.router,
         "promises": [_promise(promise) for promise in replay.promises],
+    }
+
+
+def _minimality(one: Minimality) -> dict[str, Json]:
+    """Why there are no fewer replicas. ``replayed`` and ``limit`` in seconds; of ``saturation`` shares of it."""
+    fewer = one.fewer
+    return {
+        **served(one.workload, one.length_class),
+        "role": "serve",
+        "replicas": one.replicas,
+        "fewer": None
+        if fewer is None
+        else {
+            "replicas": fewer.replicas,
+            "monthly_cost": Money(fewer.monthly_cents),
+            "promise": fewer.promise,
+            "replayed": fewer.replayed,
+            "margin": fewer.margin,
+            "limit": fewer.limit,
+        },
+        "reason": one.reason or None,
     }
 
 

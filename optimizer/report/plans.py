@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from optimizer.demand import Metric
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction, Stress
 from optimizer.problem import Figure, place_of
-from optimizer.report.periods import followed, replayed
+from optimizer.report.periods import fewer_replicas, followed, replayed
 from optimizer.report.prices import dated, indicative
 from optimizer.report.words import (
     BLANK,
@@ -61,11 +61,13 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
     ]
     if single:
         yield from _quiet([*_flags(plan), *_promised(plan.predicted, outcome), replayed(plan), *summary])
+        yield from _quiet([fewer_replicas(plan)])
         yield from _quiet([_source(plan.nodes[0]), *_context(plan)])
         return
     yield from _quiet([*_flags(plan), *summary, *_context(plan)])
     for group, last in zip(plan.groups, _last_of_workload(plan.groups), strict=True):
         together = [*_promised(_of(group, plan.predicted), outcome), replayed(plan, group.workload)]
+        together += [fewer_replicas(plan, group.workload)]
         if group.share == SHARE_UNITS:
             yield from _quiet([_group(group), *together])
             continue

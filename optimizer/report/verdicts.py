@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.problem import place_of
-from optimizer.report.confirm import REQUESTS_FILE, brackets, confirm_commands, offer_sentence, tests_of
+from optimizer.report.confirm import REQUESTS_FILE, brackets, confirm_commands, experiments_in, offer_sentence
 from optimizer.report.periods import rejections
 from optimizer.report.words import (
     BLANK,
@@ -102,6 +102,9 @@ def _set_aside(proof: Proof, ranks: int) -> str:
     if proof.candidates_screened:
         unsolved = f" {proof.candidates_screened:,} were set aside unsolved:"
         text += f"{unsolved} their cheapest nodes alone cost more than #{ranks}."
+    if proof.replay.replayed is not None:
+        bounded = f"{proof.replay.bounded:,} that could not have been cheaper by a bound"
+        text += f" {plural(proof.replay.replayed, 'kind')} of replica replayed, {bounded}."
     if proof.replay_rejected:
         text += f" {plural(proof.replay_rejected, 'configuration')} rejected by replay (below)."
     return text
@@ -127,7 +130,7 @@ def _confirm(outcome: Outcome, plan: Plan) -> Iterator[Line]:
     yield from (Line(piece) for piece in paragraph(text))
     for command in commands:
         yield from (Line(f"    {text}") for text in command.splitlines())
-    for group, experiment in tests_of(plan, outcome.asked):
+    for group, experiment in experiments_in(plan, outcome.asked):
         about = f"{group.workload}: " if len(plan.groups) > 1 else ""
         for text in paragraph(f"    {about}{offer_sentence(experiment)}", hang="      "):
             yield Line(text)

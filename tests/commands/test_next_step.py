@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -72,18 +70,3 @@ def test_the_ending_of_the_output_says_the_format(tmp_path: Path) -> None:
     assert json.loads(path.read_text(encoding="utf-8"))["plans"]
     run(FRONT_PAGE, "--no-simulate", "--format", "text", "-o", str(path))
     assert "next     optimize explain" in path.read_text(encoding="utf-8")
-
-
-def test_predictions_as_json_are_those_of_the_table(tmp_path: Path) -> None:
-    rows = tmp_path / "rows.csv"
-    rows.write_text(
-        "gpu,model,input_tokens,output_tokens,load,concurrency,note\n"
-        "h100_sxm_80,meta-llama/Llama-3.1-8B-Instruct,200,20,closed,1,7\n"
-        "h100_sxm_80,no-such-model,200,20,closed,1,8\n",
-        encoding="utf-8",
-    )
-    table = list(csv.DictReader(io.StringIO(run("predict", str(rows)).stdout)))
-    found = json.loads(run("predict", str(rows), "--format", "json").stdout)
-    assert [row["note"] for row in found] == ["7", "8"]
-    assert found[0]["pred_ttft_ms_mean"] == float(table[0]["pred_ttft_ms_mean"])
-    assert found[1]["pred_ttft_ms_mean"] is None and found[1]["error"]

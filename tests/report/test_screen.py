@@ -89,6 +89,9 @@ def _strange(outcome: Outcome, text: str) -> list[str]:
         for stress in plan["stress"]
         if "load_factor" in stress
     ]
+    smaller = [(one, one["fewer"]) for plan in document["plans"] for one in plan.get("minimality", ()) if one["fewer"]]
+    ratios += [fewer["replayed"] * fewer["margin"] for _, fewer in smaller]
+    ratios += [float(one["replicas"] - fewer["replicas"]) for one, fewer in smaller]
     known += [float(one) for one in (*gpus, *sizes, *counted)] + [abs(one) for one in ratios]
     return [figure for figure in _FIGURE.findall(text) if not _stands_in(figure, known)]
 
