@@ -142,7 +142,7 @@ def test_hand_made_outcomes_fit_at_any_width(outcomes: dict[str, Outcome]) -> No
 
 def test_a_wider_terminal_shows_the_bands(outcomes: dict[str, Outcome]) -> None:
     narrow, wide = (render_screen(outcomes["optimal"], width=width) for width in (80, 120))
-    assert " 90 %" not in narrow
+    assert "25-39" not in narrow
     assert "25-39" in wide
 
 
@@ -184,6 +184,16 @@ def test_rows_are_decisions_not_the_cheapest_alike(outcomes: dict[str, Outcome])
         "#5: first of the ranking with weights as published",
         "#6: first of the ranking of grade A",
     ]
+
+
+def test_a_plan_for_the_same_money_with_more_room_has_its_row(outcomes: dict[str, Outcome]) -> None:
+    first = outcomes["optimal"].plans[0]
+    second = replace(first, rank=2, load_factor=first.load_factor * 1.2)
+    for plan, shown in ((second, True), (replace(second, monthly_cents=first.monthly_cents + 1), False),
+                        (replace(second, load_factor=first.load_factor * 1.04), False)):  # fmt: skip
+        other = replace(first, rank=3, nodes=(replace(first.nodes[0], gpu="b200_sxm_180"),))
+        rows = decisions(replace(outcomes["optimal"], plans=(first, plan, other)))
+        assert [row.name for row in rows] == (["1", "2", "3"] if shown else ["1", "3"])
 
 
 def test_the_winner_at_list_prices_has_its_row_where_it_is_another(outcomes: dict[str, Outcome]) -> None:
