@@ -30,7 +30,7 @@ def solved() -> dict[str, Outcome]:
     """Every shipped problem, answered as the command does, without replays."""
     found = {}
     for path in PROBLEMS:
-        inputs = read_inputs(path)
+        inputs = read_inputs(path, sets=["ranking.top=4"])  # enough for every kind of row, at half the time
         one = answer(inputs, simulate=False)
         found[path.name] = with_quotes(one.outcome, one.case, lambda _: None)
     return found
