@@ -86,8 +86,9 @@ def main() -> None:
         without = predicted(replace(anchor, overlap=False), catalog, params)
         error = 100 * (found / anchor.published - 1)
         overlap = "on" if anchor.overlap else "off"
-        figures = f"{anchor.published:10,.0f} {found:10,.0f} {error:+5.0f} % {without:9,.0f}"
-        print(f"{anchor.name:40s} {overlap:>7s} {figures}")
+        print(
+            f"{anchor.name:40s} {overlap:>7s} {anchor.published:10,.0f} {found:10,.0f} {error:+5.0f} % {without:9,.0f}"
+        )
         if anchor.left:
             print(f"    {anchor.left}")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,9 +43,12 @@ LEAST_WIDTH = 0.03
 ENOUGH_GROUPS = 15
 """An engine measured in so many source x GPU x model groups has bands of its own."""
 
-ENGINE_SHRINKAGE = 15
+ENGINE_SHRINKAGE = 30
 """They lean on all engines together as if those were so many groups of theirs: start-up noise of one source must not
 set an engine's band."""
+
+DOUBTED = 0.25
+"""Rows that count no more than this are doubted for a reason that exclusions.csv states: they set no band."""
 
 SHRINKAGE = 8
 """A grade with few groups leans on all grades together as if it had so many of theirs."""
@@ -83,6 +86,64 @@ def group_of(error: Error) -> str:
     return f"{error.case.row.group}|{error.engine}"
 
 
+class ErrorTable:
+    """Errors as columns, so that bands of many parts of them are quick to make."""
+
+    def __init__(self, errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) -> None:
+        sizes = Counter((group_of(error), error.unseen) for error in errors)
+        counts = [weight(error.case.row) for error in errors]
+        self._logs = np.array([-error.log for error in errors])
+        self._weights = np.array(
+            [count / math.sqrt(sizes[group_of(e), e.unseen]) for count, e in zip(counts, errors, strict=True)]
+        )
+        self._sound = np.array([count > DOUBTED for count in counts], dtype=bool)
+        self._bands = np.array([error.band for error in errors])
+        self._engines = np.array([error.engine for error in errors])
+        self._grades = np.array([error.grade.value for error in errors])
+        self._groups = np.unique([group_of(error) for error in errors], return_inverse=True)[1]
+        self._seen_engine = np.array([error.unseen != ENGINE for error in errors], dtype=bool)
+
+    def bands(self, use: npt.NDArray[np.bool_]) -> dict[tuple[str, str, Grade], Band]:
+        """The bands made of the errors in ``use`` (see ``bands_of``)."""
+        result: dict[tuple[str, str, Grade], Band] = {}
+        for name in np.unique(self._bands[use]).tolist():
+            mine = use & (self._bands == name)
+            mine = sound if (sound := mine & self._sound).any() else mine
+            known = seen if (seen := mine & self._seen_engine).any() else mine
+            pooled, novel = self._by_grade(known), self._by_grade(mine)
+            for grade in Grade:
+                ends = np.minimum(pooled[grade], novel[grade]), np.maximum(pooled[grade], novel[grade])
+                result[name, "", grade] = _band(np.where(_LOWER, *ends))
+            for engine in np.unique(self._engines[known]).tolist():
+                here = known & (self._engines == engine)
+                groups = self._count(here)
+                if groups >= ENOUGH_GROUPS:
+                    share, own = groups / (groups + ENGINE_SHRINKAGE), self._by_grade(here)
+                    for grade in Grade:
+                        result[name, engine, grade] = _band(share * own[grade] + (1 - share) * pooled[grade])
+        return result
+
+    def _by_grade(self, use: npt.NDArray[np.bool_]) -> dict[Grade, Floats]:
+        everyone, result = self._edges(use), {}
+        limits: Floats = LEAST_WIDTH * np.array([-1.0, -0.5, 0.5, 1.0])
+        for grade in (Grade.A, Grade.B, Grade.C):
+            own = use & (self._grades == grade.value)
+            groups = self._count(own)
+            share = groups / (groups + SHRINKAGE)
+            edges = share * (self._edges(own) if groups else everyone) + (1 - share) * everyone
+            limits = np.where(_LOWER, np.minimum(limits, edges), np.maximum(limits, edges))
+            result[grade] = limits
+        return result
+
+    def _count(self, use: npt.NDArray[np.bool_]) -> int:
+        return len(np.unique(self._groups[use]))
+
+    def _edges(self, use: npt.NDArray[np.bool_]) -> Floats:
+        """The quantiles of ln(truth / prediction)."""
+        edges: Floats = np.quantile(self._logs[use], EDGES, weights=self._weights[use], method="inverted_cdf")
+        return edges
+
+
 def bands_of(errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) -> dict[tuple[str, str, Grade], Band]:
     """5 % and 95 % quantiles of truth / prediction by band, engine and grade.
 
@@ -92,36 +153,7 @@ def bands_of(errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) ->
     groups. A grade's quantiles are drawn toward those of all grades by ``SHRINKAGE`` groups; widths never fall from A
     to C.
     """
-    result: dict[tuple[str, str, Grade], Band] = {}
-    for name in sorted({error.band for error in errors}):
-        mine = [error for error in errors if error.band == name]
-        known = [error for error in mine if error.unseen != ENGINE]
-        pooled = dict(_by_grade(known or mine, weight))
-        novel = dict(_by_grade(mine, weight))
-        result |= {(name, "", grade): _band(np.where(_LOWER, np.minimum(*at), np.maximum(*at)))
-                   for grade in pooled for at in [(pooled[grade], novel[grade])]}  # fmt: skip
-        for engine in sorted({error.engine for error in known}):
-            here = [error for error in known if error.engine == engine]
-            groups = len({error.case.row.group for error in here})
-            if groups >= ENOUGH_GROUPS:
-                share = groups / (groups + ENGINE_SHRINKAGE)
-                own = dict(_by_grade(here, weight))
-                result |= {
-                    (name, engine, grade): _band(share * own[grade] + (1 - share) * pooled[grade]) for grade in own
-                }
-    return result
-
-
-def _by_grade(errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) -> Iterator[tuple[Grade, Floats]]:
-    everyone = _edges(errors, weight)
-    limits = LEAST_WIDTH * np.array([-1.0, -0.5, 0.5, 1.0])
-    for grade in (Grade.A, Grade.B, Grade.C):
-        own = [error for error in errors if error.grade is grade]
-        groups = len({group_of(error) for error in own})
-        share = groups / (groups + SHRINKAGE)
-        edges = share * (_edges(own, weight) if own else everyone) + (1 - share) * everyone
-        limits = np.where(_LOWER, np.minimum(limits, edges), np.maximum(limits, edges))
-        yield grade, limits
+    return ErrorTable(errors, weight).bands(np.ones(len(errors), dtype=bool))
 
 
 def _band(limits: Floats) -> Band:
@@ -149,15 +181,6 @@ def nested_coverage(
         others = [error for error in errors if folds[error.case.row.group] != fold]
         result += with_coverage(mine, bands_of(others, weight))
     return result
-
-
-def _edges(errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) -> Floats:
-    """The quantiles of ln(truth / prediction)."""
-    sizes = Counter((group_of(error), error.unseen) for error in errors)
-    weights = [weight(error.case.row) / math.sqrt(sizes[group_of(error), error.unseen]) for error in errors]
-    logs = [-error.log for error in errors]
-    edges: Floats = np.quantile(logs, EDGES, weights=weights, method="inverted_cdf")
-    return edges
 
 
 FOLDS = 5

@@ -230,7 +230,7 @@ def replica_for(spec: ReplicaSpec, lengths: Lengths, params: Parameters) -> Repl
     return Replica(coefficients([spec], params).row(0), open_loop, closed_loop)
 
 
-def test_of(case: RowCase) -> LoadTest:
+def load_test_of(case: RowCase) -> LoadTest:
     """The test that a row describes: one with a ``router``."""
     row = case.row
     lengths = Lengths(
@@ -250,7 +250,7 @@ def test_of(case: RowCase) -> LoadTest:
 
 def _of_test(case: RowCase, params: Parameters) -> MedianEstimate:
     """Mean over runs of what a client would report."""
-    test = test_of(case)
+    test = load_test_of(case)
     runs = runs_of(replica_for(case.spec, test.lengths, params), test)
     values: list[float] = []
     for name in ("ttft", "tpot"):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optimizer.calibrate.cross_validation import bands_of, group_of, triple_of, with_coverage
+from optimizer.calibrate.cross_validation import ErrorTable, group_of, triple_of, with_coverage
 from optimizer.calibrate.fit import FitProblem, Linearised, solve
 from optimizer.calibrate.forward import kv_tokens_of, predict_case
 from optimizer.calibrate.own_fit import table_csv
@@ -95,12 +95,13 @@ def coverage_of(
     """Coverage by split and figure, each unit judged by bands that know nothing of it under any split."""
     splits = {FOLDS: lambda case: str(fold_of.get(case.row.group, "")), **UNITS}
     judged: list[Error] = []
+    table = ErrorTable(errors, weight)
     for split, unit_of in splits.items():
-        units = {id(error): unit_of(error.case) for error in errors}
-        for unit in sorted(set(units.values())):
-            others = [error for error in errors if units[id(error)] != unit]
-            mine = [error for error in errors if error.unseen == split and units[id(error)] == unit]
-            judged += with_coverage(mine, bands_of(others, weight))
+        units = np.array([unit_of(error.case) for error in errors])
+        for unit in np.unique(units).tolist():
+            mine = [errors[i] for i in np.flatnonzero(units == unit).tolist() if errors[i].unseen == split]
+            if mine:
+                judged += with_coverage(mine, table.bands(units != unit))
     return [*_summed(judged)]
 
 

@@ -42,18 +42,20 @@ def command(
     """
     from optimizer.commands.age import say_age
     from optimizer.commands.progress import Progress
-    from optimizer.decide import answer, read_inputs
-    from optimizer.negotiate.your_quotes import with_quotes
-    from optimizer.progress import Clock
+    from optimizer.negotiate.solve import solve
     from optimizer.report import render, status_of, write_output
 
     with Progress(sys.stderr) as progress:
         keep = partial(write_output, output=save_model) if save_model else None
-        clock = Clock.of(time_limit)
-        progress.say("reading the problem and the catalogs")
-        inputs = read_inputs(file, sets=sets, catalogs=catalogs)
-        found = answer(inputs, on_model=keep, progress=progress.say, simulate=not no_simulate, clock=clock)
-        outcome = with_quotes(found.outcome, found.case, progress.say)
+        outcome = solve(
+            file,
+            catalogs,
+            sets=sets,
+            progress=progress.say,
+            simulate=not no_simulate,
+            time_limit=time_limit,
+            on_model=keep,
+        )
     to_terminal = output is None and sys.stdout.isatty()
     shown = "screen" if style == "text" and not full else style
     write_output(render(outcome, shown, terminal=to_terminal, file=str(file)), output)

@@ -27,6 +27,9 @@ _BEYOND, _FAR, _BEYOND_FAR = 10, 98.0, 30
 _ROUNDS = 20
 """Requests per request in flight, so that the beginning and the end of a run do not count for much."""
 
+_WITH_PREFIXES = 1_000
+"""Requests that a run with shared prefixes has at least: the first of each prefix finds nothing."""
+
 _STAGGER = 1.1
 """A client that holds a number in flight sends, evenly, so many times what the server finishes until they are all
 there, and holds back what it may not send yet. Sent all at once, requests of like length would fall together for good,
@@ -152,4 +155,5 @@ def requests_for(promises: Sequence[KeptPromise], lengths: Lengths, in_flight: i
         for p in promises
         if p.limit_s is not None and p.percentile < 100.0
     ]
-    return min(ceil_guarded(max([_LEAST_REQUESTS, _ROUNDS * in_flight, *tails])), MOST_REQUESTS)
+    least = _WITH_PREFIXES if lengths.shared_prefix else _LEAST_REQUESTS
+    return min(ceil_guarded(max([least, _ROUNDS * in_flight, *tails])), MOST_REQUESTS)

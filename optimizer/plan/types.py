@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from optimizer.demand import Lengths, LengthShare, Promise
 from optimizer.plan.costs import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
@@ -29,6 +30,9 @@ from optimizer.plan.experiment import Experiment
 from optimizer.plan.quotes import QuoteVerdict
 from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +386,12 @@ class Outcome:
     unpriced: tuple[Unpriced, ...] = ()  # the fewest GPUs first
     single_kinds: tuple[SingleKind, ...] = ()  # where the first plan puts length classes on several kinds of GPU
     quotes: tuple[QuoteVerdict, ...] = ()  # of every entry of ``offers:``, in its order
+
+    def to_frame(self) -> DataFrame:
+        """The ranked plans as a pandas table, one row a plan; see ``plans_frame``."""
+        from optimizer.plan.frames import plans_frame
+
+        return plans_frame(self.plans)
 
 
 @dataclass(frozen=True, slots=True)

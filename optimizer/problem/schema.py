@@ -443,3 +443,13 @@ class Problem(ProblemFile):
 
     warnings: tuple[str, ...] = ()
     """What is allowed but probably not meant."""
+
+    source: bytes = b""
+    """The file's bytes: what further edits are made to, whatever became of the file since."""
+
+    sets: tuple[str, ...] = ()
+    """The ``PATH=VALUE`` edits it was read with."""
+
+
+READ_FROM = frozenset({"path", "sha256", "warnings", "source", "sets"})
+"""Fields that say where a problem was read from, not what it says."""

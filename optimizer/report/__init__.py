@@ -14,13 +14,18 @@ from optimizer.plan.types import Outcome, status_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.budget import BudgetAnswer
+    from optimizer.negotiate.check import Checked
     from optimizer.negotiate.compare import Comparison
     from optimizer.negotiate.explain import Explanation
     from optimizer.negotiate.frontier import Frontier
+    from optimizer.negotiate.memory import MemoryAnswer
+    from optimizer.negotiate.predict import Predicted
     from optimizer.negotiate.targets import Targets
     from optimizer.negotiate.why_not import WhyNot
 
-    Answer: TypeAlias = BudgetAnswer | Comparison | Explanation | Frontier | Targets | WhyNot
+    Answer: TypeAlias = (
+        BudgetAnswer | Checked | Comparison | Explanation | Frontier | MemoryAnswer | Predicted | Targets | WhyNot
+    )
 
 __all__ = ["render", "status_of", "write_output"]
 
@@ -31,7 +36,8 @@ def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = F
 
     ``terminal``: it goes to one, so it may carry colour where that is wanted, and the screen is as wide as it is, else
     80 columns. ``file``: the problem as the user typed it, for the commands to type next.
-    Takes outcomes and the answers of ``budget``, ``targets``, ``frontier``, ``explain``, ``why_not`` and ``compare``.
+    Takes outcomes and the answers of ``budget``, ``targets``, ``frontier``, ``explain``, ``why_not``, ``compare``,
+    ``check`` and ``memory``; those of ``predict`` as ``csv`` or ``json``.
     """
     if not isinstance(outcome, Outcome):
         from optimizer.report.negotiate_words import render_answer

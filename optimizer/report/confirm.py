@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from optimizer.demand import Lengths
 from optimizer.plan.experiment import Experiment, LoadTest, Offered, Stated, experiment_of
 from optimizer.plan.types import Asked, Group, Plan
+from optimizer.problem import place_of
 from optimizer.report.serve_commands import engine_family, model_to_load, serve_words, version_numbers
 from optimizer.report.words import limit, promise_of, two_digits
 from optimizer.vocabulary import Router
@@ -31,7 +32,7 @@ METRICS = {"ttft": "ttft", "tpot": "tpot", "e2e": "e2el"}
 """Latencies as clients call them."""
 
 
-def tests_of(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, Experiment]]:
+def experiments_in(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, Experiment]]:
     """Each group of a plan with the experiment that confirms it."""
     questions = {one.workload: one for one in asked}
     predictions = {one.workload: one for one in plan.predicted}
@@ -54,7 +55,7 @@ def _stated(asked: Asked) -> Stated:
         lengths=lengths,
         arrives=any(floor.requests_per_second for floor in winning),
         held=max((floor.inflight or 0.0 for floor in winning), default=0.0),
-        people=any(floor.path.endswith(".users") and floor.requests_per_second is None for floor in winning),
+        people=any(place_of(floor.path).key == "users" and floor.requests_per_second is None for floor in winning),
         batch=asked.hours_per_month is not None,
         recorded=asked.recorded,
     )
@@ -63,7 +64,7 @@ def _stated(asked: Asked) -> Stated:
 def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
     """Server and client command of one replica per group, ready for a shell."""
     commands: list[str] = []
-    for group, experiment in tests_of(plan, asked):
+    for group, experiment in experiments_in(plan, asked):
         serve = serve_words(group)
         commands += [_shell(serve)] if serve else []
         commands.append(_shell([*bench_words(group, experiment), "--seed", "1"]))

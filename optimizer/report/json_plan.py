@@ -30,7 +30,7 @@ from optimizer.plan.types import (
     ReplayedPromise,
     Stress,
 )
-from optimizer.report.seen import Seen, seen_by
+from optimizer.report.seen import SeenLatency, seen_by
 from optimizer.units import SHARE_UNITS, significant
 
 
@@ -219,7 +219,7 @@ def _prediction(prediction: Prediction, plan: Plan) -> dict[str, Json]:
     }
 
 
-def _bands(latencies: Sequence[Seen], metric: Metric) -> dict[str, Json]:
+def _bands(latencies: Sequence[SeenLatency], metric: Metric) -> dict[str, Json]:
     """Two-sided 90 % band in milliseconds of every percentile that is promised or told; classes have their own."""
     return {
         f"p{one.percentile:g}": [one.low_s * 1e3, one.high_s * 1e3]
@@ -233,7 +233,7 @@ def served(part: str, length_class: str) -> dict[str, Json]:
     return {"workload": workload_of(part, length_class), **({"length_class": length_class} if length_class else {})}
 
 
-def _promised(latencies: Sequence[Seen], *, replayed: bool) -> list[Json]:
+def _promised(latencies: Sequence[SeenLatency], *, replayed: bool) -> list[Json]:
     """What is promised and may be expected, of a mix class by class, in seconds; ``limit`` null: it is only told."""
     return [
         {

@@ -102,9 +102,12 @@ def finished(lines: Iterable[Line]) -> str:
 _RENDERERS = MappingProxyType(
     {
         "BudgetAnswer": ("negotiate_budget", "render_budget", ("text", "json")),
+        "Checked": ("check", "render_check", ("text", "json")),
         "Comparison": ("negotiate_compare", "render_comparison", ("text", "json")),
         "Explanation": ("negotiate_explain", "render_explanation", ("text", "json")),
         "Frontier": ("negotiate_frontier", "render_frontier", ("text", "json", "csv")),
+        "MemoryAnswer": ("memory", "render_memory", ("text", "json")),
+        "Predicted": ("predicted", "render_predicted", ("csv", "json")),
         "Targets": ("negotiate_targets", "render_targets", ("text", "json", "csv")),
         "WhyNot": ("negotiate_why_not", "render_why_not", ("text", "json")),
     }

@@ -13,7 +13,7 @@ from optimizer.report.plans import promise_name, repaired
 from optimizer.report.quotes import verdict_of
 from optimizer.report.screen_table import Row
 from optimizer.report.screen_words import Fact, between, hardware, joined, short_gpu, short_model, some, stated_load
-from optimizer.report.seen import Seen, is_replayed, seen
+from optimizer.report.seen import SeenLatency, is_replayed, seen
 from optimizer.report.verdicts import GRADE_MEANS, SUPERLATIVE
 from optimizer.report.words import (
     Style,
@@ -205,7 +205,7 @@ def _trust(plan: Plan) -> str:
     return text
 
 
-def _banded(one: Seen, plan: Plan) -> str:
+def _banded(one: SeenLatency, plan: Plan) -> str:
     whose = f"{one.workload} " if len({other.workload for other in plan.predicted}) > 1 else ""
     return f"{whose}{one.title} {one.value()}, 9 in 10 between {one.band().replace('-', ' and ')}"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from optimizer.plan.types import Infeasible, Outcome, Relaxation
 from optimizer.report.periods import rejection_line
-from optimizer.report.screen_table import Column, laid_out
+from optimizer.report.screen_table import ScreenColumn, laid_out
 from optimizer.report.screen_words import Fact, between, short_gpu
 from optimizer.report.verdicts import arrow, hint
 from optimizer.report.words import Line, Style, money, plural
@@ -46,9 +46,9 @@ def _edits(relaxations: Sequence[Relaxation], currency: str, width: int) -> list
     if joint:
         title = "these edits together" if len(relaxations) == 1 else "any one, with its 'and' lines"
     columns = [
-        Column(title, tuple(row[0] for row in rows), "<"),
-        Column("from -> to", tuple(row[1] for row in rows), "<"),
-        Column("then a month", tuple(row[2] for row in rows)),
+        ScreenColumn(title, tuple(row[0] for row in rows), "<"),
+        ScreenColumn("from -> to", tuple(row[1] for row in rows), "<"),
+        ScreenColumn("then a month", tuple(row[2] for row in rows)),
     ]
     lines = laid_out(columns, title, width)
     plain = [Line(line.text, Style.HEADING if number == 0 else Style.PLAIN) for number, line in enumerate(lines)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from optimizer.plan.types import Group, Outcome, Plan
 from optimizer.report.bill import fractions
 from optimizer.report.screen_words import NBSP, evidence, hardware, of_node
-from optimizer.report.seen import Seen, batch_hours, is_replayed, seen
+from optimizer.report.seen import SeenLatency, batch_hours, is_replayed, seen
 from optimizer.report.words import Line, Style, count, kv_name, percent, quant_name
 from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
 
@@ -34,7 +34,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ScreenColumn:
     """A head and its cells; a column of a low ``keep`` is left out first."""
 
     title: str
@@ -86,17 +86,17 @@ def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
     """The rows at a width, the best one stressed; below it why a row is shown that is not simply the next."""
     plans = [row.plan for row in rows]
     columns = [
-        Column("#", tuple(row.name for row in rows)),
-        Column(f"{_sign(outcome.currency)}/month", tuple(_whole(plan.monthly_cents) for plan in plans)),
+        ScreenColumn("#", tuple(row.name for row in rows)),
+        ScreenColumn(f"{_sign(outcome.currency)}/month", tuple(_whole(plan.monthly_cents) for plan in plans)),
         *_per_million(outcome.currency, plans),
         *_owed(plans),
-        Column("hardware, who", tuple(hardware(plan) for plan in plans), "<"),
-        Column("weights", tuple(_weights(plan) for plan in plans), "<", 7),
+        ScreenColumn("hardware, who", tuple(hardware(plan) for plan in plans), "<"),
+        ScreenColumn("weights", tuple(_weights(plan) for plan in plans), "<", 7),
         *_layouts(plans),
         *_latencies(outcome, plans),
         *_room(outcome, plans),
         *_prices(plans),
-        Column("gr", tuple(plan.grade for plan in plans), "<", 8),
+        ScreenColumn("gr", tuple(plan.grade for plan in plans), "<", 8),
     ]
     lines = laid_out(columns, "hardware, who", width)
     while len(lines) > _TALLEST and (extra := next((row for row in reversed(rows[1:]) if not row.why), None)):
@@ -105,7 +105,7 @@ def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
     return lines + [Line(text, Style.QUIET) for note in notes for text in textwrap.wrap(note, width)]
 
 
-def laid_out(columns: Sequence[Column], wide: str, width: int) -> list[Line]:
+def laid_out(columns: Sequence[ScreenColumn], wide: str, width: int) -> list[Line]:
     """Columns beside each other; the one titled ``wide`` takes what is left and goes on below itself."""
     shown = list(columns)
     while len(shown) > 1 and _narrowest(shown, wide) > width:
@@ -133,7 +133,7 @@ def laid_out(columns: Sequence[Column], wide: str, width: int) -> list[Line]:
     return lines
 
 
-def _narrowest(columns: Sequence[Column], wide: str) -> int:
+def _narrowest(columns: Sequence[ScreenColumn], wide: str) -> int:
     return sum(min(one.width, _LEAST_HARDWARE) if one.title == wide else one.width for one in columns) + _GAP * (
         len(columns) - 1
     )
@@ -147,18 +147,18 @@ def _whole(cents: int) -> str:
     return f"{(cents + CENTS_PER_UNIT // 2) // CENTS_PER_UNIT:,}"
 
 
-def _per_million(currency: str, plans: Sequence[Plan]) -> list[Column]:
+def _per_million(currency: str, plans: Sequence[Plan]) -> list[ScreenColumn]:
     costs = [plan.cost_per_million_output_tokens for plan in plans]
     if all(cost is None for cost in costs):
         return []
     cells = tuple("-" if cost is None else f"{fractions(cost):,.2f}" if cost >= 0.1 else f"{fractions(cost):.4f}"
                   for cost in costs)  # fmt: skip
-    return [Column(f"{_sign(currency)}/M", cells, keep=6)]
+    return [ScreenColumn(f"{_sign(currency)}/M", cells, keep=6)]
 
 
-def _owed(plans: Sequence[Plan]) -> list[Column]:
+def _owed(plans: Sequence[Plan]) -> list[ScreenColumn]:
     owed = [plan.owed.now_cents for plan in plans]
-    return [Column("owed", tuple(_whole(cents) for cents in owed), keep=7)] if any(owed) else []
+    return [ScreenColumn("owed", tuple(_whole(cents) for cents in owed), keep=7)] if any(owed) else []
 
 
 def _weights(plan: Plan) -> str:
@@ -171,11 +171,11 @@ def simple(plan: Plan) -> bool:
     return len(plan.predicted) == 1 and not any(one.length_class for one in plan.predicted[0].promises)
 
 
-def _layouts(plans: Sequence[Plan]) -> list[Column]:
+def _layouts(plans: Sequence[Plan]) -> list[ScreenColumn]:
     """How the model is split, where hardware and weights alone do not tell the rows apart."""
     if len({(hardware(plan), _weights(plan)) for plan in plans}) == len(plans) or any(len(p.groups) > 1 for p in plans):
         return []
-    return [Column("layout", tuple(_layout(plan.groups[0]) for plan in plans), "<", 7)]
+    return [ScreenColumn("layout", tuple(_layout(plan.groups[0]) for plan in plans), "<", 7)]
 
 
 def _layout(group: Group) -> str:
@@ -185,44 +185,44 @@ def _layout(group: Group) -> str:
     return f"TP{group.tensor_parallel}{stages} x {group.replicas:,}{kv}"
 
 
-def _latencies(outcome: Outcome, plans: Sequence[Plan]) -> list[Column]:
+def _latencies(outcome: Outcome, plans: Sequence[Plan]) -> list[ScreenColumn]:
     """One column per latency of the only workload: the percentile that runs closest to its limit; bands if they fit."""
     if not all(simple(plan) for plan in plans):
         return []
     hours = [list(batch_hours(plan).values()) for plan in plans]
     if all(hours):
-        return [Column("h/run", tuple(count(found[0][0]) for found in hours), keep=6)]
+        return [ScreenColumn("h/run", tuple(count(found[0][0]) for found in hours), keep=6)]
     if all(one.hours_per_month is not None and not one.promises for one in outcome.asked):
         return []
-    chosen: dict[str, Seen] = {}
+    chosen: dict[str, SeenLatency] = {}
     for one in seen(plans[0]):
         if str(one.metric) not in chosen or one.closeness > chosen[str(one.metric)].closeness:
             chosen[str(one.metric)] = one
     columns = []
     for number, one in enumerate(chosen.values()):
         mine = [_same(one, plan) for plan in plans]
-        columns.append(Column(one.title, tuple("-" if s is None else s.value() for s in mine), keep=7))
+        columns.append(ScreenColumn(one.title, tuple("-" if s is None else s.value() for s in mine), keep=7))
         bands = tuple("" if s is None else s.band() for s in mine)
         if any(bands) and one.limit_s is not None:
-            columns.append(Column("90 %", bands, keep=2 - number))
+            columns.append(ScreenColumn("90 %", bands, keep=2 - number))
     return columns
 
 
-def _same(one: Seen, plan: Plan) -> Seen | None:
+def _same(one: SeenLatency, plan: Plan) -> SeenLatency | None:
     mine = (other for other in seen(plan) if (other.metric, other.percentile) == (one.metric, one.percentile))
     return next(mine, None)
 
 
-def _room(outcome: Outcome, plans: Sequence[Plan]) -> list[Column]:
+def _room(outcome: Outcome, plans: Sequence[Plan]) -> list[ScreenColumn]:
     if outcome.proof.objective == "maximize_load":
         if not all(simple(plan) for plan in plans):
-            return [Column("load", tuple(f"{count(plan.load_factor)}x" for plan in plans), keep=6)]
+            return [ScreenColumn("load", tuple(f"{count(plan.load_factor)}x" for plan in plans), keep=6)]
         carried = [plan.predicted[0].capacity for plan in plans]
         return [
-            Column("in flight", tuple(count(one.concurrency) for one in carried), keep=6),
-            Column("tok/s", tuple(count(one.output_tokens_per_second) for one in carried), keep=5),
+            ScreenColumn("in flight", tuple(count(one.concurrency) for one in carried), keep=6),
+            ScreenColumn("tok/s", tuple(count(one.output_tokens_per_second) for one in carried), keep=5),
         ]
-    return [Column("room", tuple(room(plan) for plan in plans), keep=5)]
+    return [ScreenColumn("room", tuple(room(plan) for plan in plans), keep=5)]
 
 
 def room(plan: Plan) -> str:
@@ -233,8 +233,8 @@ def room(plan: Plan) -> str:
     return f"+{percent(more)}" if more >= 0.0005 else "+0 %"
 
 
-def _prices(plans: Sequence[Plan]) -> list[Column]:
-    return [Column("price", tuple(evidence(plan) for plan in plans), "<", 6)]
+def _prices(plans: Sequence[Plan]) -> list[ScreenColumn]:
+    return [ScreenColumn("price", tuple(evidence(plan) for plan in plans), "<", 6)]
 
 
 def served(plan: Plan, width: int) -> list[Line]:
@@ -264,10 +264,10 @@ def served(plan: Plan, width: int) -> list[Line]:
         told.add(group.workload)
     head = "replayed" if is_replayed(plan) else "estimated"
     columns = [
-        Column("#1 serves", tuple(names), "<"),
-        Column("on", tuple(where), "<", 8),
-        Column("weights", tuple(sizes), "<", 7),
-        Column(head, tuple(promised), "<"),
+        ScreenColumn("#1 serves", tuple(names), "<"),
+        ScreenColumn("on", tuple(where), "<", 8),
+        ScreenColumn("weights", tuple(sizes), "<", 7),
+        ScreenColumn(head, tuple(promised), "<"),
     ]
     lines = laid_out(columns, head, width)
     lines = [Line(line.text, Style.HEADING if number == 0 else Style.PLAIN) for number, line in enumerate(lines)]

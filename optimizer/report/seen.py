@@ -14,7 +14,7 @@ from optimizer.report.words import exact, latency_unit, metric_name, percentile_
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenLatency:
     """One latency of a plan. ``limit_s`` None: nothing is promised about it."""
 
     workload: str
@@ -63,7 +63,7 @@ class Seen:
         return latency_unit(self.limit_s, self.value_s)
 
 
-def seen(plan: Plan) -> list[Seen]:
+def seen(plan: Plan) -> list[SeenLatency]:
     """Every latency that a plan shows, workload by workload."""
     return [one for prediction in plan.predicted for one in seen_by(plan, prediction)]
 
@@ -84,14 +84,14 @@ def batch_hours(plan: Plan) -> dict[str, tuple[float, float]]:
     return found
 
 
-def seen_by(plan: Plan, prediction: Prediction) -> Iterator[Seen]:
+def seen_by(plan: Plan, prediction: Prediction) -> Iterator[SeenLatency]:
     """Every latency of one workload, or of one length class that is served apart."""
     listed = set()
     for kept in prediction.promises:
         listed.add(kept.metric)
         value = _value(plan, prediction, kept)
         error = value / kept.estimate_s if math.isfinite(value) and 0 < kept.estimate_s < math.inf else 1.0
-        yield Seen(
+        yield SeenLatency(
             workload=prediction.workload,
             length_class=kept.length_class,
             metric=kept.metric,
@@ -106,7 +106,7 @@ def seen_by(plan: Plan, prediction: Prediction) -> Iterator[Seen]:
     for metric in (Metric.TTFT, Metric.TPOT):
         if metric not in listed:
             value = _percentile(plan, prediction, metric, 95)
-            yield Seen(prediction.workload, "", metric, 95, value, value, math.inf, None)
+            yield SeenLatency(prediction.workload, "", metric, 95, value, value, math.inf, None)
 
 
 def _value(plan: Plan, prediction: Prediction, kept: KeptPromise) -> float:

@@ -6,11 +6,13 @@ time, as sessions or documents are.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from optimizer.demand import Lengths
 from optimizer.plan.experiment import LoadTest
-from optimizer.simulate.draws import SEED, Floats, Stream, classes_for, lengths_for, poisson
+from optimizer.simulate.draws import SEED, Floats, Ints, Stream, classes_for, lengths_for, poisson
 from optimizer.simulate.fleet import Served, hold, serve
 from optimizer.simulate.replay import Replica
 from optimizer.vocabulary import Router
@@ -33,34 +35,45 @@ def sent(test: LoadTest, seed: int = SEED) -> Stream:
         arrive = poisson(test.rate, count, seed) if test.cap is None else np.arange(count) / test.rate
     of_class = classes_for(lengths, count, seed) if lengths.classes else None
     places = 1 if test.router is Router.PREFIX_AFFINITY else test.replicas
-    return Stream(arrive, prompt, output, _found(lengths, prompt, places, seed), of_class)
-
-
-def _found(lengths: Lengths, prompt: Floats, places: int, seed: int) -> Floats:
-    """Prompt tokens of each request that an earlier one of its group left in the cache of the replica it goes to.
-
-    Requests of a group begin alike: with the stated share of their own prompt (of a group of ``n`` the ``n - 1`` that
-    come later find ``n / (n - 1)`` times it), of which the longest that came before has left its own part.
-    """
     if lengths.shared_prefix == 0.0:
-        return np.zeros(prompt.size)
-    n = lengths.requests_per_prefix
-    share = lengths.shared_prefix * (1.0 if n is None else n / (n - 1))
-    begins = np.minimum(np.floor(share * prompt), prompt - 1.0)
-    if n is None:
+        return Stream(arrive, prompt, output, np.zeros(count), of_class)
+    if lengths.requests_per_prefix is None:
+        begins = np.minimum(np.floor(lengths.shared_prefix * prompt), prompt - 1.0)
         before = np.concatenate(([0.0], np.maximum.accumulate(begins)[:-1]))
-        return np.asarray(np.minimum(begins, before))
+        return Stream(arrive, prompt, output, np.minimum(begins, before), of_class)
+    grouped, cached = _grouped(lengths, (prompt, output), of_class, places, seed)
+    return Stream(arrive, grouped, output, cached, of_class)
+
+
+def _grouped(
+    lengths: Lengths, drawn: tuple[Floats, Floats], of_class: Ints | None, places: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Prompts of requests that share prefixes in groups, and how much of each is found in the cache.
+
+    A group takes the prompt length of the request that opens it, as turns of a session or questions to a document are
+    about as long, so that lengths stay as distributed. Of ``n`` requests the ``n - 1`` that come later find
+    ``n / (n - 1)`` times the stated share, each if an earlier one went to the replica that it goes to.
+    """
+    assert lengths.requests_per_prefix is not None
+    prompt, output = drawn[0].copy(), drawn[1]
+    n, longest = lengths.requests_per_prefix, float(lengths.context_max)
+    share = lengths.shared_prefix * n / (n - 1)
     taken = np.random.default_rng([seed, _PREFIX]).integers(0, OPEN_GROUPS, prompt.size)
     luck = np.random.default_rng([seed, _PLACE]).random(prompt.size)
-    longest, members, found = np.zeros(OPEN_GROUPS), np.zeros(OPEN_GROUPS, np.int64), np.zeros(prompt.size)
+    kinds = max(len(lengths.classes), 1)
+    size, members, begun = (np.zeros((kinds, OPEN_GROUPS)) for _ in range(3))
+    cached = np.zeros(prompt.size)
     for request, group in enumerate(taken):
-        if luck[request] < 1.0 - (1.0 - 1.0 / places) ** members[group]:
-            found[request] = min(begins[request], longest[group])
-        members[group] += 1
-        longest[group] = max(longest[group], begins[request])
-        if members[group] == n:
-            members[group], longest[group] = 0, 0.0
-    return found
+        at = (0 if of_class is None else int(of_class[request]), group)
+        if members[at] == 0:
+            size[at], begun[at] = prompt[request], 0.0
+        prompt[request] = min(size[at], max(longest - output[request], 1.0))
+        begin = min(math.floor(share * prompt[request]), prompt[request] - 1.0)
+        if luck[request] < 1.0 - (1.0 - 1.0 / places) ** members[at]:
+            cached[request] = min(begin, begun[at])
+        begun[at] = max(begun[at], begin)
+        members[at] = (members[at] + 1) % n
+    return prompt, cached
 
 
 def run_test(replica: Replica, test: LoadTest, seed: int = SEED) -> Served:

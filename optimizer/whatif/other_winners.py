@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import OtherWinner, OtherWinners
 from optimizer.pricing import last_day
 from optimizer.vocabulary import Evidence
-from optimizer.whatif.case import OutOfTimeError
 from optimizer.whatif.stress import PRICED_UP_TO
 
 if TYPE_CHECKING:

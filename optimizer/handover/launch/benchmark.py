@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from optimizer.handover.launch.server import load_words, requests_file, settings_of
+from optimizer.handover.launch.server import lengths_of, load_words, requests_file, settings_of
 from optimizer.handover.safe_text import bash_command, bash_word, plain
 from optimizer.performance.lengths import sigma_of
 from optimizer.report.confirm import acceptance, brackets, offer_sentence
@@ -53,7 +53,8 @@ def benchmark_script(server: Server) -> str:
 
 def _metadata(server: Server) -> list[str]:
     """What the client cannot know, written into its result, where ``optimize calibrate`` finds it."""
-    known = {**settings_of(server), **load_words(server), "length_low": "1"}
+    spread = {} if server.experiment.test.plain else lengths_of(server)
+    known = {**settings_of(server), **load_words(server), "length_low": "1", **spread}
     pairs = [f"{name}={value}" for name, value in known.items() if value]
     return ["--tag", " ".join(pairs)] if server.client == "sglang" else ["--metadata", *pairs]
 
@@ -184,13 +185,15 @@ with open(path, "w") as out:
         one = case["classes"][draw.choices(names, shares)[0]]
         output = round(min(max(length(one["output"], one["output_sigma"]), 1), max(one["context_max"] - 1, 1)))
         prompt = round(min(max(length(one["input"], one["input_sigma"]), 1), max(one["context_max"] - output, 1)))
-        place = draw.randrange(case["open_groups"]) if together else 0
-        members, stream = group_of.setdefault(place, (0, []))
+        place = (one["name"], draw.randrange(case["open_groups"])) if together else 0
+        members, size, stream = group_of.setdefault(place, (0, prompt, []))
+        if together:  # requests of a group are as long as the one that opened it
+            prompt = min(size, max(int(one["context_max"]) - output, 1))
         begin = min(int(share * prompt), prompt - 1)
         text = prompt_of(prompt, begin, stream)
         row = {"prompt": text, "output_tokens": output, "class": one["name"], "prompt_tokens": prompt}
         out.write(json.dumps(row) + "\\n")
-        group_of[place] = (members + 1, stream)
+        group_of[place] = (members + 1, size, stream)
         if together and members + 1 == together:
             del group_of[place]
 '''

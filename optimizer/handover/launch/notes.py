@@ -24,6 +24,7 @@ def notes(
     nodes: Sequence[NodeLayout],
     files: Sequence[tuple[str, str]],
     missing: Sequence[str],
+    doubts: Sequence[str],
 ) -> str:
     """The page."""
     kind = " (indicative price)" if plan.price_evidence is Evidence.INDICATIVE else ""
@@ -48,7 +49,7 @@ def notes(
             for server in servers
         ),
         "## Worth knowing",
-        "\n".join(f"- {line}" for line in _remarks(servers)),
+        "\n".join(f"- {line}" for line in [*map(text, doubts), *_remarks(servers)]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -163,5 +164,9 @@ def _remarks(servers: Sequence[Server]) -> Iterator[str]:
         yield "Bridged pairs: a server on two cards must sit on the two that share a bridge (`nvidia-smi topo -m`)."
     if any(server.image and not server.pinned for server in servers):
         yield "Image tags float until `engine.version` states one; pin what you measured."
+    elif any(server.image and not server.group.engine_version for server in servers):
+        yield "`engine.version` is not stated: images are pinned to the newest release whose options were read."
+    if any(server.image and server.group.engine == "trtllm" for server in servers):
+        yield "trtllm-serve checks no API key: keep its Service inside the cluster, behind a gateway that does."
     count = sum(server.group.replicas for server in servers)
     yield f"{plural(count, 'server')} in all. Weights are downloaded by each; a shared volume saves time and traffic."

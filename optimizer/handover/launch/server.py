@@ -18,9 +18,9 @@ from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.handover.launch.facts import Accelerator, Image
 from optimizer.handover.safe_text import plain, slug
 from optimizer.plan.experiment import Offered
-from optimizer.report.confirm import bench_words, client_of, tests_of
+from optimizer.report.confirm import bench_words, client_of, experiments_in
 from optimizer.report.csv_report import safe_cell
-from optimizer.report.serve_commands import serve_words, why_not_served
+from optimizer.report.serve_commands import engine_family, serve_words, version_numbers, why_not_served
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -87,7 +87,7 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
     asked = {one.workload: one for one in outcome.asked}
     predicted = {one.workload: one for one in plan.predicted}
     found: list[Server] = []
-    for position, (planned, experiment) in enumerate(tests_of(plan, outcome.asked)):
+    for position, (planned, experiment) in enumerate(experiments_in(plan, outcome.asked)):
         group = replace(planned, engine_version=planned.engine_version or version or "")
         name = slug(group.workload, [server.name for server in found], fallback="workload")
         vendor = catalog.gpus[group.gpu].vendor
@@ -96,7 +96,8 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
         serve = serve_words(group, checkpoint)
         bench = bench_words(group, experiment, checkpoint, requests_file(name))
         question, prediction = asked[group.workload], predicted[group.workload]
-        pinned = version is not None and _TAG.fullmatch(version) is not None
+        tag = version or _pin(group.engine, serve, facts)
+        pinned = tag is not None and _TAG.fullmatch(tag) is not None
         found.append(
             Server(
                 name=name,
@@ -110,7 +111,7 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
                 experiment=experiment,
                 why_not=why_not_served(group, checkpoint),
                 checkpoint=checkpoint,
-                image=_image(image, version if pinned else None) if serve else None,
+                image=_image(image, tag if pinned else None) if serve else None,
                 pinned=pinned,
                 resource=image.kubernetes_resource if image else "",
                 accelerator=facts.accelerators.get(group.gpu, Accelerator()),
@@ -118,6 +119,38 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
             )
         )
     return found
+
+
+def _pin(engine: str, serve: Sequence[str] | None, facts: LaunchFacts) -> str | None:
+    """The newest release of an engine whose options were read; None where that is not known as an image's tag."""
+    newest = facts.options.newest(serve) if serve and engine in _PINNED else ""
+    return newest if version_numbers(newest) else None
+
+
+_PINNED = ("vllm", "sglang")
+"""Engines whose images are tagged like the releases whose options were read."""
+
+
+def doubts_of(server: Server, facts: LaunchFacts) -> list[str]:
+    """What is wrong or uncertain about the commands of a server for the stated release of its engine."""
+    group, found = server.group, list[str]()
+    if server.serve is not None:
+        found += facts.options.doubts(server.serve, group.engine_version)
+    own = server.client == engine_family(group.engine) and server.experiment.test.plain
+    found += facts.options.doubts(server.bench, group.engine_version if own else "")
+    if not own and server.client == "vllm":
+        found.append(f"{server.name}: the client is vLLM {_CLIENT} or newer, whatever release serves")
+    engine, _, least = group.needs_engine.partition(" ")
+    stated = version_numbers(group.engine_version)
+    if least and stated and engine == engine_family(group.engine) and stated < version_numbers(least):
+        found.append(f"{group.published_as} needs {group.needs_engine} or newer; {group.engine_version} is stated")
+    elif least and engine == engine_family(group.engine):
+        found.append(f"{group.published_as} needs {group.needs_engine} or newer")
+    return found
+
+
+_CLIENT = "0.19.0"
+"""The first release read whose client takes requests with lengths of their own, in their order."""
 
 
 def checkpoint_of(group: Group, catalog: Catalog) -> str | None:
@@ -234,6 +267,7 @@ def settings_of(server: Server) -> dict[str, str]:
         "gpu": group.gpu,
         "gpu_count": str(server.gpus * test.replicas),
         "interconnect": group.interconnect,
+        "nodes": str(server.nodes),
         "engine": group.engine,
         "engine_version": group.engine_version,
         "weight_quant": group.weight_quant,
@@ -258,6 +292,20 @@ def load_words(server: Server) -> dict[str, str]:
 _START = {Offered.HELD: "steady", Offered.AT_ONCE: "burst"}
 
 
+def lengths_of(server: Server) -> dict[str, str]:
+    """How lengths spread and prefixes are shared, and how replicas are chosen: what makes a row one of a test."""
+    test = server.experiment.test
+    lengths = test.lengths
+    return {
+        "input_p95": _cell(lengths.input_p95),
+        "output_p95": _cell(lengths.output_p95),
+        "context_max": str(server.group.max_model_len),
+        "shared_prefix": _cell(lengths.shared_prefix or None),
+        "requests_per_prefix": _cell(lengths.requests_per_prefix),
+        "router": str(test.router),
+    }
+
+
 def measurement_csv(server: Server) -> str:
     """One row: the test as it is sent. A mix of length classes is no such row."""
     test = server.experiment.test
@@ -266,14 +314,9 @@ def measurement_csv(server: Server) -> str:
         **settings_of(server),
         "model": server.group.model,
         "input_tokens": f"{lengths.input_mean:g}",
-        "input_p95": _cell(lengths.input_p95),
         "output_tokens": f"{lengths.output_mean:g}",
-        "output_p95": _cell(lengths.output_p95),
-        "context_max": str(server.group.max_model_len),
-        "shared_prefix": _cell(lengths.shared_prefix or None),
-        "requests_per_prefix": _cell(lengths.requests_per_prefix),
+        **lengths_of(server),
         **load_words(server),
-        "router": str(test.router),
         "requests": str(test.requests),
         "length_low": "1",
         "concurrency": _cell(test.cap),

@@ -63,7 +63,7 @@ vllm bench serve \
     --save-result \
     --save-detailed \
     --metadata gpu=h200_sxm_141 \
-    gpu_count=2 interconnect=nvlink engine=vllm weight_quant=fp8 kv_cache=auto tp=2 pp=1 replicas=1 gpu_memory_utilization=0.92 max_num_seqs=256 max_num_batched_tokens=8192 load=closed_loop start=steady length_low=1 \
+    gpu_count=2 interconnect=nvlink nodes=1 engine=vllm weight_quant=fp8 kv_cache=auto tp=2 pp=1 replicas=1 gpu_memory_utilization=0.92 max_num_seqs=256 max_num_batched_tokens=8192 load=closed_loop start=steady length_low=1 \
     --seed "$SEED" \
     --host "${HOST:-127.0.0.1}" --port "${PORT:-8000}" \
     --result-filename "${RESULT:-chat-result.json}"
