@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpu_rows import form_of
-from source_tables import Row, Table, number
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from optimizer.catalog import model_from_config  # noqa: E402
+from optimizer.catalog import model_from_config
+from tools.gpu_rows import form_of
+from tools.source_tables import Row, Table, number
 
 _MIB = 1024.0
 _SAME_BOARD = 0.01

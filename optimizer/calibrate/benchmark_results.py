@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from optimizer.calibrate.checkpoint_names import format_in, named
-from optimizer.calibrate.rows import LOADS, SPECULATIVE, STARTS, MeasuredRow, RowCase, RowError, case_of
+from optimizer.calibrate.rows import LOADS, OVERLAPS, SPECULATIVE, STARTS, MeasuredRow, RowCase, RowError, case_of
 from optimizer.calibrate.text_results import TextRecord, text_records
 from optimizer.catalog.types import Catalog
 from optimizer.errors import Finding, InputError, UsageError
@@ -698,7 +698,8 @@ def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
         output_tokens_per_s=c.measured("output_tokens_per_s"), date=c.text("date"),
         replicas=c.degree("replicas"), attention_dp=c.degree("attention_dp"),
         expert_parallel=c.degree("expert_parallel"), moe_tensor_parallel=c.degree("moe_tensor_parallel"),
-        speculative=c.word("speculative", "none", SPECULATIVE), gpu_memory_utilization=utilization,
+        overlap=c.word("overlap", "off", OVERLAPS), speculative=c.word("speculative", "none", SPECULATIVE),
+        gpu_memory_utilization=utilization,
         max_num_seqs=c.degree("max_num_seqs", MOST_IN_FLIGHT),
         max_num_batched_tokens=c.degree("max_num_batched_tokens", MOST_REQUESTS),
         nodes=c.degree("nodes"), router=router, input_p95=c.number("input_p95"), output_p95=c.number("output_p95"),

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.calibrate.rows import MeasuredRow, RowCase
+from optimizer.calibrate.rows import DECODE_STEP, PROMPT_STEP, MeasuredRow, RowCase
 from optimizer.demand import Lengths
 from optimizer.performance.lengths import moments_of
 from optimizer.performance.memory import memory_table
@@ -196,6 +196,9 @@ def predict_case(case: RowCase, c: StepCoefficients, kv_tokens: float, params: P
     Rows that state no start pattern get the mixture ``unknown_start_burst_share``.
     """
     row = case.row
+    if row.load in (DECODE_STEP, PROMPT_STEP):
+        figures = [math.nan] * TTFT_VALUES + [one_step_ms(case, c)] * TTFT_VALUES + [math.nan]
+        return MedianEstimate(*figures)
     if row.router:
         return _of_test(case, params)
     settings = settings_of(case.spec, kv_tokens, params, case.row.load == "open_loop")
@@ -209,6 +212,14 @@ def predict_case(case: RowCase, c: StepCoefficients, kv_tokens: float, params: P
         share = np.where(np.arange(len(values)) < TTFT_VALUES, ttft, rest)
         values = np.exp(share * np.log(outcomes[0]) + (1 - share) * np.log(outcomes[1]))
     return MedianEstimate(*(float(value) for value in values))
+
+
+def one_step_ms(case: RowCase, c: StepCoefficients) -> float:
+    """Milliseconds of the engine step that a row states: sequences of ``input_tokens`` each, or one such prompt."""
+    row = case.row
+    if row.load == PROMPT_STEP:
+        return 1e3 * float(step_seconds(c, 0.0, 0.0, row.input_tokens, row.input_tokens / 2))
+    return 1e3 * float(step_seconds(c, row.concurrency, row.concurrency * row.input_tokens, 0.0, 0.0))
 
 
 def replica_for(spec: ReplicaSpec, lengths: Lengths, params: Parameters) -> Replica:

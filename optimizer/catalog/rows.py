@@ -168,7 +168,7 @@ def provider(row: CsvRow) -> Provider:
         country=row.text("country"),
         name=row.text("name") or row.text("id"),
         headquarters=row.text("headquarters"),
-        certificates=row.words("certificates"),
+        certificates=tuple(part.strip() for part in row.text("certificates").split(";") if part.strip()),
         source=row.text("source"),
     )
 

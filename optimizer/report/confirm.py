@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from optimizer.demand import Lengths
 from optimizer.plan.experiment import Experiment, LoadTest, Offered, Stated, experiment_of
 from optimizer.plan.types import Asked, Group, Plan
+from optimizer.problem import place_of
 from optimizer.report.serve_commands import engine_family, model_to_load, serve_words, version_numbers
 from optimizer.report.words import limit, promise_of, two_digits
 from optimizer.vocabulary import Router
 
-_COLUMNS = 92
+_COLUMNS = 74
 _EVEN = 1000
 """Burstiness (shape of a gamma distribution) at which gaps between requests are alike within 3 %."""
 
@@ -54,7 +55,7 @@ def _stated(asked: Asked) -> Stated:
         lengths=lengths,
         arrives=any(floor.requests_per_second for floor in winning),
         held=max((floor.inflight or 0.0 for floor in winning), default=0.0),
-        people=any(floor.path.endswith(".users") and floor.requests_per_second is None for floor in winning),
+        people=any(place_of(floor.path).key == "users" and floor.requests_per_second is None for floor in winning),
         batch=asked.hours_per_month is not None,
         recorded=asked.recorded,
     )
