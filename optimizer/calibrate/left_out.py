@@ -99,7 +99,7 @@ def coverage_of(
     for split, unit_of in splits.items():
         units = np.array([unit_of(error.case) for error in errors])
         for unit in np.unique(units).tolist():
-            mine = [errors[i] for i in np.flatnonzero(units == unit) if errors[i].unseen == split]
+            mine = [errors[i] for i in np.flatnonzero(units == unit).tolist() if errors[i].unseen == split]
             if mine:
                 judged += with_coverage(mine, table.bands(units != unit))
     return [*_summed(judged)]
