@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from source_tables import Row, read
+from tools.source_tables import Row, read
 
 DEGREES = ("replicas", "attention_dp", "expert_parallel", "moe_tensor_parallel")
 
@@ -37,25 +37,24 @@ MOST_TENSOR_PARALLEL = 16
 """Labels of more are products: an expert's width does not divide by 72."""
 
 
-def unsound(turn2: Path, file: str) -> frozenset[str]:
+def unsound(data: Path, file: str) -> frozenset[str]:
     """Rows of a file with a remark that takes their figures or labels away."""
-    remarks = [row for row in read(turn2 / "doubtful_rows.csv") if row["file"] == file]
+    remarks = [row for row in read(data / "doubtful_rows.csv") if row["file"] == file]
     return frozenset(row["row_id"] for row in remarks if row["why"].startswith(UNSOUND))
 
 
-def measured_rows(shared: Path, mixtures: frozenset[str]) -> Iterator[Row]:
+def measured_rows(data: Path, mixtures: frozenset[str]) -> Iterator[Row]:
     """Collected rows with their labels, then the sound plain serving rows of round two."""
-    turn2 = shared / "turn2"
-    doubtful = unsound(turn2, "parallelism_labels.csv")
-    labels = {row["row_id"]: row for row in read(turn2 / "parallelism_labels.csv") if row["row_id"] not in doubtful}
-    for row in read(shared / "measurements.csv"):
+    doubtful = unsound(data, "parallelism_labels.csv")
+    labels = {row["row_id"]: row for row in read(data / "parallelism_labels.csv") if row["row_id"] not in doubtful}
+    for row in read(data / "measurements.csv"):
         copies = row["dp"] if row["dp"] not in ("", "1") else ""
         mixture = row["model"] in mixtures
         degrees = {"replicas": "" if mixture else copies, "attention_dp": copies if mixture else ""}
         stated = _experts(labels.get(row["row_id"], {}), int(row["tp"] or 1) * int(copies or 1)) if mixture else {}
         yield {name: {**row, **degrees, **stated}.get(name, "") for name in SERVED}
-    left_out = unsound(turn2, "serving.csv")
-    for row in read(turn2 / "serving.csv"):
+    left_out = unsound(data, "serving.csv")
+    for row in read(data / "serving.csv"):
         tp = int(row["repaired_tensor_parallel"])
         if row["speculative"] == "plain" and row["row_id"] not in left_out and tp <= MOST_TENSOR_PARALLEL:
             yield _served(row, row["model"] in mixtures)
@@ -74,10 +73,10 @@ def _experts(label: Row, gpus: int) -> Row:
     return {"expert_parallel": str(dealt), "moe_tensor_parallel": str(cut)} if dealt * cut == gpus else {}
 
 
-def step_rows(turn2: Path) -> Iterator[Row]:
+def step_rows(data: Path) -> Iterator[Row]:
     """Median engine steps, those left out whose figure cannot be true."""
-    left_out = unsound(turn2, "engine_steps.csv")
-    for row in read(turn2 / "engine_steps.csv"):
+    left_out = unsound(data, "engine_steps.csv")
+    for row in read(data / "engine_steps.csv"):
         if row["row_id"] not in left_out:
             model = SAME_SHAPE.get(row["model"], row["model"])
             yield {name: {**row, "model": model, "tp": row["tensor_parallel"]}[name] for name in STEPS}
@@ -91,7 +90,11 @@ def written(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def with_counts(sources: Sequence[Row], measured: Sequence[Row]) -> list[Row]:
-    """Sources with the number of their rows as it is now."""
+def with_counts(sources: Sequence[Row], measured: Sequence[Row]) -> list[dict[str, str]]:
+    """Sources with the number of their rows behind the version."""
     counts = Counter(row["source"] for row in measured)
-    return [{**source, "rows": str(counts[source["source"]])} for source in sources]
+    found: list[dict[str, str]] = []
+    for source in sources:
+        told = {"source": source["source"], "version": source["version"], "rows": str(counts[source["source"]])}
+        found.append({**told, **source})
+    return found

@@ -14,6 +14,7 @@ from typing import TypeVar
 from optimizer.catalog.types import Catalog, Engine, Gpu, Model
 from optimizer.errors import Finding, InputError
 from optimizer.files.nodes import shown
+from optimizer.files.text_file import whole_id
 from optimizer.performance.startup import default_share
 from optimizer.performance.types import ReplicaSpec
 from optimizer.vocabulary import Link
@@ -99,6 +100,13 @@ class MeasuredRow:
     gpu_memory_utilization: float = math.nan
     max_num_seqs: int = 0
     max_num_batched_tokens: int = 0
+    nodes: int = 0  # that one replica spans; 0: one
+    router: str = ""  # of a test that is sent as described, from an idle server to the end; else empty
+    input_p95: float = math.nan  # of lognormal lengths; nan: all alike, likewise of the output
+    output_p95: float = math.nan
+    context_max: int = 0  # longest input + output; 0: the two added
+    shared_prefix: float = 0.0  # share of the input tokens that are found in the prefix cache
+    requests_per_prefix: int = 0  # that share one prefix; 0: all
 
     @property
     def group(self) -> str:
@@ -142,7 +150,7 @@ class RowCase:
 def case_of(row: MeasuredRow, catalog: Catalog) -> RowCase:
     """What the model is asked for a row; raises RowError where it cannot be asked."""
     gpu = _known(catalog.gpus, row.gpu, "gpu")
-    model = _known(catalog.models, row.model, "model")
+    model = _known(catalog.models, whole_id(row.model, catalog.models) or row.model, "model")
     engine, unknown = engine_of(row.engine, catalog)
     quant = quant_of(row.weight_quant, gpu, model)
     kv = kv_of(row.kv_cache, quant, gpu, model)
@@ -160,8 +168,9 @@ def case_of(row: MeasuredRow, catalog: Catalog) -> RowCase:
         ),
         max_num_seqs=row.max_num_seqs or engine.max_num_seqs_on(gpu, row.engine_version),
         max_num_batched_tokens=row.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, row.engine_version),
-        max_model_len=int(row.input_tokens + row.output_tokens), attention_dp=ranks,
+        max_model_len=row.context_max or int(row.input_tokens + row.output_tokens), attention_dp=ranks,
         expert_parallel=experts, overlap=row.overlap == "on", engine_version=row.engine_version, known_host=True,
+        crosses_nodes=row.nodes > 1,
     )  # fmt: skip
     return RowCase(row, spec, copies * ranks, unknown)
 

@@ -9,10 +9,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from optimizer.catalog.ages import ranks_until
 from optimizer.catalog.types import Catalog, Gpu, Model, Offer, Price
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Cell = str | int | float | bool | None
 _PIPED_WIDTH = 100
@@ -44,6 +47,17 @@ class Listing:
         wanted = text.lower()
         rows = (row for row in self.rows if any(wanted in str(cell).lower() for cell in row if cell is not None))
         return replace(self, rows=tuple(rows))
+
+
+def offers_frame(catalog: Catalog) -> DataFrame:
+    """Every price of the catalog as a pandas table, one row an offer and way to pay, named as the JSON listing.
+
+    Prices are per node: an hour, or once for ``purchase``.
+    """
+    import pandas as pd
+
+    found = offers(catalog, OfferFilter())
+    return pd.DataFrame(list(found.rows), columns=[column.key for column in found.columns])
 
 
 @dataclass(frozen=True, slots=True)
