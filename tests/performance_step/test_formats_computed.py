@@ -51,7 +51,7 @@ def pairs(models: tuple[str, ...]) -> list[tuple[str, StepCoefficients, StepCoef
 
 
 def prompt_step(c: StepCoefficients, tokens: float) -> float:
-    """Without the host's floor under prompt steps of hybrid models, which has nothing to do with how weights multiply."""
+    """Without the host's floor under prompt steps of hybrid models: it says nothing of how weights multiply."""
     bare = c._replace(floor_captured=0.0, floor_eager=0.0)
     return float(step_seconds(bare, 0.0, 0.0, tokens, tokens / 2))
 
