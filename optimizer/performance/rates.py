@@ -57,6 +57,7 @@ class Rates:
 
     bandwidth: float
     dense: Gemm
+    head: Gemm  # the output head, 16 bit whatever the format
     dense_peak: float
     peak16: float
     expert: Gemm
@@ -113,12 +114,13 @@ def rates_of(spec: ReplicaSpec, work: Work, params: Parameters) -> Rates:
         return expert_fact(kernels, spec.engine.profile, kernel)
 
     dense = product("gemm", lambda kernel: _pick(kernels.gemm, kernel), work.dense_format)
+    wide = _scaled(kernels.gemm["bf16"], "gemm", scopes_of(spec, "bf16", params), params)
     if work.dense_format in WEIGHT_ONLY:  # nothing but the bytes read may speak for it
-        wide = _scaled(kernels.gemm["bf16"], "gemm", scopes_of(spec, "bf16", params), params)
         dense = replace(dense, overhead_s=max(dense.overhead_s, wide.overhead_s))
     return Rates(
         bandwidth=bandwidth,
         dense=dense,
+        head=wide,
         dense_peak=compute_peak(gpu, work.dense_format),
         peak16=peak16,
         expert=product("moe", expert, work.expert_format),
