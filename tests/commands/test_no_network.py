@@ -1,4 +1,4 @@
-"""Nothing but ``serve`` and the door to a Dask cluster opens a socket: by what modules import, and by what a run really does."""
+"""Nothing but ``serve`` and the door to a Dask cluster opens a socket: by imports, and by what a run does."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TALKATIVE = frozenset(
-    {"aiohttp", "asyncio", "dask", "distributed", "ftplib", "http", "fastapi", "httpx", "mcp", "requests", "smtplib", "socket",
-     "socketserver", "ssl", "starlette", "telnetlib", "urllib3", "uvicorn", "webbrowser", "xmlrpc"}
+    {"aiohttp", "asyncio", "dask", "distributed", "fastapi", "ftplib", "http", "httpx", "mcp", "requests",
+     "smtplib", "socket", "socketserver", "ssl", "starlette", "telnetlib", "urllib3", "uvicorn", "webbrowser", "xmlrpc"}
 )  # fmt: skip
 ALLOWED = {
     "optimizer/negotiate/frontier.py": {"distributed"},
