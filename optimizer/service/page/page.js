@@ -71,6 +71,7 @@ function table(where, titles, rows) {
   where.replaceChildren(head, ...lines);
 }
 
+const shown = (value) => (value === null ? "nothing" : typeof value === "object" ? JSON.stringify(value) : String(value));
 const money = (plan) => `${plan.monthly_cost.toLocaleString("en", { minimumFractionDigits: 2 })} ${plan.currency}`;
 const each = (list, read) => list.map(read).join("; ");
 const hardware = (plan) => each(plan.nodes, (node) => `${node.count} x ${node.gpus_per_node} x ${node.gpu}`);
@@ -85,7 +86,10 @@ function tell(told) {
     at("status").textContent = `${money(best)} a month: ${hardware(best)} from ${seller(best)}; ${proof}, grade ${best.grade}.`;
   } else {
     at("status").textContent = `No plan (${told.status}). What would help:`;
-    list(told.relaxations.map((way) => `${way.change}: ${way.before} to ${way.after}, then ${way.monthly_cost} a month`));
+    list(told.relaxations.map((way) => {
+      const edited = [way, ...(way.also ?? [])].map((one) => `${one.change} from ${shown(one.from)} to ${shown(one.to)}`);
+      return `${edited.join(", ")}: then ${way.monthly_cost.toLocaleString("en")} a month`;
+    }));
   }
   const rows = told.plans.map((plan) => [plan.rank, money(plan), hardware(plan), seller(plan), setup(plan), plan.grade]);
   table(at("plans"), told.plans.length ? ["#", "a month", "hardware", "from", "replicas", "grade"] : [], rows);
@@ -123,10 +127,11 @@ async function run() {
   try {
     const read = await ask("check", { set: [] });
     name(read.understood.workloads.map((one) => one.name));
+    asked.workload = at("workload").value;
     answer = await ask("solve", { set: edits(), simulate: at("simulate").checked });
     clearInterval(clock);
     history.push(asked);
-    at("undo").disabled = history.length < 2;
+    at("undo").disabled = false;
     at("keep").disabled = false;
     tell(answer);
   } catch (error) {
@@ -143,8 +148,10 @@ async function run() {
 at("question").addEventListener("submit", (event) => { event.preventDefault(); if (!at("ask").disabled) run(); });
 at("cancel").addEventListener("click", () => { running?.abort(); at("ask").disabled = false; at("ask").focus(); });
 at("undo").addEventListener("click", () => {
-  history.pop();
+  const last = history[history.length - 1];
+  if (JSON.stringify(state()) === JSON.stringify(last)) history.pop();
   const before = history.pop();
+  at("undo").disabled = history.length === 0;
   if (before) { show(before); run(); }
 });
 at("keep").addEventListener("click", () => { kept = answer; compare(); });
