@@ -44,6 +44,7 @@ _COMMANDS = {
     "calibrate": "Fit the performance model to your own benchmark results.",
     "drill": "Let a node of a plan die under load: what users see, with and without a spare.",
     "validate": "Score the performance model against published measurements.",
+    "glossary": "Explain the terms of the reports.",
     "serve": "Answer questions over HTTP on this machine, and show a page to negotiate at.",
     "mcp": "Answer an AI assistant over the Model Context Protocol (standard input and output).",
     "schema": "Print the JSON Schema of the problem file, for editors.",

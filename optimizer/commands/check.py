@@ -17,7 +17,16 @@ def command(file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulat
 
     Exit code 0: sound. 2: all that is wrong is listed, with line and column.
     """
+    from textwrap import wrap
+
+    from optimizer.commands.next_step import say_next
     from optimizer.negotiate.check import check
     from optimizer.report.check import render_check
 
-    click.echo(render_check(check(file, catalogs, sets=sets), style), nl=False)
+    told = render_check(check(file, catalogs, sets=sets), style)
+    if style == "json":
+        click.echo(told, nl=False)
+        return
+    for line in told.splitlines():
+        click.echo("\n".join(wrap(line, 80, subsequent_indent=" " * 12, break_on_hyphens=False)))
+    say_next("check", file)

@@ -41,6 +41,7 @@ def command(
     FIELD is a path of the problem file (workloads.chat.slo.ttft_ms.p95) or its last names where they are unambiguous
     (concurrency, ttft_ms). Break points are found by bisection to the step of the field, not on a grid.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.commands.progress import Progress
     from optimizer.files.atomic_write import write_atomic
     from optimizer.negotiate.frontier import frontier
@@ -63,3 +64,4 @@ def command(
     if chart is not None:
         write_atomic(chart, draw(answer, chart))
     write_output(render_frontier(answer, style), output)
+    say_next("frontier", file, style=style, output=output)

@@ -24,7 +24,13 @@ _MOST_USERS = 10**9
 @click.option("--pp", type=click.IntRange(min=1), default=1, show_default=True, help="Pipeline-parallel degree.")
 @click.option("--attention-dp", type=click.IntRange(min=1), default=1, help="Ranks that share the routed experts.")
 @click.option(
-    "--expert-parallel", type=click.IntRange(min=1), help="Expert-parallel degree: divides TP x attention DP."
+    "--expert-parallel", type=click.IntRange(min=1), help="Groups the experts are dealt to: divides TP x attention DP."
+)
+@click.option(
+    "--speculative",
+    type=click.Choice(["none", "mtp"]),
+    default="none",
+    help="mtp loads the layers for speculation too.",
 )
 @click.option(
     "--gpu-memory-utilization", "share", type=click.FloatRange(0.01, 1.0), help="Share of memory, as engines."
@@ -50,6 +56,7 @@ def command(
     pp: int,
     attention_dp: int,
     expert_parallel: int | None,
+    speculative: str,
     share: float | None,
     sequences: int | None,
     batched: int | None,
@@ -60,10 +67,13 @@ def command(
 
     Flags left out are the defaults of the engine's version, so that the figures compare with its start-up log.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.negotiate.memory import ReplicaOptions, memory
     from optimizer.report.memory import render_memory
 
     asked = ReplicaOptions(
-        engine, version, quant, kv_cache, tp, pp, attention_dp, expert_parallel, share, sequences, batched, context
-    )
+        engine, version, quant, kv_cache, tp, pp, attention_dp, expert_parallel, speculative, share, sequences, batched,
+        context,
+    )  # fmt: skip
     click.echo(render_memory(memory(model, gpu, catalogs, users=users, options=asked), style), nl=False)
+    say_next("memory", None, style=style)

@@ -21,10 +21,12 @@ def command(rows: Path, output: Path | None, catalogs: Path | None, calibration:
     """Predict every configuration of the table ROWS by replaying its load pattern on a simulated replica.
 
     Columns: gpu, gpu_count, interconnect, engine, engine_version, model, weight_quant, kv_cache, tp, pp, replicas,
-    attention_dp, expert_parallel, moe_tensor_parallel, gpu_memory_utilization, max_num_seqs, max_num_batched_tokens,
-    input_tokens, output_tokens, load, concurrency, request_rate, start, requests, length_low; others are kept.
+    attention_dp, expert_parallel, moe_tensor_parallel, overlap (on, off), gpu_memory_utilization, max_num_seqs,
+    max_num_batched_tokens, input_tokens, output_tokens, load, concurrency, request_rate, start, requests, length_low;
+    others are kept.
     Only gpu, model, input_tokens and output_tokens must be there, and what the load needs. replicas are independent
-    copies (dp of a dense model means the same), attention_dp ranks that share the experts of a mixture.
+    copies (dp of a dense model means the same), attention_dp ranks that share the experts of a mixture,
+    dealt to expert_parallel groups; not stated: to every GPU behind attention ranks, cut by all of one rank.
     """
     from optimizer.files.atomic_write import write_atomic
     from optimizer.negotiate.predict import predict

@@ -14,6 +14,7 @@ from optimizer.commands.options import EXIT_CODES, FiniteRange, OutputFile, prob
 @click.command(name="solve")
 @problem_options
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option("--full", is_flag=True, help="The whole report instead of its first screen (--format text).")
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
 @click.option("--save-model", type=OutputFile(), help="Also write the CP-SAT model (protobuf text).")
 @click.option(
@@ -30,11 +31,15 @@ def command(
     catalogs: Path | None,
     no_simulate: bool,
     style: str,
+    full: bool,
     output: Path | None,
     save_model: Path | None,
     time_limit: float,
 ) -> None:
-    """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof."""
+    """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof.
+
+    The answer fits a screen; --full has all of it. `optimize glossary` explains the terms.
+    """
     from optimizer.commands.age import say_age
     from optimizer.commands.progress import Progress
     from optimizer.negotiate.solve import solve
@@ -52,6 +57,7 @@ def command(
             on_model=keep,
         )
     to_terminal = output is None and sys.stdout.isatty()
-    write_output(render(outcome, style, terminal=to_terminal), output)
+    shown = "screen" if style == "text" and not full else style
+    write_output(render(outcome, shown, terminal=to_terminal, file=str(file)), output)
     say_age(outcome, sys.stderr)
     sys.exit(EXIT_CODES[status_of(outcome)])

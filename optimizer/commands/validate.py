@@ -18,7 +18,7 @@ def command(refit: bool, rounds: int, catalogs: Path | None) -> None:
     Prints median and mean absolute error, signed bias and how many truths lie inside the 90 % band (bands that did
     not see them either), by GPU, model family, engine, precision and load.
     """
-    from optimizer.calibrate.cross_validation import refit as fit_anew
+    from optimizer.calibrate.refit import refit as fit_anew
     from optimizer.calibrate.scores import report, text_table
     from optimizer.calibrate.validation import validate
     from optimizer.catalog import default_root, load_catalog

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from optimizer.decide.understood import asked, demand, loads, rules, understood
 from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import (
+    NOT_COUNTED,
     Feasible,
     Infeasible,
     Optimal,
@@ -24,6 +25,7 @@ from optimizer.plan.types import (
     Proof,
     Rejection,
     Relaxation,
+    ReplayEffort,
     SingleKind,
     Unknown,
 )
@@ -137,22 +139,23 @@ def answer(
     confirm(inputs, plans)
     if clock.over or (settings.clock.over and result.status in ("feasible", "unknown")):
         result = replace(result, warnings=(*result.warnings, _TIME_UP))
-    closed_form = result
+    effort = NOT_COUNTED
     rejected: tuple[Rejection, ...] = ()
     final = candidates
     if simulate:
         from optimizer.planning.replay import survivors
 
-        left = survivors(inputs, candidates, options, result, plans, say, clock, case.replays)
+        left = survivors(inputs, candidates, options, result, plans, say, clock, case.replays, memo=memo)
         result, plans, rejected, final = left.result, left.plans, left.rejected, left.candidates
-        if rejected:
-            confirm(inputs, plans)
-        case = replace(case, candidates=left.candidates)
+        effort = left.effort
+        confirm(inputs, plans)
+        if effort.replayed is None:
+            case = replace(case, candidates=left.candidates)
     if on_model is not None:  # with the cuts of the replay: without them it would prove plans that were rejected
         on_model(fleet_model_text(final, options))
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
-    if closed_form.status == "infeasible":
+    if result.status == "infeasible" and not rejected:
         from optimizer.whatif.ways_out import ways_out
 
         ways = ways_out(case, say)
@@ -162,7 +165,7 @@ def answer(
         from optimizer.whatif.ways_out import limits_to_raise
 
         ways = limits_to_raise(rejected)
-    outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected)
+    outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected, effort)
     outcome = _with_alternatives(outcome, case, result, rejected, say)
     return Answer(outcome, case, result)
 
@@ -226,6 +229,7 @@ def outcome_of(
     plans: tuple[Plan, ...],
     ways_out: tuple[Relaxation, ...],
     rejected: tuple[Rejection, ...] = (),
+    effort: ReplayEffort = NOT_COUNTED,
 ) -> Outcome:
     """Put everything a report needs into one value."""
     problem = inputs.problem
@@ -241,7 +245,7 @@ def outcome_of(
             *candidates.warnings,
             *result.warnings,
         ),
-        proof=_proof(inputs, options, result, len(rejected)),
+        proof=replace(_proof(inputs, options, result, len(rejected)), replay=effort),
         funnel=candidates.funnel,
         plans=plans,
         relaxations=ways_out,

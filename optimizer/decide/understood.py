@@ -58,6 +58,8 @@ def _asked(part: Part, problem: Problem) -> Asked:
         length_class=part.length_class,
         class_share=part.share,
         classes=lengths.classes,
+        lengths=lengths,
+        recorded=workload.traffic.trace is not None,
         periods=tuple(
             AskedPeriod(period.name, period.hours, stated_factor(workload.traffic, index))
             for index, period in enumerate(periods_of(problem))

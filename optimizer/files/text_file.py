@@ -158,6 +158,13 @@ def suggest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     return tuple(dict.fromkeys(spellings[spelling] for spelling in close + containing))[:count]
 
 
+def whole_id(word: str, known: Iterable[str]) -> str | None:
+    """The one known id that a name means: the same letters in any size, with or without the publisher before ``/``."""
+    wanted = word.lower()
+    found = {name for name in known if wanted in (name.lower(), name.lower().rpartition("/")[2])}
+    return word if word in found else found.pop() if len(found) == 1 else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A hint naming the closest known ids, or None where nothing is close."""
     found = suggest(word, known)

@@ -20,7 +20,7 @@ class ReplicaOptions:
     """What describes a replica beside its model; None and "" are the defaults of model, engine and card.
 
     ``share`` is gpu_memory_utilization (0 to 1), ``sequences`` max_num_seqs, ``batched`` max_num_batched_tokens,
-    ``context`` max_model_len in tokens.
+    ``context`` max_model_len in tokens; ``speculative`` "mtp" loads the layers for speculation too.
     """
 
     engine: str = "vllm"
@@ -31,10 +31,16 @@ class ReplicaOptions:
     pp: int = 1
     attention_dp: int = 1
     expert_parallel: int | None = None
+    speculative: str = "none"
     share: float | None = None
     sequences: int | None = None
     batched: int | None = None
     context: int | None = None
+
+    def experts(self, model: Model) -> int:
+        """Groups that the experts are dealt to; not stated: every GPU behind attention ranks, else none."""
+        every = self.tp * self.attention_dp if model.is_moe and self.attention_dp > 1 else 1
+        return self.expert_parallel or every
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ def memory(
     asked = options or ReplicaOptions()
     known, _ = catalog_of(catalog)
     found = _model(known, model)
+    if asked.speculative == "mtp":
+        found = _with_draft(found, asked.quant)
     native = native_quant(found)
     chosen = asked.quant or native
     if chosen not in BITS:
@@ -94,12 +102,26 @@ def memory(
 
 def _model(catalog: Catalog, name: str) -> Model:
     from optimizer.catalog import model_from_config
-    from optimizer.files.text_file import is_file, is_folder
+    from optimizer.files.text_file import is_file, is_folder, whole_id
 
     if name not in catalog.models and (is_file(Path(name)) or is_folder(Path(name))):
         return model_from_config(Path(name))
-    _known(name, catalog.models, "model")
-    return catalog.models[name]
+    whole = whole_id(name, catalog.models) or name
+    _known(whole, catalog.models, "model")
+    return catalog.models[whole]
+
+
+def _with_draft(model: Model, quant: str | None) -> Model:
+    """The model with its multi-token-prediction layers, which only configuration files tell of."""
+    from optimizer.catalog.draft_layers import with_draft
+    from optimizer.performance.compatibility import native_quant
+
+    chosen = quant or native_quant(model)
+    if not model.draft or chosen not in dict(model.stored):
+        raise UsageError(
+            f"no layers for speculation are known of {model.id} in {chosen}: name its config.json, in its own format"
+        )
+    return with_draft(model, chosen)
 
 
 def _known(name: str, among: object, kind: str) -> None:
@@ -122,6 +144,7 @@ def _spec(catalog: Catalog, model: Model, gpu: str, asked: ReplicaOptions) -> Re
         tp_refusal,
         weight_quant_gates,
     )
+    from optimizer.performance.degrees import degree_refusals
     from optimizer.performance.startup import default_share
     from optimizer.performance.types import ReplicaSpec
 
@@ -141,10 +164,10 @@ def _spec(catalog: Catalog, model: Model, gpu: str, asked: ReplicaOptions) -> Re
     cache = asked.kv_cache or stated
     reasons = [gate.reason for gate in gates if gate.value == chosen]
     reasons += [caches.get(cache, "")]
-    reasons += [tp_refusal(model, chosen, asked.tp), pp_refusal(model, asked.pp), _experts_refusal(model, asked)]
+    reasons += [tp_refusal(model, chosen, asked.tp), pp_refusal(model, asked.pp)]
     if any(reasons):
         raise UsageError("\n".join(dict.fromkeys(reason for reason in reasons if reason)))
-    return ReplicaSpec(
+    spec = ReplicaSpec(
         gpu=card,
         model=model,
         engine=server,
@@ -153,20 +176,15 @@ def _spec(catalog: Catalog, model: Model, gpu: str, asked: ReplicaOptions) -> Re
         tensor_parallel=asked.tp,
         pipeline_parallel=asked.pp,
         link=card.link,
-        gpu_memory_utilization=asked.share or default_share(server, card, asked.version, asked.tp, asked.pp),
+        gpu_memory_utilization=asked.share
+        or default_share(server, card, asked.version, asked.tp * asked.attention_dp, asked.pp),
         max_num_seqs=asked.sequences or server.max_num_seqs_on(card, asked.version),
         max_num_batched_tokens=asked.batched or server.max_num_batched_tokens_on(card, asked.version),
         max_model_len=context,
-        expert_parallel=asked.attention_dp,
+        attention_dp=asked.attention_dp,
+        expert_parallel=asked.experts(model),
         engine_version=asked.version,
     )
-
-
-def _experts_refusal(model: Model, asked: ReplicaOptions) -> str:
-    """Why the degrees of the experts are impossible; empty where they are not."""
-    ranks = asked.tp * asked.attention_dp
-    if not model.is_moe and (asked.attention_dp > 1 or (asked.expert_parallel or 1) > 1):
-        return f"{model.id} has no routed experts to share: --attention-dp and --expert-parallel are for mixtures"
-    if asked.expert_parallel and ranks % asked.expert_parallel:
-        return f"expert parallel {asked.expert_parallel} does not divide TP x attention DP = {ranks}"
-    return ""
+    if refusals := list(degree_refusals(spec)):
+        raise UsageError("\n".join(reason for _, reason in refusals))
+    return spec

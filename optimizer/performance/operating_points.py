@@ -75,7 +75,7 @@ _KIND_METRIC = {PointKind.TTFT: Metric.TTFT, PointKind.TPOT: Metric.TPOT}
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class Question:
     """Everything constant over the search."""
 
     replicas: Replicas
@@ -147,6 +147,10 @@ class _Question:
         crowded = most_in_flight(flow, self.think_s) > self.limit.inflight * _ABOVE
         return np.asarray(crowded | (flow.e2e > self.slowest * _BELOW)) if bounded else np.asarray(crowded)
 
+    def cap(self, side: Side, *, bounded: bool) -> Array:
+        """The share that a load may take whatever the percentiles."""
+        return _cap(self, side, bounded)
+
     def violated(self, flow: Flow, metric: Metric, side: Side) -> Mask:
         """Whether any promise on ``metric`` is broken, or the load is too much whatever the promises."""
         bad = self.beyond(flow, side)
@@ -171,17 +175,24 @@ def operating_points(
     ``memo`` keeps, for a caller that asks again about the same specifications under the same parameters, what does not
     depend on the promises.
     """
-    alike: dict[tuple[object, ...], list[int]] = {}
-    for index, spec in enumerate(specs):
-        alike.setdefault(_content(spec), []).append(index)
-    leaders = [specs[same[0]] for same in alike.values()]
-    row = (memo or Memo()).row(tuple(alike), lengths, lambda: _prepared(leaders, lengths, params))
+    alike, row = rows_of(specs, lengths, params, memo)
     result: list[tuple[OperatingPoint, ...]] = [()] * len(specs)
     if row is not None:
         for content, points in zip(row.columns, _solve(row, lengths, slo, load, confidence, ladder), strict=True):
             for index in alike[content]:
                 result[index] = points
     return result
+
+
+def rows_of(
+    specs: Sequence[ReplicaSpec], lengths: Lengths, params: Parameters, memo: Memo | None
+) -> tuple[dict[Content, list[int]], Prepared | None]:
+    """The places of each distinct specification, and the row of those that can run; None: not one of them can."""
+    alike: dict[Content, list[int]] = {}
+    for index, spec in enumerate(specs):
+        alike.setdefault(_content(spec), []).append(index)
+    leaders = [specs[same[0]] for same in alike.values()]
+    return alike, (memo or Memo()).row(tuple(alike), lengths, lambda: _prepared(leaders, lengths, params))
 
 
 def _prepared(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Parameters) -> Prepared | None:
@@ -203,14 +214,15 @@ def _content(spec: ReplicaSpec) -> tuple[object, ...]:
     return (
         id(spec.gpu), id(spec.model), id(spec.engine), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
         spec.pipeline_parallel, spec.link, spec.gpu_memory_utilization, spec.max_num_seqs, spec.max_num_batched_tokens,
-        spec.expert_parallel, spec.engine_version, spec.crosses_nodes, spec.known_host,
+        spec.attention_dp, spec.expert_parallel, spec.overlap, spec.engine_version, spec.crosses_nodes,
+        spec.known_host,
     )  # fmt: skip
 
 
 def _solve(
     row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: float, ladder: bool
 ) -> list[tuple[OperatingPoint, ...]]:
-    question = _ask(row, lengths, slo, load, confidence)
+    question = question_of(row, lengths, slo, load, confidence)
     asked = [side for side, floor in zip(Side, load.floors, strict=True) if floor > 0]
     metrics = tuple(dict.fromkeys(promise.metric for promise in slo.promises))
     found = {side: {metric: _largest(question, metric, side) for metric in metrics} for side in asked}
@@ -237,7 +249,7 @@ def _solve(
 
 
 def _people(
-    question: _Question, metrics: tuple[Metric, ...], shares: Mapping[Side, Array], flow: Flow, bounded: bool
+    question: Question, metrics: tuple[Metric, ...], shares: Mapping[Side, Array], flow: Flow, bounded: bool
 ) -> tuple[Array, Flow]:
     """The largest share and flow of people: at least as many as may always be in flight, where R allows them."""
     always = np.minimum.reduce(
@@ -252,7 +264,7 @@ def _people(
     return share, question.at(share, Side.PEOPLE)
 
 
-def _ask(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: float) -> _Question:
+def question_of(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: float) -> Question:
     top = 1.0 if load.is_batch else UTILIZATION
     factors = [
         np.array([error_factor(p.metric, g, confidence, e) for g, e in row.kinds])[row.pick] for p in slo.promises
@@ -265,7 +277,7 @@ def _ask(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: floa
         shares = [(one.name, one.share) for one in lengths.classes]
         slowest = slowest_response(slo, shares, row.replicas, row.moments, row.limit)
         asked = (*asked, load.think_s, slo.promises)
-    return _Question(
+    return Question(
         row.replicas, row.moments, row.limit, slo.promises, np.array(factors), rate_cap, row.found, asked,
         load.think_s, slowest,
     )  # fmt: skip
@@ -281,7 +293,7 @@ def _metrics_of(kind: PointKind, metrics: tuple[Metric, ...]) -> tuple[Metric, .
     return (metric,) if metric in metrics and len(metrics) > 1 else None
 
 
-def _largest(question: _Question, metric: Metric, side: Side) -> Array:
+def _largest(question: Question, metric: Metric, side: Side) -> Array:
     """The largest share of the saturated batch up to which every smaller load keeps the promises on ``metric``."""
     promised = tuple((p.percentile, p.limit_s, p.length_class) for p in question.promises if p.metric is metric)
     key = (metric, promised, question.asked, side)
@@ -290,7 +302,7 @@ def _largest(question: _Question, metric: Metric, side: Side) -> Array:
     return question.found[key]
 
 
-def _searched(question: _Question, side: Side, violated: Callable[[Flow], Mask]) -> Array:
+def _searched(question: Question, side: Side, violated: Callable[[Flow], Mask]) -> Array:
     """A scan for the first violation, then bisection."""
     grid = np.array(GRID)
     bad = violated(question.at(grid[:, None] * np.ones_like(question.limit.rate), side))
@@ -304,7 +316,7 @@ def _searched(question: _Question, side: Side, violated: Callable[[Flow], Mask])
     return low
 
 
-def _cap(question: _Question, side: Side, bounded: bool) -> Array:
+def _cap(question: Question, side: Side, bounded: bool) -> Array:
     """The share that a load may take whatever the percentiles."""
     if side is Side.HELD:
         return np.ones_like(question.rate_cap)
@@ -317,7 +329,7 @@ def _cap(question: _Question, side: Side, bounded: bool) -> Array:
     return question.found[key]
 
 
-def _searched_cap(question: _Question) -> Array:
+def _searched_cap(question: Question) -> Array:
     low, high = np.zeros_like(question.rate_cap), np.ones_like(question.rate_cap)
     for _ in range(2 * REFINEMENTS):
         middle = 0.5 * (low + high)
@@ -327,9 +339,7 @@ def _searched_cap(question: _Question) -> Array:
     return low
 
 
-def _emit_ladder(
-    result: list[list[OperatingPoint]], question: _Question, load: Load, full: Mapping[Side, Flow]
-) -> None:
+def _emit_ladder(result: list[list[OperatingPoint]], question: Question, load: Load, full: Mapping[Side, Flow]) -> None:
     """Points at the planned load split evenly over more and more replicas, where one carries its part."""
     floors = dict(zip(Side, load.floors, strict=True))
     for replicas in SPLITS:
@@ -344,7 +354,7 @@ def _emit_ladder(
 
 
 def _emit(
-    result: list[list[OperatingPoint]], question: _Question, kind: PointKind, flows: Mapping[Side, Flow], runs: Mask
+    result: list[list[OperatingPoint]], question: Question, kind: PointKind, flows: Mapping[Side, Flow], runs: Mask
 ) -> None:
     """Append the point of ``kind`` with these flows where it ``runs``, unless that load is there."""
     given = list(flows.values())

@@ -76,8 +76,41 @@ class Replay:
     promises: tuple[ReplayedPromise, ...]
     footage: Footage | None = None
     length_class: str = ""  # the class that is served apart; empty: the whole workload
+    replicas: int = 0  # that were replayed
+    requests_per_second: float = 0.0  # sent to all of them; of batch work, what it takes
+    inflight: float = 0.0  # held on the fullest
+    users: float = 0.0  # of all of them
 
     @property
     def kept(self) -> bool:
         """Every promise is kept."""
         return all(promise.kept for promise in self.promises)
+
+
+@dataclass(frozen=True, slots=True)
+class Fewer:
+    """The largest number of replicas that costs less, and what it breaks.
+
+    ``replayed`` x ``margin`` (the model error at the asked confidence) is above ``limit``, in seconds, for the promise
+    at that path; ``saturation``: shares of the saturation rate, which arrivals may take 0.9 of.
+    """
+
+    replicas: int
+    monthly_cents: int  # of the plan with them
+    promise: str
+    replayed: float
+    margin: float
+    limit: float
+    metric: Metric | None = None  # of the promise; None: saturation
+    percentile: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Minimality:
+    """Why a plan has no fewer replicas of a group."""
+
+    workload: str
+    replicas: int
+    fewer: Fewer | None
+    reason: str = ""  # where ``fewer`` is None
+    length_class: str = ""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from optimizer.demand import LengthShare, Promise
+from optimizer.demand import Lengths, LengthShare, Promise
 from optimizer.plan.costs import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
 from optimizer.plan.deployment import (
     AskedPeriod,
@@ -26,8 +26,9 @@ from optimizer.plan.deployment import (
     PlanPeriod,
     Prediction,
 )
+from optimizer.plan.experiment import Experiment
 from optimizer.plan.quotes import QuoteVerdict
-from optimizer.plan.replayed import Footage, LatencyMs, Replay, ReplayedPromise
+from optimizer.plan.replayed import Footage, LatencyMs, Minimality, Replay, ReplayedPromise
 from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
 
 if TYPE_CHECKING:
@@ -112,9 +113,12 @@ class Asked:
     length_class: str = ""  # asked of one length class that may be served apart
     class_share: float = 1.0  # of the workload's requests that are of the class
     classes: tuple[LengthShare, ...] = ()  # of a mix
+    lengths: Lengths | None = None  # with prefixes; None: the figures above say it all
+    recorded: bool = False  # arrivals and lengths are those of a trace
 
 
 __all__ = [
+    "NOT_COUNTED",
     "Asked",
     "AskedPeriod",
     "Binding",
@@ -131,6 +135,7 @@ __all__ = [
     "LatencyMs",
     "LoadFloor",
     "MemoryGib",
+    "Minimality",
     "NodeLine",
     "Optimal",
     "OtherWinner",
@@ -146,6 +151,7 @@ __all__ = [
     "Rejection",
     "Relaxation",
     "Replay",
+    "ReplayEffort",
     "ReplayedPromise",
     "SingleKind",
     "Stress",
@@ -247,8 +253,10 @@ class Plan:
     stress: tuple[Stress, ...] = ()
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
+    minimality: tuple[Minimality, ...] = ()  # likewise
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
     owed: Owed = NOTHING_OWED  # commitments and purchases
+    experiments: tuple[Experiment, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     recoverable_tax_cents: int = 0  # a month, in no total: ``payment.tax_recoverable``
 
     @property
@@ -298,6 +306,18 @@ class Relaxation:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayEffort:
+    """Kinds of replica (workload, GPU, link, formats, sizes) that were replayed, and those that a bound alone set
+    aside; None: not counted, as where plans are not replayed or only what the closed form proposes is."""
+
+    replayed: int | None
+    bounded: int | None
+
+
+NOT_COUNTED = ReplayEffort(None, None)
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """What the arithmetic verdict rests on."""
 
@@ -313,6 +333,7 @@ class Proof:
     prices_from: str | None
     prices_to: str | None
     performance_model: str
+    replay: ReplayEffort = NOT_COUNTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate
+from optimizer.demand import part_name
 from optimizer.fleet.candidate_set import CandidateSet
-from optimizer.plan.types import Plan, Rejection
+from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEffort
+from optimizer.planning.experiment import experiments_of
+from optimizer.planning.minimality import with_minimality
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
 from optimizer.problem import load_of, parts_of
 from optimizer.progress import NO_LIMIT, Clock
@@ -22,6 +25,7 @@ from optimizer.units import SHARE_UNITS
 if TYPE_CHECKING:
     from optimizer.demand import Load
     from optimizer.fleet.types import FleetResult, SolveSettings
+    from optimizer.performance.operating_points import Memo
     from optimizer.performance.types import OperatingPoint
     from optimizer.planning.inputs import Inputs
     from optimizer.pricing import NodeOption
@@ -35,6 +39,8 @@ _ROOM = 1.0 + 1e-4
 _AGAIN = 0.5
 """Share of the time left that solving again may take."""
 
+_MS = 1e3
+
 _STEPS = 64
 """Where the load itself is sought, a replica's share of it is lowered in 64ths."""
 
@@ -47,6 +53,26 @@ class Survivors:
     result: FleetResult
     plans: tuple[Plan, ...]
     rejected: tuple[Rejection, ...]
+    effort: ReplayEffort = NOT_COUNTED
+
+
+def best_as_replayed(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    settings: SolveSettings,
+    clock: Clock,
+    memory: ReplayMemory,
+    memo: Memo | None = None,
+) -> FleetResult | None:
+    """The ranking over what replays show, where they decide both ways (``cheapest``); None where they do not, or where
+    the time was up before everything in it was replayed and nothing cheaper was left open."""
+    from optimizer.planning.cheapest import cheapest, is_two_sided
+
+    if not is_two_sided(inputs, candidates):
+        return None
+    found = cheapest(inputs, candidates, options, _replayer(inputs, memory), settings, clock, memo)
+    return found.result if found.complete else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +96,12 @@ def survivors(
     settings: SolveSettings | None = None,
     *,
     tell: bool = True,
+    memo: Memo | None = None,
 ) -> Survivors:
     """Replay, tighten, solve again, until every plan survives or time is up.
+
+    Where replays decide both ways, what the closed form proposed is replayed only to tell what it was wrong about; the
+    answer is that of ``cheapest``, unless the time is up before that is complete.
 
     ``memory`` holds replays that were run before and takes those run now; ``settings`` are those of the first solve.
     Not ``tell``: only the result is wanted, no plan; and what follows from replays that were run is not replayed again,
@@ -79,12 +109,11 @@ def survivors(
     """
     from optimizer.planning.assemble import assemble
 
+    if tell and (two_sided := _two_sided(inputs, candidates, options, result, plans, say, clock, memory, memo)):
+        return two_sided
     if not result.solutions:
         return Survivors(candidates, result, plans, ())
-    loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
-    arrivals = any(load.requests_per_second and not load.is_batch for load in loads)
-    held, people = any(load.inflight or load.is_batch for load in loads), any(load.users for load in loads)
-    say_replaying(say, arrivals, held, people)
+    _say_replaying(inputs, say)
     replayer, rejected = _replayer(inputs, memory), list[Rejection]()
     for number in range(1, ROUNDS + 1):
         failing = list(_failing(inputs, replayer, result, clock, tell=tell))
@@ -110,8 +139,54 @@ def survivors(
         plans = assemble(inputs, result.solutions, options) if tell else ()
     if not tell:
         return Survivors(candidates, result, (), ())
+    plans = with_minimality(inputs, result.solutions, plans, replayer, two_sided=False)
     replayed = tuple(_with_replays(inputs, replayer, result, plans))
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
+
+
+def _two_sided(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    result: FleetResult,
+    plans: tuple[Plan, ...],
+    say: Callable[[str], None],
+    clock: Clock,
+    memory: ReplayMemory | None,
+    memo: Memo | None,
+) -> Survivors | None:
+    """The answer where replays decide both ways and the time allows; what the closed form proposed and they refused."""
+    from optimizer.fleet import SolveSettings
+    from optimizer.planning.assemble import assemble
+    from optimizer.planning.cheapest import cheapest, is_two_sided
+
+    if clock.over or not is_two_sided(inputs, candidates):
+        return None
+    _say_replaying(inputs, say)
+    replayer = _replayer(inputs, memory)
+    refused = [(trial, place, group) for trial, place, group in _failing(inputs, replayer, result, clock, tell=True)]
+    again = SolveSettings(clock=clock.part(_AGAIN))
+    found = cheapest(inputs, candidates, options, replayer, again, clock, memo)
+    if not found.complete:
+        return None
+    rejected = []
+    for trial, place, group in refused:
+        needed = _repair(inputs, replayer, trial, clock, tell=False)[0]
+        missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
+        plan = plans[place]
+        rejected.append(Rejection(plan.rank, 1, plan.monthly_cents, plan.groups[group], missed, needed))
+    solutions = found.result.solutions
+    made = with_minimality(inputs, solutions, assemble(inputs, solutions, options), replayer, two_sided=True)
+    replayed = tuple(_with_replays(inputs, replayer, found.result, made))
+    told = tuple(_priced(rejection, replayed) for rejection in rejected)
+    return Survivors(found.candidates, found.result, replayed, told, ReplayEffort(found.replayed, found.bounded))
+
+
+def _say_replaying(inputs: Inputs, say: Callable[[str], None]) -> None:
+    loads = [load_of(workload, inputs.problem) for workload in inputs.problem.workloads]
+    arrivals = any(load.requests_per_second and not load.is_batch for load in loads)
+    held, people = any(load.inflight or load.is_batch for load in loads), any(load.users for load in loads)
+    say_replaying(say, arrivals, held, people)
 
 
 def _asked_again(
@@ -141,8 +216,16 @@ def all_kept(inputs: Inputs, result: FleetResult, memory: ReplayMemory) -> bool:
 def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:
     """The plans of a result, each with what its requests see."""
     replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
-    seen = [tuple(replayer.replay(trial) for trial in trials) for trials in rows]
-    return tuple(replace(plan, simulated=one) for plan, one in zip(plans, seen, strict=True))
+    return tuple(
+        _bound_as_replayed(
+            replace(
+                plan,
+                simulated=tuple(replayer.replay(trial) for trial in trials),
+                experiments=experiments_of(inputs, plan, [trial.spec for trial in trials]),
+            )
+        )
+        for plan, trials in zip(plans, rows, strict=True)
+    )
 
 
 def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
@@ -287,7 +370,30 @@ def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans
     """The first plan also with what charts show."""
     for plan, trials in zip(plans, _trials(inputs, result), strict=True):
         show = replayer.filmed if plan.rank == 1 else replayer.replay
-        yield replace(plan, simulated=tuple(show(trial) for trial in trials))
+        experiments = experiments_of(inputs, plan, [trial.spec for trial in trials])
+        simulated = tuple(show(trial) for trial in trials)
+        yield _bound_as_replayed(replace(plan, simulated=simulated, experiments=experiments))
+
+
+def _bound_as_replayed(plan: Plan) -> Plan:
+    """The plan with how close each promise runs to its limit as replayed; with a day profile, whose replays are of the
+    busiest period, as predicted."""
+    if plan.periods:
+        return plan
+    worst: dict[tuple[str | None, str], float] = {}
+    for replay in plan.simulated:
+        for promise in replay.promises:
+            about = (part_name(replay.workload, promise.length_class), promise.path)
+            worst[about] = max(promise.with_margin_s, worst.get(about, 0.0))
+    found = [_bound_at(one, worst.get((one.workload, one.promise))) for one in plan.binding]
+    return replace(plan, binding=tuple(sorted(found, key=lambda one: (one.slack, one.promise))))
+
+
+def _bound_at(binding: Binding, seconds: float | None) -> Binding:
+    if seconds is None:
+        return binding
+    value = seconds * (_MS if binding.unit == "ms" else 1.0)
+    return replace(binding, value=value, slack=1.0 - value / binding.limit)
 
 
 def _priced(rejection: Rejection, plans: Sequence[Plan]) -> Rejection:

@@ -21,14 +21,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from optimizer.demand import Metric
 from optimizer.performance import behaviours, error_factor
 from optimizer.performance.accuracy import grade_of, throughput_factor
-from optimizer.performance.operating_points import operating_points
+from optimizer.performance.operating_points import UTILIZATION, operating_points
+from optimizer.performance.replicas import replicas_of
 from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.problem import parts_of
 from optimizer.progress import Notice
@@ -98,6 +99,20 @@ class Trial:
         """The closed population of all replicas; nobody where the problem states none."""
         load = parts_of(inputs.problem)[self.workload].load
         return People(load.users * self.factor, load.think_s)
+
+    def load(self, inputs: Inputs) -> TrialLoad:
+        """What it is run with."""
+        rate, held, users = self.rate(inputs), float(self.held(inputs)), self.people(inputs).users
+        return TrialLoad(replicas=self.replicas, requests_per_second=rate, inflight=held, users=users)
+
+
+class TrialLoad(TypedDict):
+    """What a replay says it was run with."""
+
+    replicas: int
+    requests_per_second: float
+    inflight: float
+    users: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +214,26 @@ class Replayer:
         rate, held, people = trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs)
         return Tried(trial.replicas, rate, float(held), people.users, limits)
 
+    def beyond_saturation(self, trial: Trial) -> tuple[float, float, float] | None:
+        """Where a trial asks for more than a replica may take whatever its latencies: the share of the saturation rate
+        that arrivals take (or of the slots, that requests in flight do), model error, limit; None: it does not."""
+        if self._is_batch(trial):
+            return None
+        self.predict([trial])
+        predicted = self._predicted[trial.key]
+        if predicted.open_loop is not None:
+            grade, confidence = grade_of(trial.spec, self._inputs.params)[0], self._inputs.problem.margins.confidence
+            margin = 1.0 / min(throughput_factor(grade, confidence, trial.spec.engine.profile), 1.0)
+            used = predicted.open_loop.utilization
+            if used * margin > UTILIZATION:
+                return used, margin, UTILIZATION
+        most = 0.0 if predicted.held is None else float(trial.held(self._inputs))
+        if predicted.people is not None:
+            most = max(most, predicted.people.inflight_p99 or 0.0)
+        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        slots = float(replicas_of([trial.spec], lengths, self._inputs.params).slots[0])
+        return (most / slots, 1.0, 1.0) if most > slots * (1.0 + 1e-9) else None
+
     def knows(self, trial: Trial) -> bool:
         """Whether a trial was replayed already."""
         return self._about(trial) in self._memory.replays
@@ -271,6 +306,7 @@ class Replayer:
                 for index, (promise, factor) in enumerate(zip(promises, factors, strict=True))
             ),
             length_class=part.length_class,
+            **trial.load(inputs),
         )
 
     def _sides(self, trial: Trial, lengths: Lengths, wanted: Sequence[Wanted]) -> list[_Side]:
@@ -322,15 +358,9 @@ def _wanted(promise: Promise | ReplayedPromise, limit: float, lengths: Lengths) 
 
 def replica_of(inputs: Inputs, spec: ReplicaSpec, lengths: Lengths) -> Replica:
     """Step times, scheduler and all KV blocks of a replica, as the calibration knows them."""
-    from optimizer.calibrate.forward import settings_of
-    from optimizer.performance.lengths import moments_of
-    from optimizer.performance.memory import memory_table
-    from optimizer.performance.replicas import coefficients
+    from optimizer.calibrate.forward import replica_for
 
-    table, resident = memory_table([spec]), moments_of(lengths).resident_seen
-    tokens = float(table.kv_budget[0] / table.kv.sequence(resident)[0]) * resident
-    open_loop, closed_loop = (settings_of(spec, tokens, inputs.params, way) for way in (True, False))
-    return Replica(coefficients([spec], inputs.params).row(0), open_loop, closed_loop)
+    return replica_for(spec, lengths, inputs.params)
 
 
 def _promise(promise: Promise, factor: float, sides: Sequence[_Side], index: int) -> ReplayedPromise:
@@ -391,7 +421,8 @@ def replay_batch(inputs: Inputs, trial: Trial, replica: Replica) -> Replay:
         limit_s=limit,
     )
     unknown = (_UNKNOWN, _UNKNOWN, _UNKNOWN)
-    return Replay(part.name, *unknown, count, str(router), (promise,), length_class=part.length_class)
+    of_class, told = part.length_class, trial.load(inputs)
+    return Replay(part.name, *unknown, count, str(router), (promise,), length_class=of_class, **told)
 
 
 def _pace(finish: Floats) -> tuple[float, float]:

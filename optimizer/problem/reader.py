@@ -36,7 +36,7 @@ from optimizer.files.yaml_file import parse_value, parse_yaml
 from optimizer.problem.checks import COMMITMENT_MONTHS, check, is_bounded
 from optimizer.problem.findings import Defect, Issue, defect_of, node_at, place_of
 from optimizer.problem.load import population_of, slo_of
-from optimizer.problem.references import KnownIds, check_references
+from optimizer.problem.references import KnownIds, check_references, with_whole_ids
 from optimizer.problem.schema import READ_FROM, Problem, ProblemFile
 from optimizer.progress import today
 from optimizer.vocabulary import Nvlink, Objective, Tier
@@ -90,13 +90,14 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
     checked = _validated(root)
     findings += checked.findings
     known = known or KnownIds()
-    if checked.stated is not None:
-        issues = (*check(checked.stated), *check_references(checked.stated, known, path.parent))
+    stated = None if checked.stated is None else with_whole_ids(checked.stated, known, path.parent)
+    if stated is not None:
+        issues = (*check(stated), *check_references(stated, known, path.parent))
         findings += [_finding(issue, checked.root) for issue in issues if not checked.doubts(issue)]
-    if findings or checked.stated is None:
+    if findings or stated is None:
         raise ProblemError(_in_order(findings))
-    warnings = tuple(warnings_of(checked.stated, known))
-    return _problem(checked.stated, path, data, tuple(sets), warnings)
+    warnings = tuple(warnings_of(stated, known))
+    return _problem(stated, path, data, tuple(sets), warnings)
 
 
 def parse_problem(

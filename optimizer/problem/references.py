@@ -11,7 +11,7 @@ from pathlib import Path
 
 from optimizer.errors import InputError
 from optimizer.files.carried import is_closed, refusal
-from optimizer.files.text_file import beside, did_you_mean, is_file, is_folder, suggest
+from optimizer.files.text_file import beside, did_you_mean, is_file, is_folder, suggest, whole_id
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.schema import Exclude, ProblemFile, ProviderFilter, Workload
 
@@ -194,6 +194,19 @@ def _calibration(stated: str | None, known: KnownIds, folder: Path) -> Iterator[
         for finding in error.findings[:_FILE_FINDINGS]:
             where = f"{stated}:{finding.line}" if finding.line else stated
             yield Issue(("engine", "calibration"), f"{where}: {finding.message}", finding.hint)
+
+
+def with_whole_ids(problem: ProblemFile, known: KnownIds, folder: Path) -> ProblemFile:
+    """The problem with models named without their publisher by their whole id, where only one model is meant."""
+    workloads = tuple(_whole(workload, known, folder) for workload in problem.workloads)
+    return problem if workloads == problem.workloads else problem.model_copy(update={"workloads": workloads})
+
+
+def _whole(workload: Workload, known: KnownIds, folder: Path) -> Workload:
+    if workload.model in known.models or config_path(workload.model, folder) is not None:
+        return workload
+    found = whole_id(workload.model, known.models)
+    return workload if found is None else workload.model_copy(update={"model": found})
 
 
 def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> Iterator[Issue]:

@@ -153,6 +153,10 @@ def _proof(proof: Proof, currency: str) -> dict[str, Json]:
         "candidates_feasible": proof.candidates_feasible,
         "candidates_screened": proof.candidates_screened,
         "replay_rejected": proof.replay_rejected,
+        "replay": {
+            "configurations_replayed": proof.replay.replayed,
+            "configurations_bounded": proof.replay.bounded,
+        },
         "prices_from": proof.prices_from,
         "prices_to": proof.prices_to,
         "performance_model": proof.performance_model,

@@ -89,8 +89,10 @@ def _start_json(spec: ReplicaSpec, start: Starting) -> dict[str, object]:
         "max_num_seqs": spec.max_num_seqs,
         "max_num_batched_tokens": spec.max_num_batched_tokens,
         "max_model_len": spec.max_model_len,
-        "attention_dp": max(spec.expert_parallel, 1),
-        "gpus": spec.gpus * max(spec.expert_parallel, 1),
+        "attention_dp": spec.attention_dp,
+        "expert_parallel": spec.expert_parallel,
+        "moe_tensor_parallel": spec.expert_gpus // spec.expert_parallel,
+        "gpus": spec.gpus,
         "per_gpu": {
             "weights_gib": round(start.weights / _GIB, 4),
             "kv_gib": round(start.kv / _GIB, 4),
@@ -175,7 +177,7 @@ def _ratio(ratio: float) -> str:
 def _verdict(spec: ReplicaSpec, s: Statement, context: int) -> str:
     name = f"{spec.gpus} x {spec.gpu.id}"
     if s.fits:
-        return f"Fits. {name} holds {s.most_users:,} requests of {context:,} tokens; plan with nine tenths of that."
+        return f"Fits. {name} holds {_count(s.most_users)} of {context:,} tokens; plan with nine tenths of that."
     missing = (s.total_per_gpu - s.bill.usable) / _GB
     least = f"tensor parallel {s.smallest_tp} is the least that does"
     other = least if s.smallest_tp else "no legal tensor-parallel degree does"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from optimizer.plan.types import (
     Asked,
     Group,
+    Minimality,
     NodeLine,
     Outcome,
     PeriodService,
@@ -33,6 +34,7 @@ from optimizer.report.words import (
     latency_unit,
     money,
     paragraph,
+    percent,
     plural,
     promise_of,
     quant_name,
@@ -80,7 +82,7 @@ def _table(plan: Plan) -> list[str]:
     names = [service.workload for service in plan.periods[0].services]
     head = ["period", "hours", *_titles("load", names), *_titles("replicas", [group.workload for group in plan.groups])]
     payments = _payments(plan.nodes)
-    head += [*payments, "GPUs", "paid by use", *_titles("TTFT p95", names), *_titles("TPOT p95", names)]
+    head += [*payments, "GPUs", "by use", *_titles("TTFT p95", names), *_titles("TPOT p95", names)]
     rows = [tuple(head), *(_row(plan, period, payments) for period in plan.periods)]
     while True:
         lines = columns(rows, "<" + ">" * (len(rows[0]) - 1))
@@ -100,7 +102,7 @@ def _payments(nodes: Sequence[NodeLine]) -> list[str]:
 
 
 def _payment(node: NodeLine) -> str:
-    return tier_name(node.tier, node.commitment_months)
+    return tier_name(node.tier, node.commitment_months).replace(" commitment", "")
 
 
 def _row(plan: Plan, period: PlanPeriod, payments: Sequence[str]) -> tuple[str, ...]:
@@ -158,6 +160,29 @@ def replayed(plan: Plan, workload: str | None = None) -> str:
     return f"replayed: {', '.join(_seen(promise) for promise in slowest.values())}" if slowest else ""
 
 
+def fewer_replicas(plan: Plan, workload: str | None = None) -> str:
+    """``1 replica fewer: TPOT p95 58 ms replayed, 62 with its margin, of 50``, or why there is no smaller number."""
+    told = [_fewer(one) for one in plan.minimality if workload in (None, one.workload)]
+    return "; ".join(dict.fromkeys(one for one in told if one))
+
+
+def _fewer(one: Minimality) -> str:
+    fewer = one.fewer
+    if fewer is None:
+        return one.reason
+    gone = f"{plural(one.replicas - fewer.replicas, 'replica')} fewer"
+    if fewer.metric is None:
+        used, limit = percent(fewer.replayed * fewer.margin), percent(fewer.limit)
+        return f"{gone}: {used} of what it can carry, at most {limit}"
+    if place_of(fewer.promise).section == "traffic":
+        factor, unit, name = 1.0 / 3600.0, "hours", "the batch"
+    else:
+        factor, unit = latency_unit(fewer.limit, fewer.replayed)
+        name = promise_of(fewer.metric, fewer.percentile, one.length_class)
+    seen, worst = (two_digits(value * factor) for value in (fewer.replayed, fewer.replayed * fewer.margin))
+    return f"{gone}: {name} {seen} {unit} replayed, {worst} with its margin, of {exact(fewer.limit * factor)}"
+
+
 def _seen(promise: ReplayedPromise) -> str:
     factor, unit = replayed_unit(promise, promise.simulated_s)
     text = f"{replayed_name(promise)} {two_digits(promise.simulated_s * factor)} {unit}"
@@ -180,11 +205,12 @@ def rejections(outcome: Outcome) -> Iterator[Line]:
     )
     yield from (Line(text) for text in paragraph(head))
     for rejection in outcome.rejected:
-        yield from (Line(text) for text in paragraph(_rejection(rejection, outcome.currency), hang="    "))
+        yield from (Line(text) for text in paragraph(rejection_line(rejection, outcome.currency), hang="    "))
     yield BLANK
 
 
-def _rejection(rejection: Rejection, currency: str) -> str:
+def rejection_line(rejection: Rejection, currency: str) -> str:
+    """One rejected configuration: what it missed and its smallest repair."""
     group = rejection.group
     which = f"#{rejection.rank}" if rejection.round == 1 else f"#{rejection.rank} of round {rejection.round}"
     amount = money(rejection.monthly_cents, currency)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from optimizer.demand import Metric
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction, Stress
 from optimizer.problem import Figure, place_of
-from optimizer.report.periods import followed, replayed
+from optimizer.report.periods import fewer_replicas, followed, replayed
 from optimizer.report.prices import dated, indicative
 from optimizer.report.words import (
     BLANK,
@@ -61,11 +61,13 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
     ]
     if single:
         yield from _quiet([*_flags(plan), *_promised(plan.predicted, outcome), replayed(plan), *summary])
+        yield from _quiet([fewer_replicas(plan)])
         yield from _quiet([_source(plan.nodes[0]), *_context(plan)])
         return
     yield from _quiet([*_flags(plan), *summary, *_context(plan)])
     for group, last in zip(plan.groups, _last_of_workload(plan.groups), strict=True):
         together = [*_promised(_of(group, plan.predicted), outcome), replayed(plan, group.workload)]
+        together += [fewer_replicas(plan, group.workload)]
         if group.share == SHARE_UNITS:
             yield from _quiet([_group(group), *together])
             continue
@@ -239,7 +241,7 @@ def _context(plan: Plan) -> list[str]:
     if plan.spare_node_cents and not any(node.spare for node in plan.nodes):
         parts.append(f"one spare node +{money(plan.spare_node_cents, plan.currency)}")
     parts += [
-        f"{what_if(stress)}: {'holds' if stress.holds else f'fails{_repair(stress, plan)}'}" for stress in plan.stress
+        f"{what_if(stress)}: {'holds' if stress.holds else f'fails{repaired(stress, plan)}'}" for stress in plan.stress
     ]
     return parts
 
@@ -259,7 +261,7 @@ def _owed(plan: Plan) -> list[str]:
     return parts
 
 
-def _repair(stress: Stress, plan: Plan) -> str:
+def repaired(stress: Stress, plan: Plan) -> str:
     """What the best that stands a what-if costs or, where the load is the objective, carries."""
     if stress.monthly_cents is None:
         return ""

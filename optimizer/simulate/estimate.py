@@ -95,7 +95,7 @@ class Seen:
 
 
 def observe(run: Callable[[MeasuringWindow], Served], wanted: Sequence[Wanted], resident: float) -> Seen:
-    """Simulate until every wanted percentile is narrow or the run is long enough.
+    """Simulate until every wanted percentile is narrow, one is missed for certain, or the run is long enough.
 
     ``resident``: requests in flight at a time; three times as many are sent before measuring begins.
     """
@@ -106,7 +106,9 @@ def observe(run: Callable[[MeasuringWindow], Served], wanted: Sequence[Wanted], 
         served = run(window)
         keep = slice(window.warm, window.warm + window.measured)
         estimates = tuple(estimate(_values(served, keep, w), w.percentile) for w in wanted)
-        if all(e.narrow and not _close(e, w) for e, w in zip(estimates, wanted, strict=True)) or measured >= LARGEST:
+        pairs = list(zip(estimates, wanted, strict=True))
+        missed = any(e.low > w.limit_s for e, w in pairs)  # for certain: more requests would not bring it back
+        if missed or all(e.narrow and not _close(e, w) for e, w in pairs) or measured >= LARGEST:
             break
         measured = min(2 * measured, LARGEST)
     ttft, tpot, e2e = (summary(values[keep]) for values in (served.ttft, served.tpot, served.e2e))

@@ -14,11 +14,11 @@ from optimizer.demand import Metric, Promise, part_name
 from optimizer.performance import band, grade_of, is_upper_bound
 from optimizer.performance.types import Behaviour, Grade, Percentiles
 from optimizer.plan.key import plan_key
-from optimizer.plan.types import KeptPromise, LatencyMs, Plan, Prediction
+from optimizer.plan.types import KeptPromise, LatencyMs, Plan, Prediction, ReplayedPromise
 from optimizer.problem import place_of
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import CheckedCase, Mismatch
-from optimizer.verify.service import GroupAtLoad, median, with_margin
+from optimizer.verify.service import GroupAtLoad, is_replayed, median, with_margin
 from optimizer.vocabulary import NVLINK_CLASS, Link
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def kept_promises(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterato
 
 
 def bindings(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
-    """Every promise is listed with its limit and its value, margin included, under the worse load; slacks follow."""
+    """Every promise is listed with its limit and its value, margin included, under the worse load, as replayed where
+    plans are; slacks follow."""
     for binding in case.plan.binding:
         slack = 1 - binding.value / binding.limit
         if not isclose(binding.slack, slack, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
@@ -99,25 +100,39 @@ def bindings(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mis
         if binding.of != _whose(case, binding.promise):
             yield Mismatch("bindings", binding.promise, _whose(case, binding.promise), binding.of, "whose limit it is")
     listed = {(binding.workload, binding.promise): binding for binding in case.plan.binding}
-    values: dict[tuple[str, Promise], float] = {}
-    for entry in served:
-        for promise, behaviour in product(entry.group.slo.promises, entry.stated.each):
-            seconds = with_margin(behaviour, promise, entry, case.problem.margins.confidence)
-            about = (part_name(entry.group.name, promise.length_class), promise)
-            values[about] = max(seconds, values.get(about, 0.0))
     for entry in served:
         for promise in entry.group.slo.promises:
             found = listed.get((part_name(entry.group.name, promise.length_class), promise.path))
             expected = entry.group.part.length_class or promise.length_class
             if found is not None and found.length_class != expected:
                 yield Mismatch("bindings", promise.path, expected, found.length_class, "length class of a promise")
-    for (workload, promise), seconds in values.items():
+    for (workload, promise), seconds in _with_margins(case, served).items():
         printed = listed.get((workload, promise.path))
         scale = _SCALES.get(printed.unit, 0.0) if printed else 0.0
         if printed is None or not isclose(printed.value, seconds * scale, rel_tol=TOLERANCE):
             yield Mismatch("bindings", promise.path, seconds, printed and printed.value, "seconds, margin included")
         if printed is None or not isclose(printed.limit, promise.limit_s * scale, rel_tol=TOLERANCE):
             yield Mismatch("bindings", promise.path, promise.limit_s, printed and printed.limit, "limit of a promise")
+
+
+def _with_margins(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> dict[tuple[str, Promise], float]:
+    """Seconds that each promise of each workload comes to: the worst of its groups."""
+    values: dict[tuple[str, Promise], float] = {}
+    for entry, replay in zip(served, case.plan.simulated, strict=False) if is_replayed(case) else ():
+        for promise in entry.group.slo.promises:
+            seconds = max((one.with_margin_s for one in replay.promises if _is_of(one, promise)), default=0.0)
+            about = (part_name(entry.group.name, promise.length_class), promise)
+            values[about] = max(seconds, values.get(about, 0.0))
+    for entry in served if not is_replayed(case) else ():
+        for promise, behaviour in product(entry.group.slo.promises, entry.stated.each):
+            seconds = with_margin(behaviour, promise, entry, case.problem.margins.confidence)
+            about = (part_name(entry.group.name, promise.length_class), promise)
+            values[about] = max(seconds, values.get(about, 0.0))
+    return values
+
+
+def _is_of(replayed: ReplayedPromise, promise: Promise) -> bool:
+    return (replayed.path, replayed.length_class) == (promise.path, promise.length_class)
 
 
 def _whose(case: CheckedCase, path: str) -> str:

@@ -166,12 +166,29 @@ def load_factor(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[
 
 
 def _carried(rule: str, case: CheckedCase, entry: GroupAtLoad, carried: Carried) -> Iterator[Mismatch]:
-    for behaviour in carried.each:
-        yield from _kept(rule, case, entry, behaviour)
+    """Beyond the planned load latencies are those of the closed form; at it they are replayed where plans are."""
+    if not (is_replayed(case) and carried.no_more_than(entry.stated)):
+        for behaviour in carried.each:
+            yield from _kept_in_closed_form(rule, case, entry, behaviour)
     yield from _below_cap(rule, case, entry, carried)
 
 
+def is_replayed(case: CheckedCase) -> bool:
+    """Whether latencies at the planned load are judged by the replays that the plan carries (``replays``)."""
+    return bool(case.plan.simulated) and not case.plan.periods
+
+
 def _kept(rule: str, case: CheckedCase, entry: GroupAtLoad, behaviour: Behaviour | None) -> Iterator[Mismatch]:
+    """At the planned load: by the closed form, unless the plan carries replays, which ``replays`` checks."""
+    if not is_replayed(case):
+        yield from _kept_in_closed_form(rule, case, entry, behaviour)
+    elif behaviour is not None and not behaviour.stable:
+        yield Mismatch(rule, entry.group.path, "a stable replica", "saturated", "more than a replica can carry")
+
+
+def _kept_in_closed_form(
+    rule: str, case: CheckedCase, entry: GroupAtLoad, behaviour: Behaviour | None
+) -> Iterator[Mismatch]:
     if behaviour is None:
         return
     group, confidence = entry.group, case.problem.margins.confidence
@@ -195,6 +212,8 @@ def _below_cap(rule: str, case: CheckedCase, entry: GroupAtLoad, carried: Carrie
 SATURATION = 0.9
 """Share of the saturation rate that arrivals may take; batch work may take all of it."""
 
+
+_ROUNDED_UP = 1.0 + 1e-4
 
 _ALONE = 1e-6
 """Requests in flight of a replica that hardly ever has one."""
@@ -228,6 +247,17 @@ class Carried:
     def each(self) -> tuple[Behaviour, ...]:
         """Those that are stated."""
         return tuple(behaviour for behaviour in (self.poisson, self.held, self.people) if behaviour is not None)
+
+    def no_more_than(self, other: Carried) -> bool:
+        """Whether each load is at most that of the other, rounded as load factors are."""
+        loads = ((self.poisson, other.poisson), (self.held, other.held), (self.people, other.people))
+        pairs = [(mine, its) for mine, its in loads if mine is not None and its is not None]
+        return all(
+            mine.requests_per_second <= its.requests_per_second * _ROUNDED_UP
+            and mine.inflight <= its.inflight * _ROUNDED_UP
+            for mine, its in pairs
+            if mine.stable and its.stable
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,6 @@ A load, a budget, a limit, a price or a rule leaves the physics of every replica
 confidence changes what a replica may carry, not which replicas there are. What changes is decided by comparing what the
 physics reads, never by the path of an edit.
 
-What a plan costs at least that has a certain candidate in it, however loose the latency promises.
-
 What a problem's answer is judged by: its objective first, then money, each in the unit that a reader knows.
 
 The best plan under an edit, and how far along an axis that plan is thought to hold.
@@ -117,6 +115,8 @@ class Case:
 
         if self.candidates.rules.mixed:
             return self
+        from optimizer.fleet.cost_floors import CostFloors
+
         least = CostFloors(self.candidates, self.options, alone=alone)
         return self.only(candidate=lambda one: least.cents(one) < cents)
 
@@ -130,12 +130,21 @@ class Case:
         problem = self.inputs.problem
         wanted = replace(self.candidates, rules=replace(self.candidates.rules, top=top))
         how = settings or SolveSettings(clock=self.clock)
+        if self.replays is not None and (result := self._as_replayed(wanted, how, self.replays)):
+            return result
         result = solve_fleet(problem, wanted, self.options, loads_of(problem), how)
         if self.replays is not None and result.solutions:
             result = self._replayed(wanted, result, how, self.replays)
         if self.clock.over and result.status in ("feasible", "unknown"):
             raise OutOfTimeError
         return result
+
+    def _as_replayed(self, wanted: CandidateSet, how: SolveSettings, memory: ReplayMemory) -> FleetResult | None:
+        """The answer where replays decide both ways how many replicas are needed; None where they do not, or where the
+        time was up."""
+        from optimizer.planning.replay import best_as_replayed
+
+        return best_as_replayed(self.inputs, wanted, self.options, how, self.clock, memory, self.memo)
 
     def _replayed(
         self, wanted: CandidateSet, result: FleetResult, how: SolveSettings, memory: ReplayMemory
@@ -226,67 +235,6 @@ def _promises(problem: Problem) -> tuple[object, ...]:
 def _sides(load: Load) -> tuple[object, ...]:
     """Which kinds of load are stated: arrivals, requests in flight, people and how long they think, batch work."""
     return (*(floor > 0 for floor in load.floors), load.think_s, load.is_batch)
-
-
-_NONE = 2**62
-"""More than any plan costs."""
-
-
-class CostFloors:
-    """Lower bounds on the cost of plans; not for mixes, where a configuration may carry little of a workload.
-
-    Two bounds, the larger counts. The cheapest nodes that hold all replicas of the candidate; and the GPUs of all
-    replicas at the lowest price a GPU of their node type, to which the least of the same comes for everything else that
-    the plan has to serve: nodes may be shared, GPUs are not.
-    """
-
-    def __init__(self, candidates: CandidateSet, options: Sequence[NodeOption], *, alone: bool) -> None:
-        from optimizer.fleet.lower_bounds import UsableOptions
-
-        self._rules = rules = candidates.rules
-        self._market = UsableOptions(option for option in options if not rules.forbidden_by(option))
-        self._alone = alone or bool(rules.periods)
-        self._rest = [0] * len(rules.workloads)
-        if not self._alone:
-            parts = [_NONE] * len(rules.workloads)
-            for one in candidates.candidates:
-                parts[one.workload] = min(parts[one.workload], self._shared(one))
-            self._rest = self._everything_else(parts)
-
-    def cents(self, candidate: Candidate) -> int:
-        """The bound."""
-        from optimizer.fleet.lower_bounds import least_cents
-
-        load, points = self._rules.workloads[candidate.workload].load, range(len(candidate.points))
-        own = least_cents(candidate, load, self._market, 0, points)
-        if own is None:
-            return _NONE
-        together = 0 if self._alone else self._shared(candidate) + self._rest[candidate.workload]
-        return max(own, together) + self._rules.fixed_cents
-
-    def _shared(self, candidate: Candidate) -> int:
-        """The GPUs of all its replicas, at the lowest price a GPU of the node type."""
-        from optimizer.fleet.lower_bounds import replicas_needed
-
-        offered = self._market.options(candidate.node_type)
-        load = self._rules.workloads[candidate.workload].load
-        counts = [replicas_needed(point, load) for point in candidate.points]
-        replicas = min((count for count in counts if count is not None), default=None)
-        if replicas is None or not offered:
-            return _NONE
-        return replicas * candidate.spec.gpus * offered[0].monthly_cents // candidate.node_type.gpus_per_node
-
-    def _everything_else(self, parts: Sequence[int]) -> list[int]:
-        """For each part of the problem the least of all that a plan with it serves beside it."""
-        ways = self._rules.ways_to_serve()
-        least = [min(sum(parts[part] for part in way) for way in of_one) for of_one in ways]
-        rest = [0] * len(parts)
-        for number, of_one in enumerate(ways):
-            others = sum(least) - least[number]
-            for way in of_one:
-                for part in way:
-                    rest[part] = others + sum(parts[other] for other in way if other != part)
-        return rest
 
 
 _SCALE = {"minimize_cost": 100.0, "maximize_load": 1e3, "minimize_ttft": 1e3, "minimize_tpot": 1e3}

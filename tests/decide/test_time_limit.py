@@ -94,11 +94,11 @@ def test_kinds_of_gpu_alone_are_asked_inside_the_time() -> None:
     case = open_case(inputs)
     plans = decide(inputs, simulate=False).plans
     ask = (inputs, case.candidates, case.options, plans, lambda _: None)
-    assert single_kinds(*ask, simulate=False)
+    assert single_kinds(*ask, replays=None)
     with pytest.raises(OutOfTimeError):
-        single_kinds(*ask, simulate=False, clock=Clock.of(0.0))
+        single_kinds(*ask, replays=None, clock=Clock.of(0.0))
     with pytest.raises(OutOfTimeError):  # not the first, not the second: no kind is left out without a word
-        single_kinds(*ask, simulate=False, clock=Countdown(times=2))
+        single_kinds(*ask, replays=None, clock=Countdown(times=2))
 
 
 def test_a_thousand_times_the_nodes_is_confirmed_as_quickly() -> None:

@@ -1,0 +1,80 @@
+"""What a plan costs at least that has a certain candidate in it, however loose the latency promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from optimizer.fleet.lower_bounds import UsableOptions, least_cents, replicas_needed
+
+if TYPE_CHECKING:
+    from optimizer.candidates.types import Candidate
+    from optimizer.fleet.candidate_set import CandidateSet
+    from optimizer.pricing.types import NodeOption
+
+NEVER = 2**62
+"""More than any plan costs."""
+
+
+class CostFloors:
+    """Lower bounds on the cost of plans; not for mixes, where a configuration may carry little of a workload.
+
+    Two bounds, the larger counts. The cheapest nodes that hold all replicas of the candidate, spares included; and the
+    GPUs of all replicas at the lowest price a GPU of their node type, to which the least of the same comes for
+    everything else that the plan has to serve: nodes may be shared, GPUs are not.
+    """
+
+    def __init__(self, candidates: CandidateSet, options: Sequence[NodeOption], *, alone: bool) -> None:
+        self._rules = rules = candidates.rules
+        self._market = UsableOptions(option for option in options if not rules.forbidden_by(option))
+        self._alone = alone or bool(rules.periods)
+        self._rest = [0] * len(rules.workloads)
+        if not self._alone:
+            parts = [NEVER] * len(rules.workloads)
+            for one in candidates.candidates:
+                parts[one.workload] = min(parts[one.workload], self._shared(one))
+            self._rest = self._everything_else(parts)
+
+    def cents(self, candidate: Candidate) -> int:
+        """The bound."""
+        load, points = self._rules.workloads[candidate.workload].load, range(len(candidate.points))
+        own = least_cents(candidate, load, self._market, self._rules.spare_nodes, points)
+        if own is None:
+            return NEVER
+        together = 0 if self._alone else self._shared(candidate) + self._rest[candidate.workload]
+        return max(own, together) + self._rules.fixed_cents
+
+    def cents_with(self, candidate: Candidate, replicas: int) -> int:
+        """The bound for so many replicas, whatever its operating points; not under a day profile."""
+        nodes = candidate.nodes_for(replicas) + self._rules.spare_nodes
+        own = self._market.cheapest(candidate.node_type, nodes)
+        if own is None:
+            return NEVER
+        together = 0
+        if not self._alone:
+            gpus, offered = replicas * candidate.spec.gpus, self._market.options(candidate.node_type)
+            together = gpus * offered[0].monthly_cents // candidate.node_type.gpus_per_node
+            together += self._rest[candidate.workload]
+        return max(own, together) + self._rules.fixed_cents
+
+    def _shared(self, candidate: Candidate) -> int:
+        """The GPUs of all its replicas, at the lowest price a GPU of the node type."""
+        offered = self._market.options(candidate.node_type)
+        load = self._rules.workloads[candidate.workload].load
+        counts = [replicas_needed(point, load) for point in candidate.points]
+        replicas = min((count for count in counts if count is not None), default=None)
+        if replicas is None or not offered:
+            return NEVER
+        return replicas * candidate.spec.gpus * offered[0].monthly_cents // candidate.node_type.gpus_per_node
+
+    def _everything_else(self, parts: Sequence[int]) -> list[int]:
+        """For each part of the problem the least of all that a plan with it serves beside it."""
+        ways = self._rules.ways_to_serve()
+        least = [min(sum(parts[part] for part in way) for way in of_one) for of_one in ways]
+        rest = [0] * len(parts)
+        for number, of_one in enumerate(ways):
+            others = sum(least) - least[number]
+            for way in of_one:
+                for part in way:
+                    rest[part] = others + sum(parts[other] for other in way if other != part)
+        return rest

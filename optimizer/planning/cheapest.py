@@ -1,0 +1,294 @@
+"""The cheapest plans as replayed: what is bounded from below is proposed, what is proposed is replayed.
+
+Every kind of replica enters with the fewest replicas it could take at best (``least_replicas``). Before the solver is
+asked, kinds whose bound could beat the best known of their rank are replayed at the largest number that would still be
+cheaper: most miss, which raises their bound beyond interest; of the others the fewest are found. The solver then
+chooses over these bounds; whatever it proposes that was not replayed is, and it is asked again, until every plan of the
+ranking is replayed and nothing cheaper is left unbounded.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optimizer.fleet.cost_floors import NEVER, CostFloors
+from optimizer.fleet.funnel import configuration_allowed
+from optimizer.fleet.instance import load_factor, slot_facts
+from optimizer.fleet.lower_bounds import THOUSANDTHS
+from optimizer.performance.types import OperatingPoint, PointKind
+from optimizer.planning.inputs import loads_of
+from optimizer.planning.least_replicas import Least, LeastReplicas
+from optimizer.units import ceil_guarded
+
+if TYPE_CHECKING:
+    from optimizer.candidates.types import Candidate
+    from optimizer.demand import Load
+    from optimizer.fleet.candidate_set import CandidateSet
+    from optimizer.fleet.types import FleetResult, FleetSolution, GroupChoice, SolveSettings
+    from optimizer.performance.operating_points import Memo
+    from optimizer.planning.inputs import Inputs
+    from optimizer.planning.replicas_replayed import Replayer
+    from optimizer.pricing import NodeOption
+    from optimizer.progress import Clock
+
+TWO_SIDED = ("minimize_cost", "minimize_gpus")
+"""Objectives under which fewer replicas are what is sought."""
+
+ROUNDS = 200
+"""The solver is asked at most so often."""
+
+
+def is_two_sided(inputs: Inputs, candidates: CandidateSet) -> bool:
+    """Whether the replay decides how many replicas a workload takes, both ways.
+
+    Not where the load itself or a latency is what is sought, in mixes and under a day profile, where a replay at one
+    size says nothing of other shares and periods: there the closed form proposes and the replay can only refuse.
+    """
+    rules = candidates.rules
+    return rules.objective in TWO_SIDED and not rules.mixed and not rules.periods
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """The ranking as replayed, and what it rests on."""
+
+    result: FleetResult
+    candidates: CandidateSet  # with the fewest replicas that each takes, as far as that is known
+    complete: bool  # every plan is replayed, and nothing cheaper is left unbounded
+    replayed: int  # kinds of replica that were replayed
+    bounded: int  # kinds that their bound alone set aside
+
+
+def cheapest(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    replayer: Replayer,
+    settings: SolveSettings,
+    clock: Clock,
+    memo: Memo | None = None,
+) -> Cheapest:
+    """The ranking over what replays show. The candidates come with the operating points of the closed form."""
+    from optimizer.fleet import solve_fleet
+
+    rules = candidates.rules
+    types = {option.node_type.key for option in options if not rules.forbidden_by(option)}
+    racing = [c for c in candidates.candidates if c.node_type.key in types and configuration_allowed(c, rules)]
+    least = LeastReplicas(inputs, racing, rules, replayer, memo)
+    race = _Race(candidates, racing, options, least, clock)
+    race.run()
+    complete, enough = False, race.enough()
+    for _ in range(ROUNDS):
+        kept = race.up_to(enough)
+        wanted = replace(candidates, candidates=least.standing(kept))
+        result = solve_fleet(inputs.problem, wanted, options, loads_of(inputs.problem), settings)
+        if clock.over:
+            break
+        if enough is not None and not _is_full(result, rules.top, enough):
+            enough = None
+            continue
+        result = replace(result, screened=result.screened + len(racing) - len(kept))
+        if not _learnt(result, least, clock):
+            complete = not clock.over
+            break
+    replayed = sum(one.replayed for one in least.every)
+    reported = replace(result, solutions=tuple(_reported(inputs, one, candidates) for one in result.solutions))
+    return Cheapest(reported, wanted, complete, replayed, len(least.every) - replayed)
+
+
+def _is_full(result: FleetResult, top: int, enough: int) -> bool:
+    """Whether the ranking is as long as asked for at no more than that: nothing dearer has a place in it."""
+    found = result.solutions
+    return result.status == "proven" and len(found) == top and all(one.monthly_cents <= enough for one in found)
+
+
+def _learnt(result: FleetResult, least: LeastReplicas, clock: Clock) -> bool:
+    """Replay what plans propose that is not known to be enough; whether anything came out that changes a bound."""
+    news = False
+    for solution in result.solutions:
+        for group in solution.groups:
+            known = least.of(group.candidate)
+            if clock.over or known is None or (known.exact and group.replicas >= known.replicas):
+                continue
+            if group.replicas < known.replicas:
+                continue  # raised by another plan of this ranking; the next one shows the number
+            if not least.keeps(known, group.replicas):
+                least.missed(known, group.replicas)
+                least.find(known, lambda: clock.over)
+                news = True
+            else:
+                before = known.replicas
+                least.settle(known, group.replicas)
+                news = news or known.replicas != before or known.replicas != group.replicas
+    return news or any(
+        known is None or group.replicas < known.replicas
+        for solution in result.solutions
+        for group in solution.groups
+        for known in (least.of(group.candidate),)
+    )
+
+
+class _Race:
+    """Finds, rank by rank, how few replicas the best of each kind of plan takes, with as few replays as that needs.
+
+    Only which replays are run follows from it, never the answer.
+    """
+
+    def __init__(
+        self,
+        candidates: CandidateSet,
+        racing: Sequence[Candidate],
+        options: Sequence[NodeOption],
+        least: LeastReplicas,
+        clock: Clock,
+    ) -> None:
+        self._rules, self._least, self._clock = candidates.rules, least, clock
+        self._racing = racing
+        alone = len(self._rules.workloads) == 1
+        bounded = replace(candidates, candidates=() if alone else least.standing(racing))
+        self._floors = CostFloors(bounded, options, alone=alone)
+        self._reached: list[int] = []
+        self._known: dict[tuple[int, int], int] = {}
+
+    def run(self) -> None:
+        """Every workload and class by itself."""
+        for workload in range(len(self._rules.workloads)):
+            groups: dict[object, list[Candidate]] = defaultdict(list)
+            for candidate in self._racing:
+                if candidate.workload == workload:
+                    groups[slot_facts(candidate, self._rules)].append(candidate)
+            of_key, top = list(groups.values()), self._rules.top
+            self._reached = []
+            for _, number in sorted((self._closed(group)[0], number) for number, group in enumerate(of_key)):
+                limit = sorted(self._reached)[top - 1] if len(self._reached) >= top else NEVER
+                self._reached.append(self._best(of_key[number], limit))
+
+    def enough(self) -> int | None:
+        """What the last plan of the ranking is thought to cost, where that can be told without the solver."""
+        top, reached = self._rules.top, sorted(self._reached)
+        told = self._rules.objective == "minimize_cost" and len(self._rules.workloads) == 1 and len(reached) >= top
+        return reached[top - 1] if told and reached[top - 1] < NEVER else None
+
+    def up_to(self, enough: int | None) -> list[Candidate]:
+        """The candidates that may cost no more than that; None: all of them."""
+        racing = self._racing
+        return list(racing) if enough is None else [one for one in racing if self._score(one, None) <= enough]
+
+    def _closed(self, group: Sequence[Candidate]) -> tuple[int, Candidate | None]:
+        """The best of a group as the closed form has it, and its score."""
+        best: tuple[int, Candidate | None] = (NEVER, None)
+        for one in group:
+            least = self._least.of(one)
+            if least is not None and least.closed_form is not None:
+                score = self._score(one, max(least.closed_form, least.replicas))
+                if score < best[0]:
+                    best = (score, one)
+        return best
+
+    def _score(self, candidate: Candidate, replicas: int | None) -> int:
+        """What a plan with so many of a replica comes to at least, by default with the fewest: cents or GPUs."""
+        least = self._least.of(candidate)
+        if least is None:
+            return NEVER
+        count = replicas or least.replicas
+        about = (id(candidate), count)
+        if about not in self._known:
+            self._known[about] = self._scored(candidate, count)
+        return self._known[about]
+
+    def _scored(self, candidate: Candidate, count: int) -> int:
+        cents = self._floors.cents_with(candidate, count)
+        if self._rules.objective == "minimize_gpus" and cents < NEVER:
+            return candidate.nodes_for(count) * candidate.node_type.gpus_per_node
+        return cents
+
+    def _best(self, group: Sequence[Candidate], limit: int) -> int:
+        """The score of the best of a group as replayed; the limit where none is below that."""
+        upper = min(limit, self._affordable())
+        score, favourite = self._closed(group)
+        known = None if favourite is None else self._least.of(favourite)
+        if known is not None and known.closed_form is not None and score < upper and not self._clock.over:
+            count = max(known.closed_form, known.replicas)
+            if self._least.keeps(known, count):
+                upper = score
+            else:
+                self._least.missed(known, count)
+        heap = [(self._score(one, None), one.key, number) for number, one in enumerate(group)]
+        heapq.heapify(heap)
+        while heap and not self._clock.over:
+            bound, key, number = heapq.heappop(heap)
+            least, now = self._least.of(group[number]), self._score(group[number], None)
+            if now > bound:
+                heapq.heappush(heap, (now, key, number))
+            elif now >= upper or least is None:
+                break
+            elif least.exact:
+                return now
+            else:
+                self._try(group[number], least, upper)
+                heapq.heappush(heap, (self._score(group[number], None), key, number))
+        return upper
+
+    def _affordable(self) -> int:
+        budget = self._rules.limits.budget_cents
+        return NEVER if budget is None or self._rules.objective != "minimize_cost" else min(NEVER, budget + 1)
+
+    def _try(self, candidate: Candidate, least: Least, upper: int) -> None:
+        """Replay at the largest number that is still better than what is known."""
+        if upper >= NEVER:
+            self._least.find(least, lambda: self._clock.over)
+            return
+        count = self._largest_below(candidate, least.replicas, upper)
+        if self._least.keeps(least, count):
+            self._least.settle(least, count)
+        else:
+            self._least.missed(least, count)
+
+    def _largest_below(self, candidate: Candidate, replicas: int, upper: int) -> int:
+        low, high = replicas, 2 * replicas + 1
+        while self._score(candidate, high) < upper:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._score(candidate, middle) < upper else (low, middle)
+        return low
+
+
+def _reported(inputs: Inputs, solution: FleetSolution, candidates: CandidateSet) -> FleetSolution:
+    """The plan with what its replicas carry: by the closed form where that is more than the load, else the load that
+    the replay keeps."""
+    loads = loads_of(inputs.problem)
+    by_key = {candidate.key: candidate for candidate in candidates.candidates}
+    groups = tuple(
+        _with_capability(group, by_key[group.candidate.key], loads[group.candidate.workload], candidates)
+        for group in solution.groups
+    )
+    return replace(solution, groups=groups, load_factor=load_factor(groups, loads) / THOUSANDTHS)
+
+
+def _with_capability(group: GroupChoice, known: Candidate, load: Load, candidates: CandidateSet) -> GroupChoice:
+    from optimizer.fleet.funnel import kept_points
+
+    kept = kept_points(known, candidates.rules)
+    if kept:
+        closed = replace(group, candidate=known, point=kept[0], kept=kept)
+        point = closed.roomiest(load)
+        if closed.factor(point, load) >= 1.0:
+            return replace(closed, point=known.points.index(point))
+    shown = max(known.points, key=lambda point: point.requests_per_second)
+    return replace(group, candidate=replace(known, points=(_at_load(shown, group.replicas, load),)), kept=(0,))
+
+
+def _at_load(point: OperatingPoint, replicas: int, load: Load) -> OperatingPoint:
+    """A point at the part of the load that one of so many replicas gets. A side that no load asks for follows the
+    others in proportion."""
+    rate, held, users = load.floors
+    parts = (rate / replicas, float(ceil_guarded(held / replicas)), users / replicas)
+    sides = list(zip(point.carries, parts, load.floors, strict=True))
+    share = min([1.0, *(part / value for value, part, floor in sides if floor > 0 and value > 0)])
+    at = [part if floor > 0 else value * share for value, part, floor in sides]
+    return OperatingPoint(PointKind.ALL, at[0], at[1], tuple(0.0 for _ in point.latencies_s), at[2])

@@ -1,0 +1,190 @@
+"""The fewest replicas that keep every promise in the replay, kind by kind: bounded first, replayed where it matters.
+
+Of each kind of replica a lower bound is known on how many a workload takes: at first that of the fluid limit or of the
+closed form, whichever is less; a replay that misses with R replicas raises it to the next number, one that keeps
+everything at the bound makes it exact. Replays are as monotone as loads are: fewer replicas never keep what more miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from optimizer.fleet.funnel import kept_points
+from optimizer.fleet.lower_bounds import replicas_needed
+from optimizer.performance.types import OperatingPoint, PointKind
+from optimizer.planning.replicas_replayed import Trial
+from optimizer.problem import parts_of
+from optimizer.units import ceil_guarded
+
+if TYPE_CHECKING:
+    from optimizer.candidates.types import Candidate
+    from optimizer.fleet.requirements import UserRules
+    from optimizer.performance.operating_points import Memo
+    from optimizer.performance.types import ReplicaSpec
+    from optimizer.planning.inputs import Inputs
+    from optimizer.planning.replicas_replayed import Replayer
+
+ROOM = 1.0 + 1e-4
+"""Given to a rate per replica so that whole units of the solver, rounded down, still add up to the load."""
+
+GALLOPS = 8
+"""So often the number of replicas is doubled where nothing bounds it from above."""
+
+MANY = 256
+"""Times the bound: replicas that are as good as idle. A kind that misses even then is left out."""
+
+Kind = tuple[object, ...]
+"""A workload and what tells its replicas apart."""
+
+
+@dataclass(slots=True)
+class Least:
+    """What is known of one kind of replica."""
+
+    spec: ReplicaSpec
+    workload: int
+    replicas: int  # at least
+    closed_form: int | None  # that the closed form asks for; None: no number is enough for it
+    exact: bool = False  # so many keep every promise in the replay
+    replayed: bool = False
+
+
+def kind_of(candidate: Candidate) -> Kind:
+    """What tells kinds of replicas apart, whatever nodes they sit in."""
+    return Trial(candidate.workload, candidate.spec, 1, 1.0).key[:-2]
+
+
+class LeastReplicas:
+    """The fewest replicas of every kind, as far as they are known; raised and made exact by replays."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        candidates: Sequence[Candidate],
+        rules: UserRules,
+        replayer: Replayer,
+        memo: Memo | None = None,
+        *,
+        inferring: bool = True,
+    ) -> None:
+        self._inputs, self._replayer, self._inferring = inputs, replayer, inferring
+        parts = parts_of(inputs.problem)
+        self._loads = [part.load for part in parts]
+        self._promises = [len(part.slo.promises) for part in parts]
+        self._named: dict[int, tuple[Candidate, Kind]] = {}
+        self.kinds: dict[Kind, Least] = {}
+        self.every: list[Least] = []  # those that were forgotten too
+        self._fill(candidates, rules, memo)
+
+    def _fill(self, candidates: Sequence[Candidate], rules: UserRules, memo: Memo | None) -> None:
+        from optimizer.performance.fluid import fluid_points
+
+        problem, params = self._inputs.problem, self._inputs.params
+        for workload, part in enumerate(parts_of(problem)):
+            first = {self._kind(one): one for one in candidates if one.workload == workload}
+            specs = [one.spec for one in first.values()]
+            fluid: Sequence[OperatingPoint | None] = [None] * len(specs)
+            if specs and not part.load.is_batch:
+                confidence = problem.margins.confidence
+                fluid = fluid_points(specs, part.lengths, part.slo, part.load, confidence, params, memo)
+            for (kind, one), at_best in zip(first.items(), fluid, strict=True):
+                asked = [replicas_needed(one.points[index], part.load) for index in kept_points(one, rules)]
+                closed = min((count for count in asked if count is not None), default=None)
+                best = None if at_best is None else replicas_needed(_whole(at_best), part.load)
+                counts = [count for count in (closed, best) if count is not None]
+                if counts:
+                    self.kinds[kind] = Least(one.spec, workload, min(counts), closed)
+                    self.every.append(self.kinds[kind])
+
+    def candidate(self, candidate: Candidate, replicas: int | None = None) -> Candidate | None:
+        """The candidate as one that takes at least so many replicas, by default the bound; None: no number will do."""
+        least = self.of(candidate)
+        if least is None:
+            return None
+        count, load = replicas or least.replicas, self._loads[candidate.workload]
+        rate, held, users = load.floors
+        promises = self._promises[candidate.workload]
+        share = (rate / count * ROOM, float(ceil_guarded(held / count)))
+        point = OperatingPoint(PointKind.ALL, *share, (0.0,) * promises, users / count * ROOM)
+        return replace(candidate, points=(point,))
+
+    def keeps(self, least: Least, replicas: int) -> bool:
+        """Whether so many keep every promise in the replay."""
+        trial = Trial(least.workload, least.spec, replicas, 1.0)
+        known = self._replayer.expected(trial) if self._inferring else None
+        least.replayed = True
+        return self._replayer.replay(trial).kept if known is None else known
+
+    def missed(self, least: Least, replicas: int) -> None:
+        """So many missed a promise: it takes more."""
+        if replicas >= least.replicas:
+            least.replicas, least.exact = self.above(least, replicas), False
+
+    def above(self, least: Least, replicas: int) -> int:
+        """The next number of replicas at which the load of one differs."""
+        rate, held, users = self._loads[least.workload].floors
+        if rate or users or not held:
+            return replicas + 1
+        fullest = ceil_guarded(held / replicas)
+        return replicas + 1 if fullest <= 1 else max(ceil_guarded(held / (fullest - 1)), replicas + 1)
+
+    def settle(self, least: Least, kept: int) -> None:
+        """``kept`` keep every promise: find the fewest that do."""
+        low, high = least.replicas - 1, kept
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.keeps(least, middle) else (middle, high)
+        least.replicas, least.exact = high, True
+
+    def find(self, least: Least, over: Callable[[], bool], most: int | None = None) -> bool:
+        """Find the fewest from the bound up, at most ``most``; False where none are enough or the time is up: a kind
+        that no number of replicas helps is forgotten."""
+        low = least.replicas
+        lone = MANY * low if most is None else most
+        if not self.keeps(least, lone):
+            if most is None:
+                self.forget(least)
+            else:
+                self.missed(least, lone)
+            return False
+        step, high = least.closed_form if (least.closed_form or 0) >= low else low, lone
+        for _ in range(GALLOPS):
+            count = min(int(step or low), lone)
+            if over() or count >= lone:
+                break
+            if self.keeps(least, count):
+                high = count
+                break
+            self.missed(least, count)
+            step = 2 * count
+        if over():
+            return False
+        self.settle(least, high)
+        return True
+
+    def forget(self, least: Least) -> None:
+        """No number of them keeps every promise."""
+        for kind in [kind for kind, one in self.kinds.items() if one is least]:
+            del self.kinds[kind]
+
+    def of(self, candidate: Candidate) -> Least | None:
+        """What is known of the kind of a candidate; None: no number of them will do."""
+        return self.kinds.get(self._kind(candidate))
+
+    def _kind(self, candidate: Candidate) -> Kind:
+        """The kind of a candidate, worked out once for each; a plan's candidates are others of the same content."""
+        known = self._named.get(id(candidate))
+        if known is None or known[0] is not candidate:
+            known = self._named[id(candidate)] = (candidate, kind_of(candidate))
+        return known[1]
+
+    def standing(self, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+        """The candidates with what they take at least, without those of which no number will do."""
+        found = (self.candidate(candidate) for candidate in candidates)
+        return tuple(candidate for candidate in found if candidate is not None)
+
+
+def _whole(point: OperatingPoint) -> OperatingPoint:
+    return replace(point, inflight=max(float(int(point.inflight * (1.0 + 1e-9))), 1.0))

@@ -1,0 +1,79 @@
+"""The certificate of a plan: at the next smaller number of replicas that costs less, which promise breaks.
+
+The largest number of replicas of a group that takes a node less is replayed at the load of the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from optimizer.plan.replayed import Fewer, Minimality
+from optimizer.planning.replicas_replayed import Trial
+from optimizer.problem import parts_of
+
+if TYPE_CHECKING:
+    from optimizer.fleet.types import FleetSolution, GroupChoice
+    from optimizer.plan.types import Plan
+    from optimizer.planning.inputs import Inputs
+    from optimizer.planning.replicas_replayed import Replayer
+
+SATURATION = "saturation"
+
+NOTHING_SMALLER = "nothing smaller to buy"
+KEEPS_TOO = "fewer replicas keep every promise in the replay too: another rule asks for these"
+ONE_SIDED = "the closed form decides the number here, the replay only refuses"
+
+
+def with_minimality(
+    inputs: Inputs, solutions: Sequence[FleetSolution], plans: Sequence[Plan], replayer: Replayer, *, two_sided: bool
+) -> tuple[Plan, ...]:
+    """The plans, each with the certificate of every group."""
+    names = [(part.name, part.length_class) for part in parts_of(inputs.problem)]
+    found = []
+    for solution, plan in zip(solutions, plans, strict=True):
+        rows = []
+        for group in solution.groups:
+            name, of_class = names[group.candidate.workload]
+            fewer, reason = _fewer(inputs, solution, group, replayer) if two_sided else (None, ONE_SIDED)
+            rows.append(Minimality(name, group.replicas, fewer, reason, of_class))
+        found.append(replace(plan, minimality=tuple(rows)))
+    return tuple(found)
+
+
+def _fewer(inputs: Inputs, solution: FleetSolution, group: GroupChoice, replayer: Replayer) -> tuple[Fewer | None, str]:
+    smaller = _smaller(solution, group)
+    least = max(parts_of(inputs.problem)[group.candidate.workload].load.min_replicas, 1)
+    if smaller is None or smaller[0] < least:
+        return None, NOTHING_SMALLER
+    replicas, cents = smaller
+    trial = Trial(group.candidate.workload, group.candidate.spec, replicas, 1.0)
+    full = replayer.beyond_saturation(trial)
+    if full is not None:
+        used, margin, limit = full
+        return Fewer(replicas, cents, SATURATION, used, margin, limit), ""
+    missed = [one for one in replayer.replay(trial).promises if not one.kept]
+    if not missed:
+        return None, KEEPS_TOO
+    worst = max(missed, key=lambda one: one.with_margin_s / one.limit_s)
+    margin = worst.with_margin_s / worst.simulated_s
+    of_promise = (worst.path, worst.simulated_s, margin, worst.limit_s, worst.metric, worst.percentile)
+    return Fewer(replicas, cents, *of_promise), ""
+
+
+def _smaller(solution: FleetSolution, group: GroupChoice) -> tuple[int, int] | None:
+    """The largest number of replicas that takes a node less, and what the plan then costs without its dearest node;
+    None where there is no such number."""
+    mine, node_type = group.candidate, group.candidate.node_type
+    bought = [choice for choice in solution.nodes if choice.option.node_type.key == node_type.key]
+    nodes = sum(choice.count - choice.spare for choice in bought)
+    used = sum(
+        other.replicas * other.candidate.spec.gpus
+        for other in solution.groups
+        if other.candidate.node_type.key == node_type.key
+    )
+    room = (nodes - 1) * node_type.gpus_per_node - (used - group.replicas * mine.spec.gpus)
+    replicas = min(room // mine.spec.gpus, group.replicas - 1)
+    saved = max((choice.option.monthly_cents for choice in bought), default=0)
+    return None if replicas < 1 or saved <= 0 else (replicas, solution.monthly_cents - saved)
