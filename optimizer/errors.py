@@ -5,6 +5,7 @@ OptimizerError
 |   |-- ProblemError      a problem file
 |   |-- CatalogError      a catalog, price list or config.json
 |   `-- UsageError        a command line
+|-- OutOfTimeError        exit 4: the time limit ended before the question was answered
 `-- InternalError         exit 1: our own failure
     `-- VerificationError a plan that the solver-free check does not confirm
 """
@@ -62,6 +63,13 @@ class CatalogError(InputError):
 
 class UsageError(InputError):
     """A command line is wrong."""
+
+
+class OutOfTimeError(OptimizerError):
+    """A question could not be answered in the time given."""
+
+    def __init__(self, message: str = "the time limit ended before the question was answered") -> None:
+        super().__init__(message)
 
 
 class InternalError(OptimizerError):

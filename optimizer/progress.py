@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from typing import Self
 
 TODAY = "OPTIMIZE_TODAY"
 """Environment variable that stands in for today's date, for tests and for answers that shall not change."""
@@ -52,6 +54,28 @@ class Clock:
 
 NO_LIMIT = Clock()
 """A search ends when it is done."""
+
+
+Say = Callable[[str], None]
+"""Takes the name of the step in hand: the one shape of ``progress`` wherever it is asked for."""
+
+
+def silent(step: str) -> None:
+    """Say nothing."""
+
+
+class PartsDone(str):
+    """A step that is one of a known number of parts: ``done`` of ``total``."""
+
+    __slots__ = ("done", "total")
+    done: int
+    total: int
+
+    def __new__(cls, done: int, total: int, what: str) -> Self:
+        """A step that reads "3 of 20 curves"."""
+        step = super().__new__(cls, f"{done} of {total} {what}")
+        step.done, step.total = done, total
+        return step
 
 
 class Notice(str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from source_tables import Row, Table, number
+from tools.source_tables import Row, Table, number
 
 SAME_SELLER = {
     "dashscope": "alibaba",

@@ -1,6 +1,6 @@
-"""Build ``catalogs/*.csv`` from the collected source data.
+"""Build ``catalogs/`` from the raw facts in ``data/``.
 
-    python tools/build_catalogs.py ../shared/data catalogs
+    python -m tools.build_catalogs
 
 Deterministic: the same inputs give the same bytes; rows are sorted by id. What stands in no source file (engine
 defaults, provider classes, recovery defaults, exchange rates) lives in ``engine_facts.py`` and ``catalog_facts.py``.
@@ -10,26 +10,20 @@ Decisions for doubtful rows are rules here and in ``price_rows.py``, each explai
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import catalog_facts as facts
-import engine_facts
-import format_facts
-import provider_facts
-import region_facts
-from api_rows import api_rows
-from dated_prices import dated_rows
-from gpu_rows import gpu_row, market_rows
-from memory_facts import cuda_totals, engine_default_rows, stored_rows, with_cuda
-from price_rows import price_rows
-from source_names import published, read_names
-from source_tables import COLLECTED, Row, Table, number, read
-from source_tables import write as write_rows
+from tools import catalog_facts as facts
+from tools import engine_facts, format_facts, provider_facts, region_facts
+from tools.api_rows import api_rows
+from tools.dated_prices import dated_rows
+from tools.gpu_rows import gpu_row, market_rows
+from tools.measurement_rows import measured_rows, step_rows, with_counts, written
+from tools.memory_facts import cuda_totals, engine_default_rows, engine_option_rows, stored_rows, with_cuda
+from tools.price_rows import price_rows
+from tools.source_tables import COLLECTED, Row, Table, number, read, write
 
-# GPUs -----------------------------------------------------------------------------------------------------------------
-
+ROOT = Path(__file__).resolve().parent.parent
 
 # Models ---------------------------------------------------------------------------------------------------------------
 
@@ -97,8 +91,21 @@ def model_row(model: Row) -> dict[str, str]:
     }
 
 
-def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Sequence[Row]) -> Table:
-    """Published checkpoints: the native one, those with a measured size, those with an accuracy card."""
+ANOTHER_MODEL = "release or variant"
+"""Remark on a checkpoint that has the shape of its base, but other weights."""
+
+COUNTED = ("fp8", "int8", "int4", "nvfp4", "mxfp4")
+"""Weight formats that the planner counts."""
+
+UNSERVED_METHODS = ("bitsandbytes",)
+"""Ways of quantizing that are none of them: nf4 is no int4 of the engines' kernels."""
+
+
+def checkpoint_rows(
+    sizes: Sequence[Row], accuracy: Sequence[Row], models: Sequence[Row], published: Sequence[Row]
+) -> Table:
+    """Published checkpoints: the native one, those with a measured size, those with an accuracy card, and those that
+    publishers and recipes name."""
     known = {model["id"] for model in models}
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
 
@@ -111,6 +118,9 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
                     "weight_quant": quant,
                     "checkpoint": checkpoint,
                     "size_gb": number(size),
+                    "quant_method": "",
+                    "engines": "",
+                    "min_version": "",
                     "source": source,
                     "source_date": COLLECTED,
                 },
@@ -127,6 +137,15 @@ def checkpoint_rows(sizes: Sequence[Row], accuracy: Sequence[Row], models: Seque
     for row in models:
         native = native_dtype(row)
         add(row["id"], "bf16" if native == "fp16" else native, row["id"], "", "native weights: " + row["source"])
+    for row in published:
+        other = ANOTHER_MODEL in row["notes"] or "may not exist" in row["notes"]
+        if other or row["quant_method"].startswith(UNSERVED_METHODS) or row["weight_quant"] not in COUNTED:
+            continue
+        key = (row["base_model"], row["weight_quant"], row["checkpoint"])
+        add(*key, row["size_gb"], row["source"])
+        if key in rows:
+            rows[key] |= {name: row[name] for name in ("quant_method", "engines", "min_version")}
+            rows[key]["source_date"] = row["date"] if rows[key]["source"] == row["source"] else COLLECTED
     return [rows[key] for key in sorted(rows)]
 
 
@@ -142,46 +161,43 @@ def table(header: str, lines: Iterable[Sequence[str]]) -> Table:
 def offer_rows(data: Path, gpus: Sequence[Row]) -> Table:
     """All prices: the dated collection, and of the first what it does not replace as well as what it retires."""
     cards = {gpu["id"]: gpu for gpu in gpus}
-    dated = dated_rows(read(data / "turn2" / "offers.csv"), cards)
+    dated = dated_rows(read(data / "dated_offers.csv"), cards)
     first = price_rows(read(data / "offers.csv"), cards, dated)
     return sorted([*dated, *first], key=lambda row: (row["offer_id"], row["tier"]))
 
 
 def build(data: Path, target: Path) -> None:
     """Write every catalog file this script owns."""
-    names = read_names(data / "turn2" / "source_names.csv")
-
-    def write(path: Path, rows: Sequence[Row]) -> None:
-        write_rows(path, published(rows, path.name, names))
-
     gpus = read(data / "gpus.csv")
     models = read(data / "models.csv")
-    recent = data / "turn2"
-    totals = cuda_totals(gpus, read(recent / "cuda_total_memory.csv"))
+    totals = cuda_totals(gpus, read(data / "cuda_total_memory.csv"))
     cards = (with_cuda(gpu_row(gpu, gpus), totals) for gpu in gpus)
+    sizes, accuracy = read(data / "quantized_checkpoint_sizes.csv"), read(data / "quantization_accuracy.csv")
+    configs = data / "configs"
+    stored = stored_rows(configs, read(configs / "expected.csv"), read(data / "checkpoints.csv"), models)
+    prices = read(data / "api_prices.csv")
     write(target / "gpus.csv", sorted(cards, key=lambda row: row["id"]))
     write(target / "markets.csv", market_rows(gpus))
     write(target / "models.csv", sorted(map(model_row, models), key=lambda row: row["id"]))
-    write(
-        target / "checkpoints.csv",
-        checkpoint_rows(
-            read(data / "quantized_checkpoint_sizes.csv"), read(data / "quantization_accuracy.csv"), models
-        ),
-    )
+    write(target / "checkpoints.csv", checkpoint_rows(sizes, accuracy, models, read(data / "checkpoints.csv")))
     write(target / "offers.csv", offer_rows(data, gpus))
     write(target / "providers.csv", table(provider_facts.PROVIDER_COLUMNS, provider_facts.PROVIDERS))
-    prices = read(data / "turn2" / "api_prices.csv")
     write(target / "api_prices.csv", api_rows(prices, [model["id"] for model in models]))
     write(target / "regions.csv", table(region_facts.REGION_COLUMNS, region_facts.REGIONS))
     write(target / "engines.csv", table(engine_facts.ENGINE_COLUMNS, sorted(engine_facts.ENGINES)))
     write(target / "formats.csv", table(format_facts.FORMAT_COLUMNS, sorted(format_facts.FORMATS)))
-    write(target / "engine_defaults.csv", engine_default_rows(read(recent / "engine_defaults.csv")))
-    configs = recent / "configs"
-    stored = stored_rows(configs, read(configs / "expected.csv"), read(recent / "checkpoints.csv"), models)
+    write(target / "engine_defaults.csv", engine_default_rows(read(data / "engine_defaults.csv")))
+    write(target / "engine_options.csv", engine_option_rows(read(data / "engine_options.csv")))
     write(target / "stored_parts.csv", stored)
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))
+    mixtures = frozenset(model["id"] for model in models if int(float(model["moe_num_experts"] or 0)))
+    measured = written([*measured_rows(data, mixtures)])
+    write(target / "measurements" / "measurements.csv", measured)
+    sources = with_counts(read(data / "measurement_sources.csv"), measured)
+    write(target / "measurements" / "sources.csv", sources)
+    write(target / "measurements" / "engine_steps.csv", written([*step_rows(data)]))
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), Path(sys.argv[2]))
+    build(ROOT / "data", ROOT / "catalogs")

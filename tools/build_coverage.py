@@ -1,6 +1,6 @@
 """Write ``catalogs/performance/coverage.csv``: which (card, model line, weight format) were measured under load.
 
-    python tools/build_coverage.py
+    python -m tools.build_coverage
 
 Counts rows of ``catalogs/measurements`` with in-flight batching (closed or open loop); grades are read off this table.
 """

@@ -1,13 +1,13 @@
-"""Dated prices of whole nodes (``turn2/offers.csv``) as rows of the catalog, judged one by one."""
+"""Dated prices of whole nodes (``data/dated_offers.csv``) as rows of the catalog, judged one by one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-import provider_facts
-from evidence import REFERENCE, judged
-from source_tables import Row, Table, number
+from tools import provider_facts
+from tools.evidence import REFERENCE, judged
+from tools.source_tables import Row, Table, number
 
 TIERS = ("on_demand", "spot", "reserved_1y", "reserved_3y", "purchase")
 """Ways to pay that the planner knows. Capacity blocks, booked by the day and paid up front, are none of them."""

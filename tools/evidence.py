@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from source_tables import Row
+from tools.source_tables import Row
 
 LIST, INDICATIVE, REFERENCE = "list", "indicative", "reference"
 
@@ -45,7 +45,7 @@ class Judged:
 
 
 def judged(row: Row) -> Judged:
-    """Judge one collected price of ``turn2/offers.csv``."""
+    """Judge one collected price of ``data/dated_offers.csv``."""
     clauses = [clause.strip() for clause in row["doubts"].split(";") if clause.strip()]
     against = list(_against(row, clauses))
     if not against and row["evidence"] not in _NAMED:

@@ -1,7 +1,7 @@
 """Write docs/model_types.md: what happens to every model type of a Hugging Face configuration.
 
-python tools/generate_model_types.py             rewrites the page
-python tools/generate_model_types.py --check     exits 1 if the page is not what the reader's registry says
+python -m tools.generate_model_types             rewrites the page
+python -m tools.generate_model_types --check     exits 1 if the page is not what the reader's registry says
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from optimizer.catalog.families import FAMILIES, PLAIN, REFUSED, SAME_AS, WRAPPERS, family_of
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from optimizer.catalog.families import FAMILIES, PLAIN, REFUSED, SAME_AS, WRAPPERS, family_of  # noqa: E402
-
 PAGE = ROOT / "docs" / "model_types.md"
 HEAD = """# Model types: what happens to each
 

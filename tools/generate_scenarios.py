@@ -1,7 +1,7 @@
 """Write docs/scenarios.md: what sizing guides claim, what the optimizer answers, why they differ.
 
-    python tools/generate_scenarios.py             rewrites the page
-    python tools/generate_scenarios.py --check     exits 1 if the page is not what the runs give
+    python -m tools.generate_scenarios             rewrites the page
+    python -m tools.generate_scenarios --check     exits 1 if the page is not what the runs give
 
 Every figure under "Our answer" comes from a run of the command line, through its JSON report.
 """
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scenario_texts import SCENARIOS, Run, Scenario
+from tools.scenario_texts import SCENARIOS, Run, Scenario
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "scenarios.md"

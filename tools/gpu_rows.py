@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import catalog_facts as facts
-from source_tables import COLLECTED, Row, Table, number
+from tools import catalog_facts as facts
+from tools.source_tables import COLLECTED, Row, Table, number
 
 
 def form_of(gpu: Row) -> str:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpu_rows import form_of
-from source_tables import Row, Table, number
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from optimizer.catalog import model_from_config  # noqa: E402
+from optimizer.catalog import model_from_config
+from tools.gpu_rows import form_of
+from tools.source_tables import Row, Table, number
 
 _MIB = 1024.0
 _SAME_BOARD = 0.01
@@ -93,6 +88,16 @@ _OPTIONS = {
     "--max_num_tokens": "max_num_batched_tokens",
     "--free_gpu_memory_fraction": "gpu_memory_utilization",
 }
+
+
+def engine_option_rows(options: Sequence[Row]) -> Table:
+    """Options of servers and clients by the releases whose argument parsers were read, oldest release first."""
+    kept = ("engine", "command", "option", "first_seen", "last_seen", "versions_read")
+    rows: Table = []
+    for row in options:
+        source = row["source"] if " " in row["source"] else f"{row['engine']} wheel: {row['source']}"
+        rows.append({**{name: row[name] for name in kept}, "source": source})
+    return sorted(rows, key=lambda row: (row["engine"], row["command"], row["option"]))
 
 
 def engine_default_rows(defaults: Sequence[Row]) -> Table:

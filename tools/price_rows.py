@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-import catalog_facts as facts
-import provider_facts
-from evidence import LIST, REFERENCE
-from gpu_rows import link_of
-from source_tables import Row, Table, number
+from tools import catalog_facts as facts
+from tools import provider_facts
+from tools.evidence import LIST, REFERENCE
+from tools.gpu_rows import link_of
+from tools.source_tables import Row, Table, number
 
 TIERS = {
     "price_per_hour_on_demand": "on_demand",
@@ -39,14 +39,14 @@ def offer_link(offer: Row, gpu: Row) -> tuple[str, str]:
 
 def price_origin(offer: Row, tier: str) -> tuple[str, str]:
     """(date as stated, source) of one price: spot and reserved prices may come from elsewhere than the row."""
-    marker = {"spot": "; spot", "reserved_1y": "; reserved:", "reserved_3y": "; reserved:"}.get(tier, "")
-    base = re.split(r"; (?:spot|reserved)", offer["source"])[0]
+    marker = {"spot": "; spot:", "reserved_1y": "; reserved:", "reserved_3y": "; reserved:"}.get(tier, "")
+    base = re.split(r"; (?:spot|reserved):", offer["source"])[0]
     found = re.search(re.escape(marker) + r"\s*(?P<source>[^;]*)", offer["source"]) if marker else None
     if not found:
         return offer["date"], base
-    source = (f"spot {found['source']}" if tier == "spot" else found["source"]).strip()
+    source = found["source"].strip()
     dated = re.search(r"\d{4}-\d{2}-\d{2}", source)
-    undated = re.search(r"undated[^)]*", source)
+    undated = re.search(r"(?:undated|not before)[^)]*", source)
     return (dated[0] if dated else undated[0] if undated else "undated"), source
 
 

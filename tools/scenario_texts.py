@@ -79,11 +79,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         "FP16: 2x A100 80 GB (needs 2,800 GB/s, has about 3,289 after 15 % for communication). INT4: one A100 40 GB,"
         " one RTX 6000 Ada, or two RTX 4090. One guide puts FP16 on a single A100 80 GB.",
         "141 GB of weights do not fit one 80 GB card. INT4 weights are 39.8 GB, as embedding and head stay at 16 bits;"
-        " an A100 40 GB offers 39.5 GB. One RTX 6000 Ada holds them, but reads 38 GB per token at 960 GB/s: 39 ms at"
+        " an A100 40 GB offers 39.0 GB. One RTX 6000 Ada holds them, but reads 38 GB per token at 960 GB/s: 39 ms at"
         " best, some 52 ms at the usual three quarters of that, so it misses 20 tokens/s."
-        " On two RTX 4090 they leave 1.8 GB for KV, so 8K of context fits only with an fp8"
-        " KV cache. Two A100 at FP16 run within a few percent of 20 tokens/s: about a coin toss"
-        " in the median estimate, and no promise at the default confidence.",
+        " On two RTX 4090 they leave 1.8 GB a card for KV: some 11,000 tokens, one request of 8K."
+        " Two A100 at FP16 miss 20 tokens/s by a few percent in the median estimate (52 ms a token, question 7): less"
+        " than the error of the model, but no promise.",
         runs=(
             Run("one_user_70b_20tps.yaml", label="at the default confidence of 0.9"),
             Run("one_user_70b_20tps.yaml", ("margins.confidence=0.5",), "at confidence 0.5, the median estimate"),
@@ -98,8 +98,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         " holds them. The guide's arithmetic is right, 288e12 operations at half of the dense INT8 peak, but of a card"
         " that does not have the memory. Several cards divide the arithmetic and add the all-reduces of a 2,000-token"
         " prompt (32 MB, twice per layer) over PCIe, without peer to peer on GeForce cards: they cost more than what"
-        " they divide. Two pairs in a row (TP2 PP2) take twice the guide's time, groups of four longer, all eight (TP8)"
-        " longest.",
+        " they divide. Four cards in a row (PP4) and two pairs in a row (TP2 PP2) take twice the guide's time, groups"
+        " of four (TP4) longer.",
         runs=(Run("rag_72b_on_rtx4090.yaml"),),
     ),
     Scenario(
@@ -154,9 +154,9 @@ SCENARIOS: tuple[Scenario, ...] = (
         "INT4: 2x RTX 3090 / 4090. INT8: 2x A100 40 GB or 2x A6000. FP8: 1x H100. FP16: 2x A100 80 GB or 4x A100 40 GB."
         " 32K-128K context at FP16: 4x A100 80 GB or 8x A100 40 GB.",
         '"Fits" is a matter of context. Where weights fill the cards, little is left for KV cache: 70B at FP8 leaves'
-        " about 10,000 tokens on one H100, two full requests at 4K, or some ten of usual length with an FP8 KV cache."
-        " INT8 on two A100 40 GB is missing above: 36.5 GB of weights on each card leave 0.2 GB, not enough for one"
-        " request of 4K. Any other machine and precision that is missing does not hold one full request either, or"
+        " about 8,000 tokens on one H100, one full request at 4K, or some ten of usual length with an FP8 KV cache."
+        " INT8 on two A100 40 GB leaves 6,500 tokens beside 36.5 GB of weights on each card: one full request too."
+        " Any machine and precision that is missing does not hold one full request either, or"
         " not inside the latency promises.",
         runs=(
             Run("table_70b_short_context.yaml", label="4K context"),

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from optimizer.calibrate.checkpoint_names import format_in, named
-from optimizer.calibrate.rows import LOADS, SPECULATIVE, STARTS, MeasuredRow, RowCase, RowError, case_of
+from optimizer.calibrate.rows import LOADS, OVERLAPS, SPECULATIVE, STARTS, MeasuredRow, RowCase, RowError, case_of
 from optimizer.calibrate.text_results import TextRecord, text_records
 from optimizer.catalog.types import Catalog
 from optimizer.errors import Finding, InputError, UsageError
@@ -29,6 +29,7 @@ from optimizer.files.csv_file import read_open_table
 from optimizer.files.json_file import JsonDocument, parse_json
 from optimizer.files.nodes import Key, shown
 from optimizer.files.text_file import decode_mild, read_bytes
+from optimizer.vocabulary import Router
 
 Cells = dict[str, str]
 Json = Mapping[str, Any]
@@ -85,7 +86,26 @@ def _bench_serve(record: Json) -> Iterator[Result]:
         output_tokens_per_s=record.get("output_throughput"),
         **{cell: record.get(key) for cell, (key,) in _SERVED.items()},
     )
-    yield Result(cells, (), _BENCH_SERVE, tuple(_bench_serve_refusals(record, cells, count, arrivals)))
+    cells |= _told_to_the_client(record)
+    if cells["load"] != "open_loop" and cap > 0:
+        cells.pop("request_rate", None)  # it only staggers how the requests that are held begin
+    at_random = arrivals and cells["load"] == "open_loop"
+    yield Result(cells, (), _BENCH_SERVE, tuple(_bench_serve_refusals(record, cells, count, at_random)))
+
+
+_TOLD = (
+    "gpu", "gpu_count", "interconnect", "nodes", "engine", "engine_version", "weight_quant", "kv_cache", "tp", "pp",
+    "replicas", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "load", "start", "length_low",
+    "router", "input_p95", "output_p95", "context_max", "shared_prefix", "requests_per_prefix",
+)  # fmt: skip
+"""What our benchmark scripts tell a client that it cannot know: ``--metadata`` of vLLM and TensorRT-LLM, which stands
+at the top of the result, and ``--tag`` of SGLang."""
+
+
+def _told_to_the_client(record: Json) -> Cells:
+    tag = dict(pair.split("=", 1) for pair in str(record.get("tag") or "").split() if "=" in pair)
+    known = {**tag, **{name: record[name] for name in _TOLD if isinstance(record.get(name), str)}}
+    return {name: known[name] for name in _TOLD if known.get(name)}
 
 
 def _bench_serve_refusals(record: Json, cells: Cells, count: float, arrivals: bool) -> Iterator[tuple[str, str]]:
@@ -632,6 +652,11 @@ class _Cells:
         return word
 
 
+ROUTERS = tuple(str(one) for one in Router)
+_OF_A_TEST = ("router", "input_p95", "output_p95", "shared_prefix", "requests_per_prefix")
+"""A row that states one of these is predicted as a test that is sent as described, from an idle server to the end."""
+
+
 def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
     """Read one line of a table; only gpu, model, input_tokens and output_tokens are needed. Raises RowError."""
     c = _Cells(cells)
@@ -652,11 +677,17 @@ def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
     low = c.number("length_low", 1.0)
     if not 0 < low <= 1:
         c.error("length_low", "length_low must lie in (0, 1]")
+    described = any(c.text(name) for name in _OF_A_TEST)
+    router = c.word("router", Router.ROUND_ROBIN, ROUTERS) if described else ""
+    prefixes = c.degree("requests_per_prefix", MOST_REQUESTS)
+    if prefixes == 1:
+        c.error("requests_per_prefix", "requests_per_prefix 1 shares nothing: leave shared_prefix out")
     utilization = c.number("gpu_memory_utilization", most=1.0)
     if utilization == 0:
         c.error("gpu_memory_utilization", "gpu_memory_utilization has to be above 0")
     endings = ("_ms", "_mean", "_p50", "_p95", "_p99")
-    measured = {name: c.measured(name) for name in MeasuredRow.__dataclass_fields__ if name.endswith(endings)}
+    latencies = [name for name in MeasuredRow.__dataclass_fields__ if name.endswith(endings)]
+    measured = {name: c.measured(name) for name in latencies if name not in _OF_A_TEST}
     row = MeasuredRow(
         row_id=c.text("row_id"), source=c.text("source"), gpu=c.text("gpu"),
         gpu_count=c.whole("gpu_count", tp * pp * dp, MOST_GPUS**3), interconnect=c.text("interconnect"),
@@ -667,9 +698,13 @@ def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
         output_tokens_per_s=c.measured("output_tokens_per_s"), date=c.text("date"),
         replicas=c.degree("replicas"), attention_dp=c.degree("attention_dp"),
         expert_parallel=c.degree("expert_parallel"), moe_tensor_parallel=c.degree("moe_tensor_parallel"),
-        speculative=c.word("speculative", "none", SPECULATIVE), gpu_memory_utilization=utilization,
+        overlap=c.word("overlap", "off", OVERLAPS), speculative=c.word("speculative", "none", SPECULATIVE),
+        gpu_memory_utilization=utilization,
         max_num_seqs=c.degree("max_num_seqs", MOST_IN_FLIGHT),
-        max_num_batched_tokens=c.degree("max_num_batched_tokens", MOST_REQUESTS), **measured,
+        max_num_batched_tokens=c.degree("max_num_batched_tokens", MOST_REQUESTS),
+        nodes=c.degree("nodes"), router=router, input_p95=c.number("input_p95"), output_p95=c.number("output_p95"),
+        context_max=c.degree("context_max", MOST_REQUESTS), shared_prefix=c.number("shared_prefix", 0.0, most=1.0),
+        requests_per_prefix=prefixes, **measured,
     )  # fmt: skip
     if c.defects:
         raise RowError(c.defects)

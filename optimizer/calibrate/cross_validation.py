@@ -5,38 +5,29 @@ Cross-validation: every row is scored by a fit that saw nothing of its source x 
 Groups are dealt to folds by size. Each fold's parameters come from the shared linearisation of all rows (derivatives
 hardly depend on the parameters) solved on the other folds' targets only, re-centred once on its own solution: the
 predictions themselves are always simulated with the fold's own parameters.
-
-``optimize validate --refit``: fit all parameters anew, cross-validate, and write what was found.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.calibrate.fit import FitProblem, Linearised, _log_predictions, fit, solve, targets_of
+from optimizer.calibrate.fit import FitProblem, Linearised, _log_predictions, solve
 from optimizer.calibrate.forward import MedianEstimate, kv_tokens_of, predict_cases
 from optimizer.calibrate.own_fit import (
-    fold_csv,
-    fold_parameter_csv,
-    parameter_csv,
     read_fold_parameters,
     read_folds,
-    table_csv,
-    with_values,
 )
 from optimizer.calibrate.rows import MeasuredRow, RowCase
-from optimizer.calibrate.scores import Error, case_grade, errors_of, is_served, packaged_cases, weighing
+from optimizer.calibrate.scores import Error, case_grade, errors_of, packaged_cases
 from optimizer.catalog.types import Catalog
-from optimizer.files.atomic_write import write_atomic
 from optimizer.performance.accuracy import Bands, band_in, model_line
-from optimizer.performance.parameter_files import load_parameters, read_parameter_rows
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.types import Band, Grade
 
@@ -52,8 +43,20 @@ LEAST_WIDTH = 0.03
 ENOUGH_GROUPS = 15
 """An engine measured in so many source x GPU x model groups has bands of its own."""
 
-SHRINKAGE = 40
-"""A grade with few rows leans on all grades together as if it had so many rows of theirs."""
+ENGINE_SHRINKAGE = 30
+"""They lean on all engines together as if those were so many groups of theirs: start-up noise of one source must not
+set an engine's band."""
+
+DOUBTED = 0.25
+"""Rows that count no more than this are doubted for a reason that exclusions.csv states: they set no band."""
+
+SHRINKAGE = 8
+"""A grade with few groups leans on all grades together as if it had so many of theirs."""
+
+ENGINE = "engine"
+"""What errors of engines left out are marked with."""
+
+_LOWER = np.array([True, True, False, False])
 
 
 def held_out_errors(root: Path, catalog: Catalog, base: Parameters) -> list[Error]:
@@ -78,32 +81,84 @@ def triple_of(case: RowCase) -> tuple[str, str, str]:
     return case.spec.gpu.sibling or case.spec.gpu.id, model_line(case.spec.model), case.spec.weight_quant
 
 
+def group_of(error: Error) -> str:
+    """Source x GPU x model x engine: rows of one group err alike, so groups are weighed and not rows."""
+    return f"{error.case.row.group}|{error.engine}"
+
+
+class ErrorTable:
+    """Errors as columns, so that bands of many parts of them are quick to make."""
+
+    def __init__(self, errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) -> None:
+        sizes = Counter((group_of(error), error.unseen) for error in errors)
+        counts = [weight(error.case.row) for error in errors]
+        self._logs = np.array([-error.log for error in errors])
+        self._weights = np.array(
+            [count / math.sqrt(sizes[group_of(e), e.unseen]) for count, e in zip(counts, errors, strict=True)]
+        )
+        self._sound = np.array([count > DOUBTED for count in counts], dtype=bool)
+        self._bands = np.array([error.band for error in errors])
+        self._engines = np.array([error.engine for error in errors])
+        self._grades = np.array([error.grade.value for error in errors])
+        self._groups = np.unique([group_of(error) for error in errors], return_inverse=True)[1]
+        self._seen_engine = np.array([error.unseen != ENGINE for error in errors], dtype=bool)
+
+    def bands(self, use: npt.NDArray[np.bool_]) -> dict[tuple[str, str, Grade], Band]:
+        """The bands made of the errors in ``use`` (see ``bands_of``)."""
+        result: dict[tuple[str, str, Grade], Band] = {}
+        for name in np.unique(self._bands[use]).tolist():
+            mine = use & (self._bands == name)
+            mine = sound if (sound := mine & self._sound).any() else mine
+            known = seen if (seen := mine & self._seen_engine).any() else mine
+            pooled, novel = self._by_grade(known), self._by_grade(mine)
+            for grade in Grade:
+                ends = np.minimum(pooled[grade], novel[grade]), np.maximum(pooled[grade], novel[grade])
+                result[name, "", grade] = _band(np.where(_LOWER, *ends))
+            for engine in np.unique(self._engines[known]).tolist():
+                here = known & (self._engines == engine)
+                groups = self._count(here)
+                if groups >= ENOUGH_GROUPS:
+                    share, own = groups / (groups + ENGINE_SHRINKAGE), self._by_grade(here)
+                    for grade in Grade:
+                        result[name, engine, grade] = _band(share * own[grade] + (1 - share) * pooled[grade])
+        return result
+
+    def _by_grade(self, use: npt.NDArray[np.bool_]) -> dict[Grade, Floats]:
+        everyone, result = self._edges(use), {}
+        limits: Floats = LEAST_WIDTH * np.array([-1.0, -0.5, 0.5, 1.0])
+        for grade in (Grade.A, Grade.B, Grade.C):
+            own = use & (self._grades == grade.value)
+            groups = self._count(own)
+            share = groups / (groups + SHRINKAGE)
+            edges = share * (self._edges(own) if groups else everyone) + (1 - share) * everyone
+            limits = np.where(_LOWER, np.minimum(limits, edges), np.maximum(limits, edges))
+            result[grade] = limits
+        return result
+
+    def _count(self, use: npt.NDArray[np.bool_]) -> int:
+        return len(np.unique(self._groups[use]))
+
+    def _edges(self, use: npt.NDArray[np.bool_]) -> Floats:
+        """The quantiles of ln(truth / prediction)."""
+        edges: Floats = np.quantile(self._logs[use], EDGES, weights=self._weights[use], method="inverted_cdf")
+        return edges
+
+
 def bands_of(errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) -> dict[tuple[str, str, Grade], Band]:
-    """5 % and 95 % quantiles of truth / prediction by band, engine and grade, every row counting by its ``weight``.
+    """5 % and 95 % quantiles of truth / prediction by band, engine and grade.
 
-    Engines with ``ENOUGH_GROUPS`` have bands of their own. A grade's quantiles are drawn toward those of all grades by
-    ``SHRINKAGE`` rows; widths never fall from A to C.
+    Of what was left out (folds, sources, cards, families, engines) each group of n rows counts like sqrt(n) of them
+    times their ``weight``. The band of no engine is for engines hardly measured, so errors of engines left out are in
+    it; engines with ``ENOUGH_GROUPS`` have bands of their own, drawn toward that of all engines by ``ENGINE_SHRINKAGE``
+    groups. A grade's quantiles are drawn toward those of all grades by ``SHRINKAGE`` groups; widths never fall from A
+    to C.
     """
-    result: dict[tuple[str, str, Grade], Band] = {}
-    for name in sorted({error.band for error in errors}):
-        mine = [error for error in errors if error.band == name]
-        for engine in ("", *sorted({error.engine for error in mine})):
-            here = [error for error in mine if engine in ("", error.engine)]
-            if not engine or len({error.case.row.group for error in here}) >= ENOUGH_GROUPS:
-                result |= {(name, engine, grade): limits for grade, limits in _by_grade(here, weight)}
-    return result
+    return ErrorTable(errors, weight).bands(np.ones(len(errors), dtype=bool))
 
 
-def _by_grade(errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) -> Iterator[tuple[Grade, Band]]:
-    everyone = _edges(errors, weight)
-    limits = LEAST_WIDTH * np.array([-1.0, -0.5, 0.5, 1.0])
-    for grade in (Grade.A, Grade.B, Grade.C):
-        own = [error for error in errors if error.grade is grade]
-        share = len(own) / (len(own) + SHRINKAGE)
-        edges = share * (_edges(own, weight) if own else everyone) + (1 - share) * everyone
-        limits = np.where(limits < 0, np.minimum(limits, edges), np.maximum(limits, edges))
-        low, near_low, near_high, high = (math.exp(limit) for limit in limits)
-        yield grade, Band(low, high, near_low, near_high)
+def _band(limits: Floats) -> Band:
+    low, near_low, near_high, high = (math.exp(limit) for limit in limits)
+    return Band(low, high, near_low, near_high)
 
 
 def with_coverage(errors: Sequence[Error], bands: Bands) -> list[Error]:
@@ -126,13 +181,6 @@ def nested_coverage(
         others = [error for error in errors if folds[error.case.row.group] != fold]
         result += with_coverage(mine, bands_of(others, weight))
     return result
-
-
-def _edges(errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) -> Floats:
-    """The quantiles of ln(truth / prediction)."""
-    logs, weights = [-error.log for error in errors], [weight(error.case.row) for error in errors]
-    edges: Floats = np.quantile(logs, EDGES, weights=weights, method="inverted_cdf")
-    return edges
 
 
 FOLDS = 5
@@ -172,65 +220,3 @@ def cross_validate(
         result[~seen] = predicted[~seen]
         thetas.append(theta)
     return thetas, result
-
-
-SERVED_ROWS, OTHER_ROWS = 30, 10
-"""Rows of one group, engine, format and load that enter a fit, served in flight or not."""
-
-SEED = 7
-
-
-def refit(root: Path, catalog: Catalog, rounds: int, progress: Callable[[str], None]) -> None:
-    """Fit to the packaged measurements and write parameters, folds, fold parameters, coverage and bands under root."""
-    folder = root / "performance"
-    base = load_parameters(root)
-    table = tuple(read_parameter_rows(folder / "parameters.csv"))
-    cases = packaged_cases(root, catalog, base)
-    weight = weighing(root)
-    chosen, stands_for = thinned([case for case in cases if weight(case.row) > 0])
-    problem = FitProblem(tuple(chosen), targets_of(chosen, weight, stands_for), table, base)
-    theta, linear = fit(problem, rounds, progress)
-    write_atomic(folder / "parameters.csv", parameter_csv(with_values(table, theta)), in_place=True)
-    folds = folds_of(cases)
-    home = {case.row.group: int(fold) for case, fold in zip(cases, folds, strict=True)}
-    chosen_folds = np.array([home[case.row.group] for case in chosen])
-    thetas, _ = cross_validate(problem, linear, chosen_folds)
-    write_atomic(folder / "folds.csv", fold_csv(home), in_place=True)
-    write_atomic(folder / "fold_parameters.csv", fold_parameter_csv(table, thetas), in_place=True)
-    write_atomic(folder / "coverage.csv", coverage_csv(cases, weight), in_place=True)
-    write_bands(root, catalog)
-
-
-def write_bands(root: Path, catalog: Catalog) -> None:
-    """Error bands from the held-out predictions."""
-    weight = weighing(root)
-    errors = held_out_errors(root, catalog, load_parameters(root))
-    bands = bands_of([error for error in errors if weight(error.case.row) > 0], weight)
-    rows = [
-        (*key[:2], key[2].value, *(f"{edge:.4f}" for edge in (band.low, band.near_low, band.near_high, band.high)))
-        for key, band in bands.items()
-    ]
-    header = ("figure", "engine", "grade", "low", "near_low", "near_high", "high")
-    write_atomic(root / "performance" / "bands.csv", table_csv(header, rows), in_place=True)
-
-
-def coverage_csv(cases: Sequence[RowCase], weight: Callable[[MeasuredRow], float]) -> str:
-    """Card, model line and weight format of everything measured, with the number of rows."""
-    counts = Counter(triple_of(case) for case in cases if weight(case.row) > 0)
-    return table_csv(("gpu", "model_line", "weight_quant", "rows"), [(*key, counts[key]) for key in sorted(counts)])
-
-
-def thinned(cases: Sequence[RowCase]) -> tuple[list[RowCase], list[float]]:
-    """At most so many rows of each group, engine, format and load, drawn by a fixed seed.
-
-    Returns the rows kept and how many rows each stands for.
-    """
-    cells = [(case.row.group, case.row.engine, case.spec.weight_quant, case.row.load) for case in cases]
-    sizes, kept = Counter(cells), Counter[tuple[str, str, str, str]]()
-    chosen = []
-    for index in np.random.default_rng(SEED).permutation(len(cases)):
-        if kept[cells[index]] < (SERVED_ROWS if is_served(cases[index].row) else OTHER_ROWS):
-            kept[cells[index]] += 1
-            chosen.append(int(index))
-    chosen.sort()
-    return [cases[i] for i in chosen], [sizes[cells[i]] / kept[cells[i]] for i in chosen]

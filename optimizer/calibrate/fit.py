@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.calibrate.forward import MedianEstimate, kv_tokens_of, predict_case, settings_of
-from optimizer.calibrate.rows import MeasuredRow, RowCase
+from optimizer.calibrate.rows import DECODE_STEP, PROMPT_STEP, MeasuredRow, RowCase
 from optimizer.performance.parameters import Parameter, Parameters
 from optimizer.performance.replicas import coefficients
 
@@ -105,7 +105,7 @@ def measured_of(row: MeasuredRow) -> dict[str, float]:
     """Measured figures of a row: the mean where it is stated, else the median, else p95."""
     served = row.load in ("closed_loop", "open_loop")
     result = {}
-    if served or row.load == "static_batch":
+    if served or row.load in ("static_batch", DECODE_STEP, PROMPT_STEP):
         result["tpot"] = getattr(row, f"tpot_ms_{statistic_of('tpot', row)}")
     if served:
         result["ttft"] = getattr(row, f"ttft_ms_{statistic_of('ttft', row)}")

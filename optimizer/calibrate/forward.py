@@ -9,13 +9,19 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.calibrate.rows import MeasuredRow, RowCase
+from optimizer.calibrate.rows import DECODE_STEP, PROMPT_STEP, MeasuredRow, RowCase
+from optimizer.demand import Lengths
+from optimizer.performance.lengths import moments_of
 from optimizer.performance.memory import memory_table
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.replicas import coefficients
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
+from optimizer.plan.experiment import MOST_REQUESTS, LoadTest
+from optimizer.simulate.load_test import output_rate, runs_of
+from optimizer.simulate.replay import Replica
 from optimizer.simulate.replica import Arrivals, Pattern, ReplicaTrace, Settings, simulate
+from optimizer.vocabulary import Router
 
 OPEN_LOOP_REQUESTS = 150
 """Requests of an open-loop run that does not say: published ones used about 100 to several hundred."""
@@ -169,7 +175,7 @@ def predict_cases(cases: Sequence[RowCase], params: Parameters) -> list[MedianEs
 
 def _highest(case: RowCase, c: StepCoefficients, kv_tokens: float, params: Parameters) -> MedianEstimate:
     found = [predict_case(case, c, kv_tokens, params)]
-    if case.row.load == "closed_loop":
+    if case.row.load == "closed_loop" and not case.row.router:
         least = min(held for _, held in loads_of(case))
         for held in _ladder(least):
             lighter = replace(case, row=replace(case.row, concurrency=float(held * case.busy)))
@@ -189,8 +195,13 @@ def predict_case(case: RowCase, c: StepCoefficients, kv_tokens: float, params: P
 
     Rows that state no start pattern get the mixture ``unknown_start_burst_share``.
     """
-    settings = settings_of(case.spec, kv_tokens, params, case.row.load == "open_loop")
     row = case.row
+    if row.load in (DECODE_STEP, PROMPT_STEP):
+        figures = [math.nan] * TTFT_VALUES + [one_step_ms(case, c)] * TTFT_VALUES + [math.nan]
+        return MedianEstimate(*figures)
+    if row.router:
+        return _of_test(case, params)
+    settings = settings_of(case.spec, kv_tokens, params, case.row.load == "open_loop")
     if row.load == "offline" or (row.load == "open_loop" and not math.isfinite(row.request_rate)):
         return offline(case, c, settings)
     starts = ("burst", "steady") if row.start == "unknown" and row.load == "closed_loop" else (row.start,)
@@ -201,6 +212,53 @@ def predict_case(case: RowCase, c: StepCoefficients, kv_tokens: float, params: P
         share = np.where(np.arange(len(values)) < TTFT_VALUES, ttft, rest)
         values = np.exp(share * np.log(outcomes[0]) + (1 - share) * np.log(outcomes[1]))
     return MedianEstimate(*(float(value) for value in values))
+
+
+def one_step_ms(case: RowCase, c: StepCoefficients) -> float:
+    """Milliseconds of the engine step that a row states: sequences of ``input_tokens`` each, or one such prompt."""
+    row = case.row
+    if row.load == PROMPT_STEP:
+        return 1e3 * float(step_seconds(c, 0.0, 0.0, row.input_tokens, row.input_tokens / 2))
+    return 1e3 * float(step_seconds(c, row.concurrency, row.concurrency * row.input_tokens, 0.0, 0.0))
+
+
+def replica_for(spec: ReplicaSpec, lengths: Lengths, params: Parameters) -> Replica:
+    """Step times, scheduler and all KV blocks of a replica for requests of such lengths."""
+    table, resident = memory_table([spec]), moments_of(lengths).resident_seen
+    tokens = float(table.kv_budget[0] / table.kv.sequence(resident)[0]) * resident
+    open_loop, closed_loop = (settings_of(spec, tokens, params, way) for way in (True, False))
+    return Replica(coefficients([spec], params).row(0), open_loop, closed_loop)
+
+
+def load_test_of(case: RowCase) -> LoadTest:
+    """The test that a row describes: one with a ``router``."""
+    row = case.row
+    lengths = Lengths(
+        input_mean=row.input_tokens,
+        output_mean=row.output_tokens,
+        context_max=row.context_max or int(row.input_tokens + row.output_tokens),
+        input_p95=row.input_p95 if row.input_p95 > 0 else None,
+        output_p95=row.output_p95 if row.output_p95 > 0 else None,
+        shared_prefix=row.shared_prefix,
+        requests_per_prefix=row.requests_per_prefix or None,
+    )
+    count = min(int(row.requests), MOST_REQUESTS) if row.requests > 0 else OPEN_LOOP_REQUESTS
+    rate = row.request_rate if math.isfinite(row.request_rate) and row.load != "offline" else None
+    cap = int(row.concurrency) if row.concurrency >= 1 and row.load != "offline" else None
+    return LoadTest(lengths, count, rate, cap, case.busy, Router(row.router))
+
+
+def _of_test(case: RowCase, params: Parameters) -> MedianEstimate:
+    """Mean over runs of what a client would report."""
+    test = load_test_of(case)
+    runs = runs_of(replica_for(case.spec, test.lengths, params), test)
+    values: list[float] = []
+    for name in ("ttft", "tpot"):
+        seen = [1e3 * getattr(run, name) for run in runs]
+        values.append(float(np.mean([one.mean() for one in seen])))
+        values += [float(v) for v in np.mean([np.percentile(one, (50, 95, 99)) for one in seen], axis=0)]
+    values.append(float(np.mean([output_rate(run) for run in runs])))
+    return MedianEstimate(*values)
 
 
 def _traces(case: RowCase, c: StepCoefficients, settings: Settings, start: str) -> list[tuple[int, ReplicaTrace]]:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from optimizer.catalog.types import Catalog, Engine, Gpu, Model
 from optimizer.errors import Finding, InputError
 from optimizer.files.nodes import shown
+from optimizer.files.text_file import whole_id
 from optimizer.performance.startup import default_share
 from optimizer.performance.types import ReplicaSpec
 from optimizer.vocabulary import Link
@@ -21,7 +22,11 @@ from optimizer.vocabulary import Link
 T = TypeVar("T")
 
 LOADS = ("closed_loop", "open_loop", "static_batch", "offline")
+DECODE_STEP, PROMPT_STEP = "decode_step", "prompt_step"
+"""Loads of packaged engine steps: their TPOT is the duration of one step. No load of a user's row."""
+
 SPECULATIVE = ("none", "mtp", "eagle3", "draft")
+OVERLAPS = ("off", "on")
 STARTS = ("burst", "steady", "unknown")
 LINKS = {
     "nvlink": Link.NVSWITCH,
@@ -90,10 +95,18 @@ class MeasuredRow:
     attention_dp: int = 0  # ranks of one engine that share the routed experts, each with its own requests
     expert_parallel: int = 0  # groups that the routed experts are dealt to
     moe_tensor_parallel: int = 0  # GPUs that share the work of one expert
+    overlap: str = "off"  # two-batch overlap of exchange and computing
     speculative: str = "none"
     gpu_memory_utilization: float = math.nan
     max_num_seqs: int = 0
     max_num_batched_tokens: int = 0
+    nodes: int = 0  # that one replica spans; 0: one
+    router: str = ""  # of a test that is sent as described, from an idle server to the end; else empty
+    input_p95: float = math.nan  # of lognormal lengths; nan: all alike, likewise of the output
+    output_p95: float = math.nan
+    context_max: int = 0  # longest input + output; 0: the two added
+    shared_prefix: float = 0.0  # share of the input tokens that are found in the prefix cache
+    requests_per_prefix: int = 0  # that share one prefix; 0: all
 
     @property
     def group(self) -> str:
@@ -137,23 +150,27 @@ class RowCase:
 def case_of(row: MeasuredRow, catalog: Catalog) -> RowCase:
     """What the model is asked for a row; raises RowError where it cannot be asked."""
     gpu = _known(catalog.gpus, row.gpu, "gpu")
-    model = _known(catalog.models, row.model, "model")
+    model = _known(catalog.models, whole_id(row.model, catalog.models) or row.model, "model")
     engine, unknown = engine_of(row.engine, catalog)
     quant = quant_of(row.weight_quant, gpu, model)
     kv = kv_of(row.kv_cache, quant, gpu, model)
     link = LINKS.get(row.interconnect, gpu.link if gpu.link_gb_s else Link.PCIE)
     copies, ranks = degrees_of(row, model)
+    experts = experts_of(row, model, ranks)
     utilization = row.gpu_memory_utilization
     spec = ReplicaSpec(
         gpu=gpu, model=model, engine=engine, weight_quant=quant, kv_cache=kv, tensor_parallel=row.tp,
         pipeline_parallel=row.pp, link=link,
         gpu_memory_utilization=(
-            default_share(engine, gpu, row.engine_version, row.tp, row.pp) if math.isnan(utilization) else utilization
+            default_share(engine, gpu, row.engine_version, row.tp * ranks, row.pp)
+            if math.isnan(utilization)
+            else utilization
         ),
         max_num_seqs=row.max_num_seqs or engine.max_num_seqs_on(gpu, row.engine_version),
         max_num_batched_tokens=row.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, row.engine_version),
-        max_model_len=int(row.input_tokens + row.output_tokens), expert_parallel=ranks,
-        engine_version=row.engine_version, known_host=True,
+        max_model_len=row.context_max or int(row.input_tokens + row.output_tokens), attention_dp=ranks,
+        expert_parallel=experts, overlap=row.overlap == "on", engine_version=row.engine_version, known_host=True,
+        crosses_nodes=row.nodes > 1,
     )  # fmt: skip
     return RowCase(row, spec, copies * ranks, unknown)
 
@@ -168,6 +185,21 @@ def degrees_of(row: MeasuredRow, model: Model) -> tuple[int, int]:
     if row.replicas or row.attention_dp:
         return max(row.replicas, 1), max(row.attention_dp, 1)
     return (1, row.dp) if model.is_moe else (row.dp, 1)
+
+
+def experts_of(row: MeasuredRow, model: Model, ranks: int) -> int:
+    """Groups that the routed experts of a copy are dealt to.
+
+    Where nothing is stated, as recipes run: attention ranks deal them to every GPU, a single rank cuts them.
+    """
+    group = row.tp * ranks
+    if not model.is_moe:
+        return 1
+    if row.expert_parallel:
+        return row.expert_parallel
+    if row.moe_tensor_parallel:
+        return max(group // row.moe_tensor_parallel, 1)
+    return group if ranks > 1 else 1
 
 
 def degree_defects(row: MeasuredRow, model: Model, *, gpu_count_stated: bool) -> Iterator[tuple[str, str]]:
@@ -199,8 +231,6 @@ def degree_defects(row: MeasuredRow, model: Model, *, gpu_count_stated: bool) ->
                 "expert_parallel",
                 (f"expert_parallel {experts} x moe_tensor_parallel {cut} is not tp {row.tp} x attention_dp {ranks}"),
             )
-        elif experts > 1 and ranks == 1:
-            yield "expert_parallel", f"expert_parallel {experts} without attention_dp is not modelled"
     if gpu_count_stated and row.gpu_count != copies * row.pp * group:
         yield (
             "gpu_count",

@@ -31,6 +31,7 @@ from optimizer.files.csv_file import read_open_table
 from optimizer.performance import grade_of, memory_bills
 from optimizer.performance.accuracy import Bands, band_in, band_name, model_line, read_bands
 from optimizer.performance.compatibility import run_refusals
+from optimizer.performance.degrees import degree_refusals
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.types import Band, Grade
 
@@ -50,6 +51,7 @@ class Error:
     grade: Grade
     beyond_slots: bool = False  # more requests offered than the replica takes at once
     covered: bool | None = None  # whether the truth lies inside the 90 % band
+    unseen: str = "fold"  # what the fit behind the prediction did not see: its fold, source, gpu, family or engine
 
     @property
     def engine(self) -> str:
@@ -249,6 +251,7 @@ def _case(cells: Mapping[str, str], catalog: Catalog) -> RowCase:
     case = case_of(parse_row(cells), catalog)
     stated = bool((cells.get("gpu_count") or "").strip())
     defects = list(degree_defects(case.row, case.spec.model, gpu_count_stated=stated))
+    defects += [found for found in degree_refusals(case.spec) if found not in defects]
     defects += [("gpu", reason) for reason in run_refusals(case.spec)]
     if defects:
         raise RowError(defects)

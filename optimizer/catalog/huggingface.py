@@ -11,6 +11,7 @@ from optimizer.catalog.config_mixers import state_bytes
 from optimizer.catalog.config_modules import Body, kv_bytes_16bit, modules
 from optimizer.catalog.context_limit import context_limit
 from optimizer.catalog.dimensions import DecoderShape, Experts, read_experts, read_latent, read_shape
+from optimizer.catalog.draft_layers import draft_parts
 from optimizer.catalog.encoders import encoder_params, modalities
 from optimizer.catalog.huggingface_json import Config
 from optimizer.catalog.module import Module, ModulePart
@@ -103,6 +104,7 @@ def _model(c: Config) -> Model:
         notes=". ".join(c.notes),
         tied_embeddings=head == 0,
         stored=((native.replace("fp16", "bf16"), stored),),
+        draft=draft_parts(c, shape.hidden, shape.layers, counted, quantization),
         plain_keys=c.family.plain,
         modalities=taken,
         kv_in_checkpoint=quantization.kv,

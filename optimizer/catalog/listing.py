@@ -9,17 +9,20 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from optimizer.catalog.ages import ranks_until
 from optimizer.catalog.types import Catalog, Gpu, Model, Offer, Price
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Cell = str | int | float | bool | None
 _PIPED_WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ListedColumn:
     """A column: key in JSON and CSV; in text a title, or none where only JSON and CSV show it."""
 
     key: str
@@ -33,7 +36,7 @@ class Listing:
     """Rows to show and what they are called."""
 
     noun: str
-    columns: tuple[Column, ...]
+    columns: tuple[ListedColumn, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
 
@@ -44,6 +47,17 @@ class Listing:
         wanted = text.lower()
         rows = (row for row in self.rows if any(wanted in str(cell).lower() for cell in row if cell is not None))
         return replace(self, rows=tuple(rows))
+
+
+def offers_frame(catalog: Catalog) -> DataFrame:
+    """Every price of the catalog as a pandas table, one row an offer and way to pay, named as the JSON listing.
+
+    Prices are per node: an hour, or once for ``purchase``.
+    """
+    import pandas as pd
+
+    found = offers(catalog, OfferFilter())
+    return pd.DataFrame(list(found.rows), columns=[column.key for column in found.columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +72,28 @@ class OfferFilter:
 
 
 _GPU_COLUMNS = (
-    Column("id", "GPU"),
-    Column("vendor", "vendor"),
-    Column("arch"),
-    Column("compute_capability", "cc", True),
-    Column("memory_marketed_gb", "GB", True),
-    Column("memory_mib"),
-    Column("memory_is_fallback"),
-    Column("bandwidth_gb_s", "GB/s", True),
-    Column("bf16_dense_tflops", "bf16", True),
-    Column("fp8_dense_tflops", "fp8", True),
-    Column("int8_dense_tops", "int8", True),
-    Column("fp4_dense_tflops", "fp4", True),
-    Column("link", "link"),
-    Column("link_gb_s_both_directions", "GB/s", True),
-    Column("tdp_w", "W", True),
-    Column("node_overhead_w_per_gpu"),
-    Column("datacenter_licensed"),
-    Column("sibling"),
-    Column("confidence"),
-    Column("export_note"),
-    Column("source"),
-    Column("notes"),
+    ListedColumn("id", "GPU"),
+    ListedColumn("vendor", "vendor"),
+    ListedColumn("arch"),
+    ListedColumn("compute_capability", "cc", True),
+    ListedColumn("memory_marketed_gb", "GB", True),
+    ListedColumn("memory_mib"),
+    ListedColumn("memory_is_fallback"),
+    ListedColumn("bandwidth_gb_s", "GB/s", True),
+    ListedColumn("bf16_dense_tflops", "bf16", True),
+    ListedColumn("fp8_dense_tflops", "fp8", True),
+    ListedColumn("int8_dense_tops", "int8", True),
+    ListedColumn("fp4_dense_tflops", "fp4", True),
+    ListedColumn("link", "link"),
+    ListedColumn("link_gb_s_both_directions", "GB/s", True),
+    ListedColumn("tdp_w", "W", True),
+    ListedColumn("node_overhead_w_per_gpu"),
+    ListedColumn("datacenter_licensed"),
+    ListedColumn("sibling"),
+    ListedColumn("confidence"),
+    ListedColumn("export_note"),
+    ListedColumn("source"),
+    ListedColumn("notes"),
 )
 
 
@@ -118,19 +132,19 @@ def _gpu_row(gpu: Gpu) -> tuple[Cell, ...]:
 
 
 _MODEL_COLUMNS = (
-    Column("id", "model", folds=True),
-    Column("family"),
-    Column("total_params_billion", "B params", True),
-    Column("active_params_billion", "active", True),
-    Column("layers", "layers", True),
-    Column("attention", "attn"),
-    Column("kv_bytes_per_token_16bit", "KV B/token", True),
-    Column("native_dtype", "native"),
-    Column("context_limit_tokens", "context", True),
-    Column("legal_tp", "TP"),
-    Column("checkpoints"),
-    Column("source"),
-    Column("notes"),
+    ListedColumn("id", "model", folds=True),
+    ListedColumn("family"),
+    ListedColumn("total_params_billion", "B params", True),
+    ListedColumn("active_params_billion", "active", True),
+    ListedColumn("layers", "layers", True),
+    ListedColumn("attention", "attn"),
+    ListedColumn("kv_bytes_per_token_16bit", "KV B/token", True),
+    ListedColumn("native_dtype", "native"),
+    ListedColumn("context_limit_tokens", "context", True),
+    ListedColumn("legal_tp", "TP"),
+    ListedColumn("checkpoints"),
+    ListedColumn("source"),
+    ListedColumn("notes"),
 )
 
 
@@ -164,29 +178,29 @@ def _model_row(model: Model, published: Sequence[str]) -> tuple[Cell, ...]:
 
 
 _OFFER_COLUMNS = (
-    Column("offer_id"),
-    Column("provider", "provider"),
-    Column("provider_class"),
-    Column("country"),
-    Column("instance_type", "instance", folds=True),
-    Column("gpus_per_node", "n", True),
-    Column("gpu", "GPU"),
-    Column("link"),
-    Column("region", "region", folds=True),
-    Column("tier", "tier"),
-    Column("amount", "price", True),
-    Column("currency", "in"),
-    Column("price_date", "date"),
-    Column("evidence", "evidence"),
-    Column("ranks_until"),
-    Column("rankable"),
-    Column("reason", "reference because", folds=True),
-    Column("price_source"),
-    Column("stock_note"),
-    Column("remarks"),
-    Column("host_memory_gib"),
-    Column("network_gbps"),
-    Column("notes"),
+    ListedColumn("offer_id"),
+    ListedColumn("provider", "provider"),
+    ListedColumn("provider_class"),
+    ListedColumn("country"),
+    ListedColumn("instance_type", "instance", folds=True),
+    ListedColumn("gpus_per_node", "n", True),
+    ListedColumn("gpu", "GPU"),
+    ListedColumn("link"),
+    ListedColumn("region", "region", folds=True),
+    ListedColumn("tier", "tier"),
+    ListedColumn("amount", "price", True),
+    ListedColumn("currency", "in"),
+    ListedColumn("price_date", "date"),
+    ListedColumn("evidence", "evidence"),
+    ListedColumn("ranks_until"),
+    ListedColumn("rankable"),
+    ListedColumn("reason", "reference because", folds=True),
+    ListedColumn("price_source"),
+    ListedColumn("stock_note"),
+    ListedColumn("remarks"),
+    ListedColumn("host_memory_gib"),
+    ListedColumn("network_gbps"),
+    ListedColumn("notes"),
 )
 
 

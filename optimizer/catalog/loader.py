@@ -53,6 +53,7 @@ FILES = (
     "aliases.csv",
     "api_prices.csv",
     "engine_defaults.csv",
+    "engine_options.csv",
     "stored_parts.csv",
 )
 _OTHER_PREFIXES = ("performance", "kernels", "measurements")

@@ -6,7 +6,7 @@ from textwrap import wrap
 
 from optimizer.catalog.types import ENCODER, Model
 
-_WIDTH = 98
+_WIDTH = 80
 
 
 def remarks(model: Model) -> list[str]:

@@ -168,7 +168,7 @@ def provider(row: CsvRow) -> Provider:
         country=row.text("country"),
         name=row.text("name") or row.text("id"),
         headquarters=row.text("headquarters"),
-        certificates=row.words("certificates"),
+        certificates=tuple(part.strip() for part in row.text("certificates").split(";") if part.strip()),
         source=row.text("source"),
     )
 
@@ -312,7 +312,7 @@ def fx_rate(row: CsvRow) -> FxRate:
 
 
 CHECKPOINT_COLUMNS = columns("model weight_quant checkpoint source")
-CHECKPOINT_EXTRAS = columns("size_gb source_date")
+CHECKPOINT_EXTRAS = columns("size_gb quant_method engines min_version source_date")
 
 
 def checkpoint(row: CsvRow) -> Checkpoint:
@@ -323,6 +323,9 @@ def checkpoint(row: CsvRow) -> Checkpoint:
         checkpoint=row.required("checkpoint"),
         size_gb=row.number_or_none("size_gb"),
         source=row.required("source"),
+        method=row.text("quant_method"),
+        engines=tuple(row.text("engines").split()),
+        min_version=row.text("min_version"),
     )
 
 

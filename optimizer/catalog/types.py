@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 from optimizer.vocabulary import NVLINK_CLASS, Evidence, Link, ProviderClass, Tier
 
@@ -137,6 +138,7 @@ class Model:
     tied_embeddings: bool = False
     published_bytes: tuple[tuple[str, float], ...] = ()  # by weight format: the largest published checkpoint
     stored: tuple[tuple[str, tuple[StoredPart, ...]], ...] = ()  # by weight format: as a published checkpoint stores it
+    draft: tuple[StoredPart, ...] = ()  # layers for speculation, not loaded otherwise; empty = none known
     plain_keys: bool = False  # read by the standard keys of a configuration: grade C
     modalities: tuple[str, ...] = ()  # image, audio, video: what it takes beside text
     kv_in_checkpoint: str = ""  # format of the KV cache that the checkpoint asks for
@@ -248,6 +250,7 @@ class EngineDefault:
         return memory and degree and not (self.not_named and self.not_named in gpu.id)
 
 
+@cache
 def version_key(version: str) -> tuple[int, ...]:
     """A version as numbers to compare; empty where none is stated or it has no number (a nightly of a month)."""
     found = _VERSION.search(version)
@@ -357,6 +360,9 @@ class Checkpoint:
     checkpoint: str
     size_gb: float | None  # measured, where known
     source: str
+    method: str = ""  # how it was quantized, as its configuration calls it; empty: not known, likewise below
+    engines: tuple[str, ...] = ()  # that it is published for or was seen with
+    min_version: str = ""  # engine and its first release that loads it: "vllm 0.12.0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from typing import Any
 import click
 
 from optimizer.commands.progress import give_up_on_stdout, let_any_text_through, open_missing_streams
-from optimizer.errors import Finding, InputError, OptimizerError, UsageError
+from optimizer.errors import Finding, InputError, OptimizerError, OutOfTimeError, UsageError
 from optimizer.files.guard import watched
 from optimizer.version import VERSION
 
 EXIT_OUR_FAILURE = 1
 EXIT_INVALID_INPUT = 2
+EXIT_OUT_OF_TIME = 4
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_READER_LEFT = 141  # 128 + SIGPIPE, as of any program of a pipeline
 _MOST_FINDINGS = 500
@@ -43,6 +44,9 @@ _COMMANDS = {
     "calibrate": "Fit the performance model to your own benchmark results.",
     "drill": "Let a node of a plan die under load: what users see, with and without a spare.",
     "validate": "Score the performance model against published measurements.",
+    "glossary": "Explain the terms of the reports.",
+    "serve": "Answer questions over HTTP on this machine, and show a page to negotiate at.",
+    "mcp": "Answer an AI assistant over the Model Context Protocol (standard input and output).",
     "schema": "Print the JSON Schema of the problem file, for editors.",
 }
 
@@ -114,6 +118,9 @@ def main() -> None:
     except InputError as error:
         click.echo(f"Error: {_count(error)}\n{_listed(error)}", err=True)
         sys.exit(EXIT_INVALID_INPUT)
+    except OutOfTimeError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(EXIT_OUT_OF_TIME)
     except OptimizerError as error:
         click.echo(f"Internal error, please report it: {error}", err=True)
         sys.exit(EXIT_OUR_FAILURE)

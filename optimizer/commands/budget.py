@@ -29,6 +29,7 @@ def command(
     Ranked: the deployments that carry the largest load with every promise of FILE kept, within the budget. Then the
     lowest TTFT and TPOT for the load that FILE states. Exit code 3 where the budget buys nothing at all.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.commands.options import EXIT_CODES
     from optimizer.commands.progress import Progress
     from optimizer.negotiate.budget import budget
@@ -36,6 +37,7 @@ def command(
     from optimizer.report.negotiate_budget import render_budget
 
     with Progress(sys.stderr) as progress:
-        answer = budget(file, monthly, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+        answer = budget(file, monthly, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_budget(answer, style), output)
+    say_next("budget", file, style=style, output=output)
     sys.exit(EXIT_CODES[status_of(answer.most)])

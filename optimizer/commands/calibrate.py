@@ -42,6 +42,7 @@ def command(
     from optimizer.calibrate.own_fit import calibrate, parameter_csv
     from optimizer.calibrate.own_report import fits_nothing, report
     from optimizer.catalog import default_root, load_catalog
+    from optimizer.commands.next_step import say_next
     from optimizer.errors import Finding, UsageError
     from optimizer.files.atomic_write import write_atomic
     from optimizer.performance import load_parameters
@@ -57,3 +58,4 @@ def command(
         raise UsageError([Finding(f"not written: {why}", str(output), hint=hint)])
     write_atomic(output, parameter_csv(found.parameters))
     click.echo(f"Wrote {output}: {len(found.parameters)} parameters. Use it with --calibration {output}")
+    say_next("calibrate", Path("rows.csv"))

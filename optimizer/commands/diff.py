@@ -40,11 +40,13 @@ def command(
     Both are results (optimize FILE --format json) or both are problem files, which are solved first. Of problem files,
     every changed input is also put alone into the first, to see what it does.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.commands.progress import Progress
     from optimizer.negotiate.compare import compare
     from optimizer.report import write_output
     from optimizer.report.negotiate_compare import render_comparison
 
     with Progress(sys.stderr) as progress:
-        answer = compare(before, after, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+        answer = compare(before, after, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_comparison(answer, style), output)
+    say_next("diff", after, style=style, output=output)

@@ -34,6 +34,7 @@ def command(
 
     With --no-simulate the ranking is not replayed first; the drill itself always is.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.commands.options import answer, exit_without_plans, plan_of_rank
     from optimizer.commands.progress import Progress
     from optimizer.planning.drill import drill
@@ -47,3 +48,4 @@ def command(
     with Progress(sys.stderr) as progress:
         groups = drill(inputs, plan, minutes, say=progress.say)
     click.echo(render_drill(outcome.problem_name, rank, minutes, str(inputs.problem.engine.router), groups), nl=False)
+    say_next("drill", file)

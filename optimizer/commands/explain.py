@@ -29,6 +29,7 @@ def command(
     With --why-not: the promise that a card, provider or configuration breaks and by how much, or what it costs more
     and which line that comes from. Exit code 3 where nothing keeps every promise.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.commands.options import EXIT_CODES
     from optimizer.commands.progress import Progress
     from optimizer.report import status_of, write_output
@@ -38,13 +39,14 @@ def command(
             from optimizer.negotiate.why_not import why_not
             from optimizer.report.negotiate_why_not import render_why_not
 
-            refusal = why_not(file, wish, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+            refusal = why_not(file, wish, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
             report, code = render_why_not(refusal, style), 0
         else:
             from optimizer.negotiate.explain import explain
             from optimizer.report.negotiate_explain import render_explanation
 
-            answer = explain(file, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+            answer = explain(file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
             report, code = render_explanation(answer, style), EXIT_CODES[status_of(answer.outcome)]
     write_output(report, output)
+    say_next("explain" if wish is None else "why_not", file, style=style, output=output)
     sys.exit(code)

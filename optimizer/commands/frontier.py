@@ -41,13 +41,14 @@ def command(
     FIELD is a path of the problem file (workloads.chat.slo.ttft_ms.p95) or its last names where they are unambiguous
     (concurrency, ttft_ms). Break points are found by bisection to the step of the field, not on a grid.
     """
-    from optimizer.commands.progress import ProgressBar
+    from optimizer.commands.next_step import say_next
+    from optimizer.commands.progress import Progress
     from optimizer.files.atomic_write import write_atomic
     from optimizer.negotiate.frontier import frontier
     from optimizer.report import write_output
     from optimizer.report.negotiate_frontier import draw, render_frontier
 
-    with ProgressBar(sys.stderr, "curves") as bar:
+    with Progress(sys.stderr) as progress:
         answer = frontier(
             file,
             over,
@@ -56,10 +57,11 @@ def command(
             jobs=jobs,
             engine=engine,
             sets=sets,
-            catalogs=catalogs,
-            progress=bar.update,
+            catalog=catalogs,
+            progress=progress.say,
             simulate=not no_simulate,
         )
     if chart is not None:
         write_atomic(chart, draw(answer, chart))
     write_output(render_frontier(answer, style), output)
+    say_next("frontier", file, style=style, output=output)

@@ -23,6 +23,7 @@ def command(
 
     The folder's README.md says what to do in which order.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.commands.options import answer, exit_without_plans, plan_of_rank
     from optimizer.handover.language import write_files
     from optimizer.handover.launch import launch_files
@@ -34,3 +35,4 @@ def command(
     files = launch_files(outcome, plan, inputs.catalog, load_facts(catalogs), inputs.problem.engine.version)
     write_files(output, [(one.name, one.text, one.executable) for one in files])
     click.echo(f"{output}: {len(files)} files; start with {output / 'README.md'}")
+    say_next("launch", file)

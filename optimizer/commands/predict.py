@@ -16,28 +16,27 @@ from optimizer.commands.options import OutputFile
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="FILE", help="Own fit, of `optimize calibrate`."
 )
-def command(rows: Path, output: Path | None, catalogs: Path | None, calibration: Path | None) -> None:
+@click.option("--format", "style", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+def command(rows: Path, output: Path | None, catalogs: Path | None, calibration: Path | None, style: str) -> None:
     """Predict every configuration of the table ROWS by replaying its load pattern on a simulated replica.
 
     Columns: gpu, gpu_count, interconnect, engine, engine_version, model, weight_quant, kv_cache, tp, pp, replicas,
-    attention_dp, expert_parallel, moe_tensor_parallel, gpu_memory_utilization, max_num_seqs, max_num_batched_tokens,
-    input_tokens, output_tokens, load, concurrency, request_rate, start, requests, length_low; others are kept.
+    attention_dp, expert_parallel, moe_tensor_parallel, overlap (on, off), gpu_memory_utilization, max_num_seqs,
+    max_num_batched_tokens, input_tokens, output_tokens, load, concurrency, request_rate, start, requests, length_low;
+    others are kept.
     Only gpu, model, input_tokens and output_tokens must be there, and what the load needs. replicas are independent
-    copies (dp of a dense model means the same), attention_dp ranks that share the experts of a mixture.
+    copies (dp of a dense model means the same), attention_dp ranks that share the experts of a mixture,
+    dealt to expert_parallel groups; not stated: to every GPU behind attention ranks, cut by all of one rank.
     """
-    from optimizer.calibrate.scores import predict_table, read_table
-    from optimizer.catalog import default_root, load_catalog
     from optimizer.files.atomic_write import write_atomic
-    from optimizer.performance import load_parameters
-    from optimizer.performance.accuracy import read_bands
+    from optimizer.negotiate.predict import predict
+    from optimizer.report.predicted import render_predicted
 
-    header, cells = read_table(rows)
-    root = catalogs or default_root()
-    parameters = load_parameters(root, calibration)
-    text, failed = predict_table(header, cells, load_catalog(catalogs), parameters, read_bands(root))
+    answer = predict(rows, catalogs, calibration=calibration)
+    text = render_predicted(answer, style)
     if output is None:
         click.echo(text, nl=False)
     else:
         write_atomic(output, text)
-    if failed:
-        click.echo(f"{failed} of {len(cells)} rows could not be predicted: see their error column", err=True)
+    if answer.failed:
+        click.echo(f"{answer.failed} of {answer.rows} rows could not be predicted: see their error column", err=True)

@@ -12,7 +12,7 @@ import time
 from types import TracebackType
 from typing import Self, TextIO, cast
 
-from optimizer.progress import Notice
+from optimizer.progress import Notice, PartsDone
 
 _QUIET_SECONDS = 1.0
 
@@ -45,25 +45,19 @@ class Progress:
         elapsed = time.monotonic() - self._start
         if elapsed < _QUIET_SECONDS or not self._stream.isatty():
             return
-        line = f"{step} ({elapsed:.0f} s)"
+        line = f"{_bar(step) if isinstance(step, PartsDone) else step} ({elapsed:.0f} s)"
         self._stream.write("\r" + line.ljust(self._width))
         self._stream.flush()
         self._width = len(line)
 
 
-class ProgressBar(Progress):
-    """How many of a known number of parts are done, as a bar on the same kind of line."""
+_CELLS = 30
 
-    _CELLS = 30
 
-    def __init__(self, stream: TextIO, what: str) -> None:
-        super().__init__(stream)
-        self._what = what
-
-    def update(self, done: int, total: int) -> None:
-        """Show that so many parts are done."""
-        filled = self._CELLS * done // max(1, total)
-        self.say(f"[{'#' * filled}{'.' * (self._CELLS - filled)}] {done} of {total} {self._what}")
+def _bar(step: PartsDone) -> str:
+    """How many of a known number of parts are done."""
+    filled = _CELLS * step.done // max(1, step.total)
+    return f"[{'#' * filled}{'.' * (_CELLS - filled)}] {step}"
 
 
 def open_missing_streams() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -13,23 +12,9 @@ def offers_edit(file: Path, sets: tuple[str, ...], quotes: tuple[Path, ...], cat
 
     Raises ``UsageError`` where no quote could be read.
     """
-    from optimizer.catalog import default_root, load_catalog
-    from optimizer.catalog.importers.names import read_names
-    from optimizer.catalog.importers.quote_types import Status
-    from optimizer.catalog.importers.quote_yaml import offers_of
-    from optimizer.catalog.importers.quotes import read_quotes
-    from optimizer.errors import Finding, UsageError
-    from optimizer.problem import load_problem
+    from optimizer.negotiate.quoted import add_quotes
 
-    catalog = load_catalog(catalogs)
-    roots = [default_root()] if catalogs is None else [default_root(), catalogs]
-    found = read_quotes(quotes, catalog, read_names(catalog.gpus, roots))
-    refused = [line for line in found.lines if line.status is Status.REFUSED]
-    if len(refused) == len(found.lines):
-        raise UsageError([Finding(f"no quote: {line.reason}", line.file, line.line) for line in refused])
-    for line in refused:
-        click.echo(f"{line.file}:{line.line}: quote refused: {line.reason}", err=True)
-    stated = load_problem(file, sets=sets).offers  # references are checked when the quotes are among them
-    kept = [quote.model_dump(mode="json", exclude_none=True) for quote in stated]
-    taken = {*catalog.offers, *(quote.id for quote in stated)}
-    return f"offers={json.dumps([*kept, *offers_of(found.lines, taken)])}"
+    added = add_quotes(file, quotes, catalogs, sets=sets)
+    for line in added.refused:
+        click.echo(str(line), err=True)
+    return added.edit

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from optimizer.commands.options import OutputFile
+
 if TYPE_CHECKING:
     from optimizer.catalog.importers.quote_types import QuoteLine
     from optimizer.catalog.importers.quotes import QuotesRead
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="Write the quotes that were read as the list for `offers:` (YAML).",
 )
@@ -56,6 +58,7 @@ def command(
     from optimizer.catalog.importers.quote_types import Status
     from optimizer.catalog.importers.quote_yaml import offers_yaml
     from optimizer.catalog.importers.quotes import read_quotes
+    from optimizer.files.atomic_write import write_atomic
 
     catalog = load_catalog(catalogs, models=())
     roots = [default_root()] if catalogs is None else [default_root(), catalogs]
@@ -63,22 +66,12 @@ def command(
     found = read_quotes(files, catalog, read_names(catalog.gpus, roots), options)
     read = any(line.status is Status.READ for line in found.lines)
     if output is not None and read:
-        _write(output, offers_yaml(found.lines, catalog.offers), files)
+        write_atomic(output, offers_yaml(found.lines, catalog.offers))
     if style == "json":
         click.echo(json.dumps([line.json() for line in found.lines], ensure_ascii=False, indent=2))
     else:
         click.echo("\n".join(_text(found, output if read else None)))
     sys.exit(0 if read else 2)
-
-
-def _write(output: Path, text: str, files: tuple[Path, ...]) -> None:
-    from optimizer.errors import Finding, UsageError
-    from optimizer.files.atomic_write import write_atomic
-    from optimizer.files.text_file import resolved
-
-    if resolved(output) in map(resolved, files):
-        raise UsageError([Finding("is one of the lists that are read", file=str(output), hint="name another file")])
-    write_atomic(output, text)
 
 
 def _text(found: QuotesRead, output: Path | None) -> list[str]:

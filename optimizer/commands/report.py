@@ -26,6 +26,7 @@ def command(
     file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool, output: Path, lang: str
 ) -> None:
     """Write the answer to the problem FILE as one HTML page: no network, no script, light and dark, printable."""
+    from optimizer.commands.next_step import say_next
     from optimizer.commands.options import EXIT_CODES, answer
     from optimizer.files.atomic_write import write_atomic
     from optimizer.handover.language import translator
@@ -36,6 +37,7 @@ def command(
     picture = _picture(inputs, outcome, simulate=not no_simulate)
     write_atomic(output, render_page(outcome, picture, translator(lang), lang))
     click.echo(f"{output}: {len(outcome.plans)} plans, {status_of(outcome)}")
+    say_next("report", file)
     sys.exit(EXIT_CODES[status_of(outcome)])
 
 

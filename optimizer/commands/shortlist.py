@@ -26,6 +26,7 @@ def command(
 
     The ending of the file decides the form: .xlsx has everything live, .md the same for reading, .csv the cost lines.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.commands.options import EXIT_CODES, answer
     from optimizer.errors import Finding, UsageError
     from optimizer.files.atomic_write import write_atomic
@@ -41,6 +42,7 @@ def command(
     book = workbook_of(outcome, inputs.problem, inputs.catalog, translator(lang))
     write_atomic(output, _rendered(book, output.suffix))
     click.echo(f"{output}: {len(book.sheets)} sheets, {len(outcome.plans)} plans, {status_of(outcome)}")
+    say_next("shortlist", file)
     sys.exit(EXIT_CODES[status_of(outcome)])
 
 

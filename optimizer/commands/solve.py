@@ -5,19 +5,16 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.commands.options import EXIT_CODES, FiniteRange, OutputFile, problem_options
 
-if TYPE_CHECKING:
-    pass
-
 
 @click.command(name="solve")
 @problem_options
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option("--full", is_flag=True, help="The whole report instead of its first screen (--format text).")
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
 @click.option("--save-model", type=OutputFile(), help="Also write the CP-SAT model (protobuf text).")
 @click.option(
@@ -34,26 +31,33 @@ def command(
     catalogs: Path | None,
     no_simulate: bool,
     style: str,
+    full: bool,
     output: Path | None,
     save_model: Path | None,
     time_limit: float,
 ) -> None:
-    """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof."""
+    """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof.
+
+    The answer fits a screen; --full has all of it. `optimize glossary` explains the terms.
+    """
     from optimizer.commands.age import say_age
     from optimizer.commands.progress import Progress
-    from optimizer.decide import answer, read_inputs
-    from optimizer.negotiate.your_quotes import with_quotes
-    from optimizer.progress import Clock
+    from optimizer.negotiate.solve import solve
     from optimizer.report import render, status_of, write_output
 
     with Progress(sys.stderr) as progress:
         keep = partial(write_output, output=save_model) if save_model else None
-        clock = Clock.of(time_limit)
-        progress.say("reading the problem and the catalogs")
-        inputs = read_inputs(file, sets=sets, catalogs=catalogs)
-        found = answer(inputs, on_model=keep, progress=progress.say, simulate=not no_simulate, clock=clock)
-        outcome = with_quotes(found.outcome, found.case, progress.say)
+        outcome = solve(
+            file,
+            catalogs,
+            sets=sets,
+            progress=progress.say,
+            simulate=not no_simulate,
+            time_limit=time_limit,
+            on_model=keep,
+        )
     to_terminal = output is None and sys.stdout.isatty()
-    write_output(render(outcome, style, terminal=to_terminal), output)
+    shown = "screen" if style == "text" and not full else style
+    write_output(render(outcome, shown, terminal=to_terminal, file=str(file)), output)
     say_age(outcome, sys.stderr)
     sys.exit(EXIT_CODES[status_of(outcome)])

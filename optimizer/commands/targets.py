@@ -27,6 +27,7 @@ def command(
     For every card and provider that could keep the promises but is dearer, has no price or only a reference price:
     solved exactly, to the cent. Exit code 3 where nothing keeps every promise.
     """
+    from optimizer.commands.next_step import say_next
     from optimizer.commands.options import EXIT_CODES
     from optimizer.commands.progress import Progress
     from optimizer.negotiate.targets import targets
@@ -34,6 +35,7 @@ def command(
     from optimizer.report.negotiate_targets import render_targets
 
     with Progress(sys.stderr) as progress:
-        answer = targets(file, sets=sets, catalogs=catalogs, progress=progress.say, simulate=not no_simulate)
+        answer = targets(file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_targets(answer, style), output)
+    say_next("targets", file, style=style, output=output)
     sys.exit(EXIT_CODES[status_of(answer.outcome)])

@@ -81,14 +81,14 @@ def command(
 
 def _write_problem(file: Path, trace: Trace, figures: TraceFigures, output: Path, model: str, force: bool) -> None:
     from optimizer.catalog import load_catalog
-    from optimizer.files.text_file import did_you_mean
+    from optimizer.files.text_file import did_you_mean, whole_id
     from optimizer.handover.trace_problem import problem_of
     from optimizer.report import write_output
 
-    if output.exists() and (not force or output.samefile(file)):
-        hint = "another name" if output.samefile(file) else "another name, or --force to replace it"
-        raise UsageError([Finding("exists already", file=str(output), hint=hint)])
+    if output.exists() and not force:
+        raise UsageError([Finding("exists already", file=str(output), hint="another name, or --force to replace it")])
     models = load_catalog(None).models
+    model = whole_id(model, models) or model
     if model not in models:
         hint = did_you_mean(model, models) or "`optimize catalog models` lists them"
         raise UsageError([Finding(f"unknown model {model!r}", hint=hint)])

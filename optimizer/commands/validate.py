@@ -18,24 +18,16 @@ def command(refit: bool, rounds: int, catalogs: Path | None) -> None:
     Prints median and mean absolute error, signed bias and how many truths lie inside the 90 % band (bands that did
     not see them either), by GPU, model family, engine, precision and load.
     """
-    from optimizer.calibrate.cross_validation import held_out_errors, nested_coverage
-    from optimizer.calibrate.cross_validation import refit as fit_anew
-    from optimizer.calibrate.own_fit import read_folds
-    from optimizer.calibrate.scores import report, text_table, weighing
+    from optimizer.calibrate.refit import refit as fit_anew
+    from optimizer.calibrate.scores import report, text_table
+    from optimizer.calibrate.validation import validate
     from optimizer.catalog import default_root, load_catalog
     from optimizer.commands.progress import Progress
-    from optimizer.performance import load_parameters
 
-    root = catalogs or default_root()
-    catalog = load_catalog()
     with Progress(sys.stderr) as progress:
         if refit:
-            fit_anew(root, catalog, rounds, progress.say)
-        progress.say("predicting held-out rows")
-        every = held_out_errors(root, catalog, load_parameters(root))
-    weight = weighing(root)
-    errors = [error for error in every if weight(error.case.row) > 0]
-    for line in report(nested_coverage(errors, read_folds(root), weight), text_table, "-- {} --"):
+            fit_anew(catalogs or default_root(), load_catalog(), rounds, progress.say)
+        found = validate(catalogs, progress=progress.say)
+    for line in report(list(found.errors), text_table, "-- {} --"):
         click.echo(line)
-    aside = {error.case.row.row_id for error in every} - {error.case.row.row_id for error in errors}
-    click.echo(f"{len(aside)} rows are set aside, each with its reason in measurements/exclusions.csv")
+    click.echo(f"{found.set_aside} rows are set aside, each with its reason in measurements/exclusions.csv")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.decide.understood import asked, demand, loads, rules, understood
+from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import (
     NOT_COUNTED,
     Feasible,
@@ -30,24 +31,24 @@ from optimizer.plan.types import (
 )
 from optimizer.planning.inputs import Inputs, loads_of, read_inputs
 from optimizer.pricing import option_rules, refused_quotes, unused_discounts
-from optimizer.progress import NO_LIMIT, Clock, Notice
+from optimizer.progress import NO_LIMIT, Clock, Notice, Say, silent
 from optimizer.units import CENTS_PER_UNIT
-from optimizer.whatif.case import OutOfTimeError
 from optimizer.whatif.other_winners import other_winners
 
 if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
     from optimizer.fleet.candidate_set import CandidateSet
     from optimizer.fleet.types import FleetResult
     from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation, Unpriced
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.pricing import NodeOption
+    from optimizer.problem import Problem
     from optimizer.whatif.case import Case
 
 
 Take = Callable[[str], None]
-Say = Take
-"""Takes the name of the step in hand."""
+"""Takes a text."""
 
 _TIME_UP = "the time limit ended the search; --time-limit gives it more"
 
@@ -60,16 +61,16 @@ _TO_CHECK, _TO_REPLAY = 0.9, 0.5
 
 
 def solve_problem(
-    path: Path | str,
+    problem: Path | str | Problem,
     *,
     sets: Sequence[str] = (),
-    catalogs: Path | None = None,
+    catalogs: Catalog | Path | str | None = None,
     on_model: Take | None = None,
     progress: Say | None = None,
     simulate: bool = True,
     time_limit: float | None = None,
 ) -> Outcome:
-    """Answer a problem file: the cheapest deployments that keep every promise, ranked, proven and verified.
+    """Answer a problem: the cheapest deployments that keep every promise, ranked, proven and verified.
 
     ``sets`` are ``PATH=VALUE`` edits of the file; ``catalogs`` a directory that overrides or extends the packaged
     catalogs; ``on_model`` receives the CP-SAT model as text; ``simulate=False`` replays no plan; ``time_limit`` is in
@@ -77,9 +78,9 @@ def solve_problem(
     ``ProblemError`` or ``CatalogError`` for what the user can mend, ``VerificationError`` where our own check does not
     confirm a plan.
     """
-    say, clock = progress or _silent, Clock.of(time_limit)
+    say, clock = progress or silent, Clock.of(time_limit)
     say("reading the problem and the catalogs")
-    inputs = read_inputs(path, sets=sets, catalogs=catalogs)
+    inputs = read_inputs(problem, sets=sets, catalogs=catalogs)
     return decide(inputs, on_model=on_model, progress=say, simulate=simulate, clock=clock)
 
 
@@ -122,7 +123,7 @@ def answer(
     from optimizer.problem.reader import expired_quotes
     from optimizer.whatif.case import case_of
 
-    say = progress or _silent
+    say = progress or silent
     options = node_options(inputs.problem, inputs.catalog)
     for sentence in expired_quotes(inputs.problem):
         say(Notice(f"warning: {sentence}"))
@@ -210,10 +211,6 @@ def _stressed(plans: tuple[Plan, ...], objective: str, case: Case | None) -> tup
         with suppress(OutOfTimeError):
             stress = priced_stress(case.allowed(), plans[0], stress)
     return (replace(plans[0], stress=stress), *plans[1:])
-
-
-def _silent(step: str) -> None:
-    """Say nothing."""
 
 
 _KIND: dict[str, type[Outcome]] = {

@@ -13,7 +13,7 @@ from optimizer.plan.types import Asked, AskedPeriod, Demand, LoadFloor, Plan, Pr
 from optimizer.pricing import load_hours
 from optimizer.problem import demand_of, parts_of, periods_of, place_of, population_of, rate_floors, value_at
 from optimizer.problem.load import stated_factor
-from optimizer.problem.schema import OwnedHardware, Quota
+from optimizer.problem.schema import READ_FROM, OwnedHardware, Quota
 
 if TYPE_CHECKING:
     from optimizer.problem import Part, Problem, Workload
@@ -58,6 +58,8 @@ def _asked(part: Part, problem: Problem) -> Asked:
         length_class=part.length_class,
         class_share=part.share,
         classes=lengths.classes,
+        lengths=lengths,
+        recorded=workload.traffic.trace is not None,
         periods=tuple(
             AskedPeriod(period.name, period.hours, stated_factor(workload.traffic, index))
             for index, period in enumerate(periods_of(problem))
@@ -126,7 +128,7 @@ def demand(problem: Problem) -> tuple[Demand, ...]:
 
 def understood(problem: Problem) -> dict[str, object]:
     """The whole problem as it was read, defaults included; its path, hash and warnings stand apart."""
-    return problem.model_dump(mode="json", exclude={"path", "sha256", "warnings"})
+    return problem.model_dump(mode="json", exclude=set(READ_FROM))
 
 
 def _predicted(part: Part, best: Plan) -> list[Prediction]:

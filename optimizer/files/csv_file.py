@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from optimizer.errors import CatalogError, Finding
-from optimizer.files.carried import contents
+from optimizer.files.carried import contents, is_closed, refusal
 from optimizer.files.text_file import control_in, did_you_mean, is_file, place_in
 
 __all__ = ["MAX_BYTES", "MAX_FINDINGS", "CsvRow", "CsvTable", "read_open_table", "read_table"]
@@ -45,6 +45,8 @@ def read_open_table(path: Path) -> CsvTable:
 
 
 def _decoded(path: Path) -> str:
+    if is_closed(path):
+        raise CatalogError([refusal(path)])
     try:
         if not is_file(path):
             raise CatalogError([Finding("no such file" if not path.exists() else "not a file", str(path))])

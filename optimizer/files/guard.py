@@ -9,7 +9,7 @@ where the package is used from Python, nothing is watched.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -72,14 +72,6 @@ def refuse_to_write_over_what_was_read(path: Path) -> None:
     files, identity = _FILES.get(), _identity(path)
     if files is not None and identity is not None and identity in files.read:
         raise _refusal(str(path), files.read[identity])
-
-
-def refuse_to_write_over(path: Path, inputs: Iterable[Path]) -> None:
-    """Raises ``UsageError`` where ``path`` is one of these files: of an output that may extend what was there."""
-    identity = _identity(path)
-    for one in inputs:
-        if identity is not None and _identity(one) == identity:
-            raise _refusal(str(path), str(one))
 
 
 def _refusal(output: str, source: str) -> UsageError:

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import CatalogError, Finding
+from optimizer.files.carried import contents, is_closed, refusal
+from optimizer.files.text_file import is_file
 
 if TYPE_CHECKING:
     from openpyxl.cell.cell import Cell
@@ -75,11 +77,13 @@ def joined_thousands(cells: Sequence[str], width: int) -> tuple[str, ...] | None
 
 def _bytes(path: Path) -> bytes:
     try:
-        if not path.is_file():
+        if is_closed(path):
+            raise CatalogError([refusal(path)])
+        if not is_file(path):
             raise CatalogError([Finding("no such file" if not path.exists() else "not a file", str(path))])
-        if path.stat().st_size > MAX_BYTES:
+        raw = contents(path, MAX_BYTES)
+        if len(raw) > MAX_BYTES:
             raise CatalogError([Finding(f"larger than {MAX_BYTES // 2**20} MiB", str(path))])
-        raw = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise CatalogError([Finding(f"cannot be read: {reason}", str(path))]) from None

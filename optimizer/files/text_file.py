@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from optimizer.errors import Finding
-from optimizer.files.carried import contents, is_carried, is_carried_folder
+from optimizer.files.carried import contents, is_carried, is_carried_folder, is_closed, refusal
 
 MAX_BYTES = 1 << 20
 """Largest file read: 1 MiB. A problem file has a few thousand bytes."""
@@ -47,6 +47,8 @@ def not_a_file(path: Path, kind: str) -> Finding | None:
     name = str(path)
     if is_carried(path):
         return None
+    if is_closed(path):
+        return refusal(path)
     if path.is_dir():
         return Finding("is a directory, not a file", name, hint=f"name the {kind} inside it")
     if not path.exists():
@@ -112,7 +114,7 @@ def beside(folder: Path, stated: str) -> Path:
 def is_file(path: Path) -> bool:
     """Whether a regular file is there. Unlike ``Path.is_file`` no for names that are too long and closed folders."""
     try:
-        return is_carried(path) or path.is_file()
+        return is_carried(path) or (not is_closed(path) and path.is_file())
     except (OSError, ValueError):
         return False
 
@@ -120,7 +122,7 @@ def is_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a folder is there; no where nobody can tell."""
     try:
-        return is_carried_folder(path) or path.is_dir()
+        return is_carried_folder(path) or (not is_closed(path) and path.is_dir())
     except (OSError, ValueError):
         return False
 
@@ -128,7 +130,7 @@ def is_folder(path: Path) -> bool:
 def is_there(path: Path) -> bool:
     """Whether anything is there; no where nobody can tell."""
     try:
-        return path.exists()
+        return not is_closed(path) and path.exists()
     except (OSError, ValueError):
         return False
 
@@ -154,6 +156,13 @@ def suggest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     close = get_close_matches(wanted, spellings, n=2 * count, cutoff=0.6)
     containing = sorted((s for s in spellings if len(wanted) >= 3 and wanted in s), key=lambda s: (len(s), s))
     return tuple(dict.fromkeys(spellings[spelling] for spelling in close + containing))[:count]
+
+
+def whole_id(word: str, known: Iterable[str]) -> str | None:
+    """The one known id that a name means: the same letters in any size, with or without the publisher before ``/``."""
+    wanted = word.lower()
+    found = {name for name in known if wanted in (name.lower(), name.lower().rpartition("/")[2])}
+    return word if word in found else found.pop() if len(found) == 1 else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

@@ -92,14 +92,16 @@ def _elastic_rules(rules: UserRules) -> UserRules:
 def _instance(candidate_set: CandidateSet, options: Sequence[NodeOption], rules: UserRules, changes: int) -> Instance:
     """Slots that break at most so many rules by themselves, the cheapest option for each set of rules it breaks."""
     in_play = _cheapest_by_breach(options, rules)
-    breaches = [(option.node_type.key, _option_breaches(option, rules)) for option in in_play]
+    breaches: dict[NodeKey, set[frozenset[str]]] = defaultdict(set)
+    for option in in_play:
+        breaches[option.node_type.key].add(_option_breaches(option, rules))
     slots = _worth_trying(
         (slot, broken)
         for candidate in candidate_set.candidates
         if rules.licence_allowed(candidate)
         for slot in slots_of(candidate, rules, DEMAND, range(len(candidate.points)))
         for broken in (slot_breaches(candidate, slot.point, rules),)
-        if _fewest(slot, broken, breaches) <= changes
+        if min((len(broken | by) for by in breaches[slot.node_type.key]), default=MOST_CHANGES + 1) <= changes
     )
     types = {slot.node_type.key for slot in slots}
     in_play = [option for option in in_play if option.node_type.key in types]
@@ -166,10 +168,6 @@ def slot_breaches(candidate: Candidate, point: int, rules: UserRules) -> frozens
     promises = enumerate(asked.slo.promises)
     broken |= {promise.path: not promise_kept(candidate, point, index, rules) for index, promise in promises}
     return frozenset(path for path, is_broken in broken.items() if is_broken)
-
-
-def _fewest(slot: Slot, own: frozenset[str], breaches: Iterable[tuple[object, frozenset[str]]]) -> int:
-    return min((len(own | by) for key, by in breaches if key == slot.node_type.key), default=MOST_CHANGES + 1)
 
 
 def _worth_trying(slots: Iterable[tuple[Slot, frozenset[str]]]) -> list[Slot]:

@@ -237,6 +237,11 @@ def _range(value: dict[str, Any]) -> str:
     low, above = value.get("minimum"), value.get("exclusiveMinimum")
     high, below = value.get("maximum"), value.get("exclusiveMaximum")
     high = None if high is not None and high >= 1e7 else high
-    parts = [f"from {low:g}"] if low is not None else [f"above {above:g}"] if above is not None else []
-    parts += [f"to {high:g}"] if high is not None else [f"below {below:g}"] if below is not None else []
+    parts = [f"from {_plain(low)}"] if low is not None else [f"above {_plain(above)}"] if above is not None else []
+    parts += [f"to {_plain(high)}"] if high is not None else [f"below {_plain(below)}"] if below is not None else []
     return f" {' '.join(parts)}" if parts else ""
+
+
+def _plain(number: float) -> str:
+    """A bound as people write it: 1,000,000 and not 1e+06."""
+    return f"{number:,.0f}" if float(number).is_integer() and abs(number) >= 1e6 else f"{number:g}"

@@ -45,19 +45,18 @@ def need(module: str) -> ModuleType:
 _EXECUTABLE = 0o755
 
 
-def write_files(folder: Path, files: Iterable[tuple[str, str, bool]], *, in_place: bool = False) -> None:
+def write_files(folder: Path, files: Iterable[tuple[str, str, bool]]) -> None:
     """Write (name, text, executable) under ``folder``, made where it is missing; a folder made in vain goes again.
 
-    Raises ``UsageError`` where one of them cannot be written, or where the run has read it and is not meant to bring it
-    up to date (``in_place``).
+    Raises ``UsageError`` where one of them cannot be written, or where the run has read it.
     """
     wanted = [(folder / name, text, _EXECUTABLE if executable else None) for name, text, executable in files]
-    for path, _, _ in wanted if not in_place else ():
+    for path, _, _ in wanted:
         refuse_to_write_over_what_was_read(path)
     made = _missing(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_all(wanted, in_place=in_place)
+        write_all(wanted)
     except OSError as error:
         _remove(made)
         raise UsageError([Finding(f"cannot be a folder: {error.strerror}", file=str(folder))]) from error

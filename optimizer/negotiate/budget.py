@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric
 from optimizer.errors import Finding, UsageError
+from optimizer.progress import Clock, Say, silent
 from optimizer.units import to_cents
 
 if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
     from optimizer.plan.types import Outcome, Plan
     from optimizer.planning.inputs import Inputs
     from optimizer.problem import Problem, Workload
@@ -51,41 +53,44 @@ class BudgetAnswer:
 
 
 def budget(
-    path: Path | str,
+    problem: Path | str | Problem,
     monthly: float | None = None,
+    catalog: Catalog | Path | str | None = None,
     *,
     sets: Sequence[str] = (),
-    catalogs: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Say = silent,
     simulate: bool = True,
+    time_limit: float | None = None,
 ) -> BudgetAnswer:
     """What ``monthly`` a month buys (None: ``budget.monthly`` of the file).
 
     Ranked: the plans that carry the largest load with every promise kept. Then the lowest TTFT and TPOT that the same
-    money buys for the load stated in the file. Raises ``InputError`` where no budget is stated.
+    money buys for the load stated in the file. ``problem`` is a file or a ``Problem``, ``catalog`` as of ``solve``.
+    Raises ``InputError`` where no budget is stated, ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
     """
     from optimizer.decide import decide, read_inputs
     from optimizer.whatif.case import open_case
 
+    clock = Clock.of(time_limit)
     progress("reading the problem and the catalogs")
-    inputs = _with_budget(read_inputs(path, sets=sets, catalogs=catalogs), monthly)
-    problem = inputs.problem
+    inputs = _with_budget(read_inputs(problem, sets=sets, catalogs=catalog), monthly)
+    asked = inputs.problem
     progress("looking for the most load")
-    most = decide(inputs.with_sets(["objective=maximize_load"]), progress=progress, simulate=simulate)
+    most = decide(inputs.with_sets(["objective=maximize_load"]), progress=progress, simulate=simulate, clock=clock)
     fastest: tuple[Fastest, ...] = ()
     cheapest: int | None = None
-    if all(_has_load(workload) for workload in problem.workloads):
+    if all(_has_load(workload) for workload in asked.workloads):
         progress("asking for the lowest latencies")
-        case = open_case(inputs.with_sets(["objective=minimize_cost"]), simulate=simulate)
+        case = open_case(inputs.with_sets(["objective=minimize_cost"]), simulate=simulate, clock=clock)
         free = case.edited(["budget.monthly=null"]).solve()
         cheapest = free.solutions[0].monthly_cents if free.solutions else None
-        fastest = () if any(workload.traffic.batch for workload in problem.workloads) else _fastest(case)
-    assert problem.budget.monthly is not None
+        fastest = () if any(workload.traffic.batch for workload in asked.workloads) else _fastest(case)
+    assert asked.budget.monthly is not None
     return BudgetAnswer(
-        budget_cents=to_cents(problem.budget.monthly),
-        currency=problem.payment.currency,
+        budget_cents=to_cents(asked.budget.monthly),
+        currency=asked.payment.currency,
         most=most,
-        reach=tuple(_reach(problem, plan) for plan in most.plans),
+        reach=tuple(_reach(asked, plan) for plan in most.plans),
         fastest=fastest,
         stated_load_cents=cheapest,
         replayed=simulate,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,12 @@ from optimizer.files.json_file import JsonDocument, read_json
 from optimizer.files.nodes import Key, shown
 from optimizer.files.text_file import not_a_file
 from optimizer.plan.types import Outcome, Plan, status_of
-from optimizer.problem import place_of
+from optimizer.problem import READ_FROM, place_of
+from optimizer.progress import Clock, Say, silent
 from optimizer.units import from_cents
 
 if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
     from optimizer.problem import Problem
 
 
@@ -71,50 +73,58 @@ class Comparison:
 
 
 def compare(
-    before: Path | str,
-    after: Path | str,
+    before: Path | str | Problem,
+    after: Path | str | Problem,
+    catalog: Catalog | Path | str | None = None,
     *,
     sets: Sequence[str] = (),
-    catalogs: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Say = silent,
     simulate: bool = True,
+    time_limit: float | None = None,
 ) -> Comparison:
     """Compare two results (``--format json``) or two problem files, which are solved first.
 
-    Of problem files each changed input is also put alone into the first, to see what it does;
-    ``simulate=False`` replays none of their plans. Raises ``InputError``.
+    Of problem files (or ``Problem``s) each changed input is also put alone into the first, to see what it does;
+    ``simulate=False`` replays none of their plans; ``catalog`` as of ``solve``. Raises ``InputError``, and
+    ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
     """
-    paths = (Path(before), Path(after))
-    kinds = {is_result(path) for path in paths}
-    if len(kinds) > 1:
-        raise UsageError([Finding(f"{before} and {after}: compare two results or two problem files, not one of each")])
-    if kinds == {True}:
+    from optimizer.problem import Problem
+
+    asked = [one if isinstance(one, Problem) else Path(one) for one in (before, after)]
+    results = [one for one in asked if isinstance(one, Path) and is_result(one)]
+    if len(results) == 1:
+        names = [one.path if isinstance(one, Problem) else str(one) for one in asked]
+        message = f"{names[0]} and {names[1]}: compare two results or two problem files, not one of each"
+        raise UsageError([Finding(message)])
+    if results:
         if sets:
             raise UsageError([Finding("--set changes problem files; these are results")])
-        documents = (read_result(paths[0]), read_result(paths[1]))
-        return _comparison(paths, documents, (), (), are_problems=False)
-    return _problems(paths, sets, catalogs, progress, simulate=simulate)
+        documents = (read_result(results[0]), read_result(results[1]))
+        return _comparison((results[0], results[1]), documents, (), (), are_problems=False)
+    return _problems(asked, sets, catalog, progress, Clock.of(time_limit), simulate=simulate)
 
 
 def _problems(
-    paths: tuple[Path, Path],
+    asked: Sequence[Path | Problem],
     sets: Sequence[str],
-    catalogs: Path | None,
-    progress: Callable[[str], None],
+    catalog: Catalog | Path | str | None,
+    progress: Say,
+    clock: Clock,
     *,
     simulate: bool,
 ) -> Comparison:
     from optimizer.decide import decide, read_inputs
     from optimizer.whatif.case import ask, open_case
 
-    inputs = [read_inputs(path, sets=sets, catalogs=catalogs) for path in paths]
+    inputs = [read_inputs(one, sets=sets, catalogs=catalog) for one in asked]
+    paths = (Path(inputs[0].problem.path), Path(inputs[1].problem.path))
     documents = []
     for one in inputs:
         progress(f"solving {one.problem.path}")
-        documents.append(_told(decide(one, progress=progress, simulate=simulate)))
+        documents.append(_told(decide(one, progress=progress, simulate=simulate, clock=clock)))
     flat = [_stated(one.problem) for one in inputs]
     changed = tuple(_together(_changes(flat[0], flat[1]), flat[0], flat[1]))
-    case = open_case(inputs[0], simulate=simulate)
+    case = open_case(inputs[0], simulate=simulate, clock=clock)
     base = ask(case)
     causes = []
     for change in changed:
@@ -239,7 +249,7 @@ def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> Itera
 
 def _stated(problem: Problem) -> Flat:
     """Values of a problem by path, without the mean lengths that its length classes tell."""
-    flat = _flat(problem.model_dump(mode="json", exclude={"path", "sha256", "warnings", "name"}))
+    flat = _flat(problem.model_dump(mode="json", exclude={*READ_FROM, "name"}))
     told = {
         f"workloads.{workload.name}.tokens.{key}"
         for workload in problem.workloads

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.negotiate.leverage import Leverage, leverage
+from optimizer.progress import Clock, Say, silent
 from optimizer.whatif.case import Goal, Winner, ask, goal_of
 from optimizer.whatif.moves import Move, Next, moves, next_at
 from optimizer.whatif.search import first_where
 
 if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
     from optimizer.plan.types import Outcome, Plan, Stress
+    from optimizer.problem import Problem
     from optimizer.whatif.case import Case
 
 MOST_LOAD = 32
@@ -49,23 +52,26 @@ class Explanation:
 
 
 def explain(
-    path: Path | str,
+    problem: Path | str | Problem,
+    catalog: Catalog | Path | str | None = None,
     *,
     sets: Sequence[str] = (),
-    catalogs: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Say = silent,
     simulate: bool = True,
+    time_limit: float | None = None,
 ) -> Explanation:
-    """Explain the best plan of a problem file; ``simulate=False`` replays neither it nor what it is held against.
+    """Explain the best plan of a problem; ``simulate=False`` replays neither it nor what it is held against.
 
-    Raises ``InputError`` for what the user can mend.
+    ``problem`` is a file or a ``Problem``, ``catalog`` as of ``solve``. Raises ``InputError`` for what the user can
+    mend, ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
     """
     from optimizer.decide import answer, read_inputs
     from optimizer.whatif.stress import stress
 
+    clock = Clock.of(time_limit)
     progress("solving")
-    inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    found = answer(inputs, progress=progress, simulate=simulate)
+    inputs = read_inputs(problem, sets=sets, catalogs=catalog)
+    found = answer(inputs, progress=progress, simulate=simulate, clock=clock)
     case, outcome = found.case, found.outcome
     if not outcome.plans:
         return Explanation(outcome, None, replayed=simulate)

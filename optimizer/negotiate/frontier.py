@@ -21,14 +21,19 @@ from urllib.parse import urlsplit
 
 from optimizer.errors import Finding, ProblemError, UsageError
 from optimizer.files.carried import Files, carried, recorded
+from optimizer.progress import Clock, PartsDone, Say, silent
+from optimizer.units import from_cents
 from optimizer.whatif.axes import Axis, axis_of
 from optimizer.whatif.case import Goal, Winner, ask, goal_of, guess_on
 from optimizer.whatif.search import Stairs
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from optimizer.catalog.types import Catalog
     from optimizer.plan.types import Plan
     from optimizer.planning.inputs import Inputs
-    from optimizer.problem import Figure
+    from optimizer.problem import Figure, Problem
     from optimizer.whatif.case import Case
 
 
@@ -83,6 +88,27 @@ class Frontier:
         """Whether every change of the winner is listed; else those between the sampled values may be missing."""
         return is_monotone(self.over, self.goal)
 
+    def to_frame(self) -> DataFrame:
+        """The staircases as a pandas table, one row a step; money in currency units a month, ``gpus`` of the winner."""
+        import pandas as pd
+
+        rows = [
+            (
+                curve.against,
+                step.first,
+                step.last,
+                None if step.first_cents is None else from_cents(step.first_cents),
+                None if step.last_cents is None else from_cents(step.last_cents),
+                self.currency,
+                None if step.plan is None else step.plan.gpus,
+                None if step.plan is None else "; ".join(dict.fromkeys(group.gpu for group in step.plan.groups)),
+            )
+            for curve in self.curves
+            for step in curve.steps
+        ]
+        columns = ("against", "from", "to", "monthly_cost_from", "monthly_cost_to", "currency", "gpus", "gpu")
+        return pd.DataFrame(rows, columns=list(columns))
+
 
 def is_monotone(axis: Axis, goal: Goal) -> bool:
     """Whether a deployment that lost along an axis has lost for good. A latency that is minimised grows with the load
@@ -120,38 +146,44 @@ class StairPart:
 
 
 def frontier(
-    path: Path | str,
+    problem: Path | str | Problem,
     over: tuple[str, str],
     against: tuple[str, str] | None = None,
+    catalog: Catalog | Path | str | None = None,
     *,
     points: int | None = None,
     jobs: int | None = None,
     engine: str | None = None,
     sets: Sequence[str] = (),
-    catalogs: Path | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    progress: Say = silent,
     simulate: bool = True,
+    time_limit: float | None = None,
 ) -> Frontier:
     """The cost of every value of a numeric field, e.g. ``over=("concurrency", "50:400")``.
 
     ``against`` repeats the staircase at ``points`` (None: 20) values of a second field. Work is spread over ``jobs``
     processes (None: as many as there are processors), or over the workers of the Dask cluster whose scheduler
     ``engine`` names (``dask://HOST:PORT``; extra ``dask``), which need this package installed.
-    ``simulate=False`` replays no plan. Raises ``InputError`` for a field or range that the problem does not take.
+    ``simulate=False`` replays no plan. ``problem`` is a file or a ``Problem``,
+    ``catalog`` as of ``solve``. Raises ``InputError`` for a field or range that the problem does not take,
+    ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
     """
     from optimizer.decide import read_inputs
     from optimizer.whatif.case import open_case
 
+    clock = Clock.of(time_limit)
     if engine is not None:
         scheduler_address(engine)  # a wrong one is refused before any work is done
-    inputs = read_inputs(path, sets=[*sets, "ranking.top=1"], catalogs=catalogs)
+        if time_limit is not None:
+            raise UsageError([Finding("a time limit does nothing on a cluster: its machines have clocks of their own")])
+    inputs = read_inputs(problem, sets=[*sets, "ranking.top=1"], catalogs=catalog)
     first = axis_of(inputs, *over)
     second = axis_of(inputs, *against) if against else None
     if second is not None and second.path == first.path:
         raise UsageError([Finding(f"--over and --against are the same field, {first.path}")])
     asked = points or SAMPLES
     shown = second and replace(second, values=tuple(second.values[index] for index in _spread(second, asked)))
-    case = _lean(open_case(inputs, simulate=simulate), [axis.figure for axis in (first, shown) if axis])
+    case = _lean(open_case(inputs, simulate=simulate, clock=clock), [axis.figure for axis in (first, shown) if axis])
     goal = goal_of(case)
     samples = () if is_monotone(first, goal) else _spread(first, asked)
     if points is not None and shown is None and not samples:
@@ -168,13 +200,13 @@ def frontier(
     done = run(work, shared, tasks, jobs or processors(), engine, progress)
     found = [_joined(done[at : at + len(ranges)]) for at in range(0, len(done), len(ranges))]
     values = (None,) if shown is None else shown.values
-    problem = inputs.problem
+    asked_of = inputs.problem
     return Frontier(
-        problem_name=problem.name,
-        problem_path=problem.path,
-        problem_sha256=problem.sha256,
-        currency=problem.payment.currency,
-        several_workloads=len(problem.workloads) > 1,
+        problem_name=asked_of.name,
+        problem_path=asked_of.path,
+        problem_sha256=asked_of.sha256,
+        currency=asked_of.payment.currency,
+        several_workloads=len(asked_of.workloads) > 1,
         over=first,
         against=shown,
         curves=tuple(Curve(value, steps) for value, steps in zip(values, found, strict=True)),
@@ -184,7 +216,7 @@ def frontier(
 
 
 def included_files(inputs: Inputs) -> Files:
-    """The problem file and what it names, as read when it is read again; what the package brings stays out."""
+    """What the problem names, as read when it is read again; what the package brings stays out."""
     from optimizer.catalog import default_root
 
     with recorded() as files:
@@ -292,13 +324,13 @@ def run(
     tasks: Sequence[T],
     jobs: int,
     engine: str | None,
-    progress: Callable[[int, int], None],
+    progress: Say,
 ) -> list[R]:
     """The result of ``work(shared, task)`` for every task, in order.
 
     What all tasks share is sent once to each worker of a cluster. A single task is quicker than a process starts.
     """
-    progress(0, len(tasks))
+    progress(PartsDone(0, len(tasks), "curves"))
     if engine is not None:
         finished = _on_dask(work, shared, tasks, engine)
     elif jobs == 1 or len(tasks) == 1:
@@ -309,7 +341,7 @@ def run(
     with closing(finished):
         for number, result in finished:
             done[number] = result
-            progress(len(done), len(tasks))
+            progress(PartsDone(len(done), len(tasks), "curves"))
     return [done[number] for number in range(len(tasks))]
 
 

@@ -6,7 +6,7 @@ allows both, those who only sell are asked for a purchase price.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +16,14 @@ from optimizer.negotiate.leverage import Leverage, leverage
 from optimizer.negotiate.quote_at_price import NodeShape
 from optimizer.plan.types import Target
 from optimizer.pricing import RuleName
+from optimizer.progress import Clock, Say, silent
 from optimizer.vocabulary import Tier
 from optimizer.whatif.case import Winner
 
 if TYPE_CHECKING:
+    from optimizer.catalog.types import Catalog
     from optimizer.plan.types import Outcome
+    from optimizer.problem import Problem
     from optimizer.whatif.case import Case
 
 ANY = "any"
@@ -45,23 +48,26 @@ class Targets:
 
 
 def targets(
-    path: Path | str,
+    problem: Path | str | Problem,
+    catalog: Catalog | Path | str | None = None,
     *,
     sets: Sequence[str] = (),
-    catalogs: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Say = silent,
     simulate: bool = True,
+    time_limit: float | None = None,
 ) -> Targets:
     """The price per GPU-hour below which each feasible but dearer or unpriced card and provider would win.
 
-    ``outcome.targets`` of the answer carries the same prices; ``simulate=False`` replays no plan. Raises ``InputError``
-    for what the user can mend.
+    ``outcome.targets`` of the answer carries the same prices; ``problem`` is a file or a ``Problem``, ``catalog`` as of
+    ``solve``; ``simulate=False`` replays no plan. Raises ``InputError`` for what the user can mend, ``OutOfTimeError``
+    where ``time_limit`` seconds do not suffice.
     """
     from optimizer.decide import answer, read_inputs
 
+    clock = Clock.of(time_limit)
     progress("solving")
-    inputs = read_inputs(path, sets=sets, catalogs=catalogs)
-    decided = answer(inputs, progress=progress, simulate=simulate)
+    inputs = read_inputs(problem, sets=sets, catalogs=catalog)
+    decided = answer(inputs, progress=progress, simulate=simulate, clock=clock)
     case, outcome = decided.case, decided.outcome
     best = Winner(case, decided.result)
     found: list[TargetPrice] = []

@@ -6,7 +6,7 @@ What somebody would rather have: words such as ``"a100_sxm_80 int4 tp2"``, and w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from optimizer.errors import Finding, UsageError
 from optimizer.plan.types import Relaxation
 from optimizer.pricing import RuleName
+from optimizer.progress import Clock, Say, silent
 from optimizer.whatif.case import Goal, Winner, goal_of
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
+    from optimizer.catalog.types import Catalog
     from optimizer.plan.types import Plan
     from optimizer.planning.inputs import Inputs
     from optimizer.pricing import NodeOption
@@ -168,25 +170,28 @@ class WhyNot:
 
 
 def why_not(
-    path: Path | str,
+    problem: Path | str | Problem,
     wish: str,
+    catalog: Catalog | Path | str | None = None,
     *,
     sets: Sequence[str] = (),
-    catalogs: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Say = silent,
     simulate: bool = True,
+    time_limit: float | None = None,
 ) -> WhyNot:
     """Why the best plan is not ``wish``: words such as ``"a100_sxm_80 int4 tp2"`` or a provider.
 
-    Raises ``InputError`` where a word is neither card, provider, format, size nor way to pay.
+    ``problem`` is a file or a ``Problem``, ``catalog`` as of ``solve``. Raises ``InputError`` where a word is neither
+    card, provider, format, size nor way to pay, ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
     """
     from optimizer.decide import answer, read_inputs
     from optimizer.whatif.case import Within
 
+    clock = Clock.of(time_limit)
     progress("solving")
-    inputs = read_inputs(path, sets=sets, catalogs=catalogs)
+    inputs = read_inputs(problem, sets=sets, catalogs=catalog)
     wanted = parse(inputs, wish)
-    decided = answer(inputs, progress=progress, simulate=simulate)
+    decided = answer(inputs, progress=progress, simulate=simulate, clock=clock)
     case, best = decided.case, decided.outcome.plans
     goal, first = goal_of(case), Winner(case, decided.result)
     rest = case.confined(Within(wanted.candidate, wanted.option))
@@ -208,7 +213,7 @@ def why_not(
     return told if granted else _refused(told, case, rest, wanted, progress)
 
 
-def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Callable[[str], None]) -> WhyNot:
+def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Say) -> WhyNot:
     """Reasons, from those nobody can change to those the user states."""
     from dataclasses import replace
 

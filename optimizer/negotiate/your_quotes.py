@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.plan.quotes import MissedPromise, QuoteVerdict, Verdict
 from optimizer.pricing import RuleName
 from optimizer.pricing.types import Origin
+from optimizer.progress import Say, silent
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from optimizer.whatif.case import Case, Winner
 
 
-def with_quotes(outcome: Outcome, case: Case, progress: Callable[[str], None] = lambda _: None) -> Outcome:
+def with_quotes(outcome: Outcome, case: Case, progress: Say = silent) -> Outcome:
     """The outcome with a verdict on every quote of the problem. ``case`` is the one that the outcome was found in, cut
     to what replays showed."""
     stated = case.inputs.problem.offers

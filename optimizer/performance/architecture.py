@@ -44,3 +44,9 @@ def kv_bytes(model: Model, tensor_parallel: int, kv_cache: str) -> KvBytes:
 def moe_layers(model: Model) -> int:
     """Layers that route tokens to experts."""
     return max(model.num_layers - model.first_dense_layers, 1) if model.is_moe else 0
+
+
+def uneven_share(experts: int, groups: int) -> float:
+    """Routed experts of the fullest of some groups against an even share; copies fill the rest where they do not
+    divide (256 experts on 72 groups: 4 each, 32 of them redundant)."""
+    return -(-experts // groups) * groups / experts if experts else 1.0

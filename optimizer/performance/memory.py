@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from optimizer.catalog.types import ENCODER, Model, StoredPart
 from optimizer.demand import Lengths
-from optimizer.performance.architecture import kv_bytes, moe_layers
+from optimizer.performance.architecture import kv_bytes, moe_layers, uneven_share
 from optimizer.performance.formats import BITS
 from optimizer.performance.lengths import moments_of
 from optimizer.performance.startup import start_of, state_blocks
@@ -217,7 +217,7 @@ def _weights_per_gpu(spec: ReplicaSpec, parts: WeightParts) -> float:
     model, stages = spec.model, spec.pipeline_parallel
     layers = -(-model.num_layers // stages)
     routed = parts.padding * parts.experts * min(layers / max(moe_layers(model), 1), 1.0)
-    experts = routed / max(spec.expert_parallel, 1)
+    experts = routed / spec.attention_dp * uneven_share(model.num_experts, spec.expert_parallel)
     ends = parts.embedding + parts.head if stages == 1 else max(parts.embedding, parts.head or parts.embedding)
     share = layers / model.num_layers
     sharded = experts + (parts.rest + parts.wider) * share + ends + parts.encoder

@@ -214,7 +214,8 @@ def _content(spec: ReplicaSpec) -> tuple[object, ...]:
     return (
         id(spec.gpu), id(spec.model), id(spec.engine), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
         spec.pipeline_parallel, spec.link, spec.gpu_memory_utilization, spec.max_num_seqs, spec.max_num_batched_tokens,
-        spec.expert_parallel, spec.engine_version, spec.crosses_nodes, spec.known_host,
+        spec.attention_dp, spec.expert_parallel, spec.overlap, spec.engine_version, spec.crosses_nodes,
+        spec.known_host,
     )  # fmt: skip
 
 

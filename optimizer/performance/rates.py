@@ -67,18 +67,23 @@ class Rates:
     host: Host
 
 
+def measured_as(gpu: Gpu) -> str:
+    """The card whose figures a card takes: of one of the user's own (``hardware.custom``) its sibling's."""
+    return (gpu.sibling if gpu.custom else None) or gpu.id
+
+
 def scopes_of(spec: ReplicaSpec, fmt: str, params: Parameters) -> tuple[str, ...]:
     """Scopes of a specification, from specific to general. ``fmt``: of products, the format of their kernels; empty for
     what has nothing to do with how weights are stored (attention, the host)."""
-    engine, gpu = spec.engine.profile, spec.gpu
+    engine, gpu, card = spec.engine.profile, spec.gpu, measured_as(spec.gpu)
     generation = params.generation(engine, spec.engine_version)
     return (
         f"engine:{engine}@{generation}",
         f"engine:{engine}@{generation}/{gpu.arch}",
         *((f"engine:{engine}/{fmt}",) if fmt else ()),
         f"engine:{engine}",
-        f"gpu:{gpu.id}/{fmt}",
-        f"gpu:{gpu.id}",
+        f"gpu:{card}/{fmt}",
+        f"gpu:{card}",
         *((f"arch:{gpu.arch}/{fmt}",) if fmt else ()),
         f"arch:{gpu.arch}",
         f"vendor:{gpu.vendor}",
@@ -92,7 +97,7 @@ def rates_of(spec: ReplicaSpec, work: Work, params: Parameters) -> Rates:
     A weight-only kernel takes from 16 bit what it computes in, and never does it faster (``weight_only``).
     """
     gpu, scopes = spec.gpu, scopes_of(spec, "", params)
-    kernels, _own = params.kernels_of(gpu.id, gpu.arch)
+    kernels, _own = params.kernels_of(measured_as(gpu), gpu.arch)
     decode = kernels.decode.get("fp8" if spec.kv_cache == "fp8" else "16bit") or kernels.decode["16bit"]
     peak16 = compute_peak(gpu, "bf16")
     bandwidth = gpu.bandwidth_gb_s * 1e9
@@ -159,7 +164,7 @@ def _host(spec: ReplicaSpec, scopes: tuple[str, ...], params: Parameters) -> Hos
 
 def link_rates_of(spec: ReplicaSpec, params: Parameters) -> LinkRates:
     """All-reduces and pipeline hops of a replica."""
-    kernels, _own = params.kernels_of(spec.gpu.id, spec.gpu.arch)
+    kernels, _own = params.kernels_of(measured_as(spec.gpu), spec.gpu.arch)
     return LinkRates(
         allreduce=link_facts(spec, kernels, params),
         hop_s=params.first("pipeline_hop_us") * 1e-6,
@@ -304,14 +309,14 @@ def has_scale_blocks(model: Model) -> bool:
 
 def work_of(spec: ReplicaSpec) -> Work:
     """Bytes, operations and calls of one step on one GPU of the replica."""
-    model, tp, ep = spec.model, spec.tensor_parallel, max(spec.expert_parallel, 1)
+    model, tp = spec.model, spec.tensor_parallel
     stored = weight_parts(model, spec.weight_quant)
     dense_format, routed_format = part_formats(spec, stored)
     body = model.total_params - model.embed_params - model.head_params - model.routed_expert_params
     head = model.head_params or model.embed_params  # tied: the embedding is the head
     active_routed = model.routed_expert_params * model.experts_per_token / max(model.num_experts, 1)
-    # expert parallel ranks share all experts and work off each other's tokens: bytes fall, operations do not
-    shard = tp * ep
+    # attention ranks share all experts and work off each other's tokens: bytes fall, operations do not
+    shard = spec.expert_gpus
     kv, sparse, latent = kv_bytes(model, tp, spec.kv_cache), is_sparse(model), is_latent(model)
     heads = model.num_attention_heads / tp
     width = model.nope_head_dim + model.rope_head_dim + model.v_head_dim if latent else 2 * model.head_dim

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from optimizer.demand import Lengths
 from optimizer.performance.architecture import is_latent, is_sparse
+from optimizer.performance.expert_ranks import CAPTURED_TOKENS, node_reduce, rank_work
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.memory import PLANNED_SHARE, memory_table
 from optimizer.performance.parameters import Parameters
@@ -98,9 +99,9 @@ def coefficients(specs: Sequence[ReplicaSpec], params: Parameters) -> StepCoeffi
     links: dict[tuple[object, ...], LinkRates] = {}
     rows = []
     for spec in specs:
-        card, tp, ep = spec.gpu.id, spec.tensor_parallel, spec.expert_parallel
+        card, tp, shared = spec.gpu.id, spec.tensor_parallel, (spec.attention_dp, spec.expert_parallel)
         engine = (spec.engine.profile, spec.engine_version)
-        work_key = (card, id(spec.model), spec.weight_quant, spec.kv_cache, tp, ep)
+        work_key = (card, id(spec.model), spec.weight_quant, spec.kv_cache, tp, shared)
         if (work := works.get(work_key)) is None:
             work = works[work_key] = work_of(spec)
         rates_key = (card, *engine, spec.kv_cache, work.dense_format, work.expert_format)
@@ -116,7 +117,7 @@ def coefficients(specs: Sequence[ReplicaSpec], params: Parameters) -> StepCoeffi
 def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, params: Parameters) -> tuple[float, ...]:
     host, slow = rates.host, rates.host.slowdown
     pad = params.first("expert_tile_tokens")
-    ranks = max(spec.expert_parallel, 1)
+    ranks, more = spec.attention_dp, rank_work(spec, params)
     miss = (1.0 - work.experts_per_token / work.experts) ** ranks if work.experts else 1.0
     bandwidth = rates.bandwidth
     dense_rate = rates.dense_peak * rates.dense.mfu
@@ -134,6 +135,7 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, para
         fixed += spec.model.full_attention_layers * host.latent_layer_us * 1e-6
     if is_sparse(spec.model):
         fixed += work.layers * params.first("sparse_index_us") * 1e-6
+    across_fixed, across_token = node_reduce(spec)
     passes = params.first("elementwise_whole_passes") + params.first("elementwise_passes") / spec.tensor_parallel
     sent = params.first("dispatch_passes") * work.experts_per_token
     return (
@@ -145,8 +147,8 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, para
         slow * work.expert_flops / expert_rate,
         slow * pad * per_token_of_experts / expert_rate if work.experts else 0.0,
         rates.dense.sharpness,
-        slow * fixed,
-        slow * (work.layers * passes + work.moe_layers * sent) * 2.0 * work.hidden / bandwidth,
+        slow * fixed + calls * across_fixed,
+        slow * (work.layers * passes + work.moe_layers * sent) * 2.0 * work.hidden / bandwidth + calls * across_token,
         slow * work.head_bytes / (bandwidth * rates.dense.mbu),
         slow * work.head_bytes / (rates.peak16 * rates.dense.mfu) + host.sampling_us * 1e-6,
         slow * max(work.kv_bytes / reads, work.kv_flops / (rates.peak16 * params.first("latent_attention_mfu"))),
@@ -167,4 +169,15 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, para
         host.sequence_us * 1e-6,
         host.prompt_token_us * 1e-6,
         float(spec.max_num_batched_tokens),
+        more.hot_spread,
+        more.skew_choice,
+        more.skew_kept,
+        more.rank_spread,
+        more.exchange_fixed,
+        more.exchange_token,
+        more.exchange_prompt_token,
+        more.exchange_hidden,
+        more.floor_captured,
+        more.floor_eager,
+        float(CAPTURED_TOKENS),
     )

@@ -14,7 +14,7 @@ Sources, and the range each law was seen in:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optimizer.catalog.types import Engine, Gpu, version_key
 from optimizer.performance.types import ReplicaSpec
@@ -66,6 +66,13 @@ in and out) and of the MLP's inner width (both halves and their product), 16 bit
 GENERIC_OVERHEAD = 2.2 * GIB
 """Engines without a law of their own: 0.6 GiB of context and 1.6 of graphs and workspaces (shared/data README)."""
 
+ALL_TO_ALL = 1.5 * GIB
+"""Buffers of all-to-all kernels where more than eight GPUs share the experts (assumed: DeepEP's grow with tokens of a
+rank x hidden size x ranks, and recipes leave 1 to 2 GB)."""
+
+NODE_GPUS = 8
+"""GPUs that exchange tokens without such buffers: those of one node."""
+
 VLLM_LIKE = frozenset({"vllm"})
 STATIC = frozenset({"sglang"})
 OF_WHAT_IS_LEFT = frozenset({"trtllm", "lmdeploy"})
@@ -84,6 +91,13 @@ class Start:
 
 def start_of(spec: ReplicaSpec, weights: float) -> Start:
     """The start-up law of a replica's engine and version, for the weights on its fullest GPU."""
+    start = _law(spec, weights)
+    if spec.attention_dp > 1 and spec.expert_gpus > NODE_GPUS:
+        return replace(start, overhead=start.overhead + ALL_TO_ALL)
+    return start
+
+
+def _law(spec: ReplicaSpec, weights: float) -> Start:
     total = spec.gpu.total_mib * MIB
     profile = spec.engine.profile
     graphs = GRAPH_POOL + GRAPH_EACH * graph_sizes(spec)
@@ -150,7 +164,7 @@ def default_share(
 
 def _talks(spec: ReplicaSpec) -> bool:
     """Whether several GPUs work on a replica's tokens."""
-    return spec.gpus * max(spec.expert_parallel, 1) > 1
+    return spec.gpus > 1
 
 
 def sampler_peak(spec: ReplicaSpec) -> float:

@@ -51,6 +51,17 @@ class StepCoefficients(NamedTuple):
     step_sequence: Values  # host work per resident sequence
     step_prompt_token: Values  # host work per prompt token
     chunk: Values  # most prompt tokens that one pipeline stage takes at a time (no unit)
+    hot_spread: Values  # how far the fullest expert group lies above the mean one; 0: experts are not dealt (no unit)
+    skew_choice: Values  # squared excess of the busiest group's arithmetic, times tokens: chance of routing (no unit)
+    skew_kept: Values  # squared excess of the busiest group's arithmetic that no number of tokens evens out (no unit)
+    rank_spread: Values  # how far the fullest attention rank lies above the mean one, times sqrt(sequences) (no unit)
+    exchange_fixed: Values  # synchronising the ranks of an attention-DP group before and after the experts, a step
+    exchange_token: Values  # sending one decoded token to its experts and back, all layers
+    exchange_prompt_token: Values  # the same of one prompt token
+    exchange_hidden: Values  # share of the shorter of exchange and computing that the longer hides (0: none, no unit)
+    floor_captured: Values  # least duration of a step with prompt tokens that replays a captured graph
+    floor_eager: Values  # the same of a step too large for the graphs
+    captured: Values  # most tokens of a step that replays a captured graph (no unit)
 
     def row(self, index: int) -> StepCoefficients:
         """The coefficients of one specification, as floats."""
@@ -70,6 +81,11 @@ def step_seconds(c: Any, decode_batch: Any, decode_kv_tokens: Any, prefill_token
     tokens at a time, and a token passes p stages, so the time is that of the whole depth for 1/p of the work. Prompts
     cannot be spread like that: one shorter than a chunk crosses the stages one after the other, as a whole.
     Weights and arithmetic overlap in part: (read^s + arithmetic^s)^(1/s), the form fitted to kernel timings.
+
+    Where experts are dealt to groups of GPUs the fullest group sets the pace: of ``hit`` of the experts on average it
+    touches ``hit + spread sqrt(hit (1 - hit))`` (largest of e binomial counts), never more than all. Attention ranks
+    run in lock step, so the fullest one's cache counts, and every expert layer exchanges tokens. A host that launches
+    kernels one by one bounds a prompt step from below: sqrt(work^2 + floor^2).
     """
     batch = decode_batch / c.stages
     kv = decode_kv_tokens / c.stages
@@ -77,11 +93,15 @@ def step_seconds(c: Any, decode_batch: Any, decode_kv_tokens: Any, prefill_token
     tokens = batch + prompt
     length = kv / np.maximum(batch, 1e-9)
     hit = 1.0 - c.miss**tokens
-    read = c.dense_read + c.expert_read * hit
-    arithmetic = (c.dense_token + c.expert_token) * tokens + c.expert_pad * hit
+    hot = np.minimum(hit + c.hot_spread * np.sqrt(hit * (1.0 - hit)), 1.0)
+    skewed = c.expert_token * np.sqrt(c.skew_choice * tokens + c.skew_kept * tokens * tokens)
+    read = c.dense_read + c.expert_read * hot
+    arithmetic = (c.dense_token + c.expert_token) * tokens + skewed + c.expert_pad * hot
     s = c.gemm_sharpness
     gemm = (read**s + arithmetic**s) ** (1.0 / s)
+    fullest = 1.0 + c.rank_spread / np.sqrt(np.maximum(batch, 1.0))
     cache = c.kv_token * kv + c.kv_window_token * batch * np.minimum(length, c.window) + c.state_sequence * batch
+    cache = cache * fullest
     a = c.kv_sharpness
     decoding = np.minimum(decode_batch, 1.0)
     attention = decoding * ((cache + 1e-12) ** a + (c.kv_fixed + 1e-12) ** a) ** (1.0 / a)
@@ -94,4 +114,9 @@ def step_seconds(c: Any, decode_batch: Any, decode_kv_tokens: Any, prefill_token
     head = c.head_read + c.head_sequence * batch
     hops = c.hop_fixed + c.hop_token * tokens
     host = c.step_fixed + c.step_sequence * decode_batch + c.step_prompt_token * prefill_tokens
-    return gemm + attention + prefill + link + head + hops + c.layer_fixed + c.token_elementwise * tokens + host
+    work = gemm + attention + prefill + link + head + hops + c.layer_fixed + c.token_elementwise * tokens
+    exchange = c.exchange_fixed + c.exchange_token * batch + c.exchange_prompt_token * prompt
+    device = work + exchange - c.exchange_hidden * np.minimum(work, exchange)
+    eager = (tokens > c.captured) * 1.0
+    floor = (c.floor_captured + eager * (c.floor_eager - c.floor_captured)) * np.minimum(prefill_tokens, 1.0)
+    return np.sqrt(device * device + floor * floor) + host

@@ -27,7 +27,11 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSpec:
-    """One replica: a model on ``tp * pp`` GPUs under one engine and its settings."""
+    """One replica: a model on ``tp x pp x attention_dp`` GPUs under one engine and its settings.
+
+    Of a mixture of experts ``expert_parallel`` times the GPUs that share one expert is ``tp x attention_dp``. A load is
+    that of one attention rank; all ranks carry alike.
+    """
 
     gpu: Gpu
     model: Model
@@ -41,15 +45,22 @@ class ReplicaSpec:
     max_num_seqs: int
     max_num_batched_tokens: int
     max_model_len: int
-    expert_parallel: int = 1  # measured rows only; the optimizer does not propose it
+    attention_dp: int = 1  # ranks in lock step that share the routed experts, each with its own requests and cache
+    expert_parallel: int = 1  # groups that the routed experts are dealt to; each expert is cut in what remains
+    overlap: bool = False  # two batches of a rank take turns: one computes while the other exchanges tokens
     engine_version: str = ""
     crosses_nodes: bool = False  # pipeline stages on several nodes
     known_host: bool = False  # measured rows only: over PCIe not the slowest host stands, but those that were measured
 
     @property
     def gpus(self) -> int:
-        """GPUs of the replica."""
-        return self.tensor_parallel * self.pipeline_parallel
+        """GPUs of the replica: every attention rank has its own."""
+        return self.tensor_parallel * self.pipeline_parallel * self.attention_dp
+
+    @property
+    def expert_gpus(self) -> int:
+        """GPUs that share the routed experts of a layer."""
+        return self.tensor_parallel * self.attention_dp
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,9 @@ class Group:
     recovery: float | None = None  # weight recovery x KV recovery against native precision
     length_class: str = ""  # the class that is served apart; empty: the whole workload
     class_share: float = 1.0  # of the workload's requests that are of the class
+    engine_version: str = ""  # as the problem states it; empty: not stated
+    published_as: str = ""  # checkpoint in this format to load; empty: none is known
+    needs_engine: str = ""  # engine and first release that loads the checkpoint: "vllm 0.12.0"; empty: not known
 
 
 @dataclass(frozen=True, slots=True)

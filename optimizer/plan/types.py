@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from optimizer.demand import LengthShare, Promise
+from optimizer.demand import Lengths, LengthShare, Promise
 from optimizer.plan.costs import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
 from optimizer.plan.deployment import (
     AskedPeriod,
@@ -25,9 +26,13 @@ from optimizer.plan.deployment import (
     PlanPeriod,
     Prediction,
 )
+from optimizer.plan.experiment import Experiment
 from optimizer.plan.quotes import QuoteVerdict
 from optimizer.plan.replayed import Footage, LatencyMs, Minimality, Replay, ReplayedPromise
 from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,8 @@ class Asked:
     length_class: str = ""  # asked of one length class that may be served apart
     class_share: float = 1.0  # of the workload's requests that are of the class
     classes: tuple[LengthShare, ...] = ()  # of a mix
+    lengths: Lengths | None = None  # with prefixes; None: the figures above say it all
+    recorded: bool = False  # arrivals and lengths are those of a trace
 
 
 __all__ = [
@@ -249,6 +256,7 @@ class Plan:
     minimality: tuple[Minimality, ...] = ()  # likewise
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
     owed: Owed = NOTHING_OWED  # commitments and purchases
+    experiments: tuple[Experiment, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     recoverable_tax_cents: int = 0  # a month, in no total: ``payment.tax_recoverable``
 
     @property
@@ -395,6 +403,12 @@ class Outcome:
     unpriced: tuple[Unpriced, ...] = ()  # the fewest GPUs first
     single_kinds: tuple[SingleKind, ...] = ()  # where the first plan puts length classes on several kinds of GPU
     quotes: tuple[QuoteVerdict, ...] = ()  # of every entry of ``offers:``, in its order
+
+    def to_frame(self) -> DataFrame:
+        """The ranked plans as a pandas table, one row a plan; see ``plans_frame``."""
+        from optimizer.plan.frames import plans_frame
+
+        return plans_frame(self.plans)
 
 
 @dataclass(frozen=True, slots=True)

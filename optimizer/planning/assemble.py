@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.errors import VerificationError
 from optimizer.performance import memory_bill
 from optimizer.plan.key import plan_key
@@ -144,6 +145,7 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
     at = [bought.option for bought in nodes if bought.option.node_type.key == candidate.node_type.key]
     launched = replace(spec, max_num_seqs=sequences_of(inputs, chosen))
     published = (spec.model.id, spec.weight_quant) in inputs.catalog.checkpoints
+    weights = checkpoint_for(inputs.catalog, spec.model.id, spec.weight_quant, spec.engine.profile, spec.gpu.vendor)
     return Group(
         workload=part.name,
         share=chosen.share,
@@ -169,6 +171,9 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         recovery=candidate.recovery,
         length_class=part.length_class,
         class_share=part.share,
+        engine_version=spec.engine_version,
+        published_as=weights.checkpoint if weights else "",
+        needs_engine=weights.min_version if weights else "",
     )
 
 

@@ -27,32 +27,57 @@ class Inputs:
     def with_sets(self, sets: Sequence[str]) -> Inputs:
         """The same problem file with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
         from optimizer.catalog import with_configs, with_custom
-        from optimizer.problem import load_problem
+        from optimizer.problem import problem_with
 
-        edits = (*self.sets, *sets)
-        problem = load_problem(self.problem.path, sets=edits, known=known_ids(self.catalog))
+        problem = problem_with(self.problem, sets, known_ids(self.catalog))
         models = [workload.model for workload in problem.workloads]
         catalog = with_custom(self.catalog, problem.hardware.custom)
         catalog = with_configs(catalog, models, Path(problem.path).parent)
         params = self.params
         if problem.engine.calibration != self.problem.engine.calibration:
             params = _parameters(problem, self.catalogs)
-        return replace(self, problem=problem, catalog=catalog, params=params, sets=edits)
+        return replace(self, problem=problem, catalog=catalog, params=params, sets=(*self.sets, *sets))
 
 
-def read_inputs(path: Path | str, *, sets: Sequence[str] = (), catalogs: Path | None = None) -> Inputs:
-    """Read a problem file and the catalogs it refers to.
+def read_inputs(
+    source: Path | str | Problem, *, sets: Sequence[str] = (), catalogs: Catalog | Path | str | None = None
+) -> Inputs:
+    """Read a problem file, or take a problem that was read, with the catalogs it refers to.
 
-    Raises ``ProblemError`` or ``CatalogError`` with every finding.
+    ``catalogs``: those of ``load_catalog``, or a directory that overrides or extends the packaged ones. Raises
+    ``ProblemError`` or ``CatalogError`` with every finding.
     """
-    from optimizer.catalog import load_catalog, with_configs, with_custom
-    from optimizer.problem import load_problem
+    problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs)
+    return Inputs(problem, joined, _parameters(problem, root), problem.sets, root)
 
-    catalog = load_catalog(catalogs)
-    problem = load_problem(path, sets=sets, known=known_ids(catalog))
+
+def read_problem(
+    source: Path | str | Problem, *, sets: Sequence[str] = (), catalogs: Catalog | Path | str | None = None
+) -> tuple[Problem, Catalog, Path | None]:
+    """The problem, the catalogs with the cards and models of its own, and where performance parameters are read."""
+    from optimizer.catalog import with_configs, with_custom
+    from optimizer.problem import Problem, load_problem, problem_with
+
+    catalog, root = catalog_of(catalogs)
+    known = known_ids(catalog)
+    if isinstance(source, Problem):
+        problem = problem_with(source, sets, known)
+    else:
+        problem = load_problem(source, sets=sets, known=known)
     models = [workload.model for workload in problem.workloads]
-    joined = with_configs(with_custom(catalog, problem.hardware.custom), models, Path(path).parent)
-    return Inputs(problem, joined, _parameters(problem, catalogs), tuple(sets), catalogs)
+    return problem, with_configs(with_custom(catalog, problem.hardware.custom), models, Path(problem.path).parent), root
+
+
+def catalog_of(stated: Catalog | Path | str | None) -> tuple[Catalog, Path | None]:
+    """Catalogs, and the directory that their performance parameters are read from; None: the packaged one."""
+    from optimizer.catalog import default_root, load_catalog
+    from optimizer.catalog.types import Catalog
+
+    if isinstance(stated, Catalog):
+        root = Path(stated.root)
+        return stated, None if root == default_root() else root
+    root_stated = None if stated is None else Path(stated)
+    return load_catalog(root_stated), root_stated
 
 
 def _parameters(problem: Problem, catalogs: Path | None) -> Parameters:

@@ -15,6 +15,7 @@ from optimizer.candidates.types import Candidate
 from optimizer.demand import part_name
 from optimizer.fleet.candidate_set import CandidateSet
 from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEffort
+from optimizer.planning.experiment import experiments_of
 from optimizer.planning.minimality import with_minimality
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
 from optimizer.problem import load_of, parts_of
@@ -215,8 +216,16 @@ def all_kept(inputs: Inputs, result: FleetResult, memory: ReplayMemory) -> bool:
 def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:
     """The plans of a result, each with what its requests see."""
     replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
-    seen = [tuple(replayer.replay(trial) for trial in trials) for trials in rows]
-    return tuple(_bound_as_replayed(replace(plan, simulated=one)) for plan, one in zip(plans, seen, strict=True))
+    return tuple(
+        _bound_as_replayed(
+            replace(
+                plan,
+                simulated=tuple(replayer.replay(trial) for trial in trials),
+                experiments=experiments_of(inputs, plan, [trial.spec for trial in trials]),
+            )
+        )
+        for plan, trials in zip(plans, rows, strict=True)
+    )
 
 
 def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
@@ -361,7 +370,9 @@ def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans
     """The first plan also with what charts show."""
     for plan, trials in zip(plans, _trials(inputs, result), strict=True):
         show = replayer.filmed if plan.rank == 1 else replayer.replay
-        yield _bound_as_replayed(replace(plan, simulated=tuple(show(trial) for trial in trials)))
+        experiments = experiments_of(inputs, plan, [trial.spec for trial in trials])
+        simulated = tuple(show(trial) for trial in trials)
+        yield _bound_as_replayed(replace(plan, simulated=simulated, experiments=experiments))
 
 
 def _bound_as_replayed(plan: Plan) -> Plan:

@@ -358,15 +358,9 @@ def _wanted(promise: Promise | ReplayedPromise, limit: float, lengths: Lengths) 
 
 def replica_of(inputs: Inputs, spec: ReplicaSpec, lengths: Lengths) -> Replica:
     """Step times, scheduler and all KV blocks of a replica, as the calibration knows them."""
-    from optimizer.calibrate.forward import settings_of
-    from optimizer.performance.lengths import moments_of
-    from optimizer.performance.memory import memory_table
-    from optimizer.performance.replicas import coefficients
+    from optimizer.calibrate.forward import replica_for
 
-    table, resident = memory_table([spec]), moments_of(lengths).resident_seen
-    tokens = float(table.kv_budget[0] / table.kv.sequence(resident)[0]) * resident
-    open_loop, closed_loop = (settings_of(spec, tokens, inputs.params, way) for way in (True, False))
-    return Replica(coefficients([spec], inputs.params).row(0), open_loop, closed_loop)
+    return replica_for(spec, lengths, inputs.params)
 
 
 def _promise(promise: Promise, factor: float, sides: Sequence[_Side], index: int) -> ReplayedPromise:

@@ -13,13 +13,14 @@ from optimizer.problem.load import (
     rate_floors,
     slo_of,
 )
-from optimizer.problem.reader import load_problem, problem_from_bytes
+from optimizer.problem.reader import load_problem, parse_problem, problem_from_bytes, problem_with
 from optimizer.problem.references import KnownIds, calibration_path, config_path, trace_path
-from optimizer.problem.schema import Problem, Workload
+from optimizer.problem.schema import READ_FROM, Problem, Workload
 from optimizer.vocabulary import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
 
 __all__ = [
     "KV_CACHES",
+    "READ_FROM",
     "WEIGHT_QUANTS",
     "WEIGHT_QUANT_ALIASES",
     "Figure",
@@ -37,11 +38,13 @@ __all__ = [
     "lengths_of",
     "load_of",
     "load_problem",
+    "parse_problem",
     "parts_of",
     "periods_of",
     "place_of",
     "population_of",
     "problem_from_bytes",
+    "problem_with",
     "rate_floors",
     "slo_of",
     "stated_promises",

@@ -273,9 +273,11 @@ def stated_promises(problem: Problem) -> tuple[StatedPromise, ...]:
 
 
 def _binds(problem: Problem, figure: Figure, value: float) -> bool:
-    """Own nodes limit a plan only where it may have no others; a floor of nothing is none."""
+    """Own nodes limit a plan only where it may have no others; a floor of nothing is none, nor is an order of one."""
     if figure.section == "hardware.owned":
         return problem.hardware.only_owned
+    if figure.section == "offers" and not figure.loosens_up:
+        return value > figure.least
     return figure.loosens_up or value != 0
 
 

@@ -31,13 +31,13 @@ from optimizer.files.nodes import (
     without,
 )
 from optimizer.files.nodes import SequenceNode as Items
-from optimizer.files.text_file import decode, did_you_mean, read_bytes
+from optimizer.files.text_file import MAX_BYTES, decode, did_you_mean, read_bytes
 from optimizer.files.yaml_file import parse_value, parse_yaml
 from optimizer.problem.checks import COMMITMENT_MONTHS, check, is_bounded
 from optimizer.problem.findings import Defect, Issue, defect_of, node_at, place_of
 from optimizer.problem.load import population_of, slo_of
-from optimizer.problem.references import KnownIds, check_references
-from optimizer.problem.schema import Problem, ProblemFile
+from optimizer.problem.references import KnownIds, check_references, with_whole_ids
+from optimizer.problem.schema import READ_FROM, Problem, ProblemFile
 from optimizer.progress import today
 from optimizer.vocabulary import Nvlink, Objective, Tier
 
@@ -90,12 +90,32 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
     checked = _validated(root)
     findings += checked.findings
     known = known or KnownIds()
-    if checked.stated is not None:
-        issues = (*check(checked.stated), *check_references(checked.stated, known, path.parent))
+    stated = None if checked.stated is None else with_whole_ids(checked.stated, known, path.parent)
+    if stated is not None:
+        issues = (*check(stated), *check_references(stated, known, path.parent))
         findings += [_finding(issue, checked.root) for issue in issues if not checked.doubts(issue)]
-    if findings or checked.stated is None:
+    if findings or stated is None:
         raise ProblemError(_in_order(findings))
-    return _problem(checked.stated, path, _digest(data, sets), tuple(warnings_of(checked.stated, known)))
+    warnings = tuple(warnings_of(stated, known))
+    return _problem(stated, path, data, tuple(sets), warnings)
+
+
+def parse_problem(
+    text: str, *, name: str = "problem.yaml", sets: Sequence[str] = (), known: KnownIds | None = None
+) -> Problem:
+    """A problem from YAML text in hand; ``name`` stands for its file in findings and reports.
+
+    Raises ``ProblemError`` with all findings.
+    """
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) > MAX_BYTES:
+        raise ProblemError([Finding(f"is larger than {MAX_BYTES >> 20} MiB", name)])
+    return problem_from_bytes(data, path=Path(name), sets=sets, known=known)
+
+
+def problem_with(problem: Problem, sets: Sequence[str], known: KnownIds | None = None) -> Problem:
+    """A problem under further ``PATH=VALUE`` edits, from the bytes it was read from. Raises ``ProblemError``."""
+    return problem_from_bytes(problem.source, path=Path(problem.path), sets=(*problem.sets, *sets), known=known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +194,18 @@ def _covered(path: tuple[Key, ...], explained: set[tuple[Key, ...]]) -> bool:
     return any(path[:length] in explained for length in range(1, len(path) + 1))
 
 
-def _problem(stated: ProblemFile, path: Path, sha256: str, warnings: tuple[str, ...]) -> Problem:
+def _problem(stated: ProblemFile, path: Path, data: bytes, sets: tuple[str, ...], warnings: tuple[str, ...]) -> Problem:
     values = {name: getattr(stated, name) for name in ProblemFile.model_fields}
     if "name" not in stated.model_fields_set:
         values["name"] = path.stem
     return Problem.model_construct(
-        stated.model_fields_set | {"path", "sha256", "warnings"},
+        stated.model_fields_set | READ_FROM,
         **values,
         path=str(path),
-        sha256=sha256,
+        sha256=_digest(data, sets),
         warnings=warnings,
+        source=data,
+        sets=sets,
     )
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimizer.errors import InputError
-from optimizer.files.text_file import beside, did_you_mean, is_file, is_folder, suggest
+from optimizer.files.carried import is_closed, refusal
+from optimizer.files.text_file import beside, did_you_mean, is_file, is_folder, suggest, whole_id
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.schema import Exclude, ProblemFile, ProviderFilter, Workload
 
@@ -195,6 +196,19 @@ def _calibration(stated: str | None, known: KnownIds, folder: Path) -> Iterator[
             yield Issue(("engine", "calibration"), f"{where}: {finding.message}", finding.hint)
 
 
+def with_whole_ids(problem: ProblemFile, known: KnownIds, folder: Path) -> ProblemFile:
+    """The problem with models named without their publisher by their whole id, where only one model is meant."""
+    workloads = tuple(_whole(workload, known, folder) for workload in problem.workloads)
+    return problem if workloads == problem.workloads else problem.model_copy(update={"workloads": workloads})
+
+
+def _whole(workload: Workload, known: KnownIds, folder: Path) -> Workload:
+    if workload.model in known.models or config_path(workload.model, folder) is not None:
+        return workload
+    found = whole_id(workload.model, known.models)
+    return workload if found is None else workload.model_copy(update={"model": found})
+
+
 def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> Iterator[Issue]:
     """The model is known, and the context asked for is within its limit."""
     path = (*base, "model")
@@ -205,6 +219,9 @@ def _model(workload: Workload, base: KeyPath, known: KnownIds, folder: Path) -> 
             hint = did_you_mean(workload.model, known.models) or "`optimize catalog models` lists them;"
             message = f"unknown model {workload.model!r}"
             yield Issue(path, message, f"{hint} any other model: the path of its Hugging Face config.json")
+    elif is_closed(config):
+        told = refusal(config)
+        yield Issue(path, f"{workload.model} {told.message}", told.hint)
     elif not is_file(config):
         hint = "the path of a Hugging Face config.json is relative to the problem file"
         yield Issue(path, f"no such file: {workload.model!r}", hint)

@@ -161,7 +161,18 @@ class ApiPrice(Section):
     ]
     """Price of a million output tokens."""
 
-    cached_input_per_million: NonNegative | None = None
+    cached_input_per_million: Annotated[
+        NonNegative | None,
+        Number(
+            "price of an API for input found in its cache",
+            "a million tokens",
+            "0.01",
+            Looser.UNKNOWN,
+            axis="it is compared with the plans and changes none",
+            reads=Reads.MONEY,
+            monotone=False,
+        ),
+    ] = None
     """Price of a million input tokens found in the prefix cache (``tokens.shared_prefix``); null: as other input."""
 
 
@@ -432,3 +443,13 @@ class Problem(ProblemFile):
 
     warnings: tuple[str, ...] = ()
     """What is allowed but probably not meant."""
+
+    source: bytes = b""
+    """The file's bytes: what further edits are made to, whatever became of the file since."""
+
+    sets: tuple[str, ...] = ()
+    """The ``PATH=VALUE`` edits it was read with."""
+
+
+READ_FROM = frozenset({"path", "sha256", "warnings", "source", "sets"})
+"""Fields that say where a problem was read from, not what it says."""

@@ -72,14 +72,30 @@ def parallel_size(value: Any) -> Any:
 ParallelSize = Annotated[int, BeforeValidator(parallel_size)]
 
 
+_NODE = "it says what a node is, not what is asked of it"
+
 _CARDS = Number(
     "cards in a node",
     "GPUs",
     "1",
     Looser.UNKNOWN,
-    axis="it says what a node is, not what is asked of it",
+    axis=_NODE,
     monotone=False,
 )
+
+
+_COLUMN = "it says what a card is, not what is asked of it"
+_OWED = "it changes what is owed and no plan"
+
+
+def _of_card(label: str, unit: str, step: str = "1") -> Number:
+    """A column of gpus.csv that a card of the user's own states."""
+    return Number(label, unit, step, Looser.UNKNOWN, axis=_COLUMN, monotone=False)
+
+
+def _of_quote(label: str, unit: str, step: str = "1", axis: bool | str = True) -> Number:
+    """A term of a quote that neither way is known to make cheaper."""
+    return Number(label, unit, step, Looser.UNKNOWN, axis=axis, monotone=False)
 
 
 class Exclude(Section):
@@ -149,28 +165,28 @@ class CustomGpu(Section):
     architecture: Text | None = None
     """Generation, such as hopper: decides which formats engines have for it."""
 
-    compute_capability: Positive | None = None
+    compute_capability: Annotated[Positive | None, _of_card("CUDA compute capability", "", "0.1")] = None
     """CUDA compute capability, NVIDIA only."""
 
-    memory_marketed_gb: Positive | None = None
+    memory_marketed_gb: Annotated[Positive | None, _of_card("memory of a card as sold", "GB")] = None
     """Memory as sold, in GB."""
 
-    memory_mib: Count | None = None
+    memory_mib: Annotated[Count | None, _of_card("memory of a card", "MiB")] = None
     """Memory as the driver reports it, in MiB; left out beside ``memory_marketed_gb``: the sibling's share of it."""
 
-    memory_bandwidth_gb_s: Positive | None = None
+    memory_bandwidth_gb_s: Annotated[Positive | None, _of_card("memory bandwidth", "GB/s")] = None
     """Memory bandwidth in GB/s."""
 
-    bf16_dense_tflops: Positive | None = None
+    bf16_dense_tflops: Annotated[Positive | None, _of_card("16-bit arithmetic", "TFLOPS")] = None
     """16-bit arithmetic, dense, in TFLOPS."""
 
-    fp8_dense_tflops: Positive | None = None
+    fp8_dense_tflops: Annotated[Positive | None, _of_card("FP8 arithmetic", "TFLOPS")] = None
     """FP8 arithmetic, dense, in TFLOPS."""
 
-    int8_dense_tops: Positive | None = None
+    int8_dense_tops: Annotated[Positive | None, _of_card("INT8 arithmetic", "TOPS")] = None
     """INT8 arithmetic, dense, in TOPS."""
 
-    fp4_dense_tflops: Positive | None = None
+    fp4_dense_tflops: Annotated[Positive | None, _of_card("FP4 arithmetic", "TFLOPS")] = None
     """FP4 arithmetic, dense, in TFLOPS."""
 
     supports_bf16: YesNo | None = None
@@ -185,28 +201,30 @@ class CustomGpu(Section):
     link: Annotated[str, BeforeValidator(one_of(Link))] | None = None
     """How cards of a node are joined: nvswitch, nvlink_pair, xgmi, hccs or pcie."""
 
-    link_gb_s_both_directions: NonNegative | None = None
+    link_gb_s_both_directions: Annotated[NonNegative | None, _of_card("rate of the link of a card", "GB/s")] = None
     """Rate of that link per card, both directions together, in GB/s; 0 for pcie."""
 
-    link_domain_gpus: Count | None = None
+    link_domain_gpus: Annotated[Count | None, _of_card("cards that one link domain joins", "GPUs")] = None
     """Most cards that one such link domain joins."""
 
-    pcie_generation: Count | None = None
+    pcie_generation: Annotated[Count | None, _of_card("PCIe generation", "")] = None
     """PCIe generation."""
 
-    pcie_lanes: Count | None = None
+    pcie_lanes: Annotated[Count | None, _of_card("PCIe lanes", "lanes")] = None
     """PCIe lanes."""
 
-    tdp_w: Positive | None = None
+    tdp_w: Annotated[Positive | None, _of_card("power of a card", "W")] = None
     """Power of the card in W."""
 
-    node_overhead_w_per_gpu: NonNegative | None = None
+    node_overhead_w_per_gpu: Annotated[
+        NonNegative | None, _of_card("power of a node beside its cards, for each card", "W")
+    ] = None
     """Power of the node beside its cards, per card, in W."""
 
     form_factor: Text | None = None
     """Form, such as SXM5 or PCIe."""
 
-    release_year: Annotated[int, Field(ge=1990, le=2100)] | None = None
+    release_year: Annotated[Annotated[int, Field(ge=1990, le=2100)] | None, _of_card("year of release", "")] = None
     """Year of release."""
 
     datacenter_licensed: YesNo | None = None
@@ -256,7 +274,10 @@ class Limits(Section):
     ] = None
     """Most kinds of GPU."""
 
-    max_share_per_provider: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_share_per_provider: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | None,
+        Number("most that one provider gets", "", "0.01", Looser.UP, axis=True, promise=True, reads=Reads.SHARE),
+    ] = None
     """Most of the monthly cost of all nodes that may go to one provider, as a share; own hardware is no provider."""
 
 
@@ -309,10 +330,21 @@ class Hardware(Section):
 class PriceBreak(Section):
     """A lower price from a number of nodes on."""
 
-    from_nodes: Annotated[int, Field(ge=2, le=1_000_000)]
+    from_nodes: Annotated[int, Field(ge=2, le=1_000_000), _of_quote("nodes from which on a lower price holds", "nodes")]
     """Nodes from which on all of them cost this."""
 
-    price_per_hour: Positive
+    price_per_hour: Annotated[
+        Positive,
+        Number(
+            "price from a number of nodes on",
+            "an hour for a node",
+            "0.01",
+            Looser.UNKNOWN,
+            axis=True,
+            reads=Reads.MONEY,
+            monotone=False,
+        ),
+    ]
     """Price of one node per hour then."""
 
 
@@ -403,25 +435,31 @@ class Quote(Section):
     certificates: Annotated[tuple[Text, ...], BeforeValidator(as_tuple), AfterValidator(unique)] | None = None
     """Certificates the provider holds; left out: those of the catalog."""
 
-    commitment_months: Annotated[int, Field(ge=0, le=120)] | None = None
+    commitment_months: Annotated[
+        Annotated[int, Field(ge=0, le=120)] | None, _of_quote("commitment of {name}", "months")
+    ] = None
     """Months the quote binds for; left out: 12 or 36 for a reservation, else none."""
 
-    min_nodes: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    min_nodes: Annotated[
+        int,
+        Field(ge=1, le=1_000_000),
+        Number("fewest nodes of {name}", "nodes", "1", Looser.DOWN, axis=True, promise=True),
+    ] = 1
     """Fewest nodes it is sold in."""
 
     price_breaks: tuple[PriceBreak, ...] = ()
     """Lower prices from a number of nodes on; the price of the last break reached holds for all nodes."""
 
-    upfront_percent: Percent = 0.0
+    upfront_percent: Annotated[Percent, _of_quote("part of {name} paid at once", "%", "0.1", _OWED)] = 0.0
     """Share of the whole commitment that is paid at once."""
 
-    early_exit_percent: Percent = 100.0
+    early_exit_percent: Annotated[Percent, _of_quote("what leaving {name} early costs", "%", "0.1", _OWED)] = 100.0
     """Share of what the commitment still asks for that is owed when leaving early."""
 
-    host_memory_gib: Positive | None = None
+    host_memory_gib: Annotated[Positive | None, _of_quote("memory of the host", "GiB", axis=_NODE)] = None
     """Memory of the host in GiB."""
 
-    network_gbps: Positive | None = None
+    network_gbps: Annotated[Positive | None, _of_quote("fabric between nodes", "Gb/s", axis=_NODE)] = None
     """Fabric between nodes in Gb/s; left out: that of the offer it replaces, else nothing spans nodes."""
 
     @model_validator(mode="before")

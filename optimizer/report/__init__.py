@@ -14,21 +14,30 @@ from optimizer.plan.types import Outcome, status_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.budget import BudgetAnswer
+    from optimizer.negotiate.check import Checked
     from optimizer.negotiate.compare import Comparison
     from optimizer.negotiate.explain import Explanation
     from optimizer.negotiate.frontier import Frontier
+    from optimizer.negotiate.memory import MemoryAnswer
+    from optimizer.negotiate.predict import Predicted
     from optimizer.negotiate.targets import Targets
     from optimizer.negotiate.why_not import WhyNot
 
-    Answer: TypeAlias = BudgetAnswer | Comparison | Explanation | Frontier | Targets | WhyNot
+    Answer: TypeAlias = (
+        BudgetAnswer | Checked | Comparison | Explanation | Frontier | MemoryAnswer | Predicted | Targets | WhyNot
+    )
 
 __all__ = ["render", "status_of", "write_output"]
 
 
-def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = False) -> str:
-    """The report as ``text``, ``json`` or ``csv``; ``terminal`` lets the text carry colour where it is wanted.
+def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = False, file: str = "") -> str:
+    """The report as ``screen`` (what a person sees first: at most 40 lines), ``text`` (the whole of it), ``json`` or
+    ``csv``.
 
-    Takes outcomes and the answers of ``budget``, ``targets``, ``frontier``, ``explain``, ``why_not`` and ``compare``.
+    ``terminal``: it goes to one, so it may carry colour where that is wanted, and the screen is as wide as it is, else
+    80 columns. ``file``: the problem as the user typed it, for the commands to type next.
+    Takes outcomes and the answers of ``budget``, ``targets``, ``frontier``, ``explain``, ``why_not``, ``compare``,
+    ``check`` and ``memory``; those of ``predict`` as ``csv`` or ``json``.
     """
     if not isinstance(outcome, Outcome):
         from optimizer.report.negotiate_words import render_answer
@@ -42,11 +51,16 @@ def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = F
         from optimizer.report.csv_report import render_csv
 
         return render_csv(outcome)
-    if style != "text":
-        raise UsageError(f"no report format {style!r}; there are text, json and csv")
-    from optimizer.report.text import render_coloured, render_text, wants_colour
+    from optimizer.report.screen import render_screen, terminal_width, wants_colour
 
-    return render_coloured(outcome) if terminal and wants_colour() else render_text(outcome)
+    colour = terminal and wants_colour()
+    if style == "screen":
+        return render_screen(outcome, width=terminal_width() if terminal else None, file=file, colour=colour)
+    if style != "text":
+        raise UsageError(f"no report format {style!r}; there are screen, text, json and csv")
+    from optimizer.report.text import render_coloured, render_text
+
+    return render_coloured(outcome) if colour else render_text(outcome)
 
 
 def write_output(report: str, output: Path | None) -> None:

@@ -1,159 +1,175 @@
-"""The commands that confirm a prediction: start one replica as planned, then load it with its share of the traffic.
+"""The commands that confirm a prediction: start a replica as planned, then load it as the plan's experiment says.
 
-Options as documented by vLLM (``vllm serve``, ``vllm bench serve``), SGLang (``sglang.launch_server``,
-``sglang.bench_serving``) and TensorRT-LLM (``trtllm-serve``, its ``benchmark_serving``). Any other engine is measured
-with vLLM's client, which talks to every OpenAI-compatible server.
+Clients: vLLM's ``vllm bench serve``, which talks to every OpenAI-compatible server; SGLang's and TensorRT-LLM's own
+for their servers where they can express the load: requests alike, that share nothing, and for SGLang arrivals.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from optimizer.plan.types import Asked, Group, Plan, Prediction
-from optimizer.report.words import quant_name
-from optimizer.units import SHARE_UNITS, ceil_guarded, significant
+from optimizer.demand import Lengths
+from optimizer.plan.experiment import Experiment, LoadTest, Offered, Stated, experiment_of
+from optimizer.plan.types import Asked, Group, Plan
+from optimizer.problem import place_of
+from optimizer.report.serve_commands import engine_family, model_to_load, serve_words, version_numbers
+from optimizer.report.words import limit, promise_of, two_digits
+from optimizer.vocabulary import Router
 
-_COLUMNS = 92
-_WARM_ROUNDS = 10
-"""Requests sent per request in flight: enough for a p95 and for the cold start to wash out."""
+_COLUMNS = 74
+_EVEN = 1000
+"""Burstiness (shape of a gamma distribution) at which gaps between requests are alike within 3 %."""
 
-_LEAST_PROMPTS = 200
-_CALIBRATED = frozenset({"int8", "int4", "nvfp4"})
-"""Formats that need a checkpoint of their own; fp8 can be made while loading, native formats load as they are."""
+_PERCENTILES = (50.0, 90.0, 95.0, 99.0)
+_SGLANG_MODULE = (0, 5, 15)
+"""First release known to have ``sglang.benchmark.serving``."""
+
+REQUESTS_FILE = "requests.jsonl"
+"""Requests of one run, where they are not all alike."""
+
+METRICS = {"ttft": "ttft", "tpot": "tpot", "e2e": "e2el"}
+"""Latencies as clients call them."""
+
+
+def experiments_in(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, Experiment]]:
+    """Each group of a plan with the experiment that confirms it."""
+    questions = {one.workload: one for one in asked}
+    predictions = {one.workload: one for one in plan.predicted}
+    router = Router(plan.simulated[0].router) if plan.simulated else Router.ROUND_ROBIN
+    for place, group in enumerate(plan.groups):
+        if plan.experiments:
+            yield group, plan.experiments[place]
+        elif group.workload in questions and group.workload in predictions:
+            question, prediction = questions[group.workload], predictions[group.workload]
+            yield group, experiment_of(group, _stated(question), prediction, router)
+
+
+def _stated(asked: Asked) -> Stated:
+    lengths = asked.lengths or Lengths(
+        asked.input_tokens, asked.output_tokens, asked.context_max, asked.input_p95, asked.output_p95,
+        classes=asked.classes,
+    )  # fmt: skip
+    winning = [floor for floor in asked.floors if floor.wins]
+    return Stated(
+        lengths=lengths,
+        arrives=any(floor.requests_per_second for floor in winning),
+        held=max((floor.inflight or 0.0 for floor in winning), default=0.0),
+        people=any(place_of(floor.path).key == "users" and floor.requests_per_second is None for floor in winning),
+        batch=asked.hours_per_month is not None,
+        recorded=asked.recorded,
+    )
 
 
 def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
-    """Server and client command of one replica per group, ready for a shell.
-
-    A mix of length classes has a client for each class; they run side by side.
-    """
-    questions = {one.workload: one for one in asked}
-    predictions = {one.workload: one for one in plan.predicted}
+    """Server and client command of one replica per group, ready for a shell."""
     commands: list[str] = []
-    for group in plan.groups:
-        if group.workload in questions and group.workload in predictions:
-            commands += _pair(group, questions[group.workload], predictions[group.workload])
+    for group, experiment in experiments_in(plan, asked):
+        serve = serve_words(group)
+        commands += [_shell(serve)] if serve else []
+        commands.append(_shell([*bench_words(group, experiment), "--seed", "1"]))
     return tuple(commands)
 
 
-def _pair(group: Group, asked: Asked, prediction: Prediction) -> list[str]:
-    serve = serve_words(group)
-    clients = [_shell(client) for client in bench_commands(group, asked, prediction)]
-    return [_shell(serve), *clients] if serve else clients
+def bench_words(
+    group: Group, experiment: Experiment, checkpoint: str | None = None, requests: str = REQUESTS_FILE
+) -> list[str]:
+    """The client's command as words, but for the seed, which is another in every run.
 
-
-def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None:
-    """The server's command as words; None where the engine's command is not known.
-
-    ``checkpoint`` names weights that are in the plan's format already. Without it the catalog's model is loaded, and
-    fp8 is made while loading.
+    ``requests``: the file with the requests of a run, where they are not all alike.
     """
-    serve = {"vllm": _serve_vllm, "sglang": _serve_sglang, "trtllm": _serve_trtllm}.get(_engine(group))
-    return serve(group, checkpoint) if serve else None
+    test, client = experiment.test, client_of(group, experiment)
+    command = {"vllm": _vllm, "sglang": _sglang, "trtllm": _trtllm}[client](group, experiment, checkpoint, requests)
+    command += [] if test.rate is None else ["--request-rate", f"{test.rate:g}"]
+    command += [] if test.cap is None else ["--max-concurrency", str(test.cap)]
+    if test.rate is not None and test.cap is not None:
+        command += ["--burstiness", str(_EVEN)]
+    return [*command, "--num-prompts", str(test.requests)]
 
 
-def bench_commands(
-    group: Group, asked: Asked, prediction: Prediction, checkpoint: str | None = None
-) -> list[list[str]]:
-    """The client's command as words: one replica's share of the planned load; one command for each class of a mix."""
-    bench = {"sglang": _bench_sglang, "trtllm": _bench_trtllm}.get(_engine(group), _bench_vllm)
-    model, load = _model(group, checkpoint), (prediction.requests_per_second, prediction.concurrency)
-    if not asked.classes:
-        return [bench(model, _traffic(group, asked, (asked.input_tokens, asked.output_tokens), load))]
-    written = sum(one.share * one.lengths.output_mean for one in asked.classes)
-    commands = []
-    for one in asked.classes:
-        lengths = (one.lengths.input_mean, one.lengths.output_mean)
-        of_class = (load[0] * one.share, load[1] * one.share * one.lengths.output_mean / written)
-        commands.append(bench(model, _traffic(group, asked, lengths, of_class)))
-    return commands
+def client_of(group: Group, experiment: Experiment) -> str:
+    """Whose client measures: the engine's own where it can send the load, else vLLM's."""
+    family = engine_family(group.engine)
+    even = experiment.test.rate is not None and experiment.test.cap is not None
+    if not experiment.test.plain or (family == "sglang" and even):
+        return "vllm"
+    return family if family in ("sglang", "trtllm") else "vllm"
 
 
-def _engine(group: Group) -> str:
-    """``vllm`` for vllm-ascend too: the same command line."""
-    return group.engine.partition("-")[0]
+def _vllm(group: Group, experiment: Experiment, checkpoint: str | None, requests: str) -> list[str]:
+    command = ["vllm", "bench", "serve", "--model", model_to_load(group, checkpoint)]
+    command += [] if engine_family(group.engine) == "vllm" else ["--backend", "openai"]
+    if experiment.test.plain:
+        command += ["--dataset-name", "random", *_lengths(experiment.test)]
+    else:
+        command += ["--dataset-name", "custom", "--dataset-path", requests, "--custom-output-len", "-1"]
+        command += ["--skip-chat-template", "--disable-shuffle"]
+    return [*command, "--ignore-eos", *_percentiles(experiment)]
 
 
-def _traffic(group: Group, asked: Asked, tokens: tuple[float, float], load: tuple[float, float]) -> tuple[str, ...]:
-    """Lengths and the load of one replica: its share of the arrivals, or of the requests in flight without any."""
-    part = group.share / SHARE_UNITS / group.replicas
-    inflight = max(1, ceil_guarded(load[1] * part))
-    rate = significant(load[0] * part, 3)
-    prompts = max(_LEAST_PROMPTS, _WARM_ROUNDS * inflight)
-    arrivals = rate > 0 and any(floor.requests_per_second for floor in asked.floors if floor.wins)
-    how = ("--request-rate", f"{rate:g}") if arrivals else ("--max-concurrency", str(inflight))
-    lengths = ("--random-input-len", f"{tokens[0]:.0f}", "--random-output-len", f"{tokens[1]:.0f}")
-    return (*lengths, *how, "--num-prompts", str(prompts))
+def _sglang(group: Group, experiment: Experiment, checkpoint: str | None, _: str) -> list[str]:
+    """SGLang's range ratio 1 means constant lengths; ``random-ids`` needs no file of conversations."""
+    version = version_numbers(group.engine_version)
+    module = "sglang.benchmark.serving" if not version or version >= _SGLANG_MODULE else "sglang.bench_serving"
+    command = ["python", "-m", module, "--backend", "sglang", "--model", model_to_load(group, checkpoint)]
+    return [*command, "--dataset-name", "random-ids", *_lengths(experiment.test), "--random-range-ratio", "1.0"]
 
 
-def _model(group: Group, checkpoint: str | None) -> str:
-    """The checkpoint to load: the one named, the catalog's model, or the user's own in a format that needs one."""
-    if checkpoint is not None:
-        return checkpoint
-    if group.weight_quant in _CALIBRATED:
-        return f"PATH_OF_{quant_name(group.weight_quant)}_CHECKPOINT_OF_{group.model.rpartition('/')[2]}"
-    return group.model
-
-
-def _serve_vllm(group: Group, checkpoint: str | None) -> list[str]:
-    command = ["vllm", "serve", _model(group, checkpoint), "--tensor-parallel-size", str(group.tensor_parallel)]
-    if group.pipeline_parallel > 1:
-        command += ["--pipeline-parallel-size", str(group.pipeline_parallel)]
-    if group.weight_quant == "fp8" and checkpoint is None:
-        command += ["--quantization", "fp8"]
-    if group.kv_cache != "auto":
-        command += ["--kv-cache-dtype", group.kv_cache]
-    command += ["--gpu-memory-utilization", f"{group.gpu_memory_utilization:g}"]
-    command += ["--max-model-len", str(group.max_model_len), "--max-num-seqs", str(group.max_num_seqs)]
-    return [*command, "--max-num-batched-tokens", str(group.max_num_batched_tokens)]
-
-
-def _bench_vllm(model: str, traffic: tuple[str, ...]) -> list[str]:
-    command = ["vllm", "bench", "serve", "--model", model, "--dataset-name", "random", *traffic, "--ignore-eos"]
-    return [*command, "--percentile-metrics", "ttft,tpot,e2el", "--metric-percentiles", "50,90,95,99"]
-
-
-def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
-    command = [
-        "python",
-        "-m",
-        "sglang.launch_server",
-        "--model-path",
-        _model(group, checkpoint),
-        "--tp",
-        str(group.tensor_parallel),
-    ]
-    if group.pipeline_parallel > 1:
-        command += ["--pp-size", str(group.pipeline_parallel)]
-    if group.weight_quant == "fp8" and checkpoint is None:
-        command += ["--quantization", "fp8"]
-    if group.kv_cache != "auto":
-        command += ["--kv-cache-dtype", "fp8_e4m3"]
-    command += ["--mem-fraction-static", f"{group.gpu_memory_utilization:g}"]
-    command += ["--context-length", str(group.max_model_len), "--max-running-requests", str(group.max_num_seqs)]
-    return [*command, "--chunked-prefill-size", str(group.max_num_batched_tokens)]
-
-
-def _bench_sglang(model: str, traffic: tuple[str, ...]) -> list[str]:
-    """SGLang's range ratio 1 means constant lengths."""
-    command = ["python", "-m", "sglang.bench_serving", "--backend", "sglang", "--model", model]
-    return [*command, "--dataset-name", "random", *traffic, "--random-range-ratio", "1.0"]
-
-
-def _serve_trtllm(group: Group, checkpoint: str | None) -> list[str]:
-    command = ["trtllm-serve", _model(group, checkpoint), "--tp_size", str(group.tensor_parallel)]
-    if group.pipeline_parallel > 1:
-        command += ["--pp_size", str(group.pipeline_parallel)]
-    command += ["--kv_cache_free_gpu_memory_fraction", f"{group.gpu_memory_utilization:g}"]
-    command += ["--max_seq_len", str(group.max_model_len), "--max_batch_size", str(group.max_num_seqs)]
-    return [*command, "--max_num_tokens", str(group.max_num_batched_tokens)]
-
-
-def _bench_trtllm(model: str, traffic: tuple[str, ...]) -> list[str]:
+def _trtllm(group: Group, experiment: Experiment, checkpoint: str | None, _: str) -> list[str]:
+    """Without ``--random-ids`` its random data need a file of conversations; its only percentile by itself is p99."""
     command = ["python", "-m", "tensorrt_llm.serve.scripts.benchmark_serving", "--backend", "openai"]
-    command += ["--model", model, "--dataset-name", "random", *traffic, "--ignore-eos"]
-    return [*command, "--percentile-metrics", "ttft,tpot,e2el"]
+    command += ["--model", model_to_load(group, checkpoint), "--dataset-name", "random", "--random-ids"]
+    return [*command, *_lengths(experiment.test), "--ignore-eos", *_percentiles(experiment)]
+
+
+def _lengths(test: LoadTest) -> list[str]:
+    lengths = test.lengths
+    return ["--random-input-len", f"{lengths.input_mean:.0f}", "--random-output-len", f"{lengths.output_mean:.0f}"]
+
+
+def _percentiles(experiment: Experiment) -> list[str]:
+    wanted = sorted({*_PERCENTILES, *(bracket.percentile for bracket in experiment.brackets)})
+    shown = ",".join(f"{percentile:g}" for percentile in wanted)
+    return ["--percentile-metrics", ",".join(METRICS.values()), "--metric-percentiles", shown]
+
+
+def offer_sentence(experiment: Experiment) -> str:
+    """What the client sends, in a sentence."""
+    test = experiment.test
+    copies = f"{test.replicas} servers behind the balancer" if test.replicas > 1 else "ONE server"
+    count = f"{test.requests:,} requests"
+    if experiment.offered is Offered.HELD:
+        how = f"{test.cap} requests held in flight, which begin one after another; {count} in all"
+    elif experiment.offered is Offered.AT_ONCE:
+        how = f"{count}, all there from the beginning"
+    else:
+        how = f"{test.rate:g} requests/s that arrive at random; {count} in all"
+    return f"{copies}: {how}" + (f" ({experiment.remark})" if experiment.remark else "")
+
+
+def acceptance(experiment: Experiment) -> list[tuple[str, str]]:
+    """What a run has to show to be accepted: the promises as made; name and condition."""
+    found = [
+        (promise_of(b.metric, b.percentile, b.length_class), f"<= {limit(b.limit_s)}")
+        for b in experiment.brackets
+        if b.limit_s is not None
+    ]
+    if experiment.least_output_tokens_per_second is not None:
+        found.append(("output tokens/s", f">= {experiment.least_output_tokens_per_second:,.0f}"))
+    return [*found, ("failed requests", "0")]
+
+
+def brackets(experiment: Experiment) -> list[str]:
+    """The promise, and the range in which nine in ten runs of this very test should fall."""
+    lines = []
+    for one in experiment.brackets:
+        bound = "none" if one.limit_s is None else f"{one.limit_s * 1e3:g} ms"
+        expected, low, high = (two_digits(value * 1e3) for value in (one.expected_s, one.low_s, one.high_s))
+        name = promise_of(one.metric, one.percentile, one.length_class)
+        lines.append(f"{name}: limit {bound}; expected {expected} ms, 90 % range {low} to {high}")
+    if experiment.least_output_tokens_per_second is not None:
+        lines.append(f"output tokens/s: at least {experiment.least_output_tokens_per_second:,.0f}")
+    return lines or ["no latency was promised: compare the throughput with the plan's"]
 
 
 def _shell(words: Sequence[str]) -> str:

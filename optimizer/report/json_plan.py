@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from optimizer.demand import workload_of
+from optimizer.demand import Metric, workload_of
 from optimizer.plan.costs import CostLine, LongRun, UnitCosts
 from optimizer.plan.types import (
     Binding,
@@ -31,6 +31,7 @@ from optimizer.plan.types import (
     ReplayedPromise,
     Stress,
 )
+from optimizer.report.seen import SeenLatency, seen_by
 from optimizer.units import SHARE_UNITS, significant
 
 
@@ -50,13 +51,17 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "tie_with": plan.tie_with,
         "nodes": [_node(node) for node in plan.nodes],
         "groups": [_group(group) for group in plan.groups],
-        "predicted": [_prediction(prediction) for prediction in plan.predicted],
+        "predicted": [_prediction(prediction, plan) for prediction in plan.predicted],
         **({"simulated": [replay_document(replay) for replay in plan.simulated]} if plan.simulated else {}),
         **({"minimality": [_minimality(one) for one in plan.minimality]} if plan.minimality else {}),
         **({"periods": [period_document(period, plan) for period in plan.periods]} if plan.periods else {}),
         "binding": [_binding(binding) for binding in plan.binding],
         "cost_lines": [_cost_line(line) for line in plan.cost_lines],
         "excludes": list(plan.excludes),
+        "also": [
+            {"provider": one.provider, "tier": str(one.tier), "monthly_cost": Money(one.monthly_cents)}
+            for one in plan.also
+        ],
         "spare_node_costs": Money(plan.spare_node_cents),
         "stress": [_stress(stress) for stress in plan.stress],
         "owed": {
@@ -193,8 +198,8 @@ def _group(group: Group) -> dict[str, Json]:
     }
 
 
-def _prediction(prediction: Prediction) -> dict[str, Json]:
-    capacity = prediction.capacity
+def _prediction(prediction: Prediction, plan: Plan) -> dict[str, Json]:
+    capacity, latencies = prediction.capacity, list(seen_by(plan, prediction))
     return {
         **served(prediction.workload, prediction.length_class),
         "ttft_ms": _latency(prediction.ttft_ms),
@@ -209,13 +214,19 @@ def _prediction(prediction: Prediction) -> dict[str, Json]:
             "requests_per_second": capacity.requests_per_second,
             **({} if capacity.users is None else {"users": capacity.users}),
         },
-        "interval": {
-            "ttft_ms": list(prediction.ttft_interval_ms),
-            "tpot_ms": list(prediction.tpot_interval_ms),
-        },
+        "interval": {"ttft_ms": _bands(latencies, Metric.TTFT), "tpot_ms": _bands(latencies, Metric.TPOT)},
         "grade": prediction.grade,
         "upper_bound": prediction.upper_bound,
-        **_of_classes(prediction),
+        "promises": _promised(latencies, replayed=bool(plan.simulated)),
+    }
+
+
+def _bands(latencies: Sequence[SeenLatency], metric: Metric) -> dict[str, Json]:
+    """Two-sided 90 % band in milliseconds of every percentile that is promised or told; classes have their own."""
+    return {
+        f"p{one.percentile:g}": [one.low_s * 1e3, one.high_s * 1e3]
+        for one in latencies
+        if one.metric is metric and not one.length_class and one.estimate_s is not None
     }
 
 
@@ -224,21 +235,22 @@ def served(part: str, length_class: str) -> dict[str, Json]:
     return {"workload": workload_of(part, length_class), **({"length_class": length_class} if length_class else {})}
 
 
-def _of_classes(prediction: Prediction) -> dict[str, Json]:
-    """What the requests of each length class of a mix are promised and may expect, in seconds."""
-    promises: list[Json] = [
+def _promised(latencies: Sequence[SeenLatency], *, replayed: bool) -> list[Json]:
+    """What is promised and may be expected, of a mix class by class, in seconds; ``limit`` null: it is only told."""
+    return [
         {
-            "promise": promise.path,
-            "length_class": promise.length_class,
-            "percentile": promise.percentile,
-            "estimate": promise.estimate_s,
-            "interval": [promise.low_s, promise.high_s],
-            "limit": promise.limit_s,
+            "promise": one.path or None,
+            "metric": str(one.metric),
+            **({"length_class": one.length_class} if one.length_class else {}),
+            "percentile": one.percentile,
+            "estimate": one.estimate_s,
+            **({"replayed": one.value_s} if replayed else {}),
+            "interval": [one.low_s, one.high_s],
+            "limit": one.limit_s,
         }
-        for promise in prediction.promises
-        if promise.length_class
+        for one in latencies
+        if one.estimate_s is not None
     ]
-    return {"promises": promises} if promises else {}
 
 
 def _latency(latency: LatencyMs) -> dict[str, Json]:
@@ -268,7 +280,15 @@ def _cost_line(line: CostLine) -> dict[str, Json]:
 
 def _stress(stress: Stress) -> dict[str, Json]:
     cents = stress.monthly_cents
-    return {"what": stress.what, "holds": stress.holds, "monthly_cost": None if cents is None else Money(cents)}
+    about: dict[str, Json] = {} if stress.reached_s is None else {"reached": stress.reached_s, "limit": stress.limit_s}
+    carried: dict[str, Json] = {} if stress.load_factor is None else {"load_factor": stress.load_factor}
+    return {
+        "what": stress.what,
+        **about,
+        "holds": stress.holds,
+        "monthly_cost": None if cents is None else Money(cents),
+        **carried,
+    }
 
 
 _DIGITS = 6

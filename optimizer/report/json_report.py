@@ -5,15 +5,17 @@ Money has two decimals, other figures six significant digits, non-finite figures
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from optimizer.plan.types import (
+    Demand,
     Figures,
     FunnelStep,
     OtherWinner,
     Outcome,
     Proof,
     Relaxation,
+    WorkloadLoad,
     status_of,
 )
 from optimizer.report.api import api_document
@@ -37,28 +39,10 @@ def document(outcome: Outcome) -> dict[str, Json]:
             "path": outcome.problem_path,
             "sha256": outcome.problem_sha256,
         },
-        "understood": _understood(outcome.understood),
+        "understood": understood_document(outcome.understood),
         "status": status_of(outcome),
-        "load": [
-            {
-                **served(load.workload, load.length_class),
-                "requests_per_second": load.requests_per_second,
-                "output_tokens_per_second": load.output_tokens_per_second,
-                "inflight": load.inflight,
-                "decided_by": load.decided_by,
-                **({} if load.users is None else {"users": load.users, "think_time_s": load.think_s}),
-            }
-            for load in outcome.loads
-        ],
-        "demand": [
-            {
-                "workload": demand.workload,
-                "stated": _figures(demand.stated),
-                "peak": _figures(demand.peak),
-                "planned": _figures(demand.planned),
-            }
-            for demand in outcome.demand
-        ],
+        "load": loads_document(outcome.loads),
+        "demand": demand_document(outcome.demand),
         "warnings": list(outcome.warnings),
         "proof": _proof(outcome.proof, outcome.currency),
         "funnel": [_funnel_step(step) for step in outcome.funnel],
@@ -91,6 +75,34 @@ def document(outcome: Outcome) -> dict[str, Json]:
             for target in outcome.targets
         ],
     }
+
+
+def loads_document(loads: Sequence[WorkloadLoad]) -> Json:
+    """The load of every workload as planned for."""
+    return [
+        {
+            **served(load.workload, load.length_class),
+            "requests_per_second": load.requests_per_second,
+            "output_tokens_per_second": load.output_tokens_per_second,
+            "inflight": load.inflight,
+            "decided_by": load.decided_by,
+            **({} if load.users is None else {"users": load.users, "think_time_s": load.think_s}),
+        }
+        for load in loads
+    ]
+
+
+def demand_document(demands: Sequence[Demand]) -> Json:
+    """The load of every workload as stated, at the peak and as planned for."""
+    return [
+        {
+            "workload": demand.workload,
+            "stated": _figures(demand.stated),
+            "peak": _figures(demand.peak),
+            "planned": _figures(demand.planned),
+        }
+        for demand in demands
+    ]
 
 
 def _winner(winner: OtherWinner | None) -> Json:
@@ -180,12 +192,12 @@ def _plain(value: object) -> Json:
     return str(value)
 
 
-def _understood(value: object) -> Json:
+def understood_document(value: object) -> Json:
     """The problem as it was read: nothing rounded."""
     if isinstance(value, Mapping):
-        return {str(key): _understood(item) for key, item in value.items()}
+        return {str(key): understood_document(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_understood(item) for item in value]
+        return [understood_document(item) for item in value]
     return Exact(value) if isinstance(value, float) else _plain(value)
 
 

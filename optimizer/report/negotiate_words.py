@@ -6,20 +6,17 @@ Which renderer an answer of the negotiation room has.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from types import MappingProxyType
 
 from optimizer.errors import UsageError
 from optimizer.plan.types import Group, NodeLine, Plan
-from optimizer.report.verdicts import terms
 from optimizer.report.words import (
     Line,
     Style,
     gpu_name,
     kv_name,
-    labelled,
     money,
     paragraph,
     plural,
@@ -91,37 +88,12 @@ def not_replayed(*, replayed: bool) -> Iterator[Line]:
         yield from wrapped("Not replayed (--no-simulate): what is said here is the closed form's word alone.")
 
 
-_TERMS: tuple[tuple[str, str, str], ...] = (
-    ("node", r"\bnodes?\b", "one server with all its GPUs: rented or bought as a whole"),
-    ("in flight", r"in flight", "requests that are being answered, or wait, at the same moment"),
-    ("on demand", r"\bon demand\b", "rented by the hour without commitment"),
-    ("spot", r"\bspot\b", "rented cheaply by the hour; the provider may take it back at short notice"),
-    (
-        "margin",
-        r"safety margin",
-        "in so many of 100 cases a promise still holds, judging by past errors of the model",
-    ),
-    ("quality", r"quality floor", "share of its published quality that the model must keep in a smaller number format"),
-    ("KV FP8", r"KV FP8", "the KV cache in 8 bits instead of 16: half the memory"),
-)
-"""What the reports of negotiations explain beyond the terms that every report does."""
-
-
 def finished(lines: Iterable[Line]) -> str:
-    """A whole report: the lines, then every term that appears in them, explained once."""
+    """A whole report: the lines, no blank one twice or last. Its terms are told by ``optimize glossary``."""
     printed: list[Line] = []
     for line in lines:
         if line.text or not printed or printed[-1].text:
             printed.append(line)
-    text = "\n".join(line.text for line in printed)
-    explained = list(terms(text))
-    own = [(term, meaning) for term, mark, meaning in _TERMS if re.search(mark, text)]
-    if (own or explained) and printed and printed[-1].text:
-        printed.append(Line(""))
-    if own and not explained:
-        explained.append(Line("Terms", Style.HEADING))
-    explained += [Line(line, Style.QUIET) for term, meaning in own for line in labelled(term, meaning, 12)]
-    printed += explained
     while printed and not printed[-1].text:
         printed.pop()
     return "\n".join(line.text for line in printed) + "\n"
@@ -130,9 +102,12 @@ def finished(lines: Iterable[Line]) -> str:
 _RENDERERS = MappingProxyType(
     {
         "BudgetAnswer": ("negotiate_budget", "render_budget", ("text", "json")),
+        "Checked": ("check", "render_check", ("text", "json")),
         "Comparison": ("negotiate_compare", "render_comparison", ("text", "json")),
         "Explanation": ("negotiate_explain", "render_explanation", ("text", "json")),
         "Frontier": ("negotiate_frontier", "render_frontier", ("text", "json", "csv")),
+        "MemoryAnswer": ("memory", "render_memory", ("text", "json")),
+        "Predicted": ("predicted", "render_predicted", ("csv", "json")),
         "Targets": ("negotiate_targets", "render_targets", ("text", "json", "csv")),
         "WhyNot": ("negotiate_why_not", "render_why_not", ("text", "json")),
     }

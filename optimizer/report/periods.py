@@ -82,7 +82,7 @@ def _table(plan: Plan) -> list[str]:
     names = [service.workload for service in plan.periods[0].services]
     head = ["period", "hours", *_titles("load", names), *_titles("replicas", [group.workload for group in plan.groups])]
     payments = _payments(plan.nodes)
-    head += [*payments, "GPUs", "paid by use", *_titles("TTFT p95", names), *_titles("TPOT p95", names)]
+    head += [*payments, "GPUs", "by use", *_titles("TTFT p95", names), *_titles("TPOT p95", names)]
     rows = [tuple(head), *(_row(plan, period, payments) for period in plan.periods)]
     while True:
         lines = columns(rows, "<" + ">" * (len(rows[0]) - 1))
@@ -102,7 +102,7 @@ def _payments(nodes: Sequence[NodeLine]) -> list[str]:
 
 
 def _payment(node: NodeLine) -> str:
-    return tier_name(node.tier, node.commitment_months)
+    return tier_name(node.tier, node.commitment_months).replace(" commitment", "")
 
 
 def _row(plan: Plan, period: PlanPeriod, payments: Sequence[str]) -> tuple[str, ...]:
@@ -205,11 +205,12 @@ def rejections(outcome: Outcome) -> Iterator[Line]:
     )
     yield from (Line(text) for text in paragraph(head))
     for rejection in outcome.rejected:
-        yield from (Line(text) for text in paragraph(_rejection(rejection, outcome.currency), hang="    "))
+        yield from (Line(text) for text in paragraph(rejection_line(rejection, outcome.currency), hang="    "))
     yield BLANK
 
 
-def _rejection(rejection: Rejection, currency: str) -> str:
+def rejection_line(rejection: Rejection, currency: str) -> str:
+    """One rejected configuration: what it missed and its smallest repair."""
     group = rejection.group
     which = f"#{rejection.rank}" if rejection.round == 1 else f"#{rejection.rank} of round {rejection.round}"
     amount = money(rejection.monthly_cents, currency)

@@ -241,7 +241,7 @@ def _context(plan: Plan) -> list[str]:
     if plan.spare_node_cents and not any(node.spare for node in plan.nodes):
         parts.append(f"one spare node +{money(plan.spare_node_cents, plan.currency)}")
     parts += [
-        f"{what_if(stress)}: {'holds' if stress.holds else f'fails{_repair(stress, plan)}'}" for stress in plan.stress
+        f"{what_if(stress)}: {'holds' if stress.holds else f'fails{repaired(stress, plan)}'}" for stress in plan.stress
     ]
     return parts
 
@@ -261,7 +261,7 @@ def _owed(plan: Plan) -> list[str]:
     return parts
 
 
-def _repair(stress: Stress, plan: Plan) -> str:
+def repaired(stress: Stress, plan: Plan) -> str:
     """What the best that stands a what-if costs or, where the load is the objective, carries."""
     if stress.monthly_cents is None:
         return ""

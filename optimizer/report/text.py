@@ -1,4 +1,4 @@
-"""The text report: plain on a pipe, coloured on a terminal (rich is imported there only).
+"""The whole text report (``--full``): plain on a pipe, coloured on a terminal (rich is imported there only).
 
 The head of the text report: the question as understood, the load it means and which floor wins.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Iterator
 
 from optimizer.demand import Promise
@@ -19,7 +18,7 @@ from optimizer.report.periods import asked_profile, day_profile, rejections
 from optimizer.report.plans import ranked
 from optimizer.report.prices import prices
 from optimizer.report.quotes import your_quotes
-from optimizer.report.verdicts import funnel, no_plan, targets, terms, unpriced, verdicts
+from optimizer.report.verdicts import funnel, no_plan, targets, unpriced, verdicts
 from optimizer.report.words import (
     BLANK,
     WIDTH,
@@ -39,12 +38,12 @@ _LOOKS = {Style.HEADING: "bold", Style.STRONG: "bold cyan", Style.QUIET: "", Sty
 
 
 def render_text(outcome: Outcome) -> str:
-    """The whole report without escape codes, at most 100 columns wide wherever words allow."""
+    """The whole report without escape codes, at most 80 columns wide wherever words allow."""
     return "\n".join(line.text for line in report_lines(outcome)) + "\n"
 
 
 def report_lines(outcome: Outcome) -> Iterator[Line]:
-    """Question, ranking, ledger, verdicts, funnel, terms; without a plan: why not, and what would help."""
+    """Question, ranking, ledger, verdicts, funnel; without a plan: why not, and what would help."""
     lines = list(question(outcome))
     if outcome.plans:
         lines += ranked(outcome)
@@ -62,7 +61,6 @@ def report_lines(outcome: Outcome) -> Iterator[Line]:
     else:
         lines += no_plan(outcome)
         lines += your_quotes(outcome)
-    lines += terms("\n".join(line.text for line in lines))
     return iter(_without_trailing_blanks(lines))
 
 
@@ -76,11 +74,6 @@ def render_coloured(outcome: Outcome) -> str:
     for line in report_lines(outcome):
         console.print(Text(line.text, style=_LOOKS[line.style]))
     return stream.getvalue()
-
-
-def wants_colour() -> bool:
-    """Not where NO_COLOR is set to anything but empty (no-color.org), nor on a dumb terminal."""
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _without_trailing_blanks(lines: list[Line]) -> list[Line]:

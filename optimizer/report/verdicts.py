@@ -1,13 +1,12 @@
-"""Below the table: the arithmetic verdict, the physics verdict, the funnel, the ways out, the terms."""
+"""Below the table: the arithmetic verdict, the physics verdict, the funnel, the ways out."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.problem import place_of
-from optimizer.report.confirm import confirm_commands
+from optimizer.report.confirm import REQUESTS_FILE, brackets, confirm_commands, experiments_in, offer_sentence
 from optimizer.report.periods import rejections
 from optimizer.report.words import (
     BLANK,
@@ -34,44 +33,23 @@ _SUPERLATIVE = {
     "minimize_tpot": "has the lowest time per output token (TPOT)",
     "minimize_gpus": "needs the fewest GPUs",
 }
+SUPERLATIVE = {
+    "minimize_cost": "cheapest",
+    "maximize_load": "most load",
+    "minimize_ttft": "lowest TTFT",
+    "minimize_tpot": "lowest TPOT",
+    "minimize_gpus": "fewest GPUs",
+}
+"""The same, before ``of so many setups``."""
+
 _ASKED = 5
 """Cards to bring a quote for that are printed."""
 
-_GRADE = {
+GRADE_MEANS = {
     "A": "this GPU, model family and precision have been measured together",
     "B": "two of GPU, model family and precision have been measured together, the third is inferred",
     "C": "extrapolated, or never measured under load; expect the wide band",
 }
-_TERMS = (
-    ("TTFT", r"TTFT", "time to first token: waiting in the queue plus reading the prompt, at the server"),
-    ("TPOT", r"TPOT", "time per output token after the first; 50 ms is 20 tokens/s for one user"),
-    ("E2E", r"E2E", "end to end: from sending a request to its last token"),
-    ("p95", r" p\d\d", "95 of 100 requests are at or below this; p50 is the median, p99 is 99 of 100"),
-    ("[a-b]", r"\[[\d.,]+-", "the true value lies inside in 9 of 10 cases; before the bracket, the median estimate"),
-    (
-        "FP8, INT4",
-        r"/mo .*(FP8|INT4|INT8|FP4|16-bit)",
-        "number format of the model's weights; fewer bits need less memory",
-    ),
-    ("KV", r"KV ", "KV cache: GPU memory that holds what each request in flight has read and written"),
-    (
-        "TP2 x 3",
-        r"\bTP\d",
-        "3 copies of the model (replicas), each split over 2 GPUs that share the work on every token",
-    ),
-    ("PP2", r"\bPP\d", "the layers of each copy sit on 2 GPUs (or groups of them) one after the other"),
-    ("NVLink", r"NVLink|xGMI|HCCS", "direct links between GPUs (AMD: xGMI); PCIe is the slower way through the host"),
-    ("idle", r"\d idle", "GPUs that are paid for, because the node comes with them, but serve nothing"),
-    ("+38 % load", r"% load", "how much more of the planned load fits before a promise breaks"),
-    ("binds", r"binds:", "the promise or limit that the plan runs closest to, error margin included"),
-    ("20 % worse", r"% worse \(", "20 % above the median estimate: a milder test than the far end of the bracket"),
-    ("tie", r"tie with", "less than 3 % apart: treat as equal"),
-    (
-        "grade",
-        r"grade [ABC]",
-        "A: this GPU, model family and precision measured; B: two of the three; C: extrapolated",
-    ),
-)
 
 
 def verdicts(outcome: Outcome) -> Iterator[Line]:
@@ -135,7 +113,7 @@ def _set_aside(proof: Proof, ranks: int) -> str:
 def _physics(plan: Plan) -> str:
     reasons = dict.fromkeys(reason for one in plan.predicted for reason in one.grade_reasons)
     why = f" ({'; '.join(reasons)})" if reasons else ""
-    text = f"#{plan.rank} is grade {plan.grade}: {_GRADE.get(plan.grade, 'see the notes')}{why}."
+    text = f"#{plan.rank} is grade {plan.grade}: {GRADE_MEANS.get(plan.grade, 'see the notes')}{why}."
     if any(one.upper_bound for one in plan.predicted):
         text += (
             " Its cost is an upper bound: models of this kind usually run with techniques that are not modelled yet"
@@ -148,9 +126,18 @@ def _confirm(outcome: Outcome, plan: Plan) -> Iterator[Line]:
     commands = confirm_commands(plan, outcome.asked)
     if not commands:
         return
-    yield Line("  Confirm on one replica before you sign; TTFT and TPOT should fall inside the brackets above:")
+    text = "Confirm before you sign: start a server, send what was promised, another --seed in every run:"
+    yield from (Line(piece) for piece in paragraph(text))
     for command in commands:
         yield from (Line(f"    {text}") for text in command.splitlines())
+    for group, experiment in experiments_in(plan, outcome.asked):
+        about = f"{group.workload}: " if len(plan.groups) > 1 else ""
+        for text in paragraph(f"    {about}{offer_sentence(experiment)}", hang="      "):
+            yield Line(text)
+        for text in brackets(experiment):
+            yield Line(f"      {text}")
+        if not experiment.test.plain:
+            yield Line(f"      {REQUESTS_FILE} is written by the benchmark of `optimize launch`")
 
 
 def _notes(plans: tuple[Plan, ...]) -> Iterator[Line]:
@@ -223,7 +210,7 @@ def ways_out(outcome: Outcome) -> Iterator[Line]:
         return
     yield Line("What would make it possible", Style.HEADING)
     if not outcome.relaxations and not outcome.unpriced:
-        yield from (Line(piece) for piece in paragraph(_hint(outcome.funnel)))
+        yield from (Line(piece) for piece in paragraph(hint(outcome.funnel)))
         yield BLANK
         return
     yield from unpriced(outcome)
@@ -231,8 +218,8 @@ def ways_out(outcome: Outcome) -> Iterator[Line]:
         yield from edits(outcome.relaxations, outcome.currency)
 
 
-def _hint(steps: Sequence[FunnelStep]) -> str:
-    """What is left when not even giving up every promise helps, and which rule leaves nothing."""
+def hint(steps: Sequence[FunnelStep] = ()) -> str:
+    """What is left when not even giving up every promise helps, and which of the steps above leaves nothing."""
     last = next((step.rule for step in steps if step.remaining == 0), None)
     where = f" The rule '{last}' in the table above leaves 0." if last else ""
     return (
@@ -291,12 +278,12 @@ def _edits(relaxation: Relaxation, currency: str) -> Iterator[tuple[str, str, st
     """The edit, its price, and the edits that must go with it."""
     price_then = f"then from {money(relaxation.monthly_cents, currency)}/mo"
     first = (relaxation.change, relaxation.before, relaxation.after)
-    yield (relaxation.change, _arrow(*first, currency), price_then)
+    yield (relaxation.change, arrow(*first, currency), price_then)
     for path, before, after in relaxation.also:
-        yield (f"  and {path}", _arrow(path, before, after, currency), "")
+        yield (f"  and {path}", arrow(path, before, after, currency), "")
 
 
-def _arrow(path: str, before: object, after: object, currency: str) -> str:
+def arrow(path: str, before: object, after: object, currency: str) -> str:
     """Both values as the file states them, with their unit where it is a number with one."""
     return f"{yaml_scalar(before)} -> {_value(path, after, currency)}"
 
@@ -316,13 +303,3 @@ def targets(outcome: Outcome) -> Iterator[Line]:
         amount = price(target.wins_below_per_gpu_hour, outcome.currency)
         yield Line(f"  {target.provider} {gpu_name(target.gpu)} wins below {amount} per GPU-hour")
     yield BLANK
-
-
-def terms(printed: str) -> Iterator[Line]:
-    """The terms that appear above, each explained once."""
-    used = [(term, meaning) for term, mark, meaning in _TERMS if re.search(mark, printed)]
-    if not used:
-        return
-    yield Line("Terms", Style.HEADING)
-    for term, meaning in used:
-        yield from (Line(text, Style.QUIET) for text in labelled(term, meaning, 12))

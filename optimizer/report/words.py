@@ -245,7 +245,7 @@ def _one(plural: re.Match[str]) -> str:
     return "copy" if plural[1] == "copies" else plural[1][:-1]
 
 
-WIDTH = 100
+WIDTH = 80
 """Columns of a report, on a pipe always, on a terminal at most."""
 
 
@@ -305,11 +305,11 @@ def fold(line: str, hang: str, width: int = WIDTH) -> list[str]:
     )
 
 
-def paragraph(text: str, *, indent: str = "  ", hang: str | None = None) -> list[str]:
+def paragraph(text: str, *, indent: str = "  ", hang: str | None = None, width: int = WIDTH) -> list[str]:
     """Running text, indented."""
     return textwrap.wrap(
         text,
-        WIDTH,
+        width,
         initial_indent=indent,
         subsequent_indent=indent if hang is None else hang,
         break_long_words=False,
@@ -317,16 +317,29 @@ def paragraph(text: str, *, indent: str = "  ", hang: str | None = None) -> list
     )
 
 
-def labelled(label: str, text: str, column: int) -> list[str]:
+def labelled(label: str, text: str, column: int, width: int = WIDTH) -> list[str]:
     """``label`` in a column of its own, ``text`` wrapped beside it."""
-    return paragraph(text, indent=f"  {label:<{column}}", hang=" " * (column + 2))
+    return paragraph(text, indent=f"  {label:<{column}}", hang=" " * (column + 2), width=width)
 
 
 def columns(rows: Sequence[Sequence[str]], align: str, *, indent: str = "  ", gap: str = "  ") -> list[str]:
-    """Rows as aligned columns; ``align`` holds one of ``<`` and ``>`` per column."""
+    """Rows as aligned columns; ``align`` holds one of ``<`` and ``>`` per column.
+
+    Where they are wider than a report, the first column goes on below itself.
+    """
     widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
+    over = len(indent) + sum(widths) + len(gap) * (len(widths) - 1) - WIDTH
+    folds = align[0] == "<" and 0 < over <= widths[0] - _LEAST_COLUMN
+    if folds:
+        widths[0] -= over
     lines = []
     for row in rows:
-        cells = (f"{cell:{side}{size}}" for cell, side, size in zip(row, align, widths, strict=True))
+        first, *rest = textwrap.wrap(row[0], widths[0]) or [""] if folds else [row[0]]
+        cells = (f"{cell:{side}{size}}" for cell, side, size in zip((first, *row[1:]), align, widths, strict=True))
         lines.append((indent + gap.join(cells)).rstrip())
+        lines += [f"{indent}{piece}" for piece in rest]
     return lines
+
+
+_LEAST_COLUMN = 16
+"""Columns that a folded first column keeps."""

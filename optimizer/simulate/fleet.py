@@ -105,9 +105,9 @@ def converse(
     return _served(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
 
 
-def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: int) -> Served:
+def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: int, *, capped: bool = False) -> Served:
     """One replica that always holds ``inflight`` requests: the first so many arrive as stated, each later one when an
-    earlier one ends.
+    earlier one ends. ``capped``: and not before its own time either.
 
     A router that splits evenly sends a client's next request where its last one just ended, so the replicas of a fleet
     that holds a steady number in flight do not see each other.
@@ -115,7 +115,7 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
     from optimizer.simulate.loop import room_for, run
 
     r, limits = _requests(requests), _limits(settings)
-    run(c, r, limits, min(inflight, requests.arrive.size), *room_for(limits, requests.arrive.size), False)
+    run(c, r, limits, min(inflight, requests.arrive.size), *room_for(limits, requests.arrive.size), capped)
     return _served(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
 
 

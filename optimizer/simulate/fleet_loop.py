@@ -152,7 +152,7 @@ def send(r: Requests, f: Fleet, k: int, index: int, when: float, limits: Replica
 
 
 @kernel
-def drop(f: Fleet, k: int, lost: Ints, held: int) -> int:
+def drop(f: Fleet, k: int, lost: Ints, held: int, limits: ReplicaLimits) -> int:
     """Replica ``k`` dies: what it holds is noted in ``lost`` as if it had never begun; returns how many there are."""
     for place in range(f.batch[k]):
         lost[held] = f.active[k, place]
@@ -160,7 +160,7 @@ def drop(f: Fleet, k: int, lost: Ints, held: int) -> int:
     for place in range(f.head[k], f.tail[k]):
         lost[held] = f.queue[k, place]
         held += 1
-    f.up[k], f.warm[k], f.blocked[k], f.batch[k], f.used[k] = 0, 0, 0, 0, 0.0
+    f.up[k], f.warm[k], f.blocked[k], f.batch[k], f.used[k], f.limit[k] = 0, 0, 0, 0, 0.0, limits.max_seqs
     f.head[k] = f.tail[k]
     return held
 
@@ -212,7 +212,7 @@ def serve_fleet(
         if stage == 0 and outage.begin < FOREVER and outage.begin <= when:
             _catch_up(c, r, f, limits, outage.begin)
             for k in range(outage.first, outage.last):
-                held = drop(f, k, lost, held)
+                held = drop(f, k, lost, held, limits)
             again, stage = held, 1
             held = resend(r, f, lost, held, outage.begin, limits, policy)
         if stage == 1 and outage.end <= when:

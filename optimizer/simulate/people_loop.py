@@ -124,7 +124,7 @@ def serve_people(
         if change <= next_question and change < FOREVER:
             for j in range(outage.first, outage.last):
                 if stage == 0:
-                    held = drop(f, j, lost, held)
+                    held = drop(f, j, lost, held, limits)
                 else:
                     f.up[j], f.now[j], f.free[j] = 1, change, change
             again = held if stage == 0 else again

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from optimizer.errors import OutOfTimeError
 from optimizer.performance.operating_points import Memo
 from optimizer.planning.inputs import Inputs, loads_of
 from optimizer.problem.figures import Looser
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.pricing import NodeOption
     from optimizer.problem import Figure, Problem
-
-
-class OutOfTimeError(Exception):
-    """A question could not be answered in the time given."""
 
 
 @dataclass(frozen=True)
@@ -174,12 +171,12 @@ class Case:
         return plans
 
 
-def open_case(inputs: Inputs, *, simulate: bool = False) -> Case:
+def open_case(inputs: Inputs, *, simulate: bool = False, clock: Clock = NO_LIMIT) -> Case:
     """Price the nodes and predict every replica of a problem; ``simulate``: replay every plan that is asked for."""
     from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.pricing import node_options
 
-    case = _opened(inputs, node_options(inputs.problem, inputs.catalog))
+    case = _opened(inputs, node_options(inputs.problem, inputs.catalog), clock)
     return replace(case, replays=ReplayMemory()) if simulate else case
 
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.catalog.types import Offer, link_of
+from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import Unpriced
 from optimizer.pricing import NodeOption, NodeType, Origin
 from optimizer.units import to_cents
 from optimizer.vocabulary import Tier
-from optimizer.whatif.case import OutOfTimeError
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Gpu

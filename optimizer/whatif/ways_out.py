@@ -16,12 +16,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric
-from optimizer.errors import InternalError, ProblemError
+from optimizer.errors import InternalError, OutOfTimeError, ProblemError
 from optimizer.fleet.types import Edit
 from optimizer.plan.types import Relaxation
 from optimizer.problem import figure_of, place_of
 from optimizer.units import CENTS_PER_UNIT, ceil_guarded, floor_guarded
-from optimizer.whatif.case import OutOfTimeError
 from optimizer.whatif.choices import RuleChoice, as_set, stated_choices
 
 if TYPE_CHECKING:

@@ -61,7 +61,10 @@ def test_more_copies_never_serve_less_and_more_requests_never_come_back_faster()
     ("change", "says"),
     [
         ({**MIXTURE, "dp": "2"}, "state replicas"),
-        ({**MIXTURE, "expert_parallel": "4"}, "not modelled"),
+        ({**MIXTURE, "tp": "4", "expert_parallel": "2"}, "deals the experts to all 4 GPUs"),
+        ({**MIXTURE, "attention_dp": "2", "engine": "tgi"}, "no such option"),
+        ({**MIXTURE, "overlap": "on"}, "two-batch overlap needs"),
+        ({**MIXTURE, "overlap": "maybe"}, "overlap must be one of"),
         ({**MIXTURE, "attention_dp": "2", "expert_parallel": "4", "moe_tensor_parallel": "4"}, "expert_parallel 4 x"),
         ({**MIXTURE, "attention_dp": "2", "gpu_count": "4"}, "gpu_count 4"),
         ({**MIXTURE, "replicas": "2", "gpu_count": "4"}, "gpu_count 4"),
@@ -82,8 +85,8 @@ def test_degrees_that_contradict_or_are_not_modelled_are_errors(change: dict[str
 def test_a_mixture_states_what_its_copies_share() -> None:
     separate = case_of(parse_row({**MIXTURE, "replicas": "2"}), CATALOG)
     sharing = case_of(parse_row({**MIXTURE, "attention_dp": "2"}), CATALOG)
-    assert (separate.replicas, separate.spec.expert_parallel) == (2, 1)
-    assert (sharing.replicas, sharing.spec.expert_parallel) == (2, 2)
+    assert (separate.replicas, separate.spec.attention_dp) == (2, 1)
+    assert (sharing.replicas, sharing.spec.attention_dp) == (2, 2)
     rows = predict({**MIXTURE, "replicas": "2", "gpu_count": "8"}, {**MIXTURE, "attention_dp": "2", "gpu_count": "8"})
     assert not any(row["error"] for row in rows)
 

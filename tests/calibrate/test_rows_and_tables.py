@@ -110,9 +110,9 @@ def test_the_source_of_a_row_changes_nothing() -> None:
 
 def test_links_and_copies() -> None:
     case = case_of(parse_row({**PLAIN, "interconnect": "pcie", "tp": "2", "dp": "4"}), CATALOG)
-    assert (case.spec.link, case.replicas, case.spec.expert_parallel) == (Link.PCIE, 4, 1)
+    assert (case.spec.link, case.replicas, case.spec.attention_dp) == (Link.PCIE, 4, 1)
     spread = {**PLAIN, "model": "deepseek-ai/DeepSeek-R1", "weight_quant": "fp8", "dp": "8", "concurrency": "64"}
-    assert case_of(parse_row(spread), CATALOG).spec.expert_parallel == 8
+    assert case_of(parse_row(spread), CATALOG).spec.attention_dp == 8
 
 
 def test_four_copies_carry_four_times_as_much() -> None:
@@ -162,7 +162,7 @@ def test_the_time_of_predicting_grows_with_the_rows(grows_with) -> None:
 def test_copies_of_a_mixture_in_one_engine_share_their_experts() -> None:
     dense = case_of(parse_row({**PLAIN, "dp": "4"}), CATALOG)
     mixture = case_of(parse_row({**PLAIN, "dp": "4", "model": "openai/gpt-oss-120b", "gpu": "b200_sxm_180"}), CATALOG)
-    assert (dense.spec.expert_parallel, mixture.spec.expert_parallel) == (1, 4)
+    assert (dense.spec.attention_dp, mixture.spec.attention_dp) == (1, 4)
     assert dense.replicas == mixture.replicas == 4
 
 

@@ -1,29 +1,30 @@
-"""The rules of the script that builds the catalogs, on small rows in memory."""
+"""The script that builds the catalogs: its rules on small rows in memory, and that the repository alone suffices."""
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def build() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TOOLS))
-        yield importlib.import_module("build_catalogs")
+        patch.syspath_prepend(str(ROOT))
+        yield importlib.import_module("tools.build_catalogs")
 
 
 @pytest.fixture(scope="module")
 def gpu_rows() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TOOLS))
-        yield importlib.import_module("gpu_rows")
+        patch.syspath_prepend(str(ROOT))
+        yield importlib.import_module("tools.gpu_rows")
 
 
 GPU = {
@@ -117,12 +118,12 @@ def test_prices_of_a_provider_retire_where_the_dated_collection_covers_it(build:
 
 
 def test_spot_and_reserved_prices_take_their_own_date(build: ModuleType) -> None:
-    source = "list (2026-07-20); spot min: other (undated, >=2025-06); reserved: third 2026-06-15"
+    source = "list (2026-07-20); spot: other (not before 2025-06, day not recorded); reserved: third 2026-06-15"
     change = {"source": source, "price_per_hour_spot": "9", "price_reserved_1y": "15"}
     found = {row["tier"]: (row["price_date"], row["price_source"], row["evidence"]) for row in _prices(build, change)}
     assert found == {
         "on_demand": ("2026-07-20", "list (2026-07-20)", "list"),
-        "spot": ("", "spot min: other (undated, >=2025-06)", "reference"),
+        "spot": ("", "other (not before 2025-06, day not recorded)", "reference"),
         "reserved_1y": ("2026-06-15", "third 2026-06-15", "list"),
     }
 
@@ -155,8 +156,28 @@ def test_numbers_lose_trailing_zeros_only(build: ModuleType) -> None:
     assert [build.number(text) for text in ("80.0", "0", "", "0.4803", "3350")] == ["80", "0", "", "0.4803", "3350"]
 
 
+def test_catalogs_are_what_the_repository_builds(build: ModuleType, tmp_path: Path) -> None:
+    """Byte for byte, from ``data/`` alone; every file but those that describe themselves or are set by hand."""
+    (tmp_path / "measurements").mkdir()
+    build.build(ROOT / "data", tmp_path)
+    made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.csv")}
+    by_hand = {path.name for path in (ROOT / "catalogs").glob("*.csv")} - made
+    assert by_hand == {"aliases.csv"}
+    differing = [
+        name for name in sorted(made) if (tmp_path / name).read_bytes() != (ROOT / "catalogs" / name).read_bytes()
+    ]
+    assert differing == [], "run: python -m tools.build_catalogs"
+
+
+def test_every_raw_file_is_described() -> None:
+    """``data/README.md`` names each file and folder, and no other."""
+    named = set(re.findall(r"^\| (.*?) \|", (ROOT / "data" / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    described = {name.rstrip("/") for cell in named for name in re.findall(r"`([^`]+)`", cell)}
+    assert described == {path.name for path in (ROOT / "data").iterdir()} - {"README.md"}
+
+
 def test_written_files_are_the_same_bytes_each_time(build: ModuleType, tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
-        build.write_rows(tmp_path / name, _prices(build, {}, {"offer_id": "b"}))
+        build.write(tmp_path / name, _prices(build, {}, {"offer_id": "b"}))
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert b"\r" not in (tmp_path / "a.csv").read_bytes()

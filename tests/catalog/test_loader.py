@@ -71,6 +71,14 @@ def test_own_rate_and_provider(load: Loader) -> None:
     assert catalog.providers["acme"].country == "DE"
 
 
+def test_certificates_keep_their_blanks(load: Loader) -> None:
+    """They are separated by ``;``: ``ISO 27001`` is one, not two words."""
+    header = "id,aliases,class,country,headquarters,certificates,name\n"
+    catalog = load("providers.csv", f"{header}acme,,neocloud,,DE,ISO 27001; SOC 2 Type II;,Acme\n")
+    assert catalog.providers["acme"].certificates == ("ISO 27001", "SOC 2 Type II")
+    assert catalog.providers["acme"].headquarters == "DE"
+
+
 def test_an_alias_names_the_provider(load: Loader) -> None:
     assert load("offers.csv", OFFER_HEADER + OFFER.replace(",aws,", ",vast-ai,")).offers["mine"].provider == "vast"
 

@@ -30,6 +30,7 @@ hardware: {gpus: [h100_sxm_80]}
 ranking: {top: 1}
 """
 ROWS = "gpu,model,input_tokens,output_tokens,concurrency\nh100_sxm_80,meta-llama/Llama-3.1-8B-Instruct,512,64,4\n"
+QUOTES = "provider,gpu,gpus_per_node,price,currency,unit\nx,H100 SXM,8,14,USD,hour\n"
 RESULT = ROWS.replace("concurrency\n", "concurrency,tpot_ms_p50\n").replace(",4\n", ",4,9\n")
 
 PROBLEM_COMMANDS: dict[str, tuple[str, ...]] = {
@@ -49,9 +50,10 @@ OTHERS = {
     "predict": ("predict", "rows.csv", "-o"),
     "calibrate": ("calibrate", "results.csv", "-o"),
     "trace": ("trace", "trace.csv", "-o"),
+    "quotes": ("quotes", "quotes.csv", "-o"),
 }
 READ_NOTHING = {"new", "schema", "catalog template"}
-FOLDERS = {"launch", "catalog import skypilot", "catalog import csv"}
+FOLDERS = {"launch"}
 
 
 @pytest.fixture
@@ -62,6 +64,7 @@ def folder(tmp_path: Path) -> Path:
     arrivals = "".join(f"{second},{400 + second},{50}\n" for second in range(40))
     (tmp_path / "trace.csv").write_text(f"arrival_s,input_tokens,output_tokens\n{arrivals}", encoding="utf-8")
     shutil.copy(next((ROOT / "problems" / "calibration").glob("*.csv")), tmp_path / "fit.csv")
+    (tmp_path / "quotes.csv").write_text(QUOTES, encoding="utf-8")
     (tmp_path / "rows.csv").write_text(ROWS, encoding="utf-8")
     (tmp_path / "results.csv").write_text(RESULT, encoding="utf-8")
     (tmp_path / "cat").mkdir()
@@ -162,28 +165,40 @@ def test_a_calibration_given_on_the_command_line_is_an_input(
     refused(monkeypatch, capsys, folder, *words)
 
 
+@pytest.mark.parametrize("how", [as_it_is, symbolic_link, hard_link])
+@pytest.mark.parametrize("name", sorted(PROBLEM_COMMANDS.keys() - {"diff"}))
+def test_a_list_of_quotes_is_an_input_of_every_command_that_takes_it(
+    name: str,
+    how: Callable[[Path, Path], Path],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = [str(folder / "p.csv") if word == "FILE" else word for word in PROBLEM_COMMANDS[name]]
+    words[2:2] = ["--quotes", str(folder / "quotes.csv")]
+    refused(monkeypatch, capsys, folder, *words, str(how(folder / "quotes.csv", folder)))
+
+
+def test_quotes_does_not_write_over_the_names_it_reads(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["quotes", str(folder / "quotes.csv"), "--catalogs", str(folder / "cat"), "-o"]
+    refused(monkeypatch, capsys, folder, *words, str(folder / "cat" / "providers.csv"))
+
+
 def test_launch_does_not_write_over_a_problem_called_as_one_of_its_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (ROOT / "problems" / "chatbot_100users.yaml").read_text(encoding="utf-8")
-    (folder / "out").mkdir()
-    problem = folder / "out" / "README.md"
-    problem.write_text(text, encoding="utf-8")
-    words = ["launch", str(problem), "--no-simulate", "--set", "ranking.top=1", "-o", str(folder / "out")]
-    refused(monkeypatch, capsys, folder, *words)
+    (folder / "p.csv").rename(folder / "README.md")
+    refused(monkeypatch, capsys, folder, "launch", str(folder / "README.md"), "--no-simulate", "-o", str(folder))
 
 
-def test_an_import_brings_its_list_up_to_date_but_never_replaces_the_one_it_reads(
+def test_an_output_is_brought_up_to_date_by_the_same_run_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(ROOT / "catalogs" / "templates" / "price_list.csv", folder / "quotes.csv")
-    words = ["catalog", "import", "csv", "--catalogs", str(folder / "cat"), "-o", str(folder / "cat")]
-    for _ in range(2):  # the second time into what the first has written
-        assert run(monkeypatch, *words, str(folder / "quotes.csv")) == 0, capsys.readouterr().err
-    capsys.readouterr()
-    (folder / "cat" / "offers.csv").unlink()
-    shutil.copy(folder / "quotes.csv", folder / "cat" / "offers.csv")
-    refused(monkeypatch, capsys, folder, *words[:3], "-o", str(folder / "cat"), str(folder / "cat" / "offers.csv"))
+    words = ["quotes", str(folder / "quotes.csv"), "-o", str(folder / "offers.yaml")]
+    for _ in range(2):  # the second time over what the first has written
+        assert run(monkeypatch, *words) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_a_card_that_states_nothing_is_its_sibling_with_grade_c(tmp_path: Path) 
     assert own.grade == "C" and own.groups[0].gpu == "h30"
     assert any("card of your own" in note for note in own.notes)
     assert again.groups[0].memory == like.groups[0].memory
+    assert again.predicted[0].tpot_ms == like.predicted[0].tpot_ms  # with what was fitted to the sibling alone too
+    assert again.predicted[0].ttft_ms == like.predicted[0].ttft_ms
     assert again.monthly_cents == like.monthly_cents
 
 

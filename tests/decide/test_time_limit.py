@@ -11,6 +11,7 @@ from ortools.sat.python import cp_model
 
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.decide.solve import decide, single_kinds
+from optimizer.errors import OutOfTimeError
 from optimizer.fleet import solve_fleet
 from optimizer.plan.types import Infeasible, Optimal, Unknown
 from optimizer.planning import replay as replay_room
@@ -20,7 +21,7 @@ from optimizer.planning.replay import survivors
 from optimizer.planning.replicas_replayed import Replayer
 from optimizer.progress import Clock
 from optimizer.verify import verify_plans
-from optimizer.whatif.case import OutOfTimeError, open_case
+from optimizer.whatif.case import open_case
 
 PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
 FRONT_PAGE = PROBLEMS / "chatbot_100users.yaml"
@@ -93,11 +94,11 @@ def test_kinds_of_gpu_alone_are_asked_inside_the_time() -> None:
     case = open_case(inputs)
     plans = decide(inputs, simulate=False).plans
     ask = (inputs, case.candidates, case.options, plans, lambda _: None)
-    assert single_kinds(*ask, simulate=False)
+    assert single_kinds(*ask, replays=None)
     with pytest.raises(OutOfTimeError):
-        single_kinds(*ask, simulate=False, clock=Clock.of(0.0))
+        single_kinds(*ask, replays=None, clock=Clock.of(0.0))
     with pytest.raises(OutOfTimeError):  # not the first, not the second: no kind is left out without a word
-        single_kinds(*ask, simulate=False, clock=Countdown(times=2))
+        single_kinds(*ask, replays=None, clock=Countdown(times=2))
 
 
 def test_a_thousand_times_the_nodes_is_confirmed_as_quickly() -> None:

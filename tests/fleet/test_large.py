@@ -242,12 +242,12 @@ def test_a_budget_below_the_bound_is_proven_infeasible() -> None:
         ),
         (WorkloadRules, "name load slo quants min_recovery workload classes whole"),
         (PlanLimits, "gpus nodes power_w gpu_kinds budget_cents quotas provider_share"),
-        (Load, "requests_per_second inflight decided_by hours_per_month factors min_replicas"),
+        (Load, "requests_per_second inflight decided_by hours_per_month factors min_replicas users think_s"),
         (Slot, "candidate point latencies_us capacity max_replicas objective_us"),
     ],
 )
 def test_every_rule_is_known_to_the_search_for_large_problems(known: type, names: str) -> None:
-    """A new rule must be stated in ``large/choose.py``, or ``applies`` in ``large/ranks.py`` must refuse it."""
+    """A new rule must be stated in ``column_generation/choose.py``, or ``applies`` in ``rank.py`` must refuse it."""
     assert {field.name for field in fields(known)} == set(names.split())
 
 

@@ -26,6 +26,8 @@ workloads:
     tokens: {input: 1024, output: 256, context_max: 8192}
     slo: {ttft_ms: 2000, tpot_ms: 60}
 hardware: {gpus: [h100_sxm_80, l40s_48]}
+engine: {tensor_parallel: [1, 2], pipeline_parallel: [1]}
+ranking: {top: 1}
 """
 
 

@@ -171,6 +171,7 @@ def _plan(inputs: Inputs, rank: int, offer: str, count: int, spare: int, group: 
     option = next(option for option in node_options(inputs.problem, inputs.catalog, only=[offer]))
     pairs = [(option, count)]
     cents = total_cents(pairs, inputs.problem)
+    bill = cents / 100
     node = NodeLine(
         offer_id=offer,
         provider=option.offer.provider,
@@ -206,7 +207,7 @@ def _plan(inputs: Inputs, rank: int, offer: str, count: int, spare: int, group: 
         excludes=("storage", "network egress", "load balancer", "staff"),
         spare_node_cents=option.monthly_cents,
         notes=("H200 with 70B dense models measured, fp8 inferred from H100",),
-        unit_costs=UnitCosts(1.7, 0.5, 0.00051, None, 5.2572e9, 1.7945e10, 17.524e6),
+        unit_costs=UnitCosts(bill / 5257.2, bill / 17_945, bill / 17.524e6, None, 5.2572e9, 1.7945e10, 17.524e6),
         also=(Elsewhere("other", Tier.ON_DEMAND, cents * 2),),
         simulated=(_REPLAY,) if rank == 1 else (),
     )

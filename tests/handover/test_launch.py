@@ -46,7 +46,7 @@ def _run(script: str, tmp_path: Path, environment: dict[str, str] | None = None)
     """Run a script with recorders in place of engines; the commands it started."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for tool in ("vllm", "python", "trtllm-serve", "pip"):
+    for tool in ("vllm", "sglang", "python", "trtllm-serve", "pip"):
         (tools / tool).write_text(RECORDER)
         (tools / tool).chmod(0o755)
     path = tmp_path / "script.sh"
@@ -151,7 +151,9 @@ def test_benchmark_asks_one_server_for_its_share(outcome: Outcome, inputs: Input
     (words,) = _run(script, tmp_path, {"PORT": "9", "RESULT": "a b.json"})
     assert words[:3] == ["vllm", "bench", "serve"]
     options = dict(itertools.pairwise(words))
-    assert options["--request-rate"] == "3.33"
+    assert options["--max-concurrency"] == "50"  # 100 are promised in flight, on two servers
+    assert options["--request-rate"] == "3.67"  # only staggers the start: the server finishes 3.33 a second
+    assert int(options["--seed"]) > 1_000_000_000
     assert options["--port"] == "9"
     assert options["--result-filename"] == "a b.json"
     assert "TTFT p95: limit 1000 ms; expected 740 ms, 90 % range 500 to 1,100" in script

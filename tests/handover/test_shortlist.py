@@ -159,7 +159,8 @@ def test_request_for_quotation_names_no_vendor(outcome: Outcome, inputs: Inputs,
     gpu = [inputs.catalog.gpus[node.gpu] for plan in outcome.plans for node in plan.nodes]
     forbidden = {card.vendor for card in gpu} | {card.id.split("_")[0] for card in gpu} | {"acme", "nvlink"}
     assert not [word for word in forbidden if word in text]
-    assert "--request-rate 3.33" in text
+    assert "--max-concurrency 50" in text  # what was promised: 100 in flight on two copies
+    assert "output tokens/s" not in text.split("3. acceptance test")[1]  # no throughput was promised beside it
     assert "<= 1 s" in text
 
 

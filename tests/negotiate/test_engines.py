@@ -110,7 +110,7 @@ def test_workers_need_no_file_of_the_problem(scheduler: str, tmp_path: Path, mon
 
 
 def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frontier, "_WORKERS_S", 0.5)
+    monkeypatch.setattr(frontier_room, "_WORKERS_S", 0.5)
     with LocalCluster(
         n_workers=0,
         threads_per_worker=1,
@@ -140,7 +140,7 @@ def test_addresses() -> None:
 
 
 def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frontier, "_CONNECT", "0.3s")
+    monkeypatch.setattr(frontier_room, "_CONNECT", "0.3s")
     with pytest.raises(UsageError, match="no Dask scheduler answers"):
         frontier(CHAT, OVER, AGAINST, points=2, engine="dask://127.0.0.1:9", sets=SETS, simulate=False)
 
@@ -149,7 +149,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(frontier, "import_module", missing)
+    monkeypatch.setattr(frontier_room, "import_module", missing)
     with pytest.raises(UsageError, match="distributed") as caught:
         frontier(CHAT, OVER, AGAINST, points=2, engine="dask://127.0.0.1", sets=SETS, simulate=False)
     assert "[dask]" in str(caught.value.findings[0].hint)

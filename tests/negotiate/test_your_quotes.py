@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from optimizer.decide import decide, read_inputs
+from optimizer import decide
+from optimizer.decide import read_inputs
 from optimizer.negotiate.your_quotes import with_quotes
 from optimizer.plan.quotes import Verdict
 from optimizer.plan.types import Outcome
 from optimizer.report import render
 from optimizer.report.json_report import document
 from optimizer.report.quotes import verdict_of
-from optimizer.whatif.case import Case
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"
@@ -30,9 +30,8 @@ def quote(name: str, gpu: str, price: float, **more: Any) -> dict[str, Any]:
 def judged(quotes: list[dict[str, Any]], *sets: str) -> Outcome:
     """The answer with its quotes, not replayed."""
     inputs = read_inputs(CHAT, sets=[*SETS, *sets, f"offers={json.dumps(quotes)}"])
-    opened: list[Case] = []
-    outcome = decide(inputs, simulate=False, on_case=opened.append)
-    return with_quotes(outcome, opened[-1])
+    found = decide.answer(inputs, simulate=False)
+    return with_quotes(found.outcome, found.case)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +106,7 @@ def test_a_price_in_another_currency_is_told_in_it() -> None:
 
 def test_without_quotes_nothing_is_printed() -> None:
     inputs = read_inputs(CHAT, sets=[*SETS])
-    opened: list[Case] = []
-    outcome = with_quotes(decide(inputs, simulate=False, on_case=opened.append), opened[-1])
+    found = decide.answer(inputs, simulate=False)
+    outcome = with_quotes(found.outcome, found.case)
     assert outcome.quotes == ()
     assert "Your quotes" not in render(outcome)

@@ -124,6 +124,21 @@ def test_without_a_card_only_the_model_is_told() -> None:
     assert "context limit" in _run(str(CONFIGS / "moonshotai--Kimi-K2.5" / "config.json"))
 
 
+def test_layers_for_speculation_are_loaded_only_if_used() -> None:
+    """The files of DeepSeek-V3 hold 688.59 GB: with the layer for speculation, its own embedding and head beside."""
+    model = str(CONFIGS / "deepseek-ai--DeepSeek-V3")
+    without = json.loads(_run(model, "--format", "json"))["model"]["bytes_as_loaded"]
+    used = json.loads(_run(model, "--speculative", "mtp", "--format", "json"))["model"]["bytes_as_loaded"]
+    assert without / 1e9 == pytest.approx(673.15, rel=1e-3)
+    assert used / 1e9 == pytest.approx(688.59 - 4 * 0.927, rel=2e-3)
+    wide = str(CONFIGS / "nvidia--Qwen3.6-27B-NVFP4")  # its mtp layers are excluded from quantization: 16 bit
+    plain = json.loads(_run(wide, "--format", "json"))["model"]["bytes_as_loaded"]
+    more = json.loads(_run(wide, "--speculative", "mtp", "--format", "json"))["model"]["bytes_as_loaded"]
+    assert (more - plain) / 1e9 == pytest.approx(0.85, rel=0.05)
+    with pytest.raises(UsageError, match="no layers for speculation are known"):
+        CliRunner().invoke(command, [LLAMA, "--speculative", "mtp"], catch_exceptions=False)
+
+
 def test_attention_ranks_keep_their_own_attention_and_share_the_experts() -> None:
     """Eight H200 with DeepSeek-V4-Pro: 125.65 GB a card are reported, which eight attention ranks explain, not TP8."""
     flags = ("deepseek-ai/DeepSeek-V4-Pro", "--gpu", "h200_sxm_141", "--context", "9216", "--format", "json")
@@ -140,7 +155,7 @@ def test_attention_ranks_keep_their_own_attention_and_share_the_experts() -> Non
         ((LLAMA, "--gpu", "h100_sxm_80", "--context", "8192", "--attention-dp", "2"), "no routed experts"),
         (
             ("Qwen/Qwen3-30B-A3B", "--gpu", "h100_sxm_80", "--context", "8192", "--tp", "2", "--expert-parallel", "3"),
-            "does not divide TP x attention DP = 2",
+            "does not divide tp 2 x attention_dp 1",
         ),
         ((LLAMA, "--quant", "int3"), "unknown weight format"),
         (("Qwen/Qwen3-8B", "--gpu", "h100_sxm_80", "--context", "100000"), "to 131,072 by YaRN.*--hf-overrides"),

@@ -49,4 +49,4 @@ def test_what_the_engine_refused_never_starts(starts: ModuleType) -> None:
 def test_pages_are_what_the_scripts_write(starts: ModuleType) -> None:
     assert starts.PAGE.read_text(encoding="utf-8") == starts.page(starts.compared())
     types = _script("tools/generate_model_types.py")
-    assert types.PAGE.read_text(encoding="utf-8") == types.page(), "run: python tools/generate_model_types.py"
+    assert types.PAGE.read_text(encoding="utf-8") == types.page(), "run: python -m tools.generate_model_types"

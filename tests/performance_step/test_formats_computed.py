@@ -9,7 +9,7 @@ from optimizer.catalog.types import Gpu, Model
 from optimizer.performance import load_parameters
 from optimizer.performance.architecture import is_latent, is_sparse
 from optimizer.performance.formats import WEIGHT_ONLY, kernel_format
-from optimizer.performance.memory import kv_need_of, weight_parts
+from optimizer.performance.memory import kv_need_of, stored_parts, weight_parts
 from optimizer.performance.rates import BOUND_TOKENS, SPARSE_ATTENTION_TOKENS, work_of
 from optimizer.performance.replicas import coefficients
 from optimizer.performance.step import StepCoefficients, step_seconds
@@ -68,8 +68,9 @@ def test_nor_is_a_mixture_with_as_many_tokens_on_every_expert() -> None:
 
 
 def test_below_that_a_dense_model_gains_what_it_does_not_read_and_no_more() -> None:
+    """Nothing where it reads no less: an mxfp4 checkpoint of a dense model is 16 bit, counted by the formula."""
     for name, narrow, wide, _ in pairs(DENSE):
-        saved = wide.dense_read - narrow.dense_read
+        saved = max(wide.dense_read - narrow.dense_read, 0.0)
         for tokens in (1, 16, 64, 128, 256, 512):
             assert prompt_step(wide, tokens) - prompt_step(narrow, tokens) <= saved + 1e-9, (name, tokens)
 
@@ -120,7 +121,7 @@ def test_a_step_reads_the_weights_that_memory_stores() -> None:
         for quant in ("bf16", "fp8", "int8", "int4", "nvfp4", *(("mxfp4",) if model.is_moe else ())):
             for tp in (model.legal_tp[0], model.legal_tp[-1]):
                 stored, work = weight_parts(model, quant), work_of(spec(gpu, model, quant, tp=tp))
-                assert work.dense_bytes * tp == pytest.approx(stored.rest), (model.id, quant)
+                assert work.dense_bytes == pytest.approx(stored.rest / tp + stored.everywhere), (model.id, quant)
                 assert work.expert_bytes * tp == pytest.approx(stored.experts), (model.id, quant)
                 assert (work.dense_format == "bf16") == (stored.rest_is_wide or quant == "bf16"), (model.id, quant)
 
@@ -130,5 +131,6 @@ def test_a_four_bit_mixture_published_with_a_wide_dense_part_is_read_wide() -> N
     wide, narrow = CATALOG.models["moonshotai/Kimi-K2.5"], CATALOG.models["Qwen/Qwen3-30B-A3B"]
     assert work_of(spec(gpu, wide, "int4", tp=8)).dense_format == "bf16"
     assert work_of(spec(gpu, narrow, "int4")).dense_format == "int4"
-    published = dict(wide.published_bytes)["int4"]
-    assert weight_parts(wide, "int4").total == pytest.approx(published)
+    counted = sum(part.bytes for part in stored_parts(wide, "int4"))
+    assert weight_parts(wide, "int4").total == pytest.approx(counted)
+    assert counted == pytest.approx(dict(wide.published_bytes)["int4"], rel=1e-3), "as published, to four digits"

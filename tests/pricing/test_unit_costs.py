@@ -84,7 +84,7 @@ def test_users_are_those_stated_and_there_are_none_where_a_workload_has_none(fil
 def test_a_bill_over_nothing_costs_nothing_a_unit() -> None:
     costs = unit_costs(1_000_000, Volume(0.0, 0.0, 0.0, None, {}))
     assert (costs.per_million_output_tokens, costs.per_request, costs.per_user_month) == (None, None, None)
-    costs = unit_costs(1_000_000, Volume(2e6, 4e9, 1e9, 50.0))
+    costs = unit_costs(1_000_000, Volume(2e6, 4e9, 1e9, 50.0, {"chat": 2e6}))
     assert costs.per_million_output_tokens == 10.0
     assert costs.per_million_input_tokens == 2.5
     assert (costs.per_request, costs.per_user_month) == (0.005, 200.0)

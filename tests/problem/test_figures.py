@@ -28,8 +28,8 @@ from optimizer.report.words import Names
 from optimizer.whatif.axes import axis_of, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITLESS = frozenset({"pue", "percentile", "rates"})
-"""Counted in nothing."""
+UNITLESS = frozenset({"pue", "percentile", "rates", "compute_capability", "pcie_generation", "release_year"})
+"""Counted in nothing: ratios, and numbers that name a version or a year."""
 
 SHIPPED = sorted((ROOT / "problems").glob("*.yaml"))
 
@@ -115,7 +115,11 @@ workloads:
 hardware:
   owned: [{gpu: l40s_48, gpus_per_node: 2, nodes: 1}]
   quota: [{provider: aws, max_gpus: 8}]
-offers: [{id: my.quote, provider: aws, gpu: l40s_48, gpus_per_node: 1, price_per_hour: 2}]
+  custom: [{id: own_card, sibling: l40s_48}]
+  limits: {max_share_per_provider: 0.9}
+offers:
+  - {id: my.quote, provider: aws, gpu: l40s_48, gpus_per_node: 1, price_per_hour: 2, min_nodes: 2,
+     price_breaks: [{from_nodes: 4, price_per_hour: 0.9}]}
 payment: {discounts: [{provider: aws, percent: 10}], fx: {CNY: 7.1}}
 """)
     return read_inputs(path)
@@ -141,7 +145,7 @@ def test_every_number_is_an_axis_or_says_why_not(full: Inputs) -> None:
         ("active", "10:20:5", "20 users"),
         ("min_replicas", "1:4", "4 copies"),
         ("startup_minutes", "5:20:5", "20 minutes"),
-        ("price_per_hour", "1:2:0.5", "$2 an hour for a node"),
+        ("offers.0.price_per_hour", "1:2:0.5", "$2 an hour for a node"),
         ("nodes", "1:3", "1 node"),
         ("percent", "5:10:5", "10 %"),
         ("ttft_ms", "500:1000:100", "500 ms"),

@@ -92,7 +92,7 @@ MUTATIONS = [
     ("  - name: chat", "  - name: 7seven.", "may not contain", None),
     ("  limits: {max_gpus: 64,", "  limits: {max_gpus: 0,", "at least 1", None),
     (
-        "limits: {max_gpus: 64, max_nodes: 9, max_power_kw: 80.5, max_gpu_kinds: 2}",
+        "limits: {max_gpus: 64, max_nodes: 9, max_power_kw: 80.5, max_gpu_kinds: 2, max_share_per_provider: 0.6}",
         "limits: 64",
         "needs keys",
         "max_gpus",

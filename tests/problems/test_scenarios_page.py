@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,17 +10,16 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HINT = "run: python tools/generate_scenarios.py"
+HINT = "run: python -m tools.generate_scenarios"
 
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "tools"))
+    sys.path.insert(0, str(ROOT))
     try:
-        import generate_scenarios
+        return importlib.import_module("tools.generate_scenarios")
     finally:
         sys.path.pop(0)
-    return generate_scenarios
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from optimizer.report import render
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = ("optimal", "feasible", "infeasible", "no_way_out", "unknown", "two_workloads", "owned", "cny")
-SUFFIX = {"text": "txt", "json": "json", "csv": "csv"}
+SUFFIX = {"screen": "screen.txt", "text": "txt", "json": "json", "csv": "csv"}
 
 
 @pytest.mark.parametrize("style", SUFFIX)

@@ -159,8 +159,17 @@ class _Capacity(_Strict):
 
 
 class _Interval(_Strict):
-    ttft_ms: list[MaybeNumber] = Field(min_length=2, max_length=2)
-    tpot_ms: list[MaybeNumber] = Field(min_length=2, max_length=2)
+    ttft_ms: dict[str, list[MaybeNumber]]
+    tpot_ms: dict[str, list[MaybeNumber]]
+
+
+class _Expected(_Strict):
+    promise: str | None
+    metric: Literal["ttft", "tpot", "e2e"]
+    percentile: Number
+    estimate: MaybeNumber
+    interval: list[MaybeNumber] = Field(min_length=2, max_length=2)
+    limit: MaybeNumber
 
 
 class _Prediction(_Strict):
@@ -175,6 +184,7 @@ class _Prediction(_Strict):
     interval: _Interval
     grade: Literal["A", "B", "C"]
     upper_bound: bool
+    promises: list[_Expected]
 
 
 class _Binding(_Strict):
@@ -196,8 +206,17 @@ class _CostLine(_Strict):
 
 class _Stress(_Strict):
     what: str
+    reached: MaybeNumber = None
+    limit: MaybeNumber = None
+    load_factor: Number | None = None
     holds: bool
     monthly_cost: MaybeNumber
+
+
+class _Elsewhere(_Strict):
+    provider: str
+    tier: str
+    monthly_cost: Number
 
 
 class _Plan(_Strict):
@@ -218,6 +237,7 @@ class _Plan(_Strict):
     binding: list[_Binding]
     cost_lines: list[_CostLine]
     excludes: list[str]
+    also: list[_Elsewhere]
     spare_node_costs: Number
     stress: list[_Stress]
     owed: _Owed

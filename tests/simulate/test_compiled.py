@@ -71,13 +71,27 @@ def test_a_fleet_with_an_outage_runs_alike_compiled_and_interpreted(
 
 def test_a_closed_population_runs_alike_compiled_and_interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(8, 2048, 20_000.0, 0.03, 0.002)
-    requests = poisson_requests(Lengths(300, 60, 4096))(20.0, 150)
-    people = Talk(first_questions(25, 3.0), thinking(2.0, 150))
+    requests = poisson_requests(Lengths(300, 60, 4096))(20.0, 80)
+    people = Talk(first_questions(25, 3.0), thinking(2.0, 80))
     fast = converse(STEP, settings, requests, people, 3, Router.LEAST_OUTSTANDING)
     monkeypatch.setattr(people_loop, "serve_people", people_loop.serve_people.interpreted)
     slow = converse(STEP, settings, requests, people, 3, Router.LEAST_OUTSTANDING)
     assert fast.arrive == pytest.approx(slow.arrive, rel=1e-9)
     assert fast.finish == pytest.approx(slow.finish, rel=1e-9)
+
+
+def test_a_replica_that_died_starts_without_what_it_had_learnt() -> None:
+    """Warm cache, blocked admission and the limit after an overflow are of the process that is gone."""
+    rows = {"queue": np.array([[5, 6, 7]]), "active": np.array([[3, 4, 0]])}
+    flat = {name: np.ones(1, np.int64) for name in fleet_loop.Fleet._fields if name not in rows}
+    fleet = fleet_loop.Fleet(**rows, **flat)._replace(
+        head=np.array([1]), tail=np.array([3]), batch=np.array([2]), used=np.array([900.0]), limit=np.array([2])
+    )
+    lost = np.zeros(8, np.int64)
+    assert fleet_loop.drop(fleet, 0, lost, 1, LIMITS) == 5
+    assert lost[1:5].tolist() == [3, 4, 6, 7]
+    assert (fleet.up[0], fleet.warm[0], fleet.blocked[0], fleet.batch[0], fleet.used[0]) == (0, 0, 0, 0, 0.0)
+    assert (fleet.limit[0], fleet.head[0]) == (LIMITS.max_seqs, 3)
 
 
 def test_every_kernel_is_among_the_sources() -> None:

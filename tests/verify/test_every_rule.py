@@ -183,8 +183,8 @@ def an_earlier_break_even(kit: Kit):
 
 
 @check("per token", "broken")
-def tokens_for_nothing(kit: Kit):
-    return long_run_plan(kit, cost_per_million_at_mean_load=0.01)
+def tokens_of_half_the_load(kit: Kit):
+    return long_run_plan(kit, mean_load=0.5)
 
 
 @check("by the token", "broken")

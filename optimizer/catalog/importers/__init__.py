@@ -1,1 +1,1 @@
-"""Outside price lists -> an ``offers.csv`` that ``--catalogs DIR`` uses; names are mapped by ``aliases.csv``."""
+"""Outside price lists and quotes -> offers of a problem file; names are mapped by ``aliases.csv``."""

@@ -6,11 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optimizer.handover.launch.benchmark import benchmark_script
 from optimizer.handover.launch.compose import can_compose, compose, document_name, task, why_no_task
 from optimizer.handover.launch.kubernetes import can_span_nodes, manifest
 from optimizer.handover.launch.notes import notes
-from optimizer.handover.launch.scripts import benchmark_script, serve_script
-from optimizer.handover.launch.server import NodeLayout, Server, busiest_layouts, measurement_csv, servers_of
+from optimizer.handover.launch.operations import operations
+from optimizer.handover.launch.scripts import serve_script
+from optimizer.handover.launch.server import (
+    NodeLayout,
+    Server,
+    busiest_layouts,
+    doubts_of,
+    measurement_csv,
+    servers_of,
+)
 from optimizer.handover.safe_text import plain
 from optimizer.vocabulary import Router
 
@@ -41,8 +50,10 @@ def launch_files(
     origin = f"Plan #{plan.rank} of {plain(outcome.problem_name)} ({outcome.problem_sha256[:12]})"
     files = [*_per_server(servers, origin), *_per_node(nodes, facts, version, origin, _router(plan))]
     missing = [*_without_command(servers), *_without_image(servers), *_without_task(nodes, facts)]
+    doubts = list(dict.fromkeys(doubt for server in servers for doubt in doubts_of(server, facts)))
     listed = [(file.name, file.purpose) for file in files]
-    return (LaunchFile("README.md", "read this first", notes(outcome, plan, servers, nodes, listed, missing)), *files)
+    page = notes(outcome, plan, servers, nodes, listed, missing, doubts)
+    return (LaunchFile("README.md", "read this first", page), *files)
 
 
 def _per_server(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
@@ -53,7 +64,7 @@ def _per_server(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
         yield LaunchFile(
             f"{server.name}-benchmark.sh", f"loads one server of {of} and measures", benchmark_script(server), True
         )
-        if len(server.bench) == 1:
+        if not server.experiment.test.lengths.classes:
             yield LaunchFile(
                 f"{server.name}-measurement.csv",
                 "what was set, to complete with what was measured",
@@ -62,6 +73,8 @@ def _per_server(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
         if server.image and server.serve is not None and can_span_nodes(server):
             kind = "LeaderWorkerSet" if server.nodes > 1 else "Deployment"
             yield LaunchFile(f"{server.name}-kubernetes.yaml", f"{kind} and Service of {of}", manifest(server, origin))
+            about = "alert rules at the edge of what was proven, disruption budget"
+            yield LaunchFile(f"{server.name}-operations.yaml", f"{about} of {of}", operations(server, origin))
 
 
 def _router(plan: Plan) -> Router:
@@ -87,7 +100,9 @@ def _per_node(
 
 def _without_command(servers: list[Server]) -> Iterator[str]:
     for server in servers:
-        if server.serve is None:
+        if server.why_not:
+            yield f"{server.name}: {server.why_not}"
+        elif server.serve is None:
             yield (
                 f"{server.name}: no server command, as the options of {server.group.engine} are not known here; set "
                 "what the table lists by its own documentation"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from optimizer.handover.launch.engine_options import OptionFacts, read_options
+
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
@@ -35,11 +37,12 @@ class Cloud:
 
 @dataclass(frozen=True)
 class LaunchFacts:
-    """The three tables, by id."""
+    """The tables, by id."""
 
     accelerators: Mapping[str, Accelerator]
     images: Mapping[tuple[str, str], Image]  # by (engine, vendor)
     clouds: Mapping[str, Cloud]
+    options: OptionFacts
 
 
 def load_facts(catalogs: Path | None = None) -> LaunchFacts:
@@ -77,4 +80,6 @@ def load_facts(catalogs: Path | None = None) -> LaunchFacts:
     findings = [*accelerators.findings, *images.findings, *clouds.findings]
     if findings:
         raise CatalogError(findings)
-    return LaunchFacts(MappingProxyType(named), MappingProxyType(pulled), MappingProxyType(known))
+    return LaunchFacts(
+        MappingProxyType(named), MappingProxyType(pulled), MappingProxyType(known), read_options(catalogs)
+    )

@@ -18,6 +18,12 @@ OWN_LABEL = "llm-deployment-optimizer/gpu"
 """Node label asked for where the vendor's own label of a card is not established."""
 
 GFD_LABEL = "nvidia.com/gpu.product"
+API_SECRET = "llm-api-key"
+"""Secret that holds the key which clients send."""
+
+_KEYED = ("vllm", "vllm-ascend")
+"""Engines that read an API key from their environment (``VLLM_API_KEY``); /health needs none."""
+
 _HEALTH = "/health"
 _START_MINUTES = 60
 _MULTINODE_ENGINES = ("vllm", "sglang")
@@ -32,6 +38,8 @@ def manifest(server: Server, origin: str) -> str:
     """The manifests of one workload as YAML; ``origin`` says which plan they come from."""
     workload = _leader_worker_set(server) if server.nodes > 1 else _deployment(server)
     comment = f"{origin}\nkubectl create secret generic hf-token --from-literal=token=...   # where the model is gated"
+    if _takes_key(server):
+        comment += f"\nkubectl create secret generic {API_SECRET} --from-literal=key=...   # bearer token of clients"
     comment += "" if server.pinned else "\nThe image tag floats: pin the version that you confirmed with the benchmark."
     return render_yaml([workload, _service(server)], comment)
 
@@ -120,7 +128,7 @@ def _pod(server: Server, command: list[str], *, serves: bool) -> dict[str, Value
         "name": "server",
         "image": server.image,
         "command": [_unexpanded(word) for word in command],
-        "env": [token],
+        "env": [token, *_api_key(server)] if serves else [token],
         "resources": {"limits": {server.resource: gpus}},
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},
@@ -133,6 +141,7 @@ def _pod(server: Server, command: list[str], *, serves: bool) -> dict[str, Value
     tolerated: Value = {"key": server.resource, "operator": "Exists", "effect": "NoSchedule"}
     return {
         "nodeSelector": node_selector(server),
+        **(_spread(server) if server.nodes == 1 else {}),
         "tolerations": [tolerated],
         "containers": [container],
         "volumes": [
@@ -140,6 +149,28 @@ def _pod(server: Server, command: list[str], *, serves: bool) -> dict[str, Value
             {"name": "models", "emptyDir": {}},
         ],
     }
+
+
+def _spread(server: Server) -> dict[str, Value]:
+    """Servers on as many nodes as there are, so that one node gone takes as few as possible with it."""
+    constraint: dict[str, Value] = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": _labels(server)},
+    }
+    return {"topologySpreadConstraints": [constraint]}
+
+
+def _takes_key(server: Server) -> bool:
+    return server.group.engine in _KEYED
+
+
+def _api_key(server: Server) -> list[Value]:
+    """The key that clients have to send, from a secret; vLLM reads it from its environment."""
+    if not _takes_key(server):
+        return []
+    return [{"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": API_SECRET, "key": "key"}}}]
 
 
 def _unexpanded(word: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.kubernetes import GFD_LABEL, OWN_LABEL, node_selector
-from optimizer.handover.launch.scripts import thresholds
 from optimizer.handover.safe_text import code, table, text
+from optimizer.report.confirm import acceptance, brackets, offer_sentence
 from optimizer.report.words import gpu_name, money, plural, tier_name
 from optimizer.units import SHARE_UNITS
 from optimizer.vocabulary import Evidence, Link
@@ -24,6 +24,7 @@ def notes(
     nodes: Sequence[NodeLayout],
     files: Sequence[tuple[str, str]],
     missing: Sequence[str],
+    doubts: Sequence[str],
 ) -> str:
     """The page."""
     kind = " (indicative price)" if plan.price_evidence is Evidence.INDICATIVE else ""
@@ -44,18 +45,25 @@ def notes(
         *(_settings(server) for server in servers),
         "## Thresholds of the benchmark",
         *(
-            "\n".join([f"**{text(server.name)}**", "", *(f"- {line}" for line in thresholds(server))])
+            "\n".join([f"**{text(server.name)}**: {text(offer_sentence(server.experiment))}", "", *_judged(server)])
             for server in servers
         ),
         "## Worth knowing",
-        "\n".join(f"- {line}" for line in _remarks(servers)),
+        "\n".join(f"- {line}" for line in [*map(text, doubts), *_remarks(servers)]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def _judged(server: Server) -> Iterator[str]:
+    """What accepts a run, the promise itself, and where it is expected."""
+    accepted = ", ".join(f"{name} {condition}" for name, condition in acceptance(server.experiment))
+    yield f"- Accepted if: {text(accepted)}"
+    yield from (f"- {text(line)}" for line in brackets(server.experiment))
+
+
 def _steps(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
     yield "Get **one** node, start **one** server (`...-serve.sh`), run its benchmark, compare with the thresholds."
-    if any(len(server.bench) == 1 for server in servers):
+    if any(not server.experiment.test.lengths.classes for server in servers):
         row = "Complete the row in `...-measurement.csv`"
         yield f"{row}: it has the columns of `optimize predict`, which adds our figures."
     yield "If it passes, get the rest and roll out with the manifests, the compose files or the SkyPilot tasks."
@@ -156,5 +164,9 @@ def _remarks(servers: Sequence[Server]) -> Iterator[str]:
         yield "Bridged pairs: a server on two cards must sit on the two that share a bridge (`nvidia-smi topo -m`)."
     if any(server.image and not server.pinned for server in servers):
         yield "Image tags float until `engine.version` states one; pin what you measured."
+    elif any(server.image and not server.group.engine_version for server in servers):
+        yield "`engine.version` is not stated: images are pinned to the newest release whose options were read."
+    if any(server.image and server.group.engine == "trtllm" for server in servers):
+        yield "trtllm-serve checks no API key: keep its Service inside the cluster, behind a gateway that does."
     count = sum(server.group.replicas for server in servers)
     yield f"{plural(count, 'server')} in all. Weights are downloaded by each; a shared volume saves time and traffic."

@@ -1,11 +1,10 @@
-"""Shell scripts: start one server on a machine, load it with its share of the traffic."""
+"""Shell script that starts one server on a machine."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optimizer.handover.safe_text import bash_command, plain, slug
-from optimizer.report.words import promise_of, two_digits
+from optimizer.handover.safe_text import bash_command, plain
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.server import Server
@@ -57,51 +56,3 @@ def _several(server: Server) -> str:
     ray = " --distributed-executor-backend ray" if server.group.engine.startswith("vllm") else ""
     place = f' --dist-init-addr "$HEAD:20000" --nnodes {server.nodes} --node-rank "$RANK"'
     return place if server.group.engine == "sglang" else ray
-
-
-def benchmark_script(server: Server) -> str:
-    """One server under its share of the planned load; the result goes to ``RESULT``, the thresholds stand on top."""
-    out = {"sglang": "--output-file"}.get(server.group.engine, "--result-filename")
-    save = [] if server.group.engine == "sglang" else ["--save-result"]
-    if len(server.bench) > 1:
-        return _mixed_benchmark(server, out, save)
-    command = bash_command([*server.bench[0], *save])
-    return (
-        f"{_HEAD}# Loads ONE server with its share of the planned traffic. Run it twice; the first run warms up.\n"
-        + "".join(f"#   {line}\n" for line in thresholds(server))
-        + "# HOST and PORT say where the server is, RESULT where the figures go.\n"
-        "set -euo pipefail\n"
-        f'{command} \\\n    --host "${{HOST:-127.0.0.1}}" --port "${{PORT:-{server.port}}}" \\\n'
-        f'    {out} "${{RESULT:-{server.name}-result.json}}"\n'
-    )
-
-
-def _mixed_benchmark(server: Server, out: str, save: list[str]) -> str:
-    """A client for each length class of a mix, side by side; each writes a result of its own."""
-    lines = [
-        f"{_HEAD}# Loads ONE server with its share of the planned traffic, a client for each length class, side by",
-        "# side. Run it twice; the first run warms up.",
-        *(f"#   {line}" for line in thresholds(server)),
-        "# HOST and PORT say where the server is, RESULT how the names of the files with the figures begin.",
-        "set -euo pipefail",
-    ]
-    results: list[str] = []
-    for one, words in zip(server.asked.classes, server.bench, strict=True):
-        results.append(slug(one.name, results, fallback="class"))
-        where = f'--host "${{HOST:-127.0.0.1}}" --port "${{PORT:-{server.port}}}"'
-        result = f'{out} "${{RESULT:-{server.name}-result}}-{results[-1]}.json"'
-        lines.append(f"{bash_command([*words, *save])} \\\n    {where} \\\n    {result} &")
-    return "\n".join([*lines, "wait"]) + "\n"
-
-
-def thresholds(server: Server) -> list[str]:
-    """What the run must show: the promise, and the range in which the estimate should fall."""
-    lines = []
-    for kept in server.prediction.promises:
-        limit = "none" if kept.limit_s is None else f"{kept.limit_s * 1e3:g} ms"
-        low, high = two_digits(kept.low_s * 1e3), two_digits(kept.high_s * 1e3)
-        name = plain(promise_of(kept.metric, kept.percentile, kept.length_class))
-        lines.append(
-            f"{name}: limit {limit}; expected {two_digits(kept.estimate_s * 1e3)} ms, 90 % range {low} to {high}"
-        )
-    return lines or ["no latency was promised: compare the throughput with the plan's"]

@@ -12,17 +12,20 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.handover.launch.facts import Accelerator, Image
 from optimizer.handover.safe_text import plain, slug
-from optimizer.report.confirm import bench_commands, serve_words
+from optimizer.plan.experiment import Offered
+from optimizer.report.confirm import bench_words, client_of, experiments_in
 from optimizer.report.csv_report import safe_cell
+from optimizer.report.serve_commands import engine_family, serve_words, version_numbers, why_not_served
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.handover.launch.facts import LaunchFacts
+    from optimizer.plan.experiment import Experiment
     from optimizer.plan.types import Asked, Group, NodeLine, Outcome, Plan, Prediction
 
 
@@ -44,7 +47,10 @@ class Server:
     prediction: Prediction
     vendor: str
     serve: tuple[str, ...] | None  # None: the engine's command line is not known; host and port are left out
-    bench: tuple[tuple[str, ...], ...]
+    bench: tuple[str, ...]  # where to find the server, seed and result are left out
+    client: str  # whose benchmark client it is: vllm, sglang, trtllm
+    experiment: Experiment
+    why_not: str  # why there is no command of an engine that is known
     checkpoint: str | None  # published weights in the planned format; None: make them, or the model's own
     image: str | None  # with its tag; None: no public image is known
     pinned: bool  # whether the tag names a version
@@ -81,14 +87,17 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
     asked = {one.workload: one for one in outcome.asked}
     predicted = {one.workload: one for one in plan.predicted}
     found: list[Server] = []
-    for position, group in enumerate(plan.groups):
+    for position, (planned, experiment) in enumerate(experiments_in(plan, outcome.asked)):
+        group = replace(planned, engine_version=planned.engine_version or version or "")
         name = slug(group.workload, [server.name for server in found], fallback="workload")
         vendor = catalog.gpus[group.gpu].vendor
         checkpoint = checkpoint_of(group, catalog)
         image = facts.images.get((group.engine, vendor))
         serve = serve_words(group, checkpoint)
+        bench = bench_words(group, experiment, checkpoint, requests_file(name))
         question, prediction = asked[group.workload], predicted[group.workload]
-        pinned = version is not None and _TAG.fullmatch(version) is not None
+        tag = version or _pin(group.engine, serve, facts)
+        pinned = tag is not None and _TAG.fullmatch(tag) is not None
         found.append(
             Server(
                 name=name,
@@ -97,9 +106,12 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
                 prediction=prediction,
                 vendor=vendor,
                 serve=tuple(serve) if serve else None,
-                bench=tuple(tuple(one) for one in bench_commands(group, question, prediction, checkpoint)),
+                bench=tuple(bench),
+                client=client_of(group, experiment),
+                experiment=experiment,
+                why_not=why_not_served(group, checkpoint),
                 checkpoint=checkpoint,
-                image=_image(image, version if pinned else None) if serve else None,
+                image=_image(image, tag if pinned else None) if serve else None,
                 pinned=pinned,
                 resource=image.kubernetes_resource if image else "",
                 accelerator=facts.accelerators.get(group.gpu, Accelerator()),
@@ -109,10 +121,50 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
     return found
 
 
+def _pin(engine: str, serve: Sequence[str] | None, facts: LaunchFacts) -> str | None:
+    """The newest release of an engine whose options were read; None where that is not known as an image's tag."""
+    newest = facts.options.newest(serve) if serve and engine in _PINNED else ""
+    return newest if version_numbers(newest) else None
+
+
+_PINNED = ("vllm", "sglang")
+"""Engines whose images are tagged like the releases whose options were read."""
+
+
+def doubts_of(server: Server, facts: LaunchFacts) -> list[str]:
+    """What is wrong or uncertain about the commands of a server for the stated release of its engine."""
+    group, found = server.group, list[str]()
+    if server.serve is not None:
+        found += facts.options.doubts(server.serve, group.engine_version)
+    own = server.client == engine_family(group.engine) and server.experiment.test.plain
+    found += facts.options.doubts(server.bench, group.engine_version if own else "")
+    if not own and server.client == "vllm":
+        found.append(f"{server.name}: the client is vLLM {_CLIENT} or newer, whatever release serves")
+    engine, _, least = group.needs_engine.partition(" ")
+    stated = version_numbers(group.engine_version)
+    if least and stated and engine == engine_family(group.engine) and stated < version_numbers(least):
+        found.append(f"{group.published_as} needs {group.needs_engine} or newer; {group.engine_version} is stated")
+    elif least and engine == engine_family(group.engine):
+        found.append(f"{group.published_as} needs {group.needs_engine} or newer")
+    return found
+
+
+_CLIENT = "0.19.0"
+"""The first release read whose client takes requests with lengths of their own, in their order."""
+
+
 def checkpoint_of(group: Group, catalog: Catalog) -> str | None:
-    """A published checkpoint in the planned format; None where the catalog knows none."""
-    known: Sequence[str] = [row.checkpoint for row in catalog.checkpoints.get((group.model, group.weight_quant), ())]
-    return known[0] if known else None
+    """A published checkpoint in the planned format that the engine loads; None where the catalog knows none."""
+    if group.published_as:
+        return group.published_as
+    engine, vendor = catalog.engines.get(group.engine), catalog.gpus[group.gpu].vendor
+    found = checkpoint_for(catalog, group.model, group.weight_quant, engine.profile if engine else group.engine, vendor)
+    return found.checkpoint if found else None
+
+
+def requests_file(name: str) -> str:
+    """The file that a benchmark script writes the requests of a run to."""
+    return f"{name}-requests.jsonl"
 
 
 def _image(image: Image | None, version: str | None) -> str | None:
@@ -203,34 +255,72 @@ def _counted(nodes: Sequence[_PlacedNode]) -> tuple[NodeLayout, ...]:
     return tuple(found.values())
 
 
-_LATENCIES = ("ttft_ms_mean", "ttft_ms_p50", "ttft_ms_p99", "tpot_ms_mean", "tpot_ms_p50", "tpot_ms_p99")
+_LATENCIES = tuple(f"{name}_ms_{figure}" for name in ("ttft", "tpot") for figure in ("mean", "p50", "p95", "p99"))
 _MEASURED = ("output_tokens_per_s", *_LATENCIES)
 """Blank: to be filled in from the benchmark's result."""
 
 
-def measurement_csv(server: Server) -> str:
-    """One row: one server under its share of the load. A mix of length classes is no such row."""
-    group, options = server.group, _options(server.bench[0])
-    row = {
+def settings_of(server: Server) -> dict[str, str]:
+    """What was set, in the columns that ``optimize predict`` and ``optimize calibrate`` read: engine, card, formats."""
+    group, test = server.group, server.experiment.test
+    return {
         "gpu": group.gpu,
-        "gpu_count": str(server.gpus),
+        "gpu_count": str(server.gpus * test.replicas),
         "interconnect": group.interconnect,
+        "nodes": str(server.nodes),
         "engine": group.engine,
-        "engine_version": "",
-        "model": group.model,
+        "engine_version": group.engine_version,
         "weight_quant": group.weight_quant,
         "kv_cache": group.kv_cache,
         "tp": str(group.tensor_parallel),
         "pp": str(group.pipeline_parallel),
-        "dp": "1",
-        "input_tokens": options["--random-input-len"],
-        "output_tokens": options["--random-output-len"],
-        "load": "open_loop" if "--request-rate" in options else "closed_loop",
-        "start": "unknown" if "--request-rate" in options else "burst",
-        "requests": options["--num-prompts"],
+        "replicas": str(test.replicas),
+        "gpu_memory_utilization": f"{group.gpu_memory_utilization:g}",
+        "max_num_seqs": str(group.max_num_seqs),
+        "max_num_batched_tokens": str(group.max_num_batched_tokens),
+    }
+
+
+def load_words(server: Server) -> dict[str, str]:
+    """How the load was offered, in the words of a measured row."""
+    offered = server.experiment.offered
+    if offered is Offered.ARRIVING:
+        return {"load": "open_loop", "start": "steady"}
+    return {"load": "closed_loop" if offered is Offered.HELD else "offline", "start": _START[offered]}
+
+
+_START = {Offered.HELD: "steady", Offered.AT_ONCE: "burst"}
+
+
+def lengths_of(server: Server) -> dict[str, str]:
+    """How lengths spread and prefixes are shared, and how replicas are chosen: what makes a row one of a test."""
+    test = server.experiment.test
+    lengths = test.lengths
+    return {
+        "input_p95": _cell(lengths.input_p95),
+        "output_p95": _cell(lengths.output_p95),
+        "context_max": str(server.group.max_model_len),
+        "shared_prefix": _cell(lengths.shared_prefix or None),
+        "requests_per_prefix": _cell(lengths.requests_per_prefix),
+        "router": str(test.router),
+    }
+
+
+def measurement_csv(server: Server) -> str:
+    """One row: the test as it is sent. A mix of length classes is no such row."""
+    test = server.experiment.test
+    lengths = test.lengths
+    row = {
+        **settings_of(server),
+        "model": server.group.model,
+        "input_tokens": f"{lengths.input_mean:g}",
+        "output_tokens": f"{lengths.output_mean:g}",
+        **lengths_of(server),
+        **load_words(server),
+        "requests": str(test.requests),
         "length_low": "1",
-        "concurrency": options.get("--max-concurrency", ""),
-        "request_rate": options.get("--request-rate", ""),
+        "concurrency": _cell(test.cap),
+        "request_rate": _cell(test.rate),
         **dict.fromkeys(_MEASURED, ""),
     }
     stream = io.StringIO()
@@ -240,6 +330,5 @@ def measurement_csv(server: Server) -> str:
     return stream.getvalue()
 
 
-def _options(words: tuple[str, ...]) -> dict[str, str]:
-    """Options of a command with their values."""
-    return {name: value for name, value in pairwise(words) if name.startswith("--")}
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"

@@ -13,9 +13,10 @@ from optimizer.handover.shortlist.plain_forms import hardware, kept, setup, sour
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
 from optimizer.report.bill import unit_rows, units
-from optimizer.report.confirm import bench_commands, serve_words
+from optimizer.report.confirm import bench_words, experiments_in
 from optimizer.report.periods import replayed_name, replayed_unit
 from optimizer.report.quotes import node_of, price_of, terms_of, verdict_of
+from optimizer.report.serve_commands import serve_words
 from optimizer.report.words import count, limit, money, percent, price, promise_of, tier_name, two_digits, yaml_scalar
 from optimizer.vocabulary import Evidence
 
@@ -231,14 +232,11 @@ def _ways_out(outcome: Outcome, say: Say) -> Table:
 
 def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
     """Server and client of every group, quoted for a shell."""
-    asked = {one.workload: one for one in outcome.asked}
-    predicted = {one.workload: one for one in plan.predicted}
-    for group in plan.groups:
+    for group, experiment in experiments_in(plan, outcome.asked):
         serve = serve_words(group)
         if serve:
             yield bash_command(serve)
-        clients = bench_commands(group, asked[group.workload], predicted[group.workload])
-        yield from (bash_command(client) for client in clients)
+        yield bash_command([*bench_words(group, experiment), "--seed", "1"])
 
 
 def _source(node: NodeLine, say: Say) -> str:

@@ -1,0 +1,66 @@
+"""Which degrees of parallelism an engine accepts for a mixture of experts.
+
+vLLM: ``--tensor-parallel-size t --data-parallel-size d``, experts dealt to all t x d GPUs with
+``--enable-expert-parallel``, cut by all of them without. SGLang: ``--tp-size G --dp-size d --enable-dp-attention
+--ep-size e``. TensorRT-LLM: ``--tp_size G --ep_size e``; attention data parallelism is on for all GPUs or off.
+(vLLM documentation "Data parallel deployment" and "Expert parallel deployment"; SGLang "Expert parallelism";
+TensorRT-LLM "Parallelism".)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optimizer.performance.expert_ranks import SWITCHED, domain_gpus
+from optimizer.performance.types import ReplicaSpec
+
+ALL_OR_NONE = frozenset({"vllm", "vllm-ascend"})
+"""Engines that deal the experts to every GPU of a replica or to none."""
+
+WITHOUT = frozenset({"tgi", "mlc-llm", "gpt-fast", "exllamav2", "deepspeed-mii", "optimum-habana"})
+"""Engines that have neither attention data parallelism nor expert parallelism."""
+
+OVERLAP = frozenset({"vllm", "sglang"})
+"""Engines that overlap two batches: SGLang ``--enable-two-batch-overlap``, vLLM ``--enable-dbo``."""
+
+
+def degree_refusals(spec: ReplicaSpec) -> Iterator[tuple[str, str]]:
+    """The degree, and why model, engine or fabric do not accept it."""
+    d, e, gpus, name = spec.attention_dp, spec.expert_parallel, spec.expert_gpus, spec.engine.display_name
+    if not spec.model.is_moe:
+        for column, degree in (("attention_dp", d), ("expert_parallel", e)):
+            if degree > 1:
+                yield column, f"{column} {degree}: {spec.model.id} has no routed experts; copies of it are replicas"
+        return
+    if gpus % e:
+        yield "expert_parallel", f"expert_parallel {e} does not divide tp {spec.tensor_parallel} x attention_dp {d}"
+    elif e > spec.model.num_experts:
+        yield "expert_parallel", f"expert_parallel {e}: {spec.model.id} has {spec.model.num_experts} experts"
+    yield from _of_engine(spec, name)
+    if spec.overlap and (spec.engine.profile not in OVERLAP or d == 1 or e != gpus):
+        yield "overlap", "two-batch overlap needs vLLM or SGLang, attention_dp and experts dealt to every GPU"
+    if d > 1 and gpus > domain_gpus(spec) and (spec.link not in SWITCHED or not spec.gpu.datacenter_licensed):
+        yield (
+            "attention_dp",
+            f"attention_dp {d} on {gpus} GPUs leaves the node, which {spec.gpu.id} on {spec.link.value} cannot: its "
+            "exchange needs a fabric inside the node and an RDMA adapter for each GPU",
+        )
+
+
+def _of_engine(spec: ReplicaSpec, name: str) -> Iterator[tuple[str, str]]:
+    d, e, gpus = spec.attention_dp, spec.expert_parallel, spec.expert_gpus
+    profile = spec.engine.profile
+    if profile in WITHOUT and (d > 1 or e > 1):
+        column, degree = ("attention_dp", d) if d > 1 else ("expert_parallel", e)
+        yield column, f"{column} {degree}: {name} has no such option"
+    if profile in ALL_OR_NONE and e not in (1, gpus):
+        yield (
+            "expert_parallel",
+            f"expert_parallel {e}: {name} deals the experts to all {gpus} GPUs (tp x attention_dp) or to none (1)",
+        )
+    if profile == "trtllm" and d > 1 and spec.tensor_parallel > 1:
+        yield (
+            "attention_dp",
+            f"attention_dp {d} with tp {spec.tensor_parallel}: {name} has attention data parallelism on every GPU "
+            "(tp 1) or on none",
+        )

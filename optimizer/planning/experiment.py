@@ -1,0 +1,148 @@
+"""The tests of a plan, simulated: what a server as predicted shows in each, on how many replicas and how many requests
+a promise can be told from a broken one.
+
+One replica is tested where it keeps its promises alone. Arrivals that a router deals out come more evenly than the same
+share of them at random; where a replica alone would not keep a promise for that reason, more of them are tested behind
+the router.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.performance import band
+from optimizer.performance.accuracy import grade_of
+from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, Stated, experiment_of
+from optimizer.problem import parts_of
+from optimizer.simulate.load_test import output_rate, runs_of
+from optimizer.simulate.replay import MOST_REPLICAS
+from optimizer.units import significant
+from optimizer.vocabulary import Router
+
+if TYPE_CHECKING:
+    from optimizer.demand import Lengths
+    from optimizer.performance.types import ReplicaSpec
+    from optimizer.plan.types import Group, Plan
+    from optimizer.planning.inputs import Inputs
+    from optimizer.problem import Part
+    from optimizer.simulate.fleet import Served
+
+_ONE_SIDED_95 = 1.645
+_SLOWER = 0.15
+_ONE_SIDED_90 = 1.282
+"""A server as predicted shall pass in 95 of 100 runs, one that is 15 % slower than the limit fail in 90."""
+
+_ROUNDS = 4
+"""Times that a test is made larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A figure over the runs: its mean and how far single runs scatter."""
+
+    mean: float
+    scatter: float
+
+    @property
+    def high(self) -> float:
+        """What 95 of 100 runs stay below."""
+        return self.mean + _ONE_SIDED_95 * self.scatter
+
+    @property
+    def low(self) -> float:
+        """What 95 of 100 runs stay above."""
+        return max(self.mean - _ONE_SIDED_95 * self.scatter, 0.0)
+
+
+def experiments_of(inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec]) -> tuple[Experiment, ...]:
+    """The test of each group of a plan; ``specs``: the replicas of its groups, in their order."""
+    parts = {part.name: part for part in parts_of(inputs.problem)}
+    planned = {one.workload: one for one in plan.predicted}
+    router = Router(inputs.problem.engine.router)
+    found = []
+    for group, spec in zip(plan.groups, specs, strict=True):
+        part = parts[group.workload]
+        first = experiment_of(group, stated_of(part), planned[part.name], router)
+        launched = replace(spec, max_num_seqs=group.max_num_seqs)
+        found.append(_simulated(inputs, first, group, part, launched))
+    return tuple(found)
+
+
+def stated_of(part: Part) -> Stated:
+    """What a test has to know of a workload."""
+    load = part.load
+    return Stated(
+        lengths=part.lengths,
+        arrives=bool(load.requests_per_second),
+        held=load.inflight,
+        people=bool(load.users),
+        batch=load.is_batch,
+        recorded=part.workload.traffic.trace is not None,
+    )
+
+
+def _simulated(inputs: Inputs, first: Experiment, group: Group, part: Part, spec: ReplicaSpec) -> Experiment:
+    from optimizer.calibrate.forward import replica_for
+
+    replica, one = replica_for(spec, part.lengths, inputs.params), first
+    for _ in range(_ROUNDS):
+        runs = runs_of(replica, one.test)
+        told = [_told(runs, bracket, part.lengths) for bracket in one.brackets]
+        flow = _spread([output_rate(run) for run in runs])
+        larger = _larger(one, told, flow, group.replicas)
+        if larger is None:
+            break
+        one = replace(one, test=larger)
+    grade, engine = grade_of(spec, inputs.params)[0], spec.engine.profile
+    brackets = []
+    for bracket, seen in zip(one.brackets, told, strict=True):
+        error = band(bracket.metric, grade, engine)
+        brackets.append(
+            replace(bracket, expected_s=seen.mean, low_s=seen.low * error.low, high_s=seen.high * error.high)
+        )
+    return replace(one, brackets=tuple(brackets))
+
+
+def _told(runs: Sequence[Served], bracket: Bracket, lengths: Lengths) -> _Told:
+    number = {one.name: place for place, one in enumerate(lengths.classes)}.get(bracket.length_class)
+    values = []
+    for run in runs:
+        seen = getattr(run, bracket.metric)
+        if number is not None and run.length_class is not None:
+            seen = seen[run.length_class == number]
+        values.append(float(np.percentile(seen, bracket.percentile)))
+    return _spread(values)
+
+
+def _spread(values: Sequence[float]) -> _Told:
+    return _Told(float(np.mean(values)), float(np.std(values, ddof=1)))
+
+
+def _larger(one: Experiment, told: Sequence[_Told], flow: _Told, replicas: int) -> LoadTest | None:
+    """The next test to try; None: this one tells, or no other would."""
+    test = one.test
+    longer = min(2 * test.requests, MOST_REQUESTS)
+    if one.offered is Offered.AT_ONCE:
+        promised = one.least_output_tokens_per_second or 0.0
+        return replace(test, requests=longer) if flow.low < promised and longer > test.requests else None
+    limited = [(seen, b.limit_s) for seen, b in zip(told, one.brackets, strict=True) if b.limit_s is not None]
+    if all(_tells(seen, limit) for seen, limit in limited):
+        return None
+    most = min(replicas, MOST_REPLICAS)
+    if any(seen.mean > limit for seen, limit in limited) and one.offered is Offered.ARRIVING and test.replicas < most:
+        assert test.rate is not None
+        count = min(2 * test.replicas, most)
+        rate = significant(test.rate * count / test.replicas, 3)
+        return replace(test, replicas=count, rate=rate, requests=longer)
+    return replace(test, requests=longer) if longer > test.requests else None
+
+
+def _tells(seen: _Told, limit: float) -> bool:
+    """Whether a run tells a server as predicted from one that is 15 % slower than the limit."""
+    relative = seen.scatter / seen.mean if seen.mean > 0 else math.inf
+    return seen.high <= limit and relative * _ONE_SIDED_90 <= _SLOWER / (1.0 + _SLOWER)

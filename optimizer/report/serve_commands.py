@@ -1,0 +1,110 @@
+"""The server's command of a group: every setting that the prediction assumed, in the words of its engine and version.
+
+Options as in the engines' argument parsers (catalogs/engine_options.csv): ``vllm serve``; ``sglang serve``, before it
+``sglang.launch_server``; ``trtllm-serve``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from optimizer.plan.types import Group
+from optimizer.report.words import quant_name
+
+_CALIBRATED = frozenset({"int8", "int4", "nvfp4", "mxfp4"})
+"""Formats that need a checkpoint of their own where they are not the model's; fp8 can be made while loading."""
+
+_ONLY_CHECKPOINTS = frozenset({"trtllm"})
+"""Engines that make no format while loading: without a checkpoint in it they would load the published 16 bit."""
+
+_SGLANG_SERVE = (0, 5, 12)
+_SGLANG_DECODE_GRAPHS = (0, 5, 23)
+"""Releases whose options were read: the first with ``sglang serve``, and one that bounds decode graphs by themselves;
+between the two the name of that option changed, so that there neither is safe."""
+
+
+def engine_family(engine: str) -> str:
+    """``vllm`` for vllm-ascend too: the same command line."""
+    return engine.partition("-")[0]
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """``0.5.12`` and ``v0.5.12.post1`` as (0, 5, 12); empty where it does not begin with numbers."""
+    found = re.match(r"v?(\d+(?:\.\d+)*)", version)
+    return tuple(int(part) for part in found[1].split(".")[:3]) if found else ()
+
+
+def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None:
+    """The server's command as words; None where the engine's command is not known, or ``why_not_served``.
+
+    ``checkpoint`` names weights that are in the plan's format already. Without it those that the plan names are loaded,
+    else the catalog's model, and fp8 is made while loading.
+    """
+    serve = {"vllm": _serve_vllm, "sglang": _serve_sglang, "trtllm": _serve_trtllm}.get(engine_family(group.engine))
+    if serve is None or why_not_served(group, checkpoint):
+        return None
+    return serve(group, checkpoint or group.published_as or None)
+
+
+def why_not_served(group: Group, checkpoint: str | None = None) -> str:
+    """Why an engine that is known cannot start this plan; empty where it can."""
+    named = checkpoint or group.published_as
+    if engine_family(group.engine) in _ONLY_CHECKPOINTS and group.weight_quant == "fp8" and not named:
+        return (
+            f"TensorRT-LLM makes no FP8 weights while loading, and no published FP8 checkpoint of {group.model} that "
+            "it loads is known: quantize one with NVIDIA ModelOpt and serve that"
+        )
+    return ""
+
+
+def model_to_load(group: Group, checkpoint: str | None = None) -> str:
+    """The checkpoint to load: the one named, the catalog's model, or the user's own in a format that needs one."""
+    named = checkpoint or group.published_as
+    if named:
+        return named
+    if group.weight_quant in _CALIBRATED:
+        return f"PATH_OF_{quant_name(group.weight_quant)}_CHECKPOINT_OF_{group.model.rpartition('/')[2]}"
+    return group.model
+
+
+def _serve_vllm(group: Group, checkpoint: str | None) -> list[str]:
+    command = ["vllm", "serve", model_to_load(group, checkpoint), "--tensor-parallel-size", str(group.tensor_parallel)]
+    if group.pipeline_parallel > 1:
+        command += ["--pipeline-parallel-size", str(group.pipeline_parallel)]
+    if group.weight_quant == "fp8" and checkpoint is None:
+        command += ["--quantization", "fp8"]
+    if group.kv_cache != "auto":
+        command += ["--kv-cache-dtype", group.kv_cache]
+    command += ["--gpu-memory-utilization", f"{group.gpu_memory_utilization:g}"]
+    command += ["--max-model-len", str(group.max_model_len), "--max-num-seqs", str(group.max_num_seqs)]
+    return [*command, "--max-num-batched-tokens", str(group.max_num_batched_tokens), "--enable-chunked-prefill"]
+
+
+def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
+    version = version_numbers(group.engine_version)
+    new = not version or version >= _SGLANG_SERVE
+    command = ["sglang", "serve"] if new else ["python", "-m", "sglang.launch_server"]
+    command += ["--model-path", model_to_load(group, checkpoint), "--tp-size", str(group.tensor_parallel)]
+    if group.pipeline_parallel > 1:
+        command += ["--pp-size", str(group.pipeline_parallel)]
+    if group.weight_quant == "fp8" and checkpoint is None:
+        command += ["--quantization", "fp8"]
+    if group.kv_cache != "auto":
+        command += ["--kv-cache-dtype", "fp8_e4m3"]
+    command += ["--mem-fraction-static", f"{group.gpu_memory_utilization:g}"]
+    command += ["--context-length", str(group.max_model_len), "--max-running-requests", str(group.max_num_seqs)]
+    command += ["--chunked-prefill-size", str(group.max_num_batched_tokens)]
+    if not version or version >= _SGLANG_DECODE_GRAPHS:
+        command += ["--cuda-graph-max-bs-decode", str(group.max_num_seqs)]
+    elif version <= _SGLANG_SERVE:
+        command += ["--cuda-graph-max-bs", str(group.max_num_seqs)]
+    return [*command, "--enable-metrics"]
+
+
+def _serve_trtllm(group: Group, checkpoint: str | None) -> list[str]:
+    command = ["trtllm-serve", model_to_load(group, checkpoint), "--tp_size", str(group.tensor_parallel)]
+    if group.pipeline_parallel > 1:
+        command += ["--pp_size", str(group.pipeline_parallel)]
+    command += ["--kv_cache_free_gpu_memory_fraction", f"{group.gpu_memory_utilization:g}"]
+    command += ["--max_seq_len", str(group.max_model_len), "--max_batch_size", str(group.max_num_seqs)]
+    return [*command, "--max_num_tokens", str(group.max_num_batched_tokens), "--enable_chunked_prefill"]

@@ -1,0 +1,203 @@
+"""The first screen: never longer than a screen, never wider than a pipe, no figure that the JSON does not hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from optimizer.catalog import load_catalog
+from optimizer.decide import answer, read_inputs
+from optimizer.negotiate.your_quotes import with_quotes
+from optimizer.plan.types import OtherWinner, OtherWinners, Outcome, Plan
+from optimizer.report import render
+from optimizer.report.screen import MOST_LINES, render_screen
+from optimizer.report.screen_table import decisions
+from optimizer.report.screen_words import PIPE, short_gpu
+
+ROOT = Path(__file__).resolve().parents[2]
+PROBLEMS = sorted((ROOT / "problems").glob("*.yaml"))
+_FIGURE = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+_SCALES = (1.0, 100.0, 1e3, 1e-3, 1e-6, 1e6, 1 / 3600.0)
+
+
+@pytest.fixture(scope="module")
+def solved() -> dict[str, Outcome]:
+    """Every shipped problem, answered as the command does, without replays."""
+    found = {}
+    for path in PROBLEMS:
+        inputs = read_inputs(path)
+        one = answer(inputs, simulate=False)
+        found[path.name] = with_quotes(one.outcome, one.case, lambda _: None)
+    return found
+
+
+def _numbers(value: object) -> Iterator[float]:
+    """Every number of a JSON document, those inside its texts included."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from (float(text.replace(",", "")) for text in _FIGURE.findall(re.sub(r"[a-z_]", " ", key)))
+            yield from _numbers(item)
+    elif isinstance(value, list):
+        yield float(len(value))
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, str):
+        yield from (float(text.replace(",", "")) for text in re.findall(r"\d[\d,]*(?:\.\d+)?", value))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield float(value)
+
+
+def _stands_in(figure: str, known: list[float]) -> bool:
+    """Whether a printed figure is one of the numbers, in its unit or another, as it would be rounded."""
+    decimals = len(figure.partition(".")[2])
+    value = float(figure.replace(",", ""))
+    digits = figure.replace(",", "").replace(".", "").strip("0")
+    coarse = 10 ** (len(figure.replace(",", "")) - len(digits)) if not decimals and len(digits) <= 3 else 1
+    half = 0.5000001 * (10**-decimals if decimals else coarse)
+    return any(abs(number * scale - value) <= half for number in known for scale in _SCALES)
+
+
+def _strange(outcome: Outcome, text: str) -> list[str]:
+    """Figures of the screen that the JSON holds nowhere."""
+    document = json.loads(render(outcome, "json"))
+    known = list(_numbers(document))
+    known += [plan["load_factor"] - 1 for plan in document["plans"]]
+    winner = (document["at_list_prices"] or {}).get("plan")
+    known += [] if winner is None else [winner["load_factor"] - 1]
+    gpus = [node["count"] * node["gpus_per_node"] for plan in [*document["plans"], *([winner] if winner else [])]
+            for node in plan["nodes"]]  # fmt: skip
+    sizes = [
+        group["tensor_parallel"] * group["pipeline_parallel"] * group["replicas"]
+        for plan in document["plans"]
+        for group in plan["groups"]
+    ]
+    counted = {MOST_LINES, 16, 0, 1, 2, 3, 9, 10, 20}  # words of the screen: 16-bit, 1y, 9 in 10, TPOT 20 % worse
+    ratios = [
+        quote["monthly_cost"] / document["plans"][0]["monthly_cost"] - 1
+        for quote in document["quotes"]
+        if document["plans"] and quote["monthly_cost"]
+    ]
+    ratios += [quote["wins_below"] / quote["price"] - 1 for quote in document["quotes"] if quote["wins_below"]]
+    ratios += [
+        stress["load_factor"] / plan["load_factor"]
+        for plan in document["plans"]
+        for stress in plan["stress"]
+        if "load_factor" in stress
+    ]
+    known += [float(one) for one in (*gpus, *sizes, *counted)] + [abs(one) for one in ratios]
+    return [figure for figure in _FIGURE.findall(text) if not _stands_in(figure, known)]
+
+
+def test_every_problem_fits_a_screen_and_a_pipe(solved: dict[str, Outcome]) -> None:
+    for name, outcome in solved.items():
+        lines = render(outcome, "screen").splitlines()
+        assert len(lines) <= MOST_LINES, name
+        assert max(map(len, lines)) <= PIPE, name
+        assert not any(line != line.rstrip() or "\xa0" in line for line in lines), name
+        assert lines[0] and lines[-1], name
+
+
+def test_every_figure_stands_in_the_json(solved: dict[str, Outcome]) -> None:
+    for name, outcome in solved.items():
+        assert not _strange(outcome, render(outcome, "screen")), name
+
+
+def test_the_check_of_figures_can_fail(solved: dict[str, Outcome]) -> None:
+    outcome = solved["chatbot_100users.yaml"]
+    assert _strange(outcome, "$4,463 a month") == ["4,463"]
+    assert _strange(outcome, "TPOT p95 38.913 ms") == ["38.913"]
+
+
+def test_money_of_every_row_is_that_of_the_json(solved: dict[str, Outcome]) -> None:
+    for name, outcome in solved.items():
+        document = json.loads(render(outcome, "json"))
+        costs = {str(plan["rank"]): plan["monthly_cost"] for plan in document["plans"]}
+        costs["list"] = (document["at_list_prices"] or {}).get("monthly_cost")
+        for row in decisions(outcome) if outcome.plans else ():
+            assert row.plan.monthly_cents / 100 == costs[row.name], (name, row.name)
+            assert f" {int(costs[row.name] + 0.5):,} " in render(outcome, "screen"), (name, row.name)
+
+
+def test_the_whole_report_of_every_problem_fits_a_pipe(solved: dict[str, Outcome]) -> None:
+    for name, outcome in solved.items():
+        assert max(map(len, render(outcome, "text").splitlines())) <= PIPE, name
+
+
+def test_hand_made_outcomes_fit_at_any_width(outcomes: dict[str, Outcome]) -> None:
+    for name, outcome in outcomes.items():
+        for width in (60, 72, 80, 100, 120, 300):
+            lines = render_screen(outcome, width=width).splitlines()
+            assert len(lines) <= MOST_LINES, (name, width)
+            assert max(map(len, lines)) <= min(width, 120), (name, width)
+
+
+def test_a_wider_terminal_shows_the_bands(outcomes: dict[str, Outcome]) -> None:
+    narrow, wide = (render_screen(outcomes["optimal"], width=width) for width in (80, 120))
+    assert " 90 %" not in narrow
+    assert "25-39" in wide
+
+
+def test_it_says_once_that_latencies_are_not_replayed(outcomes: dict[str, Outcome]) -> None:
+    assert " ".join(render(outcomes["optimal"], "screen").split()).count("not replayed") == 1
+
+
+def test_long_names_and_many_rules_do_not_break_it(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["two_workloads"]
+    plan = outcome.plans[0]
+    nodes = tuple(replace(node, provider="a-provider-with-a-very-long-name-indeed" * 3) for node in plan.nodes)
+    many = replace(
+        outcome,
+        plans=tuple(replace(plan, rank=rank, nodes=nodes) for rank in range(1, 11)),
+        rules=tuple(f"some.rule.number{number}: [a, b, c]" for number in range(60)),
+        warnings=tuple(f"warning number {number} that goes on for quite a while and then some" for number in range(30)),
+        asked=tuple(replace(outcome.asked[0], workload=f"w{number}") for number in range(20)),
+        problem_path="problems/" + "deep/" * 30 + "a b.yaml",
+    )
+    lines = render(many, "screen").splitlines()
+    assert len(lines) <= MOST_LINES
+    assert max(map(len, lines)) <= PIPE
+
+
+def test_rows_are_decisions_not_the_cheapest_alike(outcomes: dict[str, Outcome]) -> None:
+    first = outcomes["optimal"].plans[0]
+
+    def alike(rank: int, **changes: object) -> Plan:
+        group = replace(first.groups[0], checkpoint="quantize_yourself")
+        return replace(first, rank=rank, **{"groups": (group,), **changes})  # type: ignore[arg-type]
+
+    other = replace(first.nodes[0], gpu="b200_sxm_180")
+    plans = (alike(1), alike(2), alike(3), alike(4, nodes=(other,)), replace(first, rank=5), alike(6, grade="A"))
+    rows = decisions(replace(outcomes["optimal"], plans=plans))
+    assert [row.name for row in rows] == ["1", "4", "5", "6"]
+    assert [row.why for row in rows] == [
+        "",
+        "",
+        "#5: first of the ranking with weights as published",
+        "#6: first of the ranking of grade A",
+    ]
+
+
+def test_the_winner_at_list_prices_has_its_row_where_it_is_another(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["optimal"]
+    dearer = replace(outcome.plans[0], monthly_cents=900_000)
+    other = replace(outcome, others=OtherWinners(at_list=OtherWinner(dearer)))
+    assert decisions(other)[-1].name == "list"
+    same = replace(outcome, others=OtherWinners(at_list=OtherWinner(outcome.plans[0], rank=1)))
+    assert all(row.name != "list" for row in decisions(same))
+
+
+def test_the_next_command_of_an_infeasible_problem_can_be_typed(outcomes: dict[str, Outcome]) -> None:
+    joined = render(outcomes["infeasible"], "screen").replace("\\\n", "")
+    assert re.search(
+        r"optimize problems/chatbot_100users\.yaml\s+--set workloads\.chat\.slo\.ttft_ms\.p95=240\n", joined
+    )
+
+
+def test_short_names_of_cards_stay_apart() -> None:
+    gpus = load_catalog().gpus
+    assert len({short_gpu(gpu) for gpu in gpus}) == len(gpus)
