@@ -32,6 +32,7 @@ from optimizer.planning.inputs import Inputs
 from optimizer.report.confirm import acceptance, bench_words, experiments_in
 from optimizer.simulate.load_test import run_test, sent
 
+PROBLEMS = Path(__file__).parents[2] / "problems"
 _PROBLEM = """
 name: {name}
 workloads:
@@ -67,6 +68,23 @@ def solved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     path = tmp_path_factory.mktemp("experiment") / "problem.yaml"
     path.write_text(text, encoding="utf-8")
     return options.answer(path, (), None, sys.stderr, simulate=True)
+
+
+SHIPPED = ("a800_server_concurrency", "batch_documents_8b", "calibrated")
+"""Of every kind one: the rest of problems/ holds likewise, at some five seconds each."""
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_printed_test_of_a_shipped_problem_is_predicted_to_pass(name: str) -> None:
+    inputs, outcome = options.answer(PROBLEMS / f"{name}.yaml", (), None, sys.stderr, simulate=True)
+    row, experiment = _row(inputs, outcome), _experiment(outcome)
+    for bracket in experiment.brackets:
+        seen = float(row[f"pred_{bracket.metric}_ms_p{bracket.percentile:g}"]) * 1e-3
+        assert bracket.low_s <= seen <= bracket.high_s
+        assert bracket.limit_s is None or seen <= bracket.limit_s
+    least = experiment.least_output_tokens_per_second
+    assert (least is None) == bool(experiment.brackets)
+    assert least is None or float(row["pred_output_tokens_per_s"]) >= least
 
 
 def _experiment(outcome: Outcome) -> Experiment:
