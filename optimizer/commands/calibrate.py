@@ -6,14 +6,17 @@ from pathlib import Path
 
 import click
 
+from optimizer.commands.completion import complete_cards, complete_models
 from optimizer.commands.options import OutputFile
 
 
 @click.command(name="calibrate")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=OutputFile(), default=Path("calibration.csv"), show_default=True)
-@click.option("--gpu", help="Catalog id of the card the results were measured on.")
-@click.option("--model", help="Catalog id of the model, where the results name it differently.")
+@click.option("--gpu", shell_complete=complete_cards, help="Catalog id of the card the results were measured on.")
+@click.option(
+    "--model", shell_complete=complete_models, help="Catalog id of the model, where the results name it differently."
+)
 @click.option("--engine", help="Catalog id of the engine.")
 @click.option("--engine-version", help="Version of the engine.")
 @click.option("--weight-quant", help="Weight format: bf16, fp8, int8, int4, nvfp4, mxfp4.")

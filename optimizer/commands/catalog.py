@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optimizer.commands.completion import complete_cards
 from optimizer.commands.options import OutputFile
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def models(family: str | None, search: str | None, form: str, catalogs: Path | N
 
 
 @command.command()
-@click.option("--gpu", metavar="ID", help="Only nodes of this GPU.")
+@click.option("--gpu", metavar="ID", shell_complete=complete_cards, help="Only nodes of this GPU.")
 @click.option("--vendor", metavar="NAME", help="Only nodes of this GPU vendor.")
 @click.option("--provider", metavar="ID", help="Only offers of this provider.")
 @click.option("--tier", metavar="NAME", help="Only this tier: on_demand, spot, reserved_1y, reserved_3y, purchase.")

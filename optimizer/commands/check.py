@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -27,6 +28,9 @@ def command(file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulat
     if style == "json":
         click.echo(told, nl=False)
         return
+    watched = sys.stdout.isatty()  # what another program reads is never wrapped
     for line in told.splitlines():
-        click.echo("\n".join(wrap(line, 80, subsequent_indent=" " * 12, break_on_hyphens=False)))
+        click.echo(
+            line if not watched else "\n".join(wrap(line, 80, subsequent_indent=" " * 12, break_on_hyphens=False))
+        )
     say_next("check", file)

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import click
 
+from optimizer.commands.completion import complete_cards, complete_models
+
 _MOST_USERS = 10**9
 
 
 @click.command(name="memory")
-@click.argument("model")
-@click.option("--gpu", help="Card, an id of `optimize catalog gpus`; without it only the model is described.")
+@click.argument("model", shell_complete=complete_models)
+@click.option(
+    "--gpu",
+    shell_complete=complete_cards,
+    help="Card, an id of `optimize catalog gpus`; without it only the model is described.",
+)
 @click.option("--context", type=click.IntRange(min=2), help="max_model_len in tokens; default: the model's limit.")
 @click.option(
     "--users", type=click.IntRange(min=1, max=_MOST_USERS), default=1, show_default=True, help="Requests held at once."

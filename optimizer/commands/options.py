@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from optimizer.commands.completion import complete_edits
 from optimizer.files.guard import will_write
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "sets",
             multiple=True,
             metavar="PATH=VALUE",
+            shell_complete=complete_edits,
             help="Change one value of the problem, e.g. workloads.chat.slo.ttft_ms=1500. Repeatable.",
         ),
         click.option(

@@ -22,8 +22,10 @@ def command(rows: Path, output: Path | None, catalogs: Path | None, calibration:
 
     Columns: gpu, gpu_count, interconnect, engine, engine_version, model, weight_quant, kv_cache, tp, pp, replicas,
     attention_dp, expert_parallel, moe_tensor_parallel, overlap (on, off), gpu_memory_utilization, max_num_seqs,
-    max_num_batched_tokens, input_tokens, output_tokens, load, concurrency, request_rate, start, requests, length_low;
-    others are kept.
+    max_num_batched_tokens, input_tokens, output_tokens, load, concurrency, request_rate, start, requests, length_low,
+    nodes; others are kept.
+    With router, input_p95, output_p95, shared_prefix or requests_per_prefix (and context_max) a row is a test sent as
+    described, from an idle server to the end: the row beside the benchmark of `optimize launch`.
     Only gpu, model, input_tokens and output_tokens must be there, and what the load needs. replicas are independent
     copies (dp of a dense model means the same), attention_dp ranks that share the experts of a mixture,
     dealt to expert_parallel groups; not stated: to every GPU behind attention ranks, cut by all of one rank.

@@ -10,10 +10,17 @@ import click
 
 from optimizer.commands.options import EXIT_CODES, FiniteRange, OutputFile, problem_options
 
+_ENDINGS = {".json": "json", ".csv": "csv"}
+
 
 @click.command(name="solve")
 @problem_options
-@click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "csv"]),
+    help="Default: what the ending of -o says (.json, .csv), else text.",
+)
 @click.option("--full", is_flag=True, help="The whole report instead of its first screen (--format text).")
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
 @click.option("--save-model", type=OutputFile(), help="Also write the CP-SAT model (protobuf text).")
@@ -30,7 +37,7 @@ def command(
     sets: tuple[str, ...],
     catalogs: Path | None,
     no_simulate: bool,
-    style: str,
+    style: str | None,
     full: bool,
     output: Path | None,
     save_model: Path | None,
@@ -57,6 +64,7 @@ def command(
             on_model=keep,
         )
     to_terminal = output is None and sys.stdout.isatty()
+    style = style or _ENDINGS.get("" if output is None else output.suffix.lower(), "text")
     shown = "screen" if style == "text" and not full else style
     write_output(render(outcome, shown, terminal=to_terminal, file=str(file)), output)
     say_age(outcome, sys.stderr)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from optimizer.commands.completion import complete_models
 from optimizer.commands.options import OutputFile
 from optimizer.errors import Finding, UsageError
 
@@ -38,7 +39,9 @@ _ROUTERS = {
 @click.option(
     "--block-tokens", type=click.IntRange(1, 65536), help="Tokens of a recorded block; left out: told from the lengths."
 )
-@click.option("--model", default=_MODEL, show_default=True, help="Model of the problem file.")
+@click.option(
+    "--model", shell_complete=complete_models, default=_MODEL, show_default=True, help="Model of the problem file."
+)
 @click.option("-o", "--output", type=OutputFile(), help="Write a problem file made from the trace.")
 @click.option("--force", is_flag=True, help="Replace the problem file if it exists.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)

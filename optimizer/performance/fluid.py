@@ -29,7 +29,7 @@ import numpy as np
 
 from optimizer.demand import Metric
 from optimizer.performance.lengths import LengthMoments, moments_of
-from optimizer.performance.operating_points import Mask, Memo, Question, Side, question_of, rows_of
+from optimizer.performance.operating_points import Mask, Memo, PointsAsked, Side, question_of, rows_of
 from optimizer.performance.population import people_of
 from optimizer.performance.replicas import replicas_of
 from optimizer.performance.step import step_seconds
@@ -124,7 +124,7 @@ def fluid_points(
     return result
 
 
-def _carried(question: Question, load: Load, promises: int) -> list[OperatingPoint | None]:
+def _carried(question: PointsAsked, load: Load, promises: int) -> list[OperatingPoint | None]:
     r, m = question.replicas, question.moments
     able = np.logical_not(_breaks(question, fluid_at(r, m, np.full_like(r.slots, 1e-6))))
     low, high = np.zeros_like(r.slots), r.slots.copy()
@@ -149,7 +149,7 @@ def _carried(question: Question, load: Load, promises: int) -> list[OperatingPoi
     ]
 
 
-def _longest_wait(question: Question) -> Array:
+def _longest_wait(question: PointsAsked) -> Array:
     """Seconds that the mean TTFT may take: its limit over the model error; without one any."""
     longest = np.full_like(question.rate_cap, np.inf)
     for promise, factors in zip(question.promises, question.factors, strict=True):
@@ -158,7 +158,7 @@ def _longest_wait(question: Question) -> Array:
     return longest
 
 
-def _breaks(question: Question, flow: FluidFlow) -> Mask:
+def _breaks(question: PointsAsked, flow: FluidFlow) -> Mask:
     broken = np.zeros(question.replicas.slots.shape, dtype=bool)
     for promise, factors in zip(question.promises, question.factors, strict=True):
         seconds = flow.at_least(promise, question.replicas, question.moments)

@@ -75,7 +75,7 @@ _KIND_METRIC = {PointKind.TTFT: Metric.TTFT, PointKind.TPOT: Metric.TPOT}
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PointsAsked:
     """Everything constant over the search."""
 
     replicas: Replicas
@@ -249,7 +249,7 @@ def _solve(
 
 
 def _people(
-    question: Question, metrics: tuple[Metric, ...], shares: Mapping[Side, Array], flow: Flow, bounded: bool
+    question: PointsAsked, metrics: tuple[Metric, ...], shares: Mapping[Side, Array], flow: Flow, bounded: bool
 ) -> tuple[Array, Flow]:
     """The largest share and flow of people: at least as many as may always be in flight, where R allows them."""
     always = np.minimum.reduce(
@@ -264,7 +264,7 @@ def _people(
     return share, question.at(share, Side.PEOPLE)
 
 
-def question_of(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: float) -> Question:
+def question_of(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidence: float) -> PointsAsked:
     top = 1.0 if load.is_batch else UTILIZATION
     factors = [
         np.array([error_factor(p.metric, g, confidence, e) for g, e in row.kinds])[row.pick] for p in slo.promises
@@ -277,7 +277,7 @@ def question_of(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidenc
         shares = [(one.name, one.share) for one in lengths.classes]
         slowest = slowest_response(slo, shares, row.replicas, row.moments, row.limit)
         asked = (*asked, load.think_s, slo.promises)
-    return Question(
+    return PointsAsked(
         row.replicas, row.moments, row.limit, slo.promises, np.array(factors), rate_cap, row.found, asked,
         load.think_s, slowest,
     )  # fmt: skip
@@ -293,7 +293,7 @@ def _metrics_of(kind: PointKind, metrics: tuple[Metric, ...]) -> tuple[Metric, .
     return (metric,) if metric in metrics and len(metrics) > 1 else None
 
 
-def _largest(question: Question, metric: Metric, side: Side) -> Array:
+def _largest(question: PointsAsked, metric: Metric, side: Side) -> Array:
     """The largest share of the saturated batch up to which every smaller load keeps the promises on ``metric``."""
     promised = tuple((p.percentile, p.limit_s, p.length_class) for p in question.promises if p.metric is metric)
     key = (metric, promised, question.asked, side)
@@ -302,7 +302,7 @@ def _largest(question: Question, metric: Metric, side: Side) -> Array:
     return question.found[key]
 
 
-def _searched(question: Question, side: Side, violated: Callable[[Flow], Mask]) -> Array:
+def _searched(question: PointsAsked, side: Side, violated: Callable[[Flow], Mask]) -> Array:
     """A scan for the first violation, then bisection."""
     grid = np.array(GRID)
     bad = violated(question.at(grid[:, None] * np.ones_like(question.limit.rate), side))
@@ -316,7 +316,7 @@ def _searched(question: Question, side: Side, violated: Callable[[Flow], Mask]) 
     return low
 
 
-def _cap(question: Question, side: Side, bounded: bool) -> Array:
+def _cap(question: PointsAsked, side: Side, bounded: bool) -> Array:
     """The share that a load may take whatever the percentiles."""
     if side is Side.HELD:
         return np.ones_like(question.rate_cap)
@@ -329,7 +329,7 @@ def _cap(question: Question, side: Side, bounded: bool) -> Array:
     return question.found[key]
 
 
-def _searched_cap(question: Question) -> Array:
+def _searched_cap(question: PointsAsked) -> Array:
     low, high = np.zeros_like(question.rate_cap), np.ones_like(question.rate_cap)
     for _ in range(2 * REFINEMENTS):
         middle = 0.5 * (low + high)
@@ -339,7 +339,9 @@ def _searched_cap(question: Question) -> Array:
     return low
 
 
-def _emit_ladder(result: list[list[OperatingPoint]], question: Question, load: Load, full: Mapping[Side, Flow]) -> None:
+def _emit_ladder(
+    result: list[list[OperatingPoint]], question: PointsAsked, load: Load, full: Mapping[Side, Flow]
+) -> None:
     """Points at the planned load split evenly over more and more replicas, where one carries its part."""
     floors = dict(zip(Side, load.floors, strict=True))
     for replicas in SPLITS:
@@ -354,7 +356,7 @@ def _emit_ladder(result: list[list[OperatingPoint]], question: Question, load: L
 
 
 def _emit(
-    result: list[list[OperatingPoint]], question: Question, kind: PointKind, flows: Mapping[Side, Flow], runs: Mask
+    result: list[list[OperatingPoint]], question: PointsAsked, kind: PointKind, flows: Mapping[Side, Flow], runs: Mask
 ) -> None:
     """Append the point of ``kind`` with these flows where it ``runs``, unless that load is there."""
     given = list(flows.values())

@@ -19,7 +19,7 @@ from optimizer.performance import band
 from optimizer.performance.accuracy import grade_of
 from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, Stated, experiment_of
 from optimizer.problem import parts_of
-from optimizer.simulate.load_test import output_rate, runs_of
+from optimizer.simulate.load_test import SEEDS, output_rate, runs_of
 from optimizer.simulate.replay import MOST_REPLICAS
 from optimizer.units import significant
 from optimizer.vocabulary import Router
@@ -31,14 +31,22 @@ if TYPE_CHECKING:
     from optimizer.planning.inputs import Inputs
     from optimizer.problem import Part
     from optimizer.simulate.fleet import Served
+    from optimizer.simulate.replay import Replica
 
-_ONE_SIDED_95 = 1.645
 _SLOWER = 0.15
-_ONE_SIDED_90 = 1.282
-"""A server as predicted shall pass in 95 of 100 runs, one that is 15 % slower than the limit fail in 90."""
+"""A server as predicted shall pass in 95 of 100 runs, one that is so much slower than the limit fail in 90."""
 
-_ROUNDS = 4
-"""Times that a test is made larger."""
+_ANOTHER = math.sqrt(1.0 + 1.0 / SEEDS)
+_ONE_SIDED_95 = 2.015 * _ANOTHER
+_ONE_SIDED_90 = 1.476 * _ANOTHER
+"""What one more run may differ by, in standard deviations of the six that were simulated (Student's t, 5 degrees of
+freedom)."""
+
+_ROUNDS, _ROUNDS_BELOW = 3, 1
+"""Times that a test is made larger: of the first plan, and of those below it."""
+
+_ROOM, _MOST_AT_ONCE = 1.3, 8.0
+"""Beyond what the scatter seen asks for, and at most so many times as large at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +72,12 @@ def experiments_of(inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec]) -> 
     parts = {part.name: part for part in parts_of(inputs.problem)}
     planned = {one.workload: one for one in plan.predicted}
     router = Router(inputs.problem.engine.router)
-    found = []
+    rounds, found = (_ROUNDS if plan.rank == 1 else _ROUNDS_BELOW), []
     for group, spec in zip(plan.groups, specs, strict=True):
         part = parts[group.workload]
         first = experiment_of(group, stated_of(part), planned[part.name], router)
         launched = replace(spec, max_num_seqs=group.max_num_seqs)
-        found.append(_simulated(inputs, first, group, part, launched))
+        found.append(_simulated(inputs, first, group, part, launched, rounds))
     return tuple(found)
 
 
@@ -86,18 +94,19 @@ def stated_of(part: Part) -> Stated:
     )
 
 
-def _simulated(inputs: Inputs, first: Experiment, group: Group, part: Part, spec: ReplicaSpec) -> Experiment:
+def _simulated(
+    inputs: Inputs, first: Experiment, group: Group, part: Part, spec: ReplicaSpec, rounds: int
+) -> Experiment:
     from optimizer.calibrate.forward import replica_for
 
     replica, one = replica_for(spec, part.lengths, inputs.params), first
-    for _ in range(_ROUNDS):
-        runs = runs_of(replica, one.test)
-        told = [_told(runs, bracket, part.lengths) for bracket in one.brackets]
-        flow = _spread([output_rate(run) for run in runs])
+    told, flow = _runs(replica, one, part.lengths)
+    for _ in range(rounds):
         larger = _larger(one, told, flow, group.replicas)
         if larger is None:
             break
         one = replace(one, test=larger)
+        told, flow = _runs(replica, one, part.lengths)
     grade, engine = grade_of(spec, inputs.params)[0], spec.engine.profile
     brackets = []
     for bracket, seen in zip(one.brackets, told, strict=True):
@@ -106,6 +115,12 @@ def _simulated(inputs: Inputs, first: Experiment, group: Group, part: Part, spec
             replace(bracket, expected_s=seen.mean, low_s=seen.low * error.low, high_s=seen.high * error.high)
         )
     return replace(one, brackets=tuple(brackets))
+
+
+def _runs(replica: Replica, one: Experiment, lengths: Lengths) -> tuple[list[_Told], _Told]:
+    """What runs show of each bracket, and of the output tokens per second."""
+    runs = runs_of(replica, one.test)
+    return [_told(runs, bracket, lengths) for bracket in one.brackets], _spread([output_rate(run) for run in runs])
 
 
 def _told(runs: Sequence[Served], bracket: Bracket, lengths: Lengths) -> _Told:
@@ -126,12 +141,13 @@ def _spread(values: Sequence[float]) -> _Told:
 def _larger(one: Experiment, told: Sequence[_Told], flow: _Told, replicas: int) -> LoadTest | None:
     """The next test to try; None: this one tells, or no other would."""
     test = one.test
-    longer = min(2 * test.requests, MOST_REQUESTS)
+    limited = [(seen, b.limit_s) for seen, b in zip(told, one.brackets, strict=True) if b.limit_s is not None]
+    wanted = max((_longer(seen, limit) for seen, limit in limited), default=2.0)
+    longer = min(math.ceil(test.requests * wanted), MOST_REQUESTS)
     if one.offered is Offered.AT_ONCE:
         promised = one.least_output_tokens_per_second or 0.0
         return replace(test, requests=longer) if flow.low < promised and longer > test.requests else None
-    limited = [(seen, b.limit_s) for seen, b in zip(told, one.brackets, strict=True) if b.limit_s is not None]
-    if all(_tells(seen, limit) for seen, limit in limited):
+    if wanted <= 1.0:
         return None
     most = min(replicas, MOST_REPLICAS)
     if any(seen.mean > limit for seen, limit in limited) and one.offered is Offered.ARRIVING and test.replicas < most:
@@ -142,7 +158,11 @@ def _larger(one: Experiment, told: Sequence[_Told], flow: _Told, replicas: int) 
     return replace(test, requests=longer) if longer > test.requests else None
 
 
-def _tells(seen: _Told, limit: float) -> bool:
-    """Whether a run tells a server as predicted from one that is 15 % slower than the limit."""
-    relative = seen.scatter / seen.mean if seen.mean > 0 else math.inf
-    return seen.high <= limit and relative * _ONE_SIDED_90 <= _SLOWER / (1.0 + _SLOWER)
+def _longer(seen: _Told, limit: float) -> float:
+    """How many times as many requests tell a server as predicted from one that is 15 % slower than the limit; at most 1
+    where these do. The scatter falls like the square root of their number."""
+    slow = _ONE_SIDED_90 * seen.scatter / max(seen.mean, 1e-9) * (1.0 + _SLOWER) / _SLOWER
+    room = limit - seen.mean
+    good = _ONE_SIDED_95 * seen.scatter / room if room > 0 else math.inf
+    need = max(slow, good) ** 2
+    return need if need <= 1.0 else min(max(_ROOM * need, 2.0), _MOST_AT_ONCE)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from optimizer.plan.types import Asked, Binding, Demand, Outcome, Plan, ReplayedPromise
 from optimizer.problem import Figure, place_of
 from optimizer.report.api import never
-from optimizer.report.periods import asked_profile, followed, replayed_name, replayed_unit
+from optimizer.report.periods import asked_profile, fewer_replicas, followed, replayed_name, replayed_unit
 from optimizer.report.plans import promise_name, repaired
 from optimizer.report.quotes import verdict_of
 from optimizer.report.screen_table import Row
@@ -134,7 +134,7 @@ def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
     if text := followed(plan):
         yield Fact("day", text, 6)
     if text := _binds(plan):
-        yield Fact("binds", text, 7, 2)
+        yield Fact("binds", text, 7, 3)
     yield Fact("trust", _trust(plan), 7, 3)
     if plan.stress:
         yield Fact("what if", "; ".join(_stress(plan)), 4)
@@ -176,7 +176,7 @@ def _binds(plan: Plan) -> str:
     promises = list(dict.fromkeys([_replayed(one) for one in near] + [_binding(one) for one in close if one.workload]))
     limits = list(dict.fromkeys(_binding(one) for one in close if one.workload is None))
     margin = [f"{'; '.join(promises[:2])}, error margin included"] if promises else []
-    return "; ".join([*margin, *limits[:2]])
+    return "; ".join(part for part in (*margin, *limits[:2], fewer_replicas(plan)) if part)
 
 
 def _replayed(promise: ReplayedPromise) -> str:

@@ -16,6 +16,9 @@ from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
 _NEXT = 3
 """Further rows of the ranking that are shown for being next; each on other hardware than those above it."""
 
+_MORE = 1.05
+"""How many times the load of the best another plan at its price carries to be worth a row."""
+
 _GAP = 1
 _TALLEST = 8
 """Lines of the table beyond which rows that are shown for being next are left out, the last first."""
@@ -53,6 +56,9 @@ def decisions(outcome: Outcome) -> list[Row]:
     the winner under a stricter view of prices."""
     first, *rest = outcome.plans
     rows = [Row("1", first)]
+    roomier = next((plan for plan in rest if _roomier(plan, first, outcome)), None)
+    if roomier is not None:
+        rows.append(Row(str(roomier.rank), roomier, f"#{roomier.rank}: for the same money, room for more load"))
     for plan in rest:
         if len(rows) <= _NEXT and _kind(plan) not in {_kind(row.plan) for row in rows}:
             rows.append(Row(str(plan.rank), plan))
@@ -68,6 +74,13 @@ def decisions(outcome: Outcome) -> list[Row]:
     if listed is not None and listed.plan is not None and listed.rank is None:
         rows.append(Row("list", listed.plan, "list: the cheapest at list prices and quotes alone"))
     return rows
+
+
+def _roomier(plan: Plan, first: Plan, outcome: Outcome) -> bool:
+    """Whether a plan costs what the best does and carries distinctly more; of latencies sought the best is the best."""
+    if outcome.proof.objective != "minimize_cost":
+        return False
+    return plan.monthly_cents == first.monthly_cents and plan.load_factor > _MORE * first.load_factor
 
 
 def _with(why: str) -> str:

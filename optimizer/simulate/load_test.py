@@ -17,10 +17,13 @@ from optimizer.simulate.fleet import Served, hold, serve
 from optimizer.simulate.replay import Replica
 from optimizer.vocabulary import Router
 
-OPEN_GROUPS = 32
-"""Prefixes in use at a time; each request takes one of them at random, until as many as share it have."""
+SIMILAR = 1.25
+"""Requests that share a prefix are as long as each other within this factor."""
 
-SEEDS = 4
+OPEN_GROUPS = 2
+"""Prefixes in use at a time for requests of about one length; each takes one at random, until all who share it have."""
+
+SEEDS = 6
 """Runs that a prediction of a test is the mean of."""
 
 _PREFIX, _PLACE = 21, 22
@@ -41,39 +44,33 @@ def sent(test: LoadTest, seed: int = SEED) -> Stream:
         begins = np.minimum(np.floor(lengths.shared_prefix * prompt), prompt - 1.0)
         before = np.concatenate(([0.0], np.maximum.accumulate(begins)[:-1]))
         return Stream(arrive, prompt, output, np.minimum(begins, before), of_class)
-    grouped, cached = _grouped(lengths, (prompt, output), of_class, places, seed)
-    return Stream(arrive, grouped, output, cached, of_class)
+    cached = _found(lengths, prompt, of_class, places, seed)
+    return Stream(arrive, prompt, output, cached, of_class)
 
 
-def _grouped(
-    lengths: Lengths, drawn: tuple[Floats, Floats], of_class: Ints | None, places: int, seed: int
-) -> tuple[Floats, Floats]:
-    """Prompts of requests that share prefixes in groups, and how much of each is found in the cache.
+def _found(lengths: Lengths, prompt: Floats, of_class: Ints | None, places: int, seed: int) -> Floats:
+    """Prompt tokens of each request that earlier ones of its group left in the cache of the replica that it goes to.
 
-    A group takes the prompt length of the request that opens it, as turns of a session or questions to a document are
-    about as long, so that lengths stay as distributed. Of ``n`` requests the ``n - 1`` that come later find
-    ``n / (n - 1)`` times the stated share, each if an earlier one went to the replica that it goes to.
+    Requests that share a prefix are about as long, as turns of a session or questions to a document are; lengths stay
+    independent of each other. Of ``n`` requests the ``n - 1`` that come later find ``n / (n - 1)`` times the stated
+    share of a prompt of that length, each if an earlier one went to the same replica.
     """
-    assert lengths.requests_per_prefix is not None
-    prompt, output = drawn[0].copy(), drawn[1]
-    n, longest = lengths.requests_per_prefix, float(lengths.context_max)
+    n = lengths.requests_per_prefix
+    assert n is not None
     share = lengths.shared_prefix * n / (n - 1)
-    taken = np.random.default_rng([seed, _PREFIX]).integers(0, OPEN_GROUPS, prompt.size)
+    slots = np.random.default_rng([seed, _PREFIX]).integers(0, OPEN_GROUPS, prompt.size)
     luck = np.random.default_rng([seed, _PLACE]).random(prompt.size)
-    kinds = max(len(lengths.classes), 1)
-    size, members, begun = (np.zeros((kinds, OPEN_GROUPS)) for _ in range(3))
+    sizes = np.floor(np.log(prompt) / math.log(SIMILAR))
+    begins = np.minimum(np.floor(share * SIMILAR ** (sizes + 0.5)), prompt - 1.0)
+    classes = np.zeros(prompt.size, np.int64) if of_class is None else of_class
+    members: dict[tuple[int, ...], int] = {}
     cached = np.zeros(prompt.size)
-    for request, group in enumerate(taken):
-        at = (0 if of_class is None else int(of_class[request]), group)
-        if members[at] == 0:
-            size[at], begun[at] = prompt[request], 0.0
-        prompt[request] = min(size[at], max(longest - output[request], 1.0))
-        begin = min(math.floor(share * prompt[request]), prompt[request] - 1.0)
-        if luck[request] < 1.0 - (1.0 - 1.0 / places) ** members[at]:
-            cached[request] = min(begin, begun[at])
-        begun[at] = max(begun[at], begin)
-        members[at] = (members[at] + 1) % n
-    return prompt, cached
+    for request, at in enumerate(zip(classes.tolist(), sizes.astype(int).tolist(), slots.tolist(), strict=True)):
+        before = members.get(at, 0)
+        if luck[request] < 1.0 - (1.0 - 1.0 / places) ** before:
+            cached[request] = begins[request]
+        members[at] = (before + 1) % n
+    return cached
 
 
 def run_test(replica: Replica, test: LoadTest, seed: int = SEED) -> Served:

@@ -38,6 +38,28 @@ def replays(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mism
             yield from _of_its_promises(case, entry, replay)
 
 
+def minimality(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
+    """Where a plan says why it has no fewer replicas, it does so of every group: fewer cost less and miss."""
+    rows = case.plan.minimality
+    if not rows:
+        return
+    if [row.replicas for row in rows] != [entry.group.group.replicas for entry in served]:
+        expected = [entry.group.group.replicas for entry in served]
+        yield Mismatch("minimality", "minimality", expected, [row.replicas for row in rows], "replicas of the groups")
+    for index, row in enumerate(rows):
+        path, fewer = f"minimality[{index}]", row.fewer
+        if (fewer is None) != bool(row.reason):
+            yield Mismatch("minimality", path, "fewer replicas or a reason", row.reason, "one of the two")
+        if fewer is None:
+            continue
+        if not 0 < fewer.replicas < row.replicas:
+            yield Mismatch("minimality", path, f"1 to {row.replicas - 1}", fewer.replicas, "fewer replicas")
+        if not fewer.monthly_cents < case.plan.monthly_cents:
+            yield Mismatch("minimality", path, case.plan.monthly_cents, fewer.monthly_cents, "fewer cost less")
+        if not fewer.replayed * fewer.margin > fewer.limit:
+            yield Mismatch("minimality", path, fewer.limit, fewer.replayed * fewer.margin, "fewer break the promise")
+
+
 def _of_its_load(entry: GroupAtLoad, replay: Replay) -> Iterator[Mismatch]:
     group, load = entry.group, entry.group.load
     share = group.group.share / SHARE_UNITS

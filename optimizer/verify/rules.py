@@ -69,6 +69,7 @@ SERVICE_RULES: tuple[ServiceRule, ...] = (
     service.capacity,
     service.load_factor,
     replays.replays,
+    replays.minimality,
     printed.grades,
     printed.predictions,
     printed.kept_promises,

@@ -267,7 +267,11 @@ def test_checkpoints_join_and_every_model_has_its_native_one() -> None:
     awq = CATALOG.checkpoints[("Qwen/Qwen2.5-32B-Instruct", "int4")]
     assert [(item.checkpoint, item.size_gb) for item in awq] == [("Qwen/Qwen2.5-32B-Instruct-AWQ", 19.33)]
     assert ("meta-llama/Llama-3.1-8B-Instruct", "int8") in CATALOG.checkpoints
-    assert ("Qwen/Qwen3-32B", "nvfp4") not in CATALOG.checkpoints
+    (published,) = CATALOG.checkpoints[("Qwen/Qwen3-32B", "nvfp4")]
+    assert (published.checkpoint, published.method) == ("nvidia/Qwen3-32B-NVFP4", "modelopt")
+    recipe = next(item for item in CATALOG.checkpoints[("Qwen/Qwen3-32B", "fp8")] if item.engines)
+    assert (recipe.checkpoint, recipe.min_version) == ("Qwen/Qwen3-32B-FP8", "vllm 0.8.5")
+    assert ("Qwen/Qwen2.5-72B-Instruct", "nvfp4") not in CATALOG.checkpoints
 
 
 def test_market_flags_cover_every_card_in_both_markets() -> None:

@@ -62,3 +62,11 @@ def test_a_bare_name_means_the_one_model_of_that_name(name: str) -> None:
     assert told == json.loads(run("memory", "Qwen/Qwen3-235B-A22B", "--format", "json").stdout)
     found = json.loads(run("check", FRONT_PAGE, "--set", f"workloads.0.model={name}", "--format", "json").stdout)
     assert found["understood"]["workloads"][0]["model"] == "Qwen/Qwen3-235B-A22B"
+
+
+def test_the_ending_of_the_output_says_the_format(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    assert run(FRONT_PAGE, "--no-simulate", "-o", str(path)).stdout == ""
+    assert json.loads(path.read_text(encoding="utf-8"))["plans"]
+    run(FRONT_PAGE, "--no-simulate", "--format", "text", "-o", str(path))
+    assert "next     optimize explain" in path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Nothing but the door to a Dask cluster opens a socket: by what modules import, and by what a run really does."""
+"""Nothing but ``serve`` and the door to a Dask cluster opens a socket: by imports, and by what a run does."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TALKATIVE = frozenset(
-    {"aiohttp", "asyncio", "dask", "distributed", "ftplib", "http", "httpx", "requests", "smtplib", "socket",
-     "socketserver", "ssl", "telnetlib", "urllib3", "webbrowser", "xmlrpc"}
+    {"aiohttp", "asyncio", "dask", "distributed", "fastapi", "ftplib", "http", "httpx", "mcp", "requests",
+     "smtplib", "socket", "socketserver", "ssl", "starlette", "telnetlib", "urllib3", "uvicorn", "webbrowser", "xmlrpc"}
 )  # fmt: skip
-ALLOWED = {"optimizer/negotiate/frontier.py": {"distributed"}}
+ALLOWED = {
+    "optimizer/negotiate/frontier.py": {"distributed"},
+    "optimizer/service/assistant.py": {"mcp"},  # over standard input and output
+    "optimizer/service/door.py": {"asyncio"},
+    "optimizer/service/listen.py": {"socket", "uvicorn"},
+    "optimizer/service/solver.py": {"asyncio"},
+    "optimizer/service/web.py": {"fastapi", "starlette"},
+}
 
 _WATCHED = """
 import runpy, sys
@@ -67,3 +74,38 @@ def test_the_watch_sees_a_socket() -> None:
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "opened the network" in result.stderr
+
+
+_SERVES = """
+import asyncio, sys
+
+opened = []
+sys.addaudithook(lambda event, arguments: opened.append((event, arguments)) if event.startswith("socket.") else None)
+from optimizer.service.listen import rules_of, serve
+import uvicorn
+
+uvicorn.Server.run = lambda self, sockets: None  # it listens, and is asked nothing
+serve("127.0.0.1", 0, rules_of("127.0.0.1", (), None), print)
+"""
+
+
+def test_serving_opens_the_socket_it_says_and_calls_nobody() -> None:
+    program = _SERVES + (
+        "bound = [arguments[1] for event, arguments in opened if event == 'socket.bind']\n"
+        "assert bound == [('127.0.0.1', 0)], bound\n"
+        "assert not [event for event, _ in opened if event in ('socket.connect', 'socket.getaddrinfo')], opened\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("http://127.0.0.1:")
+
+
+def test_the_solver_of_a_server_opens_no_socket() -> None:
+    program = _WATCHED.split("sys.argv", maxsplit=1)[0] + (
+        "from optimizer.service.solver import told_of\n"
+        "from optimizer.service.questions import CheckQuestion\n"
+        "text = open('problems/chatbot_100users.yaml').read()\n"
+        "assert told_of(CheckQuestion(problem=text)).ending.value == 'answered'\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -81,7 +81,9 @@ def test_without_a_plan_what_only_latencies_would_tell_is_unknown(base: Path) ->
     assert outcome.loads[0].requests_per_second == 10
     assert math.isnan(outcome.loads[0].inflight)
     assert json.loads(render(outcome, "json"))["load"][0]["inflight"] is None
-    assert "10 requests/s, 2,000 output tokens/s (requests_per_second 10 decides)" in render(outcome, "text")
+    assert "10 requests/s, 2,000 output tokens/s (requests_per_second 10 decides)" in " ".join(
+        render(outcome, "text").split()
+    )
 
 
 def test_no_configuration_that_breaks_the_budget_is_said_to_come_first(base: Path) -> None:
@@ -136,7 +138,7 @@ def test_tokens_are_counted_in_the_hours_that_the_load_runs(base: Path) -> None:
     assert batch.cost_per_million_output_tokens == pytest.approx(batch.monthly_cents / 100 / (400_000 * 200 / 1e6))
     whole, part = first(base), first(base, "payment.hours_per_month=365")
     assert part.cost_per_million_output_tokens == pytest.approx(whole.cost_per_million_output_tokens)
-    text = render(solved(base, "payment.hours_per_month=365"), "text")
+    text = " ".join(render(solved(base, "payment.hours_per_month=365"), "text").split())
     assert "per million output tokens, if the stated load runs 365 hours a month" in text
 
 

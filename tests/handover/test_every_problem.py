@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -34,6 +37,7 @@ def test_every_artefact(name: str, tmp_path: Path) -> None:
     if feasible:
         assert (outputs["launch"] / "README.md").read_text(encoding="utf-8").startswith("# Launch files")
         assert list(outputs["launch"].glob("*-benchmark.sh"))
+        _the_printed_test_is_predicted_to_pass(outputs["launch"])
     sheet = Spreadsheet(outputs["shortlist"].read_bytes())
     checks = [cell for title, cell in sheet.formulas() if title == "Summary" and cell.startswith("N")]
     assert bool(checks) == feasible
@@ -41,6 +45,29 @@ def test_every_artefact(name: str, tmp_path: Path) -> None:
     page = outputs["report"].read_text(encoding="utf-8")
     assert page.endswith("</html>")
     assert ("<svg" in page) == feasible
+
+
+def _the_printed_test_is_predicted_to_pass(folder: Path) -> None:
+    """``predict`` of the row beside each benchmark keeps every promise that the benchmark prints.
+
+    The plans were not replayed here, so brackets are those of the closed form; of replayed ones: test_experiment.py.
+    """
+    for row in folder.glob("*-measurement.csv"):
+        result = CliRunner().invoke(cli, ["predict", str(row)])
+        assert result.exit_code == 0, result.output
+        (predicted,) = csv.DictReader(io.StringIO(result.stdout))
+        assert not predicted["error"], (row.name, predicted["error"])
+        script = row.with_name(row.name.replace("measurement.csv", "benchmark.sh")).read_text(encoding="utf-8")
+        assert f"--num-prompts {predicted['requests']} " in script
+        printed = re.findall(r"#   (\w+) p(\d+): limit (\S+) ms; expected", script)
+        least = re.search(r"#   output tokens/s: at least (\S+)", script)
+        for metric, percentile, limit in printed:
+            seen = predicted.get(f"pred_{metric.lower()}_ms_p{percentile}")
+            if seen is None:  # an end-to-end time, or a percentile that predict does not print
+                continue
+            assert float(seen) <= float(limit.replace(",", "")), (row.name, metric, percentile, limit, seen)
+        if least:
+            assert float(predicted["pred_output_tokens_per_s"]) >= float(least[1].replace(",", ""))
 
 
 @pytest.mark.usefixtures("solved_once")

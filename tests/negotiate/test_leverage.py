@@ -78,9 +78,9 @@ def test_explain_and_targets_say_it_and_listed_prices_below_their_target_come_fi
     answer = explain(tmp_path / "problem.yaml")
     document = json.loads(render_explanation(answer, "json"))["leverage"]
     assert document["offer_id"] == "a" and document["without_provider"]["left_out"] == ["one"]
-    assert "#1 stays first up to $" in render_explanation(answer, "text")
+    assert "#1 stays first up to $" in " ".join(render_explanation(answer, "text").split())
     sets = ["payment.tiers=[on_demand]", "hardware.providers=[one, two, three, lambda]", "payment.as_of=2027-06-30"]
     found = targets(tmp_path / "problem.yaml", sets=sets)
     below = [one.listed_below for one in found.prices]
     assert below == sorted(below, reverse=True)
-    assert "Leverage" in render_targets(found, "text")
+    assert "Leverage" in " ".join(render_targets(found, "text").split())

@@ -75,6 +75,11 @@ class _Objective(_Strict):
     unit: str
 
 
+class _Replayed(_Strict):
+    configurations_replayed: int | None
+    configurations_bounded: int | None
+
+
 class _Proof(_Strict):
     objective: _Objective
     gap: MaybeNumber
@@ -82,6 +87,7 @@ class _Proof(_Strict):
     candidates_feasible: int
     candidates_screened: int
     replay_rejected: int
+    replay: _Replayed
     prices_from: str | None
     prices_to: str | None
     performance_model: str

@@ -11,9 +11,12 @@ import pytest
 
 from optimizer.catalog.types import Price
 from optimizer.demand import Metric
+from optimizer.performance import error_factor
 from optimizer.plan.costs import ApiComparison
 from optimizer.plan.key import plan_key
+from optimizer.plan.replayed import Fewer, LatencyMs, Minimality, Replay, ReplayedPromise
 from optimizer.plan.types import PlanKey
+from optimizer.problem import parts_of
 from optimizer.verify import RANKING_RULES, SERVICE_RULES, STATIC_RULES, verify_plan, verify_ranking
 from optimizer.verify.case import case_of
 from optimizer.verify.service import kv_cache, serve
@@ -682,6 +685,55 @@ def factor_at(kit, factor):
 check("load factor", "kept")(lambda kit: factor_at(kit, 1.1))
 check("load factor", "broken")(lambda kit: factor_at(kit, 100.0))
 check("load factor", "boundary")(lambda kit: factor_at(kit, 1.0))
+
+
+def replayed_at(kit, reach):
+    """A plan whose replay reaches so much of every limit, margin included."""
+    problem = kit.world.problem()
+    plan, promises = kit.plan(problem), parts_of(problem)[0].slo.promises
+    case = case_of(problem, kit.world.catalog, kit.world.params, plan)
+    (entry,) = serve([case], kit.world.params)[0]
+    seen = []
+    for promise in promises:
+        margin = error_factor(promise.metric, entry.grade, problem.margins.confidence, entry.engine)
+        worst = promise.limit_s * reach
+        figures = (worst / margin, worst / margin, worst / margin, worst / margin, True, worst, promise.limit_s)
+        seen.append(ReplayedPromise(promise.metric, promise.percentile, promise.path, *figures))
+    load, none = parts_of(problem)[0].load, LatencyMs(1.0, 1.0, 1.0, 1.0, 1.0)
+    replicas = plan.groups[0].replicas
+    sent = (replicas, load.requests_per_second, float(-(-load.inflight // replicas)), load.users)
+    replay = Replay(plan.groups[0].workload, none, none, none, 1000, "round_robin", tuple(seen), None, "", *sent)
+    limits = {one.path for one in promises}
+    bound = tuple(
+        replace(one, value=one.limit * reach, slack=1 - reach) if one.promise in limits else one for one in plan.binding
+    )
+    return problem, replace(plan, simulated=(replay,), binding=bound)
+
+
+check("replays", "kept")(lambda kit: replayed_at(kit, 0.9))
+check("replays", "broken")(lambda kit: replayed_at(kit, 1.01))
+check("replays", "boundary")(lambda kit: replayed_at(kit, 1.0))
+
+
+def fewer_at(kit, reach, cheaper=1):
+    problem, plan = replayed_at(kit, 0.9)
+    promise = parts_of(problem)[0].slo.promises[0]
+    path, limit = promise.path, promise.limit_s
+    fewer = Fewer(1, plan.monthly_cents - cheaper, path, limit * reach, 1.0, limit, promise.metric, promise.percentile)
+    group = plan.groups[0]
+    return problem, replace(plan, minimality=(Minimality(group.workload, group.replicas, fewer),))
+
+
+def nothing_smaller(kit):
+    problem, plan = replayed_at(kit, 0.9)
+    group = plan.groups[0]
+    row = Minimality(group.workload, group.replicas, None, "nothing smaller to buy")
+    return problem, replace(plan, minimality=(row,))
+
+
+check("minimality", "kept")(nothing_smaller)
+check("minimality", "broken")(lambda kit: fewer_at(kit, 1.0))
+check("minimality", "boundary")(lambda kit: fewer_at(kit, 1.0 + 1e-9))
 
 
 def test_under_maximize_load_the_factor_multiplies_the_load(world, has, gets):

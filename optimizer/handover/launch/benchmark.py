@@ -15,7 +15,7 @@ from optimizer.handover.safe_text import bash_command, bash_word, plain
 from optimizer.performance.lengths import sigma_of
 from optimizer.report.confirm import acceptance, brackets, offer_sentence
 from optimizer.report.serve_commands import model_to_load
-from optimizer.simulate.load_test import OPEN_GROUPS
+from optimizer.simulate.load_test import OPEN_GROUPS, SIMILAR
 
 if TYPE_CHECKING:
     from optimizer.demand import Lengths
@@ -89,6 +89,7 @@ def _requests(server: Server) -> list[str]:
         "shared_prefix": test.lengths.shared_prefix,
         "requests_per_prefix": test.lengths.requests_per_prefix,
         "open_groups": OPEN_GROUPS,
+        "similar": SIMILAR,
     }
     call = f"python3 - \"$SEED\" {bash_word(requests_file(server.name))} {bash_word(json.dumps(case))} <<'REQUESTS'"
     return [call, _GENERATE.strip(), "REQUESTS"]
@@ -185,15 +186,17 @@ with open(path, "w") as out:
         one = case["classes"][draw.choices(names, shares)[0]]
         output = round(min(max(length(one["output"], one["output_sigma"]), 1), max(one["context_max"] - 1, 1)))
         prompt = round(min(max(length(one["input"], one["input_sigma"]), 1), max(one["context_max"] - output, 1)))
-        place = (one["name"], draw.randrange(case["open_groups"])) if together else 0
-        members, size, stream = group_of.setdefault(place, (0, prompt, []))
-        if together:  # requests of a group are as long as the one that opened it
-            prompt = min(size, max(int(one["context_max"]) - output, 1))
-        begin = min(int(share * prompt), prompt - 1)
+        place, begin = 0, int(share * prompt)
+        if together:  # requests of a group are about as long
+            size = math.floor(math.log(prompt) / math.log(case["similar"]))
+            place = (one["name"], size, draw.randrange(case["open_groups"]))
+            begin = int(share * case["similar"] ** (size + 0.5))
+        begin = min(begin, prompt - 1)
+        members, stream = group_of.setdefault(place, (0, []))
         text = prompt_of(prompt, begin, stream)
         row = {"prompt": text, "output_tokens": output, "class": one["name"], "prompt_tokens": prompt}
         out.write(json.dumps(row) + "\\n")
-        group_of[place] = (members + 1, size, stream)
+        group_of[place] = (members + 1, stream)
         if together and members + 1 == together:
             del group_of[place]
 '''

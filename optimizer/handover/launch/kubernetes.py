@@ -21,8 +21,8 @@ GFD_LABEL = "nvidia.com/gpu.product"
 API_SECRET = "llm-api-key"
 """Secret that holds the key which clients send."""
 
-_KEYED = ("vllm", "vllm-ascend")
-"""Engines that read an API key from their environment (``VLLM_API_KEY``); /health needs none."""
+_KEYED = {"vllm": "VLLM_API_KEY", "vllm-ascend": "VLLM_API_KEY", "sglang": "LLM_API_KEY"}
+"""Variable that holds the key by engine: vLLM reads it by itself, SGLang is given it; /health needs none."""
 
 _HEALTH = "/health"
 _START_MINUTES = 60
@@ -38,7 +38,7 @@ def manifest(server: Server, origin: str) -> str:
     """The manifests of one workload as YAML; ``origin`` says which plan they come from."""
     workload = _leader_worker_set(server) if server.nodes > 1 else _deployment(server)
     comment = f"{origin}\nkubectl create secret generic hf-token --from-literal=token=...   # where the model is gated"
-    if _takes_key(server):
+    if takes_key(server):
         comment += f"\nkubectl create secret generic {API_SECRET} --from-literal=key=...   # bearer token of clients"
     comment += "" if server.pinned else "\nThe image tag floats: pin the version that you confirmed with the benchmark."
     return render_yaml([workload, _service(server)], comment)
@@ -127,7 +127,7 @@ def _pod(server: Server, command: list[str], *, serves: bool) -> dict[str, Value
     container: dict[str, Value] = {
         "name": "server",
         "image": server.image,
-        "command": [_unexpanded(word) for word in command],
+        "command": [*(_unexpanded(word) for word in command), *_given_key(server)],
         "env": [token, *_api_key(server)] if serves else [token],
         "resources": {"limits": {server.resource: gpus}},
         "volumeMounts": [
@@ -162,15 +162,22 @@ def _spread(server: Server) -> dict[str, Value]:
     return {"topologySpreadConstraints": [constraint]}
 
 
-def _takes_key(server: Server) -> bool:
-    return server.group.engine in _KEYED
+def takes_key(server: Server) -> bool:
+    """Whether clients have to send a key."""
+    return server.group.engine in _KEYED and (server.nodes == 1 or server.group.engine != "sglang")
 
 
 def _api_key(server: Server) -> list[Value]:
     """The key that clients have to send, from a secret; vLLM reads it from its environment."""
-    if not _takes_key(server):
+    if not takes_key(server):
         return []
-    return [{"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": API_SECRET, "key": "key"}}}]
+    return [{"name": _KEYED[server.group.engine], "valueFrom": {"secretKeyRef": {"name": API_SECRET, "key": "key"}}}]
+
+
+def _given_key(server: Server) -> list[str]:
+    """Kubernetes puts the key into the command of an engine that reads none by itself."""
+    given = server.group.engine == "sglang" and takes_key(server)
+    return ["--api-key", f"$({_KEYED[server.group.engine]})"] if given else []
 
 
 def _unexpanded(word: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.handover.launch.kubernetes import GFD_LABEL, OWN_LABEL, node_selector
+from optimizer.handover.launch.kubernetes import GFD_LABEL, OWN_LABEL, node_selector, takes_key
 from optimizer.handover.safe_text import code, table, text
 from optimizer.report.confirm import acceptance, brackets, offer_sentence
 from optimizer.report.words import gpu_name, money, plural, tier_name
@@ -166,7 +166,7 @@ def _remarks(servers: Sequence[Server]) -> Iterator[str]:
         yield "Image tags float until `engine.version` states one; pin what you measured."
     elif any(server.image and not server.group.engine_version for server in servers):
         yield "`engine.version` is not stated: images are pinned to the newest release whose options were read."
-    if any(server.image and server.group.engine == "trtllm" for server in servers):
-        yield "trtllm-serve checks no API key: keep its Service inside the cluster, behind a gateway that does."
+    if any(server.image and not takes_key(server) for server in servers):
+        yield "Where no API key is checked (TensorRT-LLM, SGLang over several nodes): put a gateway in front that does."
     count = sum(server.group.replicas for server in servers)
     yield f"{plural(count, 'server')} in all. Weights are downloaded by each; a shared volume saves time and traffic."

@@ -1,0 +1,140 @@
+"""Every emitted option exists in the engine's release; what is published is named; what cannot run is refused."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from ruamel.yaml import YAML
+
+from optimizer.catalog.checkpoints import checkpoint_for
+from optimizer.demand import Lengths
+from optimizer.handover.launch import launch_files
+from optimizer.handover.launch.facts import load_facts
+from optimizer.handover.launch.server import doubts_of, servers_of
+from optimizer.plan.types import Outcome
+from optimizer.planning.inputs import Inputs
+from optimizer.report.serve_commands import serve_words
+
+READ = {
+    "vllm": ("0.11.0", "0.12.0", "0.19.0", "0.25.1", "0.33.0", ""),
+    "sglang": ("0.5.12", "0.5.16", "0.5.23", ""),
+    "trtllm": ("",),
+}
+PLAIN = Lengths(1024, 300, 8192)
+SPREAD = Lengths(1024, 300, 8192, 3000, 700, shared_prefix=0.2, requests_per_prefix=4)
+
+
+def _changed(outcome: Outcome, lengths: Lengths = PLAIN, held: bool = True, **changes: Any) -> Outcome:
+    first, asked = outcome.plans[0], outcome.asked[0]
+    plan = replace(first, groups=(replace(first.groups[0], **changes),))
+    floors = asked.floors if held else asked.floors[:1]
+    return replace(outcome, plans=(plan,), asked=(replace(asked, lengths=lengths, floors=floors),))
+
+
+@pytest.mark.parametrize(("engine", "version"), [(engine, one) for engine, all_ in READ.items() for one in all_])
+def test_every_option_exists_in_the_release(engine: str, version: str, outcome: Outcome, inputs: Inputs) -> None:
+    facts = load_facts()
+    kinds = itertools.product(("fp8", "bf16", "int4"), ("auto", "fp8"), (1, 2), (True, False), (PLAIN, SPREAD))
+    for quant, kv, stages, held, lengths in kinds:
+        changed = _changed(
+            outcome, lengths, held, engine=engine, weight_quant=quant, kv_cache=kv, pipeline_parallel=stages
+        )
+        for server in servers_of(changed, changed.plans[0], inputs.catalog, facts, version or None):
+            assert server.serve is not None
+            doubts = [one for one in doubts_of(server, facts) if "or newer" not in one]
+            assert not doubts, doubts
+
+
+def test_an_option_of_one_neighbour_only_is_found() -> None:
+    options = load_facts().options
+    words = ["sglang", "serve", "--cuda-graph-max-bs", "8"]
+    assert not list(options.doubts(words, "0.5.12"))
+    assert list(options.doubts(words, "0.5.16")) == ["sglang serve 0.5.23 does not know --cuda-graph-max-bs"]
+    assert list(options.doubts(["vllm", "serve", "--made-up"], "0.19.0"))
+
+
+@pytest.mark.parametrize(("engine", "version"), [("vllm", "0.10.2"), ("vllm", "0.40.0"), ("trtllm", "1.2.0")])
+def test_a_release_outside_what_was_read_is_warned_about(
+    engine: str, version: str, outcome: Outcome, inputs: Inputs
+) -> None:
+    changed = _changed(outcome, engine=engine)
+    files = launch_files(changed, changed.plans[0], inputs.catalog, load_facts(), version)
+    assert f"{version} was not read" in files[0].text.replace("\\", "")
+
+
+def test_tensorrt_loads_fp8_or_refuses(outcome: Outcome, inputs: Inputs) -> None:
+    group = replace(outcome.plans[0].groups[0], engine="trtllm")
+    words = serve_words(group, "nvidia/Llama-3.1-70B-Instruct-FP8")
+    assert words is not None
+    assert words[1] == "nvidia/Llama-3.1-70B-Instruct-FP8"
+    assert "--enable_chunked_prefill" in words
+    changed = _changed(outcome, engine="trtllm", model="Qwen/Qwen2.5-72B-Instruct")
+    files = launch_files(changed, changed.plans[0], inputs.catalog, load_facts(), None)
+    assert "makes no FP8 weights while loading" in files[0].text
+    assert not [file for file in files if file.name.endswith(("serve.sh", "kubernetes.yaml", "compose.yaml"))]
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
+def test_what_is_published_is_named(engine: str, outcome: Outcome, inputs: Inputs) -> None:
+    catalog, facts = inputs.catalog, load_facts()
+    for (model, quant), rows in catalog.checkpoints.items():
+        found = checkpoint_for(catalog, model, quant, engine)
+        assert found in rows or (engine == "trtllm" and found is None)
+        changed = _changed(outcome, model=model, weight_quant=quant, engine=engine)
+        for server in servers_of(changed, changed.plans[0], catalog, facts, None) if found else ():
+            assert "PATH_OF" not in " ".join([*(server.serve or ()), *server.bench])
+            assert "--quantization" not in (server.serve or ())
+
+
+def test_a_checkpoint_newer_than_the_engine_is_warned_about(outcome: Outcome, inputs: Inputs) -> None:
+    changed = _changed(outcome, published_as="x/y", needs_engine="vllm 0.19.1")
+    old, new = (
+        launch_files(changed, changed.plans[0], inputs.catalog, load_facts(), version)[0].text.replace("\\", "")
+        for version in ("0.11.0", "0.25.0")
+    )
+    assert "x/y needs vllm 0.19.1 or newer; 0.11.0 is stated" in old
+    assert "is stated" not in new.split("Worth knowing")[1]
+
+
+def test_graphs_reach_as_far_as_the_batch_and_the_name_follows_the_release(outcome: Outcome) -> None:
+    group = replace(outcome.plans[0].groups[0], engine="sglang", max_num_seqs=96)
+    names = {
+        version: [word for word in serve_words(replace(group, engine_version=version)) or () if "graph" in word]
+        for version in ("0.5.12", "0.5.16", "0.5.23", "")
+    }
+    decode = ["--cuda-graph-max-bs-decode"]
+    assert names == {"0.5.12": ["--cuda-graph-max-bs"], "0.5.16": [], "0.5.23": decode, "": decode}
+
+
+def _documents(outcome: Outcome, inputs: Inputs, ending: str) -> list[Any]:
+    files = launch_files(outcome, outcome.plans[0], inputs.catalog, load_facts(), None)
+    (text,) = [file.text for file in files if file.name.endswith(ending)]
+    return list(YAML(typ="safe", pure=True).load_all(text))
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
+def test_operations(engine: str, outcome: Outcome, inputs: Inputs) -> None:
+    changed = _changed(outcome, engine=engine)
+    budget, *rules = _documents(changed, inputs, "operations.yaml")
+    kubernetes_validate.validate(budget, "1.30", strict=True)
+    deployment, _ = _documents(changed, inputs, "kubernetes.yaml")
+    assert budget["spec"]["selector"] == deployment["spec"]["selector"]
+    pod = deployment["spec"]["template"]["spec"]
+    (spread,) = pod["topologySpreadConstraints"]
+    assert spread["labelSelector"] == deployment["spec"]["selector"]
+    keys = [one["valueFrom"]["secretKeyRef"] for one in pod["containers"][0]["env"] if one["name"].endswith("_API_KEY")]
+    assert keys == ([] if engine == "trtllm" else [{"name": "llm-api-key", "key": "key"}])
+    assert (pod["containers"][0]["command"][-2:] == ["--api-key", "$(LLM_API_KEY)"]) == (engine == "sglang")
+    assert not pod["containers"][0]["image"].endswith(":latest") or engine == "trtllm"
+    if engine == "trtllm":
+        assert not rules
+        return
+    alerts = {one["alert"]: one["expr"] for one in rules[0]["spec"]["groups"][0]["rules"]}
+    assert set(alerts) == {"MoreInFlightThanProven", "RequestsWait", "KvCacheFull", "PromiseTtftP95", "PromiseTpotP95"}
+    assert alerts["MoreInFlightThanProven"].endswith("> 69")  # 138.2 in flight are carried, by two servers
+    assert alerts["PromiseTtftP95"].startswith("histogram_quantile(0.95,")
+    assert alerts["PromiseTpotP95"].endswith("> 0.05")
