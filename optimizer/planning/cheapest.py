@@ -92,7 +92,7 @@ def cheapest(
             enough = None
             continue
         result = replace(result, screened=result.screened + len(racing) - len(kept))
-        if not _learnt(result, least, clock):
+        if not _learnt(result, least, clock) and not _contradicted(result, least):
             complete = not clock.over
             break
     replayed = sum(one.replayed for one in least.every)
@@ -130,6 +130,17 @@ def _learnt(result: FleetResult, least: LeastReplicas, clock: Clock) -> bool:
         for group in solution.groups
         for known in (least.of(group.candidate),)
     )
+
+
+def _contradicted(result: FleetResult, least: LeastReplicas) -> bool:
+    """Replay every plan itself, whatever follows from replays of others; whether one misses after all."""
+    found = False
+    for group in (group for solution in result.solutions for group in solution.groups):
+        known = least.of(group.candidate)
+        if known is not None and not least.really_keeps(known, group.replicas):
+            least.missed(known, group.replicas)
+            found = True
+    return found
 
 
 class _Race:

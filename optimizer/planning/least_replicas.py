@@ -66,10 +66,8 @@ class LeastReplicas:
         rules: UserRules,
         replayer: Replayer,
         memo: Memo | None = None,
-        *,
-        inferring: bool = True,
     ) -> None:
-        self._inputs, self._replayer, self._inferring = inputs, replayer, inferring
+        self._inputs, self._replayer = inputs, replayer
         parts = parts_of(inputs.problem)
         self._loads = [part.load for part in parts]
         self._promises = [len(part.slo.promises) for part in parts]
@@ -113,9 +111,14 @@ class LeastReplicas:
     def keeps(self, least: Least, replicas: int) -> bool:
         """Whether so many keep every promise in the replay."""
         trial = Trial(least.workload, least.spec, replicas, 1.0)
-        known = self._replayer.expected(trial) if self._inferring else None
+        known = self._replayer.expected(trial)
         least.replayed = True
         return self._replayer.replay(trial).kept if known is None else known
+
+    def really_keeps(self, least: Least, replicas: int) -> bool:
+        """The same from the replay itself, never from what others say of it."""
+        least.replayed = True
+        return self._replayer.replay(Trial(least.workload, least.spec, replicas, 1.0)).kept
 
     def missed(self, least: Least, replicas: int) -> None:
         """So many missed a promise: it takes more."""

@@ -21,7 +21,6 @@ SHAPES = (
     ["hardware.gpus=[h100_sxm_80, mi300x_192]"],
     ["hardware.gpus=[h100_sxm_80, l40s_48]", "workloads.chat.tokens.input={mean: 2000, p95: 6000}"],
     ["hardware.gpus=[h200_sxm_141]", "workloads.chat.slo.tpot_ms={p50: 30, p99: 60}"],
-    ["hardware.gpus=[a100_sxm_80]", "workloads.chat.traffic={users: {active: 400, think_time_s: 30}}"],
     ["hardware.gpus=[h100_sxm_80]", "workloads.chat.tokens.output={mean: 200, p95: 700}"],
 )
 
