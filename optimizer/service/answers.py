@@ -25,7 +25,7 @@ def _how(question: ask.ProblemQuestion) -> _How:
     return {"simulate": question.simulate, "time_limit": question.time_limit}
 
 
-def answer(question: ask.Question) -> str:
+def answer(question: ask.ServedQuestion) -> str:
     """The JSON of the command. Raises ``InputError`` with every finding, ``OutOfTimeError``."""
     texts = {}
     if isinstance(question, ask.ProblemQuestion) and question.quotes.strip():
@@ -86,7 +86,9 @@ def _frontier(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog
     return optimizer.render(stairs, "json")
 
 
-_ABOUT: Mapping[type[ask.Question], Callable[[ask.ProblemQuestion, optimizer.Problem, optimizer.Catalog], str]] = (
+_ABOUT: Mapping[
+    type[ask.ServedQuestion], Callable[[ask.ProblemQuestion, optimizer.Problem, optimizer.Catalog], str]
+] = (
     MappingProxyType(
         {
             ask.SolveQuestion: _solve,

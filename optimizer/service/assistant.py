@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from optimizer import Finding, UsageError, __version__
-from optimizer.service.questions import QUESTIONS, Question
+from optimizer.service.questions import QUESTIONS, ServedQuestion
 from optimizer.service.solver import Ending, Solver, refused
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def run() -> None:
         solver.stop()
 
 
-def _tool(kind: type[Question], solver: Solver) -> Callable[..., Coroutine[Any, Any, str]]:
+def _tool(kind: type[ServedQuestion], solver: Solver) -> Callable[..., Coroutine[Any, Any, str]]:
     """A function with one parameter per field of a question."""
 
     async def tool(**given: Any) -> str:

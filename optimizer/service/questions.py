@@ -23,7 +23,7 @@ Id = Annotated[str, StringConstraints(max_length=_ID)]
 Axis = tuple[Id, Id]
 
 
-class Question(BaseModel):
+class ServedQuestion(BaseModel):
     """What all questions have in common."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
@@ -35,7 +35,7 @@ class Question(BaseModel):
     ] = MAX_SECONDS
 
 
-class ProblemQuestion(Question):
+class ProblemQuestion(ServedQuestion):
     """A question about a problem."""
 
     problem: Annotated[
@@ -103,7 +103,7 @@ class FrontierQuestion(ProblemQuestion):
     points: Annotated[int | None, Field(ge=2, le=50, description="Values of `against`: 20.")] = None
 
 
-class MemoryQuestion(Question):
+class MemoryQuestion(ServedQuestion):
     """Say what a model needs on a card, layer by layer, and whether its engine starts."""
 
     command = "memory"
@@ -125,7 +125,7 @@ class MemoryQuestion(Question):
     engine_version: Id = ""
 
 
-class PredictQuestion(Question):
+class PredictQuestion(ServedQuestion):
     """Predict latency and throughput of single configurations given as CSV."""
 
     command = "predict"
@@ -136,7 +136,7 @@ class PredictQuestion(Question):
     ]
 
 
-QUESTIONS: tuple[type[Question], ...] = (
+QUESTIONS: tuple[type[ServedQuestion], ...] = (
     SolveQuestion,
     CheckQuestion,
     ExplainQuestion,

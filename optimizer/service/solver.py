@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from optimizer.service.questions import QUESTIONS, Question
+from optimizer.service.questions import QUESTIONS, ServedQuestion
 
 MOST_WAITING = 64
 """Questions that may wait in line."""
@@ -71,7 +71,7 @@ class Solver:
         self._back: Connection | None = None
         self._kept: OrderedDict[tuple[str, ...], Told] = OrderedDict()
 
-    async def ask(self, question: Question, gone: Callable[[], Awaitable[bool]] = _never) -> Told:
+    async def ask(self, question: ServedQuestion, gone: Callable[[], Awaitable[bool]] = _never) -> Told:
         """The answer, when its turn has come; ``gone`` says whether nobody waits for it any more."""
         key = (question.command, question.model_dump_json(exclude={"time_limit"}), str(date.today()))
         if key in self._kept:
@@ -114,7 +114,7 @@ class Solver:
                 end.close()
         self._process = self._to = self._back = None
 
-    async def _answer(self, question: Question, gone: Callable[[], Awaitable[bool]]) -> Told:
+    async def _answer(self, question: ServedQuestion, gone: Callable[[], Awaitable[bool]]) -> Told:
         self.start()
         assert self._to is not None and self._back is not None
         try:
@@ -154,7 +154,7 @@ def _work(questions: Connection, answers: Connection) -> None:
             answers.send((told.ending.value, told.text))
 
 
-def told_of(question: Question) -> Told:
+def told_of(question: ServedQuestion) -> Told:
     """The answer of this process to a question; every error as a refusal, none of our own with what it held."""
     from optimizer import InputError, OutOfTimeError
     from optimizer.service.answers import answer

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from optimizer import __version__
 from optimizer.service.door import App, Door, Rules
-from optimizer.service.questions import QUESTIONS, Question
+from optimizer.service.questions import QUESTIONS, ServedQuestion
 from optimizer.service.solver import Ending, Solver, Told, refused
 
 STATUS = MappingProxyType(
@@ -90,8 +90,8 @@ def app_of(solver: Solver, rules: Rules) -> App:
     return Door(app, Rules(rules.hosts, rules.any_address, rules.token, frozenset(PAGE)))
 
 
-def _endpoint(kind: type[Question], solver: Solver) -> Callable[..., Awaitable[Response]]:
-    async def endpoint(question: Question, request: Request) -> Response:
+def _endpoint(kind: type[ServedQuestion], solver: Solver) -> Callable[..., Awaitable[Response]]:
+    async def endpoint(question: ServedQuestion, request: Request) -> Response:
         return _response(await solver.ask(question, request.is_disconnected))
 
     endpoint.__annotations__ = {"question": kind, "request": Request, "return": Response}

@@ -15,7 +15,7 @@ from optimizer.commands import cli
 from optimizer.errors import InputError
 from optimizer.service.answers import answer
 from optimizer.service.assistant import server_of, shortened
-from optimizer.service.questions import QUESTIONS, FrontierQuestion, Question
+from optimizer.service.questions import QUESTIONS, FrontierQuestion, ServedQuestion
 from optimizer.service.solver import Solver, told_of
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +120,7 @@ def test_the_assistant_has_the_same_questions_with_the_same_fields() -> None:
 
 def test_the_assistant_gives_the_same_figures_in_short() -> None:
     class Here(Solver):
-        async def ask(self, question: Question, gone: Any = None) -> Any:
+        async def ask(self, question: ServedQuestion, gone: Any = None) -> Any:
             return told_of(question)
 
     async def called(**fields: Any) -> Any:
