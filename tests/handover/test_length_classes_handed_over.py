@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -17,6 +18,23 @@ from optimizer.simulate.fleet import Router
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "length_classes.yaml"
 TOGETHER = ("workloads.chat.tokens.split_classes=no",)
+TOKENIZER = """
+class AutoTokenizer:
+    all_special_ids = []
+
+    @classmethod
+    def from_pretrained(cls, name):
+        return cls()
+
+    def __len__(self):
+        return 100
+
+    def decode(self, tokens):
+        return " ".join(map(str, tokens))
+
+    def encode(self, text, add_special_tokens):
+        return text.split()
+"""
 RECORDER = '#!/usr/bin/env bash\nprintf "%s\\n" "$*" >> "$RECORD"\n'
 
 
@@ -30,8 +48,10 @@ def started(script: str, folder: Path) -> list[str]:
     """What a benchmark script starts, with a recorder in place of the client."""
     (folder / "vllm").write_text(RECORDER)
     (folder / "vllm").chmod(0o755)
+    (folder / "transformers.py").write_text(TOKENIZER)
     (folder / "script.sh").write_text(script)
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "RECORD": str(folder / "record"), "LC_ALL": "C.UTF-8"}
+    environment["PYTHONPATH"] = str(folder)
     subprocess.run(["bash", "script.sh"], cwd=folder, env=environment, check=True)
     return sorted((folder / "record").read_text().splitlines())
 
@@ -45,16 +65,18 @@ def test_classes_apart_have_servers_and_lengths_of_their_own() -> None:
     assert "`chat-short` gets class short" in found["README.md"]
 
 
-def test_a_mix_is_measured_with_a_client_for_each_class_side_by_side(tmp_path: Path) -> None:
+def test_a_mix_is_measured_with_requests_of_every_class_in_one_stream(tmp_path: Path) -> None:
     found = files(sets=TOGETHER)
     assert "chat-measurement.csv" not in found
     assert "measurement.csv" not in found["README.md"]
-    commands = started(found["chat-benchmark.sh"], tmp_path)
-    assert len(commands) == 2
-    for command, tokens, rate, name in zip(commands, (12000, 200), ("0.2", "0.8"), ("long", "short"), strict=True):
-        assert f"--random-input-len {tokens} " in command
-        assert f"--request-rate {rate} " in command
-        assert command.endswith(f"--result-filename chat-result-{name}.json")
+    (command,) = started(found["chat-benchmark.sh"], tmp_path)
+    assert "--dataset-name custom --dataset-path chat-requests.jsonl " in command
+    assert "--request-rate 2 " in command
+    rows = [json.loads(line) for line in (tmp_path / "chat-requests.jsonl").read_text().splitlines()]
+    assert {(row["class"], row["prompt_tokens"], row["output_tokens"]) for row in rows} == {
+        ("short", 200, 150), ("long", 12000, 300),
+    }  # fmt: skip
+    assert sum(row["class"] == "short" for row in rows) / len(rows) == pytest.approx(0.8, abs=0.05)
     assert "#   short TTFT p95: limit 600 ms" in found["chat-benchmark.sh"]
 
 
@@ -69,11 +91,15 @@ def test_a_hostile_name_of_a_class_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "pwned").exists()
 
 
-@pytest.mark.parametrize(("sets", "expected"), [((), ["200", "12000"]), (TOGETHER, ["200", "12000"])])
-def test_the_report_confirms_every_class_at_its_lengths(sets: tuple[str, ...], expected: list[str]) -> None:
-    outcome = solve_problem(PROBLEM, sets=sets, simulate=False)
-    clients = [c for c in confirm_commands(outcome.plans[0], outcome.asked) if "bench serve" in c]
-    assert [c.split("--random-input-len ")[1].split()[0] for c in clients] == expected
+def test_the_report_confirms_classes_apart_at_their_lengths_and_a_mix_with_its_requests() -> None:
+    def clients(sets: tuple[str, ...]) -> list[str]:
+        outcome = solve_problem(PROBLEM, sets=sets, simulate=False)
+        return [c for c in confirm_commands(outcome.plans[0], outcome.asked) if "bench serve" in c]
+
+    assert [c.split("--random-input-len ")[1].split()[0] for c in clients(())] == ["200", "12000"]
+    (mixed,) = clients(TOGETHER)
+    assert "--dataset-name custom" in mixed
+    assert "--random-input-len" not in mixed
 
 
 def test_a_drill_loses_a_node_of_each_class_at_the_load_of_the_class() -> None:
