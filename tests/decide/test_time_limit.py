@@ -13,6 +13,7 @@ from optimizer.decide import read_inputs, solve_problem
 from optimizer.decide.solve import decide, single_kinds
 from optimizer.errors import OutOfTimeError
 from optimizer.fleet import solve_fleet
+from optimizer.fleet.types import FleetStatus
 from optimizer.plan.types import Infeasible, Optimal, Unknown
 from optimizer.planning import replay as replay_room
 from optimizer.planning.assemble import assemble
@@ -80,13 +81,16 @@ def test_replays_end_with_the_time_and_what_was_not_replayed_is_left_out(times: 
 
 
 def test_everything_replayed_in_time_stays_proven() -> None:
-    inputs = read_inputs(FRONT_PAGE, sets=["ranking.top=2"])
+    inputs = read_inputs(FRONT_PAGE, sets=["ranking.top=2", "objective=minimize_tpot"])
     case = open_case(inputs)
     result = solve_fleet(inputs.problem, case.candidates, case.options, loads_of(inputs.problem))
     plans = assemble(inputs, result.solutions, case.options)
-    asked = Countdown(times=2)  # over after the last replay, and only then
+    never = Countdown(times=1000)
+    free = survivors(inputs, case.candidates, case.options, result, plans, lambda _: None, never)
+    asked = Countdown(times=never.asked[0] - 1)  # over after the last replay, and only then
     left = survivors(inputs, case.candidates, case.options, result, plans, lambda _: None, asked)
-    assert left.result == result
+    assert left.result == free.result
+    assert left.result.status is FleetStatus.PROVEN
 
 
 def test_kinds_of_gpu_alone_are_asked_inside_the_time() -> None:

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "README.zh-CN.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 GENERATED = {"docs/scenarios.md"}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_NEEDS_FILES_OF_OTHERS = ("quotes_cn.csv",)
-"""Commands that read what only the reader has: a foreign price list, a filled-in template."""
+_NEEDS_FILES_OF_OTHERS = ("quotes_cn.csv", "chat-result.json")
+"""Commands that read what only the reader has: a foreign price list, the result of a benchmark on own cards."""
 
 _MINUTES = frozenset({"budget", "diff", "explain", "frontier", "targets"})
 """Commands that solve a problem dozens of times: here their options are parsed; tests/negotiate runs them."""
