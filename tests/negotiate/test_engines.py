@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from distributed import LocalCluster
 from optimizer.errors import UsageError
 from optimizer.negotiate import frontier as frontier_room
 from optimizer.negotiate.frontier import Task, frontier, scheduler_address
+from optimizer.progress import PartsDone
 from optimizer.report.negotiate_frontier import render_frontier
 
 CHAT = Path(__file__).resolve().parents[2] / "problems" / "chatbot_100users.yaml"
@@ -48,6 +49,16 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address.replace("tcp://", "dask://")
 
 
+def _count_into(seen: list[tuple[int, int]]) -> Callable[[str], None]:
+    """A listener that keeps how many parts were done of how many."""
+
+    def told(step: str) -> None:
+        if isinstance(step, PartsDone):
+            seen.append((step.done, step.total))
+
+    return told
+
+
 def test_a_cluster_of_two_workers_gives_the_same_frontier(scheduler: str) -> None:
     seen: list[tuple[int, int]] = []
     spread = frontier(
@@ -57,7 +68,7 @@ def test_a_cluster_of_two_workers_gives_the_same_frontier(scheduler: str) -> Non
         points=3,
         engine=scheduler,
         sets=SETS,
-        progress=lambda done, of: seen.append((done, of)),
+        progress=_count_into(seen),
         simulate=False,
     )
     here = frontier(CHAT, OVER, AGAINST, points=3, jobs=1, sets=SETS, simulate=False)
@@ -73,7 +84,7 @@ def test_what_the_user_can_mend_comes_back_from_a_worker(scheduler: str) -> None
 def test_a_single_curve_is_cut_into_tasks_and_is_the_same_curve(scheduler: str) -> None:
     seen: list[tuple[int, int]] = []
     over = ("concurrency", "80:480:10")
-    spread = frontier(CHAT, over, engine=scheduler, sets=SETS, progress=lambda done, of: seen.append((done, of)))
+    spread = frontier(CHAT, over, engine=scheduler, sets=SETS, progress=_count_into(seen))
     here = frontier(CHAT, over, jobs=1, sets=SETS)
     assert render_frontier(spread, "json") == render_frontier(here, "json")
     assert len(here.curves[0].steps) > 2
