@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.performance import (
     kv_caches,
     native_quant,
@@ -29,15 +30,19 @@ GIB_TOLERANCE = 0.01
 def identity(case: CheckedCase) -> Iterator[Mismatch]:
     """A group repeats its workload's model, its node's card, size and link, and says how its GPUs are joined."""
     for group in case.groups:
-        node, printed = group.node_type, group.group
+        node, printed, spec = group.node_type, group.group, group.spec
+        weights = checkpoint_for(case.catalog, spec.model.id, spec.weight_quant, spec.engine.profile, spec.gpu.vendor)
         expected = {
-            "model": group.spec.model.id,
+            "model": spec.model.id,
             "gpu": node.gpu.id,
             "gpus_per_node": node.gpus_per_node,
             "link": node.link,
             "engine": case.problem.engine.name,
+            "engine_version": case.problem.engine.version or "",
             "interconnect": _interconnect(group),
             "checkpoint": _checkpoint(case, group),
+            "published_as": weights.checkpoint if weights else "",
+            "needs_engine": weights.min_version if weights else "",
             "length_class": group.part.length_class,
             "class_share": group.part.share,
         }

@@ -22,6 +22,7 @@ from optimizer.catalog.importers.quote_rows import Options
 from optimizer.catalog.importers.quote_types import Unit
 from optimizer.catalog.importers.quote_yaml import offers_of
 from optimizer.catalog.importers.quotes import read_quotes
+from optimizer.commands import cli
 from optimizer.commands.quotes import command
 from optimizer.errors import CatalogError, InputError, UsageError
 
@@ -494,8 +495,10 @@ def test_exit_codes_and_files_that_are_none(tmp_path):
     assert result.exit_code == 2
     assert "no header line is known" in result.output
     listed.write_text(f"{HEAD}\nx,L40S,8,12,USD,hour\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="one of the lists"):
-        run(str(listed), "-o", str(listed))
+    before = listed.read_bytes()
+    with pytest.raises(UsageError, match="this run reads it"):
+        CliRunner().invoke(cli, ["quotes", str(listed), "-o", str(listed)], catch_exceptions=False)
+    assert listed.read_bytes() == before
     with pytest.raises(CatalogError, match="no such file"):
         run(str(tmp_path / "absent.csv"))
     listed.write_bytes(b"\xd0\xcf\x11\xe0rest")

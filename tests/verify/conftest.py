@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from optimizer.catalog import default_root, load_catalog
+from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.catalog.types import Catalog, Offer, Price
 from optimizer.demand import Load, Metric, part_name
 from optimizer.performance import (
@@ -226,6 +227,7 @@ class World:
         stated, gpus = problem.engine, has.tp * has.pp
         domain = 2 if option.node_type.link is Link.NVLINK_PAIR else option.node_type.gpus_per_node
         joined = "nvlink" if option.node_type.link in NVLINK_CLASS and gpus <= domain else "pcie"
+        weights = checkpoint_for(self.catalog, workload.model, has.quant, engine.profile, gpu.vendor)
         group = Group(
             workload=has.workload,
             share=has.share,
@@ -251,6 +253,9 @@ class World:
             recovery=recovery(self.catalog, self.catalog.models[workload.model], has.quant, has.kv),
             length_class=part.length_class,
             class_share=part.share,
+            engine_version=stated.version or "",
+            published_as=weights.checkpoint if weights else "",
+            needs_engine=weights.min_version if weights else "",
         )
         spec = self.spec(problem, group)
         bill = memory_bill(spec, part.lengths)
