@@ -30,10 +30,15 @@ def test_the_next_step_is_a_command_that_exists_and_fits(command: str) -> None:
         assert word in _COMMANDS or _NEXT[command][0] == "", line
 
 
-def test_check_ends_with_the_command_to_type_and_fits_a_pipe() -> None:
-    lines = run("check", FRONT_PAGE).stdout.splitlines()
-    assert lines[-1].startswith("next     optimize ")
-    assert max(map(len, lines[1:])) <= 80
+def test_check_ends_with_the_command_to_type_and_fits_a_terminal_but_is_a_line_a_fact_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    piped = run("check", FRONT_PAGE).stdout.splitlines()
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    watched = run("check", FRONT_PAGE).stdout.splitlines()
+    assert piped[-1].startswith("next     optimize ") and watched[-1] == piped[-1]
+    assert max(map(len, watched[1:])) <= 80 < max(map(len, piped[1:]))
+    assert " ".join(" ".join(watched).split()) == " ".join(" ".join(piped).split())
 
 
 def test_check_as_json_is_the_question_of_the_result() -> None:
