@@ -82,7 +82,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         " an A100 40 GB offers 39.0 GB. One RTX 6000 Ada holds them, but reads 38 GB per token at 960 GB/s: 39 ms at"
         " best, some 52 ms at the usual three quarters of that, so it misses 20 tokens/s."
         " On two RTX 4090 they leave 1.8 GB a card for KV: some 11,000 tokens, one request of 8K."
-        " Two A100 at FP16 miss 20 tokens/s by a few percent in the median estimate (52 ms a token, question 7): less"
+        " Two A100 at FP16 miss 20 tokens/s by a tenth in the median estimate (55 ms a token, question 7): less"
         " than the error of the model, but no promise.",
         runs=(
             Run("one_user_70b_20tps.yaml", label="at the default confidence of 0.9"),

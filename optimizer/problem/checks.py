@@ -171,10 +171,14 @@ def _mixes(problem: ProblemFile) -> Iterator[Issue]:
 
 def is_bounded(problem: ProblemFile) -> bool:
     """Whether the file states how much hardware there may be at most."""
+    return problem.hardware.only_owned or is_purchase_bounded(problem)
+
+
+def is_purchase_bounded(problem: ProblemFile) -> bool:
+    """Whether something ends what may be rented and bought: a budget, a limit, a quota or a stock."""
     hardware, limits = problem.hardware, problem.hardware.limits
     return (
         problem.budget.monthly is not None
-        or hardware.only_owned
         or any(limit is not None for limit in (limits.max_gpus, limits.max_nodes, limits.max_power_kw))
         or bool(hardware.quota)
         or any(quote.stock is not None for quote in problem.offers)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.pricing.types import Origin
-from optimizer.vocabulary import RANKABLE_EVIDENCE, Tier
+from optimizer.problem.checks import is_purchase_bounded
+from optimizer.vocabulary import RANKABLE_EVIDENCE, Objective, Tier
 
 if TYPE_CHECKING:
     from optimizer.fleet.types import Edit, FleetSolution
@@ -50,7 +51,9 @@ def stated_choices(problem: Problem) -> tuple[RuleChoice, ...]:
 def _all(problem: Problem) -> Iterator[RuleChoice]:
     hardware, payment, engine = problem.hardware, problem.payment, problem.engine
     yield _switch("hardware.nvlink", str(hardware.nvlink), "any")
-    yield _switch("hardware.only_owned", hardware.only_owned, False)
+    bounded = problem.objective is not Objective.MAXIMIZE_LOAD or is_purchase_bounded(problem)
+    if bounded:  # else the most load has no end
+        yield _switch("hardware.only_owned", hardware.only_owned, False)
     yield from _gpus(hardware)
     tiers = [str(tier) for tier in payment.tiers]
     missing = [tier for tier in _TIERS if tier not in tiers]

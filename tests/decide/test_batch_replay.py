@@ -75,7 +75,7 @@ def test_a_batch_a_little_longer_than_the_replay_carries_is_refused() -> None:
 
 
 def test_what_misses_leaves_the_ranking_with_its_repair() -> None:
-    full = "workloads.summaries.traffic.batch.requests=144500"  # as many as the closed form lets two replicas do
+    full = "workloads.summaries.traffic.batch.requests=124800"  # as many as the closed form lets two replicas do
     found = solve_problem(
         NIGHT, sets=["hardware.gpus=[l40s_48]", "engine.weight_quant=[fp8]", "engine.kv_cache=auto", full]
     )

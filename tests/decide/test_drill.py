@@ -67,7 +67,7 @@ def test_kinds_that_share_a_workload_are_drilled_each_at_its_share() -> None:
         )
         assert one.without_spare.before.late <= 0.05 * one.without_spare.before.requests  # the promise is a p95
         assert one.with_spare.down.late <= one.without_spare.down.late
-    text = render_drill("mixed", 1, 0.5, "round_robin", found)
+    text = " ".join(render_drill("mixed", 1, 0.5, "round_robin", found).split())
     assert "of it on H100 SXM 80GB" in text and "of it on L40S 48GB" in text and "keeps its own share" in text
 
 

@@ -25,15 +25,15 @@ def found(plan: Plan, path: str) -> Binding:
 
 
 def test_a_quota_counts_what_it_concerns() -> None:
-    quota = "hardware.quota=[{provider: azure, gpu: h100_nvl_94, max_gpus: 4}, {provider: crusoe, max_gpus: 8}]"
+    quota = "hardware.quota=[{provider: azure, gpu: h100_nvl_94, max_gpus: 6}, {provider: crusoe, max_gpus: 8}]"
     plan = best(CHAT, CARDS, SELLERS, quota)
     used = found(plan, "hardware.quota.0.max_gpus")
-    assert (used.value, used.limit, used.unit, used.slack, used.of) == (4, 4, "GPUs", 0, "azure, h100_nvl_94")
+    assert (used.value, used.limit, used.unit, used.slack, used.of) == (6, 6, "GPUs", 0, "azure, h100_nvl_94")
     assert found(plan, "hardware.quota.1.max_gpus").value == 0
 
 
 def test_a_quota_that_keeps_a_plan_out_is_not_used() -> None:
-    plan = best(CHAT, CARDS, SELLERS, "hardware.quota=[{provider: azure, gpu: h100_nvl_94, max_gpus: 3}]")
+    plan = best(CHAT, CARDS, SELLERS, "hardware.quota=[{provider: azure, gpu: h100_nvl_94, max_gpus: 5}]")
     assert plan.nodes[0].gpu == "mi300x_192"
     assert found(plan, "hardware.quota.0.max_gpus").slack == 1
 

@@ -75,7 +75,7 @@ def test_no_single_a100_40_for_int4_and_two_cards_for_16_bits() -> None:
 
 
 def test_two_a100_at_16_bits_are_bound_by_the_pace_of_tokens() -> None:
-    """20.6 tokens/s on SXM, 19.6 on PCIe: on the edge of 20, so which promise binds is the answer."""
+    """18.2 tokens/s on SXM with the fit to engine steps: short of 20, so which promise binds is the answer."""
     plan = _plans(
         "low_latency_70b.yaml", "hardware.gpus=[a100_sxm_80]", "engine.weight_quant=[bf16]",
         "workloads.solo.slo.tpot_ms=80",
@@ -83,7 +83,7 @@ def test_two_a100_at_16_bits_are_bound_by_the_pace_of_tokens() -> None:
     assert (plan.groups[0].tensor_parallel, plan.groups[0].weight_quant) == (2, "bf16")
     tightest = min(plan.binding, key=lambda binding: binding.slack)
     assert tightest.promise.startswith("workloads.solo.slo.tpot_ms")
-    assert 1000 / plan.predicted[0].tpot_ms.mean == pytest.approx(20.6, rel=0.1)
+    assert 1000 / plan.predicted[0].tpot_ms.mean == pytest.approx(18.2, rel=0.1)
 
 
 def test_one_h100_at_fp8_beats_two_a100_at_16_bits() -> None:
