@@ -58,7 +58,7 @@ def test_the_first_plan_says_that_its_money_is_indicative(outcome: Outcome) -> N
     assert (offers(first), first.price_evidence) == (["tracker"], Evidence.INDICATIVE)
     assert (first.expires, outcome.others.expires) == ("2027-03-30", "2027-03-30")
     text = " ".join(render(outcome, "text").split())
-    assert "#1  $1,460/mo indicative" in text
+    assert "#1 $1,460/mo indicative" in text
     assert "indicative price of 2026-10-01, may rank until 2027-03-30" in text
     row = next(csv.DictReader(io.StringIO(render(outcome, "csv"))))
     assert (row["price_evidence"], row["price_ranks_until"]) == ("indicative", "2027-03-30")
