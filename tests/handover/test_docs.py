@@ -26,6 +26,9 @@ _NEEDS_FILES_OF_OTHERS = ("quotes_cn.csv", "chat-result.json")
 _MINUTES = frozenset({"budget", "diff", "explain", "frontier", "targets"})
 """Commands that solve a problem dozens of times: here their options are parsed; tests/negotiate runs them."""
 
+_LISTENS = frozenset({"mcp", "serve"})
+"""Commands that end when their user ends them: here their options are parsed; tests/service runs them."""
+
 
 def _commands(page: str) -> list[str]:
     """``optimize`` lines of the fenced blocks; those chained after an installation too."""
@@ -46,7 +49,7 @@ def test_every_command_runs(page: str, tmp_path: Path, monkeypatch: pytest.Monke
         CliRunner().invoke(cli, ["new", "chatbot", "-o", "my_problem.yaml"])
     for command in _commands(page):
         words = shlex.split(command.partition(" > ")[0], comments=True)[1:]
-        if words[0] in _MINUTES:
+        if words[0] in _MINUTES | _LISTENS:
             named = cli.get_command(click.Context(cli), words[0])
             assert named is not None, command
             named.make_context(words[0], words[1:])
