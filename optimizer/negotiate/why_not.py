@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from optimizer.whatif.case import Goal, Winner, goal_of
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.catalog.types import Catalog
+    from optimizer.fleet.types import Edit
     from optimizer.plan.types import Plan
     from optimizer.planning.inputs import Inputs
     from optimizer.pricing import NodeOption
@@ -215,15 +216,15 @@ def why_not(
 
 def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Say) -> WhyNot:
     """Reasons, from those nobody can change to those the user states."""
-    from dataclasses import replace
-
+    from optimizer.whatif.case import Within
+    from optimizer.whatif.choices import as_set
     from optimizer.whatif.ways_out import ways_out
 
-    if wish.tensor_parallel | wish.pipeline_parallel and not rest.candidates.candidates:
-        listed = _listed(case, wish)
-        if listed is not None:
-            path = listed.change
-            return replace(answer, rules=(path,), defaults=_defaults(case.inputs.problem, [path]), ways_out=(listed,))
+    if not rest.candidates.candidates and (edits := _unlisted(case, wish)):
+        listed = case.edited([as_set(edit) for edit in edits]).confined(Within(wish.candidate, wish.option))
+        if listed.candidates.candidates:
+            told = _if_listed(answer, listed, wish, edits, progress)
+            return replace(told, defaults=told.defaults | _defaults(case.inputs.problem, told.rules))
     served = {one.workload for one in rest.candidates.candidates}
     if not all(any(served.issuperset(parts) for parts in ways) for ways in case.candidates.rules.ways_to_serve()):
         reasons = tuple(dict.fromkeys(_impossible(case.inputs, rest, wish)))
@@ -245,14 +246,12 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Say) 
     )
 
 
-def _listed(case: Case, wish: Wish) -> Relaxation | None:
-    """Sizes that are tried only where the problem file lists them: the edit that lists them, if it makes a plan."""
+def _unlisted(case: Case, wish: Wish) -> list[Edit]:
+    """Sizes that are tried only where the problem file lists them: the edits that list them."""
     from optimizer.fleet.types import Edit
-    from optimizer.whatif.case import Within
-    from optimizer.whatif.choices import as_set
 
     engine = case.inputs.problem.engine
-    edits = [
+    return [
         Edit(f"engine.{key}", list(stated), [*stated, *sorted(wanted - set(stated))])
         for key, stated, wanted in (
             ("tensor_parallel", engine.tensor_parallel, wish.tensor_parallel),
@@ -260,14 +259,22 @@ def _listed(case: Case, wish: Wish) -> Relaxation | None:
         )
         if wanted - set(stated)
     ]
-    if not edits:
-        return None
-    listed = case.edited([as_set(edit) for edit in edits]).confined(Within(wish.candidate, wish.option))
-    found = listed.solve().solutions
-    if not found:
-        return None
-    also = tuple((edit.path, edit.before, edit.after) for edit in edits[1:])
-    return Relaxation(edits[0].path, edits[0].before, edits[0].after, found[0].monthly_cents, also)
+
+
+def _if_listed(answer: WhyNot, listed: Case, wish: Wish, edits: Sequence[Edit], progress: Say) -> WhyNot:
+    """The rules that leave a size out, and what else stands against it once it is listed."""
+    paths = [edit.path for edit in edits]
+    also = tuple((edit.path, edit.before, edit.after) for edit in edits)
+    if found := listed.solve().solutions:
+        first = edits[0]
+        ways: tuple[Relaxation, ...] = (
+            Relaxation(first.path, first.before, first.after, found[0].monthly_cents, also[1:]),
+        )
+        told = answer
+    else:
+        told = _refused(answer, listed, listed, wish, progress)
+        ways = tuple(replace(way, also=(*way.also, *also)) for way in told.ways_out)
+    return replace(told, rules=(*paths, *told.rules), ways_out=ways)
 
 
 def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:

@@ -106,10 +106,10 @@ def test_formats(answer: Targets) -> None:
     assert max(len(line) for line in text.splitlines() if "(/" not in line) <= 100
 
 
-@pytest.mark.xfail(reason="known: the answer moved with prices and fit, not looked into yet")
 def test_where_money_comes_second_a_card_may_win_at_any_price() -> None:
     """Fewer GPUs win whatever they cost, where no budget bounds the bill: said so, instead of a price without end."""
-    sets = ["hardware.gpus=[l40s_48, b200_sxm_180]", "objective=minimize_gpus", "ranking.top=1"]
+    sets = ["hardware.gpus=[h100_sxm_80, gb300_288]", "objective=minimize_gpus", "ranking.top=1"]
+    sets += ["payment.price_evidence=[quote, list]"]  # the one GB300 that would do has no such price
     found = targets(CHAT, sets=sets, simulate=False)
     always = [one for one in found.prices if one.at_any_price]
     assert always and all(one.cents is None for one in always)
@@ -118,17 +118,19 @@ def test_where_money_comes_second_a_card_may_win_at_any_price() -> None:
     assert not any(one.at_any_price for one in bounded.prices)
 
 
-@pytest.mark.xfail(reason="known: the answer moved with prices and fit, not looked into yet")
 def test_those_who_only_sell_are_asked_for_a_purchase_price() -> None:
     """Beside rented quotes; and the quote keeps its tax, so that the price is one to write into the file."""
     path = ROOT / "problems" / "quotes_in_cny.yaml"
+    fewer = "workloads.assistant.traffic.users.active=62"  # one node is enough: supplier-a's, the cheaper
     sold = next(
-        one for one in targets(path, sets=["ranking.top=1"], simulate=False).prices if one.provider == "supplier-a"
+        one
+        for one in targets(path, sets=["ranking.top=1", fewer], simulate=False).prices
+        if one.provider == "supplier-b"
     )
     assert sold.purchase_price is not None
     quotes = [quote.model_dump(mode="json", exclude_none=True) for quote in read_inputs(path).problem.offers]
     mine = next(quote for quote in quotes if quote["id"] == sold.offer_id)
     for more, wins in ((0, True), (1, False)):
         mine["purchase_price"] = (sold.purchase_price + more) * sold.gpus_per_node
-        solution = open_case(read_inputs(path, sets=[f"offers={json.dumps(quotes)}"])).solve().solutions[0]
+        solution = open_case(read_inputs(path, sets=[fewer, f"offers={json.dumps(quotes)}"])).solve().solutions[0]
         assert any(bought.option.offer.id == sold.offer_id for bought in solution.nodes) is wins
