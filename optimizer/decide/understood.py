@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from optimizer.demand import part_name
 from optimizer.plan.types import Asked, AskedPeriod, Demand, LoadFloor, Plan, Prediction, WorkloadLoad
+from optimizer.planning.inputs import stated_of
 from optimizer.pricing import load_hours
 from optimizer.problem import demand_of, parts_of, periods_of, place_of, population_of, rate_floors, value_at
 from optimizer.problem.load import stated_factor
@@ -53,13 +54,12 @@ def _asked(part: Part, problem: Problem) -> Asked:
         promises=part.slo.promises,
         min_recovery=workload.quality.min_recovery,
         floors=tuple(_floors(part)),
+        stated=stated_of(part),
         hours_per_month=part.load.hours_per_month,
         load_hours=load_hours(workload, problem),
         length_class=part.length_class,
         class_share=part.share,
         classes=lengths.classes,
-        lengths=lengths,
-        recorded=workload.traffic.trace is not None,
         periods=tuple(
             AskedPeriod(period.name, period.hours, stated_factor(workload.traffic, index))
             for index, period in enumerate(periods_of(problem))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from optimizer.demand import Lengths, LengthShare, Promise
+from optimizer.demand import LengthShare, Promise
 from optimizer.plan.costs import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
 from optimizer.plan.deployment import (
     AskedPeriod,
@@ -26,7 +26,7 @@ from optimizer.plan.deployment import (
     PlanPeriod,
     Prediction,
 )
-from optimizer.plan.experiment import Experiment
+from optimizer.plan.experiment import Experiment, Stated
 from optimizer.plan.quotes import QuoteVerdict
 from optimizer.plan.replayed import Footage, LatencyMs, Minimality, Replay, ReplayedPromise
 from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
@@ -106,6 +106,7 @@ class Asked:
     promises: tuple[Promise, ...]
     min_recovery: float | None
     floors: tuple[LoadFloor, ...]
+    stated: Stated  # what a test of it has to know
     hours_per_month: float | None  # batch work: the hours used; None = around the clock
     load_hours: float = 730.0  # hours a month in which the load runs and its tokens are made
     periods: tuple[AskedPeriod, ...] = ()  # of the day profile
@@ -113,8 +114,6 @@ class Asked:
     length_class: str = ""  # asked of one length class that may be served apart
     class_share: float = 1.0  # of the workload's requests that are of the class
     classes: tuple[LengthShare, ...] = ()  # of a mix
-    lengths: Lengths | None = None  # with prefixes; None: the figures above say it all
-    recorded: bool = False  # arrivals and lengths are those of a trace
 
 
 __all__ = [

@@ -17,7 +17,8 @@ import numpy as np
 
 from optimizer.performance import band
 from optimizer.performance.accuracy import grade_of
-from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, Stated, experiment_of
+from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, experiment_of
+from optimizer.planning.inputs import stated_of
 from optimizer.problem import parts_of
 from optimizer.simulate.load_test import SEEDS, output_rate, runs_of
 from optimizer.simulate.replay import MOST_REPLICAS
@@ -79,19 +80,6 @@ def experiments_of(inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec]) -> 
         launched = replace(spec, max_num_seqs=group.max_num_seqs)
         found.append(_simulated(inputs, first, group, part, launched, rounds))
     return tuple(found)
-
-
-def stated_of(part: Part) -> Stated:
-    """What a test has to know of a workload."""
-    load = part.load
-    return Stated(
-        lengths=part.lengths,
-        arrives=bool(load.requests_per_second),
-        held=load.inflight,
-        people=bool(load.users),
-        batch=load.is_batch,
-        recorded=part.workload.traffic.trace is not None,
-    )
 
 
 def _simulated(

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.demand import Load
     from optimizer.performance import Parameters
-    from optimizer.problem import KnownIds, Problem
+    from optimizer.plan.experiment import Stated
+    from optimizer.problem import KnownIds, Part, Problem
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,21 @@ def _read_calibration(path: Path) -> None:
     from optimizer.performance import load_parameters
 
     load_parameters(default_root(), path)
+
+
+def stated_of(part: Part) -> Stated:
+    """What a test has to know of a workload."""
+    from optimizer.plan.experiment import Stated
+
+    load = part.load
+    return Stated(
+        lengths=part.lengths,
+        arrives=bool(load.requests_per_second),
+        held=load.inflight,
+        people=bool(load.users),
+        batch=load.is_batch,
+        recorded=part.workload.traffic.trace is not None,
+    )
 
 
 def loads_of(problem: Problem) -> tuple[Load, ...]:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from optimizer.demand import Lengths
-from optimizer.plan.experiment import Experiment, LoadTest, Offered, Stated, experiment_of
+from optimizer.plan.experiment import Experiment, LoadTest, Offered, experiment_of
 from optimizer.plan.types import Asked, Group, Plan
-from optimizer.problem import place_of
 from optimizer.report.serve_commands import engine_family, model_to_load, serve_words, version_numbers
 from optimizer.report.words import limit, promise_of, two_digits
 from optimizer.vocabulary import Router
@@ -42,23 +40,7 @@ def experiments_in(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, 
             yield group, plan.experiments[place]
         elif group.workload in questions and group.workload in predictions:
             question, prediction = questions[group.workload], predictions[group.workload]
-            yield group, experiment_of(group, _stated(question), prediction, router)
-
-
-def _stated(asked: Asked) -> Stated:
-    lengths = asked.lengths or Lengths(
-        asked.input_tokens, asked.output_tokens, asked.context_max, asked.input_p95, asked.output_p95,
-        classes=asked.classes,
-    )  # fmt: skip
-    winning = [floor for floor in asked.floors if floor.wins]
-    return Stated(
-        lengths=lengths,
-        arrives=any(floor.requests_per_second for floor in winning),
-        held=max((floor.inflight or 0.0 for floor in winning), default=0.0),
-        people=any(place_of(floor.path).key == "users" and floor.requests_per_second is None for floor in winning),
-        batch=asked.hours_per_month is not None,
-        recorded=asked.recorded,
-    )
+            yield group, experiment_of(group, question.stated, prediction, router)
 
 
 def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:

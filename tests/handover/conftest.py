@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from optimizer.commands import options
-from optimizer.demand import Metric, Promise
+from optimizer.demand import Lengths, Metric, Promise
 from optimizer.negotiate import page_curves
 from optimizer.plan.costs import UnitCosts
+from optimizer.plan.experiment import Stated
 from optimizer.plan.types import (
     Asked,
     Binding,
@@ -263,6 +264,7 @@ def outcome(inputs: Inputs) -> Outcome:
                     LoadFloor("workloads.chat.traffic.output_tokens_per_second", 2000, 6.6666667, None, True),
                     LoadFloor("workloads.chat.traffic.concurrency", 100, None, 100.0, True),
                 ),
+                stated=Stated(Lengths(1024, 300, 8192), arrives=True, held=100.0),
                 hours_per_month=None,
             ),
         ),

@@ -20,19 +20,9 @@ PROBLEMS = Path(__file__).parents[2] / "problems"
 FILES = sorted(path.name for path in PROBLEMS.glob("*.yaml"))
 INFEASIBLE = {"infeasible_budget.yaml"}
 
-TEST_MISSED = {"a10_server_qwen3_32b.yaml", "table_70b_long_context.yaml", "table_70b_short_context.yaml"}
-"""Known defect of ``maximize_load``: the plan holds its limit, its printed test is predicted up to 15 % above it."""
-
-NAMES = [
-    pytest.param(name, marks=pytest.mark.xfail(reason="known defect: TEST_MISSED", strict=True))
-    if name in TEST_MISSED
-    else name
-    for name in FILES
-]
-
 
 @pytest.mark.usefixtures("solved_once")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FILES)
 def test_every_artefact(name: str, tmp_path: Path) -> None:
     feasible = name not in INFEASIBLE
     outputs = {

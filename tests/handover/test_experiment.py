@@ -200,7 +200,8 @@ class AutoTokenizer:
 
 
 def _with_lengths(outcome: Outcome, lengths: Lengths) -> Outcome:
-    asked = replace(outcome.asked[0], lengths=lengths, classes=lengths.classes)
+    first = outcome.asked[0]
+    asked = replace(first, stated=replace(first.stated, lengths=lengths), classes=lengths.classes)
     return replace(outcome, asked=(asked,))
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from optimizer.demand import Metric, Promise
+from optimizer.demand import Lengths, Metric, Promise
 from optimizer.plan.costs import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy, UnitCosts
+from optimizer.plan.experiment import Stated
 from optimizer.plan.types import (
     Asked,
     Binding,
@@ -116,6 +117,7 @@ ASKED = Asked(
         LoadFloor("workloads.chat.traffic.requests_per_second", 4, 4.0, None, False),
         LoadFloor("workloads.chat.traffic.concurrency", 100, None, 100.0, True),
     ),
+    stated=Stated(Lengths(1024, 300, 8192), arrives=True, held=100.0),
     hours_per_month=None,
 )
 LOAD = WorkloadLoad("chat", 6.6666667, 2000.0, 100.0, "workloads.chat.traffic.output_tokens_per_second")
