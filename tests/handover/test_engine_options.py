@@ -15,6 +15,7 @@ from optimizer.demand import Lengths
 from optimizer.handover.launch import launch_files
 from optimizer.handover.launch.facts import load_facts
 from optimizer.handover.launch.server import doubts_of, servers_of
+from optimizer.plan.experiment import Stated
 from optimizer.plan.types import Outcome
 from optimizer.planning.inputs import Inputs
 from optimizer.report.serve_commands import serve_words
@@ -31,8 +32,8 @@ SPREAD = Lengths(1024, 300, 8192, 3000, 700, shared_prefix=0.2, requests_per_pre
 def _changed(outcome: Outcome, lengths: Lengths = PLAIN, held: bool = True, **changes: Any) -> Outcome:
     first, asked = outcome.plans[0], outcome.asked[0]
     plan = replace(first, groups=(replace(first.groups[0], **changes),))
-    floors = asked.floors if held else asked.floors[:1]
-    return replace(outcome, plans=(plan,), asked=(replace(asked, lengths=lengths, floors=floors),))
+    stated = Stated(lengths, arrives=True, held=100.0 if held else 0.0)
+    return replace(outcome, plans=(plan,), asked=(replace(asked, stated=stated),))
 
 
 @pytest.mark.parametrize(("engine", "version"), [(engine, one) for engine, all_ in READ.items() for one in all_])

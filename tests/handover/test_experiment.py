@@ -133,10 +133,12 @@ def test_acceptance_is_the_promise(solved: tuple[Inputs, Outcome]) -> None:
     assert said == asked
 
 
-def test_acceptance_tells_a_good_server_from_a_slow_one(
-    solved: tuple[Inputs, Outcome], request: pytest.FixtureRequest
-) -> None:
-    """By simulation: as predicted it passes in 95 of 100 runs; 15 % slower than the limit it fails in 90."""
+def test_acceptance_tells_a_good_server_from_a_slow_one(solved: tuple[Inputs, Outcome]) -> None:
+    """By simulation: as predicted it passes in 95 of 100 runs; 15 % slower than the limit it fails in 90.
+
+    How slow a server is does not hang on our estimate of it: the slow one's mean over all these runs is 15 % above the
+    limit, whatever the mean of the six runs is that the bracket prints.
+    """
     inputs, outcome = solved
     experiment = _experiment(outcome)
     (server, *_) = servers_of(outcome, outcome.plans[0], inputs.catalog, load_facts(), None)
@@ -151,11 +153,9 @@ def test_acceptance_tells_a_good_server_from_a_slow_one(
     for bracket in limited:
         seen = np.array([np.percentile(getattr(run, bracket.metric), bracket.percentile) for run in runs])
         passed &= seen <= bracket.limit_s
-        slower = seen * (1.15 * bracket.limit_s / bracket.expected_s)
+        slower = seen * (1.15 * bracket.limit_s / seen.mean())
         slow_failed.append(float(np.mean(slower > bracket.limit_s)))
     assert passed.mean() >= 0.95
-    if request.node.callspec.id == "arriving" and min(slow_failed) < 0.9:
-        pytest.xfail("known defect: under random arrivals the test tells a slow server in 75 of 100 runs, not in 90")
     assert min(slow_failed) >= 0.9
 
 

@@ -284,6 +284,7 @@ def _two_workloads() -> Outcome:
         promises=(),
         min_recovery=None,
         floors=(LoadFloor("workloads.summaries.traffic.batch", 100000, 2.7778, None, True),),
+        stated=Stated(Lengths(3000, 300, 8192, 7000), arrives=True, held=0.0, batch=True),
         hours_per_month=300.0,
     )
     l40s = replace(
@@ -386,7 +387,7 @@ def _owned() -> Outcome:
         plans=(plan,),
         proof=proof,
         loads=(load,),
-        asked=(replace(ASKED, floors=()),),
+        asked=(replace(ASKED, floors=(), stated=replace(ASKED.stated, arrives=False, held=1.0)),),
         confidence=0.5,
         rules=("hardware.only_owned: yes",),
         distinct_by=("weight_quant",),
