@@ -46,10 +46,29 @@ class Validation:
         return pd.DataFrame(rows, columns=list(columns))
 
 
-def validate(root: Path | None = None, *, progress: Say = silent) -> Validation:
+def validate(root: Path | str | None = None, *, progress: Say = silent) -> Validation:
     """Predict every packaged measurement by a fit that saw nothing of its source x GPU x model group.
 
-    ``root``: a whole catalog directory to use instead of the packaged one. Takes about a minute.
+    Parameters
+    ----------
+    root : Path, str or None
+        A whole catalog directory to use instead of the packaged one.
+    progress : callable
+        Takes the name of each step, a ``str``, as it begins.
+
+    Returns
+    -------
+    Validation
+        Errors (ratios of predicted to measured) and how often 90 % bands hold, by group. Takes about a minute.
+
+    Raises
+    ------
+    InputError
+        For a directory that is no whole catalog.
+
+    Source
+    ------
+    The measurements of ``catalogs/measurements``, publisher and date beside each row; the scheme: docs/accuracy.md.
     """
     from optimizer.calibrate.cross_validation import held_out_errors, nested_coverage
     from optimizer.calibrate.own_fit import read_folds
@@ -57,7 +76,7 @@ def validate(root: Path | None = None, *, progress: Say = silent) -> Validation:
     from optimizer.catalog import default_root, load_catalog
     from optimizer.performance import load_parameters
 
-    folder = root or default_root()
+    folder = default_root() if root is None else Path(root)
     progress("predicting held-out rows")
     every = held_out_errors(folder, load_catalog(), load_parameters(folder))
     weight = weighing(folder)

@@ -50,9 +50,21 @@ class Listing:
 
 
 def offers_frame(catalog: Catalog) -> DataFrame:
-    """Every price of the catalog as a pandas table, one row an offer and way to pay, named as the JSON listing.
+    """Give every price of a catalog as a pandas table, one row an offer and way to pay, named as the JSON listing.
 
-    Prices are per node: an hour, or once for ``purchase``.
+    Parameters
+    ----------
+    catalog : Catalog
+        Of ``load_catalog``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As many rows as there are prices; ``amount`` in ``currency`` per node, an hour, or once for ``purchase``.
+
+    Source
+    ------
+    ``price_source`` and ``price_date`` of each row.
     """
     import pandas as pd
 

@@ -66,13 +66,32 @@ def default_root() -> Path:
     return installed if installed.is_dir() else package.parent / "catalogs"
 
 
-def load_catalog(root: Path | None = None, *, models: Collection[str] | None = None) -> Catalog:
-    """Read all catalogs; raises CatalogError with every defect found.
+def load_catalog(root: Path | str | None = None, *, models: Collection[str] | None = None) -> Catalog:
+    """Read all catalogs.
 
-    ``root`` overrides and extends the packaged catalogs: a row with the same id replaces the packaged one, a file that
-    is not there is the packaged one. ``models`` limits the models that are parsed to these ids.
+    Parameters
+    ----------
+    root : Path, str or None
+        Overrides and extends the packaged catalogs: a row with the same id replaces the packaged one, a file that is
+        not there is the packaged one. None: the packaged ones.
+    models : collection of str or None
+        Ids of the models that are parsed; None: all.
+
+    Returns
+    -------
+    Catalog
+        Cards, models, engines, offers and providers by id; units as the fields say.
+
+    Raises
+    ------
+    CatalogError
+        With every defect found: file, line, what is wrong.
+
+    Source
+    ------
+    Each row says its own: publisher, document, date.
     """
-    return _Reader(_directories(root)).catalog(models)
+    return _Reader(_directories(None if root is None else Path(root))).catalog(models)
 
 
 def _directories(root: Path | None) -> tuple[Path, ...]:

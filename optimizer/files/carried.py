@@ -37,9 +37,21 @@ def carried(files: Files) -> Iterator[None]:
 
 @contextmanager
 def files_closed(files: Files, folder: Path) -> Iterator[None]:
-    """Read these files from memory, and from disk nothing but what lies below ``folder``: whatever a problem names.
+    """Read these files from memory, and from disk nothing but what lies below a folder: whatever a problem names.
 
-    For problems of strangers. What is refused reads as a file that is not there, with the reason.
+    For problems of strangers, as a context manager. What is refused reads as a file that is not there, with the reason.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        Contents by path, as the path is written where the file is read.
+    folder : Path
+        The one that is read from disk, such as the catalogs'.
+
+    Returns
+    -------
+    iterator of None
+        One value, while the files are closed.
     """
     token = _FOLDER.set(folder.resolve())
     try:

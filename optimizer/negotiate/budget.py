@@ -62,11 +62,39 @@ def budget(
     simulate: bool = True,
     time_limit: float | None = None,
 ) -> BudgetAnswer:
-    """What ``monthly`` a month buys (None: ``budget.monthly`` of the file).
+    """Find what ``monthly`` a month buys: the plans that carry the largest load with every promise kept, ranked.
 
-    Ranked: the plans that carry the largest load with every promise kept. Then the lowest TTFT and TPOT that the same
-    money buys for the load stated in the file. ``problem`` is a file or a ``Problem``, ``catalog`` as of ``solve``.
-    Raises ``InputError`` where no budget is stated, ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
+    Then the lowest TTFT and TPOT that the same money buys for the load stated in the file.
+
+    Parameters
+    ----------
+    problem : Path, str or Problem
+        A problem file, or a ``Problem`` of ``load_problem`` or ``parse_problem``, asked as it was read.
+    monthly : float or None
+        Money a month in the problem's currency; None: ``budget.monthly`` of the file.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+    progress : callable
+        Takes the name of each step, a ``str``, as it begins.
+    simulate : bool
+        Whether plans are replayed request by request; False: the closed form alone, and the answer says so.
+    time_limit : float or None
+        Seconds (wall clock) over everything; None: no limit.
+
+    Returns
+    -------
+    BudgetAnswer
+        ``most``: the outcome under ``maximize_load``; ``reach``: for each of its plans, each traffic figure as stated
+        and as reached (in that figure's unit); ``fastest``: the lowest TTFT and TPOT; money in integer cents a month.
+
+    Raises
+    ------
+    InputError
+        Where no budget is stated, and for what else the user can mend.
+    OutOfTimeError
+        Where ``time_limit`` seconds do not suffice.
     """
     from optimizer.decide import decide, read_inputs
     from optimizer.whatif.case import open_case

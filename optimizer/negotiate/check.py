@@ -24,10 +24,26 @@ class Checked:
 def check(
     problem: Path | str | Problem, catalog: Catalog | Path | str | None = None, *, sets: Sequence[str] = ()
 ) -> Checked:
-    """Read a problem against the catalogs and say what was understood.
+    """Read a problem against the catalogs and say what was understood, without solving anything.
 
-    ``problem`` is a file or a ``Problem``, ``catalog`` as of ``solve``. Raises ``InputError`` with everything that is
-    wrong, in file order.
+    Parameters
+    ----------
+    problem : Path, str or Problem
+        A problem file, or a ``Problem`` of ``load_problem`` or ``parse_problem``, asked as it was read.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+
+    Returns
+    -------
+    Checked
+        The problem as read, what it asks for in lines of text, and remarks on its models.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong, in file order: line, column, what to write instead.
     """
     from optimizer.catalog.remarks import remarks
     from optimizer.planning.inputs import read_problem

@@ -82,11 +82,36 @@ def compare(
     simulate: bool = True,
     time_limit: float | None = None,
 ) -> Comparison:
-    """Compare two results (``--format json``) or two problem files, which are solved first.
+    """Compare two results or two problems, which are solved first.
 
-    Of problem files (or ``Problem``s) each changed input is also put alone into the first, to see what it does;
-    ``simulate=False`` replays none of their plans; ``catalog`` as of ``solve``. Raises ``InputError``, and
-    ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
+    Of problems each changed input is also put alone into the first, to see what it does.
+
+    Parameters
+    ----------
+    before, after : Path, str or Problem
+        Results of ``--format json``, or problem files or ``Problem``s.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+    progress : callable
+        Takes the name of each step, a ``str``, as it begins.
+    simulate : bool
+        Whether plans are replayed request by request; False: the closed form alone, and the answer says so.
+    time_limit : float or None
+        Seconds (wall clock) over everything; None: no limit.
+
+    Returns
+    -------
+    Comparison
+        What changed in the winner and its money (integer cents a month), and by which input.
+
+    Raises
+    ------
+    InputError
+        For a file that is neither, for two of different kinds, and for what else the user can mend.
+    OutOfTimeError
+        Where ``time_limit`` seconds do not suffice.
     """
     from optimizer.problem import Problem
 

@@ -60,10 +60,36 @@ def explain(
     simulate: bool = True,
     time_limit: float | None = None,
 ) -> Explanation:
-    """Explain the best plan of a problem; ``simulate=False`` replays neither it nor what it is held against.
+    """Explain the best plan of a problem: what buys the hardware, what each promise costs, what the plan withstands.
 
-    ``problem`` is a file or a ``Problem``, ``catalog`` as of ``solve``. Raises ``InputError`` for what the user can
-    mend, ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
+    Parameters
+    ----------
+    problem : Path, str or Problem
+        A problem file, or a ``Problem`` of ``load_problem`` or ``parse_problem``, asked as it was read.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+    progress : callable
+        Takes the name of each step, a ``str``, as it begins.
+    simulate : bool
+        Whether plans are replayed request by request; False: the closed form alone, and the answer says so.
+    time_limit : float or None
+        Seconds (wall clock) over everything; None: no limit.
+
+    Returns
+    -------
+    Explanation
+        ``moves``: the next looser and tighter value of each promise at which the winner changes, with its money in
+        integer cents a month; ``reign``: multiples of the planned load over which the plan wins; ``stress`` and
+        ``leverage``. Only ``outcome`` where there is no plan, or where time was up before there was one.
+
+    Raises
+    ------
+    InputError
+        For what the user can mend, with every finding.
+    OutOfTimeError
+        Where ``time_limit`` seconds do not suffice.
     """
     from optimizer.decide import answer, read_inputs
     from optimizer.whatif.stress import stress

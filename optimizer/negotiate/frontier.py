@@ -159,14 +159,47 @@ def frontier(
     simulate: bool = True,
     time_limit: float | None = None,
 ) -> Frontier:
-    """The cost of every value of a numeric field, e.g. ``over=("concurrency", "50:400")``.
+    """Find the cost of every value of a numeric field, with the points where the winner changes.
 
-    ``against`` repeats the staircase at ``points`` (None: 20) values of a second field. Work is spread over ``jobs``
-    processes (None: as many as there are processors), or over the workers of the Dask cluster whose scheduler
-    ``engine`` names (``dask://HOST:PORT``; extra ``dask``), which need this package installed.
-    ``simulate=False`` replays no plan. ``problem`` is a file or a ``Problem``,
-    ``catalog`` as of ``solve``. Raises ``InputError`` for a field or range that the problem does not take,
-    ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
+    Work is spread over ``jobs`` processes, or over the workers of a Dask cluster, which need this package installed.
+
+    Parameters
+    ----------
+    problem : Path, str or Problem
+        A problem file, or a ``Problem`` of ``load_problem`` or ``parse_problem``, asked as it was read.
+    over : tuple of (str, str)
+        Field and range, such as ``("concurrency", "50:400")``, in the field's unit; ``FROM:TO:STEP`` for a grid.
+    against : tuple of (str, str) or None
+        A second field and range, at whose values the staircase is repeated.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
+    points : int or None
+        Values of ``against``; None: 20.
+    jobs : int or None
+        Processes; None: as many as there are processors.
+    engine : str or None
+        ``dask://HOST:PORT`` of a scheduler (extra ``dask``).
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+    progress : callable
+        Takes the name of each step, a ``str``, as it begins.
+    simulate : bool
+        Whether plans are replayed request by request; False: the closed form alone, and the answer says so.
+    time_limit : float or None
+        Seconds (wall clock) over everything; None: no limit.
+
+    Returns
+    -------
+    Frontier
+        One curve per value of ``against``, each a tuple of steps: first and last value, winner, money in integer cents
+        a month at both ends.
+
+    Raises
+    ------
+    InputError
+        For a field or range that the problem does not take, and for what else the user can mend.
+    OutOfTimeError
+        Where ``time_limit`` seconds do not suffice.
     """
     from optimizer.decide import read_inputs
     from optimizer.whatif.case import open_case

@@ -72,10 +72,36 @@ def memory(
     users: int = 1,
     options: ReplicaOptions | None = None,
 ) -> MemoryAnswer:
-    """Tell what ``model`` needs on a card, layer by layer, and whether its engine starts.
+    """Tell what a model needs on a card, layer by layer, and whether its engine starts.
 
-    ``model`` is a catalog id, a Hugging Face config.json or its folder; ``gpu`` a catalog id (None: the model alone);
-    ``users`` requests are held at once. Raises ``InputError`` for what is unknown, impossible or not supported.
+    Parameters
+    ----------
+    model : str
+        A catalog id, a Hugging Face config.json or its folder.
+    gpu : str or None
+        A catalog id; None: the model alone.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
+    users : int
+        Requests held at once, each of the context length of ``options``.
+    options : ReplicaOptions or None
+        Engine, formats, parallel sizes and limits of the replica; None: the defaults of model, engine and card.
+
+    Returns
+    -------
+    MemoryAnswer
+        Weights as loaded in bytes; ``replica``: the bill of one GPU in bytes, and whether the engine starts, with the
+        least change that makes it start. None without a card.
+
+    Raises
+    ------
+    InputError
+        For what is unknown, impossible or not supported.
+
+    Source
+    ------
+    Dimensions: the publisher's config.json (``source`` in ``catalogs/models.csv``). What engines take at start:
+    ``data/startup_memory.csv``, logs of published starts, each row with its source.
     """
     from optimizer.performance.compatibility import native_quant
     from optimizer.performance.formats import BITS

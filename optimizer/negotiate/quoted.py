@@ -26,14 +26,35 @@ class QuotesAdded:
 
 def add_quotes(
     problem: Path | str | Problem,
-    quotes: Sequence[Path],
+    quotes: Sequence[Path | str],
     catalog: Catalog | Path | str | None = None,
     *,
     sets: Sequence[str] = (),
 ) -> QuotesAdded:
-    """Add the quotes of some lists (CSV, XLSX) to those that a problem states.
+    """Add the quotes of some lists to those that a problem states.
 
-    Raises ``UsageError`` where no quote could be read, ``InputError`` for what else the user can mend.
+    Parameters
+    ----------
+    problem : Path, str or Problem
+        A problem file, or a ``Problem`` of ``load_problem`` or ``parse_problem``, asked as it was read.
+    quotes : sequence of Path or str
+        Lists as suppliers send them: CSV or XLSX, English or Chinese headers.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+
+    Returns
+    -------
+    QuotesAdded
+        The ``Problem`` with the quotes that were read, and each line that was refused, with the reason.
+
+    Raises
+    ------
+    UsageError
+        Where no quote could be read.
+    InputError
+        For what the user can mend, with every finding.
     """
     from optimizer.catalog import default_root
     from optimizer.catalog.importers.names import read_names
@@ -45,7 +66,7 @@ def add_quotes(
 
     known, root = catalog_of(catalog)
     roots = [default_root()] if root is None else [default_root(), root]
-    found = read_quotes(quotes, known, read_names(known.gpus, roots))
+    found = read_quotes([Path(one) for one in quotes], known, read_names(known.gpus, roots))
     refused = [line for line in found.lines if line.status is Status.REFUSED]
     if len(refused) == len(found.lines):
         raise UsageError([Finding(f"no quote: {line.reason}", line.file, line.line) for line in refused])

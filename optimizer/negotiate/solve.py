@@ -28,25 +28,27 @@ def solve(
 
     Parameters
     ----------
-    problem
-        Path of a problem file, or a ``Problem`` of ``load_problem`` or ``parse_problem``.
-    catalog
+    problem : Path, str or Problem
+        A problem file, or a ``Problem`` of ``load_problem`` or ``parse_problem``, asked as it was read.
+    catalog : Catalog, Path, str or None
         Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
-    sets
+    sets : sequence of str
         Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
-    progress
-        Takes the name of each step as it begins.
-    simulate
+    progress : callable
+        Takes the name of each step, a ``str``, as it begins.
+    simulate : bool
         Whether plans are replayed request by request before they are ranked.
-    time_limit
-        Seconds over everything; plans found by then are given with their gap (``Feasible``, or ``Unknown`` for none).
-    on_model
+    time_limit : float or None
+        Seconds (wall clock) over everything; plans found by then are given with their gap (``Feasible``, or ``Unknown``
+        for none). None: no limit.
+    on_model : callable or None
         Receives the CP-SAT model as text.
 
     Returns
     -------
     Outcome
-        ``Optimal``, ``Feasible``, ``Infeasible`` or ``Unknown``; money in integer cents a month.
+        ``Optimal``, ``Feasible``, ``Infeasible`` or ``Unknown``. ``plans`` is a tuple by rank; money in integer cents a
+        month, latencies in milliseconds, loads in requests a second or requests in flight.
 
     Raises
     ------
@@ -54,6 +56,11 @@ def solve(
         For what the user can mend, with every finding.
     VerificationError
         Where the solver-free check does not confirm a plan.
+
+    Source
+    ------
+    Money: ``catalogs/offers.csv``, publisher and date beside every price. Latencies: the performance model that
+    ``docs/accuracy.md`` measures. The choice: docs/model.md.
     """
     from optimizer.decide import answer, read_inputs
     from optimizer.negotiate.your_quotes import with_quotes

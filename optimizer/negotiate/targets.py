@@ -56,11 +56,39 @@ def targets(
     simulate: bool = True,
     time_limit: float | None = None,
 ) -> Targets:
-    """The price per GPU-hour below which each feasible but dearer or unpriced card and provider would win.
+    """Find the price per GPU-hour below which each feasible but dearer or unpriced card and provider would win.
 
-    ``outcome.targets`` of the answer carries the same prices; ``problem`` is a file or a ``Problem``, ``catalog`` as of
-    ``solve``; ``simulate=False`` replays no plan. Raises ``InputError`` for what the user can mend, ``OutOfTimeError``
-    where ``time_limit`` seconds do not suffice.
+    Parameters
+    ----------
+    problem : Path, str or Problem
+        A problem file, or a ``Problem`` of ``load_problem`` or ``parse_problem``, asked as it was read.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+    progress : callable
+        Takes the name of each step, a ``str``, as it begins.
+    simulate : bool
+        Whether plans are replayed request by request; False: the closed form alone, and the answer says so.
+    time_limit : float or None
+        Seconds (wall clock) over everything; None: no limit.
+
+    Returns
+    -------
+    Targets
+        ``prices``: one per card and provider, in integer cents (a GPU and hour, or a GPU bought once); None where no
+        price wins. ``outcome.targets`` carries the same prices.
+
+    Raises
+    ------
+    InputError
+        For what the user can mend, with every finding.
+    OutOfTimeError
+        Where ``time_limit`` seconds do not suffice.
+
+    Source
+    ------
+    The published prices they are held against: ``catalogs/offers.csv``, publisher and date beside every price.
     """
     from optimizer.decide import answer, read_inputs
 

@@ -180,10 +180,36 @@ def why_not(
     simulate: bool = True,
     time_limit: float | None = None,
 ) -> WhyNot:
-    """Why the best plan is not ``wish``: words such as ``"a100_sxm_80 int4 tp2"`` or a provider.
+    """Say why the best plan is not what is wished: the promise that it breaks, or what it costs more.
 
-    ``problem`` is a file or a ``Problem``, ``catalog`` as of ``solve``. Raises ``InputError`` where a word is neither
-    card, provider, format, size nor way to pay, ``OutOfTimeError`` where ``time_limit`` seconds do not suffice.
+    Parameters
+    ----------
+    problem : Path, str or Problem
+        A problem file, or a ``Problem`` of ``load_problem`` or ``parse_problem``, asked as it was read.
+    wish : str
+        Words such as ``"a100_sxm_80 int4 tp2"``: card, format, size, provider or way to pay.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+    progress : callable
+        Takes the name of each step, a ``str``, as it begins.
+    simulate : bool
+        Whether plans are replayed request by request; False: the closed form alone, and the answer says so.
+    time_limit : float or None
+        Seconds (wall clock) over everything; None: no limit.
+
+    Returns
+    -------
+    WhyNot
+        The best plan and the best that is as wished, or what stands against it; money in integer cents a month.
+
+    Raises
+    ------
+    InputError
+        Where a word is neither card, provider, format, size nor way to pay, and for what else the user can mend.
+    OutOfTimeError
+        Where ``time_limit`` seconds do not suffice.
     """
     from optimizer.decide import answer, read_inputs
     from optimizer.whatif.case import Within

@@ -439,5 +439,16 @@ _STATUS: tuple[tuple[type[Outcome], str], ...] = (
 
 
 def status_of(outcome: Outcome) -> str:
-    """The word for an outcome's type: optimal, feasible, infeasible or unknown."""
+    """Give the word for an outcome's type.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of ``solve``.
+
+    Returns
+    -------
+    str
+        ``optimal``, ``feasible``, ``infeasible`` or ``unknown``.
+    """
     return next(word for kind, word in _STATUS if isinstance(outcome, kind))

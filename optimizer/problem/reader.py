@@ -63,9 +63,26 @@ _STAND_INS: dict[str, Node] = {
 
 
 def load_problem(path: Path | str, *, sets: Sequence[str] = (), known: KnownIds | None = None) -> Problem:
-    """Read a problem file, apply ``PATH=VALUE`` edits, check everything; ProblemError lists all findings in file order.
+    """Read a problem file, edit it and check everything.
 
-    With ``known``, ids of models, GPUs, engines, providers, regions and currencies are checked too.
+    Parameters
+    ----------
+    path : Path or str
+        A YAML 1.2 file.
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+    known : KnownIds or None
+        Ids of models, GPUs, engines, providers, regions and currencies to check against; None: they are not checked.
+
+    Returns
+    -------
+    Problem
+        Frozen, with every default filled in; units as the keys say (docs/problem_file.md).
+
+    Raises
+    ------
+    ProblemError
+        With all findings, in file order.
     """
     path = Path(path)
     data = read_bytes(path)
@@ -103,9 +120,28 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
 def parse_problem(
     text: str, *, name: str = "problem.yaml", sets: Sequence[str] = (), known: KnownIds | None = None
 ) -> Problem:
-    """A problem from YAML text in hand; ``name`` stands for its file in findings and reports.
+    """Read a problem from YAML text in hand.
 
-    Raises ``ProblemError`` with all findings.
+    Parameters
+    ----------
+    text : str
+        YAML 1.2.
+    name : str
+        Stands for the file in findings and reports; a relative config.json is looked for beside it.
+    sets : sequence of str
+        Edits of the problem, each ``PATH=VALUE``, such as ``workloads.chat.slo.ttft_ms=1500``.
+    known : KnownIds or None
+        Ids of models, GPUs, engines, providers, regions and currencies to check against; None: they are not checked.
+
+    Returns
+    -------
+    Problem
+        Frozen, with every default filled in; units as the keys say (docs/problem_file.md).
+
+    Raises
+    ------
+    ProblemError
+        With all findings, in file order.
     """
     data = text.encode("utf-8", "surrogatepass")
     if len(data) > MAX_BYTES:

@@ -31,13 +31,31 @@ __all__ = ["render", "status_of", "write_output"]
 
 
 def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = False, file: str = "") -> str:
-    """The report as ``screen`` (what a person sees first: at most 40 lines), ``text`` (the whole of it), ``json`` or
-    ``csv``.
+    """Render an answer as text, JSON or CSV.
 
-    ``terminal``: it goes to one, so it may carry colour where that is wanted, and the screen is as wide as it is, else
-    80 columns. ``file``: the problem as the user typed it, for the commands to type next.
-    Takes outcomes and the answers of ``budget``, ``targets``, ``frontier``, ``explain``, ``why_not``, ``compare``,
-    ``check`` and ``memory``; those of ``predict`` as ``csv`` or ``json``.
+    Parameters
+    ----------
+    outcome : Outcome or another answer
+        Of ``solve``, ``budget``, ``targets``, ``frontier``, ``explain``, ``why_not``, ``compare``, ``check`` or
+        ``memory``; that of ``predict`` as ``csv`` or ``json``.
+    style : str
+        ``screen`` (what a person sees first: at most 40 lines), ``text`` (the whole of it), ``json``, or ``csv`` where
+        the answer is a table.
+    terminal : bool
+        Whether it goes to one, so that it may carry colour where that is wanted; the screen is then as wide as it is,
+        else 80 columns.
+    file : str
+        The problem as the user typed it, for the commands to type next.
+
+    Returns
+    -------
+    str
+        Ends with a line end. Money in the problem's currency, latencies in the unit beside them.
+
+    Raises
+    ------
+    UsageError
+        For a style that the answer does not have.
     """
     if not isinstance(outcome, Outcome):
         from optimizer.report.negotiate_words import render_answer
