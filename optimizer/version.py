@@ -1,6 +1,6 @@
 """Which release this is, and which edition of the JSON report it writes. Packaging reads the version from here."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 """Of the tool."""
 
 SCHEMA_VERSION = 2

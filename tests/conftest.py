@@ -1,11 +1,39 @@
-"""What tests of every room share."""
+"""What tests of every room share: the growth of work, and answers to the shipped problems, each solved once a run."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import pickle
 import time
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import pytest
+
+from optimizer.decide import solve_problem
+from optimizer.plan.types import Outcome
+
+PROBLEMS = Path(__file__).parents[1] / "problems"
+
+Solved = Callable[..., Outcome]
+
+SLOW = frozenset(
+    """
+    calibrate/test_evidence calibrate/test_fit_and_bands calibrate/test_left_out calibrate/test_regret
+    decide/test_calibration
+    """.split()
+)
+"""Files of tests that take more than some seconds; the others together take less than a minute on two cores."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test is ``fast`` or ``slow``, by the file it stands in."""
+    for item in items:
+        name = item.path.relative_to(Path(__file__).parent).with_suffix("").as_posix()
+        item.add_marker(pytest.mark.slow if name in SLOW else pytest.mark.fast)
+
 
 SLACK = 4.0
 """How far above proportion processor time may grow: shared machines are noisy, a square would be far beyond it."""
@@ -26,3 +54,28 @@ def grows_with() -> Callable[[Callable[[], object], Callable[[], object], float]
         assert most < SLACK * times * max(least, 1e-3), (least, most)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def solved(tmp_path_factory: pytest.TempPathFactory) -> Solved:
+    """The answer to a shipped problem: ``solved("day_profile", "ranking.top=1", simulate=False)``.
+
+    Whichever test process asks first solves it and leaves the outcome for the others of the same run.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "solved"
+    folder.mkdir(exist_ok=True)
+
+    @cache
+    def ask(name: str, *sets: str, simulate: bool = True) -> Outcome:
+        file = folder / hashlib.sha256(repr((name, sets, simulate)).encode()).hexdigest()
+        if file.exists():
+            known: Outcome = pickle.loads(file.read_bytes())
+            return known
+        found = solve_problem(PROBLEMS / f"{name}.yaml", sets=sets, simulate=simulate)
+        part = file.with_suffix(f".{os.getpid()}")
+        part.write_bytes(pickle.dumps(found))
+        part.replace(file)
+        return found
+
+    return ask

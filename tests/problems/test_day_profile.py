@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from functools import cache
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -21,15 +21,18 @@ PROBLEM = Path(__file__).parents[2] / "problems" / "day_profile.yaml"
 ONLY = {"demand": "payment.tiers=[on_demand]", "reserved": "payment.tiers=[reserved_1y]"}
 
 
-@cache
-def solved(*sets: str) -> Outcome:
-    outcome = solve_problem(PROBLEM, sets=sets)
-    assert isinstance(outcome, Optimal)
-    return outcome
+Solved = Callable[..., Outcome]
+Best = Callable[..., Plan]
 
 
-def best(*sets: str) -> Plan:
-    return solved("ranking.top=1", *sets).plans[0]
+@pytest.fixture(scope="module")
+def best(solved: Solved) -> Best:
+    def ask(*sets: str) -> Plan:
+        outcome = solved("day_profile", "ranking.top=1", *sets)
+        assert isinstance(outcome, Optimal)
+        return outcome.plans[0]
+
+    return ask
 
 
 def brute_force(case: Case, tiers: set[Tier]) -> int:
@@ -86,7 +89,7 @@ def bill(option: NodeOption, counts: tuple[int, ...]) -> int:
     return running + round(hour * 0.25 * 730 / 24 * 100) * starts
 
 
-def test_part_reserved_part_on_demand_is_cheapest_by_brute_force_too() -> None:
+def test_part_reserved_part_on_demand_is_cheapest_by_brute_force_too(best: Best) -> None:
     plan = best()
     case = open_case(read_inputs(PROBLEM))
     assert plan.monthly_cents == brute_force(case, {Tier.ON_DEMAND, Tier.RESERVED_1Y})
@@ -99,8 +102,8 @@ def test_part_reserved_part_on_demand_is_cheapest_by_brute_force_too() -> None:
 
 
 @pytest.mark.parametrize("sets", [(), (ONLY["demand"],), (ONLY["reserved"],), ("margins.spare_nodes=1",)])
-def test_lines_plan_and_objective_are_the_same_money(sets: tuple[str, ...]) -> None:
-    outcome = solved("ranking.top=1", *sets)
+def test_lines_plan_and_objective_are_the_same_money(sets: tuple[str, ...], solved: Solved) -> None:
+    outcome = solved("day_profile", "ranking.top=1", *sets)
     (plan,) = outcome.plans
     assert sum(line.monthly_cents for line in plan.cost_lines) == plan.monthly_cents
     assert outcome.proof.value == plan.monthly_cents / 100
@@ -109,13 +112,13 @@ def test_lines_plan_and_objective_are_the_same_money(sets: tuple[str, ...]) -> N
     assert by_use + committed == plan.monthly_cents
 
 
-def test_tokens_are_those_of_all_periods() -> None:
+def test_tokens_are_those_of_all_periods(best: Best) -> None:
     plan = best()
     tokens = 9000 * 3600 * (240 + 0.6 * 190 + 0.3 * 300)
     assert plan.cost_per_million_output_tokens == pytest.approx(plan.monthly_cents / 100 / tokens * 1e6, rel=1e-6)
 
 
-def test_a_busier_night_commits_to_more() -> None:
+def test_a_busier_night_commits_to_more(best: Best) -> None:
     def level(plan: Plan) -> int:
         return sum(node.count for node in plan.nodes if node.tier is Tier.RESERVED_1Y)
 
@@ -124,8 +127,8 @@ def test_a_busier_night_commits_to_more() -> None:
     assert busier.monthly_cents > best().monthly_cents
 
 
-def test_every_report_shows_the_periods() -> None:
-    outcome = solved()
+def test_every_report_shows_the_periods(solved: Solved) -> None:
+    outcome = solved("day_profile")
     text = render(outcome, "text")
     for words in (
         "What #1 runs through the day",
@@ -145,7 +148,7 @@ def test_every_report_shows_the_periods() -> None:
     assert "day; evening; night,240; 190; 300" in row
 
 
-def test_two_workloads_take_turns_on_committed_nodes(tmp_path: Path) -> None:
+def test_two_workloads_take_turns_on_committed_nodes(tmp_path: Path, best: Best) -> None:
     """Batch work in the quiet hours runs on what is paid for already."""
     chat = PROBLEM.read_text()
     nightly = """

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Callable
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.candidates.types import Candidate
-from optimizer.decide import read_inputs, solve_problem
+from optimizer.decide import read_inputs
 from optimizer.negotiate.compare import compare
 from optimizer.plan.types import Optimal, Outcome
 from optimizer.report import render
@@ -24,9 +25,18 @@ CARDS = ("a100_sxm_80", "a10g_24", "h100_sxm_80", "l4_24")
 WHOLE, SHORT, LONG = 0, 1, 2
 
 
+TOP = "ranking.top=1"
+Solved = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def outcome(solved: Solved) -> Outcome:
+    return solved("length_classes")
+
+
 @cache
-def solved(*sets: str) -> Outcome:
-    return solve_problem(PROBLEM, sets=sets)
+def opened() -> Case:
+    return open_case(read_inputs(PROBLEM))
 
 
 def cheapest(case: Case, part: int, card: str) -> float:
@@ -59,32 +69,30 @@ def brute_force(case: Case, cards: tuple[str, ...] = CARDS, *, split: bool = Tru
     return min(mixed, apart)
 
 
-def test_small_cards_serve_the_short_and_a_large_one_the_long() -> None:
-    outcome = solved()
+def test_small_cards_serve_the_short_and_a_large_one_the_long(outcome: Outcome) -> None:
     assert isinstance(outcome, Optimal)
     groups = [(g.workload, g.length_class, g.class_share, g.gpu) for g in outcome.plans[0].groups]
     assert groups == [("chat/short", "short", 0.8, "l4_24"), ("chat/long", "long", 0.2, "a100_sxm_80")]
 
 
-def test_the_answer_is_that_of_brute_force_with_and_without_the_permission() -> None:
-    case = open_case(read_inputs(PROBLEM))
-    best = solve_problem(PROBLEM, simulate=False).plans[0].monthly_cents
-    whole = solve_problem(PROBLEM, sets=["workloads.chat.tokens.split_classes=no"], simulate=False)
+def test_the_answer_is_that_of_brute_force_with_and_without_the_permission(solved: Solved) -> None:
+    case = opened()
+    best = solved("length_classes", TOP, simulate=False).plans[0].monthly_cents
+    whole = solved("length_classes", "workloads.chat.tokens.split_classes=no", TOP, simulate=False)
     assert best == brute_force(case)
     assert whole.plans[0].monthly_cents == brute_force(case, split=False)
     assert best < 0.6 * whole.plans[0].monthly_cents
 
 
-def test_the_cost_of_each_single_kind_is_that_of_brute_force() -> None:
-    case = open_case(read_inputs(PROBLEM))
-    outcome = solve_problem(PROBLEM, simulate=False)
+def test_the_cost_of_each_single_kind_is_that_of_brute_force(solved: Solved) -> None:
+    case = opened()
+    outcome = solved("length_classes", TOP, simulate=False)
     alone = {one.gpu: one.monthly_cents for one in outcome.single_kinds}
     assert alone == {card: brute_force(case, (card,)) for card in CARDS}
 
 
-def test_the_saving_against_each_single_kind_is_printed() -> None:
+def test_the_saving_against_each_single_kind_is_printed(outcome: Outcome) -> None:
     """Published savings of such splits are 33 to 77 % (Melange, arXiv 2404.14527)."""
-    outcome = solved()
     best = outcome.plans[0].monthly_cents
     alone = {one.gpu: one.monthly_cents for one in outcome.single_kinds}
     savings = {card: 1 - best / cents for card, cents in alone.items() if cents is not None}
@@ -95,8 +103,8 @@ def test_the_saving_against_each_single_kind_is_printed() -> None:
         assert line.endswith(f"#1 saves {savings[card] * 100:.0f} %")
 
 
-def test_every_class_keeps_its_own_ttft_as_predicted_and_as_replayed() -> None:
-    for plan in solved().plans:
+def test_every_class_keeps_its_own_ttft_as_predicted_and_as_replayed(outcome: Outcome) -> None:
+    for plan in outcome.plans:
         limits = {"chat/short": 0.6, "chat/long": 9.0}
         for prediction, replay in zip(plan.predicted, plan.simulated, strict=True):
             (promise,) = [one for one in prediction.promises if one.metric == "ttft"]
@@ -104,16 +112,16 @@ def test_every_class_keeps_its_own_ttft_as_predicted_and_as_replayed() -> None:
             assert replay.workload == prediction.workload and replay.kept
 
 
-def test_the_report_says_who_serves_what_share() -> None:
-    text = render(solved(), "text")
+def test_the_report_says_who_serves_what_share(outcome: Outcome) -> None:
+    text = render(outcome, "text")
     assert "chat/short (80 % of the requests): 1x L4 24GB" in text
     assert "chat/long (20 % of the requests): 1x A100 SXM 80GB" in text
     assert "the router has to send each request" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_a_group_in_json_names_its_class() -> None:
-    found = json.loads(render(solved(), "json"))
+def test_a_group_in_json_names_its_class(outcome: Outcome) -> None:
+    found = json.loads(render(outcome, "json"))
     groups = found["plans"][0]["groups"]
     assert [(g["workload"], g["length_class"], g["share"]) for g in groups] == [
         ("chat", "short", 0.8), ("chat", "long", 0.2),
@@ -127,8 +135,8 @@ def test_a_group_in_json_names_its_class() -> None:
     }  # fmt: skip
 
 
-def test_csv_has_a_group_for_each_class() -> None:
-    row = next(csv.DictReader(io.StringIO(render(solved(), "csv"))))
+def test_csv_has_a_group_for_each_class(outcome: Outcome) -> None:
+    row = next(csv.DictReader(io.StringIO(render(outcome, "csv"))))
     assert row["workload"] == "chat/short; chat/long"
 
 
@@ -142,18 +150,18 @@ def test_csv_has_a_group_for_each_class() -> None:
         ("workloads.chat.tokens.classes=null", None),
     ],
 )
-def test_each_key_changes_the_answer(edit: str, dearer: bool | None) -> None:
-    sets = [edit, "ranking.top=1"]
+def test_each_key_changes_the_answer(edit: str, dearer: bool | None, solved: Solved) -> None:
+    sets = [edit, TOP]
     if dearer is None:
         sets += ["workloads.chat.tokens.input=2560", "workloads.chat.tokens.output=180"]
-    first, second = (solve_problem(PROBLEM, sets=s, simulate=False).plans[0] for s in (["ranking.top=1"], sets))
+    first, second = (solved("length_classes", *s, simulate=False).plans[0] for s in ([TOP], sets))
     assert first.groups != second.groups
     if dearer is not None:
         assert (second.monthly_cents > first.monthly_cents) == dearer
 
 
-def test_a_single_pool_is_replayed_class_by_class() -> None:
-    outcome = solved("workloads.chat.tokens.split_classes=no", "ranking.top=1")
+def test_a_single_pool_is_replayed_class_by_class(solved: Solved) -> None:
+    outcome = solved("length_classes", "workloads.chat.tokens.split_classes=no", TOP)
     (replay,) = outcome.plans[0].simulated
     assert [(p.length_class, str(p.metric)) for p in replay.promises] == [
         ("short", "ttft"), ("short", "tpot"), ("long", "ttft"), ("long", "tpot"),
@@ -170,7 +178,7 @@ def test_a_single_pool_is_replayed_class_by_class() -> None:
 
 def test_the_permission_to_split_never_costs_more() -> None:
     """Loads and promises of all kinds: a closed-form answer with the permission is at most as dear as without."""
-    base = read_inputs(PROBLEM, sets=["ranking.top=1"])
+    base = read_inputs(PROBLEM, sets=[TOP])
     helped = 0
     for share, limit in product((0.5, 0.95), (400, 3000)):
         edits = [
@@ -192,7 +200,7 @@ def test_the_permission_to_split_never_costs_more() -> None:
 def test_a_comparison_tells_classes_apart(tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(PROBLEM.read_text().replace("input: 12000", "input: 6000"))
-    found = compare(PROBLEM, other, simulate=False)
+    found = compare(PROBLEM, other, sets=[TOP], simulate=False)
     assert [change.path for change in found.inputs] == ["workloads.chat.tokens.classes.long.input"]
     assert {change.path for change in found.plan if ": " in change.path} >= {"chat/long: gpu", "chat/long: replicas"}
     assert not any(change.path.startswith("chat/short") for change in found.plan)

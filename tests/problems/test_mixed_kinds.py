@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from functools import cache
+from collections.abc import Callable
 from itertools import combinations, product
 from pathlib import Path
 
+import pytest
+
 from optimizer.candidates.types import Candidate
-from optimizer.decide import read_inputs, solve_problem
-from optimizer.plan.types import Optimal, Plan
+from optimizer.decide import read_inputs
+from optimizer.plan.types import Optimal, Outcome, Plan
 from optimizer.report import render
 from optimizer.whatif.case import Case, open_case
 
@@ -18,11 +20,17 @@ PROBLEM = Path(__file__).parents[2] / "problems" / "mixed_kinds.yaml"
 Placed = dict[tuple[str, int, str, float], tuple[int, ...]]
 
 
-@cache
-def best(*sets: str) -> Plan:
-    outcome = solve_problem(PROBLEM, sets=("ranking.top=1", *sets))
-    assert isinstance(outcome, Optimal)
-    return outcome.plans[0]
+Best = Callable[..., Plan]
+
+
+@pytest.fixture(scope="module")
+def best(solved: Callable[..., Outcome]) -> Best:
+    def ask(*sets: str) -> Plan:
+        outcome = solved("mixed_kinds", "ranking.top=1", *sets)
+        assert isinstance(outcome, Optimal)
+        return outcome.plans[0]
+
+    return ask
 
 
 def parts(case: Case, candidate: Candidate, replicas: int) -> int:
@@ -101,7 +109,7 @@ def nodes(key: tuple, sizes: tuple[int, ...]) -> int:
     return len(rooms)
 
 
-def test_the_mix_is_cheaper_than_the_best_single_kind_by_brute_force_too() -> None:
+def test_the_mix_is_cheaper_than_the_best_single_kind_by_brute_force_too(best: Best) -> None:
     mixed, single = best(), best("ranking.max_configurations_per_workload=1")
     one_kind = best("ranking.max_configurations_per_workload=1", "hardware.limits.max_gpu_kinds=1")
     assert mixed.monthly_cents < 0.95 * single.monthly_cents <= 0.95 * one_kind.monthly_cents
@@ -110,16 +118,16 @@ def test_the_mix_is_cheaper_than_the_best_single_kind_by_brute_force_too() -> No
     assert single.monthly_cents == brute_force(case, 1)
 
 
-def test_shares_are_printed_and_add_up() -> None:
+def test_shares_are_printed_and_add_up(best: Best, solved: Callable[..., Outcome]) -> None:
     shares: dict[str, int] = defaultdict(int)
     for group in best().groups:
         shares[group.workload] += group.share
     assert shares == {"chat": 2520, "routing": 2520}
     assert len([group for group in best().groups if group.workload == "chat"]) == 2
-    text = render(solve_problem(PROBLEM), "text")
+    text = render(solved("mixed_kinds"), "text")
     assert "% of it)" in text
     assert "chat together: TTFT p95" in text
 
 
-def test_every_part_names_its_own_share_in_json() -> None:
-    assert '"share": 0.' in render(solve_problem(PROBLEM), "json")
+def test_every_part_names_its_own_share_in_json(solved: Callable[..., Outcome]) -> None:
+    assert '"share": 0.' in render(solved("mixed_kinds"), "json")
