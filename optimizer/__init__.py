@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from optimizer.errors import Finding, InputError, OptimizerError, OutOfTimeError, UsageError
     from optimizer.files.carried import files_closed
     from optimizer.negotiate.budget import budget
+    from optimizer.negotiate.calibration import calibration
     from optimizer.negotiate.check import check
     from optimizer.negotiate.compare import compare
     from optimizer.negotiate.explain import explain
@@ -52,6 +53,7 @@ _HOME = {
     "MemoryAnswer": "optimizer.negotiate.memory",
     "ReplicaOptions": "optimizer.negotiate.memory",
     "predict": "optimizer.negotiate.predict",
+    "calibration": "optimizer.negotiate.calibration",
     "add_quotes": "optimizer.negotiate.quoted",
     "validate": "optimizer.calibrate.validation",
     "load_problem": "optimizer.problem",
@@ -98,6 +100,7 @@ __all__ = [
     "__version__",
     "add_quotes",
     "budget",
+    "calibration",
     "check",
     "compare",
     "explain",

@@ -19,20 +19,27 @@ PROBLEMS = Path(__file__).parents[1] / "problems"
 
 Solved = Callable[..., Outcome]
 
-SLOW = frozenset(
-    """
-    calibrate/test_evidence calibrate/test_fit_and_bands calibrate/test_left_out calibrate/test_regret
-    decide/test_calibration
-    """.split()
-)
+SLOW = {
+    "calibrate": "evidence fit_and_bands left_out regret",
+    "decide": "calibration",
+    "fleet": "canary classes dominance large metamorphic mixes optimum profile",
+    "handover": "day_profile docs every_problem",
+    "negotiate": "api_page budget case compare engines explain explain_words frontier targets",
+    "performance": "closed_form operating_points",
+    "planning": "cheapest",
+    "pricing": "unit_costs",
+    "problems": "day_profile length_classes mixed_kinds problem_files scenarios_page",
+    "report": "screen",
+    "verify": "mutations",
+}
 """Files of tests that take more than some seconds; the others together take less than a minute on two cores."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test is ``fast`` or ``slow``, by the file it stands in."""
     for item in items:
-        name = item.path.relative_to(Path(__file__).parent).with_suffix("").as_posix()
-        item.add_marker(pytest.mark.slow if name in SLOW else pytest.mark.fast)
+        name, room = item.path.stem.removeprefix("test_"), item.path.parent.name
+        item.add_marker(pytest.mark.slow if name in SLOW.get(room, "").split() else pytest.mark.fast)
 
 
 SLACK = 4.0

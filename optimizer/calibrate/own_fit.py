@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from optimizer.performance.accuracy import band_name, is_wide_pcie, named_band
 from optimizer.performance.parameter_files import COLUMNS
 from optimizer.performance.parameters import Parameter, Parameters
 from optimizer.performance.rates import work_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FIGURES = ("tpot", "ttft", "throughput")
 
@@ -60,6 +64,24 @@ class Calibration:
     after: dict[str, float]
     cases: tuple[RowCase, ...]
     figures: tuple[FittedFigure, ...]
+
+    def to_csv(self) -> str:
+        """The file that ``engine.calibration`` and ``--calibration`` take."""
+        return parameter_csv(self.parameters)
+
+    def to_frame(self) -> DataFrame:
+        """The figures as a pandas table, one row each; latencies in ms, throughputs in tokens per second."""
+        import pandas as pd
+
+        columns = ("in_flight", "metric", "statistic", "measured", "predicted", "low", "high", "fitted", "inside_band")
+        rows = [
+            (
+                self.cases[one.case].row.concurrency, one.metric, one.statistic, one.measured, one.predicted, one.low,
+                one.high, one.fitted, one.inside,
+            )
+            for one in self.figures
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=list(columns))
 
 
 def calibrate(cases: Sequence[RowCase], base: Parameters, rounds: int = 4) -> Calibration:

@@ -41,24 +41,20 @@ def command(
     aiperf JSON, trtllm-bench reports, and CSV with the columns of `optimize predict`. Options override what the files
     say; what neither says is asked for. Use the file with --calibration.
     """
-    from optimizer.calibrate.benchmark_results import read_cases
-    from optimizer.calibrate.own_fit import calibrate, parameter_csv
     from optimizer.calibrate.own_report import fits_nothing, report
-    from optimizer.catalog import default_root, load_catalog
     from optimizer.commands.next_step import say_next
     from optimizer.errors import Finding, UsageError
     from optimizer.files.atomic_write import write_atomic
-    from optimizer.performance import load_parameters
+    from optimizer.negotiate.calibration import calibration
 
     known = {name: value for name, value in {**given, "model": model}.items() if value}
-    cases = read_cases(results, known, load_catalog(), accept_failures=accept_failures)
-    found = calibrate(cases, load_parameters(default_root()))
+    found = calibration(results, known, accept_failures=accept_failures)
     for line in report(found):
         click.echo(line)
     why = fits_nothing(found)
     if why is not None and not force:
         hint = "check card, engine, formats, degrees and load of the rows above; --force writes the fit all the same"
         raise UsageError([Finding(f"not written: {why}", str(output), hint=hint)])
-    write_atomic(output, parameter_csv(found.parameters))
+    write_atomic(output, found.to_csv())
     click.echo(f"Wrote {output}: {len(found.parameters)} parameters. Use it with --calibration {output}")
     say_next("calibrate", Path("rows.csv"))

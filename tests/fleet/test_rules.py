@@ -146,6 +146,12 @@ RULES = {
     "spare": Rule("packing", replace(BASE, spare_nodes=1, limits=PlanLimits(nodes=6)),
                   replace(BASE, spare_nodes=1, limits=PlanLimits(nodes=4)),
                   replace(BASE, spare_nodes=1, limits=PlanLimits(nodes=5))),
+    "spare paid": Rule("rule:budget.monthly", replace(BASE, spare_nodes=1, limits=PlanLimits(budget_cents=60_000)),
+                       replace(BASE, spare_nodes=1, limits=PlanLimits(budget_cents=49_999)),
+                       replace(BASE, spare_nodes=1, limits=PlanLimits(budget_cents=50_000))),
+    "two spares paid": Rule("rule:budget.monthly", replace(BASE, spare_nodes=2, limits=PlanLimits(budget_cents=70_000)),
+                            replace(BASE, spare_nodes=2, limits=PlanLimits(budget_cents=59_999)),
+                            replace(BASE, spare_nodes=2, limits=PlanLimits(budget_cents=60_000))),
 }  # fmt: skip
 
 

@@ -325,16 +325,22 @@ def hostile(request: pytest.FixtureRequest, outcome: Outcome) -> Outcome:
     return with_name(outcome, request.param)
 
 
+@pytest.fixture(scope="session")
+def answers() -> dict[tuple[object, ...], tuple[Inputs, Outcome]]:
+    """What was solved before, by what the file says and how it is called."""
+    return {}
+
+
 @pytest.fixture
-def solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def solved_once(monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[object, ...], tuple[Inputs, Outcome]]) -> None:
     """Several commands asked about one problem solve it once, and the page draws less."""
-    solved: dict[tuple[object, ...], tuple[Inputs, Outcome]] = {}
     real = options.answer
 
     def once(file: Path, sets: tuple[str, ...], *rest: Any, **options: Any) -> tuple[Inputs, Outcome]:
-        if (file, sets) not in solved:
-            solved[file, sets] = real(file, sets, *rest, **{**options, "simulate": False})
-        return solved[file, sets]
+        asked = (file, file.read_bytes(), sets)
+        if asked not in answers:
+            answers[asked] = real(file, sets, *rest, **{**options, "simulate": False})
+        return answers[asked]
 
     monkeypatch.setattr(options, "answer", once)
     monkeypatch.setattr(page_curves, "LOAD_FACTORS", (1.0, 2.0))

@@ -16,7 +16,7 @@ FUNCTIONS = sorted(name for name in optimizer.__all__ if inspect.isfunction(geta
 HARMLESS = {"status_of", "offers_frame", "files_closed"}
 """Nothing that a user passes to these is refused."""
 
-FROM_OUTSIDE = {"memory", "predict", "solve", "targets", "validate", "load_catalog", "offers_frame"}
+FROM_OUTSIDE = {"memory", "predict", "solve", "targets", "validate", "calibration", "load_catalog", "offers_frame"}
 """Their figures come from published facts."""
 
 UNITS = ("cents", "milliseconds", "bytes", "tokens", "currency", "unit", "ratios", "hour")

@@ -71,6 +71,26 @@ def test_everything_is_known_about_it(figure: Figure) -> None:
     )
 
 
+UNITS = {
+    "_gb_s": "GB/s",
+    "_s": "s",
+    "_ms": "ms",
+    "_percent": "%",
+    "_months": "months",
+    "_kw": "kW",
+    "_gib": "GiB",
+    "_w": "W",
+}
+
+
+@pytest.mark.parametrize("figure", all_figures(), ids=lambda figure: figure.path)
+def test_the_unit_is_the_one_that_the_key_ends_in(figure: Figure) -> None:
+    key = next((key for key in reversed(figure.keys) if any(key.endswith(end) for end in UNITS)), None)
+    if key is not None:
+        unit = next(unit for end, unit in UNITS.items() if key.endswith(end))
+        assert re.match(rf"{unit}( |$)", figure.number.unit)
+
+
 @pytest.mark.parametrize("name", ["chat", "traffic", "slo", "e2e_s", "ttft_ms", "tokens", "classes", "quality", "p95"])
 def test_no_name_is_taken_for_a_key(name: str) -> None:
     for figure in all_figures():

@@ -86,7 +86,7 @@ def test_the_answer_is_that_of_brute_force_with_and_without_the_permission(solve
 
 def test_the_cost_of_each_single_kind_is_that_of_brute_force(solved: Solved) -> None:
     case = opened()
-    outcome = solved("length_classes", TOP, simulate=False)
+    outcome = solved("length_classes", simulate=False)
     alone = {one.gpu: one.monthly_cents for one in outcome.single_kinds}
     assert alone == {card: brute_force(case, (card,)) for card in CARDS}
 

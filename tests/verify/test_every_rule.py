@@ -421,6 +421,24 @@ check("quota", "broken")(lambda kit: quota_at(kit, 3, None))
 check("quota", "boundary")(lambda kit: quota_at(kit, 4))
 
 
+@pytest.mark.parametrize(
+    ("gpu", "most", "broken"),
+    [("h100_sxm_80", 4, False), ("h100_sxm_80", 3, True), ("l40s_48", 4, False), ("l40s_48", 3, True),
+     (None, 8, False), (None, 7, True)],
+)  # fmt: skip
+def test_a_quota_counts_its_own_card_alone(world, has, gets, gpu, most, broken):
+    """Four of each of two cards at one provider: a quota of one card is not used up by the other."""
+    kit = Kit(world, has, gets)
+    quota = ({"provider": "acme", "gpu": gpu, "max_gpus": most},)
+    problem = world.problem(
+        quality={"min_recovery": 0.9}, ranking={"max_configurations_per_workload": 2}, hardware={"quota": quota}
+    )
+    groups = [kit.has(share=1260), kit.has("acme-4x-pcie", share=1260, replicas=1, tp=4, quant="fp8")]
+    plan = kit.plan(problem, groups, [kit.gets(), kit.gets("acme-4x-pcie")])
+    assert [node.count * node.gpus_per_node for node in plan.nodes] == [4, 4]
+    assert ("quota" in world.broken(problem, plan)) is broken
+
+
 QUOTE = {
     "id": "mine",
     "provider": "newcloud",
