@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from optimizer.commands import options
 from optimizer.demand import Lengths, Metric, Promise
 from optimizer.negotiate import page_curves
+from optimizer.negotiate import solve as negotiate_solve
 from optimizer.plan.costs import UnitCosts
 from optimizer.plan.experiment import Stated
 from optimizer.plan.types import (
@@ -46,6 +48,7 @@ from optimizer.vocabulary import Link, Tier
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+PROBLEMS = Path(__file__).parents[2] / "problems"
 MODEL = "meta-llama/Llama-3.1-70B-Instruct"
 HOSTILE = (
     "=cmd|' /C calc'!A0",
@@ -326,23 +329,38 @@ def hostile(request: pytest.FixtureRequest, outcome: Outcome) -> Outcome:
 
 
 @pytest.fixture(scope="session")
-def answers() -> dict[tuple[object, ...], tuple[Inputs, Outcome]]:
+def answers() -> dict[tuple[object, ...], Any]:
     """What was solved before, by what the file says and how it is called."""
     return {}
 
 
 @pytest.fixture
-def solved_once(monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[object, ...], tuple[Inputs, Outcome]]) -> None:
+def solved_once(
+    monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[object, ...], Any], solved: Callable[..., Outcome]
+) -> None:
     """Several commands asked about one problem solve it once, and the page draws less."""
-    real = options.answer
+    real, whole = options.answer, negotiate_solve.solve
+    shipped = {path.read_bytes(): path.stem for path in PROBLEMS.glob("*.yaml")}
 
     def once(file: Path, sets: tuple[str, ...], *rest: Any, **options: Any) -> tuple[Inputs, Outcome]:
         asked = (file, file.read_bytes(), sets)
         if asked not in answers:
             answers[asked] = real(file, sets, *rest, **{**options, "simulate": False})
-        return answers[asked]
+        found: tuple[Inputs, Outcome] = answers[asked]
+        return found
+
+    def screen(file: Path, *rest: Any, sets: tuple[str, ...], **options: Any) -> Outcome:
+        text = file.read_bytes()
+        if text in shipped and not sets and options["simulate"]:
+            return replace(solved(shipped[text]), problem_path=str(file))
+        asked = (file, text, sets, options["simulate"])
+        if asked not in answers:
+            answers[asked] = whole(file, *rest, sets=sets, **options)
+        found: Outcome = answers[asked]
+        return found
 
     monkeypatch.setattr(options, "answer", once)
+    monkeypatch.setattr(negotiate_solve, "solve", screen)
     monkeypatch.setattr(page_curves, "LOAD_FACTORS", (1.0, 2.0))
     monkeypatch.setattr(page_curves, "PROMISE_FACTORS", (2.0,))
     monkeypatch.setattr(page_curves, "CONFIDENCES", ())

@@ -26,9 +26,6 @@ _NEEDS_FILES_OF_OTHERS = ("quotes_cn.csv", "chat-result.json")
 _MINUTES = frozenset({"budget", "diff", "explain", "frontier", "targets"})
 """Commands that solve a problem dozens of times: here their options are parsed; tests/negotiate runs them."""
 
-_RAN: set[str] = set()
-"""Questions that print and write nothing, as pages repeat them: each is asked once."""
-
 _LISTENS = frozenset({"mcp", "serve"})
 """Commands that end when their user ends them: here their options are parsed; tests/service runs them."""
 
@@ -57,9 +54,6 @@ def test_every_command_runs(page: str, tmp_path: Path, monkeypatch: pytest.Monke
             assert named is not None, command
             named.make_context(words[0], words[1:])
             continue
-        if command in _RAN:
-            continue
-        _RAN.update([] if "-o" in words else [command])
         result = CliRunner().invoke(cli, words)
         expected = 3 if "infeasible" in command else 0
         assert result.exit_code == expected, (command, result.output, result.exception)

@@ -60,7 +60,7 @@ def test_a_value_that_the_file_cannot_take_is_no_broken_promise() -> None:
 
 
 def test_what_has_no_plan_is_told_so_in_its_heading() -> None:
-    text = words(explain(ROOT / "problems" / "infeasible_budget.yaml", simulate=False))
+    text = words(explain(ROOT / "problems" / "infeasible_budget.yaml", sets=[CARDS], simulate=False))
     assert text.startswith("Why no plan:")
 
 

@@ -20,7 +20,7 @@ from optimizer.whatif.search import Stairs
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"
-CARDS = "hardware.gpus=[h100_sxm_80, l40s_48, mi300x_192, a100_sxm_80, rtx_pro_6000_server_96]"
+CARDS = "hardware.gpus=[h100_sxm_80, l40s_48, mi300x_192]"
 AXES = (
     ("chatbot_100users.yaml", CARDS, "concurrency", "60:260:8"),
     ("chatbot_100users.yaml", CARDS, "ttft_ms", "240:640:50"),

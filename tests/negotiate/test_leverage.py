@@ -75,12 +75,12 @@ def test_explain_and_targets_say_it_and_listed_prices_below_their_target_come_fi
     from optimizer.report.negotiate_targets import render_targets
 
     opened(tmp_path, 2.5)
-    answer = explain(tmp_path / "problem.yaml")
+    answer = explain(tmp_path / "problem.yaml", simulate=False)
     document = json.loads(render_explanation(answer, "json"))["leverage"]
     assert document["offer_id"] == "a" and document["without_provider"]["left_out"] == ["one"]
     assert "#1 stays first up to $" in " ".join(render_explanation(answer, "text").split())
     sets = ["payment.tiers=[on_demand]", "hardware.providers=[one, two, three, lambda]", "payment.as_of=2027-06-30"]
-    found = targets(tmp_path / "problem.yaml", sets=sets)
+    found = targets(tmp_path / "problem.yaml", sets=sets, simulate=False)
     below = [one.listed_below for one in found.prices]
     assert below == sorted(below, reverse=True)
     assert "Leverage" in " ".join(render_targets(found, "text").split())
