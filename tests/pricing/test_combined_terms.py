@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from optimizer.pricing.long_run import break_even_months
 from optimizer.pricing.options import rent_lines
 from optimizer.pricing.owed import owed
 from optimizer.vocabulary import Tier
@@ -57,3 +58,19 @@ def test_a_longer_commitment_beside_a_shorter_one_and_nodes_that_bind_to_nothing
 def test_nothing_committed_owes_nothing() -> None:
     found = owed([(_node(Tier.ON_DEMAND, 0, 99_900), 7)], NOBODY, NOBODY)
     assert (found.now_cents, found.upfront_cents, found.by_month_cents) == (0, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("price", "saved", "rate", "months"),
+    [
+        (120_000, 10_000, 0.0, 12),
+        (120_001, 10_000, 0.0, 13),
+        (120_000, 0, 0.0, None),
+        (120_000, -1, 0.0, None),
+        # 10,000 a month at 1 % a month: 12 months are worth 112,551, 13 months 121,337
+        (120_000, 10_000, 0.12, 13),
+        (1_000_000, 10_000, 0.12, None),  # the interest alone eats what is saved
+    ],
+)
+def test_when_buying_has_paid_itself_back(price: int, saved: int, rate: float, months: int | None) -> None:
+    assert break_even_months(price, saved, rate) == months
