@@ -20,26 +20,35 @@ PROBLEMS = Path(__file__).parents[1] / "problems"
 Solved = Callable[..., Outcome]
 
 SLOW = {
-    "calibrate": "evidence fit_and_bands left_out regret",
-    "decide": "calibration",
-    "fleet": "canary classes dominance large metamorphic mixes optimum profile",
-    "handover": "day_profile docs every_problem",
-    "negotiate": "api_page budget case compare engines explain explain_words frontier targets",
-    "performance": "closed_form operating_points",
-    "planning": "cheapest",
-    "pricing": "unit_costs",
-    "problems": "day_profile length_classes mixed_kinds problem_files scenarios_page",
-    "report": "screen",
+    "calibrate": "*",
+    "candidates": "*",
+    "catalog": "build_catalogs from_config published_configs",
+    "commands": "*",
+    "decide": "*",
+    "fleet": "canary classes contracts dominance large metamorphic mixes optimum profile ranking relax",
+    "handover": "day_profile docs every_problem experiment launch length_classes_handed_over page shortlist",
+    "house": "notebooks",
+    "negotiate": "*",
+    "performance": "fluid operating_points population",
+    "planning": "*",
+    "pricing": "units_grow",
+    "problem": "check_command one_defect problem_fuzz",
+    "problems": "*",
+    "report": "front_page screen",
+    "service": "*",
+    "simulate": "*",
     "verify": "mutations",
 }
-"""Files of tests that take more than some seconds; the others together take less than a minute on two cores."""
+"""Files of tests, by room (all with ``*``), that take seconds; the others together take less than a minute on two
+cores."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test is ``fast`` or ``slow``, by the file it stands in."""
     for item in items:
         name, room = item.path.stem.removeprefix("test_"), item.path.parent.name
-        item.add_marker(pytest.mark.slow if name in SLOW.get(room, "").split() else pytest.mark.fast)
+        slow = SLOW.get(room, "").split()
+        item.add_marker(pytest.mark.slow if name in slow or slow == ["*"] else pytest.mark.fast)
 
 
 SLACK = 4.0

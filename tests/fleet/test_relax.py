@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,7 @@ from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
 from optimizer.fleet import Edit, FleetResult, FleetStatus, propose_edits, solve_fleet
 from optimizer.fleet.candidate_set import enumerate_candidates
-from optimizer.fleet.relaxation_edits import rounded_down, rounded_up
+from optimizer.fleet.relaxation_edits import _Writer, rounded_down, rounded_up
 from optimizer.performance import Parameters, load_parameters
 from optimizer.pricing import node_options
 from optimizer.problem import load_of, load_problem
@@ -123,6 +124,22 @@ def test_nothing_helps_where_the_model_fits_nowhere(problem: Path) -> None:
     candidates = enumerate_candidates(read, catalog, options, params)
     assert not candidates.candidates
     assert propose_edits(read, catalog, params, candidates, options) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "stated", "excess", "after"),
+    [
+        ("hardware.limits.max_power_kw", 0.5, 1234, 1.8),  # 1,734 W, to the next 100
+        ("hardware.limits.max_power_kw", 10, 100, 10.1),
+        ("hardware.limits.max_power_kw", 10, 101, 10.2),
+        ("hardware.limits.max_gpus", 4, 3, 7),
+        ("hardware.limits.max_nodes", 1, 2, 3),
+    ],
+)
+def test_a_limit_is_raised_by_what_is_missing(path: str, stated: float, excess: int, after: float) -> None:
+    """Excesses of power are watts, the limit is kilowatts."""
+    edit = _Writer._limit(SimpleNamespace(_stated=lambda _: stated), path, excess)  # type: ignore[arg-type]
+    assert (edit.path, edit.before, edit.after) == (path, stated, after)
 
 
 @pytest.mark.parametrize(

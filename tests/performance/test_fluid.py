@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from optimizer.demand import Metric, Promise
 from optimizer.fleet.lower_bounds import replicas_needed
 from optimizer.performance.fluid import fluid_points, fluid_seconds
 from optimizer.performance.types import ReplicaSpec
@@ -56,3 +58,17 @@ def test_what_a_fluid_sees_grows_with_the_load_and_ends_with_the_capacity() -> N
     assert rows[0] <= rows[1] <= rows[2]
     assert rows[3] == [float("inf")] * len(part.slo.promises)
     assert rows[0][1] < rows[2][1]
+
+
+def test_an_end_to_end_time_is_bounded_by_the_shorter_of_mean_and_percentile() -> None:
+    """Of a skewed length the median lies below the mean and a high percentile above it: the bound takes the lower."""
+    inputs = read_inputs(PROBLEMS / "chatbot_100users.yaml", sets=["hardware.gpus=[h100_sxm_80]"])
+    spec = next(one for one in _kinds(inputs) if one.tensor_parallel == 4)
+    lengths = replace(parts_of(inputs.problem)[0].lengths, output_mean=200, output_p95=700)
+    asked = [Promise(metric, at, 60.0, "x") for metric in (Metric.TTFT, Metric.TPOT, Metric.E2E) for at in (10, 50, 99)]
+    told = dict(zip([(one.metric, one.percentile) for one in asked],
+                    fluid_seconds(spec, lengths, asked, 0.0, inputs.params), strict=True))  # fmt: skip
+    alone = told[Metric.TPOT, 10]
+    steps = {at: (told[Metric.E2E, at] - told[Metric.TTFT, at]) / alone for at in (50, 99)}
+    assert steps[99] == pytest.approx(199, rel=0.01)
+    assert steps[50] < 0.9 * steps[99]
