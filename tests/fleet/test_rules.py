@@ -20,6 +20,7 @@ from fleet_cases import (
 
 from optimizer.demand import Load, Period
 from optimizer.fleet import FleetResult, SolveSettings
+from optimizer.fleet.cost_floors import CostFloors
 from optimizer.fleet.rank import rank_plans
 from optimizer.fleet.requirements import CardQuota, PlanLimits, UserRules
 from optimizer.fleet.screening import prepare
@@ -168,6 +169,17 @@ def test_broken(name: str) -> None:
 @pytest.mark.parametrize("name", RULES)
 def test_on_the_edge(name: str) -> None:
     assert solve(one_case(RULES[name].edge)).solutions
+
+
+@pytest.mark.parametrize(("spares", "cents"), [(0, 40_000), (1, 50_000), (2, 60_000)])
+def test_a_floor_of_the_cost_counts_each_spare_once(spares: int, cents: int) -> None:
+    """Four replicas fill four nodes at 10,000: what they cost at least is what they cost."""
+    case = one_case(replace(BASE, spare_nodes=spares))
+    (candidate,) = case.candidate_set.candidates
+    for alone in (True, False):
+        floors = CostFloors(case.candidate_set, case.options, alone=alone)
+        assert floors.cents_with(candidate, 4) == floors.cents(candidate) == cents
+    assert solve(case).solutions[0].monthly_cents == cents
 
 
 def row_names(rules: UserRules, *, screens: bool) -> list[str]:
