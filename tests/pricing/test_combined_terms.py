@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from optimizer.pricing.long_run import break_even_months
+from optimizer.pricing import node_options
+from optimizer.pricing.long_run import break_even_months, purchase_cents
 from optimizer.pricing.options import rent_lines
 from optimizer.pricing.owed import owed
 from optimizer.vocabulary import Tier
@@ -74,3 +75,15 @@ def test_nothing_committed_owes_nothing() -> None:
 )
 def test_when_buying_has_paid_itself_back(price: int, saved: int, rate: float, months: int | None) -> None:
     assert break_even_months(price, saved, rate) == months
+
+
+def test_a_discount_is_taken_off_listed_purchases_and_never_off_a_quote(problem, make_catalog, make_offer, make_price):
+    """A quote is what was agreed; 13 % tax on what is left: 200,000 less 10 % is 180,000, with tax 203,400."""
+    listed = make_offer("listed", make_price(Tier.PURCHASE, 200_000.0))
+    quote = {"id": "mine", "provider": "aws", "gpu": "h100_sxm_80", "gpus_per_node": 8, "currency": "USD",
+             "purchase_price": 200_000.0, "tier": "purchase", "quote_ref": "Q"}  # fmt: skip
+    payment = {"tiers": ("purchase",), "tax_percent": 13.0,
+               "discounts": ({"provider": "aws", "tier": "purchase", "percent": 10.0},)}  # fmt: skip
+    asked, catalog = problem(payment=payment, offers=(quote,)), make_catalog(listed)
+    cents = {one.offer.id: purchase_cents(one, asked, catalog) for one in node_options(asked, catalog)}
+    assert cents == {"listed": 20_340_000, "mine": 22_600_000}

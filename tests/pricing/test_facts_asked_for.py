@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from optimizer.pricing.refused_quotes import facts_asked_for
+from optimizer.pricing import RuleName
+from optimizer.pricing.refused_quotes import _why, facts_asked_for
 
 
 def rules(**stated: Any) -> Any:
@@ -41,3 +42,20 @@ def offer(**known: Any) -> Any:
 )
 def test_only_what_is_not_known(stated: dict[str, Any], known: Any, asked: dict[str, object]) -> None:
     assert facts_asked_for(rules(**stated), known) == asked
+
+
+@pytest.mark.parametrize(
+    ("country", "headquarters", "said"),
+    [
+        ("US", "DE", "its country is US"),
+        ("US", "", "its country is US"),
+        ("", "US", "its headquarters is US"),
+        ("", "", "it states no country (write `country:` in the quote)"),
+    ],
+)
+def test_a_market_is_asked_of_the_country_before_the_headquarters(country: str, headquarters: str, said: str) -> None:
+    option: Any = SimpleNamespace(
+        offer=offer(country=country, headquarters=headquarters, region="", certificates=(), provider_class=None)
+    )
+    found = _why(RuleName.MARKET, option, rules(market="cn"))
+    assert found.endswith(f"asks for cn, and {said}")
