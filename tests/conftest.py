@@ -22,7 +22,7 @@ Solved = Callable[..., Outcome]
 SLOW = {
     "calibrate": "*",
     "candidates": "*",
-    "catalog": "build_catalogs from_config published_configs",
+    "catalog": "*",
     "commands": "*",
     "decide": "*",
     "fleet": "canary classes contracts dominance large metamorphic mixes optimum profile ranking relax",
