@@ -120,8 +120,8 @@ def test_buffers_of_the_exchange_are_kept_free_beyond_a_node() -> None:
     [
         (8, 1, 1, "vllm", ""), (8, 1, 8, "vllm", ""), (8, 1, 4, "vllm", "expert_parallel"), (2, 4, 8, "vllm", ""),
         (2, 4, 2, "vllm", "expert_parallel"), (8, 1, 2, "sglang", ""), (2, 4, 4, "sglang", ""), (1, 8, 8, "trtllm", ""),
-        (8, 1, 2, "trtllm", ""), (2, 4, 8, "trtllm", "attention_dp"), (8, 1, 8, "tgi", "expert_parallel"), (8, 1, 1, "tgi", ""),
-        (1, 8, 1, "tgi", "attention_dp"),
+        (8, 1, 2, "trtllm", ""), (2, 4, 8, "trtllm", "attention_dp"), (8, 1, 8, "tgi", "expert_parallel"),
+        (8, 1, 1, "tgi", ""), (1, 8, 1, "tgi", "attention_dp"),
         (8, 1, 3, "sglang", "expert_parallel"), (1, 16, 16, "sglang", ""),
     ],
 )  # fmt: skip
