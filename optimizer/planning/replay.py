@@ -16,17 +16,18 @@ from optimizer.demand import part_name
 from optimizer.fleet.candidate_set import CandidateSet
 from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEffort
 from optimizer.planning.experiment import experiments_of
+from optimizer.planning.judges import trials_of
 from optimizer.planning.minimality import with_minimality
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
 from optimizer.problem import load_of, parts_of
 from optimizer.progress import NO_LIMIT, Clock
-from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
     from optimizer.demand import Load
     from optimizer.fleet.types import FleetResult, SolveSettings
     from optimizer.performance.operating_points import Memo
     from optimizer.performance.types import OperatingPoint
+    from optimizer.planning.cheapest import Cheapest
     from optimizer.planning.inputs import Inputs
     from optimizer.pricing import NodeOption
 
@@ -67,12 +68,46 @@ def best_as_replayed(
 ) -> FleetResult | None:
     """The ranking over what replays show, where they decide both ways (``cheapest``); None where they do not, or where
     the time was up before everything in it was replayed and nothing cheaper was left open."""
-    from optimizer.planning.cheapest import cheapest, is_two_sided
+    from optimizer.planning.cheapest import is_two_sided
 
     if not is_two_sided(inputs, candidates):
         return None
-    found = cheapest(inputs, candidates, options, _replayer(inputs, memory), settings, clock, memo)
+    found = _cheapest(inputs, candidates, options, _replayer(inputs, memory), settings, clock, memo)
     return found.result if found.complete else None
+
+
+def _cheapest(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    replayer: Replayer,
+    settings: SolveSettings,
+    clock: Clock,
+    memo: Memo | None,
+) -> Cheapest:
+    """The cheapest plans as replayed, of those at equal money the better."""
+    from optimizer.planning.cheapest import cheapest
+    from optimizer.planning.judges import Judge
+    from optimizer.planning.ties import with_ties_settled
+
+    found = None
+
+    def rank(top: int) -> FleetResult | None:
+        nonlocal found
+        wanted = replace(candidates, rules=replace(candidates.rules, top=top))
+        known = None if found is None else found.least
+        found = cheapest(inputs, wanted, options, replayer, settings, clock, memo, known)
+        return found.result if found.complete and not settings.first_level else None
+
+    def judge() -> Judge:
+        assert found is not None
+        return Judge(inputs, candidates, options, replayer, found.least)
+
+    settled = with_ties_settled(inputs, candidates, options, rank, judge, anywhere=not settings.must_use)
+    assert found is not None
+    if settled is None:
+        return found
+    return replace(found, result=settled, complete=not clock.over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +193,7 @@ def _two_sided(
     """The answer where replays decide both ways and the time allows; what the closed form proposed and they refused."""
     from optimizer.fleet import SolveSettings
     from optimizer.planning.assemble import assemble
-    from optimizer.planning.cheapest import cheapest, is_two_sided
+    from optimizer.planning.cheapest import is_two_sided
 
     if clock.over or not is_two_sided(inputs, candidates):
         return None
@@ -166,7 +201,7 @@ def _two_sided(
     replayer = _replayer(inputs, memory)
     refused = [(trial, place, group) for trial, place, group in _failing(inputs, replayer, result, clock, tell=True)]
     again = SolveSettings(clock=clock.part(_AGAIN))
-    found = cheapest(inputs, candidates, options, replayer, again, clock, memo)
+    found = _cheapest(inputs, candidates, options, replayer, again, clock, memo)
     if not found.complete:
         return None
     rejected = []
@@ -234,19 +269,7 @@ def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
 
 def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
     """The trials of each plan, one per group at its share."""
-    maximize = inputs.problem.objective == "maximize_load"
-    return [
-        [
-            Trial(
-                chosen.candidate.workload,
-                chosen.candidate.spec,
-                chosen.replicas,
-                (solution.load_factor if maximize else 1.0) * chosen.share / SHARE_UNITS,
-            )
-            for chosen in solution.groups
-        ]
-        for solution in result.solutions
-    ]
+    return [trials_of(inputs, solution) for solution in result.solutions]
 
 
 def _failing(
