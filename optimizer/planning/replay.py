@@ -88,7 +88,7 @@ def _cheapest(
     """The cheapest plans as replayed, of those at equal money the better."""
     from optimizer.planning.cheapest import cheapest
     from optimizer.planning.judges import Judge
-    from optimizer.planning.ties import with_ties_settled
+    from optimizer.planning.ties import TieSettling
 
     found = None
 
@@ -103,7 +103,8 @@ def _cheapest(
         assert found is not None
         return Judge(inputs, candidates, options, replayer, found.least)
 
-    settled = with_ties_settled(inputs, candidates, options, rank, judge, anywhere=not settings.must_use)
+    listing = TieSettling(inputs, candidates, options, candidates.rules.top, anywhere=not settings.must_use)
+    settled = listing.of(rank, judge)
     assert found is not None
     if settled is None:
         return found
@@ -143,6 +144,8 @@ def survivors(
     except for what the result is made of.
     """
     from optimizer.planning.assemble import assemble
+    from optimizer.planning.judges import Judge
+    from optimizer.planning.ties import TieSettling
 
     if tell and (two_sided := _two_sided(inputs, candidates, options, result, plans, say, clock, memory, memo)):
         return two_sided
@@ -150,10 +153,20 @@ def survivors(
         return Survivors(candidates, result, plans, ())
     _say_replaying(inputs, say)
     replayer, rejected = _replayer(inputs, memory), list[Rejection]()
+    rules, asked = candidates.rules, candidates.rules.top
     for number in range(1, ROUNDS + 1):
         failing = list(_failing(inputs, replayer, result, clock, tell=tell))
         if not failing and not clock.over:
-            break
+            listing = TieSettling(inputs, candidates, options, rules.top, anywhere=not (settings and settings.must_use))
+            settled, more = listing.settled(result, asked, Judge(inputs, candidates, options, replayer))
+            asked += more
+            candidates = replace(candidates, rules=replace(rules, top=asked))
+            again = _asked_again(inputs, candidates, options, settings, clock) if more else None
+            result = again or settled
+            plans = assemble(inputs, result.solutions, options) if tell else ()
+            if again is None:
+                break
+            continue
         for trial, place, group in failing:
             needed, carried = _repair(inputs, replayer, trial, clock, tell=tell)
             if tell:
@@ -172,6 +185,7 @@ def survivors(
     else:
         result = _without(inputs, replayer, result, f"after {ROUNDS} rounds")
         plans = assemble(inputs, result.solutions, options) if tell else ()
+    candidates = replace(candidates, rules=rules)
     if not tell:
         return Survivors(candidates, result, (), ())
     plans = with_minimality(inputs, result.solutions, plans, replayer, two_sided=False)
@@ -238,14 +252,6 @@ def _asked_again(
     asked = replace(settings or SolveSettings(), clock=clock.part(_AGAIN))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), asked)
     return None if result.status == "unknown" else result
-
-
-def all_kept(inputs: Inputs, result: FleetResult, memory: ReplayMemory) -> bool:
-    """Whether every plan of a result keeps every promise as replayed."""
-    replayer, trials = _replayer(inputs, memory), [trial for row in _trials(inputs, result) for trial in row]
-    if any(replayer.expected(trial) is False for trial in trials):
-        return False
-    return all(replayer.replay(trial).kept for trial in trials)
 
 
 def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:

@@ -26,7 +26,7 @@ from optimizer.planning.same_nodes import spread
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.fleet.candidate_set import CandidateSet
-    from optimizer.fleet.types import FleetResult, FleetSolution, GroupChoice
+    from optimizer.fleet.types import FleetResult, FleetSolution, GroupChoice, SolveSettings
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.judges import Judge
     from optimizer.pricing import NodeOption
@@ -61,47 +61,72 @@ class Worth:
         return (self.static, self.shares, self.stay, self.sizes, self.content)
 
 
-def with_ties_settled(
-    inputs: Inputs,
-    candidates: CandidateSet,
-    options: Sequence[NodeOption],
-    rank: Rank,
-    judge: Callable[[], Judge],
-    *,
-    anywhere: bool = True,
-) -> FleetResult | None:
-    """The ranking of ``rank`` with ties settled by value; ``judge`` is asked for once the plans are there.
+@dataclass(frozen=True)
+class TieSettling:
+    """What plans are listed from, and how many of them."""
 
-    ``anywhere``: plans at the same money may stand on other nodes.
-    """
-    top = asked = candidates.rules.top
-    while True:
-        result = rank(asked)
-        if result is None or not result.solutions:
-            return result
-        ties = _Ties(inputs, candidates, options, judge(), anywhere=anywhere)
+    inputs: Inputs
+    candidates: CandidateSet
+    options: Sequence[NodeOption]
+    top: int
+    anywhere: bool = True  # plans at the same money may stand on other nodes
+
+    def settled(self, result: FleetResult, asked: int, judge: Judge) -> tuple[FleetResult, int]:
+        """The best ``asked`` plans with their ties settled, and how many more are needed to know the list; 0: done."""
+        if not result.solutions:
+            return result, 0
+        ties = _Ties(self, judge)
         listed = ties.listed(result.solutions)
-        full = len(result.solutions) == asked and result.status == "proven"
-        missing = max(0, top - len(listed)) or (ties.open_ends(listed, top) if top > 1 else 0)
-        if not full or not missing or asked >= MORE * top:
-            numbered = (replace(one, rank=place) for place, one in enumerate(listed[:top], start=1))
-            return replace(result, solutions=tuple(numbered))
-        asked = min(asked + missing, MORE * top)
+        more = 0
+        if len(result.solutions) == asked < MORE * self.top and result.status == "proven" and self.top > 1:
+            more = max(0, self.top - len(listed)) or ties.open_ends(listed)
+        numbered = (replace(one, rank=place) for place, one in enumerate(listed[: self.top], start=1))
+        return replace(result, solutions=tuple(numbered)), min(more, MORE * self.top - asked)
+
+    def of(self, rank: Rank, judge: Callable[[], Judge]) -> FleetResult | None:
+        """The list from the rankings of ``rank``; ``judge`` is asked for once the plans are there."""
+        asked = self.top
+        while (result := rank(asked)) is not None:
+            result, more = self.settled(result, asked, judge())
+            if not more:
+                break
+            asked += more
+        return result
+
+
+def solve_first(
+    inputs: Inputs, candidates: CandidateSet, options: Sequence[NodeOption], settings: SolveSettings
+) -> FleetResult:
+    """The ranking as the closed form has it; of plans that tie any."""
+    from optimizer.fleet import solve_fleet
+
+    return solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
+
+
+def best_as_estimated(
+    inputs: Inputs, candidates: CandidateSet, options: Sequence[NodeOption], settings: SolveSettings
+) -> FleetResult:
+    """The ranking as the closed form has it, ties settled."""
+    from optimizer.planning.judges import Judge
+
+    def rank(top: int) -> FleetResult:
+        wanted = replace(candidates, rules=replace(candidates.rules, top=top))
+        return solve_first(inputs, wanted, options, settings)
+
+    if settings.first_level:
+        return rank(candidates.rules.top)
+    listing = TieSettling(inputs, candidates, options, candidates.rules.top, anywhere=not settings.must_use)
+    found = listing.of(rank, lambda: Judge(inputs, candidates, options))
+    assert found is not None
+    return found
 
 
 class _Ties:
     """Plans at equal money, compared."""
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        candidates: CandidateSet,
-        options: Sequence[NodeOption],
-        judge: Judge,
-        *,
-        anywhere: bool,
-    ) -> None:
-        self._rules, self._judge = candidates.rules, judge
+    def __init__(self, listing: TieSettling, judge: Judge) -> None:
+        inputs, candidates, options = listing.inputs, listing.candidates, listing.options
+        self._rules, self._judge, self._top = candidates.rules, judge, listing.top
         self._loads = loads_of(inputs.problem)
         self._catalog = inputs.catalog
         allowed = [option for option in options if not self._rules.forbidden_by(option)]
@@ -116,19 +141,19 @@ class _Ties:
         self._types: dict[tuple[str, int, str, float], NodeType] = {
             one.node_type.key: one.node_type for one in self._racing
         }
-        self._anywhere = anywhere and len(self._rules.workloads) == 1 and not self._rules.periods
+        self._anywhere = listing.anywhere and len(self._rules.workloads) == 1 and not self._rules.periods
         self._means = (self._loads, judge.capable, judge.fewest)
 
     def listed(self, solutions: Sequence[FleetSolution]) -> list[FleetSolution]:
         """The plans, each the best of its key at its money, without those that are beaten, the better first."""
         if self._rules.objective not in BY_MONEY:
             return self._unbeaten([self._filled(one) for one in solutions])
-        best = [self._best(one) for one in solutions]
+        best = [self._settled(one) for one in solutions]
         return self._in_order(self._unbeaten(best))
 
-    def open_ends(self, listed: Sequence[FleetSolution], top: int) -> int:
+    def open_ends(self, listed: Sequence[FleetSolution]) -> int:
         """How many plans of other keys may cost what the last one listed does, and were not looked at."""
-        if len(listed) > top or not self._anywhere or self._rules.objective != "minimize_cost":
+        if len(listed) > self._top or not self._anywhere or self._rules.objective != "minimize_cost":
             return 0
         last, known = listed[-1], {one.key for one in listed}
         keys = {
@@ -138,13 +163,20 @@ class _Ties:
         }
         return len(keys - known)
 
-    # --- the best at equal money
+    def _settled(self, solution: FleetSolution) -> FleetSolution:
+        """The best at its money; where groups are changed one at a time, until no change is for the better."""
+        for _ in solution.groups:
+            best = self._best(solution)
+            if best is solution:
+                break
+            solution = best
+        return solution
 
     def _best(self, solution: FleetSolution) -> FleetSolution:
         """The best of all plans at its money that have its key; of a single plan that is asked for, of any key."""
         pool = [(self._static(one), one) for one in self._rivals(solution)]
         mine = self._static(solution)
-        pool = [pair for pair in pool if pair[0] <= mine and (self._rules.top == 1 or pair[1].key == solution.key)]
+        pool = [pair for pair in pool if pair[0] <= mine and (self._top == 1 or pair[1].key == solution.key)]
         pool.sort(key=lambda pair: (pair[0], _sizes(pair[1]), _content(pair[1])))
         best: FleetSolution | None = None
         for static, rival in pool:
@@ -227,8 +259,6 @@ class _Ties:
         factor = load_factor(groups, self._loads) / THOUSANDTHS
         return replace(solution, groups=tuple(groups), key=key_of(facts), load_factor=factor)
 
-    # --- none that is beaten
-
     def _unbeaten(self, plans: Sequence[FleetSolution]) -> list[FleetSolution]:
         """Without plans that another beats; of two that are alike, the one that costs less work comes first anyway."""
         if self._rules.mixed or len(plans) < 2:
@@ -245,8 +275,7 @@ class _Ties:
         for rival in self._rivals(plan):
             if rival.key == plan.key or _purchase(rival) != _purchase(plan):
                 continue
-            static = self._static(rival)
-            if any(theirs > own for theirs, own in zip(static, mine, strict=True)):
+            if not _no_worse(self._static(rival), mine):
                 continue
             if self._judge.has_for_less(rival) or not self._judge.keeps(rival):
                 continue
@@ -257,7 +286,7 @@ class _Ties:
     def _beats(self, one: FleetSolution, other: FleetSolution) -> bool:
         """Whether one is no worse in anything and better in something. The two have bought the same."""
         mine, theirs = self._static(one), self._static(other)
-        if any(a > b for a, b in zip(mine, theirs, strict=True)):
+        if not _no_worse(mine, theirs):
             return False
         fast, slow = self._judge.seen(one).of_limits, self._judge.seen(other).of_limits
         if fast.keys() != slow.keys() or any(fast[about] > slow[about] for about in slow):
@@ -275,8 +304,6 @@ class _Ties:
             found += block if len(block) == 1 else sorted(block, key=lambda plan: self._worth(plan).order)
         return found
 
-    # --- what a plan is worth
-
     def _static(self, plan: FleetSolution) -> Static:
         flagged = any(self._rules.is_flagged(one.candidate) for one in plan.groups)
         grade = max(str(one.candidate.grade) for one in plan.groups)
@@ -292,13 +319,20 @@ class _Ties:
         return Worth(self._static(plan), shares, seen.stay_s, _sizes(plan), _content(plan))
 
 
+def _no_worse(one: Static, other: Static) -> bool:
+    return one[0] <= other[0] and one[1] <= other[1] and one[2] <= other[2] and one[3] <= other[3]
+
+
 def _combinations(choices: Sequence[Sequence[Candidate]], now: Sequence[Candidate]) -> Iterator[tuple[Candidate, ...]]:
-    """Every choice of one candidate per group; where those are too many, all that change one group only."""
+    """Every choice of one candidate per group; where those are too many, all that change one group only, or none."""
     from itertools import product
     from math import prod
 
     if prod(map(len, choices)) <= _MOST_COMBINATIONS:
         yield from product(*choices)
+        return
+    yield tuple(now)
+    if sum(map(len, choices)) > _MOST_COMBINATIONS:
         return
     for place, mine in enumerate(choices):
         for one in mine:
