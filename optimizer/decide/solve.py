@@ -29,7 +29,7 @@ from optimizer.plan.types import (
     SingleKind,
     Unknown,
 )
-from optimizer.planning.inputs import Inputs, loads_of, read_inputs
+from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.pricing import option_rules, refused_quotes, unused_discounts
 from optimizer.progress import NO_LIMIT, Clock, Notice, Say, silent
 from optimizer.units import CENTS_PER_UNIT
