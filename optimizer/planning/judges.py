@@ -130,7 +130,8 @@ class Judge:
         return _seen(rows, [replay.e2e_s.mean for _, replay in replays])
 
     def _as_estimated(self, solution: FleetSolution) -> SeenByUsers:
-        told = [one.prediction for one in expect(self._inputs, [GroupLoad(one, 1.0) for one in solution.groups])]
+        factor = solution.load_factor if self._rules.objective == "maximize_load" else 1.0
+        told = [one.prediction for one in expect(self._inputs, [GroupLoad(one, factor) for one in solution.groups])]
         rows = [
             ((group.candidate.workload, one.path, one.length_class), one.estimate_s / one.limit_s)
             for group, prediction in zip(solution.groups, told, strict=True)

@@ -92,7 +92,7 @@ def _signable(outcome: Outcome) -> list[tuple[str, str, OtherWinner]]:
     if published is not None:
         found.append(("pub", f"the {best} with weights as published", published))
     if graded and graded[0][0] < outcome.plans[0].grade:
-        found.append((f"gr {graded[0][0]}", f"the {best} of grade {graded[0][0]}", graded[0][1]))
+        found.append((graded[0][0], f"the {best} of grade {graded[0][0]}", graded[0][1]))
     return found
 
 
