@@ -140,11 +140,6 @@ class Judge:
         ]
         return _seen(rows, [one.e2e_s.mean for one in told])
 
-    def least_cents(self, candidate: Candidate) -> int:
-        """What a plan with a candidate costs at least, as far as is known."""
-        count = self.fewest(candidate, SHARE_UNITS)
-        return NEVER if count is None else self._costs.cents_with(candidate, count)
-
     def has_for_less(self, solution: FleetSolution) -> bool:
         """Whether the one configuration of a plan keeps its promises for less money too (fewer GPUs, where those are
         what counts): then what it costs is not what the plan costs."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.fleet.candidate_set import CandidateSet
     from optimizer.fleet.types import FleetResult, FleetSolution, GroupChoice, SolveSettings
+    from optimizer.plan.types import PlanKey
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.judges import Judge
     from optimizer.pricing import NodeOption
@@ -75,13 +76,13 @@ class TieSettling:
         """The best ``asked`` plans with their ties settled, and how many more are needed to know the list; 0: done."""
         if not result.solutions:
             return result, 0
+        full = len(result.solutions) == asked and result.status == "proven" and self.top > 1
         ties = _Ties(self, judge)
-        listed = ties.listed(result.solutions)
-        more = 0
-        if len(result.solutions) == asked < MORE * self.top and result.status == "proven" and self.top > 1:
-            more = max(0, self.top - len(listed)) or ties.open_ends(listed)
+        listed, keys = ties.listed(result.solutions, full=full)
         numbered = (replace(one, rank=place) for place, one in enumerate(listed[: self.top], start=1))
-        return replace(result, solutions=tuple(numbered)), min(more, MORE * self.top - asked)
+        missing = keys + self.top - len(listed) if full and len(listed) < self.top else asked
+        more = missing - asked if missing <= MORE * self.top else 0
+        return replace(result, solutions=tuple(numbered)), more
 
     def of(self, rank: Rank, judge: Callable[[], Judge]) -> FleetResult | None:
         """The list from the rankings of ``rank``; ``judge`` is asked for once the plans are there."""
@@ -144,24 +145,44 @@ class _Ties:
         self._anywhere = listing.anywhere and len(self._rules.workloads) == 1 and not self._rules.periods
         self._means = (self._loads, judge.capable, judge.fewest)
 
-    def listed(self, solutions: Sequence[FleetSolution]) -> list[FleetSolution]:
-        """The plans, each the best of its key at its money, without those that are beaten, the better first."""
+    def listed(self, solutions: Sequence[FleetSolution], *, full: bool) -> tuple[list[FleetSolution], int]:
+        """The plans, each the best of its key at its money, without those that are beaten, the better first; and how
+        many keys are known. ``full``: there may be more plans at the money of the last one, which are found too."""
         if self._rules.objective not in BY_MONEY:
-            return self._unbeaten([self._filled(one) for one in solutions])
+            return self._unbeaten([self._filled(one) for one in solutions]), len(solutions)
         best = [self._settled(one) for one in solutions]
-        return self._in_order(self._unbeaten(best))
+        if full and self._anywhere:
+            best += self._left_out(best, {one.key for one in solutions})
+        return self._in_order(self._unbeaten(best)), len(best)
 
-    def open_ends(self, listed: Sequence[FleetSolution]) -> int:
-        """How many plans of other keys may cost what the last one listed does, and were not looked at."""
-        if len(listed) > self._top or not self._anywhere or self._rules.objective != "minimize_cost":
-            return 0
-        last, known = listed[-1], {one.key for one in listed}
-        keys = {
-            key_of(slot_facts(one, self._rules))
-            for one in self._racing
-            if not self._rules.is_flagged(one) and self._judge.least_cents(one) == last.monthly_cents
-        }
-        return len(keys - known)
+    def _left_out(self, best: Sequence[FleetSolution], known: set[PlanKey]) -> list[FleetSolution]:
+        """The best of each further key at the money of the last plan, as far as they may still have a place.
+
+        The search ended there because the list was full: of keys that tie it took some. A key that could be had for
+        less was found before.
+        """
+        last = best[-1]
+        found: dict[PlanKey, FleetSolution] = {}
+        block = [one for one in best if (one.objective, one.monthly_cents) == (last.objective, last.monthly_cents)]
+        places = self._top - (len(best) - len(block))
+        pool = [(self._static(one), one) for one in self._rivals(last) if one.key not in known]
+        pool.sort(key=lambda pair: (pair[0], _sizes(pair[1]), _content(pair[1])))
+        standing = [self._static(one) for one in block]
+        for static, rival in pool:
+            if len(standing) >= places and static > sorted(standing)[places - 1]:
+                break
+            before = found.get(rival.key)
+            if before is not None and static > self._static(before):
+                continue
+            alike = (one for one in (*block, *found.values()) if _purchase(one) == _purchase(rival))
+            if not self._judge.keeps(rival) or any(self._beats(one, rival) for one in alike):
+                continue
+            if before is None:
+                standing.append(static)
+            elif self._worth(before).order <= self._worth(rival).order:
+                continue
+            found[rival.key] = rival
+        return list(found.values())
 
     def _settled(self, solution: FleetSolution) -> FleetSolution:
         """The best at its money; where groups are changed one at a time, until no change is for the better."""
