@@ -72,7 +72,7 @@ def decisions(outcome: Outcome) -> list[Row]:
     rows += [Row(name, one.plan, f"{name}: {why}") for name, why, one in wishes if one.plan and one.rank is None]
     listed = outcome.others.at_list
     if listed is not None and listed.plan is not None and listed.rank is None:
-        rows.append(Row("list", listed.plan, "list: the cheapest at list prices and quotes alone"))
+        rows.append(Row("list", listed.plan, "list: at list prices and quotes alone"))
     return rows
 
 
@@ -90,9 +90,9 @@ def _signable(outcome: Outcome) -> list[tuple[str, str, OtherWinner]]:
     best = "cheapest" if outcome.proof.objective == "minimize_cost" else "best"
     published, graded = outcome.others.as_published, outcome.others.by_grade
     if published is not None:
-        found.append(("pub", f"the {best} with weights as published", published))
+        found.append(("pub", "weights as published", published))
     if graded and graded[0][0] < outcome.plans[0].grade:
-        found.append((graded[0][0], f"the {best} of grade {graded[0][0]}", graded[0][1]))
+        found.append((graded[0][0], f"{best} of grade {graded[0][0]}", graded[0][1]))
     return found
 
 
@@ -119,8 +119,8 @@ def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
     lines = laid_out(columns, "hardware, who", width)
     while len(lines) > _TALLEST and (extra := next((row for row in reversed(rows[1:]) if not row.why), None)):
         return table(outcome, [row for row in rows if row is not extra], width)
-    notes = [row.why for row in rows if row.why]
-    return lines + [Line(text, Style.QUIET) for note in notes for text in textwrap.wrap(note, width)]
+    notes = "; ".join(row.why for row in rows if row.why)
+    return lines + [Line(text, Style.QUIET) for text in textwrap.wrap(notes, width)]
 
 
 def laid_out(columns: Sequence[ScreenColumn], wide: str, width: int) -> list[Line]:
@@ -176,7 +176,8 @@ def _per_million(currency: str, plans: Sequence[Plan]) -> list[ScreenColumn]:
 
 def _owed(plans: Sequence[Plan]) -> list[ScreenColumn]:
     owed = [plan.owed.now_cents for plan in plans]
-    return [ScreenColumn("owed", tuple(_whole(cents) for cents in owed), keep=7)] if any(owed) else []
+    keep = 7 if owed[0] else 4  # where only a row further down is a commitment, room for more load says more
+    return [ScreenColumn("owed", tuple(_whole(cents) for cents in owed), keep=keep)] if any(owed) else []
 
 
 def _weights(plan: Plan) -> str:

@@ -183,14 +183,17 @@ def test_rows_are_decisions_not_the_cheapest_alike(outcomes: dict[str, Outcome])
         return replace(first, rank=rank, **{"groups": (group,), **changes})  # type: ignore[arg-type]
 
     other = replace(first.nodes[0], gpu="b200_sxm_180")
-    plans = (alike(1), alike(2), alike(3), alike(4, nodes=(other,)), replace(first, rank=5), alike(6, grade="A"))
-    rows = decisions(replace(outcomes["optimal"], plans=plans))
+    plans = (
+        alike(1, grade="C"), alike(2), alike(3), alike(4, nodes=(other,)), replace(first, rank=5), alike(6, grade="A")
+    )  # fmt: skip
+    others = OtherWinners(by_grade=(("A", OtherWinner(plans[5], 6)),), as_published=OtherWinner(plans[4], 5))
+    rows = decisions(replace(outcomes["optimal"], plans=plans, others=others))
     assert [row.name for row in rows] == ["1", "4", "5", "6"]
     assert [row.why for row in rows] == [
         "",
         "",
-        "#5: first of the ranking with weights as published",
-        "#6: first of the ranking of grade A",
+        "#5: weights as published",
+        "#6: cheapest of grade A",
     ]
 
 
@@ -221,8 +224,8 @@ def test_what_a_buyer_may_insist_on_has_its_row_where_it_is_another(outcomes: di
     both = replace(outcome, plans=(first,), others=replace(others, as_published=OtherWinner(native)))
     assert [row.name for row in decisions(both)] == ["1", "pub", "A"]
     text = render(both, "screen")
-    assert "pub: the cheapest with weights as published" in text
-    assert "A: the cheapest of grade A" in text
+    assert "pub: weights as published" in text
+    assert "A: cheapest of grade A" in text
     same = OtherWinners(by_grade=(("B", OtherWinner(first, 1)),), as_published=OtherWinner(first, 1))
     assert [row.name for row in decisions(replace(outcome, plans=(first,), others=same))] == ["1"]
 
