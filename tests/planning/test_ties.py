@@ -27,6 +27,7 @@ workloads:
 hardware: {{gpus: [h100_sxm_80, a100_sxm_80], providers: [mine]}}
 offers:
 {offers}
+engine: {{weight_quant: [fp8, int8, bf16], tensor_parallel: [2, 4, 8], pipeline_parallel: [1, 2]}}
 ranking: {{top: 4, distinct_by: [{distinct}]}}
 """
 QUOTES = (
