@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.ties import beats, idle, same_purchase, twins
@@ -102,6 +102,7 @@ def test_names_and_order_decide_nothing(tmp_path_factory: pytest.TempPathFactory
     assert found[0] == found[1]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     sizes=st.lists(st.sampled_from([1, 2, 4, 8]), max_size=12),
     nodes=st.integers(0, 5),
