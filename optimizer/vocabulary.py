@@ -101,6 +101,9 @@ class DistinctBy(StrEnum):
     NODE = "node"
 
 
+GRADES = ("A", "B", "C")
+"""How far a prediction is backed by measurements, best first."""
+
 WEIGHT_QUANTS = ("native", "bf16", "fp8", "int8", "int4", "nvfp4", "mxfp4")
 """Weight precisions; ``native`` is the model's own."""
 

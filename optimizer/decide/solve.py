@@ -29,7 +29,7 @@ from optimizer.plan.types import (
     SingleKind,
     Unknown,
 )
-from optimizer.planning.inputs import Inputs, loads_of, read_inputs
+from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.pricing import option_rules, refused_quotes, unused_discounts
 from optimizer.progress import NO_LIMIT, Clock, Notice, Say, silent
 from optimizer.units import CENTS_PER_UNIT
@@ -114,11 +114,12 @@ def answer(
     clock: Clock = NO_LIMIT,
 ) -> Answer:
     """Answer a problem and hold it open: every command gets its best plan from here, so that no two name two."""
-    from optimizer.fleet import SolveSettings, fleet_model_text, solve_fleet
+    from optimizer.fleet import SolveSettings, fleet_model_text
     from optimizer.fleet.candidate_set import enumerate_candidates
     from optimizer.performance.operating_points import Memo
     from optimizer.planning.assemble import assemble, confirm
     from optimizer.planning.replicas_replayed import ReplayMemory
+    from optimizer.planning.ties import best_as_estimated, solve_first
     from optimizer.pricing import node_options
     from optimizer.problem.reader import expired_quotes
     from optimizer.whatif.case import case_of
@@ -133,7 +134,7 @@ def answer(
     case = case_of(inputs, options, candidates, clock, memo, ReplayMemory() if simulate else None)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
-    result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
+    result = (solve_first if simulate else best_as_estimated)(inputs, candidates, options, settings)
     plans = assemble(inputs, result.solutions, options)
     say("verifying every plan without the solver")
     confirm(inputs, plans)

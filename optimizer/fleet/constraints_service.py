@@ -187,7 +187,8 @@ QUALITY = "quality.min_recovery"
 
 
 def channel(v: Variables) -> None:
-    """``gpu[w,g] = sum over the slots of w on card g of at[c,k]``; the same for quant, kv, tp, pp, link, interconnect.
+    """``gpu[w,g] = sum over the slots of w on card g of at[c,k]``; the same for quant, kv, tp, pp, link, interconnect
+    and, where a least grade is asked for, grade.
 
     A value that no slot of the model has gets the literal all the same, and the sum over nothing: 0. In a mix the
     literal is 1 as soon as a slot is chosen: ``gpu[w,g] <= sum of at[c,k] <= most gpu[w,g]``, with as many as may be.
@@ -282,6 +283,14 @@ def quality(v: Variables) -> None:
             v.cp.add(both <= 1 + v.relaxed(path)).with_name(name)
 
 
+def grades(v: Variables) -> None:
+    """``sum over grades g below the least of grade[w,g] <= 0`` (``ranking.min_grade``)."""
+    rules = v.instance.rules
+    for workload, decisions in enumerate(v.instance.decisions):
+        below = [grade for grade in decisions.grade if not rules.grade_allowed(grade)]
+        _forbid(v, "ranking.min_grade", "grade", workload, below)
+
+
 def _of_formats(v: Variables, workload: int, quant: str, cache: str) -> list[int]:
     formats = ((index, slot.candidate.spec) for index, slot in v.slots(workload))
     return [index for index, spec in formats if (spec.weight_quant, spec.kv_cache) == (quant, cache)]
@@ -327,6 +336,7 @@ def _values(slot: Slot) -> tuple[tuple[str, str], ...]:
         ("pp", str(spec.pipeline_parallel)),
         ("link", link_of(node_type)),
         ("interconnect", slot.candidate.interconnect),
+        ("grade", str(slot.candidate.grade)),
     )
 
 
@@ -339,4 +349,5 @@ def _ranges(decisions: Decisions) -> tuple[tuple[str, tuple[str, ...] | tuple[in
         ("pp", decisions.pp),
         ("link", decisions.link),
         ("interconnect", decisions.interconnect),
+        ("grade", decisions.grade),
     )

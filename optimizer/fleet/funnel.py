@@ -89,6 +89,7 @@ def configuration_allowed(candidate: Candidate, rules: UserRules) -> bool:
         and spec.tensor_parallel in rules.tensor_parallel
         and spec.pipeline_parallel in rules.pipeline_parallel
         and candidate.recovery >= rules.workloads[candidate.workload].min_recovery
+        and rules.grade_allowed(candidate.grade)
     )
 
 
@@ -150,6 +151,8 @@ class _Counter:
         self._keep("engine.tensor_parallel", lambda c: c.spec.tensor_parallel in rules.tensor_parallel)
         self._keep("engine.pipeline_parallel", lambda c: c.spec.pipeline_parallel in rules.pipeline_parallel)
         self._keep("quality.min_recovery", lambda c: c.recovery >= rules.workloads[c.workload].min_recovery)
+        if rules.min_grade is not None:
+            self._keep("ranking.min_grade", lambda c: rules.grade_allowed(c.grade))
 
     def offer_rules(self) -> None:
         """Providers, regions, tiers and prices that the user allows: a candidate needs one option left."""

@@ -78,6 +78,7 @@ class Decisions:
     pp: tuple[int, ...]
     link: tuple[str, ...]
     interconnect: tuple[str, ...]
+    grade: tuple[str, ...]  # () where no grade is asked for
     unlicensed: frozenset[str]  # cards whose licence keeps them out
     poor: frozenset[tuple[str, str]]  # (weight format, KV type) below the quality floor
 
@@ -146,6 +147,7 @@ def decisions_of(workload: int, candidates: Iterable[Candidate], rules: UserRule
         pp=tuple(sorted({candidate.spec.pipeline_parallel for candidate in mine})),
         link=tuple(sorted({link_of(candidate.node_type) for candidate in mine})),
         interconnect=tuple(sorted({candidate.interconnect for candidate in mine})),
+        grade=tuple(sorted({str(candidate.grade) for candidate in mine})) if rules.min_grade is not None else (),
         unlicensed=frozenset(c.node_type.gpu.id for c in mine if not rules.licence_allowed(c)),
         poor=frozenset((c.spec.weight_quant, c.spec.kv_cache) for c in mine if c.recovery < floor),
     )

@@ -163,6 +163,7 @@ def slot_breaches(candidate: Candidate, point: int, rules: UserRules) -> frozens
         "engine.tensor_parallel": spec.tensor_parallel not in rules.tensor_parallel,
         "engine.pipeline_parallel": spec.pipeline_parallel not in rules.pipeline_parallel,
         quality_path_of(asked): candidate.recovery < asked.min_recovery,
+        "ranking.min_grade": not rules.grade_allowed(candidate.grade),
         FLAGGED: rules.is_flagged(candidate),
     }
     promises = enumerate(asked.slo.promises)

@@ -20,7 +20,20 @@ from optimizer.units import CENTS_PER_UNIT
 if TYPE_CHECKING:
     from optimizer.problem import Problem
 
-_ORDER = ("slo", "budget", "limits", "quota", "owned", "payment", "engine", "quality", "hardware", "margins", "traffic")
+_ORDER = (
+    "slo",
+    "budget",
+    "limits",
+    "quota",
+    "owned",
+    "payment",
+    "engine",
+    "quality",
+    "ranking",
+    "hardware",
+    "margins",
+    "traffic",
+)
 """Kinds of edits, from the most to the least useful: a promise a little looser before less load."""
 
 
@@ -110,6 +123,8 @@ class _Writer:
             return self._payment(path, way)
         if section == "quality":
             return self._quality(path, way)
+        if section == "ranking":
+            return Edit(path, self._stated(path), max(str(slot.candidate.grade) for slot in way.slots))
         if path in (FLAGGED, "hardware.gpus"):
             return self._gpus(way)
         return self._switch(path, way)

@@ -98,6 +98,7 @@ class UserRules:
     top: int
     configurations: int = 1  # most that may share one workload
     periods: tuple[Period, ...] = ()  # of the day profile; empty: the load never changes
+    min_grade: str | None = None  # the least grade of a prediction; None: any
 
     def classes_of(self, workload: int) -> tuple[int, ...]:
         """The length classes that may be served apart instead of a workload."""
@@ -129,6 +130,10 @@ class UserRules:
         """``engine.weight_quant``; null allows all."""
         allowed = self.workloads[workload].quants
         return allowed is None or quant in allowed
+
+    def grade_allowed(self, grade: str) -> bool:
+        """``ranking.min_grade``: grades are letters, A the best."""
+        return self.min_grade is None or str(grade) <= self.min_grade
 
     def is_flagged(self, candidate: Candidate) -> bool:
         """TP >= 4 over PCIe on a card the user did not name: never rank 1, never cheaper than rank 1."""
@@ -163,6 +168,7 @@ def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOptio
         top=problem.ranking.top,
         configurations=problem.ranking.max_configurations_per_workload,
         periods=periods_of(problem),
+        min_grade=problem.ranking.min_grade,
     )
 
 

@@ -420,6 +420,7 @@ def _decisions(v: Variables) -> None:
     constraints_service.kv_caches(v)
     constraints_service.parallel_sizes(v)
     constraints_service.quality(v)
+    constraints_service.grades(v)
     constraints_service.gpu_kinds(v)
 
 

@@ -131,7 +131,7 @@ class Variables:
 
     # --- decisions -----------------------------------------------------------------------------------------------
     def decision(self, what: str, workload: int, value: object) -> IntVar:
-        """Literal ``gpu[w,g]``, ``quant[w,q]``, ``kv``, ``tp``, ``pp``, ``link`` or ``interconnect``."""
+        """Literal ``gpu[w,g]``, ``quant[w,q]``, ``kv``, ``tp``, ``pp``, ``link``, ``interconnect`` or ``grade``."""
         key = (what, workload, str(value))
         if key not in self._decisions:
             self._decisions[key] = self.cp.new_bool_var(f"{what}[{workload},{value}]")

@@ -373,6 +373,8 @@ class OtherWinners:
     first: OtherWinner | None = None  # the first plan itself, with its stock notes
     expires: str | None = None  # last day on which every price of the first plan may be ranked
     after_expiry: OtherWinner | None = None  # on the day after
+    by_grade: tuple[tuple[str, OtherWinner], ...] = ()  # of every grade that no better one undercuts, the best first
+    as_published: OtherWinner | None = None  # with every model's weights in the format they were published in
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Cheapest:
     complete: bool  # every plan is replayed, and nothing cheaper is left unbounded
     replayed: int  # kinds of replica that were replayed
     bounded: int  # kinds that their bound alone set aside
+    least: LeastReplicas  # what is known of every kind
 
 
 def cheapest(
@@ -71,14 +72,16 @@ def cheapest(
     settings: SolveSettings,
     clock: Clock,
     memo: Memo | None = None,
+    least: LeastReplicas | None = None,
 ) -> Cheapest:
-    """The ranking over what replays show. The candidates come with the operating points of the closed form."""
+    """The ranking over what replays show. The candidates come with the operating points of the closed form; ``least``
+    is what was found out about them before."""
     from optimizer.fleet import solve_fleet
 
     rules = candidates.rules
     types = {option.node_type.key for option in options if not rules.forbidden_by(option)}
     racing = [c for c in candidates.candidates if c.node_type.key in types and configuration_allowed(c, rules)]
-    least = LeastReplicas(inputs, racing, rules, replayer, memo)
+    least = least or LeastReplicas(inputs, racing, rules, replayer, memo)
     race = _Race(candidates, racing, options, least, clock)
     race.run()
     complete, enough = False, race.enough()
@@ -97,7 +100,7 @@ def cheapest(
             break
     replayed = sum(one.replayed for one in least.every)
     reported = replace(result, solutions=tuple(_reported(inputs, one, candidates) for one in result.solutions))
-    return Cheapest(reported, wanted, complete, replayed, len(least.every) - replayed)
+    return Cheapest(reported, wanted, complete, replayed, len(least.every) - replayed, least)
 
 
 def _is_full(result: FleetResult, top: int, enough: int) -> bool:
@@ -275,13 +278,14 @@ def _reported(inputs: Inputs, solution: FleetSolution, candidates: CandidateSet)
     loads = loads_of(inputs.problem)
     by_key = {candidate.key: candidate for candidate in candidates.candidates}
     groups = tuple(
-        _with_capability(group, by_key[group.candidate.key], loads[group.candidate.workload], candidates)
+        with_capability(group, by_key[group.candidate.key], loads[group.candidate.workload], candidates)
         for group in solution.groups
     )
     return replace(solution, groups=groups, load_factor=load_factor(groups, loads) / THOUSANDTHS)
 
 
-def _with_capability(group: GroupChoice, known: Candidate, load: Load, candidates: CandidateSet) -> GroupChoice:
+def with_capability(group: GroupChoice, known: Candidate, load: Load, candidates: CandidateSet) -> GroupChoice:
+    """A group of replicas of a candidate at the point that they are reported with."""
     from optimizer.fleet.funnel import kept_points
 
     kept = kept_points(known, candidates.rules)

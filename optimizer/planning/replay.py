@@ -16,17 +16,18 @@ from optimizer.demand import part_name
 from optimizer.fleet.candidate_set import CandidateSet
 from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEffort
 from optimizer.planning.experiment import experiments_of
+from optimizer.planning.judges import trials_of
 from optimizer.planning.minimality import with_minimality
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
 from optimizer.problem import load_of, parts_of
 from optimizer.progress import NO_LIMIT, Clock
-from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
     from optimizer.demand import Load
     from optimizer.fleet.types import FleetResult, SolveSettings
     from optimizer.performance.operating_points import Memo
     from optimizer.performance.types import OperatingPoint
+    from optimizer.planning.cheapest import Cheapest
     from optimizer.planning.inputs import Inputs
     from optimizer.pricing import NodeOption
 
@@ -67,12 +68,47 @@ def best_as_replayed(
 ) -> FleetResult | None:
     """The ranking over what replays show, where they decide both ways (``cheapest``); None where they do not, or where
     the time was up before everything in it was replayed and nothing cheaper was left open."""
-    from optimizer.planning.cheapest import cheapest, is_two_sided
+    from optimizer.planning.cheapest import is_two_sided
 
     if not is_two_sided(inputs, candidates):
         return None
-    found = cheapest(inputs, candidates, options, _replayer(inputs, memory), settings, clock, memo)
+    found = _cheapest(inputs, candidates, options, _replayer(inputs, memory), settings, clock, memo)
     return found.result if found.complete else None
+
+
+def _cheapest(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    replayer: Replayer,
+    settings: SolveSettings,
+    clock: Clock,
+    memo: Memo | None,
+) -> Cheapest:
+    """The cheapest plans as replayed, of those at equal money the better."""
+    from optimizer.planning.cheapest import cheapest
+    from optimizer.planning.judges import Judge
+    from optimizer.planning.ties import TieSettling
+
+    found = None
+
+    def rank(top: int) -> FleetResult | None:
+        nonlocal found
+        wanted = replace(candidates, rules=replace(candidates.rules, top=top))
+        known = None if found is None else found.least
+        found = cheapest(inputs, wanted, options, replayer, settings, clock, memo, known)
+        return found.result if found.complete and not settings.first_level else None
+
+    def judge() -> Judge:
+        assert found is not None
+        return Judge(inputs, candidates, options, replayer, found.least)
+
+    listing = TieSettling(inputs, candidates, options, candidates.rules.top, anywhere=not settings.must_use)
+    settled = listing.of(rank, judge)
+    assert found is not None
+    if settled is None:
+        return found
+    return replace(found, result=settled, complete=not clock.over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +144,8 @@ def survivors(
     except for what the result is made of.
     """
     from optimizer.planning.assemble import assemble
+    from optimizer.planning.judges import Judge
+    from optimizer.planning.ties import TieSettling
 
     if tell and (two_sided := _two_sided(inputs, candidates, options, result, plans, say, clock, memory, memo)):
         return two_sided
@@ -115,10 +153,20 @@ def survivors(
         return Survivors(candidates, result, plans, ())
     _say_replaying(inputs, say)
     replayer, rejected = _replayer(inputs, memory), list[Rejection]()
+    rules, asked = candidates.rules, candidates.rules.top
     for number in range(1, ROUNDS + 1):
         failing = list(_failing(inputs, replayer, result, clock, tell=tell))
         if not failing and not clock.over:
-            break
+            listing = TieSettling(inputs, candidates, options, rules.top, anywhere=not (settings and settings.must_use))
+            settled, more = listing.settled(result, asked, Judge(inputs, candidates, options, replayer))
+            asked += more
+            candidates = replace(candidates, rules=replace(rules, top=asked))
+            again = _asked_again(inputs, candidates, options, settings, clock) if more else None
+            result = again or settled
+            plans = assemble(inputs, result.solutions, options) if tell else ()
+            if again is None:
+                break
+            continue
         for trial, place, group in failing:
             needed, carried = _repair(inputs, replayer, trial, clock, tell=tell)
             if tell:
@@ -137,6 +185,7 @@ def survivors(
     else:
         result = _without(inputs, replayer, result, f"after {ROUNDS} rounds")
         plans = assemble(inputs, result.solutions, options) if tell else ()
+    candidates = replace(candidates, rules=rules)
     if not tell:
         return Survivors(candidates, result, (), ())
     plans = with_minimality(inputs, result.solutions, plans, replayer, two_sided=False)
@@ -158,7 +207,7 @@ def _two_sided(
     """The answer where replays decide both ways and the time allows; what the closed form proposed and they refused."""
     from optimizer.fleet import SolveSettings
     from optimizer.planning.assemble import assemble
-    from optimizer.planning.cheapest import cheapest, is_two_sided
+    from optimizer.planning.cheapest import is_two_sided
 
     if clock.over or not is_two_sided(inputs, candidates):
         return None
@@ -166,7 +215,7 @@ def _two_sided(
     replayer = _replayer(inputs, memory)
     refused = [(trial, place, group) for trial, place, group in _failing(inputs, replayer, result, clock, tell=True)]
     again = SolveSettings(clock=clock.part(_AGAIN))
-    found = cheapest(inputs, candidates, options, replayer, again, clock, memo)
+    found = _cheapest(inputs, candidates, options, replayer, again, clock, memo)
     if not found.complete:
         return None
     rejected = []
@@ -205,14 +254,6 @@ def _asked_again(
     return None if result.status == "unknown" else result
 
 
-def all_kept(inputs: Inputs, result: FleetResult, memory: ReplayMemory) -> bool:
-    """Whether every plan of a result keeps every promise as replayed."""
-    replayer, trials = _replayer(inputs, memory), [trial for row in _trials(inputs, result) for trial in row]
-    if any(replayer.expected(trial) is False for trial in trials):
-        return False
-    return all(replayer.replay(trial).kept for trial in trials)
-
-
 def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:
     """The plans of a result, each with what its requests see."""
     replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
@@ -234,19 +275,7 @@ def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
 
 def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
     """The trials of each plan, one per group at its share."""
-    maximize = inputs.problem.objective == "maximize_load"
-    return [
-        [
-            Trial(
-                chosen.candidate.workload,
-                chosen.candidate.spec,
-                chosen.replicas,
-                (solution.load_factor if maximize else 1.0) * chosen.share / SHARE_UNITS,
-            )
-            for chosen in solution.groups
-        ]
-        for solution in result.solutions
-    ]
+    return [trials_of(inputs, solution) for solution in result.solutions]
 
 
 def _failing(

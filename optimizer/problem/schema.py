@@ -49,7 +49,7 @@ from optimizer.problem.schema_workload import (
     Users,
     Workload,
 )
-from optimizer.vocabulary import DistinctBy, Evidence, Objective, Tier
+from optimizer.vocabulary import GRADES, DistinctBy, Evidence, Objective, Tier
 
 __all__ = [
     "ApiPrice",
@@ -83,6 +83,8 @@ __all__ = [
     "Workload",
 ]
 
+
+GradeWord = Annotated[str, BeforeValidator(one_of(GRADES))]
 
 DistinctWord = Annotated[DistinctBy, Field(strict=False), BeforeValidator(one_of(DistinctBy))]
 
@@ -370,6 +372,10 @@ class Ranking(Section):
         DistinctBy.WEIGHT_QUANT,
     )
     """What two listed plans must differ in."""
+
+    min_grade: GradeWord | None = None
+    """The least grade of prediction that a plan may have: A: this GPU, model family and precision measured together;
+    B: at least A or near to it; C, or left out: any."""
 
     max_configurations_per_workload: Annotated[
         int,

@@ -139,4 +139,6 @@ def _aim(problem: Problem) -> str:
     if margins.spare_nodes:
         parts.append("1 spare node" if margins.spare_nodes == 1 else f"{margins.spare_nodes} spare nodes")
     parts.append(f"top {ranking.top} distinct by {', '.join(ranking.distinct_by)}")
+    if ranking.min_grade is not None:
+        parts.append(f"grade {ranking.min_grade} at least")
     return "; ".join(parts)

@@ -50,6 +50,8 @@ def document(outcome: Outcome) -> dict[str, Json]:
         "api": api_document(outcome.plans[0]) if outcome.plans else None,
         "quotes": [quote_document(quote, outcome) for quote in outcome.quotes],
         "at_list_prices": _winner(outcome.others.at_list),
+        "best_by_grade": [{"grade": grade, **_best(winner)} for grade, winner in outcome.others.by_grade],
+        "best_as_published": None if outcome.others.as_published is None else _best(outcome.others.as_published),
         "in_stock": _stock(outcome.others.first),
         "expires": outcome.others.expires,
         "winner_after_expiry": _winner(outcome.others.after_expiry),
@@ -116,6 +118,12 @@ def _winner(winner: OtherWinner | None) -> Json:
         "monthly_cost": None if plan is None else Money(plan.monthly_cents),
         **({"in_stock": _stock(winner)} if winner.stock_notes else {}),
     }
+
+
+def _best(winner: OtherWinner) -> dict[str, Json]:
+    """A rank, or a plan that is none of the ranking; neither where there is no such plan."""
+    told = winner.plan is not None and winner.rank is None
+    return {"rank": winner.rank, "plan": plan_document(winner.plan) if told and winner.plan is not None else None}
 
 
 def _stock(winner: OtherWinner | None) -> Json:

@@ -40,6 +40,7 @@ from optimizer.report.words import (
     quant_name,
     tier_name,
     two_digits,
+    two_digits_beyond,
 )
 from optimizer.vocabulary import Tier
 
@@ -172,15 +173,16 @@ def _fewer(one: Minimality) -> str:
         return one.reason
     gone = f"{plural(one.replicas - fewer.replicas, 'replica')} fewer"
     if fewer.metric is None:
-        used, limit = percent(fewer.replayed * fewer.margin), percent(fewer.limit)
-        return f"{gone}: {used} of what it can carry, at most {limit}"
+        used = two_digits_beyond(100 * fewer.replayed * fewer.margin, 100 * fewer.limit)
+        return f"{gone}: {used} % of what it can carry, at most {percent(fewer.limit)}"
     if place_of(fewer.promise).section == "traffic":
         factor, unit, name = 1.0 / 3600.0, "hours", "the batch"
     else:
         factor, unit = latency_unit(fewer.limit, fewer.replayed)
         name = promise_of(fewer.metric, fewer.percentile, one.length_class)
-    seen, worst = (two_digits(value * factor) for value in (fewer.replayed, fewer.replayed * fewer.margin))
-    return f"{gone}: {name} {seen} {unit} replayed, {worst} with its margin, of {exact(fewer.limit * factor)}"
+    worst = two_digits_beyond(fewer.replayed * fewer.margin * factor, fewer.limit * factor)
+    seen = f"{name} {two_digits(fewer.replayed * factor)} {unit} replayed"
+    return f"{gone}: {seen}, {worst} with its margin, of {exact(fewer.limit * factor)}"
 
 
 def _seen(promise: ReplayedPromise) -> str:

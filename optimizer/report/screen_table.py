@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optimizer.plan.types import Group, Outcome, Plan
+from optimizer.plan.types import Group, OtherWinner, Outcome, Plan
 from optimizer.report.bill import fractions
 from optimizer.report.screen_words import NBSP, evidence, hardware, of_node
 from optimizer.report.seen import SeenLatency, batch_hours, is_replayed, seen
@@ -52,8 +52,8 @@ class ScreenColumn:
 
 
 def decisions(outcome: Outcome) -> list[Row]:
-    """The best, the next on other hardware, the first of the ranking that differs in what a buyer may insist on, and
-    the winner under a stricter view of prices."""
+    """The best, the next on other hardware, the best of what a buyer may insist on, and the winner under a stricter
+    view of prices."""
     first, *rest = outcome.plans
     rows = [Row("1", first)]
     roomier = next((plan for plan in rest if _roomier(plan, first, outcome)), None)
@@ -64,15 +64,15 @@ def decisions(outcome: Outcome) -> list[Row]:
             rows.append(Row(str(plan.rank), plan))
     if len(rows) == 1:
         rows += [Row(str(plan.rank), plan) for plan in rest[:_NEXT]]
-    wishes = (("weights as published", _published), ("of grade A", lambda plan: plan.grade == "A"))
-    for why, holds in wishes:
-        found = next((plan for plan in outcome.plans if holds(plan)), None)
-        if found is not None and not any(holds(row.plan) for row in rows):
-            rows.append(Row(str(found.rank), found, f"#{found.rank}: first of the ranking {_with(why)}"))
+    wishes = _signable(outcome)
+    for _, why, winner in wishes:
+        if winner.plan is not None and winner.rank is not None and winner.rank not in {row.plan.rank for row in rows}:
+            rows.append(Row(str(winner.rank), winner.plan, f"#{winner.rank}: {why}"))
     rows.sort(key=lambda row: row.plan.rank)
+    rows += [Row(name, one.plan, f"{name}: {why}") for name, why, one in wishes if one.plan and one.rank is None]
     listed = outcome.others.at_list
     if listed is not None and listed.plan is not None and listed.rank is None:
-        rows.append(Row("list", listed.plan, "list: the cheapest at list prices and quotes alone"))
+        rows.append(Row("list", listed.plan, "list: at list prices and quotes alone"))
     return rows
 
 
@@ -83,16 +83,21 @@ def _roomier(plan: Plan, first: Plan, outcome: Outcome) -> bool:
     return plan.monthly_cents == first.monthly_cents and plan.load_factor > _MORE * first.load_factor
 
 
-def _with(why: str) -> str:
-    return why if why.startswith("of ") else f"with {why}"
+def _signable(outcome: Outcome) -> list[tuple[str, str, OtherWinner]]:
+    """What a buyer may insist on: the cheapest of the best grade there is, where the first plan is not of it, and the
+    cheapest with weights as published."""
+    found: list[tuple[str, str, OtherWinner]] = []
+    best = "cheapest" if outcome.proof.objective == "minimize_cost" else "best"
+    published, graded = outcome.others.as_published, outcome.others.by_grade
+    if published is not None:
+        found.append(("pub", "weights as published", published))
+    if graded and graded[0][0] < outcome.plans[0].grade:
+        found.append((graded[0][0], f"{best} of grade {graded[0][0]}", graded[0][1]))
+    return found
 
 
 def _kind(plan: Plan) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(node.gpu, node.provider) for node in plan.nodes}))
-
-
-def _published(plan: Plan) -> bool:
-    return all(group.checkpoint == "published" for group in plan.groups)
 
 
 def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
@@ -114,8 +119,8 @@ def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
     lines = laid_out(columns, "hardware, who", width)
     while len(lines) > _TALLEST and (extra := next((row for row in reversed(rows[1:]) if not row.why), None)):
         return table(outcome, [row for row in rows if row is not extra], width)
-    notes = [row.why for row in rows if row.why]
-    return lines + [Line(text, Style.QUIET) for note in notes for text in textwrap.wrap(note, width)]
+    notes = "; ".join(row.why for row in rows if row.why)
+    return lines + [Line(text, Style.QUIET) for text in textwrap.wrap(notes, width)]
 
 
 def laid_out(columns: Sequence[ScreenColumn], wide: str, width: int) -> list[Line]:
@@ -171,7 +176,8 @@ def _per_million(currency: str, plans: Sequence[Plan]) -> list[ScreenColumn]:
 
 def _owed(plans: Sequence[Plan]) -> list[ScreenColumn]:
     owed = [plan.owed.now_cents for plan in plans]
-    return [ScreenColumn("owed", tuple(_whole(cents) for cents in owed), keep=7)] if any(owed) else []
+    keep = 7 if owed[0] else 4  # where only a row further down is a commitment, room for more load says more
+    return [ScreenColumn("owed", tuple(_whole(cents) for cents in owed), keep=keep)] if any(owed) else []
 
 
 def _weights(plan: Plan) -> str:

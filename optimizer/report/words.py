@@ -79,6 +79,19 @@ def exact(value: float) -> str:
     return f"{int(value):,}" if float(value).is_integer() else f"{value:,.10g}"
 
 
+def two_digits_beyond(value: float, limit: float) -> str:
+    """A value above a limit with two significant digits, or as many more as show that it is: 120.3 beside 120."""
+    text = two_digits(value)
+    if not math.isfinite(value) or value <= limit:
+        return text
+    for digits in range(3, 10):
+        if float(text.replace(",", "")) > limit:
+            break
+        rounded = significant(value, digits)
+        text = f"{rounded:,.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
+    return text
+
+
 def percent(share: float) -> str:
     """A share as a whole percentage; below 1 % one decimal."""
     value = abs(share) * 100

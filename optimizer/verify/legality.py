@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.performance import (
+    grade_of,
     kv_caches,
     native_quant,
     pp_refusal,
@@ -20,7 +21,7 @@ from optimizer.pricing import has_nvlink
 from optimizer.problem import is_split, parts_of
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import CheckedCase, GroupCase, Mismatch
-from optimizer.vocabulary import Link
+from optimizer.vocabulary import GRADES, Link
 
 GIB = 2.0**30
 GIB_TOLERANCE = 0.01
@@ -171,6 +172,17 @@ def quality(case: CheckedCase) -> Iterator[Mismatch]:
             yield Mismatch("quality", path, f"at least {floor}", kept, "accuracy below the floor")
         if group.group.recovery is not None and abs(group.group.recovery - kept) > 1e-9:
             yield Mismatch("quality", f"{group.path}.recovery", kept, group.group.recovery, "printed recovery")
+
+
+def least_grade(case: CheckedCase) -> Iterator[Mismatch]:
+    """No group is graded below ``ranking.min_grade``, whatever grade is printed."""
+    least = case.problem.ranking.min_grade
+    for group in case.groups:
+        grade = str(grade_of(group.spec, case.params)[0])
+        if least is not None and GRADES.index(grade) > GRADES.index(least):
+            yield Mismatch(
+                "least grade", "ranking.min_grade", f"{least} or better", grade, f"the grade of {group.path}"
+            )
 
 
 def memory(case: CheckedCase) -> Iterator[Mismatch]:

@@ -26,6 +26,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     legality.engine_settings,
     legality.sequences,
     legality.quality,
+    legality.least_grade,
     legality.memory,
     legality.shares,
     legality.configurations,

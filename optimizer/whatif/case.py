@@ -126,14 +126,17 @@ class Case:
         Raises ``OutOfTimeError`` where the clock ended the search.
         """
         from optimizer.fleet import SolveSettings, solve_fleet
+        from optimizer.planning.ties import best_as_estimated
 
         problem = self.inputs.problem
         wanted = replace(self.candidates, rules=replace(self.candidates.rules, top=top))
         how = settings or SolveSettings(clock=self.clock)
         if self.replays is not None and (result := self._as_replayed(wanted, how, self.replays)):
             return result
-        result = solve_fleet(problem, wanted, self.options, loads_of(problem), how)
-        if self.replays is not None and result.solutions:
+        if self.replays is None:
+            result = best_as_estimated(self.inputs, wanted, self.options, how)
+        else:
+            result = solve_fleet(problem, wanted, self.options, loads_of(problem), how)
             result = self._replayed(wanted, result, how, self.replays)
         if self.clock.over and result.status in ("feasible", "unknown"):
             raise OutOfTimeError
@@ -149,11 +152,9 @@ class Case:
     def _replayed(
         self, wanted: CandidateSet, result: FleetResult, how: SolveSettings, memory: ReplayMemory
     ) -> FleetResult:
-        """The result as it is where its plans keep every promise as replayed, else that of what survives."""
-        from optimizer.planning.replay import all_kept, survivors
+        """What survives of the result when replayed, ties settled."""
+        from optimizer.planning.replay import survivors
 
-        if all_kept(self.inputs, result, memory):
-            return result
         left = survivors(
             self.inputs, wanted, self.options, result, (), lambda _: None, self.clock, memory, how, tell=False
         )

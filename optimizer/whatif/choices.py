@@ -65,6 +65,8 @@ def _all(problem: Problem) -> Iterator[RuleChoice]:
     )
     for key, everything in _ENGINE:
         yield from _engine(key, getattr(engine, key), everything)
+    grade = problem.ranking.min_grade
+    yield RuleChoice("ranking.min_grade", grade, None, lambda found: max(str(g.candidate.grade) for g in found.groups))
     for key in _SETTINGS:
         yield _switch(f"engine.{key}", getattr(engine, key), None)
     for workload in problem.workloads:

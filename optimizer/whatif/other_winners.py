@@ -1,4 +1,5 @@
-"""Who wins at list prices alone, without offers that were seen sold out, and once the first plan's prices are too old.
+"""Who wins at list prices alone, without offers that were seen sold out, once the first plan's prices are too old, of
+each grade, and with weights as published.
 
 Each is the same problem solved anew over the same replicas, its plan verified, and replayed where the case replays.
 """
@@ -13,9 +14,11 @@ from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import OtherWinner, OtherWinners
 from optimizer.pricing import last_day
 from optimizer.vocabulary import Evidence
+from optimizer.whatif.signable import best_as_published, best_by_grade
 from optimizer.whatif.stress import PRICED_UP_TO
 
 if TYPE_CHECKING:
+    from optimizer.candidates.types import Candidate
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
     from optimizer.whatif.case import Case
@@ -44,7 +47,10 @@ def other_winners(case: Case, plans: Sequence[Plan], say: Callable[[str], None])
         say("asking what wins once its prices are too old")
         after = asking.winner(lambda option: (last_day(option) or _NEVER) > expires)
     told = OtherWinner(first, first.rank, first.stock_notes)
-    return OtherWinners(at_list, asking.with_stock(told) if small else told, expires, after)
+    say("asking what wins of each grade, and with weights as published")
+    ask = (lambda able: asking.winner(_any, able)) if small else None
+    graded, published = best_by_grade(plans, ask), best_as_published(plans, case.inputs.catalog, ask)
+    return OtherWinners(at_list, asking.with_stock(told) if small else told, expires, after, graded, published)
 
 
 _NEVER = "9999-12-31"
@@ -80,13 +86,13 @@ class _Asking:
         in_stock = self.winner(lambda one: test(one) and (one.price is None or not one.price.stock_note))
         return OtherWinner(winner.plan, winner.rank, winner.stock_notes, in_stock)
 
-    def winner(self, test: Test) -> OtherWinner | None:
-        """The best plan with ways to pay that pass; None where the clock ended the search."""
+    def winner(self, test: Test, able: Callable[[Candidate], bool] = lambda _: True) -> OtherWinner | None:
+        """The best plan of candidates and ways to pay that pass; None where the clock ended the search."""
         from optimizer.fleet import SolveSettings
 
         asked = self._allowed.only(option=test)
         types = {option.node_type.key for option in asked.options}
-        asked = asked.only(candidate=lambda one: one.node_type.key in types)
+        asked = asked.only(candidate=lambda one: one.node_type.key in types and able(one))
         with suppress(OutOfTimeError):
             result = asked.solve(1, SolveSettings(clock=asked.clock.part(_SHARE)))
             if result.status not in ("proven", "infeasible"):

@@ -74,6 +74,7 @@ CASES = {
     ),
     "quality": (["workloads.chat.quality.min_recovery=1.0", "engine.weight_quant=[int4]"],
                 "workloads.chat.quality.min_recovery"),
+    "grade": (["ranking.min_grade=B", "engine.pipeline_parallel=[2]"], "ranking.min_grade"),
     "spare": (["margins.spare_nodes=3", "hardware.limits.max_nodes=2"], "margins.spare_nodes"),
     "spare or nodes": (["margins.spare_nodes=3", "hardware.limits.max_nodes=2"], "hardware.limits.max_nodes"),
     "licence": (["hardware.gpus={exclude: [l40s_48]}", "hardware.limits.max_gpu_kinds=1",

@@ -129,6 +129,8 @@ RULES = {
                replace(BASE, pipeline_parallel=frozenset({1}))),
     "quality": Rule("quality.min_recovery:workloads.w0", _workload(min_recovery=0.9), _workload(min_recovery=0.98),
                     _workload(min_recovery=0.97)),
+    "grade": Rule("rule:ranking.min_grade", replace(BASE, min_grade="C"), replace(BASE, min_grade="A"),
+                  replace(BASE, min_grade="B")),
     "ttft": Rule("latency:workloads.w0.slo.ttft_ms", _slo(1.0, 0.05), _slo(0.499, 0.05), _slo(0.5, 0.05)),
     "tpot": Rule("latency:workloads.w0.slo.tpot_ms", _slo(1.0, 0.05), _slo(1.0, 0.0299), _slo(1.0, 0.03)),
     "arrivals": Rule("capacity:", _load(3.0, 0.0), _load(4.01, 0.0), _load(4.0, 0.0)),

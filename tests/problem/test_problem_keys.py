@@ -207,6 +207,7 @@ FULL = {
     "budget.monthly": 1000000,
     "ranking.top": 5,
     "ranking.distinct_by": ("configuration", "provider", "node"),
+    "ranking.min_grade": "B",
     "ranking.max_configurations_per_workload": 1,
 }
 
@@ -265,6 +266,7 @@ DEFAULTS = {
     "budget.monthly": None,
     "ranking.top": 10,
     "ranking.distinct_by": ("gpu", "weight_quant"),
+    "ranking.min_grade": None,
     "ranking.max_configurations_per_workload": 1,
 }
 

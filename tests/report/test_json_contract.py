@@ -17,8 +17,8 @@ from optimizer.vocabulary import Tier
 
 KEYS_IN_ORDER = [
     "schema_version", "tool_version", "problem", "understood", "status", "load", "demand", "warnings", "proof",
-    "funnel", "plans", "api", "quotes", "at_list_prices", "in_stock", "expires", "winner_after_expiry", "relaxations",
-    "unpriced", "targets",
+    "funnel", "plans", "api", "quotes", "at_list_prices", "best_by_grade", "best_as_published", "in_stock", "expires",
+    "winner_after_expiry", "relaxations", "unpriced", "targets",
 ]  # fmt: skip
 
 
@@ -382,6 +382,15 @@ class _Unpriced(_Strict):
     ask_below_per_node_month: float | None
 
 
+class _Best(_Strict):
+    rank: int | None
+    plan: _Plan | None
+
+
+class _BestOfGrade(_Best):
+    grade: Literal["A", "B", "C"]
+
+
 class _Report(_Strict):
     schema_version: int
     tool_version: str
@@ -397,6 +406,8 @@ class _Report(_Strict):
     api: _ByTheToken | None
     quotes: list[_Quote]
     at_list_prices: _Winner | None
+    best_by_grade: list[_BestOfGrade]
+    best_as_published: _Best | None
     in_stock: _Stock | None
     expires: str | None
     winner_after_expiry: _Winner | None
@@ -451,6 +462,23 @@ def test_winners_under_a_stricter_view_of_prices(outcomes: dict[str, Outcome]) -
     assert printed["at_list_prices"]["in_stock"]["without"]["plan"] is None
     assert (printed["in_stock"], printed["expires"]) == (None, "2027-02-18")
     assert printed["winner_after_expiry"] == {"rank": None, "plan": None, "monthly_cost": None}
+
+
+def test_the_best_of_each_grade_and_as_published_is_a_rank_or_a_plan(outcomes: dict[str, Outcome]) -> None:
+    ranked = outcomes["optimal"]
+    first, other = ranked.plans[0], replace(ranked.plans[0], monthly_cents=2_000_000)
+    others = OtherWinners(
+        by_grade=(("A", OtherWinner(other)), ("B", OtherWinner(first, 1))), as_published=OtherWinner(other)
+    )
+    printed = json.loads(render(replace(ranked, others=others), "json"))
+    _Report.model_validate(printed)
+    assert [(one["grade"], one["rank"], one["plan"] is None) for one in printed["best_by_grade"]] == [
+        ("A", None, False),
+        ("B", 1, True),
+    ]
+    assert printed["best_as_published"]["plan"]["monthly_cost"] == 20000
+    nothing = replace(ranked, others=OtherWinners(as_published=OtherWinner(None)))
+    assert json.loads(render(nothing, "json"))["best_as_published"] == {"rank": None, "plan": None}
 
 
 def test_status_words(outcomes: dict[str, Outcome]) -> None:

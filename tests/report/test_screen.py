@@ -67,9 +67,10 @@ def _strange(outcome: Outcome, text: str) -> list[str]:
     document = json.loads(render(outcome, "json"))
     known = list(_numbers(document))
     known += [plan["load_factor"] - 1 for plan in document["plans"]]
-    winner = (document["at_list_prices"] or {}).get("plan")
-    known += [] if winner is None else [winner["load_factor"] - 1]
-    gpus = [node["count"] * node["gpus_per_node"] for plan in [*document["plans"], *([winner] if winner else [])]
+    beside = [document["at_list_prices"], document["best_as_published"], *document["best_by_grade"]]
+    winners = [one["plan"] for one in beside if one and one["plan"]]
+    known += [winner["load_factor"] - 1 for winner in winners]
+    gpus = [node["count"] * node["gpus_per_node"] for plan in [*document["plans"], *winners]
             for node in plan["nodes"]]  # fmt: skip
     sizes = [
         group["tensor_parallel"] * group["pipeline_parallel"] * group["replicas"]
@@ -121,7 +122,11 @@ def test_money_of_every_row_is_that_of_the_json(solved: dict[str, Outcome]) -> N
         document = json.loads(render(outcome, "json"))
         costs = {str(plan["rank"]): plan["monthly_cost"] for plan in document["plans"]}
         costs["list"] = (document["at_list_prices"] or {}).get("monthly_cost")
-        shown = re.findall(r"^ *(\d+|list) +([\d,]+) ", render(outcome, "screen").split("hardware, who")[-1], re.M)
+        costs["pub"] = ((document["best_as_published"] or {}).get("plan") or {}).get("monthly_cost")
+        costs |= {one["grade"]: one["plan"]["monthly_cost"] for one in document["best_by_grade"] if one["plan"]}
+        shown = re.findall(
+            r"^ *(\d+|list|pub|[ABC]) +([\d,]+) ", render(outcome, "screen").split("hardware, who")[-1], re.M
+        )
         assert bool(shown) is bool(outcome.plans), name
         for row, money in shown:
             assert money == f"{int(costs[row] + 0.5):,}", (name, row)
@@ -178,14 +183,17 @@ def test_rows_are_decisions_not_the_cheapest_alike(outcomes: dict[str, Outcome])
         return replace(first, rank=rank, **{"groups": (group,), **changes})  # type: ignore[arg-type]
 
     other = replace(first.nodes[0], gpu="b200_sxm_180")
-    plans = (alike(1), alike(2), alike(3), alike(4, nodes=(other,)), replace(first, rank=5), alike(6, grade="A"))
-    rows = decisions(replace(outcomes["optimal"], plans=plans))
+    plans = (
+        alike(1, grade="C"), alike(2), alike(3), alike(4, nodes=(other,)), replace(first, rank=5), alike(6, grade="A")
+    )  # fmt: skip
+    others = OtherWinners(by_grade=(("A", OtherWinner(plans[5], 6)),), as_published=OtherWinner(plans[4], 5))
+    rows = decisions(replace(outcomes["optimal"], plans=plans, others=others))
     assert [row.name for row in rows] == ["1", "4", "5", "6"]
     assert [row.why for row in rows] == [
         "",
         "",
-        "#5: first of the ranking with weights as published",
-        "#6: first of the ranking of grade A",
+        "#5: weights as published",
+        "#6: cheapest of grade A",
     ]
 
 
@@ -206,6 +214,20 @@ def test_the_winner_at_list_prices_has_its_row_where_it_is_another(outcomes: dic
     assert decisions(other)[-1].name == "list"
     same = replace(outcome, others=OtherWinners(at_list=OtherWinner(outcome.plans[0], rank=1)))
     assert all(row.name != "list" for row in decisions(same))
+
+
+def test_what_a_buyer_may_insist_on_has_its_row_where_it_is_another(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["optimal"]
+    first = replace(outcome.plans[0], grade="B")
+    native, graded = replace(first, monthly_cents=900_000), replace(first, monthly_cents=950_000, grade="A")
+    others = OtherWinners(by_grade=(("A", OtherWinner(graded)), ("B", OtherWinner(first, 1))))
+    both = replace(outcome, plans=(first,), others=replace(others, as_published=OtherWinner(native)))
+    assert [row.name for row in decisions(both)] == ["1", "pub", "A"]
+    text = render(both, "screen")
+    assert "pub: weights as published" in text
+    assert "A: cheapest of grade A" in text
+    same = OtherWinners(by_grade=(("B", OtherWinner(first, 1)),), as_published=OtherWinner(first, 1))
+    assert [row.name for row in decisions(replace(outcome, plans=(first,), others=same))] == ["1"]
 
 
 def test_the_next_command_of_an_infeasible_problem_can_be_typed(outcomes: dict[str, Outcome]) -> None:

@@ -34,6 +34,23 @@ def test_two_significant_digits(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "limit", "text"),
+    [
+        (124.0, 120.0, "124"),
+        (131.0, 120.0, "130"),
+        (120.04, 120.0, "120.04"),
+        (119.0, 120.0, "120"),
+        (0.10004, 0.1, "0.10004"),
+        (1_234_567.0, 1_230_000.0, "1,235,000"),
+        (120.00000001, 120.0, "120.000000"),
+        (float("inf"), 120.0, "no end"),
+    ],
+)
+def test_a_breach_is_seen_in_its_figures(value: float, limit: float, text: str) -> None:
+    assert words.two_digits_beyond(value, limit) == text
+
+
+@pytest.mark.parametrize(
     ("amount", "text"), [(23.92, "$23.92"), (11.5342, "$11.5342"), (0.0832, "$0.0832"), (165, "$165.00"), (0, "$0.00")]
 )
 def test_unit_price(amount: float, text: str) -> None:

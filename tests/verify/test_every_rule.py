@@ -286,6 +286,17 @@ check("quality", "broken")(lambda kit: quality_at(kit, 1e-6))
 check("quality", "boundary")(lambda kit: quality_at(kit, 0.0))
 
 
+def grade_at(kit, least, stages):
+    """Pipeline stages are never better than C."""
+    problem = kit.world.problem(ranking={"min_grade": least})
+    return problem, kit.plan(problem, [kit.has(tp=1, pp=stages)])
+
+
+check("least grade", "kept")(lambda kit: grade_at(kit, "C", 1))
+check("least grade", "broken")(lambda kit: grade_at(kit, "B", 2))
+check("least grade", "boundary")(lambda kit: grade_at(kit, "C", 2))
+
+
 def memory_at(kit, utilization):
     problem = kit.world.problem(engine={"gpu_memory_utilization": utilization}, traffic={"concurrency": 1.0})
     return problem, kit.plan(problem)

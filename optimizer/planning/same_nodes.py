@@ -1,0 +1,156 @@
+"""Other replicas on the nodes of a plan: as many as they need, then more wherever paid cards would stand idle.
+
+Cards left over go, one replica at a time, to whoever carries least of its load.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optimizer.candidates.types import Candidate
+    from optimizer.demand import Load
+    from optimizer.fleet.types import FleetSolution, GroupChoice
+
+MANY_NODES = 64
+"""Beyond so many nodes of one type several kinds of replica are left as the solver placed them."""
+
+Capable = Callable[["GroupChoice"], "GroupChoice"]
+"""A group with what its replicas carry."""
+
+Fewest = Callable[["Candidate", int], "int | None"]
+"""The fewest replicas that may carry a share of the load; None: no number does."""
+
+
+def spread(
+    solution: FleetSolution,
+    chosen: Sequence[Candidate],
+    loads: Sequence[Load],
+    capable: Capable,
+    fewest: Fewest,
+) -> tuple[GroupChoice, ...] | None:
+    """The groups of a plan with other candidates, its nodes filled; None where those do not hold them."""
+    if any(group.running for group in solution.groups):
+        return _running(solution, chosen, loads, capable) if len(chosen) == 1 else None
+    counts = _start(solution, chosen, fewest)
+    if counts is None:
+        return None
+    members: dict[object, list[int]] = defaultdict(list)
+    for place, one in enumerate(chosen):
+        members[one.node_type.key].append(place)
+    for places in members.values():
+        nodes = sum(
+            choice.count - choice.spare
+            for choice in solution.nodes
+            if choice.option.node_type.key == chosen[places[0]].node_type.key
+        )
+        if len(places) == 1:
+            most = _most(chosen[places[0]], nodes, solution)
+            if most is None or most < counts[places[0]]:
+                return None
+            counts[places[0]] = most
+        elif not _shared(solution, chosen, places, nodes, counts, loads, capable):
+            return None
+    return tuple(
+        with_replicas(group, one, count, capable)
+        for group, one, count in zip(solution.groups, chosen, counts, strict=True)
+    )
+
+
+def with_replicas(group: GroupChoice, candidate: Candidate, replicas: int, capable: Capable) -> GroupChoice:
+    """A group of so many replicas of a candidate at the same share."""
+    if group.candidate.key != candidate.key:
+        group = replace(group, candidate=candidate, point=0, kept=())
+    return capable(replace(group, replicas=replicas))
+
+
+def _start(solution: FleetSolution, chosen: Sequence[Candidate], fewest: Fewest) -> list[int] | None:
+    """What each needs at least; of what the plan has already, what it has."""
+    counts = []
+    for group, one in zip(solution.groups, chosen, strict=True):
+        same = group.candidate.key == one.key
+        needed = group.replicas if same else fewest(one, group.share)
+        if needed is None:
+            return None
+        counts.append(needed)
+    return counts
+
+
+def _most(candidate: Candidate, nodes: int, solution: FleetSolution) -> int | None:
+    """Replicas that so many nodes hold; None where one spans nodes of several offers, which need not be joined."""
+    if candidate.replicas_per_node:
+        return nodes * candidate.replicas_per_node
+    offers = {one.option.key for one in solution.nodes if one.option.node_type.key == candidate.node_type.key}
+    return nodes // candidate.nodes_per_replica if len(offers) == 1 else None
+
+
+def _shared(
+    solution: FleetSolution,
+    chosen: Sequence[Candidate],
+    places: Sequence[int],
+    nodes: int,
+    counts: list[int],
+    loads: Sequence[Load],
+    capable: Capable,
+) -> bool:
+    """Fill nodes that several kinds of replica share; whether they hold them at all."""
+    size = chosen[places[0]].node_type.gpus_per_node
+
+    def held() -> bool:
+        sizes = [chosen[place].spec.gpus for place in places for _ in range(counts[place])]
+        return fits(sizes, nodes, size)
+
+    if nodes > MANY_NODES or any(not chosen[place].replicas_per_node for place in places) or not held():
+        return False
+    carried = {place: _factor(solution.groups[place], chosen[place], counts[place], loads, capable) for place in places}
+    growing = set(places)
+    while growing:
+        least = min(growing, key=lambda place: (carried[place], chosen[place].key))
+        counts[least] += 1
+        if held():
+            group = solution.groups[least]
+            carried[least] = _factor(group, chosen[least], counts[least], loads, capable)
+        else:
+            counts[least] -= 1
+            growing.discard(least)
+    return True
+
+
+def _factor(group: GroupChoice, candidate: Candidate, replicas: int, loads: Sequence[Load], capable: Capable) -> float:
+    made, load = with_replicas(group, candidate, replicas, capable), loads[candidate.workload]
+    return made.factor(made.roomiest(load), load)
+
+
+def fits(sizes: Sequence[int], nodes: int, gpus: int) -> bool:
+    """Whether replicas of so many GPUs each are placed on nodes, the largest first."""
+    if sum(sizes) > nodes * gpus:
+        return False
+    free = [gpus] * nodes
+    for size in sorted(sizes, reverse=True):
+        place = next((index for index, room in enumerate(free) if room >= size), None)
+        if place is None:
+            return False
+        free[place] -= size
+    return True
+
+
+def _running(
+    solution: FleetSolution, chosen: Sequence[Candidate], loads: Sequence[Load], capable: Capable
+) -> tuple[GroupChoice, ...] | None:
+    """The one group of a plan under a day profile, every node that runs in a period filled in it."""
+    (group,), (one,) = solution.groups, chosen
+    load, counts = loads[one.workload], list[int]()
+    for period, before in enumerate(group.running):
+        if not load.factors[period]:
+            counts.append(before)
+            continue
+        nodes = sum(choice.running[period] - choice.spare for choice in solution.nodes)
+        most = _most(one, nodes, solution)
+        if not most or most < load.min_replicas:
+            return None
+        counts.append(most)
+    made = replace(group, running=tuple(counts))
+    return (with_replicas(made, one, max(counts), capable),)
