@@ -72,10 +72,11 @@ def load_catalog(root: Path | None = None, *, models: Collection[str] | None = N
     ``root`` overrides and extends the packaged catalogs: a row with the same id replaces the packaged one, a file that
     is not there is the packaged one. ``models`` limits the models that are parsed to these ids.
     """
-    return _Reader(_directories(root)).catalog(models)
+    return _Reader(catalog_directories(root)).catalog(models)
 
 
-def _directories(root: Path | None) -> tuple[Path, ...]:
+def catalog_directories(root: Path | None) -> tuple[Path, ...]:
+    """The packaged catalogs and the directory that overrides them. Raises CatalogError where that is none."""
     packaged = default_root()
     if root is None or resolved(root) == packaged.resolve():
         return (packaged,)

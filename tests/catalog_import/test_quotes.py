@@ -523,7 +523,9 @@ def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
     (tmp_path / "quotes_cn.csv").write_text(block[1], encoding="utf-8")
     (tmp_path / "aws").mkdir()
     head = "InstanceType,AcceleratorName,AcceleratorCount,Region,Price\n"
-    (tmp_path / "vms.csv").write_text(f"{head}p5.48xlarge,H100,8,us-east-1,55.04\n", encoding="utf-8")
+    (tmp_path / "lists" / "aws").mkdir(parents=True)
+    for name in ("vms.csv", "lists/aws/vms.csv"):
+        (tmp_path / name).write_text(f"{head}p5.48xlarge,H100,8,us-east-1,55.04\n", encoding="utf-8")
     commands = re.findall(r"^optimize ((?:quotes|catalog) .+)$", page, re.MULTILINE)
     assert len(commands) >= 5
     for line in commands:

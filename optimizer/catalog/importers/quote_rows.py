@@ -141,6 +141,9 @@ class QuoteRow:
             quote_id=columns.text("id", cells),
             quote_ref=columns.text("quote_ref", cells),
             region=columns.text("region", cells),
+            layout=columns.layout,
+            instance_type=instance,
+            host_memory_gib=self._host_memory(),
             provider_class=self._class(),
             nvlink=nvlink,
             stock=stock,
@@ -214,6 +217,13 @@ class QuoteRow:
             return ()
         size = float(found[1])
         return (size, size / gpus) if gpus else (size,)
+
+    def _host_memory(self) -> float | None:
+        """Of the lists of programs, which state it in GiB; what is no number of them is not counted."""
+        cell = plain_of(self._columns.text("host_memory", self._cells))
+        found = re.fullmatch(r"(\d{1,3}(?:,\d{3})+|\d{1,5})(\.\d+)?\s*(?:gib)?", cell)
+        size = float(found[1].replace(",", "") + (found[2] or "")) if found else 0.0
+        return size or None
 
     def _provider(self, instance: str) -> tuple[str | None, str]:
         """As it is written, and its id in the catalog where it is one of the names there."""

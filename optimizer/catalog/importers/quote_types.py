@@ -74,6 +74,9 @@ class QuoteLine:
     quote_id: str = ""
     quote_ref: str = ""
     region: str = ""
+    layout: str = ""  # of the program whose list it stands in; blank: somebody's own
+    instance_type: str = ""
+    host_memory_gib: float | None = None
     provider_class: str = ""
     nvlink: bool | None = None
     stock: int | None = None

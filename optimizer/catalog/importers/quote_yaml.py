@@ -50,6 +50,7 @@ def _offer(line: QuoteLine, used: dict[str, bool], stated: set[str]) -> dict[str
         "gpu": line.gpu,
         "gpus_per_node": line.gpus_per_node,
         "nvlink": line.nvlink if line.gpus_per_node != 1 else None,
+        "host_memory_gib": line.host_memory_gib,
         "currency": line.currency,
         key: round(line.net_per_node, 6),
         "tier": str(line.tier),
