@@ -74,18 +74,24 @@ def page() -> str:
     rows = [
         "| problem | list only | list + indicative | with own quotes |",
         "|---|---|---|---|",
-        *(f"| `{name}` | {told(one.at_list)} | {told(one.default)} | {told(one.quoted)} |" for name, one in found),
+        *(row(name, one) for name, one in found),
     ]
-    lost = [
+    gone = [
         "| problem | price that is gone | rank 1 without it | more a month |",
         "|---|---|---|---|",
-        *(
-            f"| `{name}` | {price(line)} | {told(plan)} | {more(plan, one.default)} |"
-            for name, one in found
-            for line, plan in one.dropped
-        ),
+        *(line for name, one in found for line in lost(name, one)),
     ]
-    return HEAD + "\n".join(rows) + "\n" + DROPPED + "\n".join(lost) + "\n"
+    return HEAD + "\n".join(rows) + "\n" + DROPPED + "\n".join(gone) + "\n"
+
+
+def row(name: str, one: Winners) -> str:
+    """A problem in the first table."""
+    return f"| `{name}` | {told(one.at_list)} | {told(one.default)} | {told(one.quoted)} |"
+
+
+def lost(name: str, one: Winners) -> list[str]:
+    """A problem in the second table: a row per price."""
+    return [f"| `{name}` | {price(line)} | {told(plan)} | {more(plan, one.default)} |" for line, plan in one.dropped]
 
 
 def winners(name: str) -> Winners:

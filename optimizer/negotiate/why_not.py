@@ -233,17 +233,35 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Say) 
     broken, closest = broken_promises(rest)
     ways = ways_out(rest, progress) if rest.options else ()
     least = min((way.monthly_cents for way in ways), default=0)
-    rules, unpriced = _rules(rest)
+    stated, unpriced = _rules(rest)
+    rules = tuple(dict.fromkeys((*stated, *_amounts(case.inputs.problem, ways))))
+    nothing_named = not (rules or unpriced or broken)
     return replace(
         answer,
         rules=rules,
-        defaults=_defaults(case.inputs.problem, rules),
+        defaults=_defaults(case.inputs.problem, stated),
         unpriced=unpriced,
         broken=broken,
         closest=closest,
         ways_out=tuple(way for way in ways if way.monthly_cents <= _ABSURD * least),
-        impossible=() if rest.options else ("nobody in the catalog offers it: no price at that provider or tier",),
+        impossible=(_NOT_OFFERED,) if not rest.options else (_NOT_ENOUGH,) if nothing_named else (),
     )
+
+
+def _amounts(problem: Problem, ways: Sequence[Relaxation]) -> Iterator[str]:
+    """The user's limits on how much of it may be had (stock, quota, GPUs, money) that give way in a way out."""
+    from optimizer.problem import stated_promises
+
+    limits = {one.path for one in stated_promises(problem) if one.figure.section in _AMOUNTS}
+    for way in ways:
+        yield from (path for path in (way.change, *(path for path, *_ in way.also)) if path in limits)
+
+
+_AMOUNTS = frozenset({"offers", "hardware.limits", "hardware.quota", "hardware.owned", "budget"})
+"""Sections of a problem file that say how much of something may be had."""
+
+_NOT_OFFERED = "nobody in the catalog offers it: no price at that provider or tier"
+_NOT_ENOUGH = "what may be had of it within the rules of the file does not carry the load"
 
 
 def _unlisted(case: Case, wish: Wish) -> list[Edit]:

@@ -145,3 +145,29 @@ def test_under_a_latency_objective_the_difference_is_a_latency() -> None:
     assert best is not None and asked is not None and best < asked
     text = " ".join(render_why_not(answer, "text").split())
     assert f"TPOT p95 {asked:.1f} ms instead of {best:.1f} ms, +$88 a month" in text and "for -$" not in text
+
+
+CNY = ROOT / "problems" / "quotes_in_cny.yaml"
+
+
+@pytest.mark.parametrize(
+    ("edit", "rule"),
+    [
+        ("offers.supplier-a-l20-8x.stock=2", "offers.supplier-a-l20-8x.stock"),
+        ("hardware.limits.max_gpus=8", "hardware.limits.max_gpus"),
+    ],
+)
+def test_a_limit_on_how_much_may_be_had_is_named(edit: str, rule: str) -> None:
+    answer = why_not(CNY, "l20_48", sets=[edit, "ranking.top=1"], simulate=False)
+    assert answer.plan is None and answer.rules == (rule,) and not answer.broken
+    text = " ".join(render_why_not(answer, "text").split())
+    assert f"your rule {rule} stands against it" in text
+    assert json.loads(render_why_not(answer, "json"))["rules"] == [rule]
+
+
+def test_where_no_single_rule_can_be_named_it_is_said_that_there_is_not_enough() -> None:
+    """Nodes of one provider are all of the money, and no repair loosens the share."""
+    edits = ["hardware.limits.max_share_per_provider=0.6", "ranking.top=1"]
+    answer = why_not(CNY, "supplier-b", sets=edits, simulate=False)
+    assert answer.plan is None and not answer.ways_out
+    assert any("does not carry the load" in reason for reason in answer.impossible) or answer.rules
