@@ -235,6 +235,8 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Say) 
     least = min((way.monthly_cents for way in ways), default=0)
     stated, unpriced = _rules(rest)
     rules = tuple(dict.fromkeys((*stated, *_amounts(case.inputs.problem, ways))))
+    if not (rules or unpriced or broken or ways):
+        rules = _never_loosened(case.inputs.problem)
     nothing_named = not (rules or unpriced or broken)
     return replace(
         answer,
@@ -255,6 +257,13 @@ def _amounts(problem: Problem, ways: Sequence[Relaxation]) -> Iterator[str]:
     limits = {one.path for one in stated_promises(problem) if one.figure.section in _AMOUNTS}
     for way in ways:
         yield from (path for path in (way.change, *(path for path, *_ in way.also)) if path in limits)
+
+
+def _never_loosened(problem: Problem) -> tuple[str, ...]:
+    """Limits that no way out gives up: where giving up all the others does not help, they stand against it."""
+    from optimizer.problem import stated_promises
+
+    return tuple(one.path for one in stated_promises(problem) if one.figure.number.kept)
 
 
 _AMOUNTS = frozenset({"offers", "hardware.limits", "hardware.quota", "hardware.owned", "budget"})
