@@ -19,7 +19,7 @@ QUESTIONS = (
     ("explain",),
     ("explain", "--why-not", "l20_48"),
     ("targets",),
-    ("budget",),
+    ("budget", "--monthly", "60000"),
 )
 
 

@@ -78,6 +78,9 @@ class QuoteLine:
     instance_type: str = ""
     host_memory_gib: float | None = None
     provider_class: str = ""
+    country: str = ""  # two letters
+    certificates: tuple[str, ...] = ()
+    min_nodes: int | None = None
     nvlink: bool | None = None
     stock: int | None = None
     lead_time_weeks: float | None = None
