@@ -246,7 +246,7 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Say) 
         broken=broken,
         closest=closest,
         ways_out=tuple(way for way in ways if way.monthly_cents <= _ABSURD * least),
-        impossible=(_NOT_OFFERED,) if not rest.options else (_NOT_ENOUGH,) if nothing_named else (),
+        impossible=(_NOT_OFFERED,) if not rest.options else (_not_enough(rest),) if nothing_named else (),
     )
 
 
@@ -270,7 +270,18 @@ _AMOUNTS = frozenset({"offers", "hardware.limits", "hardware.quota", "hardware.o
 """Sections of a problem file that say how much of something may be had."""
 
 _NOT_OFFERED = "nobody in the catalog offers it: no price at that provider or tier"
-_NOT_ENOUGH = "what may be had of it within the rules of the file does not carry the load"
+
+
+def _not_enough(rest: Case) -> str:
+    """Where no limit on how much may be had stands against it alone: those that do together."""
+    from optimizer.problem import stated_promises
+
+    nodes = {one.node_type.key for one in rest.candidates.candidates}
+    offers = {option.offer.id for option in rest.options if option.node_type.key in nodes}
+    stated = [one for one in stated_promises(rest.inputs.problem) if one.figure.section in _AMOUNTS]
+    paths = [one.path for one in stated if one.figure.section != "offers" or one.figure.names[0] in offers]
+    together = f" ({', '.join(paths)} together)" if paths else ""
+    return f"what may be had of it within the rules of the file does not carry the load{together}"
 
 
 def _unlisted(case: Case, wish: Wish) -> list[Edit]:

@@ -154,7 +154,6 @@ CNY = ROOT / "problems" / "quotes_in_cny.yaml"
     ("edit", "rule"),
     [
         ("offers.supplier-a-l20-8x.stock=2", "offers.supplier-a-l20-8x.stock"),
-        ("hardware.limits.max_gpus=8", "hardware.limits.max_gpus"),
     ],
 )
 def test_a_limit_on_how_much_may_be_had_is_named(edit: str, rule: str) -> None:
@@ -163,6 +162,14 @@ def test_a_limit_on_how_much_may_be_had_is_named(edit: str, rule: str) -> None:
     text = " ".join(render_why_not(answer, "text").split())
     assert f"your rule {rule} stands against it" in text
     assert json.loads(render_why_not(answer, "json"))["rules"] == [rule]
+
+
+def test_limits_that_stand_against_it_together_are_named() -> None:
+    """More GPUs alone do not help where the stock is short, nor more stock where GPUs are few."""
+    answer = why_not(CNY, "l20_48", sets=["hardware.limits.max_gpus=8", "ranking.top=1"], simulate=False)
+    assert answer.plan is None and not answer.rules
+    (reason,) = answer.impossible
+    assert "(hardware.limits.max_gpus, offers.supplier-a-l20-8x.stock together)" in reason
 
 
 def test_the_share_of_a_provider_is_named_and_no_way_out_loosens_it() -> None:
