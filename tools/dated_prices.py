@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
+from optimizer.catalog.offers import offer_id
 from tools import provider_facts
 from tools.evidence import REFERENCE, judged
 from tools.source_tables import Row, Table, number
@@ -33,13 +33,6 @@ def _same_node(row: Mapping[str, str], node: dict[str, str]) -> None:
     product = "/".join((row["provider"], row["instance_type"], row["gpu"], row["gpus_per_node"], row["region"]))
     if node.setdefault("product", product) != product:
         raise ValueError(f"{row['offer_id']}: names both {node['product']} and {product}")
-
-
-def offer_id(provider: str, instance_type: str, gpus: str, region: str) -> str:
-    """Who, what and where; the day is the price's own and no part of it."""
-    size = f"{gpus}x"
-    parts = (provider, instance_type, "" if size in instance_type else size, region)
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, parts)).lower()).strip("-")
 
 
 def _row(price: Row, gpu: Row) -> dict[str, str]:

@@ -91,10 +91,11 @@ def load_catalog(root: Path | str | None = None, *, models: Collection[str] | No
     ------
     Each row says its own: publisher, document, date.
     """
-    return _Reader(_directories(None if root is None else Path(root))).catalog(models)
+    return _Reader(catalog_directories(None if root is None else Path(root))).catalog(models)
 
 
-def _directories(root: Path | None) -> tuple[Path, ...]:
+def catalog_directories(root: Path | None) -> tuple[Path, ...]:
+    """The packaged catalogs and the directory that overrides them. Raises CatalogError where that is none."""
     packaged = default_root()
     if root is None or resolved(root) == packaged.resolve():
         return (packaged,)

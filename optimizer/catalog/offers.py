@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -28,6 +29,13 @@ def read_offers(
     for table in tables:
         found.update(_Assembler(table, gpus, providers, fx, regions).offers())
     return {key: found[key] for key in sorted(found)}
+
+
+def offer_id(provider: str, instance_type: str, gpus: str, region: str) -> str:
+    """Who, what and where; the day is the price's own and no part of it."""
+    size = f"{gpus}x"
+    parts = (provider, instance_type, "" if size in instance_type else size, region)
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, parts)).lower()).strip("-")
 
 
 class _Assembler:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optimizer.commands import catalog_update
 from optimizer.commands.completion import complete_cards
 from optimizer.commands.options import OutputFile
 
@@ -20,7 +21,10 @@ _Decorated = Callable[..., Any]
 
 @click.group(name="catalog")
 def command() -> None:
-    """List the GPUs, models and offers that plans are made of, with the source of every figure."""
+    """List the GPUs, models and offers that plans are made of, with the source of every figure; refresh prices."""
+
+
+command.add_command(catalog_update.command)
 
 
 def _listing_options(function: _Decorated) -> _Decorated:

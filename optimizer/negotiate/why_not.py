@@ -259,17 +259,55 @@ def _refused(answer: WhyNot, case: Case, rest: Case, wish: Wish, progress: Say) 
     broken, closest = broken_promises(rest)
     ways = ways_out(rest, progress) if rest.options else ()
     least = min((way.monthly_cents for way in ways), default=0)
-    rules, unpriced = _rules(rest)
+    stated, unpriced = _rules(rest)
+    rules = tuple(dict.fromkeys((*stated, *_amounts(case.inputs.problem, ways))))
+    if not (rules or unpriced or broken or ways):
+        rules = _never_loosened(case.inputs.problem)
+    nothing_named = not (rules or unpriced or broken)
     return replace(
         answer,
         rules=rules,
-        defaults=_defaults(case.inputs.problem, rules),
+        defaults=_defaults(case.inputs.problem, stated),
         unpriced=unpriced,
         broken=broken,
         closest=closest,
         ways_out=tuple(way for way in ways if way.monthly_cents <= _ABSURD * least),
-        impossible=() if rest.options else ("nobody in the catalog offers it: no price at that provider or tier",),
+        impossible=(_NOT_OFFERED,) if not rest.options else (_not_enough(rest),) if nothing_named else (),
     )
+
+
+def _amounts(problem: Problem, ways: Sequence[Relaxation]) -> Iterator[str]:
+    """The user's limits on how much of it may be had (stock, quota, GPUs, money) that give way in a way out."""
+    from optimizer.problem import stated_promises
+
+    limits = {one.path for one in stated_promises(problem) if one.figure.section in _AMOUNTS}
+    for way in ways:
+        yield from (path for path in (way.change, *(path for path, *_ in way.also)) if path in limits)
+
+
+def _never_loosened(problem: Problem) -> tuple[str, ...]:
+    """Limits that no way out gives up: where giving up all the others does not help, they stand against it."""
+    from optimizer.problem import stated_promises
+
+    return tuple(one.path for one in stated_promises(problem) if one.figure.number.kept)
+
+
+_AMOUNTS = frozenset({"offers", "hardware.limits", "hardware.quota", "hardware.owned", "budget"})
+"""Sections of a problem file that say how much of something may be had."""
+
+_NOT_OFFERED = "nobody in the catalog offers it: no price at that provider or tier"
+
+
+def _not_enough(rest: Case) -> str:
+    """Where no limit on how much may be had stands against it alone: those that do together."""
+    from optimizer.problem import stated_promises
+
+    nodes = {one.node_type.key for one in rest.candidates.candidates}
+    offers = {option.offer.id for option in rest.options if option.node_type.key in nodes}
+    stated = [one for one in stated_promises(rest.inputs.problem) if one.figure.section in _AMOUNTS]
+    paths = [one.path for one in stated if one.figure.section != "offers" or one.figure.names[0] in offers]
+    together = f" ({', '.join(paths)} together)" if paths else ""
+    return f"what may be had of it within the rules of the file does not carry the load{together}"
 
 
 def _unlisted(case: Case, wish: Wish) -> list[Edit]:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from optimizer.catalog.price_doubts import share_far_below
 from optimizer.pricing import Origin, option_rules
 from optimizer.pricing.terms import MAX_AGE_DAYS, WARN_AGE_DAYS, age_days
 from optimizer.vocabulary import ProviderClass, Tier
-
-_FAR_BELOW = 0.5
-"""Share of a card's median price under which an on-demand price is questioned."""
-
-_ENOUGH = 3
-"""Providers that a median needs."""
 
 if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution
@@ -88,10 +82,8 @@ def _far_below(option: NodeOption, options: Sequence[NodeOption], rules: OptionR
         if alike and other.origin is Origin.CATALOG and rules.why_not_rankable(other) is None:
             provider = other.offer.provider
             by_provider[provider] = min(by_provider.get(provider, math.inf), _per_gpu(other))
-    if len(by_provider) < _ENOUGH:
-        return ""
-    share = _per_gpu(option) / statistics.median(by_provider.values())
-    if share >= _FAR_BELOW:
+    share = share_far_below(_per_gpu(option), by_provider.values())
+    if share is None:
         return ""
     return (
         f"{option.offer.provider} {option.offer.instance_type}: {share:.2f} of the median on-demand price of"

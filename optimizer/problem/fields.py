@@ -63,6 +63,9 @@ class Number:
     promise: bool = False
     """Whether it is a promise or limit that a way out may loosen."""
 
+    kept: bool = False
+    """Whether no way out loosens it all the same: it says from whom the buyer may buy."""
+
     reads: Reads = Reads.COUNTED
 
 

@@ -276,7 +276,9 @@ class Limits(Section):
 
     max_share_per_provider: Annotated[
         Annotated[float, Field(gt=0, le=1)] | None,
-        Number("most that one provider gets", "", "0.01", Looser.UP, axis=True, promise=True, reads=Reads.SHARE),
+        Number(
+            "most that one provider gets", "", "0.01", Looser.UP, axis=True, promise=True, kept=True, reads=Reads.SHARE
+        ),
     ] = None
     """Most of the monthly cost of all nodes that may go to one provider, as a share; own hardware is no provider."""
 

@@ -83,6 +83,10 @@ def _hardware(hardware: Hardware) -> str:
         parts.append(_providers(hardware))
     if hardware.regions is not None:
         parts.append(f"regions {', '.join(hardware.regions)}")
+    if hardware.market is not None:
+        parts.append(f"market {hardware.market}")
+    required = hardware.require.model_dump(mode="json")
+    parts += [f"{key} required: {', '.join(words)}" for key, words in required.items() if words]
     parts += [f"owned: {owned.nodes} x {owned.gpus_per_node} {owned.gpu}" for owned in hardware.owned]
     parts += [f"{quota.provider} {quota.gpu or 'in all'} <= {quota.max_gpus} GPUs" for quota in hardware.quota]
     limits = hardware.limits.model_dump(exclude_none=True)

@@ -72,7 +72,7 @@ def _priced(prices: Sequence[TargetPrice], tier: Tier, currency: str) -> Iterato
     yield Line(f"{texts[0]}  {rows[0][-1]}", Style.HEADING)
     for text, row in zip(texts[1:], rows[1:], strict=True):
         yield from wrapped(f"{text.lstrip()}  {row[-1]}", text[: len(text) - len(text.lstrip())], " " * (len(text) + 2))
-    yield Line(f"  Prices are {unit}, before tax, as a quote states them.")
+    yield from wrapped(f"Prices are {unit}, before tax, as a quote states them.")
     yield BLANK
 
 

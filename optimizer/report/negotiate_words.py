@@ -15,6 +15,7 @@ from optimizer.plan.types import Group, NodeLine, Plan
 from optimizer.report.words import (
     Line,
     Style,
+    fold,
     gpu_name,
     kv_name,
     money,
@@ -89,15 +90,27 @@ def not_replayed(*, replayed: bool) -> Iterator[Line]:
 
 
 def finished(lines: Iterable[Line]) -> str:
-    """A whole report: the lines, no blank one twice or last. Its terms are told by ``optimize glossary``."""
+    """A whole report: the lines, no blank one twice or last, none wider than a report but for a word that is.
+
+    Its terms are told by ``optimize glossary``.
+    """
     printed: list[Line] = []
-    for line in lines:
+    for line in (Line(piece, one.style) for one in lines for piece in _folded(one.text)):
         if line.text or not printed or printed[-1].text:
             printed.append(line)
     while printed and not printed[-1].text:
         printed.pop()
     return "\n".join(line.text for line in printed) + "\n"
 
+
+def _folded(text: str) -> list[str]:
+    """A line that is too wide goes on below, further in than it began."""
+    indent = len(text) - len(text.lstrip())
+    return fold(text, " " * (indent + _FURTHER)) if text else [""]
+
+
+_FURTHER = 4
+"""Columns by which the rest of a line that was too wide stands further in."""
 
 _RENDERERS = MappingProxyType(
     {

@@ -26,7 +26,7 @@ from optimizer.whatif.choices import RuleChoice, as_set, stated_choices
 if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution
     from optimizer.plan.types import Rejection, ReplayedPromise
-    from optimizer.problem import StatedPromise
+    from optimizer.problem import Problem, StatedPromise
     from optimizer.whatif.case import Case
 
 
@@ -114,14 +114,19 @@ def _by_cost(way: Way) -> tuple[int, str]:
 
 
 def _singles(case: Case, say: Callable[[str], None]) -> Iterator[Way]:
-    from optimizer.problem import stated_promises
-
-    for promise in stated_promises(case.inputs.problem):
+    for promise in _loosened(case.inputs.problem):
         say(f"trying {promise.path}")
         yield from _number(case, promise)
     for choice in stated_choices(case.inputs.problem):
         say(f"trying {choice.path}")
         yield from _choice(case, choice)
+
+
+def _loosened(problem: Problem) -> list[StatedPromise]:
+    """Promises and limits that a way out may loosen."""
+    from optimizer.problem import stated_promises
+
+    return [promise for promise in stated_promises(problem) if not promise.figure.number.kept]
 
 
 def _number(case: Case, promise: StatedPromise) -> Iterator[Way]:
@@ -336,12 +341,10 @@ def _together(case: Case) -> Iterator[Way]:
 
 def _opened(case: Case) -> Iterator[Edit]:
     """Every rule and promise of the problem as loose as it gets."""
-    from optimizer.problem import stated_promises
-
     problem = case.inputs.problem
     for choice in stated_choices(problem):
         yield Edit(choice.path, choice.stated, choice.open)
-    for promise in stated_promises(problem):
+    for promise in _loosened(problem):
         loosest = _loosest(case, promise)
         if loosest != promise.value:
             yield Edit(promise.path, promise.value, loosest)
@@ -366,9 +369,7 @@ def _without_needless(case: Case, edits: Sequence[Edit], cents: int | None) -> W
 
 def _sharpened(case: Case, edits: Sequence[Edit]) -> Way | None:
     """Each number no looser, each choice no wider than the others need it to be; None where they do not help."""
-    from optimizer.problem import stated_promises
-
-    promises = {one.path: one for one in stated_promises(case.inputs.problem)}
+    promises = {one.path: one for one in _loosened(case.inputs.problem)}
     choices = {one.path: one for one in stated_choices(case.inputs.problem)}
     kept = list(edits)
     for number, edit in enumerate(edits):

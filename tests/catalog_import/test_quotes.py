@@ -523,10 +523,28 @@ def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
     (tmp_path / "quotes_cn.csv").write_text(block[1], encoding="utf-8")
     (tmp_path / "aws").mkdir()
     head = "InstanceType,AcceleratorName,AcceleratorCount,Region,Price\n"
-    (tmp_path / "vms.csv").write_text(f"{head}p5.48xlarge,H100,8,us-east-1,55.04\n", encoding="utf-8")
+    (tmp_path / "lists" / "aws").mkdir(parents=True)
+    for name in ("vms.csv", "lists/aws/vms.csv"):
+        (tmp_path / name).write_text(f"{head}p5.48xlarge,H100,8,us-east-1,55.04\n", encoding="utf-8")
     commands = re.findall(r"^optimize ((?:quotes|catalog) .+)$", page, re.MULTILINE)
     assert len(commands) >= 5
     for line in commands:
         result = CliRunner().invoke(cli, line.split(), catch_exceptions=False)
         assert result.exit_code == 0, result.output
         assert ": refused\n" not in result.output
+
+
+def test_country_certificates_and_least_order_go_into_the_offer(tmp_path, catalog, names):
+    path = tmp_path / "list.csv"
+    path.write_text(
+        "Supplier,Card,GPUs per node,Price (USD per GPU hour),Country,Certificates,Min nodes\n"
+        "A,H100 SXM,8,1.85,de,ISO 27001; C5,4\n"
+        "B,H100 SXM,8,1.85,Germany,,four\n",
+        encoding="utf-8",
+    )
+    one, other = read_quotes([path], catalog, names).lines
+    first, second = offers_of([one, other])
+    assert (first["country"], first["certificates"], first["min_nodes"]) == ("DE", ["ISO 27001", "C5"], 4)
+    assert not {"country", "certificates", "min_nodes"} & second.keys()
+    assert "country 'Germany' is no code of two letters" in other.reason
+    assert "fewest nodes 'four' is not a number of nodes" in other.reason

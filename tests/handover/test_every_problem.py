@@ -7,14 +7,16 @@ import io
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from handover_spreadsheet import Spreadsheet
 
-from optimizer.commands import cli
+from optimizer.commands import cli, options
 from optimizer.errors import UsageError
+from optimizer.report import render
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 FILES = sorted(path.name for path in PROBLEMS.glob("*.yaml"))
@@ -42,6 +44,10 @@ def test_every_artefact(name: str, tmp_path: Path) -> None:
     checks = [cell for title, cell in sheet.formulas() if title == "Summary" and cell.startswith("N")]
     assert bool(checks) == feasible
     assert {sheet.value("Summary", cell) for cell in checks} <= {"as solved"}
+    _, outcome = options.answer(PROBLEMS / name, (), None, sys.stderr)
+    for style in ("screen", "text"):
+        wide = [line for line in render(outcome, style, file=f"problems/{name}").splitlines() if len(line) > 80]
+        assert not [line for line in wide if len(line.split()) > 1], style
     page = outputs["report"].read_text(encoding="utf-8")
     assert page.endswith("</html>")
     assert ("<svg" in page) == feasible

@@ -26,6 +26,7 @@ from optimizer.plan.types import Outcome
 from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.pricing import node_options, total_cents
 
+ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
 SHEETS = [
     "Summary",
@@ -164,9 +165,10 @@ def test_request_for_quotation_names_no_vendor(outcome: Outcome, inputs: Inputs,
     assert "<= 1 s" in text
 
 
-def _recalculated(path: Path, folder: Path) -> dict[str, openpyxl.worksheet.worksheet.Worksheet]:
-    """The file recalculated: by LibreOffice where it is installed, else by the ``formulas`` package."""
-    office = shutil.which("soffice")
+def _recalculated(
+    path: Path, folder: Path, office: str | None = None
+) -> dict[str, openpyxl.worksheet.worksheet.Worksheet]:
+    """The file recalculated: by the program given, else by the ``formulas`` package."""
     out = folder / "out"
     if office is None:
         import formulas
@@ -189,7 +191,7 @@ def test_an_office_program_finds_no_error_and_our_totals(xlsx: bytes, outcome: O
     path = tmp_path / "shortlist.xlsx"
     sheet.change("Inputs", _find(sheet, "Inputs", "Staff", "B"), 1000.0)
     sheet.book.save(path)  # without stored values: everything has to be computed
-    sheets = _recalculated(path, tmp_path)
+    sheets = _recalculated(path, tmp_path, shutil.which("soffice"))
     for title, cell in sheet.formulas():
         value = sheets[title.casefold()][cell].value
         assert not str(value).startswith(("#", "Err:")), (title, cell, value)
@@ -197,6 +199,34 @@ def test_an_office_program_finds_no_error_and_our_totals(xlsx: bytes, outcome: O
     shown = {row[0].value: row[4].value for row in summary if isinstance(row[0].value, (int, float))}
     for plan in outcome.plans:
         assert shown[plan.rank] == pytest.approx(plan.monthly_cents / 100 + 1000, abs=0.005)
+
+
+@pytest.mark.parametrize("problem", [None, "quotes_in_cny.yaml"])
+def test_libreoffice_agrees_to_the_cent_on_every_sheet(problem: str | None, xlsx: bytes, tmp_path: Path) -> None:
+    """Every formula of every sheet, computed anew: rent and purchase, discounts, taxes, own quotes, sums over years."""
+    office = shutil.which("soffice")
+    if office is None:
+        pytest.skip("LibreOffice is not installed: apt-get install libreoffice-calc")
+    path = tmp_path / "shortlist.xlsx"
+    if problem is not None:
+        command = ["shortlist", str(ROOT / "problems" / problem), "--no-simulate", "--set", "ranking.top=3"]
+        done = CliRunner().invoke(cli, [*command, "-o", str(path)])
+        assert done.exit_code == 0, done.output
+        xlsx = path.read_bytes()
+    sheet = Spreadsheet(xlsx)
+    stored = openpyxl.load_workbook(io.BytesIO(xlsx), data_only=True)
+    sheet.book.save(path)  # without stored values: everything has to be computed
+    sheets = _recalculated(path, tmp_path, office)
+    compared = set()
+    for title, cell in sheet.formulas():
+        computed, ours = sheets[title.casefold()][cell].value, stored[title][cell].value
+        if isinstance(ours, (int, float)):
+            assert isinstance(computed, (int, float)), (title, cell, computed, ours)
+            assert round(computed * 100) == round(ours * 100), (title, cell, computed, ours)
+            compared.add(title)
+        else:
+            assert (computed or "") == (ours or ""), (title, cell)
+    assert {"Summary", "Bill of materials", "Cost", "Quote comparison"} <= compared
 
 
 def test_hostile_names_stay_text(hostile: Outcome, inputs: Inputs, xlsx: bytes) -> None:

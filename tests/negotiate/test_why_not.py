@@ -145,3 +145,36 @@ def test_under_a_latency_objective_the_difference_is_a_latency() -> None:
     assert best is not None and asked is not None and best < asked
     text = " ".join(render_why_not(answer, "text").split())
     assert f"TPOT p95 {asked:.1f} ms instead of {best:.1f} ms, +$88 a month" in text and "for -$" not in text
+
+
+CNY = ROOT / "problems" / "quotes_in_cny.yaml"
+
+
+@pytest.mark.parametrize(
+    ("edit", "rule"),
+    [
+        ("offers.supplier-a-l20-8x.stock=2", "offers.supplier-a-l20-8x.stock"),
+    ],
+)
+def test_a_limit_on_how_much_may_be_had_is_named(edit: str, rule: str) -> None:
+    answer = why_not(CNY, "l20_48", sets=[edit, "ranking.top=1"], simulate=False)
+    assert answer.plan is None and answer.rules == (rule,) and not answer.broken
+    text = " ".join(render_why_not(answer, "text").split())
+    assert f"your rule {rule} stands against it" in text
+    assert json.loads(render_why_not(answer, "json"))["rules"] == [rule]
+
+
+def test_limits_that_stand_against_it_together_are_named() -> None:
+    """More GPUs alone do not help where the stock is short, nor more stock where GPUs are few."""
+    answer = why_not(CNY, "l20_48", sets=["hardware.limits.max_gpus=8", "ranking.top=1"], simulate=False)
+    assert answer.plan is None and not answer.rules
+    (reason,) = answer.impossible
+    assert "(hardware.limits.max_gpus, offers.supplier-a-l20-8x.stock together)" in reason
+
+
+def test_the_share_of_a_provider_is_named_and_no_way_out_loosens_it() -> None:
+    """Nodes of one provider are all of the money; a share past 1, which the file refuses, was tried (exit 1)."""
+    edits = ["hardware.limits.max_share_per_provider=0.6", "ranking.top=1"]
+    answer = why_not(CNY, "supplier-b", sets=edits, simulate=False)
+    assert answer.plan is None and not answer.ways_out
+    assert answer.rules == ("hardware.limits.max_share_per_provider",)

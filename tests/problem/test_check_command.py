@@ -74,3 +74,11 @@ def test_every_way_of_saying_things_is_echoed() -> None:
     done = run("check", "tests/problem/full.yaml", "--set", "hardware={only_owned: yes, gpus: [a800_sxm_80], owned: "
                "[{gpu: a800_sxm_80, gpus_per_node: 8}]}")  # fmt: skip
     assert "hardware  a800_sxm_80; NVLink any; owned only; owned: 1 x 8 a800_sxm_80" in done.stdout
+
+
+def test_where_nodes_must_stand_and_who_may_own_them_is_echoed() -> None:
+    rule = "hardware.require={countries: [DE, FR], headquarters: [DE], certificates: [ISO 27001, C5]}"
+    done = run("check", "problems/chatbot_100users.yaml", "--set", rule, "--set", "hardware.market=us")
+    assert done.returncode == 0, done.stderr
+    said = "market us; countries required: DE, FR; headquarters required: DE; certificates required: ISO 27001, C5"
+    assert said in done.stdout

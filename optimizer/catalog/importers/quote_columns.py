@@ -53,6 +53,8 @@ class ListLayout:
     name: str
     fields: Mapping[str, str]  # normalised header: field
     prices: Mapping[str, Tier | None]  # normalised header: tier; None: another column says it
+    host_memory: str  # normalised header: memory of the instance in GiB
+    publisher: str
 
 
 _LAYOUTS = (
@@ -67,6 +69,8 @@ _LAYOUTS = (
             "spot": "spot",
         },
         {"price": None},
+        "memory",
+        "dstackai/gpuhunt",
     ),
     ListLayout(
         "SkyPilot",
@@ -77,6 +81,8 @@ _LAYOUTS = (
             "region": "region",
         },
         {"price": Tier.ON_DEMAND, "spotprice": Tier.SPOT},
+        "memorygib",
+        "skypilot-org/skypilot-catalog",
     ),
     ListLayout(
         "ec2instances",
@@ -87,8 +93,15 @@ _LAYOUTS = (
             "linuxspotminimumcost": Tier.SPOT,
             "spotmin": Tier.SPOT,
         },
+        "instancememory",
+        "vantage-sh/ec2instances.info",
     ),
 )
+PUBLISHERS = {layout.name: layout.publisher for layout in _LAYOUTS}
+"""Who publishes the lists of each program."""
+
+LISTS = tuple(PUBLISHERS)
+
 _INFO = "gpuinfo"
 _PER_INSTANCE = Phrase(currency="USD", per=Per.NODE, period=RentPeriod.HOUR)
 
@@ -116,6 +129,8 @@ def _known_layout(cells: Sequence[str]) -> Columns | None:
             fields["memory"] = (at["gpumemory"],)
         if "availabilityzone" in at:
             fields["zone"] = (at["availabilityzone"],)
+        if layout.host_memory in at:
+            fields["host_memory"] = (at[layout.host_memory],)
         said = {
             header: Phrase(_PER_INSTANCE.currency, None, _PER_INSTANCE.per, _PER_INSTANCE.period, tier)
             for header, tier in layout.prices.items()

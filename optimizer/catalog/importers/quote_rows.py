@@ -38,6 +38,7 @@ _WEEKS = re.compile(
 _PERCENT = re.compile(r"(\d{1,2}(?:\.\d+)?)\s*%?")
 _YES = frozenset({"yes", "y", "true", "是", "有", "含", "含税", "已含", "√", "included"})
 _NO = frozenset({"no", "n", "false", "否", "无", "不含", "未含", "不含税", "excluded"})
+_LISTED = re.compile(r"[;,、；，]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -124,7 +125,7 @@ class QuoteRow:
         tax = self._tax()
         quoted = self._day("price_date")
         until = self._until(quoted)
-        stock, weeks = self._stock(), self._weeks()
+        stock, weeks = self._nodes("stock", "stock"), self._weeks()
         nvlink = self._flag("nvlink")
         idle = (columns.fields.get(name, ()) for name in ("notes", "source", "condition", "quantity", "price_date"))
         beside = [*columns.unknown, *(place for places in idle for place in places)]
@@ -141,7 +142,13 @@ class QuoteRow:
             quote_id=columns.text("id", cells),
             quote_ref=columns.text("quote_ref", cells),
             region=columns.text("region", cells),
+            layout=columns.layout,
+            instance_type=instance,
+            host_memory_gib=self._host_memory(),
             provider_class=self._class(),
+            country=self._country(),
+            certificates=tuple(filter(None, map(str.strip, _LISTED.split(columns.text("certificates", cells))))),
+            min_nodes=self._nodes("min_nodes", "fewest nodes"),
             nvlink=nvlink,
             stock=stock,
             lead_time_weeks=weeks,
@@ -214,6 +221,13 @@ class QuoteRow:
             return ()
         size = float(found[1])
         return (size, size / gpus) if gpus else (size,)
+
+    def _host_memory(self) -> float | None:
+        """Of the lists of programs, which state it in GiB; what is no number of them is not counted."""
+        cell = plain_of(self._columns.text("host_memory", self._cells))
+        found = re.fullmatch(r"(\d{1,3}(?:,\d{3})+|\d{1,5})(\.\d+)?\s*(?:gib)?", cell)
+        size = float(found[1].replace(",", "") + (found[2] or "")) if found else 0.0
+        return size or None
 
     def _provider(self, instance: str) -> tuple[str | None, str]:
         """As it is written, and its id in the catalog where it is one of the names there."""
@@ -298,12 +312,21 @@ class QuoteRow:
             return None
         return found
 
-    def _stock(self) -> int | None:
-        cell = plain_of(self._columns.text("stock", self._cells))
+    def _nodes(self, name: str, said: str) -> int | None:
+        cell = plain_of(self._columns.text(name, self._cells))
         found = re.fullmatch(r"(\d{1,6})(?:\.0+)?\s*(?:台|套|nodes?|servers?)?", cell)
         if cell and found is None:
-            self.notes.append(f"stock {cell[:30]!r} is not a number of nodes: not counted")
+            self.notes.append(f"{said} {cell[:30]!r} is not a number of nodes: not counted")
         return int(found[1]) if found else None
+
+    def _country(self) -> str:
+        """Two letters, as rules about countries are; a name is said and not counted."""
+        cell = self._columns.text("country", self._cells)
+        if re.fullmatch(r"[A-Za-z]{2}", cell):
+            return cell.upper()
+        if cell:
+            self.notes.append(f"country {cell[:30]!r} is no code of two letters, such as DE: not counted")
+        return ""
 
     def _weeks(self) -> float | None:
         """Weeks until delivery, the later of two; in stock is none."""

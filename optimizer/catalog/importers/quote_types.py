@@ -74,7 +74,13 @@ class QuoteLine:
     quote_id: str = ""
     quote_ref: str = ""
     region: str = ""
+    layout: str = ""  # of the program whose list it stands in; blank: somebody's own
+    instance_type: str = ""
+    host_memory_gib: float | None = None
     provider_class: str = ""
+    country: str = ""  # two letters
+    certificates: tuple[str, ...] = ()
+    min_nodes: int | None = None
     nvlink: bool | None = None
     stock: int | None = None
     lead_time_weeks: float | None = None

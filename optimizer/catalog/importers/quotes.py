@@ -51,6 +51,12 @@ def read_quotes(paths: Sequence[Path], catalog: Catalog, names: Aliases, options
     return QuotesRead(tuple(lines), without)
 
 
+def layout_of(sheet: TableSheet, names: Aliases) -> str:
+    """The program whose list of prices a table is; blank where it is none of one."""
+    found = find_header(sheet, names)
+    return found[1].layout if found else ""
+
+
 class _Table:
     """One sheet."""
 
