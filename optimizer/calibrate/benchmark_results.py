@@ -579,7 +579,7 @@ MOST_GPUS = 1024
 """Largest size of a kind of parallelism that is believed."""
 
 
-class _Cells:
+class RowCells:
     """Cells of a row as numbers and words; what is wrong with them is gathered."""
 
     def __init__(self, cells: Mapping[str, str | None]) -> None:
@@ -659,7 +659,7 @@ _OF_A_TEST = ("router", "input_p95", "output_p95", "shared_prefix", "requests_pe
 
 def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
     """Read one line of a table; only gpu, model, input_tokens and output_tokens are needed. Raises RowError."""
-    c = _Cells(cells)
+    c = RowCells(cells)
     tp, pp, dp = c.whole("tp", 1), c.whole("pp", 1), c.whole("dp", 1)
     inputs, outputs = c.tokens("input_tokens"), c.tokens("output_tokens")
     concurrency, rate = c.number("concurrency", most=MOST_IN_FLIGHT), c.number("request_rate")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from optimizer.calibrate.checkpoint_names import named
 from optimizer.catalog.types import Catalog, Engine, Gpu, Model
 from optimizer.errors import Finding, InputError
 from optimizer.files.nodes import shown
@@ -150,9 +151,11 @@ class RowCase:
 def case_of(row: MeasuredRow, catalog: Catalog) -> RowCase:
     """What the model is asked for a row; raises RowError where it cannot be asked."""
     gpu = _known(catalog.gpus, row.gpu, "gpu")
-    model = _known(catalog.models, whole_id(row.model, catalog.models) or row.model, "model")
+    held = None if row.model in catalog.models else named(row.model, catalog)
+    name = held.model if held else whole_id(row.model, catalog.models) or row.model
+    model = _known(catalog.models, name, "model")
     engine, unknown = engine_of(row.engine, catalog)
-    quant = quant_of(row.weight_quant, gpu, model)
+    quant = quant_of(row.weight_quant or (held.weight_quant if held else ""), gpu, model)
     kv = kv_of(row.kv_cache, quant, gpu, model)
     link = LINKS.get(row.interconnect, gpu.link if gpu.link_gb_s else Link.PCIE)
     copies, ranks = degrees_of(row, model)
