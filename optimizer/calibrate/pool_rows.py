@@ -40,6 +40,7 @@ whose 0.5 to 0.9 hold TensorRT-LLM 1.1 to 1.3."""
 HELD_BY_DYNAMO = "1.2"
 
 _WHOLE_SYSTEM = ("tp", "pp", "dp", "replicas", "attention_dp", "expert_parallel", "moe_tensor_parallel", "nodes")
+_SPECULATION = ("speculative", "speculative_tokens", "acceptance", "task", "draft_model")
 _NOT_KNOWN = ("router", "input_p95", "output_p95", "shared_prefix", "requests_per_prefix")
 
 
@@ -130,7 +131,8 @@ def _side(
     own["start"] = _text(cells, "start") or ("steady" if _text(cells, "load") == "open_loop" else "burst")
     if not own["kv_cache"] and own.get("engine") == "trtllm":
         own["kv_cache"] = _recipe_kv(own["gpu"] or "", catalog)
-    own["speculative"] = own.get("speculative") if pool == "decode" else None
+    if pool == "prefill":  # drafts are made where tokens are written
+        own |= dict.fromkeys(_SPECULATION)
     try:
         case = case_of(parse_row(own), catalog)
     except RowError as error:
@@ -201,7 +203,7 @@ def predict_pools(case: PoolCase, params: Parameters) -> MedianEstimate:
     outside = between(case.prefill, case.decode, front, case.gpus, params)
     each = min(math.ceil(held / case.decode_workers), slots)
     step = after.fixed[each] + after.token[each] * each * (row.input_tokens + 0.5 * row.output_tokens)
-    trace = simulate_pools(before, after, outside, _pattern(row, held, row.output_tokens * step))
+    trace = simulate_pools(before, after, outside, _pattern(row, held, row.output_tokens / after.advance * step))
     figures: list[float] = []
     for seconds in (trace.ttft, trace.tpot):
         figures += [1e3 * float(v) for v in (seconds.mean(), *np.percentile(seconds, (50, 95, 99)))]

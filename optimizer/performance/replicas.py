@@ -21,6 +21,7 @@ from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.memory import PLANNED_SHARE, memory_table
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.rates import LinkRates, Rates, Work, link_rates_of, rates_of, work_of
+from optimizer.performance.speculation import draft_quant
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
 
@@ -157,6 +158,7 @@ def _assemble(
         fixed += work.layers * params.first("sparse_index_us") * 1e-6
     across_fixed, across_token = node_reduce(spec)
     passes = params.first("elementwise_whole_passes") + params.first("elementwise_passes") / spec.tensor_parallel
+    drafting = drafting_of(spec, params)
     sent = params.first("dispatch_passes") * work.experts_per_token * busy / spec.expert_parallel
     return (
         float(spec.pipeline_parallel),
@@ -171,7 +173,11 @@ def _assemble(
         slow * (work.layers * passes + work.moe_layers * sent) * 2.0 * work.hidden / bandwidth + calls * across_token,
         slow * work.head_bytes / (bandwidth * rates.head.mbu),
         slow * work.head_bytes / (rates.peak16 * rates.head.mfu) + host.sampling_us * 1e-6,
-        slow * max(work.kv_bytes / reads, work.kv_flops / (rates.latent_peak * params.first("latent_attention_mfu"))),
+        slow
+        * max(
+            work.kv_bytes / reads,
+            work.kv_flops * drafting[0] / (rates.latent_peak * params.first("latent_attention_mfu")),
+        ),
         slow * work.kv_window_bytes / reads,
         work.window,
         slow * work.state_bytes / reads,
@@ -200,4 +206,32 @@ def _assemble(
         more.floor_captured,
         more.floor_eager,
         float(CAPTURED_TOKENS),
+        *drafting,
     )
+
+
+DRAFT_BATCH = 64.0
+"""What a draft pass takes is close to a straight line in the sequences of a step; drawn through one and so many."""
+
+
+def drafting_of(spec: ReplicaSpec, params: Parameters) -> tuple[float, float, float, float]:
+    """Tokens of a sequence in a step, and seconds of all draft passes before it: of one sequence, of each further one,
+    per token of KV.
+
+    Passes run on the replica's own cards, a dense head or model as one rank on the GPUs of a tensor group; the host
+    launches each within the step.
+    """
+    drafts = spec.speculation
+    if drafts is None:
+        return 1.0, 0.0, 0.0, 0.0
+    degrees = (spec.attention_dp, spec.expert_parallel) if drafts.draft.is_moe else (1, 1)
+    quant = draft_quant(drafts, spec.weight_quant)
+    own = replace(
+        spec, model=drafts.draft, weight_quant=quant, pipeline_parallel=1, speculation=None, overlap=False,
+        attention_dp=degrees[0], expert_parallel=degrees[1],
+    )  # fmt: skip
+    launch = params.first("draft_pass_ms", f"engine:{spec.engine.profile}") * 1e-3
+    c = coefficients([own], params).row(0)._replace(step_fixed=launch, step_sequence=0.0)
+    one, many = (float(step_seconds(c, n, 0.0, 0.0, 0.0)) for n in (1.0, DRAFT_BATCH))
+    slope = (many - one) / (DRAFT_BATCH - 1.0)
+    return 1.0 + drafts.tokens, drafts.tokens * (one - slope), drafts.tokens * slope, drafts.tokens * float(c.kv_token)

@@ -79,7 +79,9 @@ def decode_pool(
     short, long = _decode_seconds(c, batch, prompt), _decode_seconds(c, batch, prompt + output)
     held = np.maximum(requests, 1.0)
     token = (long - short) / (output * held)
-    return DecodePool(workers, slots, tuple((short - token * held * prompt).tolist()), tuple(token.tolist()))
+    advance = spec.speculation.tokens_per_step if spec.speculation else 1.0
+    fixed = short - token * held * prompt
+    return DecodePool(workers, slots, tuple(fixed.tolist()), tuple(token.tolist()), advance)
 
 
 def _decode_seconds(c: StepCoefficients, batch: Floats, context: float) -> Floats:

@@ -1,4 +1,4 @@
-"""``predict`` of disaggregated rows: degrees of two pools, slots, what cannot run, and how near published rows it is."""
+"""``predict`` of disaggregated rows: degrees of two pools, slots, what cannot run, how near published rows it is."""
 
 from __future__ import annotations
 
