@@ -39,17 +39,18 @@ V = TypeVar("V", float, tuple[float, float])
 DATA = Path(__file__).resolve().parent.parent / "data"
 DEGREES = ("tensor_parallel", "attention_dp", "expert_parallel", "moe_tensor_parallel")
 FIGURES = (TPOT, TTFT, THROUGHPUT)
-MOST_CLIENTS = 2100.0
+MOST_CLIENTS = 600.0
 """Rows of more are predicted, and choose no constant: a run of them takes long."""
 
 BLACKWELL, HOPPER = "launch_share|engine:trtllm@overlapped/blackwell", "launch_share|engine:trtllm@overlapped/hopper"
 ULTRA = "launch_share|engine:trtllm@overlapped/blackwell_ultra"
-HANDOFF, PROMPTS = "handoff_ms|", "pool_prompt_factor|format:fp8_block"
+HANDOFF, PROMPTS = "handoff_ms|", "pool_prompt_factor|arch:blackwell/fp8_block"
+ULTRA_PROMPTS = "pool_prompt_factor|arch:blackwell_ultra/fp8_block"
 
 GRID: Mapping[str, tuple[float, ...]] = {
-    BLACKWELL: (0.5, 0.6, 0.7, 0.85, 1.0),
-    HOPPER: (0.7, 0.8, 0.9, 1.0),
-    HANDOFF: (60.0, 80.0, 100.0, 125.0, 160.0),
+    BLACKWELL: (0.5, 0.6, 0.75, 1.0),
+    HOPPER: (0.7, 0.8, 1.0),
+    HANDOFF: (60.0, 100.0, 140.0),
     PROMPTS: (1.0, 1.3, 1.6, 1.9),
 }
 """Values that are tried, the prior among them."""
@@ -129,6 +130,7 @@ def with_constants(params: Parameters, chosen: Mapping[str, float]) -> Parameter
     """The parameters with these values; Blackwell Ultra as Blackwell."""
     values = {tuple(name.split("|")): value for name, value in chosen.items()}
     values[tuple(ULTRA.split("|"))] = chosen[BLACKWELL]
+    values[tuple(ULTRA_PROMPTS.split("|"))] = chosen[PROMPTS]
     return replace(params, values={**params.values, **values})  # type: ignore[dict-item]
 
 
@@ -256,7 +258,7 @@ def main(*, write: bool) -> None:
         params, runs = load_parameters(root), published()
         chosen = fitted(runs, params)
         for group, values in chosen.items():
-            print(group or "with all groups", {name.split("|")[0]: value for name, value in values.items()})
+            print(group or "with all groups", values)
         errors = list(left_out(runs, params, chosen))
         header = ("row_id", "group", "figure", "predicted", "measured")
         rows = [(e.row_id, e.group, e.figure, f"{e.predicted:.4g}", f"{e.measured:.6g}") for e in errors]

@@ -1,7 +1,7 @@
 """Rows of a table that describe a prefill pool and a decode pool: disaggregated serving.
 
 Columns ``prefill_*`` and ``decode_*`` (workers, tensor_parallel, attention_dp, expert_parallel, moe_tensor_parallel;
-also gpu and kv_cache where the pools differ) stand in place of tp, pp, replicas and the degrees of one replica;
+also gpu, formats and overlap where the pools differ) stand in place of tp, pp, replicas and the degrees of one replica;
 ``decode_slots`` is the most sequences that all decode workers take at once. The load is that of the whole system.
 """
 
@@ -27,7 +27,7 @@ from optimizer.simulate.pools import simulate_pools
 from optimizer.simulate.replica import Arrivals, Pattern
 
 POOLS = ("prefill", "decode")
-OWN = ("gpu", "kv_cache", "weight_quant")
+OWN = ("gpu", "kv_cache", "weight_quant", "overlap", "max_num_batched_tokens")
 """Columns of a row that a pool may state for itself."""
 
 DEGREES = ("tensor_parallel", "attention_dp", "expert_parallel", "moe_tensor_parallel")
@@ -199,7 +199,7 @@ def predict_pools(case: PoolCase, params: Parameters) -> MedianEstimate:
     slots = min(case.worker_slots, held)
     after = decode_pool(case.decode, case.decode_workers, slots, row.input_tokens, row.output_tokens, params)
     settings = settings_of(case.decode, 1.0, params, row.load == "open_loop")
-    front = (settings.frontend_s, settings.service_s)
+    front = (settings.frontend_s, settings.service_s / case.prefill_workers)  # each prefill worker has its own
     outside = between(case.prefill, case.decode, front, case.gpus, params)
     each = min(math.ceil(held / case.decode_workers), slots)
     step = after.fixed[each] + after.token[each] * each * (row.input_tokens + 0.5 * row.output_tokens)

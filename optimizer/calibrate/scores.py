@@ -281,8 +281,15 @@ def _specs(case: RowCase | PoolCase | None) -> tuple[ReplicaSpec, ...]:
 
 
 def case_grade(case: RowCase, params: Parameters) -> Grade:
-    """Grade of a case: an engine the catalog does not know is C."""
-    return Grade.C if case.unknown_engine else grade_of(case.spec, params)[0]
+    """Grade of a case: an engine the catalog does not know is C, speculative decoding one grade lower."""
+    if case.unknown_engine:
+        return Grade.C
+    return _drafted(grade_of(case.spec, params)[0], case.spec)
+
+
+def _drafted(grade: Grade, spec: ReplicaSpec) -> Grade:
+    """Speculative decoding was measured on few cards, and its acceptance is the prompts'."""
+    return (Grade.B if grade is Grade.A else Grade.C) if spec.speculation else grade
 
 
 def _cells(case: RowCase, p: MedianEstimate, known: tuple[Parameters, Bands], *, beyond: bool) -> dict[str, str]:
@@ -317,7 +324,7 @@ def pools_band(figure: str) -> str:
 def pool_grade(case: PoolCase, params: Parameters) -> Grade:
     """The worse grade of both pools; an engine the catalog does not know is C."""
     grades = [grade_of(spec, params)[0] for spec in (case.prefill, case.decode)]
-    return Grade.C if case.unknown_engine else max(grades)
+    return Grade.C if case.unknown_engine else _drafted(max(grades), case.decode)
 
 
 def _written(p: MedianEstimate, ttft: Band, tpot: Band, flow: Band, grade: Grade) -> dict[str, str]:

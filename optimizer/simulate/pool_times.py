@@ -41,11 +41,11 @@ def prefill_pool(spec: ReplicaSpec, workers: int, prompt: float, longest: float,
 
 
 def prompt_factor(spec: ReplicaSpec, params: Parameters) -> float:
-    """How much slower than the step model says prompts of a format are on attention-DP prefill workers."""
+    """How much slower than the step model says prompts of a kind of experts are on attention-DP prefill workers."""
     if spec.attention_dp == 1:
         return 1.0
     _, experts = part_formats(spec, weight_parts(spec.model, spec.weight_quant))
-    return params.first("pool_prompt_factor", f"format:{experts}")
+    return params.first("pool_prompt_factor", f"arch:{spec.gpu.arch}/{experts}")
 
 
 def _round_seconds(c: StepCoefficients, tokens: float, prompt: float, budget: float) -> float:
