@@ -40,7 +40,6 @@ class Host:
     prompt_token_us: float
     sampling_us: float
     latent_layer_us: float  # of latent attention
-    launches: float  # share of launches and kernel ramps that no other kernel hides
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,6 @@ def _host(spec: ReplicaSpec, scopes: tuple[str, ...], params: Parameters) -> Hos
         prompt_token_us=params.first("prompt_token_us", *scopes[:1], engine),
         sampling_us=params.first("sampling_us", engine),
         latent_layer_us=params.first("latent_layer_us", engine),
-        launches=params.product("launch_share", *scopes),
     )
 
 

@@ -20,7 +20,7 @@ from optimizer.performance.expert_ranks import CAPTURED_TOKENS, node_reduce, ran
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.memory import PLANNED_SHARE, memory_table
 from optimizer.performance.parameters import Parameters
-from optimizer.performance.rates import LinkRates, Rates, Work, link_rates_of, rates_of, work_of
+from optimizer.performance.rates import LinkRates, Rates, Work, link_rates_of, rates_of, scopes_of, work_of
 from optimizer.performance.speculation import draft_quant
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
@@ -158,6 +158,7 @@ def _assemble(
         fixed += work.layers * params.first("sparse_index_us") * 1e-6
     across_fixed, across_token = node_reduce(spec)
     passes = params.first("elementwise_whole_passes") + params.first("elementwise_passes") / spec.tensor_parallel
+    launches = params.product("launch_share", *scopes_of(spec, "", params)) if work.experts else 1.0
     drafting = drafting_of(spec, params)
     sent = params.first("dispatch_passes") * work.experts_per_token * busy / spec.expert_parallel
     return (
@@ -169,14 +170,14 @@ def _assemble(
         slow * work.expert_flops * busy / ranks / expert_rate,
         slow * pad * per_token_of_experts / expert_rate if work.experts else 0.0,
         rates.dense.sharpness,
-        slow * host.launches * fixed + calls * across_fixed,
+        slow * launches * fixed + calls * across_fixed,
         slow * (work.layers * passes + work.moe_layers * sent) * 2.0 * work.hidden / bandwidth + calls * across_token,
         slow * work.head_bytes / (bandwidth * rates.head.mbu),
         slow * work.head_bytes / (rates.peak16 * rates.head.mfu) + host.sampling_us * 1e-6,
         slow
         * max(
             work.kv_bytes / reads,
-            work.kv_flops * drafting[0] / (rates.latent_peak * params.first("latent_attention_mfu")),
+            work.kv_flops * (1.0 + drafting[0]) / (rates.latent_peak * params.first("latent_attention_mfu")),
         ),
         slow * work.kv_window_bytes / reads,
         work.window,
@@ -215,7 +216,7 @@ DRAFT_BATCH = 64.0
 
 
 def drafting_of(spec: ReplicaSpec, params: Parameters) -> tuple[float, float, float, float]:
-    """Tokens of a sequence in a step, and seconds of all draft passes before it: of one sequence, of each further one,
+    """Tokens drafted for a sequence, and seconds of all draft passes before it: of one sequence, of each further one,
     per token of KV.
 
     Passes run on the replica's own cards, a dense head or model as one rank on the GPUs of a tensor group; the host
@@ -223,7 +224,7 @@ def drafting_of(spec: ReplicaSpec, params: Parameters) -> tuple[float, float, fl
     """
     drafts = spec.speculation
     if drafts is None:
-        return 1.0, 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0
     degrees = (spec.attention_dp, spec.expert_parallel) if drafts.draft.is_moe else (1, 1)
     quant = draft_quant(drafts, spec.weight_quant)
     own = replace(
@@ -234,4 +235,4 @@ def drafting_of(spec: ReplicaSpec, params: Parameters) -> tuple[float, float, fl
     c = coefficients([own], params).row(0)._replace(step_fixed=launch, step_sequence=0.0)
     one, many = (float(step_seconds(c, n, 0.0, 0.0, 0.0)) for n in (1.0, DRAFT_BATCH))
     slope = (many - one) / (DRAFT_BATCH - 1.0)
-    return 1.0 + drafts.tokens, drafts.tokens * (one - slope), drafts.tokens * slope, drafts.tokens * float(c.kv_token)
+    return drafts.tokens, drafts.tokens * (one - slope), drafts.tokens * slope, drafts.tokens * float(c.kv_token)

@@ -62,7 +62,7 @@ class StepCoefficients(NamedTuple):
     floor_captured: Values  # least duration of a step with prompt tokens that replays a captured graph
     floor_eager: Values  # the same of a step too large for the graphs
     captured: Values  # most tokens of a step that replays a captured graph (no unit)
-    verified: Values  # tokens of a decoding sequence in a step: one, and those drafted (no unit)
+    drafted: Values  # tokens drafted for a decoding sequence, which a step verifies beside its own (no unit)
     draft_fixed: Values  # drafting before a step: all passes of one sequence
     draft_sequence: Values  # the same, for each further sequence
     draft_kv_token: Values  # the same, reading one token of the draft's own cache
@@ -91,13 +91,13 @@ def step_seconds(c: Any, decode_batch: Any, decode_kv_tokens: Any, prefill_token
     run in lock step, so the fullest one's cache counts, and every expert layer exchanges tokens. A host that launches
     kernels one by one bounds a prompt step from below: sqrt(work^2 + floor^2).
 
-    With speculative decoding a sequence brings ``verified`` tokens into the step, which read its cache once, and the
-    drafts are made before it.
+    With speculative decoding a sequence brings ``drafted`` more tokens into the step, which read its cache once, and
+    the drafts are made before it.
     """
     batch = decode_batch / c.stages
     kv = decode_kv_tokens / c.stages
     prompt = np.maximum(prefill_tokens / c.stages, np.minimum(prefill_tokens, c.chunk))
-    width = batch * c.verified
+    width = batch * (1.0 + c.drafted)
     tokens = width + prompt
     length = kv / np.maximum(batch, 1e-9)
     hit = 1.0 - c.miss**tokens

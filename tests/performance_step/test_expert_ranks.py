@@ -180,6 +180,9 @@ def test_only_a_stated_release_is_of_a_generation_that_is_not_assumed() -> None:
         for version in ("1.1", "1.3")
     )
     assert after == pytest.approx(0.6 * before)
+    dense = replace(plain, model=CATALOG.models["Qwen/Qwen3-32B"], weight_quant="bf16")
+    old, new = (coefficients([replace(dense, engine_version=version)], PARAMS).row(0) for version in ("1.1", "1.3"))
+    assert old == new
 
 
 def test_an_8_bit_cache_is_multiplied_at_8_bit_on_blackwell_alone() -> None:

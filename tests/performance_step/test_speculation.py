@@ -67,7 +67,7 @@ def test_a_step_yields_one_token_and_every_draft_that_is_accepted_in_a_row() -> 
 
 def test_without_speculation_a_step_is_what_it_was() -> None:
     c = coefficients([spec()], PARAMS).row(0)
-    assert (c.verified, c.draft_fixed, c.draft_sequence, c.draft_kv_token) == (1.0, 0.0, 0.0, 0.0)
+    assert (c.drafted, c.draft_fixed, c.draft_sequence, c.draft_kv_token) == (0.0, 0.0, 0.0, 0.0)
 
 
 def test_the_cache_is_read_once_for_all_tokens_of_a_step() -> None:
