@@ -1,15 +1,19 @@
 """Published throughputs of mixtures on many ranks beside what the step model says of them; nothing is fitted to them.
 
-    python -m benchmarks.anchors
+    python -m benchmarks.anchors            # the table
+    python -m benchmarks.anchors --rows     # the same as rows for `optimize predict`
 
 Each line is one engine step at the published batch, lengths and degrees: a decode worker without prompts, or a prompt
-step at the published chunk. Sources: LMSYS, "Deploying DeepSeek with PD disaggregation and large-scale expert
+step at the published chunk. As a row of ``predict`` each is the worker in question beside so many of the other kind
+that they never wait for them. Sources: LMSYS, "Deploying DeepSeek with PD disaggregation and large-scale expert
 parallelism on 96 H100 GPUs", 2025-05-05; deepseek-ai/open-infra-index, day 6, 2025-03-01; vLLM, "Large scale serving:
 DeepSeek with wide-EP on H200", 2025-12-17.
 """
 
 from __future__ import annotations
 
+import csv
+import sys
 from dataclasses import dataclass, replace
 
 from optimizer.catalog import default_root, load_catalog
@@ -52,11 +56,16 @@ ANCHORS = (
     ),
     Anchor(
         "LMSYS, prompts, EP32", "h100_sxm_80", "sglang", 32, True, 0, 16_384, 4096, 8, 52_300, 0.30,
-        "prompt products of block fp8 are slower in our kernel tables than DeepGEMM's published rates",
+        "",
+    ),
+    Anchor(
+        "DeepSeek profile, prompts, EP32", "h800_sxm_80", "sglang", 32, True, 0, 16_384, 4096, 8, 62_713, 0.30,
+        "the profile runs with perfectly balanced experts (quoted by LMSYS, as above)",
     ),
     Anchor(
         "DeepSeek day 6, prompts computed, EP32", "h800_sxm_80", "sglang", 32, True, 0, 16_384, 4989, 8, 32_200, 0.30,
-        "the average of a day, idle hours and cache look-ups included, so the model is above it",
+        "the average of a day, not a capacity: the same deployment's profile is 62,713, and the nodes of a day are not "
+        "busy at all hours; cached prefixes are attended to as well",
     ),
 )  # fmt: skip
 
@@ -77,8 +86,41 @@ def predicted(anchor: Anchor, catalog: Catalog, params: Parameters) -> float:
     return anchor.gpus * anchor.tokens / float(step_seconds(c, 0.0, 0.0, anchor.tokens, anchor.prompt / 2))
 
 
+OTHERS = 64
+"""Workers of the other kind in a row."""
+
+WRITTEN = {True: 128, False: 2}
+"""Output tokens of a row: of one that decodes, of one that only reads prompts."""
+
+
+def row_of(anchor: Anchor) -> dict[str, str]:
+    """The anchor as a row of ``predict``: tokens per second of its GPUs follow from the output rate (of prompts: times
+    prompt over output)."""
+    decodes = anchor.batch > 0
+    mine, other = ("decode", "prefill") if decodes else ("prefill", "decode")
+    ranks = str(anchor.ranks)
+    written = WRITTEN[decodes]
+    prompt = anchor.tokens - written / 2 if decodes else anchor.prompt
+    held = anchor.batch * anchor.ranks if decodes else 16 * anchor.ranks * anchor.tokens / anchor.prompt
+    return {
+        "row_id": anchor.name, "gpu": anchor.gpu, "engine": anchor.engine, "model": "deepseek-ai/DeepSeek-V3",
+        "weight_quant": "fp8", "input_tokens": f"{prompt:.0f}", "output_tokens": str(written), "start": "steady",
+        "concurrency": f"{held:.0f}", "requests": f"{2 * held:.0f}", "decode_slots": f"{held:.0f}",
+        f"{mine}_workers": "1", f"{other}_workers": str(OTHERS), f"{mine}_overlap": "on" if anchor.overlap else "off",
+        "max_num_batched_tokens": "16384",
+        **{f"{pool}_tensor_parallel": "1" for pool in ("prefill", "decode")},
+        **{f"{pool}_{name}": ranks for pool in ("prefill", "decode") for name in ("attention_dp", "expert_parallel")},
+    }  # fmt: skip
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table, or the rows."""
+    if "--rows" in sys.argv[1:]:
+        rows = [row_of(anchor) for anchor in ANCHORS]
+        writer = csv.DictWriter(sys.stdout, list(dict.fromkeys(name for row in rows for name in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+        return
     catalog, params = load_catalog(), load_parameters(default_root())
     print(f"{'anchor':40s} {'overlap':>7s} {'published':>10s} {'predicted':>10s} {'error':>6s} {'without':>10s}")
     for anchor in ANCHORS:

@@ -22,6 +22,7 @@ from tools.measurement_rows import measured_rows, step_rows, with_counts, writte
 from tools.memory_facts import cuda_totals, engine_default_rows, engine_option_rows, stored_rows, with_cuda
 from tools.price_rows import price_rows
 from tools.source_tables import COLLECTED, Row, Table, number, read, write
+from tools.speculation_facts import speculation_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -189,6 +190,7 @@ def build(data: Path, target: Path) -> None:
     write(target / "engine_defaults.csv", engine_default_rows(read(data / "engine_defaults.csv")))
     write(target / "engine_options.csv", engine_option_rows(read(data / "engine_options.csv")))
     write(target / "stored_parts.csv", stored)
+    write(target / "speculation.csv", speculation_rows(data, frozenset(model["id"] for model in models)))
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))
     write(target / "fx.csv", table(facts.FX_COLUMNS, facts.FX))
     mixtures = frozenset(model["id"] for model in models if int(float(model["moe_num_experts"] or 0)))

@@ -579,7 +579,11 @@ MOST_GPUS = 1024
 """Largest size of a kind of parallelism that is believed."""
 
 
-class _Cells:
+MOST_DRAFTS = 64
+"""Most drafted tokens of a step that are believed."""
+
+
+class RowCells:
     """Cells of a row as numbers and words; what is wrong with them is gathered."""
 
     def __init__(self, cells: Mapping[str, str | None]) -> None:
@@ -659,7 +663,7 @@ _OF_A_TEST = ("router", "input_p95", "output_p95", "shared_prefix", "requests_pe
 
 def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
     """Read one line of a table; only gpu, model, input_tokens and output_tokens are needed. Raises RowError."""
-    c = _Cells(cells)
+    c = RowCells(cells)
     tp, pp, dp = c.whole("tp", 1), c.whole("pp", 1), c.whole("dp", 1)
     inputs, outputs = c.tokens("input_tokens"), c.tokens("output_tokens")
     concurrency, rate = c.number("concurrency", most=MOST_IN_FLIGHT), c.number("request_rate")
@@ -699,6 +703,8 @@ def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
         replicas=c.degree("replicas"), attention_dp=c.degree("attention_dp"),
         expert_parallel=c.degree("expert_parallel"), moe_tensor_parallel=c.degree("moe_tensor_parallel"),
         overlap=c.word("overlap", "off", OVERLAPS), speculative=c.word("speculative", "none", SPECULATIVE),
+        speculative_tokens=c.degree("speculative_tokens", MOST_DRAFTS), acceptance=c.number("acceptance", most=1.0),
+        task=c.text("task"), draft_model=c.text("draft_model"),
         gpu_memory_utilization=utilization,
         max_num_seqs=c.degree("max_num_seqs", MOST_IN_FLIGHT),
         max_num_batched_tokens=c.degree("max_num_batched_tokens", MOST_REQUESTS),

@@ -195,6 +195,32 @@ def predict_case(case: RowCase, c: StepCoefficients, kv_tokens: float, params: P
 
     Rows that state no start pattern get the mixture ``unknown_start_burst_share``.
     """
+    drafts = case.spec.speculation
+    if drafts is not None and case.row.load not in (DECODE_STEP, PROMPT_STEP):
+        return _speculating(case, c, kv_tokens, params, drafts.tokens_per_step)
+    return _stepwise(case, c, kv_tokens, params)
+
+
+def _speculating(
+    case: RowCase, c: StepCoefficients, kv_tokens: float, params: Parameters, per_step: float
+) -> MedianEstimate:
+    """The same where a step yields several tokens: the replay counts steps, so outputs are as many steps long as they
+    take, and a step holds and reads the tokens of all that was written by then.
+    """
+    row = case.row
+    steps = 1.0 + (row.output_tokens - 1.0) / per_step
+    held = (row.input_tokens + 0.5 * row.output_tokens) / (row.input_tokens + 0.5 * steps)
+    longer = c._replace(
+        kv_token=c.kv_token * held, kv_window_token=c.kv_window_token * held, draft_kv_token=c.draft_kv_token * held,
+        window=c.window / held,
+    )  # fmt: skip
+    found = _stepwise(replace(case, row=replace(row, output_tokens=steps)), longer, kv_tokens / held, params)
+    tpots = {name: getattr(found, name) / per_step for name in ("tpot_mean", "tpot_p50", "tpot_p95", "tpot_p99")}
+    return replace(found, **tpots, output_tokens_per_s=found.output_tokens_per_s * row.output_tokens / steps)
+
+
+def _stepwise(case: RowCase, c: StepCoefficients, kv_tokens: float, params: Parameters) -> MedianEstimate:
+    """The replay, a token of every sequence a step."""
     row = case.row
     if row.load in (DECODE_STEP, PROMPT_STEP):
         figures = [math.nan] * TTFT_VALUES + [one_step_ms(case, c)] * TTFT_VALUES + [math.nan]

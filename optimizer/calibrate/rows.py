@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from optimizer.catalog.types import Catalog, Engine, Gpu, Model
+from optimizer.calibrate.checkpoint_names import named
+from optimizer.catalog.types import Catalog, DraftFact, Engine, Gpu, Model
 from optimizer.errors import Finding, InputError
 from optimizer.files.nodes import shown
 from optimizer.files.text_file import whole_id
+from optimizer.performance.speculation import EAGLE3, METHODS, MTP, Speculation, eagle3_head, mtp_layer
 from optimizer.performance.startup import default_share
 from optimizer.performance.types import ReplicaSpec
 from optimizer.vocabulary import Link
@@ -25,7 +27,8 @@ LOADS = ("closed_loop", "open_loop", "static_batch", "offline")
 DECODE_STEP, PROMPT_STEP = "decode_step", "prompt_step"
 """Loads of packaged engine steps: their TPOT is the duration of one step. No load of a user's row."""
 
-SPECULATIVE = ("none", "mtp", "eagle3", "draft")
+NO_SPECULATION = "none"
+SPECULATIVE = (NO_SPECULATION, *METHODS)
 OVERLAPS = ("off", "on")
 STARTS = ("burst", "steady", "unknown")
 LINKS = {
@@ -97,6 +100,10 @@ class MeasuredRow:
     moe_tensor_parallel: int = 0  # GPUs that share the work of one expert
     overlap: str = "off"  # two-batch overlap of exchange and computing
     speculative: str = "none"
+    speculative_tokens: int = 0  # drafted in a step; 0 = not stated
+    acceptance: float = math.nan  # chance that a drafted token is accepted, those before it being so
+    task: str = ""  # what is written: acceptance is looked up by it where it is not stated
+    draft_model: str = ""  # the small model of ``draft``
     gpu_memory_utilization: float = math.nan
     max_num_seqs: int = 0
     max_num_batched_tokens: int = 0
@@ -150,9 +157,11 @@ class RowCase:
 def case_of(row: MeasuredRow, catalog: Catalog) -> RowCase:
     """What the model is asked for a row; raises RowError where it cannot be asked."""
     gpu = _known(catalog.gpus, row.gpu, "gpu")
-    model = _known(catalog.models, whole_id(row.model, catalog.models) or row.model, "model")
+    held = None if row.model in catalog.models else named(row.model, catalog)
+    name = held.model if held else whole_id(row.model, catalog.models) or row.model
+    model = _known(catalog.models, name, "model")
     engine, unknown = engine_of(row.engine, catalog)
-    quant = quant_of(row.weight_quant, gpu, model)
+    quant = quant_of(row.weight_quant or (held.weight_quant if held else ""), gpu, model)
     kv = kv_of(row.kv_cache, quant, gpu, model)
     link = LINKS.get(row.interconnect, gpu.link if gpu.link_gb_s else Link.PCIE)
     copies, ranks = degrees_of(row, model)
@@ -170,7 +179,7 @@ def case_of(row: MeasuredRow, catalog: Catalog) -> RowCase:
         max_num_batched_tokens=row.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, row.engine_version),
         max_model_len=row.context_max or int(row.input_tokens + row.output_tokens), attention_dp=ranks,
         expert_parallel=experts, overlap=row.overlap == "on", engine_version=row.engine_version, known_host=True,
-        crosses_nodes=row.nodes > 1,
+        crosses_nodes=row.nodes > 1, speculation=speculation_of(row, model, catalog),
     )  # fmt: skip
     return RowCase(row, spec, copies * ranks, unknown)
 
@@ -236,8 +245,63 @@ def degree_defects(row: MeasuredRow, model: Model, *, gpu_count_stated: bool) ->
             "gpu_count",
             (f"gpu_count {row.gpu_count} is not replicas {copies} x pp {row.pp} x tp {row.tp} x attention_dp {ranks}"),
         )
-    if row.speculative != "none":
-        yield "speculative", f"speculative decoding ({row.speculative}) is not modelled"
+    if row.speculative != NO_SPECULATION and row.router:
+        yield "router", "a test that is sent as described is not predicted with speculative decoding"
+
+
+def speculation_of(row: MeasuredRow, model: Model, catalog: Catalog) -> Speculation | None:
+    """How a row speculates; raises RowError where that is not stated or nothing is known to draft.
+
+    Acceptance that a row does not state is the median of published runs of its task; without a task it is an error, as
+    it decides everything and lies anywhere between 0.4 and 0.9.
+    """
+    method, k = row.speculative, row.speculative_tokens
+    if method == NO_SPECULATION:
+        if k or row.acceptance >= 0:
+            raise RowError([("speculative", "speculative_tokens or acceptance is stated, speculative is not")])
+        return None
+    defects = []
+    if not k:
+        defects.append(("speculative_tokens", f"speculative {method} needs speculative_tokens: drafts of a step"))
+    acceptance = row.acceptance
+    if math.isnan(acceptance):
+        known = {fact.task: fact for fact in drafts_for(model.id, method, catalog) if fact.acceptance is not None}
+        fact = known.get(row.task)
+        if fact is None or fact.acceptance is None:
+            tasks = ", ".join(sorted(known)) or "none is known"
+            defects.append(("acceptance", f"speculative {method} needs acceptance (0 to 1), or a task: {tasks}"))
+        else:
+            acceptance = fact.acceptance
+    draft = _drafting(row, model, catalog, defects)
+    if defects or draft is None:
+        raise RowError(defects)
+    return Speculation(method, k, acceptance, draft)
+
+
+def drafts_for(model: str, method: str, catalog: Catalog) -> Iterator[DraftFact]:
+    """What is published of a method: of all models together, then of the model itself, which counts."""
+    for whose in ("", model):
+        yield from (fact for fact in catalog.drafts if fact.method == method and fact.model == whose)
+
+
+def _drafting(row: MeasuredRow, model: Model, catalog: Catalog, defects: list[tuple[str, str]]) -> Model | None:
+    """What drafts."""
+    if row.speculative == EAGLE3:
+        return eagle3_head(model)
+    if row.speculative == MTP:
+        if model.draft or any(fact.model == model.id and not fact.task for fact in drafts_for(model.id, MTP, catalog)):
+            return mtp_layer(model)
+        defects.append(("speculative", f"no layers for multi-token prediction are known of {model.id}"))
+        return None
+    if not row.draft_model:
+        defects.append(("draft_model", "speculative draft needs draft_model: the small model that drafts"))
+        return None
+    draft = _known(catalog.models, whole_id(row.draft_model, catalog.models) or row.draft_model, "draft_model")
+    if draft.vocab_size != model.vocab_size:
+        sizes = f"{draft.vocab_size:,} and {model.vocab_size:,}"
+        defects.append(("draft_model", f"{draft.id} and {model.id} have different vocabularies: {sizes} tokens"))
+        return None
+    return draft
 
 
 def engine_of(name: str, catalog: Catalog) -> tuple[Engine, bool]:

@@ -22,6 +22,7 @@ import numpy as np
 
 from optimizer.calibrate.benchmark_results import parse_row
 from optimizer.calibrate.forward import MedianEstimate, beyond_slots, predict_cases
+from optimizer.calibrate.pool_rows import PoolCase, describes_pools, pool_case, predict_pools
 from optimizer.calibrate.rows import MeasuredRow, RowCase, RowError, case_of, degree_defects
 from optimizer.catalog import default_root
 from optimizer.catalog.types import Catalog
@@ -33,7 +34,7 @@ from optimizer.performance.accuracy import Bands, band_in, band_name, model_line
 from optimizer.performance.compatibility import run_refusals
 from optimizer.performance.degrees import degree_refusals
 from optimizer.performance.parameters import Parameters
-from optimizer.performance.types import Band, Grade
+from optimizer.performance.types import Band, Grade, ReplicaSpec
 
 TPOT, TTFT, TTFT_UNKNOWN, THROUGHPUT, OFFLINE = "tpot", "ttft", "ttft_unknown_start", "throughput", "offline"
 TTFT_P99, TPOT_P99 = "ttft_p99", "tpot_p99"
@@ -222,18 +223,18 @@ def predict_table(
     ``bands``: the packaged ones if left out.
     """
     bands = read_bands(default_root()) if bands is None else bands
-    cases: list[RowCase | None] = []
+    cases: list[RowCase | PoolCase | None] = []
     errors: list[str] = []
     for cells in rows:
         try:
-            cases.append(_case(cells, catalog))
+            cases.append(pool_case(cells, catalog) if describes_pools(cells) else _case(cells, catalog))
             errors.append("")
         except InputError as error:
             cases.append(None)
             errors.append(" ".join(str(error).split()))
     for index, message in _impossible(cases):
         cases[index], errors[index] = None, message
-    known = [case for case in cases if case is not None]
+    known = [case for case in cases if isinstance(case, RowCase)]
     predictions = iter(predict_cases(known, params) if known else ())
     beyond = iter(beyond_slots(known))
     kept = [name for name in header if name not in OUTPUT]
@@ -241,7 +242,11 @@ def predict_table(
     writer = csv.DictWriter(text, [*kept, *OUTPUT], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for cells, case, message in zip(rows, cases, errors, strict=True):
-        predicted = _cells(case, next(predictions), (params, bands), beyond=next(beyond)) if case else {}
+        predicted: dict[str, str] = {}
+        if isinstance(case, PoolCase):
+            predicted = _pool_cells(case, predict_pools(case, params), (params, bands))
+        elif case:
+            predicted = _cells(case, next(predictions), (params, bands), beyond=next(beyond))
         writer.writerow({**cells, **predicted, "error": message})
     return text.getvalue(), sum(bool(error) for error in errors)
 
@@ -258,21 +263,33 @@ def _case(cells: Mapping[str, str], catalog: Catalog) -> RowCase:
     return case
 
 
-def _impossible(cases: Sequence[RowCase | None]) -> Iterator[tuple[int, str]]:
+def _impossible(cases: Sequence[RowCase | PoolCase | None]) -> Iterator[tuple[int, str]]:
     """Rows whose weights exceed the memory of their GPUs so far that no mislabelled precision explains it."""
-    places = [index for index, case in enumerate(cases) if case is not None]
-    specs = [case.spec for case in cases if case is not None]
-    bills = memory_bills(specs, Lengths(1, 1, 2)) if specs else []
-    for index, spec, bill in zip(places, specs, bills, strict=True):
+    asked = [(index, spec) for index, case in enumerate(cases) for spec in _specs(case)]
+    bills = memory_bills([spec for _, spec in asked], Lengths(1, 1, 2)) if asked else []
+    for (index, spec), bill in zip(asked, bills, strict=True):
         memory = bill.usable / spec.gpu_memory_utilization
         if bill.weights > _BEYOND_DOUBT * memory:
             weights, room = f"{bill.weights / 1e9:,.0f} GB of weights", f"a GPU of {memory / 1e9:,.0f} GB"
             yield index, f"does not fit: {spec.model.id} in {spec.weight_quant} puts {weights} on {room}"
 
 
+def _specs(case: RowCase | PoolCase | None) -> tuple[ReplicaSpec, ...]:
+    if isinstance(case, PoolCase):
+        return (case.prefill, case.decode)
+    return (case.spec,) if case else ()
+
+
 def case_grade(case: RowCase, params: Parameters) -> Grade:
-    """Grade of a case: an engine the catalog does not know is C."""
-    return Grade.C if case.unknown_engine else grade_of(case.spec, params)[0]
+    """Grade of a case: an engine the catalog does not know is C, speculative decoding one grade lower."""
+    if case.unknown_engine:
+        return Grade.C
+    return _drafted(grade_of(case.spec, params)[0], case.spec)
+
+
+def _drafted(grade: Grade, spec: ReplicaSpec) -> Grade:
+    """Speculative decoding was measured on few cards, and its acceptance is the prompts'."""
+    return (Grade.B if grade is Grade.A else Grade.C) if spec.speculation else grade
 
 
 def _cells(case: RowCase, p: MedianEstimate, known: tuple[Parameters, Bands], *, beyond: bool) -> dict[str, str]:
@@ -282,10 +299,37 @@ def _cells(case: RowCase, p: MedianEstimate, known: tuple[Parameters, Bands], *,
     def limits(figure: str) -> Band:
         return band_in(bands, band_name(figure, beyond_slots=beyond), grade, engine)
 
-    row, speed = case.row, p.output_tokens_per_s
+    row = case.row
     unknown = row.load == "closed_loop" and row.start == "unknown"
-    ttft, tpot = limits(TTFT_UNKNOWN if unknown else TTFT), limits(TPOT)
     flow = limits(THROUGHPUT) if is_served(row) else band_in(bands, OFFLINE, grade, engine)
+    return _written(p, limits(TTFT_UNKNOWN if unknown else TTFT), limits(TPOT), flow, grade)
+
+
+def _pool_cells(case: PoolCase, p: MedianEstimate, known: tuple[Parameters, Bands]) -> dict[str, str]:
+    """Pools have bands of their own; beyond the slots of the decode pool a first token waits as long as the run lasts,
+    which is what the bands of replicas beyond their slots say."""
+    params, bands = known
+    grade = pool_grade(case, params)
+    ttft, tpot, flow = (band_in(bands, pools_band(figure), grade, "") for figure in (TTFT, TPOT, THROUGHPUT))
+    if case.beyond_slots:
+        ttft, flow = (band_in(bands, band_name(figure, beyond_slots=True), grade, "") for figure in (TTFT, THROUGHPUT))
+    return _written(p, ttft, tpot, flow, grade)
+
+
+def pools_band(figure: str) -> str:
+    """Name of the band of a figure of disaggregated serving."""
+    return f"{figure}_pools"
+
+
+def pool_grade(case: PoolCase, params: Parameters) -> Grade:
+    """The worse grade of both pools; an engine the catalog does not know is C."""
+    grades = [grade_of(spec, params)[0] for spec in (case.prefill, case.decode)]
+    return Grade.C if case.unknown_engine else _drafted(max(grades), case.decode)
+
+
+def _written(p: MedianEstimate, ttft: Band, tpot: Band, flow: Band, grade: Grade) -> dict[str, str]:
+    """The cells of a prediction and its bands."""
+    speed = p.output_tokens_per_s
     values = (
         p.ttft_mean, p.ttft_p50, p.ttft_p95, p.ttft_p99, p.tpot_mean, p.tpot_p50, p.tpot_p95, p.tpot_p99, speed,
         p.ttft_mean * ttft.low, p.ttft_mean * ttft.high, p.tpot_mean * tpot.low, p.tpot_mean * tpot.high,

@@ -55,6 +55,7 @@ FILES = (
     "engine_defaults.csv",
     "engine_options.csv",
     "stored_parts.csv",
+    "speculation.csv",
 )
 _OTHER_PREFIXES = ("performance", "kernels", "measurements")
 
@@ -192,6 +193,7 @@ class _Reader:
         defaults = tuple(self._keyed(rows.DEFAULTS).values())
         stored = _stored(self._keyed(rows.PARTS).values())
         markets = self._keyed(rows.MARKETS)
+        drafts = self._keyed(rows.DRAFTS)
         api_prices = self._keyed(rows.API_PRICES)
         tables = self._tables("offers.csv", rows.OFFER_COLUMNS, rows.OFFER_EXTRAS)
         offers = read_offers(tables, gpus, providers, fx, regions) if gpus and providers else {}
@@ -226,6 +228,7 @@ class _Reader:
             markets=tuple(markets.values()),
             api_prices=_by_model(api_prices.values()),
             regions=regions,
+            drafts=tuple(drafts.values()),
         )
 
     def _tables(self, name: str, required: Sequence[str], optional: Sequence[str]) -> list[CsvTable]:

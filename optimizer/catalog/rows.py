@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from optimizer.catalog.types import (
     Attention,
     Checkpoint,
+    DraftFact,
     Engine,
     EngineDefault,
     FormatRule,
@@ -292,6 +293,24 @@ def quant_fact(row: CsvRow) -> QuantFact:
     )
 
 
+DRAFT_COLUMNS = columns("model method task draft acceptance low high rows source")
+
+
+def draft_fact(row: CsvRow) -> DraftFact:
+    """A row of speculation.csv."""
+    return DraftFact(
+        model=row.text("model"),
+        method=row.choice("method", {word: word for word in ("mtp", "eagle3", "draft")}),
+        task=row.text("task"),
+        draft=row.text("draft"),
+        acceptance=row.number_or_none("acceptance"),
+        low=row.number_or_none("low"),
+        high=row.number_or_none("high"),
+        rows=row.integer("rows", 1),
+        source=row.required("source"),
+    )
+
+
 FX_COLUMNS = columns("currency per_usd date source")
 FX_EXTRAS = ("kind",)
 
@@ -473,6 +492,9 @@ DEFAULTS: Schema[EngineDefault, tuple[str, str, float, int, int, str, str]] = Sc
     (),
     engine_default,
     lambda d: (d.engine, d.from_version, d.min_gib, d.min_tp, d.below_tp, d.not_named, d.option),
+)
+DRAFTS: Schema[DraftFact, tuple[str, str, str]] = Schema(
+    "speculation.csv", DRAFT_COLUMNS, (), draft_fact, lambda fact: (fact.model, fact.method, fact.task)
 )
 PARTS: Schema[tuple[str, str, StoredPart], tuple[str, str, str, str]] = Schema(
     "stored_parts.csv",

@@ -414,6 +414,23 @@ class Catalog:
     """By model: who sells it by the token."""
     regions: Mapping[tuple[str, str], Region] = field(default_factory=dict)
     """Regions by (provider, name), those without a price too."""
+    drafts: tuple[DraftFact, ...] = ()
+    """Published drafts for speculative decoding and their acceptance."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFact:
+    """Something published that drafts for a model, or how often drafts are accepted on a task."""
+
+    model: str  # blank: models together
+    method: str  # mtp, eagle3
+    task: str  # chat, code, reasoning, rag, random; blank: that layers or heads are published at all
+    draft: str  # what drafts, where it has a name
+    acceptance: float | None  # median chance that a drafted token is accepted, those before it being so
+    low: float | None  # of nine in ten models or runs
+    high: float | None
+    rows: int
+    source: str
 
 
 def link_of(gpu: Gpu, gpus_per_node: int, nvlink: bool | None) -> Link:

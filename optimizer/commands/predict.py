@@ -24,6 +24,9 @@ def command(rows: Path, output: Path | None, catalogs: Path | None, calibration:
     attention_dp, expert_parallel, moe_tensor_parallel, overlap (on, off), gpu_memory_utilization, max_num_seqs,
     max_num_batched_tokens, input_tokens, output_tokens, load, concurrency, request_rate, start, requests, length_low,
     nodes; others are kept.
+    Disaggregated: prefill_* and decode_* columns (workers, tensor_parallel, attention_dp, expert_parallel,
+    moe_tensor_parallel), decode_slots. Speculative decoding: speculative (mtp, eagle3, draft), speculative_tokens,
+    acceptance or task (chat, code, reasoning, rag, random), draft_model.
     With router, input_p95, output_p95, shared_prefix or requests_per_prefix (and context_max) a row is a test sent as
     described, from an idle server to the end: the row beside the benchmark of `optimize launch`.
     Only gpu, model, input_tokens and output_tokens must be there, and what the load needs. replicas are independent

@@ -185,15 +185,14 @@ def band_in(bands: Bands, figure: str, grade: Grade, engine: str) -> Band:
 
 
 def read_bands(root: Path) -> Bands:
-    """The bands of a catalog directory; the packaged ones where it has none of its own."""
-    with file_of(root, "performance", "bands.csv").open(newline="", encoding="utf-8") as stream:
-        rows = csv.DictReader(stream)
-        return {
-            (row["figure"], row["engine"], Grade(row["grade"])): Band(
-                *(float(row[name]) for name in ("low", "high", "near_low", "near_high"))
-            )
-            for row in rows
-        }
+    """The bands of a catalog directory, of replicas and of pools; the packaged ones of a file that it does not have."""
+    bands: dict[tuple[str, str, Grade], Band] = {}
+    for name in ("bands.csv", "pool_bands.csv"):
+        with file_of(root, "performance", name).open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                edges = (float(row[edge]) for edge in ("low", "high", "near_low", "near_high"))
+                bands[row["figure"], row["engine"], Grade(row["grade"])] = Band(*edges)
+    return bands
 
 
 @cache

@@ -16,7 +16,7 @@ BITS = {"bf16": 16.0, "fp8": 8.03, "int8": 8.03, "int4": 4.16, "nvfp4": 4.5, "mx
 WEIGHT_ONLY = frozenset({"int4", "fp8_a16", "int8_a16", "nvfp4_a16", "mxfp4_a16"})
 """Kernels that compute at 16 bit whatever they read. int4 has no other kind here (AWQ, GPTQ: W4A16)."""
 
-_COMPUTED = {"fp8": "fp8", "fp8_block": "fp8", "mxfp4_a8": "fp8", "int8": "int8", "nvfp4": "fp4"}
+_COMPUTED = {"fp8": "fp8", "fp8_block": "fp8", "fp8_grouped": "fp8", "mxfp4_a8": "fp8", "int8": "int8", "nvfp4": "fp4"}
 _NO_INT8 = 10.0
 """From this compute capability on there are no int8 W8A8 kernels (catalogs/formats.csv)."""
 

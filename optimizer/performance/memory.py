@@ -18,6 +18,7 @@ from optimizer.demand import Lengths
 from optimizer.performance.architecture import kv_bytes, moe_layers, uneven_share
 from optimizer.performance.formats import BITS
 from optimizer.performance.lengths import moments_of
+from optimizer.performance.speculation import MTP, draft_quant
 from optimizer.performance.startup import start_of, state_blocks
 from optimizer.performance.types import MemoryBill, ReplicaSpec
 
@@ -202,9 +203,23 @@ def _row(spec: ReplicaSpec, parts: dict[tuple[int, str], WeightParts]) -> tuple[
     key = (id(model), spec.weight_quant)
     if key not in parts:
         parts[key] = weight_parts(model, spec.weight_quant)
-    weights = _weights_per_gpu(spec, parts[key])
+    drafts, draft_token = _draft_per_gpu(spec)
+    weights = _weights_per_gpu(spec, parts[key]) + drafts
     start = start_of(spec, weights)
-    return (weights, start.activations, start.overhead, start.usable, *kv_need_of(spec))
+    per_token, *others = kv_need_of(spec)
+    return (weights, start.activations, start.overhead, start.usable, per_token + draft_token, *others)
+
+
+def _draft_per_gpu(spec: ReplicaSpec) -> tuple[float, float]:
+    """Weights of what drafts on a GPU, and its KV bytes per token; prediction layers share embedding and head."""
+    if spec.speculation is None:
+        return 0.0, 0.0
+    draft = spec.speculation.draft
+    found = weight_parts(draft, draft_quant(spec.speculation, spec.weight_quant))
+    if spec.speculation.method == MTP:
+        found = replace(found, embedding=0.0, head=0.0)
+    own = replace(spec, model=draft, pipeline_parallel=1, speculation=None)
+    return _weights_per_gpu(own, found), kv_need_of(own)[0]
 
 
 def most_sequences(spec: ReplicaSpec) -> int | None:

@@ -220,9 +220,14 @@ def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
         values |= {(row.name, row.scope): row.value for row in own}
         version += f"+{hashlib.sha256(contents(calibration)).hexdigest()[:8]}"
     columns = ("engine", "from_version", "generation")
-    releases = read_table(file_of(root, "performance", "generations.csv"), columns, ("note",))
+    releases = read_table(file_of(root, "performance", "generations.csv"), columns, ("note", "assumed"))
     generations = tuple(
-        Generation(row.required("engine"), version_number(row.text("from_version")) or (0, 0), row.text("generation"))
+        Generation(
+            row.required("engine"),
+            version_number(row.text("from_version")) or (0, 0),
+            row.text("generation"),
+            row.text("assumed") != "no",
+        )
         for row in releases
     )
     columns = ("gpu", "model_line", "weight_quant")

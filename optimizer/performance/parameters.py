@@ -84,6 +84,7 @@ class Generation:
     engine: str
     from_version: tuple[int, int]
     name: str
+    assumed: bool = True  # whether a release that is not stated may be of it
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,12 @@ class Parameters:
         raise CatalogError(f"no kernel facts for {gpu}, none for its architecture {arch}, and no default")
 
     def generation(self, engine: str, version: str) -> str:
-        """Name of the engine generation a version belongs to; an unstated version is the newest."""
+        """Name of the engine generation a version belongs to; an unstated version is the newest that is assumed."""
         mine = [entry for entry in self.generations if entry.engine == engine]
         if not mine:
             return ""
         number = version_number(version)
-        older = [entry for entry in mine if number is None or entry.from_version <= number]
+        older = [entry for entry in mine if (entry.assumed if number is None else entry.from_version <= number)]
         return max(older or mine[:1], key=lambda entry: entry.from_version).name
 
 

@@ -65,6 +65,7 @@ class Rates:
     decode: DecodeAttention
     prefill_rate: float
     prefill_overhead_s: float
+    latent_peak: float  # of decoding with latent attention
     host: Host
 
 
@@ -132,8 +133,17 @@ def rates_of(spec: ReplicaSpec, work: Work, params: Parameters) -> Rates:
         ),
         prefill_rate=peak16 * saturated(kernels.prefill.mfu * params.product("prefill_attention_factor", *scopes)),
         prefill_overhead_s=kernels.prefill.overhead_s,
+        latent_peak=latent_peak(spec, peak16),
         host=_host(spec, scopes, params),
     )
+
+
+def latent_peak(spec: ReplicaSpec, peak16: float) -> float:
+    """Peak of the products of latent attention while decoding: on Blackwell an 8-bit cache is multiplied at 8 bit
+    (TensorRT-LLM's generation kernels, which vLLM and SGLang take from FlashInfer); on Hopper FlashMLA turns it to 16.
+    """
+    narrow = spec.kv_cache == "fp8" and spec.gpu.arch in ("blackwell", "blackwell_ultra")
+    return compute_peak(spec.gpu, "fp8") if narrow else peak16
 
 
 def weight_only(own: Gemm, wide: Gemm, bits: float, ridge: float) -> Gemm:
@@ -233,7 +243,8 @@ def _pick(facts: Mapping[str, Gemm], fmt: str) -> Gemm:
     near = {
         "mxfp4_a8": ("mxfp4_a8", "nvfp4", "fp8"), "mxfp4_a16": ("mxfp4_a16", "int4"), "nvfp4": ("nvfp4", "fp8"),
         "nvfp4_a16": ("mxfp4_a16", "int4"), "int8": ("int8", "fp8"), "int8_a16": ("int4",), "int4": ("int4",),
-        "fp8": ("fp8",), "fp8_block": ("fp8",), "fp8_a16": ("int4",), "bf16": (),
+        "fp8": ("fp8",), "fp8_block": ("fp8",), "fp8_grouped": ("fp8_grouped", "fp8_block", "fp8"),
+        "fp8_a16": ("int4",), "bf16": (),
     }[fmt]  # fmt: skip
     return next((facts[name] for name in near if name in facts), facts["bf16"])
 

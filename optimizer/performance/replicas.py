@@ -9,18 +9,19 @@ fast the card and engine do it (``rates``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from optimizer.demand import Lengths
 from optimizer.performance.architecture import is_latent, is_sparse
-from optimizer.performance.expert_ranks import CAPTURED_TOKENS, node_reduce, rank_work
+from optimizer.performance.expert_ranks import CAPTURED_TOKENS, node_reduce, rank_work, uses_all_to_all
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.memory import PLANNED_SHARE, memory_table
 from optimizer.performance.parameters import Parameters
-from optimizer.performance.rates import LinkRates, Rates, Work, link_rates_of, rates_of, work_of
+from optimizer.performance.rates import LinkRates, Rates, Work, link_rates_of, rates_of, scopes_of, work_of
+from optimizer.performance.speculation import draft_quant
 from optimizer.performance.step import StepCoefficients, step_seconds
 from optimizer.performance.types import ReplicaSpec
 
@@ -92,8 +93,11 @@ def _engine_row(spec: ReplicaSpec, params: Parameters) -> tuple[float, float, fl
     )
 
 
-def coefficients(specs: Sequence[ReplicaSpec], params: Parameters) -> StepCoefficients:
-    """Coefficients of the step time, one entry per specification. What several have in common is worked out once."""
+def coefficients(specs: Sequence[ReplicaSpec], params: Parameters, *, lone: bool = False) -> StepCoefficients:
+    """Coefficients of the step time, one entry per specification. What several have in common is worked out once.
+
+    ``lone``: of each attention-DP group one rank alone has work, so that its tokens spread over the experts of all.
+    """
     works: dict[tuple[object, ...], Work] = {}
     rates: dict[tuple[object, ...], Rates] = {}
     links: dict[tuple[object, ...], LinkRates] = {}
@@ -101,24 +105,41 @@ def coefficients(specs: Sequence[ReplicaSpec], params: Parameters) -> StepCoeffi
     for spec in specs:
         card, tp, shared = spec.gpu.id, spec.tensor_parallel, (spec.attention_dp, spec.expert_parallel)
         engine = (spec.engine.profile, spec.engine_version)
-        work_key = (card, id(spec.model), spec.weight_quant, spec.kv_cache, tp, shared)
+        model = (id(spec.model), spec.weight_quant, spec.kv_cache)
+        work_key = (card, spec.engine.profile, *model, tp, shared, spec.overlap, spec.link)
         if (work := works.get(work_key)) is None:
-            work = works[work_key] = work_of(spec)
+            work = works[work_key] = grouped_experts(spec, work_of(spec))
         rates_key = (card, *engine, spec.kv_cache, work.dense_format, work.expert_format)
         if (rate := rates.get(rates_key)) is None:
             rate = rates[rates_key] = rates_of(spec, work, params)
         link_key = (card, *engine, tp, spec.link, spec.known_host)
         if (link := links.get(link_key)) is None:
             link = links[link_key] = link_rates_of(spec, params)
-        rows.append(_assemble(spec, work, rate, link, params))
+        rows.append(_assemble(spec, work, rate, link, params, lone=lone))
     return StepCoefficients(*np.array(rows, dtype=np.float64).reshape(len(rows), -1).T)
 
 
-def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, params: Parameters) -> tuple[float, ...]:
+def grouped_experts(spec: ReplicaSpec, work: Work) -> Work:
+    """The same where all-to-all kernels deliver tokens sorted by expert: block-scaled fp8 then runs grouped products.
+
+    SGLang with ``--moe-a2a-backend deepep`` and vLLM with its DeepEP backends call DeepGEMM's grouped kernels in place
+    of the fused expert layer that the kernel tables time (SGLang documentation "Expert parallelism"; vLLM
+    documentation "Expert parallel deployment"). TensorRT-LLM's own tables are of such kernels already.
+    """
+    sorted_first = spec.attention_dp > 1 and uses_all_to_all(spec) and spec.engine.profile != "trtllm"
+    if sorted_first and work.expert_format == "fp8_block":
+        return replace(work, expert_format="fp8_grouped")
+    return work
+
+
+def _assemble(
+    spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, params: Parameters, *, lone: bool
+) -> tuple[float, ...]:
     host, slow = rates.host, rates.host.slowdown
     pad = params.first("expert_tile_tokens")
     ranks, more = spec.attention_dp, rank_work(spec, params)
-    miss = (1.0 - work.experts_per_token / work.experts) ** ranks if work.experts else 1.0
+    busy = 1 if lone else ranks  # ranks whose tokens the experts work off
+    miss = (1.0 - work.experts_per_token / work.experts) ** busy if work.experts else 1.0
     bandwidth = rates.bandwidth
     dense_rate = rates.dense_peak * rates.dense.mfu
     expert_rate = rates.expert_peak * rates.expert.mfu
@@ -137,21 +158,27 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, para
         fixed += work.layers * params.first("sparse_index_us") * 1e-6
     across_fixed, across_token = node_reduce(spec)
     passes = params.first("elementwise_whole_passes") + params.first("elementwise_passes") / spec.tensor_parallel
-    sent = params.first("dispatch_passes") * work.experts_per_token
+    launches = params.product("launch_share", *scopes_of(spec, "", params)) if work.experts else 1.0
+    drafting = drafting_of(spec, params)
+    sent = params.first("dispatch_passes") * work.experts_per_token * busy / spec.expert_parallel
     return (
         float(spec.pipeline_parallel),
         slow * work.dense_bytes / (bandwidth * rates.dense.mbu),
         slow * work.expert_bytes / (bandwidth * rates.expert.mbu),
         miss,
         slow * work.dense_flops / dense_rate,
-        slow * work.expert_flops / expert_rate,
+        slow * work.expert_flops * busy / ranks / expert_rate,
         slow * pad * per_token_of_experts / expert_rate if work.experts else 0.0,
         rates.dense.sharpness,
-        slow * fixed + calls * across_fixed,
+        slow * launches * fixed + calls * across_fixed,
         slow * (work.layers * passes + work.moe_layers * sent) * 2.0 * work.hidden / bandwidth + calls * across_token,
         slow * work.head_bytes / (bandwidth * rates.head.mbu),
         slow * work.head_bytes / (rates.peak16 * rates.head.mfu) + host.sampling_us * 1e-6,
-        slow * max(work.kv_bytes / reads, work.kv_flops / (rates.peak16 * params.first("latent_attention_mfu"))),
+        slow
+        * max(
+            work.kv_bytes / reads,
+            work.kv_flops * (1.0 + drafting[0]) / (rates.latent_peak * params.first("latent_attention_mfu")),
+        ),
         slow * work.kv_window_bytes / reads,
         work.window,
         slow * work.state_bytes / reads,
@@ -170,7 +197,7 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, para
         host.prompt_token_us * 1e-6,
         float(spec.max_num_batched_tokens),
         more.hot_spread,
-        more.skew_choice,
+        more.skew_choice * ranks / busy,
         more.skew_kept,
         more.rank_spread,
         more.exchange_fixed,
@@ -180,4 +207,32 @@ def _assemble(spec: ReplicaSpec, work: Work, rates: Rates, link: LinkRates, para
         more.floor_captured,
         more.floor_eager,
         float(CAPTURED_TOKENS),
+        *drafting,
     )
+
+
+DRAFT_BATCH = 64.0
+"""What a draft pass takes is close to a straight line in the sequences of a step; drawn through one and so many."""
+
+
+def drafting_of(spec: ReplicaSpec, params: Parameters) -> tuple[float, float, float, float]:
+    """Tokens drafted for a sequence, and seconds of all draft passes before it: of one sequence, of each further one,
+    per token of KV.
+
+    Passes run on the replica's own cards, a dense head or model as one rank on the GPUs of a tensor group; the host
+    launches each within the step.
+    """
+    drafts = spec.speculation
+    if drafts is None:
+        return 0.0, 0.0, 0.0, 0.0
+    degrees = (spec.attention_dp, spec.expert_parallel) if drafts.draft.is_moe else (1, 1)
+    quant = draft_quant(drafts, spec.weight_quant)
+    own = replace(
+        spec, model=drafts.draft, weight_quant=quant, pipeline_parallel=1, speculation=None, overlap=False,
+        attention_dp=degrees[0], expert_parallel=degrees[1],
+    )  # fmt: skip
+    launch = params.first("draft_pass_ms", f"engine:{spec.engine.profile}") * 1e-3
+    c = coefficients([own], params).row(0)._replace(step_fixed=launch, step_sequence=0.0)
+    one, many = (float(step_seconds(c, n, 0.0, 0.0, 0.0)) for n in (1.0, DRAFT_BATCH))
+    slope = (many - one) / (DRAFT_BATCH - 1.0)
+    return drafts.tokens, drafts.tokens * (one - slope), drafts.tokens * slope, drafts.tokens * float(c.kv_token)

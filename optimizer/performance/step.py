@@ -62,6 +62,10 @@ class StepCoefficients(NamedTuple):
     floor_captured: Values  # least duration of a step with prompt tokens that replays a captured graph
     floor_eager: Values  # the same of a step too large for the graphs
     captured: Values  # most tokens of a step that replays a captured graph (no unit)
+    drafted: Values  # tokens drafted for a decoding sequence, which a step verifies beside its own (no unit)
+    draft_fixed: Values  # drafting before a step: all passes of one sequence
+    draft_sequence: Values  # the same, for each further sequence
+    draft_kv_token: Values  # the same, reading one token of the draft's own cache
 
     def row(self, index: int) -> StepCoefficients:
         """The coefficients of one specification, as floats."""
@@ -86,11 +90,15 @@ def step_seconds(c: Any, decode_batch: Any, decode_kv_tokens: Any, prefill_token
     touches ``hit + spread sqrt(hit (1 - hit))`` (largest of e binomial counts), never more than all. Attention ranks
     run in lock step, so the fullest one's cache counts, and every expert layer exchanges tokens. A host that launches
     kernels one by one bounds a prompt step from below: sqrt(work^2 + floor^2).
+
+    With speculative decoding a sequence brings ``drafted`` more tokens into the step, which read its cache once, and
+    the drafts are made before it.
     """
     batch = decode_batch / c.stages
     kv = decode_kv_tokens / c.stages
     prompt = np.maximum(prefill_tokens / c.stages, np.minimum(prefill_tokens, c.chunk))
-    tokens = batch + prompt
+    width = batch * (1.0 + c.drafted)
+    tokens = width + prompt
     length = kv / np.maximum(batch, 1e-9)
     hit = 1.0 - c.miss**tokens
     hot = np.minimum(hit + c.hot_spread * np.sqrt(hit * (1.0 - hit)), 1.0)
@@ -111,11 +119,12 @@ def step_seconds(c: Any, decode_batch: Any, decode_kv_tokens: Any, prefill_token
     )
     r = c.link_sharpness
     link = ((c.link_latency + 1e-12) ** r + (c.link_token * tokens + 1e-12) ** r) ** (1.0 / r)
-    head = c.head_read + c.head_sequence * batch
+    head = c.head_read + c.head_sequence * width
+    drafting = decoding * c.draft_fixed + c.draft_sequence * batch + c.draft_kv_token * kv
     hops = c.hop_fixed + c.hop_token * tokens
     host = c.step_fixed + c.step_sequence * decode_batch + c.step_prompt_token * prefill_tokens
-    work = gemm + attention + prefill + link + head + hops + c.layer_fixed + c.token_elementwise * tokens
-    exchange = c.exchange_fixed + c.exchange_token * batch + c.exchange_prompt_token * prompt
+    work = gemm + attention + prefill + link + head + hops + c.layer_fixed + c.token_elementwise * tokens + drafting
+    exchange = c.exchange_fixed + c.exchange_token * width + c.exchange_prompt_token * prompt
     device = work + exchange - c.exchange_hidden * np.minimum(work, exchange)
     eager = (tokens > c.captured) * 1.0
     floor = (c.floor_captured + eager * (c.floor_eager - c.floor_captured)) * np.minimum(prefill_tokens, 1.0)

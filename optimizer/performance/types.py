@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import Any
 
 from optimizer.catalog.types import Engine, Gpu, Model
+from optimizer.performance.speculation import Speculation
 from optimizer.vocabulary import Link
 
 
@@ -50,6 +51,7 @@ class ReplicaSpec:
     overlap: bool = False  # two batches of a rank take turns: one computes while the other exchanges tokens
     engine_version: str = ""
     crosses_nodes: bool = False  # pipeline stages on several nodes
+    speculation: Speculation | None = None
     known_host: bool = False  # measured rows only: over PCIe not the slowest host stands, but those that were measured
 
     @property

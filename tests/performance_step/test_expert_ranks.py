@@ -139,3 +139,56 @@ def test_overlap_needs_an_all_to_all_engine() -> None:
     assert not [*degree_refusals(replace(spec(1, 16, 16), overlap=True))]
     for wrong in (replace(spec(8), overlap=True), replace(spec(1, 8, 8, "h200_sxm_141", "trtllm"), overlap=True)):
         assert [column for column, _ in degree_refusals(wrong)] == ["overlap"]
+
+
+def test_a_rank_that_deals_its_experts_sorts_the_copies_of_its_own_experts_alone() -> None:
+    """Eight GPUs of one rank: experts cut, every GPU sorts all copies of a token; dealt to eight groups, an eighth."""
+    cut, dealt, ranks = (
+        float(coefficients([one], PARAMS).token_elementwise[0]) for one in (spec(8), spec(8, 1, 8), spec(1, 8, 8))
+    )
+    passes = PARAMS.first("elementwise_whole_passes"), PARAMS.first("elementwise_passes")
+    sent = 58 / 61 * PARAMS.first("dispatch_passes") * 8
+    assert dealt / cut == pytest.approx((passes[0] + passes[1] / 8 + sent / 8) / (passes[0] + passes[1] / 8 + sent))
+    assert ranks / cut == pytest.approx((sum(passes) + sent) / (passes[0] + passes[1] / 8 + sent))
+
+
+def test_a_lone_rank_has_the_experts_of_all_for_its_prompt() -> None:
+    alone, together = (coefficients([spec(1, 8, 8)], PARAMS, lone=lone).row(0) for lone in (True, False))
+    assert alone.expert_token == pytest.approx(together.expert_token / 8)
+    assert alone.dense_token == together.dense_token
+    assert alone.miss == pytest.approx(together.miss ** (1 / 8))
+    short, long = (float(step_seconds(c, 0.0, 0.0, 4096.0, 2048.0)) for c in (alone, together))
+    assert short < long
+    one = coefficients([spec(8)], PARAMS, lone=True).row(0)
+    assert one == coefficients([spec(8)], PARAMS).row(0)
+
+
+def test_tokens_that_arrive_sorted_run_grouped_products() -> None:
+    """SGLang behind attention DP calls DeepGEMM's grouped kernels (0.62 of H800's peak), not the fused layer (0.27)."""
+    sorted_first, fused = (coefficients([spec(1, d, d)], PARAMS).row(0) for d in (8, 1))
+    assert fused.expert_token / sorted_first.expert_token > 1.5
+    trt, cut = spec(1, 8, 8, engine="trtllm"), spec(8, 1, 1)
+    for one in (trt, cut):
+        assert coefficients([one], PARAMS).row(0).expert_token > sorted_first.expert_token / 8
+
+
+def test_only_a_stated_release_is_of_a_generation_that_is_not_assumed() -> None:
+    names = [PARAMS.generation("trtllm", version) for version in ("", "1.1.0", "1.2.0rc6", "1.3.0")]
+    assert names == ["current", "current", "overlapped", "overlapped"]
+    plain = spec(8, gpu="b200_sxm_180", engine="trtllm")
+    before, after = (
+        float(coefficients([replace(plain, engine_version=version)], PARAMS).layer_fixed[0])
+        for version in ("1.1", "1.3")
+    )
+    assert after == pytest.approx(0.6 * before)
+    dense = replace(plain, model=CATALOG.models["Qwen/Qwen3-32B"], weight_quant="bf16")
+    old, new = (coefficients([replace(dense, engine_version=version)], PARAMS).row(0) for version in ("1.1", "1.3"))
+    assert old == new
+
+
+def test_an_8_bit_cache_is_multiplied_at_8_bit_on_blackwell_alone() -> None:
+    for gpu, share in (("b200_sxm_180", 0.55), ("h200_sxm_141", 0.95)):
+        wide = replace(spec(1, 8, 8, gpu=gpu), attention_dp=8)
+        narrow = replace(wide, kv_cache="fp8")
+        seconds = [float(coefficients([one], PARAMS).kv_token[0]) for one in (narrow, wide)]
+        assert seconds[0] / seconds[1] == pytest.approx(share, abs=0.1)
