@@ -59,6 +59,6 @@ def command(
     if why is not None and not force:
         hint = "check card, engine, formats, degrees and load of the rows above; --force writes the fit all the same"
         raise UsageError([Finding(f"not written: {why}", str(output), hint=hint)])
-    write_atomic(output, parameter_csv(found.parameters))
+    write_atomic(output, parameter_csv((*found.parameters, *found.loads)))
     click.echo(f"Wrote {output}: {len(found.parameters)} parameters. Use it with --calibration {output}")
     say_next("calibrate", Path("rows.csv"))
