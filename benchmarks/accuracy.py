@@ -23,6 +23,7 @@ from optimizer.calibrate.cross_validation import held_out_errors, nested_coverag
 from optimizer.calibrate.engine_steps import step_cases, step_errors
 from optimizer.calibrate.forward import predict_cases
 from optimizer.calibrate.left_out import Coverage, coverage_of, coverage_table, read_errors
+from optimizer.calibrate.own_bands import OWN_FILE, own_coverage
 from optimizer.calibrate.own_fit import read_folds
 from optimizer.calibrate.scores import (
     DATA_CENTRE,
@@ -41,8 +42,11 @@ from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
 from optimizer.files.atomic_write import write_atomic
 from optimizer.performance import load_parameters
+from optimizer.performance.accuracy import OWN as OWN_BAND
+from optimizer.performance.accuracy import named_band
 from optimizer.performance.parameter_files import read_parameter_rows
 from optimizer.performance.parameters import Parameter, Parameters
+from optimizer.performance.types import Grade
 
 TARGETS = (
     ("dense on data-centre NVIDIA, TPOT", "tpot", 11.0),
@@ -113,6 +117,8 @@ def main(output: str) -> None:
     left_out = read_errors(root / "performance" / "left_out.csv", packaged_cases(root, catalog, params))
     found = coverage_of(left_out, read_folds(root), weight)
     lines += ["## What nobody fitted", "", LEFT_OUT, "", *left_out_lines(found), ""]
+    own = own_coverage(read_errors(root / "performance" / OWN_FILE, packaged_cases(root, catalog, params)))
+    lines += ["## After measurements of your own", "", OWN, "", *own_lines(own), ""]
     lines += pool_lines(root)
     lines += speculative_lines(catalog, params)
     lines += ["## Single engine steps", "", STEPS, "", *step_table(step_errors(step_cases(root, catalog), params)), ""]
@@ -147,6 +153,11 @@ told falls back to its prior. Bands are made of these errors, each group (source
 counting like sqrt(n) of them; here each unit is judged by bands made without it. An unseen card or family lowers the
 grade, and so widens the band by what such novelty did here; engines hardly measured have the band of engines left out.
 The table as a file: `docs/tables/left_out.csv`; every error: `catalogs/performance/left_out.csv`."""
+
+OWN = """What to expect after `optimize calibrate` on twenty loads of a setup (card, model, format, engine): every
+published setup with five rows more than that, the fit that saw nothing of it calibrated to twenty of its rows, the
+others predicted. A plan of such a setup carries the band made of these errors; here each setup is judged by the band
+that the others make. Every error: `catalogs/performance/own_measurements.csv`."""
 
 STEPS = """Published medians of steps inside vLLM 0.20.1, without queue, front end or arrival pattern
 (`python -m benchmarks.engine_steps`). Fits see them."""
@@ -222,6 +233,20 @@ def left_out_lines(found: Sequence[Coverage]) -> list[str]:
     for c in found:
         numbers = (f"{value:.0f}" for value in (c.by_row, c.by_group, c.median_error, c.median_of_groups))
         lines.append(f"| {c.split} | {c.figure} | {c.rows} | {c.groups} | {' | '.join(numbers)} |")
+    return lines
+
+
+def own_lines(found: Sequence[Coverage]) -> list[str]:
+    """Error, coverage and width of the bands after own measurements."""
+    lines = [
+        "| figure | rows | groups | error, rows % | error, groups % | in band, rows % | in band, groups % | band |",
+        "| --- |" + " ---: |" * 7,
+    ]
+    for c in found:
+        band = named_band(c.figure, Grade.A, OWN_BAND)
+        numbers = (f"{value:.1f}" for value in (c.median_error, c.median_of_groups, c.by_row, c.by_group))
+        ends = f"{band.low:.2f} to {band.high:.2f}"
+        lines.append(f"| {c.figure} | {c.rows} | {c.groups} | {' | '.join(numbers)} | {ends} |")
     return lines
 
 

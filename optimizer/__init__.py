@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from optimizer.negotiate.calibration import calibration
     from optimizer.negotiate.check import check
     from optimizer.negotiate.compare import compare
+    from optimizer.negotiate.confirm import confirm
     from optimizer.negotiate.explain import explain
     from optimizer.negotiate.frontier import frontier
     from optimizer.negotiate.memory import MemoryAnswer, ReplicaOptions, memory
@@ -48,6 +49,7 @@ _HOME = {
     "explain": "optimizer.negotiate.explain",
     "why_not": "optimizer.negotiate.why_not",
     "compare": "optimizer.negotiate.compare",
+    "confirm": "optimizer.negotiate.confirm",
     "check": "optimizer.negotiate.check",
     "memory": "optimizer.negotiate.memory",
     "MemoryAnswer": "optimizer.negotiate.memory",
@@ -103,6 +105,7 @@ __all__ = [
     "calibration",
     "check",
     "compare",
+    "confirm",
     "explain",
     "files_closed",
     "frontier",

@@ -102,11 +102,12 @@ def coverage_of(
             mine = [errors[i] for i in np.flatnonzero(units == unit).tolist() if errors[i].unseen == split]
             if mine:
                 judged += with_coverage(mine, table.bands(units != unit))
-    return [*_summed(judged)]
+    return [*summed(judged)]
 
 
-def _summed(errors: Sequence[Error]) -> Iterator[Coverage]:
-    for split in (FOLDS, *UNITS):
+def summed(errors: Sequence[Error]) -> Iterator[Coverage]:
+    """Errors that know whether their band held them, summed up by what was left out and figure."""
+    for split in dict.fromkeys(error.unseen for error in errors):
         figures = sorted({error.band for error in errors if error.unseen == split})
         for figure in figures:
             mine = [error for error in errors if error.unseen == split and error.band == figure]

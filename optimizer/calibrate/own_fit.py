@@ -19,8 +19,8 @@ from optimizer.calibrate.fit import FitProblem, fit, measured_of, statistic_of, 
 from optimizer.calibrate.forward import beyond_slots, predict_cases
 from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, TTFT_UNKNOWN, case_grade, is_served
-from optimizer.performance.accuracy import band_name, is_wide_pcie, named_band
-from optimizer.performance.parameter_files import COLUMNS
+from optimizer.performance.accuracy import band_name, is_wide_pcie, named_band, own_setup
+from optimizer.performance.parameter_files import COLUMNS, OWN_SETUPS
 from optimizer.performance.parameters import Parameter, Parameters
 from optimizer.performance.rates import work_of
 
@@ -57,9 +57,10 @@ class FittedFigure:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What a calibration found: parameters that override the packaged ones, median error before and after in percent
-    by figure, and every measured figure after the fit."""
+    by figure, and every measured figure after the fit; beside them how many loads were measured of each setup."""
 
     parameters: tuple[Parameter, ...]
+    loads: tuple[Parameter, ...]
     before: dict[str, float]
     after: dict[str, float]
     cases: tuple[RowCase, ...]
@@ -67,7 +68,7 @@ class Calibration:
 
     def to_csv(self) -> str:
         """The file that ``engine.calibration`` and ``--calibration`` take."""
-        return parameter_csv(self.parameters)
+        return parameter_csv((*self.parameters, *self.loads))
 
     def to_frame(self) -> DataFrame:
         """The figures as a pandas table, one row each; latencies in ms, throughputs in tokens per second."""
@@ -101,7 +102,9 @@ def calibrate(cases: Sequence[RowCase], base: Parameters, rounds: int = 4) -> Ca
         for p in table
     )
     figures = tuple(_figures(problem, fitted))
-    return Calibration(found, _errors(problem, base), _errors(problem, fitted), tuple(cases), figures)
+    return Calibration(
+        found, tuple(_loads(cases)), _errors(problem, base), _errors(problem, fitted), tuple(cases), figures
+    )
 
 
 def free_parameters(cases: Sequence[RowCase], base: Parameters) -> list[Parameter]:
@@ -135,6 +138,19 @@ def free_parameters(cases: Sequence[RowCase], base: Parameters) -> list[Paramete
                 prior = base.first(name, generation, f"engine:{engine}")
                 result.append(Parameter(name, generation, prior, prior / 30, prior * 30, prior, 0.7, unit, source))
     return result
+
+
+def _loads(cases: Sequence[RowCase]) -> Iterator[Parameter]:
+    """How many different loads were measured of each setup under load; a run repeated is one."""
+    found: dict[str, set[tuple[object, ...]]] = {}
+    for case in cases:
+        if is_served(case.row) and not case.unknown_engine:
+            row, spec = case.row, case.spec
+            degrees = (spec.tensor_parallel, spec.pipeline_parallel, spec.link, spec.kv_cache, case.replicas)
+            load = (row.input_tokens, row.output_tokens, row.load, row.concurrency, row.request_rate)
+            found.setdefault(own_setup(spec), set()).add((*degrees, *map(str, load)))
+    for setup, loads in sorted(found.items()):
+        yield Parameter(OWN_SETUPS, setup, float(len(loads)), 1.0, 1e6, 0.0, 0.0, "loads", "own measurements")
 
 
 def _kernels(cases: Sequence[RowCase]) -> list[tuple[str, str]]:

@@ -11,7 +11,8 @@ import numpy as np
 from optimizer.calibrate.cross_validation import bands_of, cross_validate, folds_of, triple_of
 from optimizer.calibrate.engine_steps import step_cases
 from optimizer.calibrate.fit import FitProblem, Linearised, fit, targets_of
-from optimizer.calibrate.left_out import errors_table, left_out_errors
+from optimizer.calibrate.left_out import errors_table, left_out_errors, read_errors
+from optimizer.calibrate.own_bands import OWN_FILE, own_bands, own_errors
 from optimizer.calibrate.own_fit import fold_csv, fold_parameter_csv, parameter_csv, table_csv, with_values
 from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.calibrate.scores import Error, is_served, packaged_cases, weighing
@@ -59,14 +60,21 @@ def write_fit(root: Path, catalog: Catalog, problem: FitProblem, linear: Lineari
     write_atomic(folder / "coverage.csv", coverage_csv(cases, weight), in_place=True)
     errors = list(left_out_errors(problem, linear, chosen, home))
     write_atomic(folder / "left_out.csv", errors_table(errors), in_place=True)
-    write_bands(root, errors)
+    write_own(root, catalog)
+    write_bands(root, errors, read_errors(folder / OWN_FILE, cases))
 
 
-def write_bands(root: Path, errors: Sequence[Error]) -> None:
-    """Error bands from the errors of what was left out."""
+def write_own(root: Path, catalog: Catalog) -> None:
+    """Write the errors of setups calibrated to some of their own rows, without which no own band is made."""
+    errors = own_errors(root, catalog, load_parameters(root))
+    write_atomic(root / "performance" / OWN_FILE, errors_table(list(errors)), in_place=True)
+
+
+def write_bands(root: Path, errors: Sequence[Error], own: Sequence[Error]) -> None:
+    """Error bands from the errors of what was left out, and from those left after own measurements."""
     rows = [
         (*key[:2], key[2].value, *(f"{edge:.4f}" for edge in (band.low, band.near_low, band.near_high, band.high)))
-        for key, band in bands_of(errors, weighing(root)).items()
+        for key, band in {**bands_of(errors, weighing(root)), **own_bands(own)}.items()
     ]
     header = ("figure", "engine", "grade", "low", "near_low", "near_high", "high")
     write_atomic(root / "performance" / "bands.csv", table_csv(header, rows), in_place=True)

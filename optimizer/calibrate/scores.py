@@ -29,7 +29,7 @@ from optimizer.catalog.types import Catalog
 from optimizer.demand import Lengths
 from optimizer.errors import CatalogError, InputError, UsageError
 from optimizer.files.csv_file import read_open_table
-from optimizer.performance import grade_of, memory_bills
+from optimizer.performance import band_source, grade_of, memory_bills
 from optimizer.performance.accuracy import Bands, band_in, band_name, model_line, read_bands
 from optimizer.performance.compatibility import run_refusals
 from optimizer.performance.degrees import degree_refusals
@@ -294,7 +294,8 @@ def _drafted(grade: Grade, spec: ReplicaSpec) -> Grade:
 
 def _cells(case: RowCase, p: MedianEstimate, known: tuple[Parameters, Bands], *, beyond: bool) -> dict[str, str]:
     params, bands = known
-    grade, engine = case_grade(case, params), case.spec.engine.profile
+    grade = case_grade(case, params)
+    engine = case.spec.engine.profile if case.unknown_engine else band_source(case.spec, params)
 
     def limits(figure: str) -> Band:
         return band_in(bands, band_name(figure, beyond_slots=beyond), grade, engine)

@@ -31,6 +31,7 @@ _COMMANDS = {
     "targets": "Solve for the price per GPU-hour below which each other card and provider would win.",
     "diff": "Say what changed between two results or two problem files, and which input caused it.",
     "explain": "Say why the best plan is the best, what each promise costs, and why not another plan.",
+    "confirm": "Say which benchmark to run before you sign, and what it is worth.",
     "frontier": "Draw the exact cost staircase over a number of the problem, with its break points.",
     "check": "Read a problem file and say what was understood, or everything that is wrong with it.",
     "memory": "Print the memory bill of a model on a GPU, layer by layer.",

@@ -11,6 +11,7 @@ _NEXT = {
     "explain": ("targets", "prices to ask for; or drill, report, shortlist"),
     "why_not": ("explain", "why the best plan is the best"),
     "targets": ("budget", "what a budget buys; or frontier, shortlist"),
+    "confirm": ("launch", "what starts the plan; or explain, shortlist"),
     "budget": ("frontier", "the cost over one number; or explain, targets"),
     "frontier": ("explain", "why the best plan is the best; or report"),
     "drill": ("launch", "what starts the plan; or explain, report"),

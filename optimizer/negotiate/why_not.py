@@ -417,7 +417,7 @@ def _defaults(problem: Problem, paths: Sequence[str]) -> frozenset[str]:
 def broken_promises(rest: Case) -> tuple[tuple[Broken, ...], str]:
     """Promises that even the configuration closest to keeping them breaks with one request at a time."""
     from optimizer.demand import Metric, part_name
-    from optimizer.performance import behaviours, promised_seconds
+    from optimizer.performance import band_source, behaviours, promised_seconds
     from optimizer.problem import parts_of
 
     problem, rules = rest.inputs.problem, rest.candidates.rules
@@ -432,7 +432,7 @@ def broken_promises(rest: Case) -> tuple[tuple[Broken, ...], str]:
         alone = behaviours([one.spec for one in mine], part.lengths, rest.inputs.params, inflights=[1.0] * len(mine))
         best: tuple[float, tuple[Broken, ...], str] | None = None
         for one, behaviour in zip(mine, alone, strict=True):
-            confidence, engine = problem.margins.confidence, one.spec.engine.profile
+            confidence, engine = problem.margins.confidence, band_source(one.spec, rest.inputs.params)
             values = [promised_seconds(behaviour, p, one.grade, confidence, engine) for p in promises]
             worst = max(value / p.limit_s for value, p in zip(values, promises, strict=True))
             if best is None or worst < best[0]:

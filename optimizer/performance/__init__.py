@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optimizer.performance.accuracy import band, error_factor, grade_of, is_upper_bound
+    from optimizer.performance.accuracy import band, band_source, error_factor, grade_of, is_upper_bound
     from optimizer.performance.behaviour import behaviours, promised_seconds
     from optimizer.performance.compatibility import (
         Gate,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from optimizer.performance.parameters import Parameters
 
 _HOME = {
-    "accuracy": ("band", "error_factor", "grade_of", "is_upper_bound"),
+    "accuracy": ("band", "band_source", "error_factor", "grade_of", "is_upper_bound"),
     "behaviour": ("behaviours", "promised_seconds"),
     "compatibility": (
         "Gate", "compute_precision", "engine_refusal", "kv_cache_gates", "kv_caches", "legal_tp", "native_quant",
@@ -46,6 +46,7 @@ __all__ = [
     "Gate",
     "Parameters",
     "band",
+    "band_source",
     "behaviours",
     "compute_precision",
     "engine_refusal",

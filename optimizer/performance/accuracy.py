@@ -8,6 +8,9 @@ Model error as multiplicative bands: truth / prediction, by promise and grade.
 ``catalogs/performance/bands.csv`` holds the 5, 10, 90 and 95 % quantiles of truth / prediction over published
 measurements, each predicted by a fit that saw nothing of its source x GPU x model group (``optimize validate --refit``
 writes it). A confidence of 0.5 means no margin.
+
+Two kinds of bands: those of a site that nobody measured, by engine, and those of a setup that the user measured at
+``ENOUGH_OWN`` loads and calibrated to: what then remains is how load and lengths scatter around one's own mean.
 """
 
 from __future__ import annotations
@@ -39,6 +42,36 @@ LARGE_EXPERT_MODEL = 200e9
 parallelism or disaggregation, none of which is modelled."""
 
 
+OWN = "own"
+"""Whose errors a band is made of, where it is not an engine's profile: setups measured by the user."""
+
+ENOUGH_OWN = 20
+"""Different loads that a user has to measure of a setup before its band is that of own measurements."""
+
+
+def own_setup(spec: ReplicaSpec) -> str:
+    """The setup that a user's measurements speak for: card, model, weight format and engine."""
+    return " | ".join((spec.gpu.id, spec.model.id, spec.weight_quant, spec.engine.profile))
+
+
+def is_own(spec: ReplicaSpec, params: Parameters) -> bool:
+    """Whether the user measured the setup at enough loads.
+
+    Not where the degrees decide, which the setup does not name: pipeline stages, and four or more GPUs over PCIe.
+    """
+    return bool(params.own) and may_be_own(spec) and params.own.get(own_setup(spec), 0) >= ENOUGH_OWN
+
+
+def may_be_own(spec: ReplicaSpec) -> bool:
+    """Whether measurements of its setup can narrow a specification's band."""
+    return spec.pipeline_parallel == 1 and not is_wide_pcie(spec)
+
+
+def band_source(spec: ReplicaSpec, params: Parameters) -> str:
+    """Whose errors the band of a specification is made of: ``OWN``, else the profile of its engine."""
+    return OWN if is_own(spec, params) else spec.engine.profile
+
+
 def is_upper_bound(model: Model) -> bool:
     """Whether such models usually run with techniques that are not modelled: a plan's cost is then an upper bound."""
     return model.is_moe and model.total_params >= LARGE_EXPERT_MODEL
@@ -55,6 +88,9 @@ def model_line(model: Model) -> str:
 
 def grade_of(spec: ReplicaSpec, params: Parameters) -> tuple[Grade, tuple[str, ...]]:
     """Grade of a specification and the sentences that explain it."""
+    if is_own(spec, params):
+        loads = params.own[own_setup(spec)]
+        return Grade.A, (f"measured by you at {loads} loads: {spec.model.id} in {spec.weight_quant} on {spec.gpu.id}",)
     own = _triple(spec)
     step = _missing(own, params.coverage)
     reasons = _coverage_reasons(own, step, params)
@@ -82,6 +118,9 @@ def grades_of(specs: Sequence[ReplicaSpec], params: Parameters) -> list[Grade]:
     steps: dict[tuple[int, int, str], int] = {}
     result = []
     for spec in specs:
+        if is_own(spec, params):
+            result.append(Grade.A)
+            continue
         key = (id(spec.gpu), id(spec.model), spec.weight_quant)
         if key not in steps:
             steps[key] = _missing(_triple(spec), params.coverage)
@@ -126,7 +165,7 @@ def _coverage_reasons(own: Triple, missing: int, params: Parameters) -> list[str
 
 
 Bands = Mapping[tuple[str, str, Grade], Band]
-"""By figure, engine profile (blank: all engines) and grade."""
+"""By figure, engine profile (``OWN``: own measurements; blank: all engines) and grade."""
 
 _EDGE, _NEAR = 0.95, 0.9
 
@@ -134,8 +173,8 @@ _EDGE, _NEAR = 0.95, 0.9
 def error_factor(metric: Metric, grade: Grade, quantile: float, engine: str = "") -> float:
     """Truth / prediction at a quantile: at 0.9, nine in ten truths lie below prediction x factor.
 
-    The end-to-end time takes the band of TPOT, which makes up most of it. ``engine``: profile of the engine; blank, or
-    one with few measurements: what holds for all engines together.
+    The end-to-end time takes the band of TPOT, which makes up most of it. ``engine``: what ``band_source`` says; blank,
+    or an engine with few measurements: what holds for all engines together.
     """
     return factor_in(named_band("ttft" if metric is Metric.TTFT else "tpot", grade, engine), quantile)
 

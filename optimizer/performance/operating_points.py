@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.demand import Lengths, Load, Metric, Promise, Slo
-from optimizer.performance.accuracy import error_factor, grades_of, throughput_factor
+from optimizer.performance.accuracy import band_source, error_factor, grades_of, throughput_factor
 from optimizer.performance.behaviour import flow_of_people, flow_under
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
@@ -202,7 +202,7 @@ def _prepared(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Parameters
         return None
     moments = moments_of(lengths)
     replicas = replicas_of(able, lengths, params)
-    known = list(zip(grades_of(able, params), (spec.engine.profile for spec in able), strict=True))
+    known = list(zip(grades_of(able, params), (band_source(spec, params) for spec in able), strict=True))
     kinds = sorted(set(known))
     pick = np.array([kinds.index(kind) for kind in known], dtype=np.intp)
     columns = {_content(spec): number for number, spec in enumerate(able)}
@@ -387,7 +387,7 @@ class Prepared:
     replicas: Replicas
     moments: LengthMoments
     limit: Flow  # at saturation
-    kinds: tuple[tuple[Grade, str], ...]  # grade and engine profile
+    kinds: tuple[tuple[Grade, str], ...]  # grade and whose errors its band is made of
     pick: npt.NDArray[np.intp]  # which kind each column is of
     found: dict[object, Array] = field(default_factory=dict)  # largest shares of the saturated batch, by question
 

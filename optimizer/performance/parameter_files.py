@@ -163,6 +163,9 @@ def _sharpness(row: CsvRow) -> float:
 
 COLUMNS = ("name", "scope", "value", "low", "high", "prior", "prior_log_sd", "unit", "source")
 
+OWN_SETUPS = "measured_loads"
+"""Rows of a calibration that are no parameters: how many loads were measured of the setup that is their scope."""
+
 _LARGEST = 1e9
 
 _HINT = "a calibration is a file that `optimize calibrate RESULTS... -o FILE` writes"
@@ -178,7 +181,7 @@ def read_calibration(path: Path, names: Collection[str]) -> tuple[Parameter, ...
     except CatalogError as error:
         raise CatalogError([replace(finding, hint=finding.hint or _HINT) for finding in error.findings]) from None
     found = list(parameters_in(table, names))
-    if not found and not table.findings:
+    if not any(row.name != OWN_SETUPS for row in found) and not table.findings:
         table.findings.append(Finding("no parameters in it", str(path), 1, 1))
     if table.findings:
         raise CatalogError(table.findings)
@@ -190,7 +193,7 @@ def parameters_in(table: CsvTable, names: Collection[str] = ()) -> Iterator[Para
     seen: set[tuple[str, str]] = set()
     for row in table:
         name, scope = row.required("name"), row.text("scope")
-        if name and names and name not in names:
+        if name and names and name not in names and name != OWN_SETUPS:
             row.error(f"unknown parameter {name!r}", did_you_mean(name, names), "name")
         if (name, scope) in seen:
             row.error(f"{name} of {scope or 'all'} stands twice", None, "name")
@@ -215,9 +218,11 @@ def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
     kernels, references = read_kernels(lambda name: file_of(root, "kernels", name))
     _check_complete(path, values, kernels)
     version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    measured: dict[str, int] = {}
     if calibration is not None:
         own = read_calibration(calibration, {name for name, _ in values})
-        values |= {(row.name, row.scope): row.value for row in own}
+        values |= {(row.name, row.scope): row.value for row in own if row.name != OWN_SETUPS}
+        measured = {row.scope: int(row.value) for row in own if row.name == OWN_SETUPS}
         version += f"+{hashlib.sha256(contents(calibration)).hexdigest()[:8]}"
     columns = ("engine", "from_version", "generation")
     releases = read_table(file_of(root, "performance", "generations.csv"), columns, ("note", "assumed"))
@@ -235,7 +240,7 @@ def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
     coverage = frozenset((row.required("gpu"), row.text("model_line"), row.text("weight_quant")) for row in covered)
     if releases.findings or covered.findings:
         raise CatalogError((*releases.findings, *covered.findings))
-    return Parameters(values, kernels, references, generations, coverage, version)
+    return Parameters(values, kernels, references, generations, coverage, version, measured)
 
 
 def file_of(root: Path, folder: str, name: str) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optimizer.errors import CatalogError
 
@@ -97,6 +97,8 @@ class Parameters:
     generations: tuple[Generation, ...]
     coverage: frozenset[tuple[str, str, str]]  # (card, model line, weight format) measured under load
     version: str  # names the fit: content hash of the parameter file
+    own: Mapping[str, int] = field(default_factory=dict)
+    """How many different loads a user measured of a setup, by ``own_setup``; empty without a calibration."""
 
     def first(self, name: str, *scopes: str) -> float:
         """The value of the most specific scope that exists, scopes given from specific to general."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.performance import band
-from optimizer.performance.accuracy import grade_of
+from optimizer.performance.accuracy import band_source, grade_of
 from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, experiment_of
 from optimizer.planning.inputs import stated_of
 from optimizer.problem import parts_of
@@ -95,7 +95,7 @@ def _simulated(
             break
         one = replace(one, test=larger)
         told, flow = _runs(replica, one, part.lengths)
-    grade, engine = grade_of(spec, inputs.params)[0], spec.engine.profile
+    grade, engine = grade_of(spec, inputs.params)[0], band_source(spec, inputs.params)
     brackets = []
     for bracket, seen in zip(one.brackets, told, strict=True):
         error = band(bracket.metric, grade, engine)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric, part_name
-from optimizer.performance import band, behaviours, grade_of, is_upper_bound, promised_seconds
+from optimizer.performance import band, band_source, behaviours, grade_of, is_upper_bound, promised_seconds
 from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
 from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS, ceil_guarded
@@ -65,7 +65,7 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
     promises = part.slo.promises
     grade, reasons = grade_of(chosen.candidate.spec, inputs.params)
     busiest = max(under, key=lambda behaviour: behaviour.inflight)
-    engine = chosen.candidate.spec.engine.profile
+    engine = band_source(chosen.candidate.spec, inputs.params)
     ttft, tpot = band(Metric.TTFT, grade, engine), band(Metric.TPOT, grade, engine)
     prediction = Prediction(
         workload=part.name,

@@ -27,7 +27,7 @@ import numpy as np
 
 from optimizer.demand import Metric
 from optimizer.performance import behaviours, error_factor
-from optimizer.performance.accuracy import grade_of, throughput_factor
+from optimizer.performance.accuracy import band_source, grade_of, throughput_factor
 from optimizer.performance.operating_points import UTILIZATION, operating_points
 from optimizer.performance.replicas import replicas_of
 from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
@@ -52,7 +52,7 @@ from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
     from optimizer.demand import Lengths, Promise
-    from optimizer.performance.types import Behaviour, ReplicaSpec
+    from optimizer.performance.types import Behaviour, Grade, ReplicaSpec
     from optimizer.planning.inputs import Inputs
     from optimizer.simulate.draws import Stream
     from optimizer.simulate.replay import Replica
@@ -208,7 +208,7 @@ class Replayer:
 
     def _tried(self, trial: Trial) -> Tried:
         part = parts_of(self._inputs.problem)[trial.workload]
-        grade, engine = grade_of(trial.spec, self._inputs.params)[0], trial.spec.engine.profile
+        grade, engine = _errors_of(trial, self._inputs)
         confidence = self._inputs.problem.margins.confidence
         limits = tuple(p.limit_s / error_factor(p.metric, grade, confidence, engine) for p in part.slo.promises)
         rate, held, people = trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs)
@@ -222,8 +222,8 @@ class Replayer:
         self.predict([trial])
         predicted = self._predicted[trial.key]
         if predicted.open_loop is not None:
-            grade, confidence = grade_of(trial.spec, self._inputs.params)[0], self._inputs.problem.margins.confidence
-            margin = 1.0 / min(throughput_factor(grade, confidence, trial.spec.engine.profile), 1.0)
+            (grade, engine), confidence = _errors_of(trial, self._inputs), self._inputs.problem.margins.confidence
+            margin = 1.0 / min(throughput_factor(grade, confidence, engine), 1.0)
             used = predicted.open_loop.utilization
             if used * margin > UTILIZATION:
                 return used, margin, UTILIZATION
@@ -288,8 +288,7 @@ class Replayer:
         inputs = self._inputs
         part = parts_of(inputs.problem)[trial.workload]
         promises, lengths = part.slo.promises, part.lengths
-        grade = grade_of(trial.spec, inputs.params)[0]
-        confidence, engine = inputs.problem.margins.confidence, trial.spec.engine.profile
+        (grade, engine), confidence = _errors_of(trial, inputs), inputs.problem.margins.confidence
         factors = [error_factor(p.metric, grade, confidence, engine) for p in promises]
         wanted = [_wanted(p, p.limit_s / f, lengths) for p, f in zip(promises, factors, strict=True)]
         sides = self._sides(trial, lengths, wanted)
@@ -405,7 +404,8 @@ def replay_batch(inputs: Inputs, trial: Trial, replica: Replica) -> Replay:
     seconds = float(served.finish.max()) + (mine - count) / pace
     rest = (mine - count) / mine * seconds * half / pace
     confidence = problem.margins.confidence
-    margin = min(throughput_factor(grade_of(trial.spec, inputs.params)[0], confidence, trial.spec.engine.profile), 1.0)
+    grade, engine = _errors_of(trial, inputs)
+    margin = min(throughput_factor(grade, confidence, engine), 1.0)
     points = operating_points([trial.spec], lengths, part.slo, load, 0.5, inputs.params)[0]
     carried = max((point.requests_per_second for point in points), default=math.nan)
     promise = ReplayedPromise(
@@ -439,6 +439,11 @@ def _pace(finish: Floats) -> tuple[float, float]:
     paces = sizes / np.maximum(spans, 1e-9)
     pace = (middle.size - 1) / max(float(middle[-1] - middle[0]), 1e-9)
     return pace, STUDENT_T * float(np.std(paces, ddof=1)) / math.sqrt(BATCHES)
+
+
+def _errors_of(trial: Trial, inputs: Inputs) -> tuple[Grade, str]:
+    """Grade of a trial's replica, and whose errors its band is made of."""
+    return grade_of(trial.spec, inputs.params)[0], band_source(trial.spec, inputs.params)
 
 
 def footage_of(fleet: Sequence[Seen], held: Seen | None, replica: Replica, replicas: int, *, people: bool) -> Footage:

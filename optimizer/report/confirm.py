@@ -48,8 +48,8 @@ def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
     commands: list[str] = []
     for group, experiment in experiments_in(plan, asked):
         serve = serve_words(group)
-        commands += [_shell(serve)] if serve else []
-        commands.append(_shell([*bench_words(group, experiment), "--seed", "1"]))
+        commands += [shell(serve)] if serve else []
+        commands.append(shell([*bench_words(group, experiment), "--seed", "1"]))
     return tuple(commands)
 
 
@@ -154,8 +154,8 @@ def brackets(experiment: Experiment) -> list[str]:
     return lines or ["no latency was promised: compare the throughput with the plan's"]
 
 
-def _shell(words: Sequence[str]) -> str:
-    """Quoted, with a backslash where a line would grow too long; an option stays beside its value."""
+def shell(words: Sequence[str]) -> str:
+    """A command quoted, with a backslash where a line would grow too long; an option stays beside its value."""
     lines = [""]
     for word in _options([shlex.quote(word) for word in words]):
         joined = f"{lines[-1]} {word}".strip() if len(lines) == 1 else f"{lines[-1]} {word}"

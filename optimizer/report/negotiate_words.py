@@ -117,6 +117,7 @@ _RENDERERS = MappingProxyType(
         "BudgetAnswer": ("negotiate_budget", "render_budget", ("text", "json")),
         "Checked": ("check", "render_check", ("text", "json")),
         "Comparison": ("negotiate_compare", "render_comparison", ("text", "json")),
+        "Confirmation": ("negotiate_confirm", "render_confirmation", ("text", "json")),
         "Explanation": ("negotiate_explain", "render_explanation", ("text", "json")),
         "Frontier": ("negotiate_frontier", "render_frontier", ("text", "json", "csv")),
         "MemoryAnswer": ("memory", "render_memory", ("text", "json")),

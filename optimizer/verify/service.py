@@ -17,7 +17,7 @@ from math import isclose, sqrt
 from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric
-from optimizer.performance import behaviours, error_factor, grade_of
+from optimizer.performance import band_source, behaviours, error_factor, grade_of
 from optimizer.performance.accuracy import throughput_factor
 from optimizer.performance.types import Behaviour, Grade
 from optimizer.units import SHARE_UNITS, ceil_guarded
@@ -266,15 +266,11 @@ class GroupAtLoad:
 
     group: GroupCase
     grade: Grade
+    engine: str  # whose errors the bands are made of: the engine's profile, or own measurements
     alone: Behaviour | None  # a lone request, where there is a closed population
     stated: Carried
     at_capacity: Carried
     at_factor: Carried
-
-    @property
-    def engine(self) -> str:
-        """Profile of the engine: bands may differ between engines."""
-        return self.group.spec.engine.profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +299,7 @@ def serve(cases: Sequence[CheckedCase], params: Parameters) -> list[tuple[GroupA
         GroupAtLoad(
             group,
             grade_of(group.spec, params)[0],
+            band_source(group.spec, params),
             alone(group),
             *(carried(index, claim) for claim in Claim),
         )

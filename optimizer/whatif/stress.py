@@ -95,12 +95,15 @@ def repaired(broken: Stress, result: FleetResult) -> Stress:
 
 
 def _tighter(case: Case, plan: Plan) -> list[str]:
-    """TPOT limits that are smaller by what 1.2 exceeds the margin of a grade A prediction, the smallest there is."""
+    """TPOT limits that are smaller by what 1.2 exceeds the smallest margin there is: that of setups the user measured
+    where there are any, else that of a grade A prediction."""
     from optimizer.performance import error_factor
+    from optimizer.performance.accuracy import OWN
     from optimizer.performance.types import Grade
 
     problem, engines = case.inputs.problem, case.inputs.catalog.engines
-    margin = error_factor(Metric.TPOT, Grade.A, problem.margins.confidence, engines[problem.engine.name].profile)
+    source = OWN if case.inputs.params.own else engines[problem.engine.name].profile
+    margin = error_factor(Metric.TPOT, Grade.A, problem.margins.confidence, source)
     scale = min(1.0, margin / SLOWER)
     promises = [p for one in plan.predicted for p in one.promises if p.metric is Metric.TPOT and p.limit_s is not None]
     edits = []

@@ -1,0 +1,41 @@
+"""``optimize confirm FILE``: what to measure before signing, and what that is worth."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from optimizer.commands.options import OutputFile, problem_options
+
+
+@click.command(name="confirm")
+@problem_options
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
+def command(
+    file: Path,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    style: str,
+    output: Path | None,
+) -> None:
+    """Which benchmark, on which rented node, would lower the bill of the problem FILE most, in expectation.
+
+    Prints the bill at the asked confidence and without a margin, every setup that could be measured with what it costs
+    and saves, and the commands. Exit code 3 where nothing keeps every promise.
+    """
+    from optimizer.commands.next_step import say_next
+    from optimizer.commands.options import EXIT_CODES
+    from optimizer.commands.progress import Progress
+    from optimizer.negotiate.confirm import confirm
+    from optimizer.report import status_of, write_output
+    from optimizer.report.negotiate_confirm import render_confirmation
+
+    with Progress(sys.stderr) as progress:
+        answer = confirm(file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
+    write_output(render_confirmation(answer, style), output)
+    say_next("confirm", file, style=style, output=output)
+    sys.exit(EXIT_CODES[status_of(answer.outcome)])
