@@ -177,9 +177,25 @@ class _Race:
                     groups[slot_facts(candidate, self._rules)].append(candidate)
             of_key, top = list(groups.values()), self._rules.top
             self._reached = []
-            for _, number in sorted((self._closed(group)[0], number) for number, group in enumerate(of_key)):
+            ranked = sorted(((*self._closed(group), number) for number, group in enumerate(of_key)), key=_by_score)
+            self._foresee([(score, favourite, of_key[number]) for score, favourite, number in ranked[:top]])
+            for _, _, number in ranked:
                 limit = sorted(self._reached)[top - 1] if len(self._reached) >= top else NEVER
                 self._reached.append(self._best(of_key[number], limit))
+
+    def _foresee(self, best: Sequence[tuple[int, Candidate | None, Sequence[Candidate]]]) -> None:
+        """Predict at once what is likely to be replayed one by one: the favourites of the closed form of the best
+        groups, and what could be better by its bound."""
+        likely: list[tuple[Candidate, int]] = []
+        for score, favourite, group in best:
+            known = None if favourite is None else self._least.of(favourite)
+            if favourite is None or known is None or known.closed_form is None:
+                continue
+            likely.append((favourite, max(known.closed_form, known.replicas)))
+            for one in group:
+                if self._score(one, None) < score and (at_best := self._least.of(one)) is not None:
+                    likely.append((one, self._largest_below(one, at_best.replicas, score)))
+        self._least.predict(likely)
 
     def enough(self) -> int | None:
         """What the last plan of the ranking is thought to cost, where that can be told without the solver."""
@@ -231,7 +247,10 @@ class _Race:
                 upper = score
             else:
                 self._least.missed(known, count)
-        heap = [(self._score(one, None), one.key, number) for number, one in enumerate(group)]
+        bounds = [self._score(one, None) for one in group]
+        if min(bounds) >= upper:
+            return upper
+        heap = [(bound, one.key, number) for number, (bound, one) in enumerate(zip(bounds, group, strict=True))]
         heapq.heapify(heap)
         while heap and not self._clock.over:
             bound, key, number = heapq.heappop(heap)
@@ -270,6 +289,11 @@ class _Race:
             middle = (low + high) // 2
             low, high = (middle, high) if self._score(candidate, middle) < upper else (low, middle)
         return low
+
+
+def _by_score(ranked: tuple[int, Candidate | None, int]) -> tuple[int, int]:
+    score, _, number = ranked
+    return score, number
 
 
 def _reported(inputs: Inputs, solution: FleetSolution, candidates: CandidateSet) -> FleetSolution:

@@ -17,9 +17,11 @@ import numpy as np
 
 from optimizer.performance import band
 from optimizer.performance.accuracy import band_source, grade_of
+from optimizer.performance.operating_points import content_of_spec
+from optimizer.performance.types import ReplicaSpec
 from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, experiment_of
 from optimizer.planning.inputs import stated_of
-from optimizer.problem import parts_of
+from optimizer.simulate.estimate import percentile_of
 from optimizer.simulate.load_test import SEEDS, output_rate, runs_of
 from optimizer.simulate.replay import MOST_REPLICAS
 from optimizer.units import significant
@@ -27,7 +29,6 @@ from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
     from optimizer.demand import Lengths
-    from optimizer.performance.types import ReplicaSpec
     from optimizer.plan.types import Group, Plan
     from optimizer.planning.inputs import Inputs
     from optimizer.problem import Part
@@ -68,9 +69,15 @@ class _Told:
         return max(self.mean - _ONE_SIDED_95 * self.scatter, 0.0)
 
 
-def experiments_of(inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec]) -> tuple[Experiment, ...]:
+KnownTests = dict[object, tuple[ReplicaSpec, Experiment]]
+"""Tests that were simulated, by all that they depend on; with the replica, which is named by identity."""
+
+
+def experiments_of(
+    inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec], known: KnownTests
+) -> tuple[Experiment, ...]:
     """The test of each group of a plan; ``specs``: the replicas of its groups, in their order."""
-    parts = {part.name: part for part in parts_of(inputs.problem)}
+    parts = {part.name: part for part in inputs.parts}
     planned = {one.workload: one for one in plan.predicted}
     router = Router(inputs.problem.engine.router)
     rounds, found = (_ROUNDS if plan.rank == 1 else _ROUNDS_BELOW), []
@@ -78,7 +85,10 @@ def experiments_of(inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec]) -> 
         part = parts[group.workload]
         first = experiment_of(group, stated_of(part), planned[part.name], router)
         launched = replace(spec, max_num_seqs=group.max_num_seqs)
-        found.append(_simulated(inputs, first, group, part, launched, rounds))
+        about = (first, content_of_spec(launched), part.lengths, group.replicas, rounds, inputs.params.version)
+        if about not in known:
+            known[about] = (launched, _simulated(inputs, first, group, part, launched, rounds))
+        found.append(known[about][1])
     return tuple(found)
 
 
@@ -118,7 +128,7 @@ def _told(runs: Sequence[Served], bracket: Bracket, lengths: Lengths) -> _Told:
         seen = getattr(run, bracket.metric)
         if number is not None and run.length_class is not None:
             seen = seen[run.length_class == number]
-        values.append(float(np.percentile(seen, bracket.percentile)))
+        values.append(percentile_of(seen, bracket.percentile))
     return _spread(values)
 
 

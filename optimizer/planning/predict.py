@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric, part_name
-from optimizer.performance import band, band_source, behaviours, grade_of, is_upper_bound, promised_seconds
+from optimizer.performance import band, band_source, grade_of, is_upper_bound, promised_seconds
 from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
-from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS, ceil_guarded
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def expect(inputs: Inputs, groups: Sequence[GroupLoad]) -> list[Expectation]:
 
 
 def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], capacity: Capacity) -> Expectation:
-    part = parts_of(inputs.problem)[chosen.candidate.workload]
+    part = inputs.parts[chosen.candidate.workload]
     promises = part.slo.promises
     grade, reasons = grade_of(chosen.candidate.spec, inputs.params)
     busiest = max(under, key=lambda behaviour: behaviour.inflight)
@@ -90,26 +89,26 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
 
 def _under_load(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> list[list[Behaviour]]:
     """One replica of each group under each floor of the load: Poisson arrivals, requests held in flight, people."""
-    part = parts_of(inputs.problem)[workload]
+    part = inputs.parts[workload]
     load, lengths = part.load, part.lengths
     specs = [asked.group.candidate.spec for asked in groups]
     parts = [asked.factor * (asked.group.share / SHARE_UNITS) / asked.group.replicas for asked in groups]
     sides: list[list[Behaviour]] = []
     if load.requests_per_second:
         rates = [load.requests_per_second * part for part in parts]
-        sides.append(behaviours(specs, lengths, inputs.params, rates=rates))
+        sides.append(inputs.behaviours.of(specs, lengths, inputs.params, rates=rates))
     if load.inflight:
         held = [float(ceil_guarded(load.inflight * part)) for part in parts]  # whole requests: the fullest replica
-        sides.append(behaviours(specs, lengths, inputs.params, inflights=held))
+        sides.append(inputs.behaviours.of(specs, lengths, inputs.params, inflights=held))
     if load.users:
         users = [load.users * part for part in parts]  # split evenly: never more of them than there are
-        sides.append(behaviours(specs, lengths, inputs.params, users=users, think_s=load.think_s))
+        sides.append(inputs.behaviours.of(specs, lengths, inputs.params, users=users, think_s=load.think_s))
     return [list(of_group) for of_group in zip(*sides, strict=True)]
 
 
 def _capacities(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> list[Capacity]:
     """All replicas at the operating point that carries most with every promise kept."""
-    part = parts_of(inputs.problem)[workload]
+    part = inputs.parts[workload]
     load, lengths = part.load, part.lengths
     points = [(asked.group.roomiest(load), asked.group.replicas) for asked in groups]
     return [

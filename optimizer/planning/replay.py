@@ -19,7 +19,7 @@ from optimizer.planning.experiment import experiments_of
 from optimizer.planning.judges import trials_of
 from optimizer.planning.minimality import with_minimality
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
-from optimizer.problem import load_of, parts_of
+from optimizer.problem import load_of
 from optimizer.progress import NO_LIMIT, Clock
 
 if TYPE_CHECKING:
@@ -125,7 +125,6 @@ def survivors(
     candidates: CandidateSet,
     options: Sequence[NodeOption],
     result: FleetResult,
-    plans: tuple[Plan, ...],
     say: Callable[[str], None],
     clock: Clock = NO_LIMIT,
     memory: ReplayMemory | None = None,
@@ -147,10 +146,11 @@ def survivors(
     from optimizer.planning.judges import Judge
     from optimizer.planning.ties import TieSettling
 
-    if tell and (two_sided := _two_sided(inputs, candidates, options, result, plans, say, clock, memory, memo)):
+    if tell and (two_sided := _two_sided(inputs, candidates, options, result, say, clock, memory, memo)):
         return two_sided
     if not result.solutions:
-        return Survivors(candidates, result, plans, ())
+        return Survivors(candidates, result, (), ())
+    plans = assemble(inputs, result.solutions, options) if tell else ()
     _say_replaying(inputs, say)
     replayer, rejected = _replayer(inputs, memory), list[Rejection]()
     rules, asked = candidates.rules, candidates.rules.top
@@ -198,7 +198,6 @@ def _two_sided(
     candidates: CandidateSet,
     options: Sequence[NodeOption],
     result: FleetResult,
-    plans: tuple[Plan, ...],
     say: Callable[[str], None],
     clock: Clock,
     memory: ReplayMemory | None,
@@ -218,6 +217,7 @@ def _two_sided(
     found = _cheapest(inputs, candidates, options, replayer, again, clock, memo)
     if not found.complete:
         return None
+    plans = assemble(inputs, result.solutions, options) if refused else ()
     rejected = []
     for trial, place, group in refused:
         needed = _repair(inputs, replayer, trial, clock, tell=False)[0]
@@ -254,19 +254,17 @@ def _asked_again(
     return None if result.status == "unknown" else result
 
 
-def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:
-    """The plans of a result, each with what its requests see."""
+def with_replays(
+    inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory, *, tested: bool = True
+) -> tuple[Plan, ...]:
+    """The plans of a result, each with what its requests see; ``tested``: and with what its tests would show."""
     replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
-    return tuple(
-        _bound_as_replayed(
-            replace(
-                plan,
-                simulated=tuple(replayer.replay(trial) for trial in trials),
-                experiments=experiments_of(inputs, plan, [trial.spec for trial in trials]),
-            )
-        )
-        for plan, trials in zip(plans, rows, strict=True)
-    )
+    found = []
+    for plan, trials in zip(plans, rows, strict=True):
+        tests = experiments_of(inputs, plan, [trial.spec for trial in trials], memory.tests) if tested else ()
+        simulated = tuple(replayer.replay(trial) for trial in trials)
+        found.append(_bound_as_replayed(replace(plan, simulated=simulated, experiments=tests)))
+    return tuple(found)
 
 
 def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
@@ -344,7 +342,7 @@ def _carried(inputs: Inputs, trial: Trial, room: float = 1.0) -> _Carried:
 
 def _tightened(inputs: Inputs, candidates: CandidateSet, trial: Trial, carried: _Carried | None) -> CandidateSet:
     """The candidates with this replica's operating points cut down to what its replay carries; without it for None."""
-    load = parts_of(inputs.problem)[trial.workload].load
+    load = inputs.parts[trial.workload].load
     found: list[Candidate] = []
     for candidate in candidates.candidates:
         if not trial.is_same_replica(candidate.workload, candidate.spec):
@@ -399,7 +397,7 @@ def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans
     """The first plan also with what charts show."""
     for plan, trials in zip(plans, _trials(inputs, result), strict=True):
         show = replayer.filmed if plan.rank == 1 else replayer.replay
-        experiments = experiments_of(inputs, plan, [trial.spec for trial in trials])
+        experiments = experiments_of(inputs, plan, [trial.spec for trial in trials], replayer.memory.tests)
         simulated = tuple(show(trial) for trial in trials)
         yield _bound_as_replayed(replace(plan, simulated=simulated, experiments=experiments))
 

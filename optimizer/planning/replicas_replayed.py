@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from optimizer.demand import Metric
-from optimizer.performance import behaviours, error_factor
+from optimizer.performance import error_factor
 from optimizer.performance.accuracy import band_source, grade_of, throughput_factor
 from optimizer.performance.operating_points import UTILIZATION, operating_points
 from optimizer.performance.replicas import replicas_of
@@ -53,6 +53,7 @@ from optimizer.vocabulary import Router
 if TYPE_CHECKING:
     from optimizer.demand import Lengths, Promise
     from optimizer.performance.types import Behaviour, Grade, ReplicaSpec
+    from optimizer.planning.experiment import KnownTests
     from optimizer.planning.inputs import Inputs
     from optimizer.simulate.draws import Stream
     from optimizer.simulate.replay import Replica
@@ -88,16 +89,16 @@ class Trial:
 
     def rate(self, inputs: Inputs) -> float:
         """Requests per second of all replicas; 0 where the problem states none."""
-        return parts_of(inputs.problem)[self.workload].load.requests_per_second * self.factor
+        return inputs.parts[self.workload].load.requests_per_second * self.factor
 
     def held(self, inputs: Inputs) -> int:
         """Requests in flight on the fullest replica; 0 where the problem states none."""
-        load = parts_of(inputs.problem)[self.workload].load
+        load = inputs.parts[self.workload].load
         return ceil_guarded(load.inflight * self.factor / self.replicas)
 
     def people(self, inputs: Inputs) -> People:
         """The closed population of all replicas; nobody where the problem states none."""
-        load = parts_of(inputs.problem)[self.workload].load
+        load = inputs.parts[self.workload].load
         return People(load.users * self.factor, load.think_s)
 
     def load(self, inputs: Inputs) -> TrialLoad:
@@ -150,12 +151,28 @@ class Tried:
         return no_more and all(mine >= its for mine, its in zip(self.limits, other.limits, strict=True))
 
 
+AskedByClosedForm = dict[object, tuple[object, int | None, int | None]]
+"""By kind of replica: the operating points that were asked, and how many replicas they and a fluid take."""
+
+STATES_KEPT = 8
+"""Loads with their promises of which those are kept: each may take a megabyte."""
+
+
 class ReplayMemory:
     """Replays that were run, of all states of one problem file, and what they say of trials that were not."""
 
     def __init__(self) -> None:
         self.replays: dict[object, Replay] = {}
         self._verdicts: dict[object, list[tuple[Tried, bool]]] = {}
+        self._asked: dict[object, AskedByClosedForm] = {}
+        self.tests: KnownTests = {}
+
+    def asked_by_closed_form(self, state: object) -> AskedByClosedForm:
+        """Replicas that the closed form asks for under a load and its promises; of the last few states of them."""
+        known = self._asked.setdefault(state, {})
+        if len(self._asked) > STATES_KEPT:
+            del self._asked[next(iter(self._asked))]
+        return known
 
     def learn(self, subject: object, tried: Tried, *, kept: bool) -> None:
         """A trial of a subject kept every promise, or did not."""
@@ -174,21 +191,28 @@ class Replayer:
 
     def __init__(self, inputs: Inputs, memory: ReplayMemory | None = None) -> None:
         self._inputs, self._router = inputs, Router(inputs.problem.engine.router)
-        self._memory = memory or ReplayMemory()
+        self.memory = memory or ReplayMemory()
         self._predicted: dict[TrialKey, _Predicted] = {}
+
+    def asked_by_closed_form(self, workload: int) -> AskedByClosedForm:
+        """What is known of the replicas that the closed form asks for at the load of a workload."""
+        problem = self._inputs.problem
+        part, version = self._inputs.parts[workload], self._inputs.params.version
+        state = (workload, part.lengths, part.slo, part.load, problem.margins.confidence, version)
+        return self.memory.asked_by_closed_form(state)
 
     def replay(self, trial: Trial) -> Replay:
         """What its requests see."""
-        about, known = self._about(trial), self._memory.replays
+        about, known = self._about(trial), self.memory.replays
         if about not in known:
             known[about] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
             if not self._is_batch(trial):
-                self._memory.learn(self._subject(trial), self._tried(trial), kept=known[about].kept)
+                self.memory.learn(self._subject(trial), self._tried(trial), kept=known[about].kept)
         return known[about]
 
     def _about(self, trial: Trial) -> object:
         """All that a replay depends on."""
-        part = parts_of(self._inputs.problem)[trial.workload]
+        part = self._inputs.parts[trial.workload]
         asked = (part.slo, self._inputs.problem.margins.confidence, part.workload.traffic.batch)
         load = (trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs))
         return (self._subject(trial), trial.replicas, load, asked)
@@ -196,18 +220,18 @@ class Replayer:
     def expected(self, trial: Trial) -> bool | None:
         """What replays of the same replica say of a trial without running it: it keeps its promises where fewer
         replicas did at no less load and no looser limits, and misses one where more did not at no more; else None."""
-        return self._memory.expected(self._subject(trial), self._tried(trial))
+        return self.memory.expected(self._subject(trial), self._tried(trial))
 
     def _subject(self, trial: Trial) -> object:
         """The replica and its requests: all that the replay depends on but the load, the limits and the number."""
-        part, problem = parts_of(self._inputs.problem)[trial.workload], self._inputs.problem
+        part, problem = self._inputs.parts[trial.workload], self._inputs.problem
         promised = tuple((p.metric, p.percentile, p.length_class, p.path) for p in part.slo.promises)
         think_s = trial.people(self._inputs).think_s
         served = (part.name, part.workload.model, part.lengths, part.workload.traffic.trace, think_s, promised)
         return (trial.key[1:8], served, problem.engine, self._inputs.params.version)
 
     def _tried(self, trial: Trial) -> Tried:
-        part = parts_of(self._inputs.problem)[trial.workload]
+        part = self._inputs.parts[trial.workload]
         grade, engine = _errors_of(trial, self._inputs)
         confidence = self._inputs.problem.margins.confidence
         limits = tuple(p.limit_s / error_factor(p.metric, grade, confidence, engine) for p in part.slo.promises)
@@ -230,19 +254,19 @@ class Replayer:
         most = 0.0 if predicted.held is None else float(trial.held(self._inputs))
         if predicted.people is not None:
             most = max(most, predicted.people.inflight_p99 or 0.0)
-        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        lengths = self._inputs.parts[trial.workload].lengths
         slots = float(replicas_of([trial.spec], lengths, self._inputs.params).slots[0])
         return (most / slots, 1.0, 1.0) if most > slots * (1.0 + 1e-9) else None
 
     def knows(self, trial: Trial) -> bool:
         """Whether a trial was replayed already."""
-        return self._about(trial) in self._memory.replays
+        return self._about(trial) in self.memory.replays
 
     def _is_batch(self, trial: Trial) -> bool:
-        return parts_of(self._inputs.problem)[trial.workload].load.is_batch
+        return self._inputs.parts[trial.workload].load.is_batch
 
     def _of_batch(self, trial: Trial) -> Replay:
-        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        lengths = self._inputs.parts[trial.workload].lengths
         return replay_batch(self._inputs, trial, replica_of(self._inputs, trial.spec, lengths))
 
     def filmed(self, trial: Trial) -> Replay:
@@ -252,7 +276,7 @@ class Replayer:
             return replay
         self.predict([trial])
         predicted = self._predicted[trial.key]
-        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        lengths = self._inputs.parts[trial.workload].lengths
         limits = [_wanted(p, p.limit_s * p.simulated_s / p.with_margin_s, lengths) for p in replay.promises]
         seen = [side.seen for side in self._sides(trial, lengths, limits)]
         held = seen.pop() if predicted.held is not None else None
@@ -263,21 +287,21 @@ class Replayer:
 
     def predict(self, trials: Sequence[Trial]) -> None:
         """Ask the closed form about many trials at once, which takes hardly longer than about one."""
-        inputs = self._inputs
+        inputs, known = self._inputs, self._inputs.behaviours
         for workload in sorted({trial.workload for trial in trials}):
             new = {t.key: t for t in trials if t.workload == workload and t.key not in self._predicted}
             new = {} if any(map(self._is_batch, new.values())) else new
-            mine, lengths = list(new.values()), parts_of(inputs.problem)[workload].lengths
+            mine, lengths = list(new.values()), inputs.parts[workload].lengths
             specs = [trial.spec for trial in mine]
             rates = [trial.rate(inputs) / trial.replicas for trial in mine]
             inflights = [float(trial.held(inputs)) for trial in mine]
-            open_loop = behaviours(specs, lengths, inputs.params, rates=rates) if any(rates) else None
-            held = behaviours(specs, lengths, inputs.params, inflights=inflights) if any(inflights) else None
+            open_loop = known.of(specs, lengths, inputs.params, rates=rates) if any(rates) else None
+            held = known.of(specs, lengths, inputs.params, inflights=inflights) if any(inflights) else None
             crowds = [trial.people(inputs) for trial in mine]
             users = [crowd.users / trial.replicas for crowd, trial in zip(crowds, mine, strict=True)]
             people = None
             if any(users):
-                people = behaviours(specs, lengths, inputs.params, users=users, think_s=crowds[0].think_s)
+                people = known.of(specs, lengths, inputs.params, users=users, think_s=crowds[0].think_s)
             for index, trial in enumerate(mine):
                 self._predicted[trial.key] = _Predicted(
                     *(None if side is None else side[index] for side in (open_loop, held, people))
@@ -286,7 +310,7 @@ class Replayer:
     def _replayed(self, trial: Trial) -> Replay:
         self.predict([trial])
         inputs = self._inputs
-        part = parts_of(inputs.problem)[trial.workload]
+        part = inputs.parts[trial.workload]
         promises, lengths = part.slo.promises, part.lengths
         (grade, engine), confidence = _errors_of(trial, inputs), inputs.problem.margins.confidence
         factors = [error_factor(p.metric, grade, confidence, engine) for p in promises]
@@ -340,7 +364,7 @@ def requests_of(inputs: Inputs, workload: int, lengths: Lengths) -> Callable[[fl
     from optimizer.problem import trace_path
     from optimizer.problem.trace import read_trace
 
-    name = parts_of(inputs.problem)[workload].workload.traffic.trace
+    name = inputs.parts[workload].workload.traffic.trace
     if name is None:
         return poisson_requests(lengths)
     trace = read_trace(trace_path(name, Path(inputs.problem.path).parent))
