@@ -76,6 +76,8 @@ class Decisions:
     kv: tuple[str, ...]
     tp: tuple[int, ...]
     pp: tuple[int, ...]
+    dp: tuple[int, ...]  # attention ranks of mixtures; none of dense models
+    experts: tuple[str, ...]  # likewise: dealt, cut, whole
     link: tuple[str, ...]
     interconnect: tuple[str, ...]
     grade: tuple[str, ...]  # () where no grade is asked for
@@ -145,6 +147,8 @@ def decisions_of(workload: int, candidates: Iterable[Candidate], rules: UserRule
         kv=tuple(sorted({candidate.spec.kv_cache for candidate in mine})),
         tp=tuple(sorted({candidate.spec.tensor_parallel for candidate in mine})),
         pp=tuple(sorted({candidate.spec.pipeline_parallel for candidate in mine})),
+        dp=tuple(sorted({candidate.spec.attention_dp for candidate in mine if candidate.spec.model.is_moe})),
+        experts=tuple(sorted({candidate.experts for candidate in mine if candidate.spec.model.is_moe})),
         link=tuple(sorted({link_of(candidate.node_type) for candidate in mine})),
         interconnect=tuple(sorted({candidate.interconnect for candidate in mine})),
         grade=tuple(sorted({str(candidate.grade) for candidate in mine})) if rules.min_grade is not None else (),
@@ -280,6 +284,8 @@ def _of_candidate(name: str, candidate: Candidate, rules: UserRules) -> tuple[Fa
                     spec.kv_cache,
                     str(spec.tensor_parallel),
                     str(spec.pipeline_parallel),
+                    str(spec.attention_dp),
+                    str(spec.expert_parallel),
                 ),
             )
         case "weight_quant":

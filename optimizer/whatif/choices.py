@@ -29,6 +29,7 @@ _ENGINE: tuple[tuple[str, list[Any] | None], ...] = (
     ("kv_cache", ["auto", "fp8"]),
     ("tensor_parallel", [1, 2, 4, 8]),
     ("pipeline_parallel", [1, 2, 4]),
+    ("attention_dp", None),
 )
 _SETTINGS = ("gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens")
 
@@ -67,6 +68,7 @@ def _all(problem: Problem) -> Iterator[RuleChoice]:
         yield from _engine(key, getattr(engine, key), everything)
     grade = problem.ranking.min_grade
     yield RuleChoice("ranking.min_grade", grade, None, lambda found: max(str(g.candidate.grade) for g in found.groups))
+    yield _switch("engine.expert_parallel", str(engine.expert_parallel), "any")
     for key in _SETTINGS:
         yield _switch(f"engine.{key}", getattr(engine, key), None)
     for workload in problem.workloads:
