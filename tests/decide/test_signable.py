@@ -17,9 +17,9 @@ workloads:
     traffic: {concurrency: 8}
     tokens: {input: 512, output: 128, context_max: 4096}
     slo: {tpot_ms: {p95: 60}}
-hardware: {gpus: [h100_sxm_80, h20_sxm_96], providers: [mine]}
+hardware: {gpus: [h100_sxm_80, h20_96], providers: [mine]}
 offers:
-  - {id: cheap, provider: mine, gpu: h20_sxm_96, gpus_per_node: 1, currency: USD, price_per_hour: 1}
+  - {id: cheap, provider: mine, gpu: h20_96, gpus_per_node: 1, currency: USD, price_per_hour: 1}
   - {id: known, provider: mine, gpu: h100_sxm_80, gpus_per_node: 1, currency: USD, price_per_hour: 3}
 ranking: {top: 1}
 """
@@ -44,15 +44,14 @@ def test_a_least_grade_rules_out_what_is_cheaper(inputs: Inputs, outcome: Outcom
     assert signed.plans[0].monthly_cents > outcome.plans[0].monthly_cents
     assert "ranking.min_grade" in [step.rule for step in signed.funnel]
     assert "ranking.min_grade" not in [step.rule for step in outcome.funnel]
-    assert "ranking.min_grade: A" in signed.rules
+    assert "min_grade: A" in signed.rules
 
 
 def test_where_the_grade_leaves_nothing_it_is_a_way_out(inputs: Inputs) -> None:
-    found = decide(inputs.with_sets(["ranking.min_grade=A", "engine.pipeline_parallel=[2]"]), simulate=False)
+    found = decide(inputs.with_sets(["ranking.min_grade=A", "hardware.gpus=[h20_96]"]), simulate=False)
     assert isinstance(found, Infeasible)
     told = {relaxation.change: relaxation.after for relaxation in found.relaxations}
-    assert told.get("ranking.min_grade") in ("C", None)
-    assert "ranking.min_grade" in told
+    assert told["ranking.min_grade"] in ("B", "C")
 
 
 def test_the_best_of_a_grade_that_is_not_listed_is_a_plan(inputs: Inputs, outcome: Outcome) -> None:
