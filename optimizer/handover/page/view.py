@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from optimizer.handover.page.chart_list import Chart, Table, charts_of, replay_of
 from optimizer.handover.safe_text import bash_command, plain
 from optimizer.handover.shortlist.plain_forms import hardware, kept, setup, sources
+from optimizer.negotiate.page_curves import Picture
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
 from optimizer.report.bill import unit_rows, units
@@ -22,8 +23,7 @@ from optimizer.vocabulary import Evidence
 
 if TYPE_CHECKING:
     from optimizer.handover.page.charts import Say
-    from optimizer.negotiate.page_curves import Picture
-    from optimizer.plan.types import NodeLine, Outcome, Plan, Replay, ReplayedPromise
+from optimizer.plan.types import NodeLine, Outcome, Plan, Replay, ReplayedPromise
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def view_of(outcome: Outcome, picture: Picture | None, say: Say) -> View:
         question=_question(outcome, say),
         ranking=_ranking(outcome, say),
         notes=tuple(dict.fromkeys(plain(note) for plan in outcome.plans for note in plan.notes)),
-        charts=charts_of(outcome, picture, say) if best and picture else (),
+        charts=charts_of(outcome, picture or Picture((), (), ()), say) if best else (),
         periods=_periods(best, say) if best else Table((), ()),
         cost=_cost(best, say) if best else Table((), ()),
         excludes=", ".join(map(plain, best.excludes)) if best else "",
