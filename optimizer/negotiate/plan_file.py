@@ -41,6 +41,10 @@ _TAIL = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n\}\n\Z')
 _KIND = "plan file"
 
 
+class ChangedError(UsageError):
+    """A plan file is not as it was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class IncludedFile:
     """A file as it was read: its text, or where it is none its bytes in base64."""
@@ -156,26 +160,26 @@ class PlanText:
         return {one.name: one.data for one in self.carried.files}
 
 
-def read_plan(path: Path) -> PlanText:
-    """The file. Raises ``UsageError`` where it is no plan file, or one that was changed after it was written."""
+def read_plan(path: Path, *, sealed: bool = True) -> PlanText:
+    """The file. Raises ``UsageError`` where it is no plan file, ``ChangedError`` where it is not as it was written.
+
+    Not ``sealed``: read what there is, whatever the checksum says.
+    """
     raw = read_bytes(path, _KIND, MAX_BYTES)
-    text = raw if isinstance(raw, Finding) else decode_text(raw, str(path))
-    if isinstance(text, Finding):
-        raise UsageError([text])
-    document = parse_json(text, str(path))
+    if isinstance(raw, Finding):
+        raise UsageError([raw])
+    if sealed and b'"carried"' in raw and not _is_sealed(raw):
+        hint = "ask whoever wrote it for the file as it was"
+        message = "was changed after it was written: its checksum does not agree"
+        raise ChangedError([Finding(message, str(path), hint=hint)])
+    text = decode_text(raw, str(path))
+    document = text if isinstance(text, Finding) else parse_json(text, str(path))
     if isinstance(document, Finding):
         raise UsageError([document])
     value = document.value
     if not isinstance(value, dict) or not isinstance(value.get("carried"), dict):
         hint = "`optimize FILE -o plan.json` writes one that has it"
         raise UsageError([Finding("is a result without the question that it answers", str(path), hint=hint)])
-    assert isinstance(raw, bytes)
-    tail = _TAIL.search(raw)
-    if tail is None or hashlib.sha256(raw[: tail.start()]).hexdigest().encode() != tail[1]:
-        hint = "ask whoever wrote it for the file as it was"
-        raise UsageError(
-            [Finding("was changed after it was written: its checksum does not agree", str(path), hint=hint)]
-        )
     data = dict(value["carried"])
     choice = data.pop("choice", None)
     try:
@@ -184,6 +188,11 @@ def read_plan(path: Path) -> PlanText:
         hint = "it was written by another version; solve its problem anew"
         raise UsageError([Finding(f"cannot be read back: {error}", str(path), hint=hint)]) from error
     return PlanText(path, {key: item for key, item in value.items() if key not in ("carried", "checksum")}, found)
+
+
+def _is_sealed(raw: bytes) -> bool:
+    tail = _TAIL.search(raw)
+    return tail is not None and hashlib.sha256(raw[: tail.start()]).hexdigest().encode() == tail[1]
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from optimizer.vocabulary import Evidence
 
 if TYPE_CHECKING:
     from optimizer.handover.page.charts import Say
-from optimizer.plan.types import NodeLine, Outcome, Plan, Replay, ReplayedPromise
+    from optimizer.plan.types import NodeLine, Outcome, Plan, Replay, ReplayedPromise
 
 
 @dataclass(frozen=True)
