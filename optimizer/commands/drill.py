@@ -49,7 +49,7 @@ def command(
     asked = None if router is None else Router(router)
     if asked is not None and plan is None:
         sets = (*sets, f"engine.router={asked}")
-    inputs, outcome = answer(file, plan, sets, catalogs, sys.stderr, simulate=not no_simulate)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
     exit_without_plans(outcome, file)
     chosen = plan_of_rank(outcome, rank)
     with Progress(sys.stderr) as progress:

@@ -39,7 +39,7 @@ def command(
     from optimizer.handover.launch import launch_files
     from optimizer.handover.launch.facts import load_facts
 
-    inputs, outcome = answer(file, plan, sets, catalogs, sys.stderr, simulate=not no_simulate)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
     exit_without_plans(outcome, file)
     chosen = plan_of_rank(outcome, rank)
     files = launch_files(outcome, chosen, inputs.catalog, load_facts(inputs.catalogs), inputs.problem.engine.version)

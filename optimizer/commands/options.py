@@ -155,12 +155,12 @@ def _asked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def answer(
     file: Path,
-    plan: PlanFile | None,
     sets: tuple[str, ...],
     catalogs: Path | None,
     stream: TextIO,
     *,
     simulate: bool = True,
+    plan: PlanFile | None = None,
 ) -> tuple[Inputs, Outcome]:
     """The problem with its catalogs, and its outcome, of a plan file as it is; progress goes to ``stream``."""
     from optimizer.commands.progress import Progress

@@ -48,7 +48,7 @@ def command(
         raise UsageError(
             [Finding(f"no shortlist ends in {output.suffix!r}", str(output), hint="known: .xlsx, .md, .csv")]
         )
-    inputs, outcome = answer(file, plan, sets, catalogs, sys.stderr, simulate=not no_simulate)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
     book = workbook_of(outcome, inputs.problem, inputs.catalog, translator(lang))
     write_atomic(output, _rendered(book, output.suffix))
     click.echo(f"{output}: {len(book.sheets)} sheets, {len(outcome.plans)} plans, {status_of(outcome)}")

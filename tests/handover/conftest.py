@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from optimizer.commands import options
+from optimizer.decide import Answer
 from optimizer.demand import Lengths, Metric, Promise
-from optimizer.negotiate import page_curves
+from optimizer.negotiate import page_curves, solve
 from optimizer.plan.costs import UnitCosts
 from optimizer.plan.experiment import Stated
 from optimizer.plan.types import (
@@ -328,15 +328,15 @@ def hostile(request: pytest.FixtureRequest, outcome: Outcome) -> Outcome:
 @pytest.fixture
 def solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several commands asked about one problem solve it once, and the page draws less."""
-    solved: dict[tuple[object, ...], tuple[Inputs, Outcome]] = {}
-    real = options.answer
+    known: dict[tuple[object, ...], Answer] = {}
+    real = solve.solved
 
-    def once(file: Path, sets: tuple[str, ...], *rest: Any, **options: Any) -> tuple[Inputs, Outcome]:
-        if (file, sets) not in solved:
-            solved[file, sets] = real(file, sets, *rest, **{**options, "simulate": False})
-        return solved[file, sets]
+    def once(file: Path, catalogs: Path | None, *, sets: tuple[str, ...], **how: Any) -> Answer:
+        if (file, sets) not in known:
+            known[file, sets] = real(file, catalogs, sets=sets, **{**how, "simulate": False})
+        return known[file, sets]
 
-    monkeypatch.setattr(options, "answer", once)
+    monkeypatch.setattr(solve, "solved", once)
     monkeypatch.setattr(page_curves, "LOAD_FACTORS", (1.0, 2.0))
     monkeypatch.setattr(page_curves, "PROMISE_FACTORS", (2.0,))
     monkeypatch.setattr(page_curves, "CONFIDENCES", ())
