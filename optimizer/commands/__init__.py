@@ -48,7 +48,7 @@ _COMMANDS = {
     "glossary": "Explain the terms of the reports.",
     "serve": "Answer questions over HTTP on this machine, and show a page to negotiate at.",
     "mcp": "Answer an AI assistant over the Model Context Protocol (standard input and output).",
-    "schema": "Print the JSON Schema of the problem file, for editors.",
+    "schema": "Print the JSON Schema of the problem file, for editors, or of the result.",
 }
 
 

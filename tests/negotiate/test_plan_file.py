@@ -73,21 +73,33 @@ def test_every_output_is_the_same_from_the_file(name: str, tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A plan file of a small problem, replayed."""
-    path = tmp_path_factory.mktemp("plan") / "plan.json"
-    result = run(str(SMALL), "-o", str(path))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small problem and its plan file, replayed; their names are as long as each other."""
+    path = tmp_path_factory.mktemp("plan")
+    (path / "ask.yaml").write_text(SMALL.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        patch.setenv(TODAY, "2026-11-30")
+        result = run("ask.yaml", "-o", "plan.json")
     assert result.exit_code == 0, result.output
+    (path / "plan.json").rename(path / "told.json")
     return path
+
+
+@pytest.fixture
+def small(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return Path("told.json")
 
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(cli, list(words))
 
 
-def told(result: Result, name: Path) -> str:
+def told(result: Result) -> str:
+    """What was printed, whichever of the two files it was asked of."""
     assert result.exit_code == 0, (result.output, result.exception)
-    return result.stdout.replace(str(name), "FILE")
+    return result.stdout.replace("told.json", "FILE").replace("ask.yaml", "FILE")
 
 
 @pytest.mark.parametrize(
@@ -108,8 +120,10 @@ def told(result: Result, name: Path) -> str:
     ids=lambda words: "-".join(words).replace("FILE-", ""),
 )
 def test_a_command_says_the_same_of_the_file_as_of_the_problem(words: list[str], small: Path) -> None:
-    from_problem = told(run(*(str(SMALL) if word == "FILE" else word for word in words)), SMALL)
-    assert told(run(*(str(small) if word == "FILE" else word for word in words)), small) == from_problem
+    from_problem, from_file = (
+        told(run(*(name if word == "FILE" else word for word in words))) for name in ("ask.yaml", str(small))
+    )
+    assert from_file == from_problem
 
 
 def test_nothing_is_solved_that_the_file_answers(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,9 +134,9 @@ def test_nothing_is_solved_that_the_file_answers(small: Path, tmp_path: Path, mo
     monkeypatch.setattr("optimizer.fleet.solve.solve_fleet", never)
     outputs = {"report": "r.html", "shortlist": "s.xlsx", "launch": "launch"}
     for command, name in outputs.items():
-        told(run(command, str(small), "-o", str(tmp_path / name)), small)
+        told(run(command, str(small), "-o", str(tmp_path / name)))
     for words in (["drill", str(small), "--minutes", "1"], ["diff", str(small), str(small)], [str(small)]):
-        told(run(*words), small)
+        told(run(*words))
 
 
 def test_written_again_it_is_the_same_file(small: Path, tmp_path: Path) -> None:
@@ -132,7 +146,7 @@ def test_written_again_it_is_the_same_file(small: Path, tmp_path: Path) -> None:
 
 
 def test_json_is_still_the_contract(small: Path) -> None:
-    whole, lean = json.loads(small.read_text()), json.loads(run(str(SMALL), "--format", "json").stdout)
+    whole, lean = json.loads(small.read_text()), json.loads(run("ask.yaml", "--format", "json").stdout)
     assert set(whole) - set(lean) == {"carried", "checksum"}
     assert {key: whole[key] for key in lean} == lean
     assert set(lean["seal"]) == {"problem", "catalogs", "calibration", "code"}
@@ -152,7 +166,7 @@ def test_another_fingerprint_is_refused(
 
 
 def test_resolve_asks_the_question_anew(small: Path) -> None:
-    assert told(run(str(small), "--resolve"), SMALL) == told(run(str(SMALL)), SMALL)
+    assert told(run(str(small), "--resolve")) == told(run("ask.yaml"))
 
 
 @pytest.mark.parametrize(
