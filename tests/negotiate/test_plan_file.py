@@ -76,11 +76,11 @@ def test_every_output_is_the_same_from_the_file(name: str, tmp_path: Path) -> No
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small problem and its plan file, replayed; their names are as long as each other."""
     path = tmp_path_factory.mktemp("plan")
-    (path / "ask.yaml").write_text(SMALL.read_text(encoding="utf-8"), encoding="utf-8")
+    (path / "asks.yaml").write_text(SMALL.read_text(encoding="utf-8"), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         patch.setenv(TODAY, "2026-11-30")
-        result = run("ask.yaml", "-o", "plan.json")
+        result = run("asks.yaml", "-o", "plan.json")
     assert result.exit_code == 0, result.output
     (path / "plan.json").rename(path / "told.json")
     return path
@@ -99,7 +99,7 @@ def run(*words: str) -> Result:
 def told(result: Result) -> str:
     """What was printed, whichever of the two files it was asked of."""
     assert result.exit_code == 0, (result.output, result.exception)
-    return result.stdout.replace("told.json", "FILE").replace("ask.yaml", "FILE")
+    return result.stdout.replace("told.json", "FILE").replace("asks.yaml", "FILE")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def told(result: Result) -> str:
 )
 def test_a_command_says_the_same_of_the_file_as_of_the_problem(words: list[str], small: Path) -> None:
     from_problem, from_file = (
-        told(run(*(name if word == "FILE" else word for word in words))) for name in ("ask.yaml", str(small))
+        told(run(*(name if word == "FILE" else word for word in words))) for name in ("asks.yaml", str(small))
     )
     assert from_file == from_problem
 
@@ -146,7 +146,7 @@ def test_written_again_it_is_the_same_file(small: Path, tmp_path: Path) -> None:
 
 
 def test_json_is_still_the_contract(small: Path) -> None:
-    whole, lean = json.loads(small.read_text()), json.loads(run("ask.yaml", "--format", "json").stdout)
+    whole, lean = json.loads(small.read_text()), json.loads(run("asks.yaml", "--format", "json").stdout)
     assert set(whole) - set(lean) == {"carried", "checksum"}
     assert {key: whole[key] for key in lean} == lean
     assert set(lean["seal"]) == {"problem", "catalogs", "calibration", "code"}
@@ -166,7 +166,7 @@ def test_another_fingerprint_is_refused(
 
 
 def test_resolve_asks_the_question_anew(small: Path) -> None:
-    assert told(run(str(small), "--resolve")) == told(run("ask.yaml"))
+    assert told(run(str(small), "--resolve")) == told(run("asks.yaml"))
 
 
 @pytest.mark.parametrize(
