@@ -131,7 +131,6 @@ def test_nothing_is_solved_that_the_file_answers(small: Path, tmp_path: Path, mo
         raise AssertionError("asked the solver")
 
     monkeypatch.setattr("optimizer.fleet.solve_fleet", never)
-    monkeypatch.setattr("optimizer.fleet.solve.solve_fleet", never)
     outputs = {"report": "r.html", "shortlist": "s.xlsx", "launch": "launch"}
     for command, name in outputs.items():
         told(run(command, str(small), "-o", str(tmp_path / name)))

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from optimizer.commands import cli
-from optimizer.negotiate.plan_file import Carried, packed, read_plan, written
-from optimizer.negotiate.recheck import Rechecked, recheck
+from optimizer.negotiate.plan_file import Carried, PlanText, opened, packed, read_plan, written
+from optimizer.negotiate.recheck import Rechecked, recheck, told_anew
 from optimizer.negotiate.solve import solved
 from optimizer.plan.carried import NotCarriedError, decode, encode
 from optimizer.report.json_report import render_json
@@ -125,23 +125,29 @@ def test_a_changed_cent_is_named(plan: Path, tmp_path: Path) -> None:
 
 def test_a_forger_who_makes_the_checksum_anew_is_refused_too(plan: Path, tmp_path: Path) -> None:
     """One number of every kind, changed alike in both parts; what is not noticed is what takes a solve or a replay."""
-    carried, other = read_plan(plan).carried, tmp_path / "plan.json"
-    value = encode(replace(carried, choice=None), Carried)
+    text = read_plan(plan)
+    value = encode(replace(text.carried, choice=None), Carried)
     seen, unnoticed = set(), []
-    for path in numbers(value):
-        about = kind(path)
-        if about in seen or path[0] in ("files", "choice"):
-            continue
-        seen.add(about)
-        try:
-            forged = replace(decode(changed(value, path), Carried), choice=carried.choice)
-        except NotCarriedError:
-            continue
-        other.write_text(written(render_json(forged.outcome), forged), encoding="utf-8")
-        if said(other).holds:
-            unnoticed.append(about)
+    with opened(text) as held:
+        for path in numbers(value):
+            about = kind(path)
+            if about in seen or path[0] in ("files", "choice"):
+                continue
+            seen.add(about)
+            try:
+                forged = replace(decode(changed(value, path), Carried), choice=text.carried.choice)
+            except NotCarriedError:
+                continue
+            if next(told_anew(PlanText(plan, {}, forged), held.inputs), None) is None:
+                unnoticed.append(about)
     assert len(seen) > 150
     assert not [one for one in unnoticed if not one.startswith(ONLY_A_SOLVE_TELLS + ONLY_A_REPLAY_TELLS)]
+    other = tmp_path / "plan.json"
+    best = text.outcome.plans[0]
+    cheaper = (replace(best, monthly_cents=best.monthly_cents - 1), *text.outcome.plans[1:])
+    forged = replace(text.carried, outcome=replace(text.outcome, plans=cheaper))
+    other.write_text(written(render_json(forged.outcome), forged), encoding="utf-8")
+    assert {one.part for one in said(other).disagreements} >= {"plans", "proof"}
 
 
 def test_another_problem_inside_is_refused(plan: Path, tmp_path: Path) -> None:

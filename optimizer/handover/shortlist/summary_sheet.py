@@ -183,7 +183,7 @@ def _question(sheet: Sheet, outcome: Outcome, say: Say) -> None:
             *figures,
         )
     for rule in outcome.rules:
-        sheet.note(f"{say('Rule')}: {rule}")
+        sheet.note(f"{say('Rule')}: {say(rule)}")
 
 
 def request_sheet(case: ShortlistCase, say: Say) -> Sheet:
