@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from optimizer.negotiate.explain import explain
     from optimizer.negotiate.frontier import frontier
     from optimizer.negotiate.memory import MemoryAnswer, ReplicaOptions, memory
+    from optimizer.negotiate.plan_file import PlanFile, open_plan
     from optimizer.negotiate.predict import predict
     from optimizer.negotiate.quoted import add_quotes
     from optimizer.negotiate.solve import solve
@@ -54,6 +55,8 @@ _HOME = {
     "memory": "optimizer.negotiate.memory",
     "MemoryAnswer": "optimizer.negotiate.memory",
     "ReplicaOptions": "optimizer.negotiate.memory",
+    "open_plan": "optimizer.negotiate.plan_file",
+    "PlanFile": "optimizer.negotiate.plan_file",
     "predict": "optimizer.negotiate.predict",
     "calibration": "optimizer.negotiate.calibration",
     "add_quotes": "optimizer.negotiate.quoted",
@@ -95,6 +98,7 @@ __all__ = [
     "OutOfTimeError",
     "Outcome",
     "Plan",
+    "PlanFile",
     "Problem",
     "ReplicaOptions",
     "Unknown",
@@ -113,6 +117,7 @@ __all__ = [
     "load_problem",
     "memory",
     "offers_frame",
+    "open_plan",
     "parse_problem",
     "predict",
     "render",

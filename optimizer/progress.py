@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
 from typing import Self
@@ -16,8 +18,24 @@ TODAY = "OPTIMIZE_TODAY"
 """Environment variable that stands in for today's date, for tests and for answers that shall not change."""
 
 
+_DAY: ContextVar[date | None] = ContextVar("the day that an answer was given", default=None)
+
+
+@contextmanager
+def on_day(day: date) -> Iterator[None]:
+    """Take a day for today: that of an answer which is looked at again."""
+    token = _DAY.set(day)
+    try:
+        yield
+    finally:
+        _DAY.reset(token)
+
+
 def today() -> date:
     """Today, in local time: what the user's own quotes are held against unless ``payment.as_of`` is stated."""
+    fixed = _DAY.get()
+    if fixed is not None:
+        return fixed
     stated = os.environ.get(TODAY)
     return date.fromisoformat(stated) if stated else date.today()
 

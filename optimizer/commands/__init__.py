@@ -44,11 +44,12 @@ _COMMANDS = {
     "launch": "Write what starts a plan: scripts, Kubernetes, compose, SkyPilot, benchmark.",
     "calibrate": "Fit the performance model to your own benchmark results.",
     "drill": "Let a node of a plan die under load: what users see, with and without a spare.",
+    "verify": "Recheck a plan file without the solver: money, placement, limits, memory, load, seals.",
     "validate": "Score the performance model against published measurements.",
     "glossary": "Explain the terms of the reports.",
     "serve": "Answer questions over HTTP on this machine, and show a page to negotiate at.",
     "mcp": "Answer an AI assistant over the Model Context Protocol (standard input and output).",
-    "schema": "Print the JSON Schema of the problem file, for editors.",
+    "schema": "Print the JSON Schema of the problem file, for editors, or of the result.",
 }
 
 

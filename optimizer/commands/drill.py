@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.commands.options import FiniteRange, problem_options
+
+if TYPE_CHECKING:
+    from optimizer.negotiate.plan_file import PlanFile
 
 
 @click.command(name="drill")
@@ -23,6 +27,7 @@ from optimizer.commands.options import FiniteRange, problem_options
 )
 def command(
     file: Path,
+    plan: PlanFile | None,
     sets: tuple[str, ...],
     catalogs: Path | None,
     no_simulate: bool,
@@ -39,13 +44,17 @@ def command(
     from optimizer.commands.progress import Progress
     from optimizer.planning.drill import drill
     from optimizer.report.drill import render_drill
+    from optimizer.vocabulary import Router
 
-    if router is not None:
-        sets = (*sets, f"engine.router={router}")
-    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
+    asked = None if router is None else Router(router)
+    if asked is not None and plan is None:
+        sets = (*sets, f"engine.router={asked}")
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
     exit_without_plans(outcome, file)
-    plan = plan_of_rank(outcome, rank)
+    chosen = plan_of_rank(outcome, rank)
     with Progress(sys.stderr) as progress:
-        groups = drill(inputs, plan, minutes, say=progress.say)
-    click.echo(render_drill(outcome.problem_name, rank, minutes, str(inputs.problem.engine.router), groups), nl=False)
+        groups = drill(inputs, chosen, minutes, asked, say=progress.say)
+    click.echo(
+        render_drill(outcome.problem_name, rank, minutes, str(asked or inputs.problem.engine.router), groups), nl=False
+    )
     say_next("drill", file)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.commands.options import OutputFile, problem_options
+
+if TYPE_CHECKING:
+    from optimizer.negotiate.plan_file import PlanFile
 
 
 @click.command(name="explain")
@@ -17,6 +21,7 @@ from optimizer.commands.options import OutputFile, problem_options
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
 def command(
     file: Path,
+    plan: PlanFile | None,
     sets: tuple[str, ...],
     catalogs: Path | None,
     no_simulate: bool,
@@ -39,13 +44,15 @@ def command(
             from optimizer.negotiate.why_not import why_not
             from optimizer.report.negotiate_why_not import render_why_not
 
-            refusal = why_not(file, wish, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
+            refusal = why_not(
+                plan or file, wish, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate
+            )
             report, code = render_why_not(refusal, style), 0
         else:
             from optimizer.negotiate.explain import explain
             from optimizer.report.negotiate_explain import render_explanation
 
-            answer = explain(file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
+            answer = explain(plan or file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
             report, code = render_explanation(answer, style), EXIT_CODES[status_of(answer.outcome)]
     write_output(report, output)
     say_next("explain" if wish is None else "why_not", file, style=style, output=output)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.commands.options import OutputFile, problem_options
+
+if TYPE_CHECKING:
+    from optimizer.negotiate.plan_file import PlanFile
 
 
 @click.command(name="frontier")
@@ -24,6 +28,7 @@ from optimizer.commands.options import OutputFile, problem_options
 @click.option("-o", "--output", type=OutputFile(), help="Write the table to a file instead of stdout.")
 def command(
     file: Path,
+    plan: PlanFile | None,
     sets: tuple[str, ...],
     catalogs: Path | None,
     no_simulate: bool,
@@ -50,7 +55,7 @@ def command(
 
     with Progress(sys.stderr) as progress:
         answer = frontier(
-            file,
+            plan or file,
             over,
             against,
             points=points,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.commands.options import problem_options
+
+if TYPE_CHECKING:
+    from optimizer.negotiate.plan_file import PlanFile
 
 
 @click.command(name="launch")
@@ -17,7 +21,13 @@ from optimizer.commands.options import problem_options
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files."
 )
 def command(
-    file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool, rank: int, output: Path
+    file: Path,
+    plan: PlanFile | None,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    rank: int,
+    output: Path,
 ) -> None:
     """Write what starts plan RANK of the problem FILE: scripts, Kubernetes, compose, SkyPilot, and the benchmark.
 
@@ -29,10 +39,10 @@ def command(
     from optimizer.handover.launch import launch_files
     from optimizer.handover.launch.facts import load_facts
 
-    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
     exit_without_plans(outcome, file)
-    plan = plan_of_rank(outcome, rank)
-    files = launch_files(outcome, plan, inputs.catalog, load_facts(catalogs), inputs.problem.engine.version)
+    chosen = plan_of_rank(outcome, rank)
+    files = launch_files(outcome, chosen, inputs.catalog, load_facts(inputs.catalogs), inputs.problem.engine.version)
     write_files(output, [(one.name, one.text, one.executable) for one in files])
     click.echo(f"{output}: {len(files)} files; start with {output / 'README.md'}")
     say_next("launch", file)

@@ -21,6 +21,7 @@ _NEXT = {
     "check": ("", "the answer"),
     "diff": ("explain", "why the best plan is the best"),
     "memory": ("new chatbot", "a problem file to start from"),
+    "verify": ("explain", "why the best plan is the best; or report, shortlist"),
     "calibrate": ("predict", "rows of your own, with --calibration"),
     "quotes": ("", "the answer, with --quotes"),
 }

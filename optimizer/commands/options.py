@@ -19,6 +19,7 @@ from optimizer.commands.completion import complete_edits
 from optimizer.files.guard import will_write
 
 if TYPE_CHECKING:
+    from optimizer.negotiate.plan_file import PlanFile
     from optimizer.plan.types import Outcome, Plan
     from optimizer.planning.inputs import Inputs
 
@@ -96,7 +97,33 @@ def quotes_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """FILE, ``--set``, ``--catalogs``, ``--quotes``, ``--calibration``, ``--no-simulate``: one meaning everywhere."""
+    """FILE, ``--set``, ``--catalogs``, ``--quotes``, ``--calibration``, ``--no-simulate``, ``--resolve``: one meaning
+    everywhere. Of a plan file the command gets the problem in it, opened, as ``plan``."""
+    return _opening(_asked(function), opened=True)
+
+
+def answer_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that shows the answer of a plan file as it is, whatever is here today."""
+    return _opening(_asked(function), opened=False)
+
+
+def _opening(function: Callable[..., Any], *, opened: bool) -> Callable[..., Any]:
+    """Hand a plan file over as ``plan``, or with ``--resolve`` the question in it as ``file``."""
+
+    @wraps(function)
+    def with_plan(*, file: Path, resolve: bool, **rest: Any) -> Any:
+        if file.suffix.lower() in (".yaml", ".yml"):
+            return function(file=file, plan=None, **rest)
+        from optimizer.commands.plan_file import with_plan_file
+
+        return with_plan_file(function, file, rest, resolve=resolve, opened=opened)
+
+    return click.option("--resolve", is_flag=True, help="Of a plan file: solve its problem anew, with what is here.")(
+        with_plan
+    )
+
+
+def _asked(function: Callable[..., Any]) -> Callable[..., Any]:
     decorators: tuple[_Decorator, ...] = (
         click.argument("file", type=click.Path(path_type=Path)),
         click.option(
@@ -127,19 +154,23 @@ def problem_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def answer(
-    file: Path, sets: tuple[str, ...], catalogs: Path | None, stream: TextIO, *, simulate: bool = True
+    file: Path,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    stream: TextIO,
+    *,
+    simulate: bool = True,
+    plan: PlanFile | None = None,
 ) -> tuple[Inputs, Outcome]:
-    """The problem with its catalogs, and its outcome; progress goes to ``stream``."""
-    from optimizer import decide
+    """The problem with its catalogs, and its outcome, of a plan file as it is; progress goes to ``stream``."""
     from optimizer.commands.progress import Progress
-    from optimizer.negotiate.your_quotes import with_quotes
-    from optimizer.planning.inputs import read_inputs
+    from optimizer.negotiate.solve import solved
 
+    if plan is not None:
+        return plan.inputs, plan.outcome
     with Progress(stream) as progress:
-        progress.say("reading the problem and the catalogs")
-        inputs = read_inputs(file, sets=sets, catalogs=catalogs)
-        found = decide.answer(inputs, progress=progress.say, simulate=simulate)
-        return inputs, with_quotes(found.outcome, found.case, progress.say)
+        found = solved(file, catalogs, sets=sets, progress=progress.say, simulate=simulate)
+        return found.case.inputs, found.outcome
 
 
 def exit_without_plans(outcome: Outcome, file: Path) -> None:

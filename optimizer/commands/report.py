@@ -8,41 +8,59 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import OutputFile, problem_options
+from optimizer.commands.options import OutputFile, answer_options
 
 if TYPE_CHECKING:
     from optimizer.negotiate.page_curves import Picture
+    from optimizer.negotiate.plan_file import PlanText
     from optimizer.plan.types import Outcome
-    from optimizer.planning.inputs import Inputs
 
 
 @click.command(name="report")
-@problem_options
+@answer_options
 @click.option("-o", "--output", type=OutputFile(), required=True, help="The page, e.g. report.html.")
 @click.option(
     "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the labels."
 )
 def command(
-    file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool, output: Path, lang: str
+    file: Path,
+    plan: PlanText | None,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    output: Path,
+    lang: str,
 ) -> None:
-    """Write the answer to the problem FILE as one HTML page: no network, no script, light and dark, printable."""
+    """Write the answer to the problem FILE as one HTML page: no network, no script, light and dark, printable.
+
+    Of a plan file the page shows the charts that were kept in it (`optimize FILE --charts -o plan.json`).
+    """
     from optimizer.commands.next_step import say_next
-    from optimizer.commands.options import EXIT_CODES, answer
+    from optimizer.commands.options import EXIT_CODES
     from optimizer.files.atomic_write import write_atomic
     from optimizer.handover.language import translator
     from optimizer.handover.page import render_page
     from optimizer.report import status_of
 
-    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
-    picture = _picture(inputs, outcome, simulate=not no_simulate)
+    if plan is None:
+        outcome, picture = _drawn(file, sets, catalogs, simulate=not no_simulate)
+    else:
+        outcome, picture = plan.outcome, plan.carried.picture
+    if outcome.plans and picture is None:
+        click.echo(f"{file} holds no charts of what more load and other promises cost: the page has none", err=True)
     write_atomic(output, render_page(outcome, picture, translator(lang), lang))
     click.echo(f"{output}: {len(outcome.plans)} plans, {status_of(outcome)}")
     say_next("report", file)
     sys.exit(EXIT_CODES[status_of(outcome)])
 
 
-def _picture(inputs: Inputs, outcome: Outcome, *, simulate: bool) -> Picture | None:
+def _drawn(
+    file: Path, sets: tuple[str, ...], catalogs: Path | None, *, simulate: bool
+) -> tuple[Outcome, Picture | None]:
+    from optimizer.commands.progress import Progress
     from optimizer.negotiate.page_curves import picture_of
-    from optimizer.whatif.case import open_case
+    from optimizer.negotiate.solve import solved
 
-    return picture_of(open_case(inputs, simulate=simulate)) if outcome.plans else None
+    with Progress(sys.stderr) as progress:
+        found = solved(file, catalogs, sets=sets, progress=progress.say, simulate=simulate)
+        return found.outcome, picture_of(found.case, progress.say) if found.outcome.plans else None

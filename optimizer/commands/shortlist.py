@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.commands.options import OutputFile, problem_options
+
+if TYPE_CHECKING:
+    from optimizer.negotiate.plan_file import PlanFile
 
 _FORMS = (".xlsx", ".csv", ".md")
 
@@ -19,7 +23,13 @@ _FORMS = (".xlsx", ".csv", ".md")
     "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the labels."
 )
 def command(
-    file: Path, sets: tuple[str, ...], catalogs: Path | None, no_simulate: bool, output: Path, lang: str
+    file: Path,
+    plan: PlanFile | None,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    no_simulate: bool,
+    output: Path,
+    lang: str,
 ) -> None:
     """Write the ranking of the problem FILE as a shortlist: costs with live formulas, bill of materials, promises,
     reasons, sources, risks, quote comparison, request for quotation.
@@ -38,7 +48,7 @@ def command(
         raise UsageError(
             [Finding(f"no shortlist ends in {output.suffix!r}", str(output), hint="known: .xlsx, .md, .csv")]
         )
-    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
     book = workbook_of(outcome, inputs.problem, inputs.catalog, translator(lang))
     write_atomic(output, _rendered(book, output.suffix))
     click.echo(f"{output}: {len(book.sheets)} sheets, {len(outcome.plans)} plans, {status_of(outcome)}")

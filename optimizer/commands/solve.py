@@ -5,16 +5,22 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import EXIT_CODES, FiniteRange, OutputFile, problem_options
+from optimizer.commands.options import EXIT_CODES, FiniteRange, OutputFile, answer_options
+from optimizer.errors import UsageError
+
+if TYPE_CHECKING:
+    from optimizer.negotiate.plan_file import PlanText
+    from optimizer.plan.types import Outcome
 
 _ENDINGS = {".json": "json", ".csv": "csv"}
 
 
 @click.command(name="solve")
-@problem_options
+@answer_options
 @click.option(
     "--format",
     "style",
@@ -25,6 +31,12 @@ _ENDINGS = {".json": "json", ".csv": "csv"}
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
 @click.option("--save-model", type=OutputFile(), help="Also write the CP-SAT model (protobuf text).")
 @click.option(
+    "--charts",
+    is_flag=True,
+    help="Also draw what the page of `optimize report` shows beyond the answer, which takes many more solves, and keep"
+    " it in the plan file (-o FILE.json).",
+)
+@click.option(
     "--time-limit",
     type=FiniteRange(min=0, min_open=True),
     default=300.0,
@@ -34,6 +46,7 @@ _ENDINGS = {".json": "json", ".csv": "csv"}
 )
 def command(
     file: Path,
+    plan: PlanText | None,
     sets: tuple[str, ...],
     catalogs: Path | None,
     no_simulate: bool,
@@ -41,31 +54,67 @@ def command(
     full: bool,
     output: Path | None,
     save_model: Path | None,
+    charts: bool,
     time_limit: float,
 ) -> None:
     """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof.
 
-    The answer fits a screen; --full has all of it. `optimize glossary` explains the terms.
+    The answer fits a screen; --full has all of it. `optimize glossary` explains the terms. -o plan.json keeps the
+    answer with its question: report, shortlist, launch, drill and diff take that file as it is, explain, targets,
+    budget and frontier start from it, verify rechecks it; FILE may be one, to show its answer again.
     """
     from optimizer.commands.age import say_age
-    from optimizer.commands.progress import Progress
-    from optimizer.negotiate.solve import solve
     from optimizer.report import render, status_of, write_output
+    from optimizer.report.plan_file import render_plan_file
+
+    style = style or _ENDINGS.get("" if output is None else output.suffix.lower(), "text")
+    kept = output is not None and style == "json"
+    if charts and not kept:
+        raise UsageError("--charts are kept in a plan file: add -o plan.json")
+    if plan is None:
+        outcome, told = _solved(
+            file, sets, catalogs, save_model, time_limit, simulate=not no_simulate, kept=kept, charts=charts
+        )
+    else:
+        if save_model is not None or charts:
+            raise UsageError("an answer that is shown again has neither a model nor new charts: add --resolve")
+        outcome, told = plan.outcome, render_plan_file(plan.carried) if kept else ""
+    to_terminal = output is None and sys.stdout.isatty()
+    shown = "screen" if style == "text" and not full else style
+    write_output(told or render(outcome, shown, terminal=to_terminal, file=str(file)), output)
+    say_age(outcome, sys.stderr)
+    sys.exit(EXIT_CODES[status_of(outcome)])
+
+
+def _solved(
+    file: Path,
+    sets: tuple[str, ...],
+    catalogs: Path | None,
+    save_model: Path | None,
+    time_limit: float,
+    *,
+    simulate: bool,
+    kept: bool,
+    charts: bool,
+) -> tuple[Outcome, str]:
+    """The answer, and where it is kept the text of its plan file."""
+    from optimizer.commands.progress import Progress
+    from optimizer.negotiate.page_curves import picture_of
+    from optimizer.negotiate.plan_file import packed
+    from optimizer.negotiate.solve import solved
+    from optimizer.report import write_output
+    from optimizer.report.plan_file import render_plan_file
 
     with Progress(sys.stderr) as progress:
         keep = partial(write_output, output=save_model) if save_model else None
-        outcome = solve(
+        found = solved(
             file,
             catalogs,
             sets=sets,
             progress=progress.say,
-            simulate=not no_simulate,
+            simulate=simulate,
             time_limit=time_limit,
             on_model=keep,
         )
-    to_terminal = output is None and sys.stdout.isatty()
-    style = style or _ENDINGS.get("" if output is None else output.suffix.lower(), "text")
-    shown = "screen" if style == "text" and not full else style
-    write_output(render(outcome, shown, terminal=to_terminal, file=str(file)), output)
-    say_age(outcome, sys.stderr)
-    sys.exit(EXIT_CODES[status_of(outcome)])
+        picture = picture_of(found.case, progress.say) if charts and found.outcome.plans else None
+    return found.outcome, render_plan_file(packed(found, simulate=simulate, picture=picture)) if kept else ""

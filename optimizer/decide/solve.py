@@ -30,6 +30,7 @@ from optimizer.plan.types import (
     Unknown,
 )
 from optimizer.planning.inputs import Inputs, read_inputs
+from optimizer.planning.seal import seal_of
 from optimizer.pricing import option_rules, refused_quotes, unused_discounts
 from optimizer.progress import NO_LIMIT, Clock, Notice, Say, silent
 from optimizer.units import CENTS_PER_UNIT
@@ -91,6 +92,7 @@ class Answer:
     outcome: Outcome
     case: Case
     result: FleetResult  # what the outcome's plans were made of
+    enumerated: CandidateSet  # before replays cut any of them
 
 
 def decide(
@@ -168,7 +170,7 @@ def answer(
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected, effort)
     outcome = _with_alternatives(outcome, case, result, rejected, say)
-    return Answer(outcome, case, result)
+    return Answer(outcome, case, result, candidates)
 
 
 def _with_alternatives(
@@ -259,6 +261,7 @@ def outcome_of(
         distinct_by=tuple(str(name) for name in problem.ranking.distinct_by),
         rejected=rejected,
         mixes=problem.ranking.max_configurations_per_workload > 1,
+        seal=seal_of(inputs),
     )
 
 

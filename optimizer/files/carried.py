@@ -103,15 +103,15 @@ def is_carried_folder(path: Path) -> bool:
 
 def contents(path: Path, limit: int | None = None) -> bytes:
     """The bytes of a file, of one on disk at most ``limit`` + 1. Raises ``OSError`` as reading does."""
-    files = _CARRIED.get()
+    files, record = _CARRIED.get(), _RECORD.get()
     if files is not None and str(path) in files:
-        return files[str(path)]
-    if is_closed(path):
-        raise PermissionError(EACCES, refusal(path).message)
-    note_read(path)
-    with path.open("rb") as stream:
-        data = stream.read() if limit is None else stream.read(limit + 1)
-    record = _RECORD.get()
+        data = files[str(path)]
+    else:
+        if is_closed(path):
+            raise PermissionError(EACCES, refusal(path).message)
+        note_read(path)
+        with path.open("rb") as stream:
+            data = stream.read() if limit is None else stream.read(limit + 1)
     if record is not None:
         record[str(path)] = data
     return data

@@ -130,7 +130,7 @@ def is_folder(path: Path) -> bool:
 def is_there(path: Path) -> bool:
     """Whether anything is there; no where nobody can tell."""
     try:
-        return not is_closed(path) and path.exists()
+        return is_carried(path) or is_carried_folder(path) or (not is_closed(path) and path.exists())
     except (OSError, ValueError):
         return False
 

@@ -1,4 +1,6 @@
-"""Labels in another language. English is the key, so that the code reads as it prints.
+"""Labels and whole sentences in another language. English is the key, so that the code reads as it prints; of a
+sentence with figures or names in it the key has ``{}`` in their places, and they are put into the translation in their
+order or by number.
 
 Packages that only some users need, with a message that names the extra.
 
@@ -7,8 +9,10 @@ Files into a folder, all of them or none.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module, resources
 from pathlib import Path
 from types import ModuleType
@@ -20,12 +24,60 @@ from optimizer.files.text_file import is_there
 
 
 def translator(language: str) -> Callable[[str], str]:
-    """A function that translates a label; what has no translation stays English."""
-    if language == "en":
-        return str
-    text = resources.files("optimizer.handover").joinpath(f"templates/{language}.json").read_text(encoding="utf-8")
-    known: dict[str, str] = json.loads(text)
-    return lambda label: known.get(label, label)
+    """A function that translates a label or a sentence; what has no translation stays English."""
+    return str if language == "en" else _Translator(_read(f"{language}.json"), _read(f"{language}_sentences.json"))
+
+
+def _read(name: str) -> dict[str, str]:
+    text = resources.files("optimizer.handover").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+    found: dict[str, str] = json.loads(text)
+    return found
+
+
+_GAP = "{}"
+_NEXT = "; "
+
+
+class _Translator:
+    """Labels word for word, sentences by their pattern, several sentences one by one."""
+
+    def __init__(self, labels: dict[str, str], sentences: dict[str, str]) -> None:
+        whole = {one: told for one, told in sentences.items() if _GAP not in one}
+        self._labels = {**whole, **labels}
+        patterned = sorted((one for one in sentences if _GAP in one), key=lambda one: -len(one.replace(_GAP, "")))
+        self._one = [(_pattern(one, _WITHIN), _numbered(sentences[one])) for one in patterned]
+        self._any = [(_pattern(one, "(.+?)"), _numbered(sentences[one])) for one in patterned]
+
+    def __call__(self, text: str) -> str:
+        """The text in the other language, as far as it is known."""
+        if text in self._labels:
+            return self._labels[text]
+        parts = text.split(_NEXT)
+        return self._matched(self._one, text) or self._joined(parts) or self._matched(self._any, text) or text
+
+    def _matched(self, sentences: Sequence[tuple[re.Pattern[str], str]], text: str) -> str:
+        for pattern, told in sentences:
+            if match := pattern.fullmatch(text):
+                return told.format(*("", *map(self, match.groups())))
+        return ""
+
+    def _joined(self, parts: Sequence[str]) -> str:
+        translated = [self(part) for part in parts] if len(parts) > 1 else list(parts)
+        return "" if translated == list(parts) else "；".join(translated)
+
+
+_WITHIN = "((?:(?!; ).)+?)"
+"""A gap that does not reach into the next sentence, as far as that can be."""
+
+
+def _pattern(sentence: str, gap: str) -> re.Pattern[str]:
+    return re.compile(gap.join(re.escape(part) for part in sentence.split(_GAP)), re.DOTALL)
+
+
+def _numbered(told: str) -> str:
+    """``{}`` and ``{2}`` alike as places of the values, the first of which is 1."""
+    count = itertools.count(1)
+    return re.sub(r"\{(\d*)\}", lambda gap: f"{{{gap[1] or next(count)}}}", told)
 
 
 EXTRA = "handover"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric
 from optimizer.errors import Finding, UsageError
+from optimizer.negotiate.plan_file import Asked, inputs_of, replays
 from optimizer.progress import Clock, Say, silent
 from optimizer.units import to_cents
 
@@ -53,7 +54,7 @@ class BudgetAnswer:
 
 
 def budget(
-    problem: Path | str | Problem,
+    problem: Asked,
     monthly: float | None = None,
     catalog: Catalog | Path | str | None = None,
     *,
@@ -96,12 +97,12 @@ def budget(
     OutOfTimeError
         Where ``time_limit`` seconds do not suffice.
     """
-    from optimizer.decide import decide, read_inputs
+    from optimizer.decide import decide
     from optimizer.whatif.case import open_case
 
     clock = Clock.of(time_limit)
     progress("reading the problem and the catalogs")
-    inputs = _with_budget(read_inputs(problem, sets=sets, catalogs=catalog), monthly)
+    inputs, simulate = _with_budget(inputs_of(problem, sets, catalog), monthly), replays(problem, simulate=simulate)
     asked = inputs.problem
     progress("looking for the most load")
     most = decide(inputs.with_sets(["objective=maximize_load"]), progress=progress, simulate=simulate, clock=clock)

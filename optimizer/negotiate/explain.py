@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.negotiate.leverage import Leverage, leverage
+from optimizer.negotiate.plan_file import Asked, answer_to, inputs_of, replays
 from optimizer.progress import Clock, Say, silent
 from optimizer.whatif.case import Goal, Winner, ask, goal_of
 from optimizer.whatif.moves import Move, Next, moves, next_at
@@ -16,7 +17,6 @@ from optimizer.whatif.search import first_where
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.plan.types import Outcome, Plan, Stress
-    from optimizer.problem import Problem
     from optimizer.whatif.case import Case
 
 MOST_LOAD = 32
@@ -52,7 +52,7 @@ class Explanation:
 
 
 def explain(
-    problem: Path | str | Problem,
+    problem: Asked,
     catalog: Catalog | Path | str | None = None,
     *,
     sets: Sequence[str] = (),
@@ -91,13 +91,12 @@ def explain(
     OutOfTimeError
         Where ``time_limit`` seconds do not suffice.
     """
-    from optimizer.decide import answer, read_inputs
     from optimizer.whatif.stress import stress
 
     clock = Clock.of(time_limit)
     progress("solving")
-    inputs = read_inputs(problem, sets=sets, catalogs=catalog)
-    found = answer(inputs, progress=progress, simulate=simulate, clock=clock)
+    inputs, simulate = inputs_of(problem, sets, catalog), replays(problem, simulate=simulate)
+    found = answer_to(problem, inputs, progress=progress, simulate=simulate, clock=clock)
     case, outcome = found.case, found.outcome
     if not outcome.plans:
         return Explanation(outcome, None, replayed=simulate)

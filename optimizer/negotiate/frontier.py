@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from optimizer.errors import Finding, ProblemError, UsageError
-from optimizer.files.carried import Files, carried, recorded
+from optimizer.files.carried import Files, carried
+from optimizer.negotiate.plan_file import Asked, inputs_of, replays
 from optimizer.progress import Clock, PartsDone, Say, silent
 from optimizer.units import from_cents
 from optimizer.whatif.axes import Axis, axis_of
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 
     from optimizer.catalog.types import Catalog
     from optimizer.plan.types import Plan
-    from optimizer.planning.inputs import Inputs
-    from optimizer.problem import Figure, Problem
+    from optimizer.problem import Figure
     from optimizer.whatif.case import Case
 
 
@@ -146,7 +146,7 @@ class StairPart:
 
 
 def frontier(
-    problem: Path | str | Problem,
+    problem: Asked,
     over: tuple[str, str],
     against: tuple[str, str] | None = None,
     catalog: Catalog | Path | str | None = None,
@@ -201,7 +201,6 @@ def frontier(
     OutOfTimeError
         Where ``time_limit`` seconds do not suffice.
     """
-    from optimizer.decide import read_inputs
     from optimizer.whatif.case import open_case
 
     clock = Clock.of(time_limit)
@@ -209,7 +208,8 @@ def frontier(
         scheduler_address(engine)  # a wrong one is refused before any work is done
         if time_limit is not None:
             raise UsageError([Finding("a time limit does nothing on a cluster: its machines have clocks of their own")])
-    inputs = read_inputs(problem, sets=[*sets, "ranking.top=1"], catalogs=catalog)
+    inputs = inputs_of(problem, [*sets, "ranking.top=1"], catalog)
+    simulate = replays(problem, simulate=simulate)
     first = axis_of(inputs, *over)
     second = axis_of(inputs, *against) if against else None
     if second is not None and second.path == first.path:
@@ -229,7 +229,7 @@ def frontier(
     parts = _PARTS if engine is not None and shown is None and first.monotone and not samples else 1
     ranges = _parts(len(first.values), parts)
     tasks = [Task(edit, begin, end, samples) for edit in edits for begin, end in ranges]
-    shared = Shared(case, first, goal, included_files(inputs))
+    shared = Shared(case, first, goal, inputs.files)
     done = run(work, shared, tasks, jobs or processors(), engine, progress)
     found = [_joined(done[at : at + len(ranges)]) for at in range(0, len(done), len(ranges))]
     values = (None,) if shown is None else shown.values
@@ -246,16 +246,6 @@ def frontier(
         goal=goal,
         replayed=simulate,
     )
-
-
-def included_files(inputs: Inputs) -> Files:
-    """What the problem names, as read when it is read again; what the package brings stays out."""
-    from optimizer.catalog import default_root
-
-    with recorded() as files:
-        inputs.with_sets(())
-    root = default_root()
-    return {name: data for name, data in files.items() if not Path(name).is_relative_to(root)}
 
 
 def _parts(values: int, most: int) -> list[tuple[int, int]]:

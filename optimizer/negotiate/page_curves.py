@@ -7,8 +7,10 @@ nodes and limits over the whole plan are left to the ranking.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from optimizer.progress import NO_LIMIT, Say, silent
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -71,10 +73,12 @@ class Picture:
     turns: tuple[Turn, ...]
 
 
-def picture_of(case: Case) -> Picture:
-    """Compute the drawing of a problem that has an answer."""
+def picture_of(case: Case, progress: Say = silent) -> Picture:
+    """Compute the drawing of a problem that has an answer, however long it takes."""
     from optimizer.fleet.funnel import configuration_allowed
 
+    progress("drawing what more load and other promises cost")
+    case = replace(case, clock=NO_LIMIT)
     rules = case.candidates.rules
     lean = case.only(lambda one: configuration_allowed(one, rules))
     return Picture(tuple(_points(lean)), tuple(_stairs(lean)), tuple(_turns(lean)))

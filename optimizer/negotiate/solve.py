@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from optimizer.progress import Clock, Say, silent
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
+    from optimizer.decide import Answer
     from optimizer.plan.types import Outcome
     from optimizer.problem import Problem
 
@@ -62,6 +64,28 @@ def solve(
     Money: ``catalogs/offers.csv``, publisher and date beside every price. Latencies: the performance model that
     ``docs/accuracy.md`` measures. The choice: docs/model.md.
     """
+    return solved(
+        problem,
+        catalog,
+        sets=sets,
+        progress=progress,
+        simulate=simulate,
+        time_limit=time_limit,
+        on_model=on_model,
+    ).outcome
+
+
+def solved(
+    problem: Path | str | Problem,
+    catalog: Catalog | Path | str | None = None,
+    *,
+    sets: Sequence[str] = (),
+    progress: Say = silent,
+    simulate: bool = True,
+    time_limit: float | None = None,
+    on_model: Callable[[str], None] | None = None,
+) -> Answer:
+    """The same, held open, so that it can be packed into a plan file or asked further."""
     from optimizer.decide import answer, read_inputs
     from optimizer.negotiate.your_quotes import with_quotes
 
@@ -69,4 +93,4 @@ def solve(
     progress("reading the problem and the catalogs")
     inputs = read_inputs(problem, sets=sets, catalogs=catalog)
     found = answer(inputs, on_model=on_model, progress=progress, simulate=simulate, clock=clock)
-    return with_quotes(found.outcome, found.case, progress)
+    return replace(found, outcome=with_quotes(found.outcome, found.case, progress))

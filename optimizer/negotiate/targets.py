@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.negotiate.asking_price import RENTED, PriceToBeat, TargetPrice
 from optimizer.negotiate.leverage import Leverage, leverage
+from optimizer.negotiate.plan_file import Asked, answer_to, inputs_of, replays
 from optimizer.negotiate.quote_at_price import NodeShape
 from optimizer.plan.types import Target
 from optimizer.pricing import RuleName
@@ -23,7 +24,6 @@ from optimizer.whatif.case import Winner
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.plan.types import Outcome
-    from optimizer.problem import Problem
     from optimizer.whatif.case import Case
 
 ANY = "any"
@@ -48,7 +48,7 @@ class Targets:
 
 
 def targets(
-    problem: Path | str | Problem,
+    problem: Asked,
     catalog: Catalog | Path | str | None = None,
     *,
     sets: Sequence[str] = (),
@@ -90,12 +90,10 @@ def targets(
     ------
     The published prices they are held against: ``catalogs/offers.csv``, publisher and date beside every price.
     """
-    from optimizer.decide import answer, read_inputs
-
     clock = Clock.of(time_limit)
     progress("solving")
-    inputs = read_inputs(problem, sets=sets, catalogs=catalog)
-    decided = answer(inputs, progress=progress, simulate=simulate, clock=clock)
+    inputs, simulate = inputs_of(problem, sets, catalog), replays(problem, simulate=simulate)
+    decided = answer_to(problem, inputs, progress=progress, simulate=simulate, clock=clock)
     case, outcome = decided.case, decided.outcome
     best = Winner(case, decided.result)
     found: list[TargetPrice] = []

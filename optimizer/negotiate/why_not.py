@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.errors import Finding, UsageError
+from optimizer.negotiate.plan_file import Asked, answer_to, inputs_of, replays
 from optimizer.plan.types import Relaxation
 from optimizer.pricing import RuleName
 from optimizer.progress import Clock, Say, silent
@@ -177,7 +178,7 @@ class WhyNot:
 
 
 def why_not(
-    problem: Path | str | Problem,
+    problem: Asked,
     wish: str,
     catalog: Catalog | Path | str | None = None,
     *,
@@ -217,14 +218,13 @@ def why_not(
     OutOfTimeError
         Where ``time_limit`` seconds do not suffice.
     """
-    from optimizer.decide import answer, read_inputs
     from optimizer.whatif.case import Within
 
     clock = Clock.of(time_limit)
     progress("solving")
-    inputs = read_inputs(problem, sets=sets, catalogs=catalog)
+    inputs, simulate = inputs_of(problem, sets, catalog), replays(problem, simulate=simulate)
     wanted = parse(inputs, wish)
-    decided = answer(inputs, progress=progress, simulate=simulate, clock=clock)
+    decided = answer_to(problem, inputs, progress=progress, simulate=simulate, clock=clock)
     case, best = decided.case, decided.outcome.plans
     goal, first = goal_of(case), Winner(case, decided.result)
     rest = case.confined(Within(wanted.candidate, wanted.option))

@@ -217,7 +217,7 @@ def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
     values = {(row.name, row.scope): row.value for row in read_parameter_rows(path)}
     kernels, references = read_kernels(lambda name: file_of(root, "kernels", name))
     _check_complete(path, values, kernels)
-    version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    version = hashlib.sha256(contents(path)).hexdigest()[:8]
     measured: dict[str, int] = {}
     if calibration is not None:
         own = read_calibration(calibration, {name for name, _ in values})

@@ -152,6 +152,7 @@ __all__ = [
     "Replay",
     "ReplayEffort",
     "ReplayedPromise",
+    "Seal",
     "SingleKind",
     "Stress",
     "Target",
@@ -378,6 +379,16 @@ class OtherWinners:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """Fingerprints (SHA-256) of what an answer rests on: where one differs, the answer may be another."""
+
+    problem: str  # the file, the edits of it and every file that it names
+    catalogs: str  # prices, cards, models, engines; those of the user on top of the packaged ones
+    calibration: str  # the performance model's parameters and kernel facts, the user's own fit on top
+    code: str  # this package
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Base of the four outcomes; ``plans`` is empty unless the problem was solved."""
 
@@ -404,6 +415,7 @@ class Outcome:
     unpriced: tuple[Unpriced, ...] = ()  # the fewest GPUs first
     single_kinds: tuple[SingleKind, ...] = ()  # where the first plan puts length classes on several kinds of GPU
     quotes: tuple[QuoteVerdict, ...] = ()  # of every entry of ``offers:``, in its order
+    seal: Seal | None = None  # None: of an outcome that no problem file led to
 
     def to_frame(self) -> DataFrame:
         """The ranked plans as a pandas table, one row a plan; see ``plans_frame``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,8 @@ class Inputs:
     behaviours: KnownBehaviours = field(
         default_factory=_nothing_known, compare=False, repr=False
     )  # of replicas at loads; the same for all edits
+    files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    """What was read, by path: the problem file, what it names, catalogs that are not the packaged ones."""
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -46,16 +48,19 @@ class Inputs:
     def with_sets(self, sets: Sequence[str]) -> Inputs:
         """The same problem file with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
         from optimizer.catalog import with_configs, with_custom
+        from optimizer.files.carried import recorded
         from optimizer.problem import problem_with
 
-        problem = problem_with(self.problem, sets, known_ids(self.catalog))
-        models = [workload.model for workload in problem.workloads]
-        catalog = with_custom(self.catalog, problem.hardware.custom)
-        catalog = with_configs(catalog, models, Path(problem.path).parent)
-        params = self.params
-        if problem.engine.calibration != self.problem.engine.calibration:
-            params = _parameters(problem, self.catalogs)
-        return replace(self, problem=problem, catalog=catalog, params=params, sets=(*self.sets, *sets))
+        with recorded() as files:
+            problem = problem_with(self.problem, sets, known_ids(self.catalog))
+            models = [workload.model for workload in problem.workloads]
+            catalog = with_custom(self.catalog, problem.hardware.custom)
+            catalog = with_configs(catalog, models, Path(problem.path).parent)
+            params = self.params
+            if problem.engine.calibration != self.problem.engine.calibration:
+                params = _parameters(problem, self.catalogs)
+        own = {**self.files, **_own(files)}
+        return replace(self, problem=problem, catalog=catalog, params=params, sets=(*self.sets, *sets), files=own)
 
 
 def read_inputs(
@@ -66,8 +71,20 @@ def read_inputs(
     ``catalogs``: those of ``load_catalog``, or a directory that overrides or extends the packaged ones. Raises
     ``ProblemError`` or ``CatalogError`` with every finding.
     """
-    problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs)
-    return Inputs(problem, joined, _parameters(problem, root), problem.sets, root)
+    from optimizer.files.carried import recorded
+
+    with recorded() as files:
+        problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs)
+        params = _parameters(problem, root)
+    return Inputs(problem, joined, params, problem.sets, root, {**_own(files), problem.path: problem.source})
+
+
+def _own(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Files that the package does not bring."""
+    from optimizer.catalog import default_root
+
+    root = default_root()
+    return {name: data for name, data in files.items() if not Path(name).is_relative_to(root)}
 
 
 def read_problem(

@@ -267,6 +267,14 @@ def with_replays(
     return tuple(found)
 
 
+def remember(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> None:
+    """Put the replays that plans carry where those are kept that need not be run again."""
+    replayer = Replayer(inputs, memory)
+    for plan, trials in zip(plans, _trials(inputs, result), strict=True):
+        for trial, replay in zip(trials, plan.simulated, strict=False):
+            replayer.take(trial, replace(replay, footage=None))
+
+
 def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
     return Replayer(inputs) if memory is None else Replayer(inputs, memory)
 

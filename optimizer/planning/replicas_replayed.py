@@ -212,10 +212,14 @@ class Replayer:
         """What its requests see."""
         about, known = self._about(trial), self.memory.replays
         if about not in known:
-            known[about] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
-            if not self._is_batch(trial):
-                self.memory.learn(self._subject(trial), self._tried(trial), kept=known[about].kept)
+            self.take(trial, self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial))
         return known[about]
+
+    def take(self, trial: Trial, replay: Replay) -> None:
+        """Keep a replay of a trial, and what follows from it."""
+        self.memory.replays[self._about(trial)] = replay
+        if not self._is_batch(trial):
+            self.memory.learn(self._subject(trial), self._tried(trial), kept=replay.kept)
 
     def _about(self, trial: Trial) -> object:
         """All that a replay depends on."""

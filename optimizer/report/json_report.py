@@ -6,6 +6,7 @@ Money has two decimals, other figures six significant digits, non-finite figures
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from optimizer.plan.types import (
     Demand,
@@ -76,6 +77,7 @@ def document(outcome: Outcome) -> dict[str, Json]:
             }
             for target in outcome.targets
         ],
+        **({} if outcome.seal is None else {"seal": asdict(outcome.seal)}),
     }
 
 

@@ -38,6 +38,7 @@ _CLOSE = 0.1
 """A promise or limit with less than this share of it left counts as binding."""
 
 _PERIOD_MONTH = 730.0
+_KEPT = "plan.json"
 
 
 def asked(outcome: Outcome) -> Iterator[Fact]:
@@ -307,6 +308,8 @@ def _proof(outcome: Outcome) -> str:
     else:
         gap = "an unknown gap" if proof.gap is None else f"at most {percent(proof.gap)}"
         text = f"{gap} from the best possible under performance model {proof.performance_model}"
+    if outcome.seal is not None:
+        text += f"; recheck without solver: optimize verify {_KEPT} (of -o {_KEPT})"
     text += f"; {proof.candidates_feasible:,} of {proof.candidates_enumerated:,} setups keep every promise"
     if proof.replay_rejected:
         text += f", {proof.replay_rejected:,} refused by replay"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from optimizer.commands import options
+from optimizer.decide import Answer
 from optimizer.demand import Lengths, Metric, Promise
-from optimizer.negotiate import page_curves
-from optimizer.negotiate import solve as negotiate_solve
+from optimizer.negotiate import page_curves, solve
 from optimizer.plan.costs import UnitCosts
 from optimizer.plan.experiment import Stated
 from optimizer.plan.types import (
@@ -335,32 +333,20 @@ def answers() -> dict[tuple[object, ...], Any]:
 
 
 @pytest.fixture
-def solved_once(
-    monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[object, ...], Any], solved: Callable[..., Outcome]
-) -> None:
+def solved_once(monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[object, ...], Any]) -> None:
     """Several commands asked about one problem solve it once, and the page draws less."""
-    real, whole = options.answer, negotiate_solve.solve
-    shipped = {path.read_bytes(): path.stem for path in PROBLEMS.glob("*.yaml")}
+    real = solve.solved
 
-    def once(file: Path, sets: tuple[str, ...], *rest: Any, **options: Any) -> tuple[Inputs, Outcome]:
-        asked = (file, file.read_bytes(), sets)
+    def once(file: Path, catalogs: Path | None, *, sets: tuple[str, ...], **how: Any) -> Answer:
+        """Only ``optimize FILE``, which has a time limit, replays as it is told to: pages show what it prints."""
+        replayed = how["simulate"] and "time_limit" in how
+        asked = (file, file.read_bytes(), catalogs, sets, replayed)
         if asked not in answers:
-            answers[asked] = real(file, sets, *rest, **{**options, "simulate": False})
-        found: tuple[Inputs, Outcome] = answers[asked]
+            answers[asked] = real(file, catalogs, sets=sets, **{**how, "simulate": replayed})
+        found: Answer = answers[asked]
         return found
 
-    def screen(file: Path, *rest: Any, sets: tuple[str, ...], **options: Any) -> Outcome:
-        text = file.read_bytes()
-        if text in shipped and not sets and options["simulate"]:
-            return replace(solved(shipped[text]), problem_path=str(file))
-        asked = (file, text, sets, options["simulate"])
-        if asked not in answers:
-            answers[asked] = whole(file, *rest, sets=sets, **options)
-        found: Outcome = answers[asked]
-        return found
-
-    monkeypatch.setattr(options, "answer", once)
-    monkeypatch.setattr(negotiate_solve, "solve", screen)
+    monkeypatch.setattr(solve, "solved", once)
     monkeypatch.setattr(page_curves, "LOAD_FACTORS", (1.0, 2.0))
     monkeypatch.setattr(page_curves, "PROMISE_FACTORS", (2.0,))
     monkeypatch.setattr(page_curves, "CONFIDENCES", ())

@@ -20,7 +20,7 @@ def render_page(
     say: Say = str,
     language: str = "en",
 ) -> str:
-    """The page. ``picture`` is None where there is no plan."""
+    """The page. ``picture`` is None where there is no plan, or nothing was drawn beyond the answer."""
     from importlib import resources
 
     from optimizer.handover.language import need

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from optimizer.handover.page.chart_list import Chart, Table, charts_of, replay_of
 from optimizer.handover.safe_text import bash_command, plain
 from optimizer.handover.shortlist.plain_forms import hardware, kept, setup, sources
+from optimizer.negotiate.page_curves import Picture
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
 from optimizer.report.bill import unit_rows, units
@@ -22,7 +23,6 @@ from optimizer.vocabulary import Evidence
 
 if TYPE_CHECKING:
     from optimizer.handover.page.charts import Say
-    from optimizer.negotiate.page_curves import Picture
     from optimizer.plan.types import NodeLine, Outcome, Plan, Replay, ReplayedPromise
 
 
@@ -58,15 +58,15 @@ def view_of(outcome: Outcome, picture: Picture | None, say: Say) -> View:
         title=plain(outcome.problem_name),
         answer=_answer(outcome, say),
         verdicts=_verdicts(outcome, say),
-        warnings=tuple(map(plain, outcome.warnings)),
+        warnings=tuple(plain(say(one)) for one in outcome.warnings),
         question=_question(outcome, say),
         ranking=_ranking(outcome, say),
-        notes=tuple(dict.fromkeys(plain(note) for plan in outcome.plans for note in plan.notes)),
-        charts=charts_of(outcome, picture, say) if best and picture else (),
+        notes=tuple(dict.fromkeys(plain(say(note)) for plan in outcome.plans for note in plan.notes)),
+        charts=charts_of(outcome, picture or Picture((), (), ()), say) if best else (),
         periods=_periods(best, say) if best else Table((), ()),
         cost=_cost(best, say) if best else Table((), ()),
-        excludes=", ".join(map(plain, best.excludes)) if best else "",
-        api=plain(api_sentence(best)) if best else "",
+        excludes=", ".join(plain(say(one)) for one in best.excludes) if best else "",
+        api=plain(say(api_sentence(best))) if best else "",
         quotes=_quotes(outcome, say),
         replayed=_replayed(best.simulated if best else (), say),
         replay_charts=replay_of(outcome, say),
@@ -102,7 +102,7 @@ def _verdicts(outcome: Outcome, say: Say) -> tuple[tuple[str, str], ...]:
     )
     if not outcome.plans:
         return ((say("arithmetic"), arithmetic),)
-    reasons = "; ".join(dict.fromkeys(plain(r) for p in outcome.plans[0].predicted for r in p.grade_reasons))
+    reasons = "; ".join(dict.fromkeys(plain(say(r)) for p in outcome.plans[0].predicted for r in p.grade_reasons))
     physics = f"{say('grade')} {outcome.plans[0].grade}" + (f": {reasons}" if reasons else "")
     return ((say("arithmetic"), arithmetic), (say("physics"), f"{physics}. {say('Confirm with the commands below.')}"))
 
@@ -163,7 +163,7 @@ def _periods(plan: Plan, say: Say) -> Table:
 
 def _cost(plan: Plan, say: Say) -> Table:
     rows = [
-        (plain(line.name), f"{line.quantity:,.6g} {units(line)}", price(line.unit_price, plan.currency),
+        (plain(say(line.name)), f"{line.quantity:,.6g} {units(line)}", price(line.unit_price, plan.currency),
          money(line.monthly_cents, plan.currency))
         for line in plan.cost_lines
     ]  # fmt: skip
@@ -203,7 +203,13 @@ def _ratio(value: float, base: float) -> str:
 def _quotes(outcome: Outcome, say: Say) -> Table:
     """Every quote of the problem file with its verdict."""
     rows = [
-        (plain(one.provider), plain(node_of(one)), price_of(one), terms_of(one), plain(verdict_of(one, outcome)))
+        (
+            plain(one.provider),
+            plain(node_of(one)),
+            price_of(one),
+            say(terms_of(one)),
+            plain(say(verdict_of(one, outcome))),
+        )
         for one in outcome.quotes
     ]
     head = ("provider", "node", "price", "payment", "verdict")
@@ -216,7 +222,7 @@ def _funnel(outcome: Outcome, say: Say) -> Table:
         if step.remaining != before:
             cents = step.cheapest_removed_cents
             cheapest = "" if cents is None else money(cents, outcome.currency)
-            rows.append((step.rule, plain(step.note), f"{step.remaining:,}", cheapest))
+            rows.append((say(step.rule), plain(say(step.note)), f"{step.remaining:,}", cheapest))
         before = step.remaining
     return Table((say("rule"), say("what would bring it back"), say("left"), say("cheapest removed")), tuple(rows), 2)
 

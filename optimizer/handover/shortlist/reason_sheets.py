@@ -87,7 +87,7 @@ def why_not_sheet(case: ShortlistCase, say: Say) -> Sheet:
     for step in outcome.funnel:
         removed = 0 if before is None else before - step.remaining
         cheapest = money(step.cheapest_removed_cents) if step.cheapest_removed_cents is not None else Cell("")
-        sheet.add(step.rule, step.remaining, removed, cheapest, step.note)
+        sheet.add(say(step.rule), step.remaining, removed, cheapest, say(step.note))
         before = step.remaining
     if outcome.relaxations:
         sheet.gap()
@@ -181,7 +181,7 @@ def risks_sheet(case: ShortlistCase, say: Say) -> Sheet:
             ranks.setdefault(risk, []).append(plan.rank)
     for (name, why, todo), concerned in ranks.items():
         which = say("all") if len(concerned) == len(case.outcome.plans) else ", ".join(f"#{rank}" for rank in concerned)
-        sheet.add(which, say(name), why, say(todo))
+        sheet.add(which, say(name), say(why), say(todo))
     return sheet
 
 

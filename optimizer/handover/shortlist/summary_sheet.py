@@ -43,12 +43,12 @@ def summary_sheet(case: ShortlistCase, totals: dict[int, PlanTotals], say: Say) 
     if outcome.plans:
         _ranking(sheet, outcome, totals, say)
         if sentence := api_sentence(outcome.plans[0]):
-            sheet.note(f"API: {sentence}.")
+            sheet.note(f"API: {say(sentence)}.")
             sheet.gap()
         _unit_costs(sheet, outcome, say)
     _question(sheet, outcome, say)
     for warning in outcome.warnings:
-        sheet.note(f"{say('Note')}: {warning}")
+        sheet.note(f"{say('Note')}: {say(warning)}")
     return sheet
 
 
@@ -183,7 +183,7 @@ def _question(sheet: Sheet, outcome: Outcome, say: Say) -> None:
             *figures,
         )
     for rule in outcome.rules:
-        sheet.note(f"{say('Rule')}: {rule}")
+        sheet.note(f"{say('Rule')}: {say(rule)}")
 
 
 def request_sheet(case: ShortlistCase, say: Say) -> Sheet:
@@ -267,7 +267,7 @@ def _test(group: Group, experiment: Experiment, say: Say) -> Iterator[tuple[str,
         f"{say('requests up to')} {group.max_model_len:,} {say('tokens')}",
         Look.TEXT,
     )
-    yield say("What it sends"), offer_sentence(experiment), Look.TEXT
+    yield say("What it sends"), say(offer_sentence(experiment)), Look.TEXT
     yield say("Load on one copy"), bash_line([*bench_words(group, experiment, group.model), "--seed", "1"]), Look.MONO
     yield say("Runs"), say("each with another --seed, so that no prompt is in a cache from before"), Look.TEXT
     for name, condition in acceptance(experiment):

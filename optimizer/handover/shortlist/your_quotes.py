@@ -62,5 +62,5 @@ def _row(case: ShortlistCase, quote: QuoteVerdict, row: int, say: Say) -> list[C
         number(wins, Look.RATE) if wins is not None else None,
         Cell(wins / quote.price - 1, Look.PERCENT, f"K{row}/D{row}-1") if wins is not None else None,
         money(quote.monthly_cents) if quote.monthly_cents is not None else None,
-        verdict_of(quote, case.outcome),
+        say(verdict_of(quote, case.outcome)),
     ]
