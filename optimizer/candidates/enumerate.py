@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate
@@ -23,7 +23,7 @@ from optimizer.pricing.types import NodeType
 from optimizer.units import floor_guarded
 
 if TYPE_CHECKING:
-    from optimizer.catalog.types import Catalog, Engine, Model
+    from optimizer.catalog.types import Catalog, Engine, Gpu, Model
     from optimizer.performance import Parameters
     from optimizer.performance.operating_points import Memo
     from optimizer.problem import Part, Problem
@@ -35,6 +35,10 @@ _PIPELINE_PARALLEL = (1, 2, 4)
 
 _NEAR_SLOTS = 5e-9
 """Relative distance below a whole number at which the slots of a replica are full."""
+
+
+Content = tuple[str | int | bool, ...]
+"""What tells the replicas of one workload apart: card, link, formats, sizes, whether it crosses nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class CandidateBuilder:
         from optimizer.performance.starting import settled
 
         setting = self._setting(self._parts[index])
-        places = [(node_type, spec, content_of(spec)) for node_type, spec in self._places(setting, node_types)]
+        places = list(self._places(setting, node_types))
         specs = {content: spec for _, spec, content in places}
         if setting.max_num_seqs is None:
             specs = dict(zip(specs, settled(list(specs.values())), strict=True))
@@ -109,8 +113,10 @@ class CandidateBuilder:
         points = operating_points(specs, lengths, asked.slo, load, confidence, self._params, ladder=ladder, memo=memo)
         return points if load.inflight == 0 else [_whole_requests(of_spec) for of_spec in points]
 
-    def _places(self, setting: Setting, node_types: Sequence[NodeType]) -> Iterator[tuple[NodeType, ReplicaSpec]]:
-        """Node types and replicas that pass every gate but memory."""
+    def _places(
+        self, setting: Setting, node_types: Sequence[NodeType]
+    ) -> Iterator[tuple[NodeType, ReplicaSpec, Content]]:
+        """Node types and replicas that pass every gate but memory; one specification for all nodes it is alike on."""
         from optimizer.performance import engine_refusal, kv_caches, legal_tp, weight_quants
 
         engine, model = self._problem.engine, setting.model
@@ -119,6 +125,8 @@ class CandidateBuilder:
         legal = {quant: frozenset(legal_tp(model, quant)) for quant in setting.engine.weight_quants}
         sizes = len(tensor) * len(pipeline)
         formats = len(setting.engine.weight_quants) * len(setting.engine.kv_caches)
+        known: dict[Content, ReplicaSpec] = {}
+        defaults = DefaultsOnCards(setting)
         for node_type in node_types:
             self.enumerated += formats * sizes
             gpu = node_type.gpu
@@ -138,7 +146,12 @@ class CandidateBuilder:
                             self.removed["fits a node or fills nodes"] += len(caches)
                             continue
                         for cache in caches:
-                            yield node_type, replica_on(setting, node_type, (quant, cache), (tp, pp))
+                            crosses = tp * pp > node_type.gpus_per_node
+                            content = (gpu.id, str(node_type.link), quant, cache, tp, pp, crosses)
+                            spec = known.get(content)
+                            if spec is None:
+                                spec = known[content] = replica_on(defaults, node_type, (quant, cache), (tp, pp))
+                            yield node_type, spec, content
 
     def _lengths(self, index: int) -> Lengths:
         return self._parts[index].lengths
@@ -163,7 +176,7 @@ def _whole_requests(points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint,
     Slots are counted in full, from which the search for a point keeps a billionth away.
     """
     return tuple(
-        replace(point, inflight=held)
+        OperatingPoint(point.kind, point.requests_per_second, held, point.latencies_s, point.users)
         for point in points
         if (held := float(floor_guarded(point.inflight * (1.0 + _NEAR_SLOTS)))) >= 1.0
     )
@@ -190,34 +203,44 @@ def fits_nodes(node_type: NodeType, tensor_parallel: int, pipeline_parallel: int
     return node_type.fabric_gbps > 0 and gpus % per_node == 0 and per_node % tensor_parallel == 0
 
 
-def content_of(spec: ReplicaSpec) -> tuple[str | int | bool, ...]:
-    """What tells the replicas of one workload apart."""
-    return (
-        spec.gpu.id,
-        str(spec.link),
-        spec.weight_quant,
-        spec.kv_cache,
-        spec.tensor_parallel,
-        spec.pipeline_parallel,
-        spec.crosses_nodes,
-    )
+class DefaultsOnCards:
+    """Share of memory, sequences and token budget of a replica, stated or the engine's default; each card once."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self._known: dict[tuple[str, int, int], tuple[float, int, int]] = {}
+
+    def on(self, gpu: Gpu, tensor_parallel: int, pipeline_parallel: int) -> tuple[float, int, int]:
+        """On a card, for a replica of a size."""
+        key, stated, engine = (gpu.id, tensor_parallel, pipeline_parallel), self.setting, self.setting.engine
+        if key not in self._known:
+            version = stated.version
+            self._known[key] = (
+                stated.utilization or default_share(engine, gpu, version, tensor_parallel, pipeline_parallel),
+                stated.max_num_seqs or engine.max_num_seqs_on(gpu, version),
+                stated.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, version),
+            )
+        return self._known[key]
 
 
-def replica_on(setting: Setting, node_type: NodeType, formats: tuple[str, str], sizes: tuple[int, int]) -> ReplicaSpec:
+def replica_on(
+    defaults: DefaultsOnCards, node_type: NodeType, formats: tuple[str, str], sizes: tuple[int, int]
+) -> ReplicaSpec:
     (quant, cache), (tp, pp) = formats, sizes
-    engine, gpu = setting.engine, node_type.gpu
+    setting, gpu = defaults.setting, node_type.gpu
+    share, sequences, budget = defaults.on(gpu, tp, pp)
     return ReplicaSpec(
         gpu=gpu,
         model=setting.model,
-        engine=engine,
+        engine=setting.engine,
         weight_quant=quant,
         kv_cache=cache,
         tensor_parallel=tp,
         pipeline_parallel=pp,
         link=node_type.link,
-        gpu_memory_utilization=setting.utilization or default_share(engine, gpu, setting.version, tp, pp),
-        max_num_seqs=setting.max_num_seqs or engine.max_num_seqs_on(gpu, setting.version),
-        max_num_batched_tokens=setting.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, setting.version),
+        gpu_memory_utilization=share,
+        max_num_seqs=sequences,
+        max_num_batched_tokens=budget,
         max_model_len=setting.max_model_len,
         engine_version=setting.version,
         crosses_nodes=tp * pp > node_type.gpus_per_node,

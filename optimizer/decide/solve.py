@@ -134,23 +134,23 @@ def answer(
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), settings)
-    plans = assemble(inputs, result.solutions, options)
-    say("verifying every plan without the solver")
-    confirm(inputs, plans)
     if clock.over or (settings.clock.over and result.status in ("feasible", "unknown")):
         result = replace(result, warnings=(*result.warnings, _TIME_UP))
     effort = NOT_COUNTED
     rejected: tuple[Rejection, ...] = ()
     final = candidates
-    if simulate:
+    if not simulate:
+        plans = assemble(inputs, result.solutions, options)
+    else:
         from optimizer.planning.replay import survivors
 
-        left = survivors(inputs, candidates, options, result, plans, say, clock, case.replays, memo=memo)
+        left = survivors(inputs, candidates, options, result, say, clock, case.replays, memo=memo)
         result, plans, rejected, final = left.result, left.plans, left.rejected, left.candidates
         effort = left.effort
-        confirm(inputs, plans)
         if effort.replayed is None:
             case = replace(case, candidates=left.candidates)
+    say("verifying every plan without the solver")
+    confirm(inputs, plans)
     if on_model is not None:  # with the cuts of the replay: without them it would prove plans that were rejected
         on_model(fleet_model_text(final, options))
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
@@ -353,9 +353,10 @@ def _alone(
     mine = tuple(one for one in candidates.candidates if one.node_type.gpu.id == gpu)
     only = replace(candidates, candidates=mine, rules=replace(candidates.rules, top=1))
     result = solve_fleet(inputs.problem, only, options, loads_of(inputs.problem), SolveSettings(clock=clock))
-    plans = assemble(inputs, result.solutions, options)
-    if replays is not None:
-        plans = survivors(inputs, only, options, result, plans, lambda _: None, clock, replays).plans
+    if replays is None:
+        plans = assemble(inputs, result.solutions, options)
+    else:
+        plans = survivors(inputs, only, options, result, lambda _: None, clock, replays).plans
     if clock.over:  # what was found by now need not be the best of its kind
         raise OutOfTimeError
     confirm(inputs, plans)

@@ -18,7 +18,7 @@ from optimizer.demand import Lengths
 from optimizer.performance.architecture import kv_bytes, moe_layers, uneven_share
 from optimizer.performance.formats import BITS
 from optimizer.performance.lengths import moments_of
-from optimizer.performance.startup import start_of, state_blocks
+from optimizer.performance.startup import OF_WHAT_IS_LEFT, start_of, state_blocks
 from optimizer.performance.types import MemoryBill, ReplicaSpec
 
 Array = npt.NDArray[np.float64]
@@ -168,8 +168,8 @@ def weight_bytes(model: Model, weight_quant: str) -> float:
 
 def memory_table(specs: Sequence[ReplicaSpec]) -> MemoryTable:
     """Memory of many specifications at once."""
-    parts: dict[tuple[int, str], WeightParts] = {}  # by model and format: the same for every card and split
-    rows = np.array([_row(spec, parts) for spec in specs], dtype=np.float64).reshape(-1, 8).T
+    known = _Alike()
+    rows = np.array([known.row(spec) for spec in specs], dtype=np.float64).reshape(-1, 8).T
     weights, activations, overhead, usable, per_token, per_window, window, per_sequence = rows
     return MemoryTable(weights, activations, overhead, usable, KvNeed(per_token, per_window, window, per_sequence))
 
@@ -197,14 +197,39 @@ def stage_share(model: Model, stages: int) -> float:
     return -(-model.num_layers // stages) / model.num_layers
 
 
-def _row(spec: ReplicaSpec, parts: dict[tuple[int, str], WeightParts]) -> tuple[float, ...]:
-    model = spec.model
-    key = (id(model), spec.weight_quant)
-    if key not in parts:
-        parts[key] = weight_parts(model, spec.weight_quant)
-    weights = _weights_per_gpu(spec, parts[key])
-    start = start_of(spec, weights)
-    return (weights, start.activations, start.overhead, start.usable, *kv_need_of(spec))
+class _Alike:
+    """What rows of one table have in common, worked out once; models, cards and engines by identity."""
+
+    def __init__(self) -> None:
+        self._parts: dict[object, WeightParts] = {}  # the same for every card and split
+        self._weights: dict[object, float] = {}  # the same for every card
+        self._needs: dict[object, tuple[float, ...]] = {}
+        self._starts: dict[object, tuple[float, ...]] = {}
+
+    def row(self, spec: ReplicaSpec) -> tuple[float, ...]:
+        """Weights, activations, overhead, usable memory and the needs of the KV cache, in bytes."""
+        model, quant, split = id(spec.model), spec.weight_quant, (spec.tensor_parallel, spec.pipeline_parallel)
+        of_weights = (model, quant, split, spec.attention_dp, spec.expert_parallel)
+        weights = self._weights.get(of_weights)
+        if weights is None:
+            parts = self._parts.get((model, quant))
+            if parts is None:
+                parts = self._parts[model, quant] = weight_parts(spec.model, quant)
+            weights = self._weights[of_weights] = _weights_per_gpu(spec, parts)
+        of_need = (model, split, spec.kv_cache)
+        need = self._needs.get(of_need)
+        if need is None:
+            need = self._needs[of_need] = kv_need_of(spec)
+        law_reads = weights if spec.engine.profile in OF_WHAT_IS_LEFT else 0.0
+        of_start = (
+            id(spec.gpu), id(spec.engine), of_weights[2:], spec.engine_version, spec.max_num_seqs, spec.max_model_len,
+            spec.max_num_batched_tokens, spec.gpu_memory_utilization, model, law_reads,
+        )  # fmt: skip
+        start = self._starts.get(of_start)
+        if start is None:
+            law = start_of(spec, weights)
+            start = self._starts[of_start] = (law.activations, law.overhead, law.usable)
+        return (weights, *start, *need)
 
 
 def most_sequences(spec: ReplicaSpec) -> int | None:

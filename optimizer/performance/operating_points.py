@@ -190,7 +190,7 @@ def rows_of(
     """The places of each distinct specification, and the row of those that can run; None: not one of them can."""
     alike: dict[Content, list[int]] = {}
     for index, spec in enumerate(specs):
-        alike.setdefault(_content(spec), []).append(index)
+        alike.setdefault(content_of_spec(spec), []).append(index)
     leaders = [specs[same[0]] for same in alike.values()]
     return alike, (memo or Memo()).row(tuple(alike), lengths, lambda: _prepared(leaders, lengths, params))
 
@@ -205,11 +205,11 @@ def _prepared(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Parameters
     known = list(zip(grades_of(able, params), (spec.engine.profile for spec in able), strict=True))
     kinds = sorted(set(known))
     pick = np.array([kinds.index(kind) for kind in known], dtype=np.intp)
-    columns = {_content(spec): number for number, spec in enumerate(able)}
+    columns = {content_of_spec(spec): number for number, spec in enumerate(able)}
     return Prepared(specs, columns, replicas, moments, saturation(replicas, moments), tuple(kinds), pick)
 
 
-def _content(spec: ReplicaSpec) -> tuple[object, ...]:
+def content_of_spec(spec: ReplicaSpec) -> tuple[object, ...]:
     """What distinguishes two specifications; catalog rows by identity, which is cheaper than by content."""
     return (
         id(spec.gpu), id(spec.model), id(spec.engine), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,

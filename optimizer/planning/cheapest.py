@@ -174,9 +174,25 @@ class _Race:
                     groups[slot_facts(candidate, self._rules)].append(candidate)
             of_key, top = list(groups.values()), self._rules.top
             self._reached = []
+            self._foresee(of_key)
             for _, number in sorted((self._closed(group)[0], number) for number, group in enumerate(of_key)):
                 limit = sorted(self._reached)[top - 1] if len(self._reached) >= top else NEVER
                 self._reached.append(self._best(of_key[number], limit))
+
+    def _foresee(self, groups: Sequence[Sequence[Candidate]]) -> None:
+        """Predict at once what is likely to be replayed one by one: the best of the best groups as the closed form has
+        it, and what their bounds say could be better."""
+        ranked = sorted(((*self._closed(group), number) for number, group in enumerate(groups)), key=_by_score)
+        likely: list[tuple[Candidate, int]] = []
+        for score, favourite, number in ranked[: self._rules.top]:
+            known = None if favourite is None else self._least.of(favourite)
+            if favourite is None or known is None or known.closed_form is None:
+                continue
+            likely.append((favourite, max(known.closed_form, known.replicas)))
+            for one in groups[number]:
+                if self._score(one, None) < score and (at_best := self._least.of(one)) is not None:
+                    likely.append((one, self._largest_below(one, at_best.replicas, score)))
+        self._least.predict(likely)
 
     def enough(self) -> int | None:
         """What the last plan of the ranking is thought to cost, where that can be told without the solver."""
@@ -267,6 +283,11 @@ class _Race:
             middle = (low + high) // 2
             low, high = (middle, high) if self._score(candidate, middle) < upper else (low, middle)
         return low
+
+
+def _by_score(ranked: tuple[int, Candidate | None, int]) -> tuple[int, int]:
+    score, _, number = ranked
+    return score, number
 
 
 def _reported(inputs: Inputs, solution: FleetSolution, candidates: CandidateSet) -> FleetSolution:

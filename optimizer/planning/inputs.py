@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,15 @@ if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.demand import Load
     from optimizer.performance import Parameters
+    from optimizer.performance.known_behaviours import KnownBehaviours
     from optimizer.plan.experiment import Stated
     from optimizer.problem import KnownIds, Part, Problem
+
+
+def _nothing_known() -> KnownBehaviours:
+    from optimizer.performance.known_behaviours import KnownBehaviours
+
+    return KnownBehaviours()
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,9 @@ class Inputs:
     params: Parameters
     sets: tuple[str, ...] = ()
     catalogs: Path | None = None
+    behaviours: KnownBehaviours = field(
+        default_factory=_nothing_known, compare=False, repr=False
+    )  # of replicas at loads; the same for all edits
 
     def with_sets(self, sets: Sequence[str]) -> Inputs:
         """The same problem file with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""

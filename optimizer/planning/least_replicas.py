@@ -108,6 +108,11 @@ class LeastReplicas:
         point = OperatingPoint(PointKind.ALL, *share, (0.0,) * promises, users / count * ROOM)
         return replace(candidate, points=(point,))
 
+    def predict(self, likely: Iterable[tuple[Candidate, int]]) -> None:
+        """Ask the closed form at once about so many replicas of each, as far as nothing is known of them."""
+        trials = [Trial(candidate.workload, candidate.spec, replicas, 1.0) for candidate, replicas in likely]
+        self._replayer.predict([trial for trial in trials if self._replayer.expected(trial) is None])
+
     def keeps(self, least: Least, replicas: int) -> bool:
         """Whether so many keep every promise in the replay."""
         trial = Trial(least.workload, least.spec, replicas, 1.0)

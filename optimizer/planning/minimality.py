@@ -31,6 +31,10 @@ def with_minimality(
 ) -> tuple[Plan, ...]:
     """The plans, each with the certificate of every group."""
     names = [(part.name, part.length_class) for part in parts_of(inputs.problem)]
+    if two_sided:
+        groups = [(solution, group) for solution in solutions for group in solution.groups]
+        smaller = [(group, _smaller(inputs, solution, group)) for solution, group in groups]
+        replayer.predict([_trial(group, one[0]) for group, one in smaller if one is not None])
     found = []
     for solution, plan in zip(solutions, plans, strict=True):
         rows = []
@@ -43,12 +47,11 @@ def with_minimality(
 
 
 def _fewer(inputs: Inputs, solution: FleetSolution, group: GroupChoice, replayer: Replayer) -> tuple[Fewer | None, str]:
-    smaller = _smaller(solution, group)
-    least = max(parts_of(inputs.problem)[group.candidate.workload].load.min_replicas, 1)
-    if smaller is None or smaller[0] < least:
+    smaller = _smaller(inputs, solution, group)
+    if smaller is None:
         return None, NOTHING_SMALLER
     replicas, cents = smaller
-    trial = Trial(group.candidate.workload, group.candidate.spec, replicas, 1.0)
+    trial = _trial(group, replicas)
     full = replayer.beyond_saturation(trial)
     if full is not None:
         used, margin, limit = full
@@ -62,9 +65,14 @@ def _fewer(inputs: Inputs, solution: FleetSolution, group: GroupChoice, replayer
     return Fewer(replicas, cents, *of_promise), ""
 
 
-def _smaller(solution: FleetSolution, group: GroupChoice) -> tuple[int, int] | None:
+def _trial(group: GroupChoice, replicas: int) -> Trial:
+    return Trial(group.candidate.workload, group.candidate.spec, replicas, 1.0)
+
+
+def _smaller(inputs: Inputs, solution: FleetSolution, group: GroupChoice) -> tuple[int, int] | None:
     """The largest number of replicas that takes a node less, and what the plan then costs without its dearest node;
-    None where there is no such number."""
+    None where there is no such number, or the workload asks for more."""
+    least = max(parts_of(inputs.problem)[group.candidate.workload].load.min_replicas, 1)
     mine, node_type = group.candidate, group.candidate.node_type
     bought = [choice for choice in solution.nodes if choice.option.node_type.key == node_type.key]
     nodes = sum(choice.count - choice.spare for choice in bought)
@@ -76,4 +84,4 @@ def _smaller(solution: FleetSolution, group: GroupChoice) -> tuple[int, int] | N
     room = (nodes - 1) * node_type.gpus_per_node - (used - group.replicas * mine.spec.gpus)
     replicas = min(room // mine.spec.gpus, group.replicas - 1)
     saved = max((choice.option.monthly_cents for choice in bought), default=0)
-    return None if replicas < 1 or saved <= 0 else (replicas, solution.monthly_cents - saved)
+    return None if replicas < least or saved <= 0 else (replicas, solution.monthly_cents - saved)

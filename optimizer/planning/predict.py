@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric, part_name
-from optimizer.performance import band, behaviours, grade_of, is_upper_bound, promised_seconds
+from optimizer.performance import band, grade_of, is_upper_bound, promised_seconds
 from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
 from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS, ceil_guarded
@@ -97,13 +97,13 @@ def _under_load(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> l
     sides: list[list[Behaviour]] = []
     if load.requests_per_second:
         rates = [load.requests_per_second * part for part in parts]
-        sides.append(behaviours(specs, lengths, inputs.params, rates=rates))
+        sides.append(inputs.behaviours.of(specs, lengths, inputs.params, rates=rates))
     if load.inflight:
         held = [float(ceil_guarded(load.inflight * part)) for part in parts]  # whole requests: the fullest replica
-        sides.append(behaviours(specs, lengths, inputs.params, inflights=held))
+        sides.append(inputs.behaviours.of(specs, lengths, inputs.params, inflights=held))
     if load.users:
         users = [load.users * part for part in parts]  # split evenly: never more of them than there are
-        sides.append(behaviours(specs, lengths, inputs.params, users=users, think_s=load.think_s))
+        sides.append(inputs.behaviours.of(specs, lengths, inputs.params, users=users, think_s=load.think_s))
     return [list(of_group) for of_group in zip(*sides, strict=True)]
 
 

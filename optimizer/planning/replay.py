@@ -89,7 +89,6 @@ def survivors(
     candidates: CandidateSet,
     options: Sequence[NodeOption],
     result: FleetResult,
-    plans: tuple[Plan, ...],
     say: Callable[[str], None],
     clock: Clock = NO_LIMIT,
     memory: ReplayMemory | None = None,
@@ -109,10 +108,11 @@ def survivors(
     """
     from optimizer.planning.assemble import assemble
 
-    if tell and (two_sided := _two_sided(inputs, candidates, options, result, plans, say, clock, memory, memo)):
+    if tell and (two_sided := _two_sided(inputs, candidates, options, result, say, clock, memory, memo)):
         return two_sided
     if not result.solutions:
-        return Survivors(candidates, result, plans, ())
+        return Survivors(candidates, result, (), ())
+    plans = assemble(inputs, result.solutions, options) if tell else ()
     _say_replaying(inputs, say)
     replayer, rejected = _replayer(inputs, memory), list[Rejection]()
     for number in range(1, ROUNDS + 1):
@@ -149,7 +149,6 @@ def _two_sided(
     candidates: CandidateSet,
     options: Sequence[NodeOption],
     result: FleetResult,
-    plans: tuple[Plan, ...],
     say: Callable[[str], None],
     clock: Clock,
     memory: ReplayMemory | None,
@@ -169,6 +168,7 @@ def _two_sided(
     found = cheapest(inputs, candidates, options, replayer, again, clock, memo)
     if not found.complete:
         return None
+    plans = assemble(inputs, result.solutions, options) if refused else ()
     rejected = []
     for trial, place, group in refused:
         needed = _repair(inputs, replayer, trial, clock, tell=False)[0]

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from optimizer.demand import Metric
-from optimizer.performance import behaviours, error_factor
+from optimizer.performance import error_factor
 from optimizer.performance.accuracy import grade_of, throughput_factor
 from optimizer.performance.operating_points import UTILIZATION, operating_points
 from optimizer.performance.replicas import replicas_of
@@ -263,7 +263,7 @@ class Replayer:
 
     def predict(self, trials: Sequence[Trial]) -> None:
         """Ask the closed form about many trials at once, which takes hardly longer than about one."""
-        inputs = self._inputs
+        inputs, known = self._inputs, self._inputs.behaviours
         for workload in sorted({trial.workload for trial in trials}):
             new = {t.key: t for t in trials if t.workload == workload and t.key not in self._predicted}
             new = {} if any(map(self._is_batch, new.values())) else new
@@ -271,13 +271,13 @@ class Replayer:
             specs = [trial.spec for trial in mine]
             rates = [trial.rate(inputs) / trial.replicas for trial in mine]
             inflights = [float(trial.held(inputs)) for trial in mine]
-            open_loop = behaviours(specs, lengths, inputs.params, rates=rates) if any(rates) else None
-            held = behaviours(specs, lengths, inputs.params, inflights=inflights) if any(inflights) else None
+            open_loop = known.of(specs, lengths, inputs.params, rates=rates) if any(rates) else None
+            held = known.of(specs, lengths, inputs.params, inflights=inflights) if any(inflights) else None
             crowds = [trial.people(inputs) for trial in mine]
             users = [crowd.users / trial.replicas for crowd, trial in zip(crowds, mine, strict=True)]
             people = None
             if any(users):
-                people = behaviours(specs, lengths, inputs.params, users=users, think_s=crowds[0].think_s)
+                people = known.of(specs, lengths, inputs.params, users=users, think_s=crowds[0].think_s)
             for index, trial in enumerate(mine):
                 self._predicted[trial.key] = _Predicted(
                     *(None if side is None else side[index] for side in (open_loop, held, people))

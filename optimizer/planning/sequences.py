@@ -73,11 +73,10 @@ def _part_of(load: Load, factor: float) -> Load:
 
 def _in_flight(inputs: Inputs, group: GroupChoice, load: Load) -> float:
     """Requests in flight on a replica at the 99th percentile."""
-    from optimizer.performance import behaviours
-
     arriving = 0.0
     if load.requests_per_second:
         lengths = parts_of(inputs.problem)[group.candidate.workload].lengths
-        (seen,) = behaviours([group.candidate.spec], lengths, inputs.params, rates=[load.requests_per_second])
+        specs, rates = [group.candidate.spec], [load.requests_per_second]
+        (seen,) = inputs.behaviours.of(specs, lengths, inputs.params, rates=rates)
         arriving = seen.inflight + NORMAL_P99 * math.sqrt(seen.inflight) if math.isfinite(seen.inflight) else math.inf
     return min(max(arriving, load.inflight), float(group.candidate.spec.max_num_seqs))

@@ -154,9 +154,7 @@ class Case:
 
         if all_kept(self.inputs, result, memory):
             return result
-        left = survivors(
-            self.inputs, wanted, self.options, result, (), lambda _: None, self.clock, memory, how, tell=False
-        )
+        left = survivors(self.inputs, wanted, self.options, result, lambda _: None, self.clock, memory, how, tell=False)
         return left.result
 
     def plans(self, result: FleetResult) -> tuple[Plan, ...]:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import OtherWinner, OtherWinners
 from optimizer.pricing import last_day
+from optimizer.problem import parts_of
 from optimizer.vocabulary import Evidence
 from optimizer.whatif.stress import PRICED_UP_TO
 
 if TYPE_CHECKING:
+    from optimizer.fleet.types import FleetSolution
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
     from optimizer.whatif.case import Case
@@ -91,18 +93,28 @@ class _Asking:
             result = asked.solve(1, SolveSettings(clock=asked.clock.part(_SHARE)))
             if result.status not in ("proven", "infeasible"):
                 return None
-            plans = asked.plans(result)
-            if not plans:
+            if not result.solutions:
                 return OtherWinner(None)
-            found = plans[0]
-            rank = next((plan.rank for plan in self._plans if _same(plan, found)), None)
-            return OtherWinner(found if rank is None else self._plans[rank - 1], rank, found.stock_notes)
+            bought = _content_of_solution(asked, result.solutions[0])
+            ranked = next((plan for plan in self._plans if _content(plan) == bought), None)
+            found = ranked or asked.plans(result)[0]
+            return OtherWinner(found, ranked.rank if ranked else None, found.stock_notes)
         return None
 
 
-def _same(plan: Plan, other: Plan) -> bool:
-    """Whether two plans buy the same nodes and run the same on them."""
-    return _content(plan) == _content(other)
+def _content_of_solution(case: Case, solution: FleetSolution) -> tuple[object, ...]:
+    """The nodes that a solution buys and what runs on them, as ``_content`` has it of a plan."""
+    names = [part.name for part in parts_of(case.inputs.problem)]
+    nodes = sorted((one.option.offer.id, str(one.option.tier), one.count) for one in solution.nodes)
+    groups = sorted(
+        (
+            names[group.candidate.workload], group.candidate.spec.gpu.id, group.candidate.spec.weight_quant,
+            group.candidate.spec.kv_cache, group.candidate.spec.tensor_parallel,
+            group.candidate.spec.pipeline_parallel, group.replicas,
+        )
+        for group in solution.groups
+    )  # fmt: skip
+    return (nodes, groups)
 
 
 def _content(plan: Plan) -> tuple[object, ...]:

@@ -16,7 +16,6 @@ from optimizer.fleet import solve_fleet
 from optimizer.fleet.types import FleetStatus
 from optimizer.plan.types import Infeasible, Optimal, Unknown
 from optimizer.planning import replay as replay_room
-from optimizer.planning.assemble import assemble
 from optimizer.planning.inputs import loads_of
 from optimizer.planning.replay import survivors
 from optimizer.planning.replicas_replayed import Replayer
@@ -71,9 +70,8 @@ def test_replays_end_with_the_time_and_what_was_not_replayed_is_left_out(times: 
     inputs = read_inputs(FRONT_PAGE, sets=["ranking.top=5"])
     case = open_case(inputs)
     result = solve_fleet(inputs.problem, case.candidates, case.options, loads_of(inputs.problem))
-    plans = assemble(inputs, result.solutions, case.options)
-    left = survivors(inputs, case.candidates, case.options, result, plans, lambda _: None, Countdown(times=times))
-    assert 1 <= len(left.plans) <= max(1, times) < len(plans)
+    left = survivors(inputs, case.candidates, case.options, result, lambda _: None, Countdown(times=times))
+    assert 1 <= len(left.plans) <= max(1, times) < len(result.solutions)
     assert left.result.status == "feasible"
     assert not any(solution.proven for solution in left.result.solutions)
     assert any("had not been replayed" in warning for warning in left.result.warnings)
@@ -84,11 +82,10 @@ def test_everything_replayed_in_time_stays_proven() -> None:
     inputs = read_inputs(FRONT_PAGE, sets=["ranking.top=2", "objective=minimize_tpot"])
     case = open_case(inputs)
     result = solve_fleet(inputs.problem, case.candidates, case.options, loads_of(inputs.problem))
-    plans = assemble(inputs, result.solutions, case.options)
     never = Countdown(times=1000)
-    free = survivors(inputs, case.candidates, case.options, result, plans, lambda _: None, never)
+    free = survivors(inputs, case.candidates, case.options, result, lambda _: None, never)
     asked = Countdown(times=never.asked[0] - 1)  # over after the last replay, and only then
-    left = survivors(inputs, case.candidates, case.options, result, plans, lambda _: None, asked)
+    left = survivors(inputs, case.candidates, case.options, result, lambda _: None, asked)
     assert left.result == free.result
     assert left.result.status is FleetStatus.PROVEN
 
