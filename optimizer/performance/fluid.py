@@ -92,11 +92,9 @@ def fluid_at(r: Replicas, m: LengthMoments, decoding: Array) -> FluidFlow:
     beside = r.mixed * batch
     room = np.maximum(r.budget - beside, 1.0)
     least = np.minimum(room, min([m.prompt, *m.prompt_cells]))
-    insert = np.full_like(batch, np.inf)
-    for weight in (0.0, 0.25, 0.5, 0.75, 1.0):
-        chunk = least ** (1.0 - weight) * room**weight
-        step = step_seconds(r.c, beside, r.mixed * kv, chunk, m.context + nothing)
-        insert = np.minimum(insert, np.maximum(step - r.mixed * decode, 0.0) * m.prompt / chunk)
+    chunks = np.stack([least ** (1.0 - weight) * room**weight for weight in (0.0, 0.25, 0.5, 0.75, 1.0)])
+    steps = step_seconds(r.c, beside, r.mixed * kv, chunks, m.context + nothing)
+    insert = np.min(np.maximum(steps - r.mixed * decode, 0.0) * m.prompt / chunks, axis=0)
     tpot = decode + np.maximum(n - 1.0, 0.0) * insert / m.steps
     rate = n / (m.steps * tpot)
     return FluidFlow(tpot, rate, r.alone_s)
@@ -117,8 +115,11 @@ def fluid_points(
     result: list[OperatingPoint | None] = [None] * len(specs)
     if row is None:
         return result
-    found = _carried(question_of(row, lengths, slo, load, confidence), load, len(slo.promises))
-    for content, point in zip(row.columns, found, strict=True):
+    asked = (slo, confidence, load.is_batch, bool(load.users), load.think_s)
+    if asked not in row.at_best:
+        question = question_of(row, lengths, slo, load, confidence)
+        row.at_best[asked] = _carried(question, load, len(slo.promises))
+    for content, point in zip(row.columns, row.at_best[asked], strict=True):
         for index in alike[content]:
             result[index] = point
     return result

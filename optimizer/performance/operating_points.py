@@ -390,6 +390,7 @@ class Prepared:
     kinds: tuple[tuple[Grade, str], ...]  # grade and engine profile
     pick: npt.NDArray[np.intp]  # which kind each column is of
     found: dict[object, Array] = field(default_factory=dict)  # largest shares of the saturated batch, by question
+    at_best: dict[object, list[OperatingPoint | None]] = field(default_factory=dict)  # what each carries as a fluid
 
     def part(self, contents: Sequence[Content]) -> Prepared | None:
         """Some of the columns; None: none of them."""

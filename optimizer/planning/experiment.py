@@ -20,6 +20,7 @@ from optimizer.performance.accuracy import grade_of
 from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, experiment_of
 from optimizer.planning.inputs import stated_of
 from optimizer.problem import parts_of
+from optimizer.simulate.estimate import percentile_of
 from optimizer.simulate.load_test import SEEDS, output_rate, runs_of
 from optimizer.simulate.replay import MOST_REPLICAS
 from optimizer.units import significant
@@ -118,7 +119,7 @@ def _told(runs: Sequence[Served], bracket: Bracket, lengths: Lengths) -> _Told:
         seen = getattr(run, bracket.metric)
         if number is not None and run.length_class is not None:
             seen = seen[run.length_class == number]
-        values.append(float(np.percentile(seen, bracket.percentile)))
+        values.append(percentile_of(seen, bracket.percentile))
     return _spread(values)
 
 

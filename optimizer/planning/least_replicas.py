@@ -20,6 +20,7 @@ from optimizer.units import ceil_guarded
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
+    from optimizer.demand import Load
     from optimizer.fleet.requirements import UserRules
     from optimizer.performance.operating_points import Memo
     from optimizer.performance.types import ReplicaSpec
@@ -87,10 +88,11 @@ class LeastReplicas:
             if specs and not part.load.is_batch:
                 confidence = problem.margins.confidence
                 fluid = fluid_points(specs, part.lengths, part.slo, part.load, confidence, params, memo)
+            known = self._replayer.asked_by_closed_form(workload)
             for (kind, one), at_best in zip(first.items(), fluid, strict=True):
-                asked = [replicas_needed(one.points[index], part.load) for index in kept_points(one, rules)]
-                closed = min((count for count in asked if count is not None), default=None)
-                best = None if at_best is None else replicas_needed(_whole(at_best), part.load)
+                if kind not in known or known[kind][0] is not one.points:
+                    known[kind] = (one.points, *_closed_form(one, at_best, part.load, rules))
+                _, closed, best = known[kind]
                 counts = [count for count in (closed, best) if count is not None]
                 if counts:
                     self.kinds[kind] = Least(one.spec, workload, min(counts), closed)
@@ -192,6 +194,15 @@ class LeastReplicas:
         """The candidates with what they take at least, without those of which no number will do."""
         found = (self.candidate(candidate) for candidate in candidates)
         return tuple(candidate for candidate in found if candidate is not None)
+
+
+def _closed_form(
+    candidate: Candidate, at_best: OperatingPoint | None, load: Load, rules: UserRules
+) -> tuple[int | None, int | None]:
+    """The fewest replicas that the closed form asks for, and that a fluid takes; None: no number will do."""
+    asked = [replicas_needed(candidate.points[index], load) for index in kept_points(candidate, rules)]
+    closed = min((count for count in asked if count is not None), default=None)
+    return closed, None if at_best is None else replicas_needed(_whole(at_best), load)
 
 
 def _whole(point: OperatingPoint) -> OperatingPoint:

@@ -150,12 +150,27 @@ class Tried:
         return no_more and all(mine >= its for mine, its in zip(self.limits, other.limits, strict=True))
 
 
+AskedByClosedForm = dict[object, tuple[object, int | None, int | None]]
+"""By kind of replica: the operating points that were asked, and how many replicas they and a fluid take."""
+
+STATES_KEPT = 8
+"""Loads with their promises of which those are kept: each may take a megabyte."""
+
+
 class ReplayMemory:
     """Replays that were run, of all states of one problem file, and what they say of trials that were not."""
 
     def __init__(self) -> None:
         self.replays: dict[object, Replay] = {}
         self._verdicts: dict[object, list[tuple[Tried, bool]]] = {}
+        self._asked: dict[object, AskedByClosedForm] = {}
+
+    def asked_by_closed_form(self, state: object) -> AskedByClosedForm:
+        """Replicas that the closed form asks for under a load and its promises; of the last few states of them."""
+        known = self._asked.setdefault(state, {})
+        if len(self._asked) > STATES_KEPT:
+            del self._asked[next(iter(self._asked))]
+        return known
 
     def learn(self, subject: object, tried: Tried, *, kept: bool) -> None:
         """A trial of a subject kept every promise, or did not."""
@@ -176,6 +191,13 @@ class Replayer:
         self._inputs, self._router = inputs, Router(inputs.problem.engine.router)
         self._memory = memory or ReplayMemory()
         self._predicted: dict[TrialKey, _Predicted] = {}
+
+    def asked_by_closed_form(self, workload: int) -> AskedByClosedForm:
+        """What is known of the replicas that the closed form asks for at the load of a workload."""
+        problem = self._inputs.problem
+        part, version = parts_of(problem)[workload], self._inputs.params.version
+        state = (workload, part.lengths, part.slo, part.load, problem.margins.confidence, version)
+        return self._memory.asked_by_closed_form(state)
 
     def replay(self, trial: Trial) -> Replay:
         """What its requests see."""
