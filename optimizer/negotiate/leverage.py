@@ -82,13 +82,25 @@ def _per_gpu_hour(option: NodeOption, case: Case) -> float:
     return option.price.amount * rate * CENTS_PER_UNIT / option.offer.gpus_per_node
 
 
+def _as_dear_as(best: Winner, offer: NodeOption, now: float, cents: int) -> int:
+    """The highest whole cent per GPU-hour of the offer at which the best plan costs no more than so many cents."""
+    assert best.solution is not None
+    count = sum(bought.count for bought in best.solution.nodes if bought.option.key == offer.key)
+    rest = best.solution.monthly_cents - count * offer.monthly_cents
+    price = int((cents - rest) / count * now / offer.monthly_cents) + 1
+    while price > now and rest + count * round(offer.monthly_cents * price / now) > cents:
+        price -= 1
+    return price
+
+
 def _first_up_to(case: Case, best: Winner, offer: NodeOption, now: float) -> float | None:
     """The highest whole cent per GPU-hour of the offer at which the same plan is still the best."""
     known: dict[int, bool] = {}
-    lean = case
+    lean, guess = case, None
     elsewhere = case.only(option=lambda option: option.offer.id != offer.offer.id).solve().solutions
     if elsewhere:
         lean = case.cheaper_than(elsewhere[0].monthly_cents + 1)
+        guess = _as_dear_as(best, offer, now, elsewhere[0].monthly_cents)
 
     def first(cents: int) -> bool:
         if cents not in known:
@@ -99,6 +111,9 @@ def _first_up_to(case: Case, best: Winner, offer: NodeOption, now: float) -> flo
         return known[cents]
 
     low, step = int(now), 1
+    for near in () if guess is None else (guess, guess - 1):  # which of two plans that cost the same wins is not told
+        if low < near < _MOST and first(near) and not first(near + 1):
+            return max(near, now) / CENTS_PER_UNIT
     while low + step <= _MOST and first(low + step):
         low, step = low + step, step * 2
     if low + step > _MOST:

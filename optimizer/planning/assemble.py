@@ -141,7 +141,7 @@ def _close(cents: int, reference: int) -> bool:
 
 def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> Group:
     candidate, spec = chosen.candidate, chosen.candidate.spec
-    part = parts_of(inputs.problem)[candidate.workload]
+    part = inputs.parts[candidate.workload]
     at = [bought.option for bought in nodes if bought.option.node_type.key == candidate.node_type.key]
     launched = replace(spec, max_num_seqs=sequences_of(inputs, chosen))
     published = (spec.model.id, spec.weight_quant) in inputs.catalog.checkpoints
@@ -281,7 +281,7 @@ def _notes(
     inputs: Inputs, solution: FleetSolution, options: Sequence[NodeOption], reasons: Sequence[str]
 ) -> Iterator[str]:
     yield from dict.fromkeys(reasons)
-    parts = parts_of(inputs.problem)
+    parts = inputs.parts
     apart = (parts[group.candidate.workload] for group in solution.groups)
     for name in dict.fromkeys(part.workload.name for part in apart if part.length_class):
         yield (

@@ -20,7 +20,6 @@ from optimizer.errors import UsageError
 from optimizer.performance import behaviours
 from optimizer.planning.assemble import spec_of
 from optimizer.planning.replicas_replayed import replica_of, say_replaying
-from optimizer.problem import parts_of
 from optimizer.simulate.draws import Floats, first_questions, poisson, routed, stream, thinking
 from optimizer.simulate.fleet import Outage, Served, Talk, converse, serve
 from optimizer.units import SHARE_UNITS, ceil_guarded
@@ -83,7 +82,7 @@ def drill(
 
     Offline work is left out: nobody waits for one of its requests. Raises ``UsageError`` where nothing else is served.
     """
-    loads = {part.name: part.load for part in parts_of(inputs.problem)}
+    loads = {part.name: part.load for part in inputs.parts}
     online = [index for index, group in enumerate(plan.groups) if not loads[group.workload].is_batch]
     if not online:
         raise UsageError("nothing to drill: all of it is offline work, where nobody waits for a request")
@@ -96,7 +95,7 @@ def drill(
 def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Router) -> GroupDrill:
     group = plan.groups[index]
     predicted = next(one for one in plan.predicted if one.workload == group.workload)
-    part = next(one for one in parts_of(inputs.problem) if one.name == group.workload)
+    part = next(one for one in inputs.parts if one.name == group.workload)
     rate = predicted.requests_per_second * group.share / SHARE_UNITS
     lengths, spec = part.lengths, spec_of(inputs, group)
     lost = min(max(group.gpus_per_node // spec.gpus, 1), group.replicas)

@@ -19,7 +19,6 @@ from optimizer.performance import band
 from optimizer.performance.accuracy import grade_of
 from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, experiment_of
 from optimizer.planning.inputs import stated_of
-from optimizer.problem import parts_of
 from optimizer.simulate.estimate import percentile_of
 from optimizer.simulate.load_test import SEEDS, output_rate, runs_of
 from optimizer.simulate.replay import MOST_REPLICAS
@@ -71,7 +70,7 @@ class _Told:
 
 def experiments_of(inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec]) -> tuple[Experiment, ...]:
     """The test of each group of a plan; ``specs``: the replicas of its groups, in their order."""
-    parts = {part.name: part for part in parts_of(inputs.problem)}
+    parts = {part.name: part for part in inputs.parts}
     planned = {one.workload: one for one in plan.predicted}
     router = Router(inputs.problem.engine.router)
     rounds, found = (_ROUNDS if plan.rank == 1 else _ROUNDS_BELOW), []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,13 @@ class Inputs:
     behaviours: KnownBehaviours = field(
         default_factory=_nothing_known, compare=False, repr=False
     )  # of replicas at loads; the same for all edits
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Every part of the problem that replicas may serve, worked out once."""
+        from optimizer.problem import parts_of
+
+        return parts_of(self.problem)
 
     def with_sets(self, sets: Sequence[str]) -> Inputs:
         """The same problem file with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""

@@ -69,7 +69,7 @@ class LeastReplicas:
         memo: Memo | None = None,
     ) -> None:
         self._inputs, self._replayer = inputs, replayer
-        parts = parts_of(inputs.problem)
+        parts = inputs.parts
         self._loads = [part.load for part in parts]
         self._promises = [len(part.slo.promises) for part in parts]
         self._named: dict[int, tuple[Candidate, Kind]] = {}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from optimizer.plan.replayed import Fewer, Minimality
 from optimizer.planning.replicas_replayed import Trial
-from optimizer.problem import parts_of
 
 if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution, GroupChoice
@@ -30,7 +29,7 @@ def with_minimality(
     inputs: Inputs, solutions: Sequence[FleetSolution], plans: Sequence[Plan], replayer: Replayer, *, two_sided: bool
 ) -> tuple[Plan, ...]:
     """The plans, each with the certificate of every group."""
-    names = [(part.name, part.length_class) for part in parts_of(inputs.problem)]
+    names = [(part.name, part.length_class) for part in inputs.parts]
     if two_sided:
         groups = [(solution, group) for solution in solutions for group in solution.groups]
         smaller = [(group, _smaller(inputs, solution, group)) for solution, group in groups]
@@ -72,7 +71,7 @@ def _trial(group: GroupChoice, replicas: int) -> Trial:
 def _smaller(inputs: Inputs, solution: FleetSolution, group: GroupChoice) -> tuple[int, int] | None:
     """The largest number of replicas that takes a node less, and what the plan then costs without its dearest node;
     None where there is no such number, or the workload asks for more."""
-    least = max(parts_of(inputs.problem)[group.candidate.workload].load.min_replicas, 1)
+    least = max(inputs.parts[group.candidate.workload].load.min_replicas, 1)
     mine, node_type = group.candidate, group.candidate.node_type
     bought = [choice for choice in solution.nodes if choice.option.node_type.key == node_type.key]
     nodes = sum(choice.count - choice.spare for choice in bought)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from optimizer.demand import Metric, part_name
 from optimizer.performance import band, grade_of, is_upper_bound, promised_seconds
 from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
-from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS, ceil_guarded
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def expect(inputs: Inputs, groups: Sequence[GroupLoad]) -> list[Expectation]:
 
 
 def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], capacity: Capacity) -> Expectation:
-    part = parts_of(inputs.problem)[chosen.candidate.workload]
+    part = inputs.parts[chosen.candidate.workload]
     promises = part.slo.promises
     grade, reasons = grade_of(chosen.candidate.spec, inputs.params)
     busiest = max(under, key=lambda behaviour: behaviour.inflight)
@@ -90,7 +89,7 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
 
 def _under_load(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> list[list[Behaviour]]:
     """One replica of each group under each floor of the load: Poisson arrivals, requests held in flight, people."""
-    part = parts_of(inputs.problem)[workload]
+    part = inputs.parts[workload]
     load, lengths = part.load, part.lengths
     specs = [asked.group.candidate.spec for asked in groups]
     parts = [asked.factor * (asked.group.share / SHARE_UNITS) / asked.group.replicas for asked in groups]
@@ -109,7 +108,7 @@ def _under_load(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> l
 
 def _capacities(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> list[Capacity]:
     """All replicas at the operating point that carries most with every promise kept."""
-    part = parts_of(inputs.problem)[workload]
+    part = inputs.parts[workload]
     load, lengths = part.load, part.lengths
     points = [(asked.group.roomiest(load), asked.group.replicas) for asked in groups]
     return [

@@ -18,7 +18,7 @@ from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEf
 from optimizer.planning.experiment import experiments_of
 from optimizer.planning.minimality import with_minimality
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
-from optimizer.problem import load_of, parts_of
+from optimizer.problem import load_of
 from optimizer.progress import NO_LIMIT, Clock
 from optimizer.units import SHARE_UNITS
 
@@ -213,19 +213,17 @@ def all_kept(inputs: Inputs, result: FleetResult, memory: ReplayMemory) -> bool:
     return all(replayer.replay(trial).kept for trial in trials)
 
 
-def with_replays(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> tuple[Plan, ...]:
-    """The plans of a result, each with what its requests see."""
+def with_replays(
+    inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory, *, tested: bool = True
+) -> tuple[Plan, ...]:
+    """The plans of a result, each with what its requests see; ``tested``: and with what its tests would show."""
     replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
-    return tuple(
-        _bound_as_replayed(
-            replace(
-                plan,
-                simulated=tuple(replayer.replay(trial) for trial in trials),
-                experiments=experiments_of(inputs, plan, [trial.spec for trial in trials]),
-            )
-        )
-        for plan, trials in zip(plans, rows, strict=True)
-    )
+    found = []
+    for plan, trials in zip(plans, rows, strict=True):
+        tests = experiments_of(inputs, plan, [trial.spec for trial in trials]) if tested else ()
+        simulated = tuple(replayer.replay(trial) for trial in trials)
+        found.append(_bound_as_replayed(replace(plan, simulated=simulated, experiments=tests)))
+    return tuple(found)
 
 
 def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
@@ -315,7 +313,7 @@ def _carried(inputs: Inputs, trial: Trial, room: float = 1.0) -> _Carried:
 
 def _tightened(inputs: Inputs, candidates: CandidateSet, trial: Trial, carried: _Carried | None) -> CandidateSet:
     """The candidates with this replica's operating points cut down to what its replay carries; without it for None."""
-    load = parts_of(inputs.problem)[trial.workload].load
+    load = inputs.parts[trial.workload].load
     found: list[Candidate] = []
     for candidate in candidates.candidates:
         if not trial.is_same_replica(candidate.workload, candidate.spec):

@@ -88,16 +88,16 @@ class Trial:
 
     def rate(self, inputs: Inputs) -> float:
         """Requests per second of all replicas; 0 where the problem states none."""
-        return parts_of(inputs.problem)[self.workload].load.requests_per_second * self.factor
+        return inputs.parts[self.workload].load.requests_per_second * self.factor
 
     def held(self, inputs: Inputs) -> int:
         """Requests in flight on the fullest replica; 0 where the problem states none."""
-        load = parts_of(inputs.problem)[self.workload].load
+        load = inputs.parts[self.workload].load
         return ceil_guarded(load.inflight * self.factor / self.replicas)
 
     def people(self, inputs: Inputs) -> People:
         """The closed population of all replicas; nobody where the problem states none."""
-        load = parts_of(inputs.problem)[self.workload].load
+        load = inputs.parts[self.workload].load
         return People(load.users * self.factor, load.think_s)
 
     def load(self, inputs: Inputs) -> TrialLoad:
@@ -210,7 +210,7 @@ class Replayer:
 
     def _about(self, trial: Trial) -> object:
         """All that a replay depends on."""
-        part = parts_of(self._inputs.problem)[trial.workload]
+        part = self._inputs.parts[trial.workload]
         asked = (part.slo, self._inputs.problem.margins.confidence, part.workload.traffic.batch)
         load = (trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs))
         return (self._subject(trial), trial.replicas, load, asked)
@@ -222,14 +222,14 @@ class Replayer:
 
     def _subject(self, trial: Trial) -> object:
         """The replica and its requests: all that the replay depends on but the load, the limits and the number."""
-        part, problem = parts_of(self._inputs.problem)[trial.workload], self._inputs.problem
+        part, problem = self._inputs.parts[trial.workload], self._inputs.problem
         promised = tuple((p.metric, p.percentile, p.length_class, p.path) for p in part.slo.promises)
         think_s = trial.people(self._inputs).think_s
         served = (part.name, part.workload.model, part.lengths, part.workload.traffic.trace, think_s, promised)
         return (trial.key[1:8], served, problem.engine, self._inputs.params.version)
 
     def _tried(self, trial: Trial) -> Tried:
-        part = parts_of(self._inputs.problem)[trial.workload]
+        part = self._inputs.parts[trial.workload]
         grade, engine = grade_of(trial.spec, self._inputs.params)[0], trial.spec.engine.profile
         confidence = self._inputs.problem.margins.confidence
         limits = tuple(p.limit_s / error_factor(p.metric, grade, confidence, engine) for p in part.slo.promises)
@@ -252,7 +252,7 @@ class Replayer:
         most = 0.0 if predicted.held is None else float(trial.held(self._inputs))
         if predicted.people is not None:
             most = max(most, predicted.people.inflight_p99 or 0.0)
-        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        lengths = self._inputs.parts[trial.workload].lengths
         slots = float(replicas_of([trial.spec], lengths, self._inputs.params).slots[0])
         return (most / slots, 1.0, 1.0) if most > slots * (1.0 + 1e-9) else None
 
@@ -261,10 +261,10 @@ class Replayer:
         return self._about(trial) in self._memory.replays
 
     def _is_batch(self, trial: Trial) -> bool:
-        return parts_of(self._inputs.problem)[trial.workload].load.is_batch
+        return self._inputs.parts[trial.workload].load.is_batch
 
     def _of_batch(self, trial: Trial) -> Replay:
-        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        lengths = self._inputs.parts[trial.workload].lengths
         return replay_batch(self._inputs, trial, replica_of(self._inputs, trial.spec, lengths))
 
     def filmed(self, trial: Trial) -> Replay:
@@ -274,7 +274,7 @@ class Replayer:
             return replay
         self.predict([trial])
         predicted = self._predicted[trial.key]
-        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
+        lengths = self._inputs.parts[trial.workload].lengths
         limits = [_wanted(p, p.limit_s * p.simulated_s / p.with_margin_s, lengths) for p in replay.promises]
         seen = [side.seen for side in self._sides(trial, lengths, limits)]
         held = seen.pop() if predicted.held is not None else None
@@ -289,7 +289,7 @@ class Replayer:
         for workload in sorted({trial.workload for trial in trials}):
             new = {t.key: t for t in trials if t.workload == workload and t.key not in self._predicted}
             new = {} if any(map(self._is_batch, new.values())) else new
-            mine, lengths = list(new.values()), parts_of(inputs.problem)[workload].lengths
+            mine, lengths = list(new.values()), inputs.parts[workload].lengths
             specs = [trial.spec for trial in mine]
             rates = [trial.rate(inputs) / trial.replicas for trial in mine]
             inflights = [float(trial.held(inputs)) for trial in mine]
@@ -308,7 +308,7 @@ class Replayer:
     def _replayed(self, trial: Trial) -> Replay:
         self.predict([trial])
         inputs = self._inputs
-        part = parts_of(inputs.problem)[trial.workload]
+        part = inputs.parts[trial.workload]
         promises, lengths = part.slo.promises, part.lengths
         grade = grade_of(trial.spec, inputs.params)[0]
         confidence, engine = inputs.problem.margins.confidence, trial.spec.engine.profile
@@ -363,7 +363,7 @@ def requests_of(inputs: Inputs, workload: int, lengths: Lengths) -> Callable[[fl
     from optimizer.problem import trace_path
     from optimizer.problem.trace import read_trace
 
-    name = parts_of(inputs.problem)[workload].workload.traffic.trace
+    name = inputs.parts[workload].workload.traffic.trace
     if name is None:
         return poisson_requests(lengths)
     trace = read_trace(trace_path(name, Path(inputs.problem.path).parent))

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.performance.types import PointKind
-from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS, ceil_guarded
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def sequences_of(inputs: Inputs, group: GroupChoice) -> int:
     is what is maximised, or the work is offline, which fills every slot. What a replica could carry beyond the planned
     load is predicted with the candidate's: it needs a larger flag, not other hardware.
     """
-    part = parts_of(inputs.problem)[group.candidate.workload]
+    part = inputs.parts[group.candidate.workload]
     most = group.candidate.spec.max_num_seqs
     stated = inputs.problem.engine.max_num_seqs is not None
     if stated or inputs.problem.objective == "maximize_load" or part.load.is_batch:
@@ -75,7 +74,7 @@ def _in_flight(inputs: Inputs, group: GroupChoice, load: Load) -> float:
     """Requests in flight on a replica at the 99th percentile."""
     arriving = 0.0
     if load.requests_per_second:
-        lengths = parts_of(inputs.problem)[group.candidate.workload].lengths
+        lengths = inputs.parts[group.candidate.workload].lengths
         specs, rates = [group.candidate.spec], [load.requests_per_second]
         (seen,) = inputs.behaviours.of(specs, lengths, inputs.params, rates=rates)
         arriving = seen.inflight + NORMAL_P99 * math.sqrt(seen.inflight) if math.isfinite(seen.inflight) else math.inf

@@ -157,14 +157,15 @@ class Case:
         left = survivors(self.inputs, wanted, self.options, result, lambda _: None, self.clock, memory, how, tell=False)
         return left.result
 
-    def plans(self, result: FleetResult) -> tuple[Plan, ...]:
-        """The plans of a result with their replays, each recomputed by the solver-free check."""
+    def plans(self, result: FleetResult, *, tested: bool = True) -> tuple[Plan, ...]:
+        """The plans of a result with their replays, each recomputed by the solver-free check; ``tested``: with what the
+        tests before signing would show, which takes longer than the check."""
         from optimizer.planning.assemble import assemble, confirm
         from optimizer.planning.replay import with_replays
 
         plans = assemble(self.inputs, result.solutions, self.options)
         if self.replays is not None:
-            plans = with_replays(self.inputs, result, plans, self.replays)
+            plans = with_replays(self.inputs, result, plans, self.replays, tested=tested)
         confirm(self.inputs, plans)
         return plans
 
@@ -323,8 +324,9 @@ class Winner:
         return plans[0] if plans else None
 
     def plan(self) -> Plan | None:
-        """The plan in full, confirmed by the solver-free check."""
-        plans = self.case.plans(self.result)
+        """The plan in full, confirmed by the solver-free check; without its tests, as no answer to a question has room
+        for those."""
+        plans = self.case.plans(self.result, tested=False)
         return plans[0] if plans else None
 
 
