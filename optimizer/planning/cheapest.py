@@ -174,22 +174,22 @@ class _Race:
                     groups[slot_facts(candidate, self._rules)].append(candidate)
             of_key, top = list(groups.values()), self._rules.top
             self._reached = []
-            self._foresee(of_key)
-            for _, number in sorted((self._closed(group)[0], number) for number, group in enumerate(of_key)):
+            ranked = sorted(((*self._closed(group), number) for number, group in enumerate(of_key)), key=_by_score)
+            self._foresee([(score, favourite, of_key[number]) for score, favourite, number in ranked[:top]])
+            for _, _, number in ranked:
                 limit = sorted(self._reached)[top - 1] if len(self._reached) >= top else NEVER
                 self._reached.append(self._best(of_key[number], limit))
 
-    def _foresee(self, groups: Sequence[Sequence[Candidate]]) -> None:
-        """Predict at once what is likely to be replayed one by one: the best of the best groups as the closed form has
-        it, and what their bounds say could be better."""
-        ranked = sorted(((*self._closed(group), number) for number, group in enumerate(groups)), key=_by_score)
+    def _foresee(self, best: Sequence[tuple[int, Candidate | None, Sequence[Candidate]]]) -> None:
+        """Predict at once what is likely to be replayed one by one: the favourites of the closed form in the best groups,
+        and what could be better by its bound."""
         likely: list[tuple[Candidate, int]] = []
-        for score, favourite, number in ranked[: self._rules.top]:
+        for score, favourite, group in best:
             known = None if favourite is None else self._least.of(favourite)
             if favourite is None or known is None or known.closed_form is None:
                 continue
             likely.append((favourite, max(known.closed_form, known.replicas)))
-            for one in groups[number]:
+            for one in group:
                 if self._score(one, None) < score and (at_best := self._least.of(one)) is not None:
                     likely.append((one, self._largest_below(one, at_best.replicas, score)))
         self._least.predict(likely)
@@ -244,7 +244,10 @@ class _Race:
                 upper = score
             else:
                 self._least.missed(known, count)
-        heap = [(self._score(one, None), one.key, number) for number, one in enumerate(group)]
+        bounds = [self._score(one, None) for one in group]
+        if min(bounds) >= upper:
+            return upper
+        heap = [(bound, one.key, number) for number, (bound, one) in enumerate(zip(bounds, group, strict=True))]
         heapq.heapify(heap)
         while heap and not self._clock.over:
             bound, key, number = heapq.heappop(heap)
