@@ -181,8 +181,8 @@ class _Race:
                 self._reached.append(self._best(of_key[number], limit))
 
     def _foresee(self, best: Sequence[tuple[int, Candidate | None, Sequence[Candidate]]]) -> None:
-        """Predict at once what is likely to be replayed one by one: the favourites of the closed form in the best groups,
-        and what could be better by its bound."""
+        """Predict at once what is likely to be replayed one by one: the favourites of the closed form of the best
+        groups, and what could be better by its bound."""
         likely: list[tuple[Candidate, int]] = []
         for score, favourite, group in best:
             known = None if favourite is None else self._least.of(favourite)
