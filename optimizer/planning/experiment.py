@@ -17,6 +17,8 @@ import numpy as np
 
 from optimizer.performance import band
 from optimizer.performance.accuracy import grade_of
+from optimizer.performance.operating_points import content_of_spec
+from optimizer.performance.types import ReplicaSpec
 from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, experiment_of
 from optimizer.planning.inputs import stated_of
 from optimizer.simulate.estimate import percentile_of
@@ -27,7 +29,6 @@ from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
     from optimizer.demand import Lengths
-    from optimizer.performance.types import ReplicaSpec
     from optimizer.plan.types import Group, Plan
     from optimizer.planning.inputs import Inputs
     from optimizer.problem import Part
@@ -68,7 +69,13 @@ class _Told:
         return max(self.mean - _ONE_SIDED_95 * self.scatter, 0.0)
 
 
-def experiments_of(inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec]) -> tuple[Experiment, ...]:
+KnownTests = dict[object, tuple[ReplicaSpec, Experiment]]
+"""Tests that were simulated, by all that they depend on; with the replica, which is named by identity."""
+
+
+def experiments_of(
+    inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec], known: KnownTests
+) -> tuple[Experiment, ...]:
     """The test of each group of a plan; ``specs``: the replicas of its groups, in their order."""
     parts = {part.name: part for part in inputs.parts}
     planned = {one.workload: one for one in plan.predicted}
@@ -78,7 +85,10 @@ def experiments_of(inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec]) -> 
         part = parts[group.workload]
         first = experiment_of(group, stated_of(part), planned[part.name], router)
         launched = replace(spec, max_num_seqs=group.max_num_seqs)
-        found.append(_simulated(inputs, first, group, part, launched, rounds))
+        about = (first, content_of_spec(launched), part.lengths, group.replicas, rounds, inputs.params.version)
+        if about not in known:
+            known[about] = (launched, _simulated(inputs, first, group, part, launched, rounds))
+        found.append(known[about][1])
     return tuple(found)
 
 

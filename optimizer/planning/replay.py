@@ -220,7 +220,7 @@ def with_replays(
     replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
     found = []
     for plan, trials in zip(plans, rows, strict=True):
-        tests = experiments_of(inputs, plan, [trial.spec for trial in trials]) if tested else ()
+        tests = experiments_of(inputs, plan, [trial.spec for trial in trials], memory.tests) if tested else ()
         simulated = tuple(replayer.replay(trial) for trial in trials)
         found.append(_bound_as_replayed(replace(plan, simulated=simulated, experiments=tests)))
     return tuple(found)
@@ -368,7 +368,7 @@ def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans
     """The first plan also with what charts show."""
     for plan, trials in zip(plans, _trials(inputs, result), strict=True):
         show = replayer.filmed if plan.rank == 1 else replayer.replay
-        experiments = experiments_of(inputs, plan, [trial.spec for trial in trials])
+        experiments = experiments_of(inputs, plan, [trial.spec for trial in trials], replayer.memory.tests)
         simulated = tuple(show(trial) for trial in trials)
         yield _bound_as_replayed(replace(plan, simulated=simulated, experiments=experiments))
 

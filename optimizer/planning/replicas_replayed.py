@@ -53,6 +53,7 @@ from optimizer.vocabulary import Router
 if TYPE_CHECKING:
     from optimizer.demand import Lengths, Promise
     from optimizer.performance.types import Behaviour, ReplicaSpec
+    from optimizer.planning.experiment import KnownTests
     from optimizer.planning.inputs import Inputs
     from optimizer.simulate.draws import Stream
     from optimizer.simulate.replay import Replica
@@ -164,6 +165,7 @@ class ReplayMemory:
         self.replays: dict[object, Replay] = {}
         self._verdicts: dict[object, list[tuple[Tried, bool]]] = {}
         self._asked: dict[object, AskedByClosedForm] = {}
+        self.tests: KnownTests = {}
 
     def asked_by_closed_form(self, state: object) -> AskedByClosedForm:
         """Replicas that the closed form asks for under a load and its promises; of the last few states of them."""
@@ -189,23 +191,23 @@ class Replayer:
 
     def __init__(self, inputs: Inputs, memory: ReplayMemory | None = None) -> None:
         self._inputs, self._router = inputs, Router(inputs.problem.engine.router)
-        self._memory = memory or ReplayMemory()
+        self.memory = memory or ReplayMemory()
         self._predicted: dict[TrialKey, _Predicted] = {}
 
     def asked_by_closed_form(self, workload: int) -> AskedByClosedForm:
         """What is known of the replicas that the closed form asks for at the load of a workload."""
         problem = self._inputs.problem
-        part, version = parts_of(problem)[workload], self._inputs.params.version
+        part, version = self._inputs.parts[workload], self._inputs.params.version
         state = (workload, part.lengths, part.slo, part.load, problem.margins.confidence, version)
-        return self._memory.asked_by_closed_form(state)
+        return self.memory.asked_by_closed_form(state)
 
     def replay(self, trial: Trial) -> Replay:
         """What its requests see."""
-        about, known = self._about(trial), self._memory.replays
+        about, known = self._about(trial), self.memory.replays
         if about not in known:
             known[about] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
             if not self._is_batch(trial):
-                self._memory.learn(self._subject(trial), self._tried(trial), kept=known[about].kept)
+                self.memory.learn(self._subject(trial), self._tried(trial), kept=known[about].kept)
         return known[about]
 
     def _about(self, trial: Trial) -> object:
@@ -218,7 +220,7 @@ class Replayer:
     def expected(self, trial: Trial) -> bool | None:
         """What replays of the same replica say of a trial without running it: it keeps its promises where fewer
         replicas did at no less load and no looser limits, and misses one where more did not at no more; else None."""
-        return self._memory.expected(self._subject(trial), self._tried(trial))
+        return self.memory.expected(self._subject(trial), self._tried(trial))
 
     def _subject(self, trial: Trial) -> object:
         """The replica and its requests: all that the replay depends on but the load, the limits and the number."""
@@ -258,7 +260,7 @@ class Replayer:
 
     def knows(self, trial: Trial) -> bool:
         """Whether a trial was replayed already."""
-        return self._about(trial) in self._memory.replays
+        return self._about(trial) in self.memory.replays
 
     def _is_batch(self, trial: Trial) -> bool:
         return self._inputs.parts[trial.workload].load.is_batch
