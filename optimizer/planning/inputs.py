@@ -76,7 +76,8 @@ def read_inputs(
     with recorded() as files:
         problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs)
         params = _parameters(problem, root)
-    return Inputs(problem, joined, params, problem.sets, root, {**_own(files), problem.path: problem.source})
+    own = {**_own(files), problem.path: problem.source}
+    return Inputs(problem, joined, params, problem.sets, root, files=own)
 
 
 def _own(files: Mapping[str, bytes]) -> dict[str, bytes]:
