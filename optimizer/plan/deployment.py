@@ -134,6 +134,7 @@ class Prediction:
     grade_reasons: tuple[str, ...]
     promises: tuple[KeptPromise, ...] = ()
     length_class: str = ""  # the class that is served apart; empty: the whole workload
+    prefix_hit_rate: float | None = None  # share of the input tokens found in the cache; None: no prefix is shared
 
 
 @dataclass(frozen=True, slots=True)

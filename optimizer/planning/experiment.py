@@ -95,7 +95,7 @@ def _simulated(
             break
         one = replace(one, test=larger)
         told, flow = _runs(replica, one, part.lengths)
-    grade, engine = grade_of(spec, inputs.params)[0], spec.engine.profile
+    grade, engine = grade_of(spec, inputs.params, part.lengths)[0], spec.engine.profile
     brackets = []
     for bracket, seen in zip(one.brackets, told, strict=True):
         error = band(bracket.metric, grade, engine)

@@ -63,7 +63,7 @@ def expect(inputs: Inputs, groups: Sequence[GroupLoad]) -> list[Expectation]:
 def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], capacity: Capacity) -> Expectation:
     part = parts_of(inputs.problem)[chosen.candidate.workload]
     promises = part.slo.promises
-    grade, reasons = grade_of(chosen.candidate.spec, inputs.params)
+    grade, reasons = grade_of(chosen.candidate.spec, inputs.params, part.lengths)
     busiest = max(under, key=lambda behaviour: behaviour.inflight)
     engine = chosen.candidate.spec.engine.profile
     ttft, tpot = band(Metric.TTFT, grade, engine), band(Metric.TPOT, grade, engine)
@@ -83,6 +83,7 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
         grade_reasons=tuple(reasons),
         promises=tuple(_kept(promise, under, band(promise.metric, grade, engine)) for promise in promises),
         length_class=part.length_class,
+        prefix_hit_rate=busiest.prefix_hit_rate if part.lengths.shared_prefix else None,
     )
     bindings = tuple(_binding(promise, under, (grade, engine), part, inputs) for promise in promises)
     return Expectation(prediction, bindings, chosen.share / SHARE_UNITS)
@@ -191,9 +192,16 @@ def _joined(parts: Sequence[Expectation]) -> Expectation:
         grade_reasons=tuple(dict.fromkeys(reason for one in predictions for reason in one.grade_reasons)),
         promises=tuple(_slowest([one.promises[i] for one in predictions]) for i in range(len(predictions[0].promises))),
         length_class=predictions[0].length_class,
+        prefix_hit_rate=_joint_hits(predictions, shares),
     )
     bindings = [_tightest([part.bindings[i] for part in parts]) for i in range(len(parts[0].bindings))]
     return Expectation(prediction, tuple(bindings))
+
+
+def _joint_hits(predictions: Sequence[Prediction], shares: Sequence[float]) -> float | None:
+    known = [(one.prefix_hit_rate, share) for one, share in zip(predictions, shares, strict=True)]
+    found = [(rate, share) for rate, share in known if rate is not None]
+    return sum(rate * share for rate, share in found) / sum(share for _, share in found) if found else None
 
 
 def _joint_latency(parts: Sequence[LatencyMs], shares: Sequence[float]) -> LatencyMs:

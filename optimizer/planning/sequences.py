@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.demand import Load
     from optimizer.fleet.types import GroupChoice
+    from optimizer.performance.types import Behaviour
     from optimizer.planning.inputs import Inputs
 
 ROOM = 1.2
@@ -49,6 +50,13 @@ def _with_room(candidate: Candidate, in_flight: float) -> int:
     most = max(ceil_guarded(ROOM * in_flight), 1)
     held = [point.inflight for point in candidate.points if point.kind is PointKind.TPOT]
     return most if not held else max(min(most, math.floor(max(held))), ceil_guarded(in_flight), 1)
+
+
+def with_room(seen: Behaviour) -> int:
+    """Sequences that run at once with room above the 99th percentile in flight of a load."""
+    spread = NORMAL_P99 * math.sqrt(seen.inflight)
+    most = seen.inflight + spread if seen.inflight_p99 is None else seen.inflight_p99
+    return max(ceil_guarded(ROOM * most), 1)
 
 
 def _shares(group: GroupChoice, load: Load) -> list[Load]:
