@@ -23,8 +23,8 @@ from optimizer.performance.step_load import Array, Replicas, steps_at
 P99_SCORE = 2.33
 """Requests in flight take what is exceeded 1 % of the time; the rest of the cache is for contexts that lie idle."""
 
-_HALVINGS = 22
-"""Bisection steps to the root: exact to some 1e-7."""
+_HALVINGS = 18
+"""Bisection steps to the root: exact to some 1e-5."""
 
 
 def are_computed(lengths: Lengths) -> bool:
@@ -58,11 +58,21 @@ def _hits(lengths: Lengths) -> HitTable:
 
 
 def _shares(r: Replicas, m: LengthMoments, hits: HitTable, decoding: Array, free: Array, *, closed: bool) -> Array:
-    """Of what could be found the share that is, with so many requests being decoded and so many tokens free."""
+    """Of what could be found the share that is, with so many requests being decoded and so many tokens free.
+
+    A prompt takes as long as it has tokens to be read, so the time between two requests is all but linear in the share:
+    it is worked out at three.
+    """
+    none, half, all_ = (
+        1.0 / steps_at(r, prompts_left(m, hits.curve, part + 0.0 * free), decoding, closed=closed).rate
+        for part in (0.0, 0.5, 1.0)
+    )
     low, high = np.zeros_like(free), np.ones_like(free)
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        rate = steps_at(r, prompts_left(m, hits.curve, middle), decoding, closed=closed).rate
-        more = hits.share(free, rate) > middle
+        seconds = np.where(
+            middle < 0.5, none + 2.0 * middle * (half - none), half + (2.0 * middle - 1.0) * (all_ - half)
+        )
+        more = hits.share(free, 1.0 / seconds) > middle
         low, high = np.where(more, middle, low), np.where(more, high, middle)
     return low

@@ -16,7 +16,7 @@ from optimizer.performance.retention import RetentionCurve
 
 Array = npt.NDArray[np.float64]
 
-SLOT_SHARES = np.geomspace(1e-4, 1.0, 97)
+SLOT_SHARES = np.geomspace(1e-3, 1.0, 49)
 """Requests being decoded, as shares of the slots, at which the table stands; log-linear between."""
 
 
