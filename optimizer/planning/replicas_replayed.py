@@ -31,6 +31,7 @@ from optimizer.performance.accuracy import band_source, grade_of, throughput_fac
 from optimizer.performance.operating_points import UTILIZATION, operating_points
 from optimizer.performance.replicas import replicas_of
 from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
+from optimizer.planning.sequences import with_room
 from optimizer.problem import parts_of
 from optimizer.progress import Notice
 from optimizer.simulate.compiled import is_compiled
@@ -256,6 +257,7 @@ class Replayer:
             return None
         self.predict([trial])
         predicted = self._predicted[trial.key]
+        lengths = self._inputs.parts[trial.workload].lengths
         if predicted.open_loop is not None:
             (grade, engine), confidence = _errors_of(trial, self._inputs), self._inputs.problem.margins.confidence
             margin = 1.0 / min(throughput_factor(grade, confidence, engine), 1.0)
@@ -265,7 +267,6 @@ class Replayer:
         most = 0.0 if predicted.held is None else float(trial.held(self._inputs))
         if predicted.people is not None:
             most = max(most, predicted.people.inflight_p99 or 0.0)
-        lengths = self._inputs.parts[trial.workload].lengths
         slots = float(replicas_of([trial.spec], lengths, self._inputs.params).slots[0]) * trial.spec.attention_dp
         return (most / slots, 1.0, 1.0) if most > slots * (1.0 + 1e-9) else None
 
@@ -340,6 +341,7 @@ class Replayer:
                 for index, (promise, factor) in enumerate(zip(promises, factors, strict=True))
             ),
             length_class=part.length_class,
+            prefix_hit_rate=busier.prefix_hit_rate if lengths.shared_prefix else None,
             **trial.load(inputs),
         )
 
@@ -347,23 +349,43 @@ class Replayer:
         """The floors of the load, each replayed; the requests held in flight come last. A router that keeps prefixes
         keeps them on a replica, whose engine deals them to any of its ranks."""
         ranks, homes = trial.ranks, trial.spec.attention_dp
-        replica, sides = replica_of(self._inputs, trial.spec, lengths), []
-        predicted = self._predicted[trial.key]
+        predicted, sides = self._predicted[trial.key], []
+        replica = _launched(replica_of(self._inputs, trial.spec, lengths), predicted, lengths, homes)
         if predicted.open_loop is not None:
-            make, stay = requests_of(self._inputs, trial.workload, lengths), predicted.open_loop.e2e.mean
-            rate = trial.rate(self._inputs)
-            seen = replay_arrivals(replica, ranks, rate, make, lengths, stay, wanted, self._router, homes)
+            rate, stay = trial.rate(self._inputs), predicted.open_loop.e2e.mean
+            held = _as_held(lengths, predicted.open_loop)
+            make = requests_of(self._inputs, trial.workload, held)
+            seen = replay_arrivals(replica, ranks, rate, make, held, stay, wanted, self._router, homes)
             sides.append(_Side(predicted.open_loop, seen))
         if predicted.people is not None:
-            make, people = requests_of(self._inputs, trial.workload, lengths), trial.people(self._inputs)
+            people, held = trial.people(self._inputs), _as_held(lengths, predicted.people)
+            make = requests_of(self._inputs, trial.workload, held)
             stay = predicted.people.inflight / predicted.people.requests_per_second
-            seen = replay_people(replica, ranks, people, make, lengths, stay, wanted, self._router, homes)
+            seen = replay_people(replica, ranks, people, make, held, stay, wanted, self._router, homes)
             sides.append(_Side(predicted.people, seen))
         if predicted.held is not None:
-            held, stay = ceil_guarded(trial.held(self._inputs) / homes), predicted.held.e2e.mean
-            seen = replay_held(replica, ranks, held, lengths, stay, wanted, self._router, homes)
+            inflight, stay = ceil_guarded(trial.held(self._inputs) / homes), predicted.held.e2e.mean
+            held = _as_held(lengths, predicted.held)
+            seen = replay_held(replica, ranks, inflight, held, stay, wanted, self._router, homes)
             sides.append(_Side(predicted.held, seen))
         return sides
+
+
+def _as_held(lengths: Lengths, predicted: Behaviour) -> Lengths:
+    """Where hits are assumed: the share of the input that fits into the cache beside what is in flight."""
+    if not lengths.assumes_hits or not predicted.stable:
+        return lengths
+    return replace(lengths, shared_prefix=min(predicted.prefix_hit_rate, lengths.shared_prefix))
+
+
+def _launched(replica: Replica, predicted: _Predicted, lengths: Lengths, ranks: int) -> Replica:
+    """Where hits are earned, the replica with as many sequences at once as it is launched with: with more, a queue
+    would take the room of the prefixes, which makes the queue longer, and the replica never finds back."""
+    sides = [side for side in (predicted.open_loop, predicted.people) if side is not None and side.stable]
+    if not lengths.earns_hits or not sides:
+        return replica
+    most = max(with_room(side, ranks) for side in sides)
+    return replace(replica, open_loop=replace(replica.open_loop, max_seqs=min(replica.open_loop.max_seqs, most)))
 
 
 def say_replaying(say: Callable[[str], None], arrivals: bool, held: bool, people: bool = False) -> None:
@@ -481,7 +503,8 @@ def _pace(finish: Floats) -> tuple[float, float]:
 
 def _errors_of(trial: Trial, inputs: Inputs) -> tuple[Grade, str]:
     """Grade of a trial's replica, and whose errors its band is made of."""
-    return grade_of(trial.spec, inputs.params)[0], band_source(trial.spec, inputs.params)
+    lengths = inputs.parts[trial.workload].lengths
+    return grade_of(trial.spec, inputs.params, lengths)[0], band_source(trial.spec, inputs.params)
 
 
 def footage_of(fleet: Sequence[Seen], held: Seen | None, replica: Replica, replicas: int, *, people: bool) -> Footage:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.demand import Load
     from optimizer.fleet.types import GroupChoice
+    from optimizer.performance.types import Behaviour
     from optimizer.planning.inputs import Inputs
 
 ROOM = 1.2
@@ -50,6 +51,11 @@ def _with_room(candidate: Candidate, in_flight: float) -> int:
     return most if not held else max(min(most, math.floor(max(held))), ceil_guarded(in_flight), 1)
 
 
+def with_room(seen: Behaviour, ranks: int = 1) -> int:
+    """Sequences that a rank runs at once, with room above the 99th percentile in flight of a load."""
+    return max(ceil_guarded(ROOM * _at_p99(seen, ranks)), 1)
+
+
 def _shares(group: GroupChoice, load: Load) -> list[Load]:
     """What one replica is asked to carry, in every period of a day profile."""
     part = group.share / SHARE_UNITS
@@ -67,16 +73,27 @@ def _part_of(load: Load, factor: float) -> Load:
         load,
         requests_per_second=load.requests_per_second * factor,
         inflight=float(ceil_guarded(load.inflight * factor)),  # whole requests: the fullest replica
+        users=load.users * factor,
     )
 
 
 def _in_flight(inputs: Inputs, group: GroupChoice, load: Load) -> float:
     """Requests in flight on a rank of a replica at the 99th percentile."""
-    arriving, ranks = 0.0, group.candidate.spec.attention_dp
+    spec, ranks = group.candidate.spec, group.candidate.spec.attention_dp
+    most, lengths = float(ceil_guarded(load.inflight / ranks)), inputs.parts[group.candidate.workload].lengths
     if load.requests_per_second:
-        lengths = inputs.parts[group.candidate.workload].lengths
-        specs, rates = [group.candidate.spec], [load.requests_per_second]
-        (seen,) = inputs.behaviours.of(specs, lengths, inputs.params, rates=rates)
-        mean = seen.inflight / ranks
-        arriving = mean + NORMAL_P99 * math.sqrt(mean) if math.isfinite(mean) else math.inf
-    return min(max(arriving, float(ceil_guarded(load.inflight / ranks))), float(group.candidate.spec.max_num_seqs))
+        (seen,) = inputs.behaviours.of([spec], lengths, inputs.params, rates=[load.requests_per_second])
+        most = max(most, _at_p99(seen, ranks))
+    if load.users:
+        (seen,) = inputs.behaviours.of([spec], lengths, inputs.params, users=[load.users], think_s=load.think_s)
+        most = max(most, _at_p99(seen, ranks))
+    return min(most, float(spec.max_num_seqs))
+
+
+def _at_p99(seen: Behaviour, ranks: int) -> float:
+    """Requests in flight on a rank that are exceeded 1 % of the time; infinite where the load is more than can be
+    carried. Of a replica of one rank people know it; of one of several each rank has its own scatter."""
+    if seen.inflight_p99 is not None and ranks == 1:
+        return seen.inflight_p99
+    mean = seen.inflight / ranks
+    return mean + NORMAL_P99 * math.sqrt(mean) if math.isfinite(mean) else math.inf

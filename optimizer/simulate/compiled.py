@@ -33,7 +33,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = Path(__file__).resolve().parent
-_LOOPS = ("admission", "compiled", "engine_step", "fleet_loop", "loop", "people_loop")
+_LOOPS = ("admission", "compiled", "engine_step", "fleet_loop", "loop", "people_loop", "session_loop")
 SOURCES = (_HERE.parent / "performance" / "step.py", *(_HERE / f"{name}.py" for name in _LOOPS))
 """Every file that has a part in object code."""
 
@@ -110,7 +110,7 @@ def entry(function: Callable[P, R]) -> CompiledLoop[P, R]:
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class FlatArguments:
     """The arguments of an entry, flattened: scalars and shapes in two buffers, arrays by address."""
 
     floats: Any
@@ -133,7 +133,7 @@ class EntryLayout:
     arguments: tuple[tuple[type | None, tuple[ArgumentSlot, ...]], ...]
     returns: str  # float or int
 
-    def pack(self, args: tuple[Any, ...]) -> Packed:
+    def pack(self, args: tuple[Any, ...]) -> FlatArguments:
         """Flatten arguments. Arrays must be contiguous and of the slot's type: they are written through."""
         floats: list[float] = []
         ints: list[int] = []
@@ -147,7 +147,7 @@ class EntryLayout:
                     floats.append(one)
                 else:
                     ints.append(int(one))
-        return Packed(np.array(floats, np.float64), np.array(ints, np.int64), tuple(pointers))
+        return FlatArguments(np.array(floats, np.float64), np.array(ints, np.int64), tuple(pointers))
 
 
 def _address(array: Any, slot: ArgumentSlot) -> int:
