@@ -165,6 +165,8 @@ class _Ties:
         found: dict[PlanKey, FleetSolution] = {}
         block = [one for one in best if (one.objective, one.monthly_cents) == (last.objective, last.monthly_cents)]
         places = self._top - (len(best) - len(block))
+        if places <= 0:  # dearer than all that the list has room for
+            return []
         pool = [(self._static(one), one) for one in self._rivals(last) if one.key not in known]
         pool.sort(key=lambda pair: (pair[0], _sizes(pair[1]), _content(pair[1])))
         standing = [self._static(one) for one in block]

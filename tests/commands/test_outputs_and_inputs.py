@@ -38,6 +38,7 @@ PROBLEM_COMMANDS: dict[str, tuple[str, ...]] = {
     "solve model": ("solve", "FILE", "--save-model"),
     "budget": ("budget", "FILE", "--monthly", "100000", "-o"),
     "targets": ("targets", "FILE", "-o"),
+    "confirm": ("confirm", "FILE", "-o"),
     "explain": ("explain", "FILE", "-o"),
     "explain why not": ("explain", "FILE", "--why-not", "a100_sxm_80", "-o"),
     "diff": ("diff", "FILE", "FILE", "-o"),

@@ -68,7 +68,7 @@ def test_kept_replicas_count_without_a_profile_as_well() -> None:
     size = "engine.tensor_parallel=[4]"
     few = first(size, "workloads.chat.traffic={requests_per_second: 1}")
     more = first(size, "workloads.chat.traffic={requests_per_second: 1, min_replicas: 5}")
-    assert few.groups[0].replicas < 5 == more.groups[0].replicas
+    assert few.groups[0].replicas < 5 <= more.groups[0].replicas  # a paid node is filled
     assert more.monthly_cents > few.monthly_cents
 
 
