@@ -42,6 +42,7 @@ class Anchor:
     published: float
     within: float
     left: str  # what explains the rest
+    is_average: bool = False  # of a day: less than what the same worker can do
 
 
 ANCHORS = (
@@ -65,7 +66,7 @@ ANCHORS = (
     Anchor(
         "DeepSeek day 6, prompts computed, EP32", "h800_sxm_80", "sglang", 32, True, 0, 16_384, 4989, 8, 32_200, 0.30,
         "the average of a day, not a capacity: the same deployment's profile is 62,713, and the nodes of a day are not "
-        "busy at all hours; cached prefixes are attended to as well",
+        "busy at all hours; cached prefixes are attended to as well", is_average=True,
     ),
 )  # fmt: skip
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.commands.options import OutputFile, problem_options
+
+if TYPE_CHECKING:
+    from optimizer.negotiate.plan_file import PlanFile
 
 
 @click.command(name="confirm")
@@ -16,6 +20,7 @@ from optimizer.commands.options import OutputFile, problem_options
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
 def command(
     file: Path,
+    plan: PlanFile | None,
     sets: tuple[str, ...],
     catalogs: Path | None,
     no_simulate: bool,
@@ -35,7 +40,7 @@ def command(
     from optimizer.report.negotiate_confirm import render_confirmation
 
     with Progress(sys.stderr) as progress:
-        answer = confirm(file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
+        answer = confirm(plan or file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_confirmation(answer, style), output)
     say_next("confirm", file, style=style, output=output)
     sys.exit(EXIT_CODES[status_of(answer.outcome)])

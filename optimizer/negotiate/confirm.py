@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.errors import Finding, UsageError
+from optimizer.negotiate.plan_file import Asked, answer_to, inputs_of, replays
 from optimizer.progress import Clock, Say, silent
 from optimizer.vocabulary import Objective, Tier
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from optimizer.performance.types import Grade, ReplicaSpec
     from optimizer.plan.types import Group, Outcome, Plan
     from optimizer.pricing import NodeOption
-    from optimizer.problem import Problem
     from optimizer.whatif.case import Case
 
 EVEN = 0.5
@@ -95,7 +95,7 @@ class Confirmation:
 
 
 def confirm(
-    problem: Path | str | Problem,
+    problem: Asked,
     catalog: Catalog | Path | str | None = None,
     *,
     sets: Sequence[str] = (),
@@ -107,16 +107,18 @@ def confirm(
 
     Parameters
     ----------
-    problem : path or Problem
-        A problem file; its objective has to be money.
-    catalog : Catalog or path, optional
-        A catalog, or a directory that overrides the packaged one.
+    problem : Path, str or Problem
+        A problem file, or a ``Problem``; its objective has to be money.
+    catalog : Catalog, Path, str or None
+        Of ``load_catalog``, or a directory that overrides and extends the packaged catalogs; None: the packaged ones.
     sets : sequence of str
-        ``PATH=VALUE`` edits of the problem.
+        Edits of the problem, each ``PATH=VALUE``.
+    progress : callable
+        Takes the name of each step, a ``str``, as it begins.
     simulate : bool
-        False: judge by the closed form and replay nothing.
-    time_limit : float, optional
-        Seconds for everything.
+        Whether plans are replayed request by request; False: the closed form alone, and the answer says so.
+    time_limit : float or None
+        Seconds (wall clock) over everything; None: no limit.
 
     Returns
     -------
@@ -130,19 +132,23 @@ def confirm(
     InputError
         For everything else that the user can mend.
     OutOfTimeError
-        Where the time does not suffice.
+        Where ``time_limit`` seconds do not suffice.
+
+    Source
+    ------
+    Error bands of published measurements, before and after a setup's own: ``catalogs/performance/bands.csv``.
     """
-    from optimizer.decide import answer, read_inputs
+    from optimizer.decide import answer
 
     clock = Clock.of(time_limit)
     progress("reading the problem and the catalogs")
-    inputs = read_inputs(problem, sets=sets, catalogs=catalog)
+    inputs, simulate = inputs_of(problem, sets, catalog), replays(problem, simulate=simulate)
     asked = inputs.problem
     if asked.objective is not Objective.MINIMIZE_COST:
         text = f"a measurement is valued in money, and the objective is {asked.objective}"
         raise UsageError([Finding(text, str(asked.path), hint="--set objective=minimize_cost")])
     progress("solving")
-    first = answer(inputs, progress=progress, simulate=simulate, clock=clock)
+    first = answer_to(problem, inputs, progress=progress, simulate=simulate, clock=clock)
     progress("solving without a margin")
     even = answer(inputs.with_sets(_EVENLY), progress=progress, simulate=simulate, clock=clock)
     today = first.outcome.plans[0].monthly_cents if first.outcome.plans else None

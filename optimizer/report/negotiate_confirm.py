@@ -132,7 +132,7 @@ def commands(group: Group, file: str) -> list[str]:
     output = max(min(group.max_model_len // 8, 300), 16)
     model = model_to_load(group)
     version = ["--engine-version", group.engine_version] if group.engine_version else []
-    fit = ["--gpu", group.gpu, "--engine", group.engine, *version]
+    fit = ["optimize", "calibrate", "RESULTS", "--gpu", group.gpu, "--engine", group.engine, *version]
     fit += ["--weight-quant", group.weight_quant, "--kv-cache", "fp8" if group.kv_cache == "fp8" else "bf16"]
     fit += ["--tp", str(group.tensor_parallel), "--model", group.model, "-o", "own.csv"]
     load = (
@@ -145,8 +145,8 @@ def commands(group: Group, file: str) -> list[str]:
         "done; done"
     )
     own = [shell(serve)] if serve else []
-    anew = f"optimize calibrate own-*.json {shell(fit)}"  # the shell has to see the pattern bare
-    return [*own, load, anew, shell(["optimize", file, "--calibration", "own.csv"])]
+    calibrate = shell(fit).replace("RESULTS", "own-*.json")  # the shell has to see the pattern bare
+    return [*own, load, calibrate, shell(["optimize", file, "--calibration", "own.csv"])]
 
 
 def _json(answer: Confirmation) -> str:

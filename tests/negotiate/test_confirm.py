@@ -1,0 +1,96 @@
+"""What a measurement is worth: bills that never fall with slowness, both prices, and commands a shell takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimizer.errors import UsageError
+from optimizer.negotiate import confirm as asked
+from optimizer.negotiate.confirm import PARTS, Confirmation, Measurement, confirm, departures
+from optimizer.performance.accuracy import ENOUGH_OWN, OWN, named_band
+from optimizer.performance.types import Grade
+from optimizer.report.negotiate_confirm import commands, render_confirmation
+
+PROBLEM = Path(__file__).parents[2] / "problems" / "chatbot_100users.yaml"
+TIGHT = ("hardware.gpus=[h100_sxm_80]", "engine.weight_quant=[fp8]", "ranking.top=1")
+
+
+@pytest.fixture(scope="module")
+def answer() -> Confirmation:
+    return confirm(PROBLEM, sets=TIGHT, simulate=False)
+
+
+@pytest.mark.parametrize(("grade", "engine"), [(g, e) for g in Grade for e in ("vllm", "sglang", "trtllm", "")])
+def test_departures_ascend_about_one_and_stay_inside_the_usual_band(grade: Grade, engine: str) -> None:
+    found, usual = departures((grade, engine)), named_band("tpot", grade, engine)
+    assert len(found) == PARTS and list(found) == sorted(found)
+    assert usual.low < found[0] < 1 < found[-1] < usual.high
+
+
+def test_nothing_departs_that_was_measured_already() -> None:
+    assert departures((Grade.A, OWN)) == pytest.approx([1.0] * PARTS)
+
+
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=12), st.integers(0, 3))
+def test_bills_are_those_of_asking_every_one_and_few_are_asked(steps: list[int], never: int) -> None:
+    bills: list[int | None] = [*sorted(steps), *[None] * never]
+    seen: list[int] = []
+
+    def bill(number: int) -> int | None:
+        seen.append(number)
+        return bills[number]
+
+    assert list(asked._rising(len(bills), bill)) == bills
+    assert len(seen) == len(set(seen)) <= len(bills)
+
+
+def test_measuring_never_costs_more_than_what_is_known_today(answer: Confirmation) -> None:
+    assert answer.asked_cents is not None and answer.even_cents is not None
+    assert answer.even_cents <= answer.asked_cents
+    (one,) = [found for found in answer.measurements if found.in_first]
+    known = [bill for bill in one.outcomes if bill is not None]
+    assert known == sorted(known)
+    assert all(saved == max(answer.asked_cents - bill, 0) for saved, bill in zip(one.saved, known, strict=False))
+    assert 0 <= one.chance <= 1 and one.expected_cents <= answer.asked_cents
+
+
+def test_the_report_names_both_prices_the_node_and_what_to_type(answer: Confirmation) -> None:
+    text = render_confirmation(answer, "text")
+    assert "at confidence 0.9: $" in text and "at confidence 0.5: $" in text
+    assert "2 hours on " in text and "optimize calibrate own-*.json" in text
+    assert max(map(len, text.splitlines())) <= 80
+    (first, *_) = json.loads(render_confirmation(answer, "json"))["confirm"]["measurements"]
+    assert first["node"]["hours"] == 2 and len(first["monthly_costs"]) == PARTS
+
+
+def test_a_shell_takes_the_commands_and_they_measure_enough_loads(answer: Confirmation) -> None:
+    for one in answer.measurements:
+        script = "\n".join(commands(one.group, "a file.yaml"))
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+        lengths, levels = script.split("for i in ")[1].split("; do for c in ")
+        assert len(lengths.split()) * len(levels.split("; do")[0].split()) >= ENOUGH_OWN
+
+
+def test_where_no_margin_is_asked_nothing_can_be_given_back() -> None:
+    text = render_confirmation(confirm(PROBLEM, sets=[*TIGHT, "margins.confidence=0.5"], simulate=False), "text")
+    assert "No margin is asked" in text
+
+
+def test_without_a_plan_a_measurement_may_make_one_possible(answer: Confirmation) -> None:
+    (one, *_) = answer.measurements
+    none = replace(answer.outcome, plans=())
+    maybe: Measurement = replace(one, outcomes=(1000, None), saved=(1, 0), in_first=False)
+    text = render_confirmation(replace(answer, outcome=none, measurements=(maybe,)), "text")
+    assert "with probability 0.5 every promise is kept, from $10 a month" in " ".join(text.split())
+
+
+def test_only_money_is_weighed() -> None:
+    with pytest.raises(UsageError, match="a measurement is valued in money"):
+        confirm(PROBLEM, sets=["objective=minimize_gpus"], simulate=False)
