@@ -60,7 +60,7 @@ class IncludedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedAnswer:
     """Everything that an answer came from and all of it, for machines."""
 
     sets: tuple[str, ...]  # edits of the problem
@@ -79,7 +79,7 @@ class PlanFile:
     """A plan file that was opened, with the problem in it read again."""
 
     path: Path
-    carried: Packed
+    carried: PackedAnswer
     inputs: Inputs
 
     @property
@@ -92,12 +92,12 @@ Asked: TypeAlias = "Path | str | Problem | PlanFile"
 """What a question is asked about."""
 
 
-def packed(answer: Answer, *, simulate: bool, picture: Picture | None = None) -> Packed:
+def packed(answer: Answer, *, simulate: bool, picture: Picture | None = None) -> PackedAnswer:
     """An answer of ``solved`` as it travels."""
     from optimizer.decide.held import choice_of
 
     inputs, outcome = answer.case.inputs, answer.outcome
-    return Packed(
+    return PackedAnswer(
         sets=inputs.sets,
         catalogs=None if inputs.catalogs is None else str(inputs.catalogs),
         simulate=simulate,
@@ -126,9 +126,9 @@ def every_plan(outcome: Outcome) -> Iterator[Plan]:
                 yield winner.plan
 
 
-def written(told: str, packed_answer: Packed) -> str:
+def written(told: str, packed_answer: PackedAnswer) -> str:
     """The text of a plan file. ``told`` is the JSON report of the same outcome."""
-    value = encode(replace(packed_answer, choice=None), Packed)
+    value = encode(replace(packed_answer, choice=None), PackedAnswer)
     value["choice"] = packed_answer.choice
     body = told.removesuffix("\n}\n") + f',\n  "carried": {json.dumps(value, separators=(",", ":"))}'
     return f'{body},\n  "checksum": "{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n'
@@ -147,7 +147,7 @@ class PlanText:
 
     path: Path
     told: Mapping[str, Any]  # the JSON report
-    carried: Packed
+    carried: PackedAnswer
 
     @property
     def outcome(self) -> Outcome:
@@ -183,7 +183,7 @@ def read_plan(path: Path, *, sealed: bool = True) -> PlanText:
     data = dict(value["carried"])
     choice = data.pop("choice", None)
     try:
-        found = replace(decode(data, Packed), choice=choice)
+        found = replace(decode(data, PackedAnswer), choice=choice)
     except NotCarriedError as error:
         hint = "it was written by another version; solve its problem anew"
         raise UsageError([Finding(f"cannot be read back: {error}", str(path), hint=hint)]) from error

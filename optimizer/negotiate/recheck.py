@@ -184,6 +184,18 @@ def _plans(text: PlanText, inputs: Inputs) -> Iterator[Disagreement]:
         yield from (Disagreement("plans", f"plan #{plan.rank}: {mismatch}") for mismatch in mismatches)
     for mismatch in verify_ranking(inputs.problem, outcome.plans):
         yield Disagreement("plans", str(mismatch))
+    yield from _listed(outcome)
+
+
+def _listed(outcome: Outcome) -> Iterator[Disagreement]:
+    """A winner under another view of prices that has a rank is the plan of that rank."""
+    others, ranking = outcome.others, {plan.rank: plan for plan in outcome.plans}
+    for first in (others.at_list, others.first, others.after_expiry):
+        for winner in (first, first and first.in_stock):
+            if winner is None or winner.rank is None:
+                continue
+            for path, stated, now in differences(encode(winner.plan), encode(ranking.get(winner.rank))):
+                yield Disagreement("plans", f"winner #{winner.rank}: {path} is {_short(stated)}, not {_short(now)}")
 
 
 def _proof(text: PlanText, inputs: Inputs) -> Iterator[Disagreement]:

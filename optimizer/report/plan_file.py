@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from optimizer.report.json_report import render_json
 
 if TYPE_CHECKING:
-    from optimizer.negotiate.plan_file import Packed
+    from optimizer.negotiate.plan_file import PackedAnswer
 
 
-def render_plan_file(answer: Packed) -> str:
+def render_plan_file(answer: PackedAnswer) -> str:
     """The report of the outcome, the question inside it."""
     from optimizer.negotiate.plan_file import written
 

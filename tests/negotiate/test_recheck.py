@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from optimizer.commands import cli
-from optimizer.negotiate.plan_file import Packed, PlanText, opened, packed, read_plan, written
+from optimizer.negotiate.plan_file import PackedAnswer, PlanText, opened, packed, read_plan, written
 from optimizer.negotiate.recheck import Rechecked, recheck, told_anew
 from optimizer.negotiate.solve import solved
 from optimizer.plan.carried import NotCarriedError, decode, encode
@@ -126,7 +126,7 @@ def test_a_changed_cent_is_named(plan: Path, tmp_path: Path) -> None:
 def test_a_forger_who_makes_the_checksum_anew_is_refused_too(plan: Path, tmp_path: Path) -> None:
     """One number of every kind, changed alike in both parts; what is not noticed is what takes a solve or a replay."""
     text = read_plan(plan)
-    value = encode(replace(text.carried, choice=None), Packed)
+    value = encode(replace(text.carried, choice=None), PackedAnswer)
     seen, unnoticed = set(), []
     with opened(text) as held:
         for path in numbers(value):
@@ -135,7 +135,7 @@ def test_a_forger_who_makes_the_checksum_anew_is_refused_too(plan: Path, tmp_pat
                 continue
             seen.add(about)
             try:
-                forged = replace(decode(changed(value, path), Packed), choice=text.carried.choice)
+                forged = replace(decode(changed(value, path), PackedAnswer), choice=text.carried.choice)
             except NotCarriedError:
                 continue
             if next(told_anew(PlanText(plan, {}, forged), held.inputs), None) is None:
