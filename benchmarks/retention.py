@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from optimizer.performance.retention import Gap, RetentionCurve, SessionShape, session_curve
+from optimizer.demand import Gap
+from optimizer.performance.retention import RetentionCurve, SessionShape, session_curve
 
 TRUTH = Path(__file__).resolve().parent.parent / "data" / "prefix_retention.csv"
 

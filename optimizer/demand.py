@@ -5,6 +5,7 @@ Shared by every room: ``problem`` derives them from a file, ``performance`` answ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -25,13 +26,55 @@ class KvSizing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """One kind of wait between the end of an answer and the next turn of its session, seconds: lognormal with a median
+    and a 90th percentile, or, with one number, exponential with that mean. ``share``: of all gaps."""
+
+    mean_s: float | None = None
+    p50_s: float | None = None
+    p90_s: float | None = None
+    share: float = 1.0
+
+    @property
+    def sigma(self) -> float | None:
+        """Standard deviation of the logarithm of a lognormal one; None: exponential."""
+        if self.p50_s is None or self.p90_s is None:
+            return None
+        return math.log(self.p90_s / self.p50_s) / _SCORE_90
+
+    @property
+    def median(self) -> float:
+        """Half of the gaps are at most that long."""
+        return self.mean * math.log(2.0) if self.p50_s is None else self.p50_s
+
+    @property
+    def p90(self) -> float:
+        """Nine in ten are at most that long."""
+        return self.mean * math.log(10.0) if self.p90_s is None else self.p90_s
+
+    @property
+    def mean(self) -> float:
+        """Mean of all gaps."""
+        if self.sigma is not None:
+            return self.median * math.exp(0.5 * self.sigma**2)
+        if self.mean_s is None:
+            raise ValueError("a gap has a mean, or a median and a 90th percentile")
+        return self.mean_s
+
+
+_SCORE_90 = 1.2815515655446004
+"""Standard normal quantile of 90 %."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lengths:
     """Token lengths of one workload.
 
     A length with a ``p95`` is lognormal with that mean and 95th percentile; without, it is constant.
     ``context_max`` is the longest input + output that must be accepted and clips the distribution.
-    ``shared_prefix`` is the share of input tokens found in the prefix cache (no prefill work, but KV is occupied);
-    ``requests_per_prefix`` how many requests share one prefix (None: all), which only the replay of a fleet looks at.
+    ``shared_prefix`` is the share of input tokens found in a prefix cache that holds them (no prefill work, but KV is
+    occupied); ``requests_per_prefix`` how many requests share one prefix (None: all); ``prefix_gap`` how long after an
+    answer the next of them comes, from which follows how much is still held. None: not stated, hits are assumed.
     """
 
     input_mean: float
@@ -42,7 +85,18 @@ class Lengths:
     shared_prefix: float = 0.0
     kv_sizing: KvSizing = KvSizing.TYPICAL
     requests_per_prefix: int | None = None
+    prefix_gap: Gap | None = None
     classes: tuple[LengthShare, ...] = ()  # of a mix of length classes; the means above are then over all requests
+
+    @property
+    def earns_hits(self) -> bool:
+        """Whether what is found of shared prefixes is computed from memory and a stated gap."""
+        return self.prefix_gap is not None and self.shared_prefix > 0.0 and self.requests_per_prefix is not None
+
+    @property
+    def assumes_hits(self) -> bool:
+        """Whether what is found of shared prefixes is assumed: nobody said when the next request comes."""
+        return self.prefix_gap is None and self.shared_prefix > 0.0 and self.requests_per_prefix is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             from optimizer.simulate.fleet_loop import serve_fleet
             from optimizer.simulate.loop import run
             from optimizer.simulate.people_loop import serve_people
+            from optimizer.simulate.session_loop import serve_sessions
 
             import_compiler()
         except ImportError as error:
@@ -33,7 +34,7 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             sys.path.remove(self.root)
         for old in BUILT.glob("*.o"):
             old.unlink()
-        if all(write_object_code(entry, BUILT) for entry in (run, serve_fleet, serve_people)):
+        if all(write_object_code(entry, BUILT) for entry in (run, serve_fleet, serve_people, serve_sessions)):
             build_data["artifacts"].append(f"{Path(BUILT).relative_to(self.root).as_posix()}/*.o")
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{next(sys_tags()).platform}"

@@ -79,7 +79,9 @@ class CandidateBuilder:
         confidence = self._problem.margins.confidence
         points = dict(zip(specs, self.points(list(specs.values()), index, asked, confidence), strict=True))
         able = [content for content in specs if points[content]]
-        grades = dict(zip(able, grades_of([specs[content] for content in able], self._params), strict=True))
+        grades = dict(
+            zip(able, grades_of([specs[content] for content in able], self._params, self._lengths(index)), strict=True)
+        )
         kept: dict[tuple[str, str], float] = {}
         for node_type, spec, content in places:
             if not points[content]:

@@ -22,7 +22,7 @@ from statistics import NormalDist
 
 from optimizer.catalog.loader import default_root
 from optimizer.catalog.types import Model
-from optimizer.demand import Metric
+from optimizer.demand import Lengths, Metric
 from optimizer.performance.parameter_files import file_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.types import Band, Grade, ReplicaSpec
@@ -53,8 +53,12 @@ def model_line(model: Model) -> str:
     return f"{line} MoE" if model.is_moe else line
 
 
-def grade_of(spec: ReplicaSpec, params: Parameters) -> tuple[Grade, tuple[str, ...]]:
-    """Grade of a specification and the sentences that explain it."""
+ASSUMED_HITS = "gap not stated, hits assumed (tokens.prefix_gap_s)"
+"""Why a prediction with prefix hits that nobody earned is graded C."""
+
+
+def grade_of(spec: ReplicaSpec, params: Parameters, lengths: Lengths | None = None) -> tuple[Grade, tuple[str, ...]]:
+    """Grade of a specification, serving requests of such ``lengths``, and the sentences that explain it."""
     own = _triple(spec)
     step = _missing(own, params.coverage)
     reasons = _coverage_reasons(own, step, params)
@@ -74,11 +78,15 @@ def grade_of(spec: ReplicaSpec, params: Parameters) -> tuple[Grade, tuple[str, .
     if is_wide_pcie(spec):
         assumed = "a measured" if spec.known_host else "the slowest measured"
         reasons.append(f"tensor parallelism over PCIe depends on the host tenfold; {assumed} host is assumed")
+    if lengths is not None and lengths.assumes_hits:
+        return Grade.C, (ASSUMED_HITS, *reasons)
     return _grade(spec, step), tuple(reasons)
 
 
-def grades_of(specs: Sequence[ReplicaSpec], params: Parameters) -> list[Grade]:
+def grades_of(specs: Sequence[ReplicaSpec], params: Parameters, lengths: Lengths | None = None) -> list[Grade]:
     """Grades of many specifications; how far a triple is from the measured ones is looked up once."""
+    if lengths is not None and lengths.assumes_hits:
+        return [Grade.C for _ in specs]
     steps: dict[tuple[int, int, str], int] = {}
     result = []
     for spec in specs:

@@ -13,8 +13,9 @@ from optimizer.performance.accuracy import error_factor
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.population import most_in_flight, people_flow, people_of, root
-from optimizer.performance.queueing import TINY, Array, Flow, admission, flow_at, saturation
-from optimizer.performance.replicas import Replicas, replicas_of
+from optimizer.performance.queueing import Flow, admission, flow_at, saturation
+from optimizer.performance.replicas import replicas_of
+from optimizer.performance.step_load import TINY, Array, Replicas
 from optimizer.performance.types import STORED, Behaviour, Grade, Percentiles, ReplicaSpec, normal_score
 
 INVERSION_STEPS = 48
@@ -138,6 +139,7 @@ def _rows(flow: Flow, limit: Flow, stable: npt.NDArray[np.bool_], m: LengthMomen
                 utilization=rate / float(limit.rate[i]),
                 kv_tokens_used=float(flow.inflight[i]) * m.resident,
                 stable=good,
+                prefix_hit_rate=float(flow.found[i]),
                 classes=tuple((name, rows[i]) for name, rows in of_classes),
             )
         )

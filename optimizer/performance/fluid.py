@@ -38,8 +38,7 @@ from optimizer.performance.types import OperatingPoint, PointKind, normal_score
 if TYPE_CHECKING:
     from optimizer.demand import Lengths, Load, Promise, Slo
     from optimizer.performance.parameters import Parameters
-    from optimizer.performance.queueing import Array
-    from optimizer.performance.replicas import Replicas
+    from optimizer.performance.step_load import Array, Replicas
     from optimizer.performance.types import ReplicaSpec
 
 _BISECTIONS = 24

@@ -38,6 +38,7 @@ class LengthMoments:
     resident: float  # what memory is planned with: the same, or context_max under kv_sizing worst_case
     reserved: float  # the same for engines that reserve room for the whole output on admission
     context_max: int
+    found: float = 0.0  # share of the input tokens found in the prefix cache
     prompt_weights: tuple[float, ...] = ()  # of ``prompt_cells``; empty: all alike
     classes: tuple[tuple[str, LengthMoments], ...] = ()  # of a mix of length classes, by name
 
@@ -86,6 +87,7 @@ def moments_of(lengths: Lengths) -> LengthMoments:
         resident=float(lengths.context_max) if worst else seen,
         reserved=float(lengths.context_max) if worst else whole,
         context_max=lengths.context_max,
+        found=lengths.shared_prefix,
     )
 
 
@@ -118,6 +120,7 @@ def _mixed(lengths: Lengths) -> LengthMoments:
         resident=float(context_max) if worst else seen,
         reserved=float(context_max) if worst else mean(lambda m: m.steps * m.reserved) / steps,
         context_max=context_max,
+        found=mean(lambda m: m.found * m.input) / mean(lambda m: m.input),
         prompt_weights=tuple(weight for _, weight in cells),
         classes=tuple((one.name, m) for one, (_, m) in zip(lengths.classes, parts, strict=True)),
     )

@@ -30,8 +30,9 @@ from optimizer.performance.behaviour import flow_of_people, flow_under
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.population import most_in_flight, people_flow, people_of, slowest_response
-from optimizer.performance.queueing import Array, Flow, admission, flow_at, saturation
-from optimizer.performance.replicas import Replicas, replica_fits, replicas_of
+from optimizer.performance.queueing import Flow, admission, flow_at, saturation
+from optimizer.performance.replicas import replica_fits, replicas_of
+from optimizer.performance.step_load import Array, Replicas
 from optimizer.performance.types import STORED, OperatingPoint, PointKind, ReplicaSpec, between, bracket, normal_score
 from optimizer.units import ceil_guarded
 
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 
     from optimizer.demand import Lengths
     from optimizer.performance.lengths import LengthMoments
-    from optimizer.performance.queueing import Array, Flow
-    from optimizer.performance.replicas import Replicas
+    from optimizer.performance.queueing import Flow
+    from optimizer.performance.step_load import Array, Replicas
     from optimizer.performance.types import Grade, ReplicaSpec
 
 
@@ -202,7 +203,7 @@ def _prepared(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Parameters
         return None
     moments = moments_of(lengths)
     replicas = replicas_of(able, lengths, params)
-    known = list(zip(grades_of(able, params), (spec.engine.profile for spec in able), strict=True))
+    known = list(zip(grades_of(able, params, lengths), (spec.engine.profile for spec in able), strict=True))
     kinds = sorted(set(known))
     pick = np.array([kinds.index(kind) for kind in known], dtype=np.intp)
     columns = {_content(spec): number for number, spec in enumerate(able)}
@@ -400,11 +401,13 @@ class Prepared:
             return None
         at = np.array([self.columns[content] for content in kept], dtype=np.intp)
         coefficients = self.replicas.c._replace(**{k: v[at] for k, v in self.replicas.c._asdict().items()})
-        arrays = {f.name: getattr(self.replicas, f.name)[at] for f in fields(self.replicas) if f.name != "c"}
+        names = [f.name for f in fields(self.replicas) if f.name not in ("c", "prefixes")]
+        arrays = {name: getattr(self.replicas, name)[at] for name in names}
+        prefixes = self.replicas.prefixes
         return Prepared(
             self.specs,
             {content: number for number, content in enumerate(kept)},
-            replace(self.replicas, c=coefficients, **arrays),
+            replace(self.replicas, c=coefficients, prefixes=prefixes and prefixes.part(at), **arrays),
             self.moments,
             _flow(self.limit, at),
             self.kinds,

@@ -22,8 +22,8 @@ import numpy as np
 
 from optimizer.demand import Metric, Slo
 from optimizer.performance.lengths import LengthMoments
-from optimizer.performance.queueing import TINY, Array, Flow, flow_at
-from optimizer.performance.replicas import Replicas
+from optimizer.performance.queueing import Flow, flow_at
+from optimizer.performance.step_load import TINY, Array, Replicas
 
 SCORE_P99 = 2.33
 """Standard normal quantile of 99 %: slots and KV cache hold the number in flight that is exceeded 1 % of the time."""
@@ -67,6 +67,7 @@ def _joined(random: Flow, steady: Flow, p: Array, m: LengthMoments) -> Flow:
         tpot_floor=joined("tpot_floor"),
         e2e=random.ttft + m.steps * tpot,
         e2e_var=joined("e2e_var"),
+        found=joined("found"),
         classes=tuple((name, _joined(one, other, p, of_classes[name])) for (name, one), (_, other) in classes),
     )
 

@@ -37,17 +37,11 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from optimizer.demand import Metric
 from optimizer.performance.lengths import LengthMoments
-from optimizer.performance.replicas import Replicas
-from optimizer.performance.step import step_seconds
+from optimizer.performance.step_load import TINY, Array, Replicas, StepLoad, steps_at
 from optimizer.performance.types import gamma_quantile
-
-Array = npt.NDArray[np.float64]
-
-TINY = 1e-12
 
 LARGEST_CV = 1.5
 """Beyond it the cube-root approximation of gamma quantiles turns around."""
@@ -70,6 +64,7 @@ class Flow:
     e2e_var: Array
     slot_chance: Array  # of having to wait for a free slot
     slot_wait: Array  # mean of those who wait, seconds; in the means above, not in the variances
+    found: Array  # share of the input tokens found in the prefix cache
     classes: tuple[tuple[str, Flow], ...] = ()  # what the requests of each length class of a mix see of it
 
     def seen_by(self, length_class: str) -> Flow:
@@ -107,38 +102,6 @@ LIFE_AVERAGING = 0.7
 """A request averages the fluctuation of n over its own life: 2/3 (constant service) to 0.74 (exponential)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _StepLoad:
-    """Durations and arrivals in terms of engine steps."""
-
-    batch: Array  # decoding requests as one of them sees it
-    room: Array  # prompt tokens a step can take
-    decode: Array  # a step without prompt work
-    base: Array  # a step with hardly any prompt work
-    step: Array  # a step with ``shared`` prompt tokens
-    slope: Array  # seconds per prompt token
-    insert: Array  # seconds a prompt adds to everybody's decoding
-    shared: Array  # prompt tokens in a step that has any
-    rate: Array
-    arrivals: Array  # prompts arriving during a step
-    prompt_steps: Array  # steps with prompt work per prompt
-    closed: bool
-
-    @property
-    def full(self) -> Array:
-        """A step whose token budget prompts fill."""
-        return self.step + (self.room - self.shared) * self.slope
-
-    @property
-    def mixed_share(self) -> Array:
-        """Share of steps with prompt work, counted in steps."""
-        return np.asarray(np.minimum(self.arrivals * self.prompt_steps, 1.0))
-
-    def load(self, drain: Array, chunks: Array) -> Array:
-        """Share of the prefill queue's capacity in use."""
-        return self.arrivals * chunks if self.closed else self.rate * drain
-
-
 def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> Flow:
     """Behaviour with a mean of ``decoding`` requests being decoded; ``closed``: a steady number held in flight.
 
@@ -146,7 +109,9 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
     steps between issue and first token, and the N - 1 others insert their share of prompts into one's decoding.
     """
     n = np.maximum(decoding, TINY)
-    s = _steps(r, m, n, closed=closed)
+    if r.prefixes is not None:
+        m = r.prefixes.left_of_prompts(m, n, closed=closed)
+    s = steps_at(r, m, n, closed=closed)
     front = r.frontend_s + r.service_s + _deterministic_queue(s.rate, r.service_s)
     others = np.minimum(s.batch - 1.0, 1.0) if closed else -np.expm1(-n)
     wait, wait_var = _residual(s, front, others, closed=closed)
@@ -186,6 +151,7 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
         e2e_var=ttft_var + (m.steps * tpot) ** 2 * m.steps_scv + m.steps**2 * tpot_var,
         slot_chance=np.zeros_like(n),
         slot_wait=np.zeros_like(n),
+        found=m.found + np.zeros_like(n),
     )
     if not m.classes:
         return flow
@@ -204,7 +170,7 @@ class _Shared:
     swing: Array | float
 
 
-def _seen_by(of: LengthMoments, m: LengthMoments, s: _StepLoad, flow: Flow, shared: _Shared) -> Flow:
+def _seen_by(of: LengthMoments, m: LengthMoments, s: StepLoad, flow: Flow, shared: _Shared) -> Flow:
     """What the requests of one length class see of a mix: its waits and its decoding, but their own prefill and length.
 
     Every resident request gets one token a step, so the mean TPOT is that of the mix; the fewer steps a request takes,
@@ -225,36 +191,7 @@ def _seen_by(of: LengthMoments, m: LengthMoments, s: _StepLoad, flow: Flow, shar
     )
 
 
-def _steps(r: Replicas, m: LengthMoments, n: Array, *, closed: bool) -> _StepLoad:
-    """Durations of plain and shared steps, and how often prompts arrive.
-
-    Poisson arrivals come by the clock: rate x duration of the step they find running. In a closed loop a request is
-    issued when another one ends, and each of the n decoding ones ends with probability 1 / steps per step, however
-    long that step takes: n / steps arrivals per step.
-    """
-    batch = np.maximum(n, 1.0) if closed else 1.0 + n * (1.0 - 1.0 / r.slots)
-    kv = batch * m.resident_seen
-    nothing = 0.0 * batch
-    decode = step_seconds(r.c, batch, kv, nothing, nothing)
-    base = np.where(r.mixed > 0.5, decode, r.idle_s)
-    beside = r.mixed * batch
-    room = np.maximum(r.budget - beside, 1.0)
-    arrivals = n / m.steps
-    for _ in range(1 if closed else 2):
-        shared = np.minimum(room, m.prompt * _company(arrivals))
-        step = step_seconds(r.c, beside, r.mixed * kv, shared, m.context + nothing)
-        insert = (step - r.mixed * decode) * m.prompt / shared
-        rate = n / (m.steps * decode + n * insert)
-        if not closed:
-            share = np.minimum(rate * m.prompt / shared * step, 1.0)
-            arrivals = rate * (share * step + (1.0 - share) * decode)
-    slope = np.maximum(step - base, TINY) / shared
-    return _StepLoad(
-        batch, room, decode, base, step, slope, insert, shared, rate, arrivals, m.prompt / shared, closed
-    )  # fmt: skip
-
-
-def _residual(s: _StepLoad, front: Array, others: Array, *, closed: bool) -> tuple[Array, Array]:
+def _residual(s: StepLoad, front: Array, others: Array, *, closed: bool) -> tuple[Array, Array]:
     """Rest of the step running when a prompt reaches the engine: mean and variance.
 
     Poisson arrivals fall anywhere in it, longer steps more often. In a closed loop the client answers the end of a
@@ -271,7 +208,7 @@ def _residual(s: _StepLoad, front: Array, others: Array, *, closed: bool) -> tup
     return others * mean, others * square - (others * mean) ** 2
 
 
-def _prefill_queue(s: _StepLoad, m: LengthMoments, others: Array | float) -> tuple[Array, Array]:
+def _prefill_queue(s: StepLoad, m: LengthMoments, others: Array | float) -> tuple[Array, Array]:
     """Wait for prompts ahead that do not fit into the same step (M/G/1, Pollaczek-Khinchine): mean and variance.
 
     A prompt takes c = prompt / room full steps of the queue. Under Poisson arrivals the load is rate x drain time, in
@@ -293,11 +230,6 @@ def _chunks(m: LengthMoments, room: Array) -> Array:
     for value in m.prompt_cells:
         total += np.ceil(value / room - 1e-9)
     return total / len(m.prompt_cells)
-
-
-def _company(expected: Array) -> Array:
-    """Mean Poisson count given that it is at least one: prompts in a step that has prompts."""
-    return np.asarray(np.maximum(expected, TINY) / -np.expm1(-np.maximum(expected, TINY)))
 
 
 def _deterministic_queue(rate: Array, service: Array) -> Array:
@@ -325,7 +257,26 @@ def saturation(r: Replicas, m: LengthMoments) -> Flow:
         inside = flow.inflight <= r.slots
         low = np.where(inside, middle, low)
         high = np.where(inside & over, high, middle)
-    return flow_at(r, m, np.maximum(_on_the_slots(r, m, low, high), TINY), closed=True)
+    full = np.maximum(_on_the_slots(r, m, low, high), TINY)
+    return flow_at(r, m, full if r.prefixes is None else _peak(r, m, full), closed=True)
+
+
+PEAK_SHARES = np.geomspace(0.01, 1.0, 24)
+PEAK_STEPS = 16
+
+
+def _peak(r: Replicas, m: LengthMoments, full: Array) -> Array:
+    """The number being decoded at which a replica that earns its prefix hits carries most: beyond, requests in flight
+    take the room of the prefixes, and more in flight carry less."""
+    shares = PEAK_SHARES[:, None] * np.ones_like(full)
+    best = flow_at(r, m, shares * full, closed=False).rate.argmax(axis=0)
+    last = len(PEAK_SHARES) - 1
+    low, high = PEAK_SHARES[np.maximum(best - 1, 0)] * full, PEAK_SHARES[np.minimum(best + 1, last)] * full
+    for _ in range(PEAK_STEPS):  # thirds: the rate rises to its peak and falls from there
+        third = (high - low) / 3.0
+        rising = flow_at(r, m, low + third, closed=False).rate < flow_at(r, m, high - third, closed=False).rate
+        low, high = np.where(rising, low + third, low), np.where(rising, high, high - third)
+    return np.asarray(low)
 
 
 def _on_the_slots(r: Replicas, m: LengthMoments, low: Array, high: Array) -> Array:

@@ -9,7 +9,6 @@ fast the card and engine do it (``rates``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,29 +16,14 @@ import numpy.typing as npt
 from optimizer.demand import Lengths
 from optimizer.performance.architecture import is_latent, is_sparse
 from optimizer.performance.expert_ranks import CAPTURED_TOKENS, node_reduce, rank_work
+from optimizer.performance.hits import with_prefixes
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.memory import PLANNED_SHARE, memory_table
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.rates import LinkRates, Rates, Work, link_rates_of, rates_of, work_of
 from optimizer.performance.step import StepCoefficients, step_seconds
+from optimizer.performance.step_load import Array, Replicas
 from optimizer.performance.types import ReplicaSpec
-
-Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Replicas:
-    """Many replicas as columns: step-time coefficients, scheduler limits, front end."""
-
-    c: StepCoefficients
-    slots: Array  # most requests resident at once
-    budget: Array  # tokens of a step
-    mixed: Array  # 1: prompt chunks and decode share steps
-    frontend_s: Array
-    service_s: Array
-    alone_s: Array  # decode step of one request by itself
-    idle_s: Array  # step with neither decode nor prompt
-    fits: npt.NDArray[np.bool_]
 
 
 def replica_fits(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Parameters) -> npt.NDArray[np.bool_]:
@@ -59,7 +43,8 @@ def replicas_of(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Paramete
     one = np.ones(len(specs))
     alone = step_seconds(c, one, one * moments.resident_seen, 0.0 * one, 0.0 * one)
     idle = step_seconds(c, 0.0 * one, 0.0 * one, 0.0 * one, 0.0 * one)
-    return Replicas(c, slots, budget, mixed, frontend, service, alone, idle, fits)
+    found = Replicas(c, slots, budget, mixed, frontend, service, alone, idle, fits)
+    return with_prefixes(found, memory_table(specs), lengths, moments)
 
 
 def _room_for_kv(specs: Sequence[ReplicaSpec], m: LengthMoments, reserve: Array) -> tuple[Array, npt.NDArray[np.bool_]]:

@@ -31,42 +31,18 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.demand import Gap, Lengths
+
 Array = npt.NDArray[np.float64]
 
 CELLS = 48
 """Equiprobable cells that a gap between turns is cut into."""
-
-_SCORE_90 = NormalDist().inv_cdf(0.9)
 
 _ENDED = 1e-4
 """Share of the sessions that may be longer than the longest one counted."""
 
 _UNSEEN = 1e-3
 """Chance that a turn looks for an earlier one further back than counted, under routers that pay no heed to sessions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """One kind of wait between two turns of a session, seconds: lognormal with a median and a 90th percentile, or, with
-    one number, exponential with that mean. ``share``: of all gaps."""
-
-    p50_s: float | None = None
-    p90_s: float | None = None
-    mean_s: float | None = None
-    share: float = 1.0
-
-    @property
-    def cells(self) -> Array:
-        """Conditional means (exponential) or middles (lognormal) of equiprobable cells."""
-        if self.mean_s is not None:
-            left = 1.0 - np.arange(CELLS + 1) / CELLS  # chance to be longer than each edge
-            beyond = np.where(left > 0.0, left * (1.0 - np.log(np.maximum(left, 1e-300))), 0.0)
-            return np.asarray(self.mean_s * CELLS * (beyond[:-1] - beyond[1:]))
-        if self.p50_s is None or self.p90_s is None:
-            raise ValueError("a gap has a mean, or a median and a 90th percentile")
-        sigma = math.log(self.p90_s / self.p50_s) / _SCORE_90
-        scores = np.array([NormalDist().inv_cdf((i + 0.5) / CELLS) for i in range(CELLS)])
-        return np.asarray(self.p50_s * np.exp(sigma * scores))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +101,19 @@ def normal_cdf(score: Array) -> Array:
     return np.asarray(np.where(score >= 0.0, 1.0 - tail, tail))
 
 
+def _cells(gap: Gap) -> Array:
+    """Conditional means (exponential) or middles (lognormal) of equiprobable cells of a gap."""
+    if gap.sigma is None:
+        left = 1.0 - np.arange(CELLS + 1) / CELLS  # chance to be longer than each edge
+        beyond = np.where(left > 0.0, left * (1.0 - np.log(np.maximum(left, 1e-300))), 0.0)
+        return np.asarray(gap.mean * CELLS * (beyond[:-1] - beyond[1:]))
+    scores = np.array([NormalDist().inv_cdf((i + 0.5) / CELLS) for i in range(CELLS)])
+    return np.asarray(gap.median * np.exp(gap.sigma * scores))
+
+
 def gap_cells(gaps: Sequence[Gap]) -> tuple[Array, Array]:
     """Seconds and weights of the cells of all kinds together."""
-    seconds = np.concatenate([gap.cells for gap in gaps])
+    seconds = np.concatenate([_cells(gap) for gap in gaps])
     weights = np.concatenate([np.full(CELLS, gap.share / CELLS) for gap in gaps])
     return seconds, weights / weights.sum()
 
@@ -200,3 +186,25 @@ def _sum(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, A
     parts = zip(np.split(seconds[order], edges), np.split(weights[order], edges), strict=True)
     cells = [(float((s * w).sum() / w.sum()), float(w.sum())) for s, w in parts if w.size]  # conditional means
     return np.array([s for s, _ in cells]), np.array([w for _, w in cells])
+
+
+def prefix_curve(lengths: Lengths, input_mean: float, input_square: float, output_mean: float) -> RetentionCurve:
+    """Retention of the stated share of a prompt under affinity: ``requests_per_prefix`` turns of a session, each of
+    which reuses the same part of the prompt of the turn before. The rest of a prompt and its answer are of no further
+    use and fill the cache. Without a stated gap the next turn comes at once: what is found is bounded by what fits."""
+    turns = lengths.requests_per_prefix
+    if turns is None:
+        raise ValueError("a prefix that all requests share is always in use")
+    part, again = lengths.shared_prefix * turns / (turns - 1), (turns - 1) / turns
+    seconds, shares = gap_cells((lengths.prefix_gap or Gap(mean_s=0.0),))
+    early = seconds - (shares * np.minimum(seconds, seconds[:, None])).sum(axis=1)
+    head, context = part * input_mean, input_mean + output_mean
+    rest = context - head
+    return RetentionCurve(
+        weight=again * shares,
+        head=np.full_like(seconds, head),
+        kept=context * seconds - again * head * early,
+        spread=(context**2 * seconds - again * (context**2 - rest**2) * early) * input_square / input_mean**2,
+        shared=0.0,
+        input=input_mean,
+    )

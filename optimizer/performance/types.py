@@ -111,6 +111,7 @@ class Behaviour:
     kv_tokens_used: float  # of a closed population at the 99th percentile of the number in flight
     stable: bool  # False: the load exceeds what the replica can carry; latencies are then infinite
     inflight_p99: float | None = None  # of a closed population: exceeded 1 % of the time
+    prefix_hit_rate: float = 0.0  # share of the input tokens found in the prefix cache
     classes: tuple[tuple[str, Behaviour], ...] = ()  # the same as the requests of each length class of a mix see it
 
     def seen_by(self, length_class: str) -> Behaviour:

@@ -116,6 +116,15 @@ class KeptPromise:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheHits:
+    """Shares of the input tokens that prefix caches find, closed form."""
+
+    could: float  # with memory without end, as stated
+    found: float
+    one_more_node: float | None  # found with a node more; None: hits are assumed, or that changes nothing that is known
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """Median estimate for one workload, or one length class served apart, at the planned load, with 90 % bands."""
 
@@ -134,6 +143,7 @@ class Prediction:
     grade_reasons: tuple[str, ...]
     promises: tuple[KeptPromise, ...] = ()
     length_class: str = ""  # the class that is served apart; empty: the whole workload
+    prefix: CacheHits | None = None  # None: no prefix is shared
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class Replay:
     requests_per_second: float = 0.0  # sent to all of them; of batch work, what it takes
     inflight: float = 0.0  # held on the fullest
     users: float = 0.0  # of all of them
+    prefix_hit_rate: float | None = None  # share of the input tokens found in the cache; None: no prefix is shared
 
     @property
     def kept(self) -> bool:

@@ -17,6 +17,7 @@ from optimizer.demand import LengthShare, Promise
 from optimizer.plan.costs import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
 from optimizer.plan.deployment import (
     AskedPeriod,
+    CacheHits,
     Capacity,
     Group,
     KeptPromise,
@@ -121,6 +122,7 @@ __all__ = [
     "Asked",
     "AskedPeriod",
     "Binding",
+    "CacheHits",
     "Capacity",
     "Demand",
     "Elsewhere",

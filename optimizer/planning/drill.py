@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from optimizer.planning.replicas_replayed import replica_of, say_replaying
 from optimizer.problem import parts_of
 from optimizer.simulate.draws import Floats, first_questions, poisson, routed, stream, thinking
 from optimizer.simulate.fleet import Outage, Served, Talk, converse, serve
+from optimizer.simulate.sessions import arriving, attend, of_people
 from optimizer.units import SHARE_UNITS, ceil_guarded
 from optimizer.vocabulary import Router
 
@@ -104,7 +105,8 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     if not _are_people(part.load):
         open_loop = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
         stay = open_loop if math.isfinite(open_loop) else stay
-    begin = max(60.0, 10.0 * stay)
+    gap = lengths.prefix_gap if lengths.earns_hits else None
+    begin = max(60.0, 10.0 * stay, 0.0 if gap is None else 2.0 * gap.mean)
     quiet = begin - 2.0 * stay  # who arrives later is still there when the node dies
     times = (quiet, begin, begin + away_s, begin + away_s + max(0.5 * away_s, 5.0 * stay))
     count = math.ceil(rate * times[-1] + 5.0 * math.sqrt(rate * times[-1]) + 10.0)
@@ -117,6 +119,12 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
         talk = Talk(first_questions(users, part.load.think_s + stay), thinking(part.load.think_s, count))
 
     def run(replicas: int) -> Served:
+        if lengths.earns_hits:
+            sessions = arriving(lengths, rate, count, stay, replicas)
+            if talk is not None:
+                sessions = of_people(lengths, talk.first.size, count, stay, replicas)
+            launched = replace(replica.open_loop, max_seqs=group.max_num_seqs)
+            return attend(replica.c, launched, sessions, replicas, router, outage)
         requests = routed(given, lengths, replicas, router)
         if talk is not None:
             return converse(replica.c, replica.open_loop, requests, talk, replicas, router, outage)

@@ -17,7 +17,7 @@ import numpy as np
 
 from optimizer.performance import band
 from optimizer.performance.accuracy import grade_of
-from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, experiment_of
+from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, Stated, experiment_of
 from optimizer.planning.inputs import stated_of
 from optimizer.problem import parts_of
 from optimizer.simulate.load_test import SEEDS, output_rate, runs_of
@@ -28,7 +28,7 @@ from optimizer.vocabulary import Router
 if TYPE_CHECKING:
     from optimizer.demand import Lengths
     from optimizer.performance.types import ReplicaSpec
-    from optimizer.plan.types import Group, Plan
+    from optimizer.plan.types import Group, Plan, Prediction
     from optimizer.planning.inputs import Inputs
     from optimizer.problem import Part
     from optimizer.simulate.fleet import Served
@@ -76,10 +76,29 @@ def experiments_of(inputs: Inputs, plan: Plan, specs: Sequence[ReplicaSpec]) -> 
     rounds, found = (_ROUNDS if plan.rank == 1 else _ROUNDS_BELOW), []
     for group, spec in zip(plan.groups, specs, strict=True):
         part = parts[group.workload]
-        first = experiment_of(group, stated_of(part), planned[part.name], router)
+        first = _at_once(experiment_of(group, _as_found(part, planned[part.name]), planned[part.name], router), part)
         launched = replace(spec, max_num_seqs=group.max_num_seqs)
         found.append(_simulated(inputs, first, group, part, launched, rounds))
     return tuple(found)
+
+
+def _as_found(part: Part, planned: Prediction) -> Stated:
+    """What a test sends. No client waits as people do between two requests with one prefix, so where hits are earned
+    the prefixes of the test are as long as what the plan finds."""
+    stated, lengths = stated_of(part), part.lengths
+    if not lengths.earns_hits or planned.prefix is None:
+        return stated
+    found = round(planned.prefix.found, 2)
+    turns = lengths.requests_per_prefix if found > 0.0 else None
+    sent = replace(lengths, shared_prefix=found, requests_per_prefix=turns, prefix_gap=None)
+    return replace(stated, lengths=sent)
+
+
+def _at_once(one: Experiment, part: Part) -> Experiment:
+    if not part.lengths.earns_hits:
+        return one
+    how = "prefixes are reused at once, and are as long as what the plan finds of them after the stated gap"
+    return replace(one, remark="; ".join(text for text in (one.remark, how) if text))
 
 
 def _simulated(
@@ -87,15 +106,15 @@ def _simulated(
 ) -> Experiment:
     from optimizer.calibrate.forward import replica_for
 
-    replica, one = replica_for(spec, part.lengths, inputs.params), first
-    told, flow = _runs(replica, one, part.lengths)
+    replica, one = replica_for(spec, first.test.lengths, inputs.params), first
+    told, flow = _runs(replica, one, one.test.lengths)
     for _ in range(rounds):
         larger = _larger(one, told, flow, group.replicas)
         if larger is None:
             break
         one = replace(one, test=larger)
-        told, flow = _runs(replica, one, part.lengths)
-    grade, engine = grade_of(spec, inputs.params)[0], spec.engine.profile
+        told, flow = _runs(replica, one, one.test.lengths)
+    grade, engine = grade_of(spec, inputs.params, part.lengths)[0], spec.engine.profile
     brackets = []
     for bracket, seen in zip(one.brackets, told, strict=True):
         error = band(bracket.metric, grade, engine)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric, part_name
 from optimizer.performance import band, behaviours, grade_of, is_upper_bound, promised_seconds
-from optimizer.plan.types import Binding, Capacity, KeptPromise, LatencyMs, Prediction
+from optimizer.plan.types import Binding, CacheHits, Capacity, KeptPromise, LatencyMs, Prediction
 from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS, ceil_guarded
 
@@ -55,16 +55,19 @@ def expect(inputs: Inputs, groups: Sequence[GroupLoad]) -> list[Expectation]:
         places = [index for index, asked in enumerate(groups) if asked.group.candidate.workload == workload]
         mine = [groups[index] for index in places]
         under, capacities = _under_load(inputs, workload, mine), _capacities(inputs, workload, mine)
-        for index, asked, behaviours_of, capacity in zip(places, mine, under, capacities, strict=True):
-            found[index] = _expectation(inputs, asked.group, behaviours_of, capacity)
+        hits = _prefix_hits(inputs, workload, mine, under)
+        for index, asked, behaviours_of, capacity, prefix in zip(places, mine, under, capacities, hits, strict=True):
+            found[index] = _expectation(inputs, asked.group, behaviours_of, capacity, prefix)
     return [found[index] for index in range(len(groups))]
 
 
-def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], capacity: Capacity) -> Expectation:
+def _expectation(
+    inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], capacity: Capacity, prefix: CacheHits | None
+) -> Expectation:
     part = parts_of(inputs.problem)[chosen.candidate.workload]
     promises = part.slo.promises
-    grade, reasons = grade_of(chosen.candidate.spec, inputs.params)
-    busiest = max(under, key=lambda behaviour: behaviour.inflight)
+    grade, reasons = grade_of(chosen.candidate.spec, inputs.params, part.lengths)
+    busiest = _busiest(under)
     engine = chosen.candidate.spec.engine.profile
     ttft, tpot = band(Metric.TTFT, grade, engine), band(Metric.TPOT, grade, engine)
     prediction = Prediction(
@@ -83,17 +86,25 @@ def _expectation(inputs: Inputs, chosen: GroupChoice, under: list[Behaviour], ca
         grade_reasons=tuple(reasons),
         promises=tuple(_kept(promise, under, band(promise.metric, grade, engine)) for promise in promises),
         length_class=part.length_class,
+        prefix=prefix,
     )
     bindings = tuple(_binding(promise, under, (grade, engine), part, inputs) for promise in promises)
     return Expectation(prediction, bindings, chosen.share / SHARE_UNITS)
 
 
-def _under_load(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> list[list[Behaviour]]:
-    """One replica of each group under each floor of the load: Poisson arrivals, requests held in flight, people."""
+def _under_load(
+    inputs: Inputs, workload: int, groups: Sequence[GroupLoad], *, one_more: bool = False
+) -> list[list[Behaviour]]:
+    """One replica of each group under each floor of the load: Poisson arrivals, requests held in flight, people.
+
+    ``one_more``: with a node more to share it.
+    """
     part = parts_of(inputs.problem)[workload]
     load, lengths = part.load, part.lengths
     specs = [asked.group.candidate.spec for asked in groups]
-    parts = [asked.factor * (asked.group.share / SHARE_UNITS) / asked.group.replicas for asked in groups]
+    more = [_per_node(asked.group) if one_more else 0 for asked in groups]
+    shares = [asked.factor * (asked.group.share / SHARE_UNITS) for asked in groups]
+    parts = [share / (asked.group.replicas + n) for share, asked, n in zip(shares, groups, more, strict=True)]
     sides: list[list[Behaviour]] = []
     if load.requests_per_second:
         rates = [load.requests_per_second * part for part in parts]
@@ -191,9 +202,42 @@ def _joined(parts: Sequence[Expectation]) -> Expectation:
         grade_reasons=tuple(dict.fromkeys(reason for one in predictions for reason in one.grade_reasons)),
         promises=tuple(_slowest([one.promises[i] for one in predictions]) for i in range(len(predictions[0].promises))),
         length_class=predictions[0].length_class,
+        prefix=_joint_hits([(one.prefix, share) for one, share in zip(predictions, shares, strict=True)]),
     )
     bindings = [_tightest([part.bindings[i] for part in parts]) for i in range(len(parts[0].bindings))]
     return Expectation(prediction, tuple(bindings))
+
+
+def _prefix_hits(
+    inputs: Inputs, workload: int, groups: Sequence[GroupLoad], under: Sequence[list[Behaviour]]
+) -> list[CacheHits | None]:
+    """What the caches of each group find under the load that keeps most in flight, and with a node more."""
+    lengths = parts_of(inputs.problem)[workload].lengths
+    if not lengths.shared_prefix:
+        return [None for _ in groups]
+    now = [_busiest(sides).prefix_hit_rate for sides in under]
+    more: list[float | None] = [None for _ in groups]
+    if lengths.earns_hits:
+        more = [_busiest(sides).prefix_hit_rate for sides in _under_load(inputs, workload, groups, one_more=True)]
+    return [CacheHits(lengths.shared_prefix, *pair) for pair in zip(now, more, strict=True)]
+
+
+def _busiest(under: Sequence[Behaviour]) -> Behaviour:
+    return max(under, key=lambda behaviour: behaviour.inflight)
+
+
+def _per_node(chosen: GroupChoice) -> int:
+    """Replicas of a group that one more node holds; one that fills several nodes counts whole."""
+    return max(chosen.candidate.node_type.gpus_per_node // chosen.candidate.spec.gpus, 1)
+
+
+def _joint_hits(parts: Sequence[tuple[CacheHits | None, float]]) -> CacheHits | None:
+    """Of several groups the mean, by share; what a node more would bring depends on whose it is."""
+    known = [(hits, share) for hits, share in parts if hits is not None]
+    if not known:
+        return None
+    found = sum(hits.found * share for hits, share in known) / sum(share for _, share in known)
+    return CacheHits(known[0][0].could, found, None)
 
 
 def _joint_latency(parts: Sequence[LatencyMs], shares: Sequence[float]) -> LatencyMs:

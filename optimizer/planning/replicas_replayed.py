@@ -31,6 +31,7 @@ from optimizer.performance.accuracy import grade_of, throughput_factor
 from optimizer.performance.operating_points import UTILIZATION, operating_points
 from optimizer.performance.replicas import replicas_of
 from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
+from optimizer.planning.sequences import with_room
 from optimizer.problem import parts_of
 from optimizer.progress import Notice
 from optimizer.simulate.compiled import is_compiled
@@ -208,7 +209,7 @@ class Replayer:
 
     def _tried(self, trial: Trial) -> Tried:
         part = parts_of(self._inputs.problem)[trial.workload]
-        grade, engine = grade_of(trial.spec, self._inputs.params)[0], trial.spec.engine.profile
+        grade, engine = grade_of(trial.spec, self._inputs.params, part.lengths)[0], trial.spec.engine.profile
         confidence = self._inputs.problem.margins.confidence
         limits = tuple(p.limit_s / error_factor(p.metric, grade, confidence, engine) for p in part.slo.promises)
         rate, held, people = trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs)
@@ -221,8 +222,10 @@ class Replayer:
             return None
         self.predict([trial])
         predicted = self._predicted[trial.key]
+        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
         if predicted.open_loop is not None:
-            grade, confidence = grade_of(trial.spec, self._inputs.params)[0], self._inputs.problem.margins.confidence
+            grade = grade_of(trial.spec, self._inputs.params, lengths)[0]
+            confidence = self._inputs.problem.margins.confidence
             margin = 1.0 / min(throughput_factor(grade, confidence, trial.spec.engine.profile), 1.0)
             used = predicted.open_loop.utilization
             if used * margin > UTILIZATION:
@@ -230,7 +233,6 @@ class Replayer:
         most = 0.0 if predicted.held is None else float(trial.held(self._inputs))
         if predicted.people is not None:
             most = max(most, predicted.people.inflight_p99 or 0.0)
-        lengths = parts_of(self._inputs.problem)[trial.workload].lengths
         slots = float(replicas_of([trial.spec], lengths, self._inputs.params).slots[0])
         return (most / slots, 1.0, 1.0) if most > slots * (1.0 + 1e-9) else None
 
@@ -288,7 +290,7 @@ class Replayer:
         inputs = self._inputs
         part = parts_of(inputs.problem)[trial.workload]
         promises, lengths = part.slo.promises, part.lengths
-        grade = grade_of(trial.spec, inputs.params)[0]
+        grade = grade_of(trial.spec, inputs.params, lengths)[0]
         confidence, engine = inputs.problem.margins.confidence, trial.spec.engine.profile
         factors = [error_factor(p.metric, grade, confidence, engine) for p in promises]
         wanted = [_wanted(p, p.limit_s / f, lengths) for p, f in zip(promises, factors, strict=True)]
@@ -306,28 +308,48 @@ class Replayer:
                 for index, (promise, factor) in enumerate(zip(promises, factors, strict=True))
             ),
             length_class=part.length_class,
+            prefix_hit_rate=busier.prefix_hit_rate if lengths.shared_prefix else None,
             **trial.load(inputs),
         )
 
     def _sides(self, trial: Trial, lengths: Lengths, wanted: Sequence[Wanted]) -> list[_Side]:
         """The floors of the load, each replayed; the requests held in flight come last."""
-        replica, sides = replica_of(self._inputs, trial.spec, lengths), []
-        predicted = self._predicted[trial.key]
+        predicted, sides = self._predicted[trial.key], []
+        replica = _launched(replica_of(self._inputs, trial.spec, lengths), predicted, lengths)
         if predicted.open_loop is not None:
-            make, stay = requests_of(self._inputs, trial.workload, lengths), predicted.open_loop.e2e.mean
-            rate = trial.rate(self._inputs)
-            seen = replay_arrivals(replica, trial.replicas, rate, make, lengths, stay, wanted, self._router)
+            rate, stay = trial.rate(self._inputs), predicted.open_loop.e2e.mean
+            held = _as_held(lengths, predicted.open_loop)
+            make = requests_of(self._inputs, trial.workload, held)
+            seen = replay_arrivals(replica, trial.replicas, rate, make, held, stay, wanted, self._router)
             sides.append(_Side(predicted.open_loop, seen))
         if predicted.people is not None:
-            make, people = requests_of(self._inputs, trial.workload, lengths), trial.people(self._inputs)
+            people, held = trial.people(self._inputs), _as_held(lengths, predicted.people)
+            make = requests_of(self._inputs, trial.workload, held)
             stay = predicted.people.inflight / predicted.people.requests_per_second
-            seen = replay_people(replica, trial.replicas, people, make, lengths, stay, wanted, self._router)
+            seen = replay_people(replica, trial.replicas, people, make, held, stay, wanted, self._router)
             sides.append(_Side(predicted.people, seen))
         if predicted.held is not None:
-            held, stay = trial.held(self._inputs), predicted.held.e2e.mean
-            seen = replay_held(replica, trial.replicas, held, lengths, stay, wanted, self._router)
+            inflight, stay, held = trial.held(self._inputs), predicted.held.e2e.mean, _as_held(lengths, predicted.held)
+            seen = replay_held(replica, trial.replicas, inflight, held, stay, wanted, self._router)
             sides.append(_Side(predicted.held, seen))
         return sides
+
+
+def _as_held(lengths: Lengths, predicted: Behaviour) -> Lengths:
+    """Where hits are assumed: the share of the input that fits into the cache beside what is in flight."""
+    if not lengths.assumes_hits or not predicted.stable:
+        return lengths
+    return replace(lengths, shared_prefix=min(predicted.prefix_hit_rate, lengths.shared_prefix))
+
+
+def _launched(replica: Replica, predicted: _Predicted, lengths: Lengths) -> Replica:
+    """Where hits are earned, the replica with as many sequences at once as it is launched with: with more, a queue
+    would take the room of the prefixes, which makes the queue longer, and the replica never finds back."""
+    sides = [side for side in (predicted.open_loop, predicted.people) if side is not None and side.stable]
+    if not lengths.earns_hits or not sides:
+        return replica
+    most = max(with_room(side) for side in sides)
+    return replace(replica, open_loop=replace(replica.open_loop, max_seqs=min(replica.open_loop.max_seqs, most)))
 
 
 def say_replaying(say: Callable[[str], None], arrivals: bool, held: bool, people: bool = False) -> None:
@@ -405,7 +427,9 @@ def replay_batch(inputs: Inputs, trial: Trial, replica: Replica) -> Replay:
     seconds = float(served.finish.max()) + (mine - count) / pace
     rest = (mine - count) / mine * seconds * half / pace
     confidence = problem.margins.confidence
-    margin = min(throughput_factor(grade_of(trial.spec, inputs.params)[0], confidence, trial.spec.engine.profile), 1.0)
+    margin = min(
+        throughput_factor(grade_of(trial.spec, inputs.params, lengths)[0], confidence, trial.spec.engine.profile), 1.0
+    )
     points = operating_points([trial.spec], lengths, part.slo, load, 0.5, inputs.params)[0]
     carried = max((point.requests_per_second for point in points), default=math.nan)
     promise = ReplayedPromise(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.demand import Load
     from optimizer.fleet.types import GroupChoice
+    from optimizer.performance.types import Behaviour
     from optimizer.planning.inputs import Inputs
 
 ROOM = 1.2
@@ -51,6 +52,11 @@ def _with_room(candidate: Candidate, in_flight: float) -> int:
     return most if not held else max(min(most, math.floor(max(held))), ceil_guarded(in_flight), 1)
 
 
+def with_room(seen: Behaviour) -> int:
+    """Sequences that run at once with room above the 99th percentile in flight of a load."""
+    return max(ceil_guarded(ROOM * _at_p99(seen)), 1)
+
+
 def _shares(group: GroupChoice, load: Load) -> list[Load]:
     """What one replica is asked to carry, in every period of a day profile."""
     part = group.share / SHARE_UNITS
@@ -68,6 +74,7 @@ def _part_of(load: Load, factor: float) -> Load:
         load,
         requests_per_second=load.requests_per_second * factor,
         inflight=float(ceil_guarded(load.inflight * factor)),  # whole requests: the fullest replica
+        users=load.users * factor,
     )
 
 
@@ -75,9 +82,19 @@ def _in_flight(inputs: Inputs, group: GroupChoice, load: Load) -> float:
     """Requests in flight on a replica at the 99th percentile."""
     from optimizer.performance import behaviours
 
-    arriving = 0.0
+    spec, most = group.candidate.spec, load.inflight
+    lengths = parts_of(inputs.problem)[group.candidate.workload].lengths
     if load.requests_per_second:
-        lengths = parts_of(inputs.problem)[group.candidate.workload].lengths
-        (seen,) = behaviours([group.candidate.spec], lengths, inputs.params, rates=[load.requests_per_second])
-        arriving = seen.inflight + NORMAL_P99 * math.sqrt(seen.inflight) if math.isfinite(seen.inflight) else math.inf
-    return min(max(arriving, load.inflight), float(group.candidate.spec.max_num_seqs))
+        (seen,) = behaviours([spec], lengths, inputs.params, rates=[load.requests_per_second])
+        most = max(most, _at_p99(seen))
+    if load.users:
+        (seen,) = behaviours([spec], lengths, inputs.params, users=[load.users], think_s=load.think_s)
+        most = max(most, _at_p99(seen))
+    return min(most, float(spec.max_num_seqs))
+
+
+def _at_p99(seen: Behaviour) -> float:
+    """Requests in flight that are exceeded 1 % of the time; infinite where the load is more than can be carried."""
+    if seen.inflight_p99 is not None:
+        return seen.inflight_p99
+    return seen.inflight + NORMAL_P99 * math.sqrt(seen.inflight) if math.isfinite(seen.inflight) else math.inf

@@ -14,6 +14,7 @@ from optimizer.demand import part_name
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.load import PERCENTILE_KEYS, mean_and_p95, slo_of
 from optimizer.problem.schema import (
+    GapPercentiles,
     LengthClass,
     LengthDistribution,
     PercentileLimits,
@@ -41,6 +42,7 @@ def check_workloads(problem: ProblemFile) -> Iterator[Issue]:
         base: KeyPath = ("workloads", index)
         yield from _lengths(workload.tokens, (*base, "tokens"))
         yield from _prefix(workload, base)
+        yield from _prefix_gap(workload, base)
         yield from _promises(workload.slo, (*base, "slo"))
         yield from check_classes(workload, base, _lengths, _promises)
         yield from _users(workload, base)
@@ -112,6 +114,46 @@ def _prefix(workload: Workload, base: KeyPath) -> Iterator[Issue]:
     elif share > (n - 1) / n:
         message = f"of {n} requests with one prefix the first finds nothing, so at most {(n - 1) / n:.3g} is found"
         yield Issue(path, f"{message}, not {share:g}", "lower shared_prefix or raise this", about)
+
+
+def _prefix_gap(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """A gap is one between requests that share a prefix, of sessions that can be replayed: they come as a Poisson
+    stream, or from people, who state it as the time they think."""
+    tokens, traffic, path = workload.tokens, workload.traffic, (*base, "tokens", "prefix_gap_s")
+    gap = tokens.prefix_gap_s
+    if gap is None:
+        return
+    if isinstance(gap, GapPercentiles) and gap.p90 < gap.p50:
+        message = f"the p50 of {gap.p50:g} s is above the p90 of {gap.p90:g} s"
+        yield Issue((*path, "p50"), message, "are the two swapped?", ((*path, "p90"),))
+    if tokens.requests_per_prefix is None:
+        message = "says nothing without requests_per_prefix: a prefix that all requests share is always in use"
+        yield Issue(path, message, "state how many requests share one prefix", (path,))
+    users = traffic.users
+    others = {
+        "tokens.classes": bool(tokens.classes),
+        "traffic.trace": traffic.trace is not None,
+        "traffic.batch": traffic.batch is not None,
+        "traffic.concurrency": traffic.concurrency is not None,
+        "traffic.users.think_time_s": users is not None and users.think_time_s is not None,
+    }
+    for other in (name for name, stated in others.items() if stated):
+        about = ((*base, *other.split(".")),)
+        yield Issue(path, f"stands beside {other}, {_NO_GAP[other]}", "leave one of them out", about)
+    arrives = traffic.requests_per_second or traffic.output_tokens_per_second or traffic.users
+    if not arrives and not any(others.values()):
+        message = "says when the next request of a session comes, but none arrives"
+        yield Issue(path, message, "state requests_per_second, output_tokens_per_second or users", (path,))
+
+
+_NO_GAP = {
+    "tokens.classes": "whose caches are not computed",
+    "traffic.trace": "which tells when each request comes, and not of which session it is",
+    "traffic.batch": "where nobody waits between two requests",
+    "traffic.concurrency": "a number held in flight, of which session the next request is nobody says",
+    "traffic.users.think_time_s": "which is the same time",
+}
+"""Why a gap cannot be stated beside other keys."""
 
 
 def _percentiles_in_order(slo: SloSection, base: KeyPath) -> Iterator[Issue]:

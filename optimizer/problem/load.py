@@ -25,8 +25,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from optimizer.demand import Lengths, LengthShare, Load, Metric, Period, Promise, Slo, part_name
+from optimizer.demand import Gap, Lengths, LengthShare, Load, Metric, Period, Promise, Slo, part_name
 from optimizer.problem.schema import (
+    GapPercentiles,
     LengthClass,
     LengthDistribution,
     PercentileLimits,
@@ -53,12 +54,27 @@ PERCENTILE_KEYS = (("p50", 50.0), ("p90", 90.0), ("p95", 95.0), ("p99", 99.0))
 def lengths_of(workload: Workload) -> Lengths:
     """Token lengths of a workload; a length without ``p95`` is constant. Length classes are mixed by their shares."""
     tokens = workload.tokens
-    mean = _lengths(tokens, tokens)
+    mean = replace(_lengths(tokens, tokens), prefix_gap=prefix_gap_of(workload))
     if not tokens.classes:
         return mean
     total = sum(one.share for one in tokens.classes)
     mixed = tuple(LengthShare(one.name, one.share / total, _lengths(one, tokens)) for one in tokens.classes)
     return replace(mean, classes=mixed)
+
+
+def prefix_gap_of(workload: Workload) -> Gap | None:
+    """How long after an answer the next request with the same prefix comes: stated, or the time that users think, where
+    they alone make the load. None: that is not known, or of no account."""
+    tokens, traffic = workload.tokens, workload.traffic
+    if tokens.requests_per_prefix is None or tokens.shared_prefix == 0.0 or tokens.classes:
+        return None
+    if isinstance(tokens.prefix_gap_s, GapPercentiles):
+        return Gap(p50_s=tokens.prefix_gap_s.p50, p90_s=tokens.prefix_gap_s.p90)
+    if tokens.prefix_gap_s is not None:
+        return Gap(mean_s=tokens.prefix_gap_s)
+    think_s = population_of(workload)[1]
+    alone = traffic.trace is None and traffic.concurrency is None and not rate_floors(workload)
+    return Gap(mean_s=think_s) if think_s and alone else None
 
 
 def _lengths(stated: Tokens | LengthClass, tokens: Tokens) -> Lengths:

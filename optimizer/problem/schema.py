@@ -38,6 +38,7 @@ from optimizer.problem.schema_hardware import (
 )
 from optimizer.problem.schema_workload import (
     Batch,
+    GapPercentiles,
     LengthClass,
     LengthDistribution,
     PercentileLimits,
@@ -59,6 +60,7 @@ __all__ = [
     "EngineSection",
     "Exclude",
     "Fx",
+    "GapPercentiles",
     "Hardware",
     "LengthClass",
     "LengthDistribution",

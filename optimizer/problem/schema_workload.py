@@ -143,6 +143,22 @@ TokenLength = Annotated[
 ]
 
 
+class GapPercentiles(Section):
+    """Waits between the requests of a session, lognormal."""
+
+    p50: Annotated[float, Field(gt=0, le=1e7), PartOf(" p50")]
+    """Half of the waits are at most that long, in seconds."""
+
+    p90: Annotated[float, Field(gt=0, le=1e7), PartOf(" p90")]
+    """Nine in ten are at most that long, in seconds."""
+
+
+GapLength = Annotated[
+    Annotated[float, Field(ge=0, le=1e7), Tag("number")] | Annotated[GapPercentiles, Tag("mapping")],
+    Discriminator(is_mapping),
+]
+
+
 _INPUT = Number("input tokens", "tokens", "1", Looser.UNKNOWN, axis=True, monotone=False)
 _OUTPUT = Number("output tokens", "tokens", "1", Looser.UNKNOWN, axis=True, monotone=False)
 _LONGEST = Number("longest context", "tokens", "1", Looser.DOWN, axis=True, monotone=False, promise=True)
@@ -208,7 +224,7 @@ class Tokens(Section):
             reads=Reads.SHARE,
         ),
     ] = 0.0
-    """Share of the input tokens found in the prefix cache; they still occupy KV cache."""
+    """Share of the input tokens found in a prefix cache that still holds them; they still occupy KV cache."""
 
     requests_per_prefix: Annotated[
         Annotated[int, Field(ge=2, le=1_000_000)] | None,
@@ -216,6 +232,15 @@ class Tokens(Section):
     ] = None
     """Requests that share one prefix (turns of a session, questions to a document); null: all share one. Routers that
     pay no heed to prefixes lose hits when plans are replayed: see ``engine.router``."""
+
+    prefix_gap_s: Annotated[
+        GapLength | None,
+        Number("time to the next request with the same prefix", "s", "0.1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = None
+    """Seconds from an answer to the next request with the same prefix: a number is the mean of an exponential wait,
+    ``{p50: , p90: }`` a lognormal one. How much of ``shared_prefix`` is found is then computed from the memory that
+    each plan has left. Users with a ``think_time_s`` state it there. null: that all of it is found is assumed, where
+    one prefix fits, and the grade is C."""
 
     kv_sizing: Annotated[KvSizing, Field(strict=False), BeforeValidator(one_of(KvSizing))] = KvSizing.TYPICAL
     """``typical``: what is resident on average; ``worst_case``: every request at ``context_max``."""

@@ -31,6 +31,7 @@ from optimizer.plan.types import (
     ReplayedPromise,
     Stress,
 )
+from optimizer.report.prefixes import hits_of
 from optimizer.report.seen import SeenLatency, seen_by
 from optimizer.units import SHARE_UNITS, significant
 
@@ -215,10 +216,17 @@ def _prediction(prediction: Prediction, plan: Plan) -> dict[str, Json]:
             **({} if capacity.users is None else {"users": capacity.users}),
         },
         "interval": {"ttft_ms": _bands(latencies, Metric.TTFT), "tpot_ms": _bands(latencies, Metric.TPOT)},
+        "prefix_hit_rate": _hits(plan, prediction),
         "grade": prediction.grade,
         "upper_bound": prediction.upper_bound,
         "promises": _promised(latencies, replayed=bool(plan.simulated)),
     }
+
+
+def _hits(plan: Plan, prediction: Prediction) -> Json:
+    """Share of the input tokens found in the prefix cache, by where; null: no such place, or no prefix is shared."""
+    hits = hits_of(plan, prediction)
+    return {"hbm": None if hits is None else hits.found, "host": None, "remote": None}
 
 
 def _bands(latencies: Sequence[SeenLatency], metric: Metric) -> dict[str, Json]:

@@ -10,6 +10,7 @@ from optimizer.problem import Figure, place_of
 from optimizer.report.api import never
 from optimizer.report.periods import asked_profile, fewer_replicas, followed, replayed_name, replayed_unit
 from optimizer.report.plans import promise_name, repaired
+from optimizer.report.prefixes import prefix_lines
 from optimizer.report.quotes import verdict_of
 from optimizer.report.screen_table import Row
 from optimizer.report.screen_words import Fact, between, hardware, joined, short_gpu, short_model, some, stated_load
@@ -136,6 +137,7 @@ def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
     if text := _binds(plan):
         yield Fact("binds", text, 7, 3)
     yield Fact("trust", _trust(plan), 7, 3)
+    yield from (Fact("prefix", text, 6, 3) for text in prefix_lines(outcome, plan))
     if plan.stress:
         yield Fact("what if", "; ".join(_stress(plan)), 4)
     if text := _reserve(plan):

@@ -33,7 +33,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = Path(__file__).resolve().parent
-_LOOPS = ("admission", "compiled", "engine_step", "fleet_loop", "loop", "people_loop")
+_LOOPS = ("admission", "compiled", "engine_step", "fleet_loop", "loop", "people_loop", "session_loop")
 SOURCES = (_HERE.parent / "performance" / "step.py", *(_HERE / f"{name}.py" for name in _LOOPS))
 """Every file that has a part in object code."""
 

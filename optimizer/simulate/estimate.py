@@ -93,16 +93,24 @@ class Seen:
     served: Served  # the whole run, ends included
     window: MeasuringWindow
 
+    @property
+    def prefix_hit_rate(self) -> float:
+        """Share of the input tokens of the requests measured that was found in the prefix cache."""
+        keep = slice(self.window.warm, self.window.warm + self.window.measured)
+        return float(self.served.found[keep].sum() / self.served.prompt[keep].sum())
 
-def observe(run: Callable[[MeasuringWindow], Served], wanted: Sequence[Wanted], resident: float) -> Seen:
+
+def observe(
+    run: Callable[[MeasuringWindow], Served], wanted: Sequence[Wanted], resident: float, warm: float = 0.0
+) -> Seen:
     """Simulate until every wanted percentile is narrow, one is missed for certain, or the run is long enough.
 
-    ``resident``: requests in flight at a time; three times as many are sent before measuring begins.
+    ``resident``: requests in flight at a time; three times as many are sent before measuring begins, or ``warm``.
     """
     edge = math.ceil(resident)
     measured = _first_length(wanted, edge)
     for _ in range(DOUBLINGS + 1):
-        window = MeasuringWindow(3 * edge, measured, 2 * edge)
+        window = MeasuringWindow(max(3 * edge, math.ceil(warm)), measured, 2 * edge)
         served = run(window)
         keep = slice(window.warm, window.warm + window.measured)
         estimates = tuple(estimate(_values(served, keep, w), w.percentile) for w in wanted)

@@ -53,6 +53,7 @@ class Served:
     e2e: Floats
     prompt: Floats
     output: Floats
+    found: Floats  # prompt tokens found in the prefix cache
     made: Floats  # output tokens delivered
     ready: Floats  # when the engine saw it
     admit: Floats  # when it went from the queue into the batch
@@ -75,11 +76,11 @@ def serve(
     """Send a stream of requests to ``replicas`` replicas whose step times are ``c`` (one row, floats)."""
     from optimizer.simulate import fleet_loop
 
-    r, total = _requests(requests), requests.arrive.size
-    fleet = _fleet(settings, total, replicas, router, total if outage is None else 2 * total)
+    r, total = requests_in(requests), requests.arrive.size
+    fleet = fleet_of(settings, total, replicas, router, total if outage is None else 2 * total)
     policy, lost = tuple(Router).index(router), np.empty(total, np.int64)
-    resent = fleet_loop.serve_fleet(c, r, fleet, _limits(settings), policy, _gone(outage), lost)
-    return _served(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
+    resent = fleet_loop.serve_fleet(c, r, fleet, limits_of(settings), policy, gone_in(outage), lost)
+    return served_of(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
 
 
 def converse(
@@ -97,12 +98,12 @@ def converse(
     """
     from optimizer.simulate.people_loop import serve_people
 
-    r, total = _requests(requests), requests.arrive.size
-    fleet = _fleet(settings, total, replicas, router, total if outage is None else 2 * total)
+    r, total = requests_in(requests), requests.arrive.size
+    fleet = fleet_of(settings, total, replicas, router, total if outage is None else 2 * total)
     policy, heap = tuple(Router).index(router), people.first.copy()  # ascending, hence a heap
     lost = np.empty(total, np.int64)
-    resent = serve_people(c, r, fleet, _limits(settings), policy, heap, people.think, _gone(outage), lost)
-    return _served(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
+    resent = serve_people(c, r, fleet, limits_of(settings), policy, heap, people.think, gone_in(outage), lost)
+    return served_of(requests, r, settings, float(fleet.most.max()), int(resent), fleet.place)
 
 
 def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: int, *, capped: bool = False) -> Served:
@@ -114,12 +115,12 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
     """
     from optimizer.simulate.loop import room_for, run
 
-    r, limits = _requests(requests), _limits(settings)
+    r, limits = requests_in(requests), limits_of(settings)
     run(c, r, limits, min(inflight, requests.arrive.size), *room_for(limits, requests.arrive.size), capped)
-    return _served(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
+    return served_of(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
 
 
-def _gone(outage: Outage | None) -> LoopOutage:
+def gone_in(outage: Outage | None) -> LoopOutage:
     """The outage as the loops know it."""
     from optimizer.simulate.fleet_loop import FOREVER
     from optimizer.simulate.fleet_loop import LoopOutage as InLoops
@@ -127,7 +128,7 @@ def _gone(outage: Outage | None) -> LoopOutage:
     return InLoops(FOREVER, FOREVER, 0, 0) if outage is None else InLoops(*astuple(outage))
 
 
-def _fleet(settings: Settings, total: int, replicas: int, router: Router, room: int) -> Fleet:
+def fleet_of(settings: Settings, total: int, replicas: int, router: Router, room: int) -> Fleet:
     """Idle replicas, each with room for so many waiting requests."""
     from optimizer.simulate.fleet_loop import Fleet
 
@@ -144,7 +145,7 @@ def _fleet(settings: Settings, total: int, replicas: int, router: Router, room: 
     )
 
 
-def _requests(given: Stream) -> Requests:
+def requests_in(given: Stream) -> Requests:
     from optimizer.simulate.admission import Requests
 
     ready, first, finish, done, made, due, late, admit = (np.zeros(given.arrive.size) for _ in range(8))
@@ -152,7 +153,7 @@ def _requests(given: Stream) -> Requests:
     return Requests(arrive, ready, first, finish, given.prompt, cached, given.output, done, made, due, late, admit)
 
 
-def _limits(settings: Settings) -> ReplicaLimits:
+def limits_of(settings: Settings) -> ReplicaLimits:
     from optimizer.simulate.admission import ReplicaLimits
 
     return ReplicaLimits(
@@ -161,7 +162,7 @@ def _limits(settings: Settings) -> ReplicaLimits:
     )  # fmt: skip
 
 
-def _served(given: Stream, r: Requests, settings: Settings, most: float, resent: int, place: Ints) -> Served:
+def served_of(given: Stream, r: Requests, settings: Settings, most: float, resent: int, place: Ints) -> Served:
     delay = settings.lag_steps * r.late
     gaps = np.maximum(r.output - 1.0, 1.0)
     return Served(
@@ -171,6 +172,7 @@ def _served(given: Stream, r: Requests, settings: Settings, most: float, resent:
         e2e=r.finish - r.arrive + delay,
         prompt=r.prompt,
         output=r.output,
+        found=r.cached,
         made=r.made,
         ready=r.ready,
         admit=r.admit,

@@ -13,6 +13,7 @@ from optimizer.simulate.draws import Stream, first_questions, poisson, routed, s
 from optimizer.simulate.estimate import MeasuringWindow, Seen, Wanted, observe
 from optimizer.simulate.fleet import Served, Talk, converse, hold, serve
 from optimizer.simulate.replica import Settings
+from optimizer.simulate.sessions import arriving, attend, of_people
 from optimizer.units import ceil_guarded
 from optimizer.vocabulary import Router
 
@@ -43,14 +44,18 @@ def replay_arrivals(
 
     ``requests`` makes a stream of a rate and a number of requests; ``residence_s``: about how long a request stays.
     """
-    shown = min(replicas, MOST_REPLICAS)
+    shown = _shown(replicas, lengths, router)
     shown_rate = rate * shown / replicas
 
     def run(window: MeasuringWindow) -> Served:
+        if lengths.earns_hits:
+            plan = arriving(lengths, shown_rate, window.total, residence_s, shown)
+            return attend(replica.c, replica.open_loop, plan, shown, router)
         given = routed(requests(shown_rate, window.total), lengths, replicas, router)
         return serve(replica.c, replica.open_loop, given, shown, router)
 
-    return observe(run, wanted, shown_rate * residence_s)
+    warm = _warm(replica, lengths, shown, shown_rate)
+    return observe(run, wanted, shown_rate * residence_s, warm)
 
 
 def replay_held(
@@ -93,17 +98,37 @@ def replay_people(
     router: Router = Router.ROUND_ROBIN,
 ) -> Seen:
     """People who ask, wait for the answer, think and ask again; of ``requests`` only the lengths count."""
-    shown = min(replicas, MOST_REPLICAS)
+    shown = _shown(replicas, lengths, router)
     users = max(ceil_guarded(people.users * shown / replicas), 1)
     cycle = people.think_s + residence_s
     first = first_questions(users, cycle)
 
     def run(window: MeasuringWindow) -> Served:
+        if lengths.earns_hits:
+            plan = of_people(lengths, users, window.total, residence_s, shown)
+            return attend(replica.c, replica.open_loop, plan, shown, router)
         given = routed(requests(users / cycle, window.total), lengths, replicas, router)
         talk = Talk(first, thinking(people.think_s, window.total))
         return converse(replica.c, replica.open_loop, given, talk, shown, router)
 
-    return observe(run, wanted, users * residence_s / cycle)
+    warm = _warm(replica, lengths, shown, users / cycle)
+    return observe(run, wanted, users * residence_s / cycle, warm)
+
+
+def _shown(replicas: int, lengths: Lengths, router: Router) -> int:
+    """Replicas that are replayed. A session that does not stick to one meets all of them."""
+    meets_all = lengths.earns_hits and router is not Router.PREFIX_AFFINITY
+    return replicas if meets_all else min(replicas, MOST_REPLICAS)
+
+
+def _warm(replica: Replica, lengths: Lengths, shown: int, rate: float) -> float:
+    """Requests until caches that were empty say nothing any more: they have turned over twice, or three times the 90th
+    percentile of the gap has passed."""
+    gap = lengths.prefix_gap
+    if not lengths.earns_hits or gap is None:
+        return 0.0
+    twice = 2.0 * replica.open_loop.kv_tokens / (lengths.input_mean + lengths.output_mean) * shown
+    return min(twice, 3.0 * gap.p90 * rate)
 
 
 def poisson_requests(lengths: Lengths) -> Callable[[float, int], Stream]:

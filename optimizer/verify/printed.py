@@ -46,7 +46,7 @@ def grades(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Misma
 def _reasons(case: CheckedCase, prediction: Prediction, served: list[GroupAtLoad]) -> Iterator[Mismatch]:
     """Every sentence that lowers a grade is printed, and models served with techniques not modelled are marked."""
     for entry in served:
-        reasons = grade_of(entry.group.spec, case.params)[1]
+        reasons = grade_of(entry.group.spec, case.params, entry.group.lengths)[1]
         if missing := [reason for reason in reasons if reason not in prediction.grade_reasons]:
             path = f"predicted[{prediction.workload}].grade_reasons"
             yield Mismatch("grades", path, missing, prediction.grade_reasons, "a sentence is not printed")

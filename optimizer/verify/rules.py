@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.verify import api, contracts, hardware, legality, money, periods, printed, replays, service
+from optimizer.verify import api, contracts, hardware, legality, money, periods, prefixes, printed, replays, service
 from optimizer.verify.case import CheckedCase, Mismatch, case_of, references
 from optimizer.verify.printed import RANKING_RULES
 from optimizer.verify.service import GroupAtLoad, serve
@@ -70,6 +70,7 @@ SERVICE_RULES: tuple[ServiceRule, ...] = (
     service.load_factor,
     replays.replays,
     replays.minimality,
+    prefixes.prefix_hits,
     printed.grades,
     printed.predictions,
     printed.kept_promises,

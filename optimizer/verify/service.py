@@ -302,7 +302,7 @@ def serve(cases: Sequence[CheckedCase], params: Parameters) -> list[tuple[GroupA
     rows = iter(
         GroupAtLoad(
             group,
-            grade_of(group.spec, params)[0],
+            grade_of(group.spec, params, group.lengths)[0],
             alone(group),
             *(carried(index, claim) for claim in Claim),
         )

@@ -140,13 +140,15 @@ def test_kinds_that_share_a_workload_are_replayed_each_at_its_share() -> None:
 
 
 def test_a_router_that_spreads_sessions_needs_more_hardware() -> None:
-    """engine.router and tokens.requests_per_prefix at work: sticky sessions save a third of the bill."""
+    """engine.router, tokens.requests_per_prefix and tokens.prefix_gap_s at work."""
     path, first = PROBLEMS / "sessions_and_router.yaml", "ranking.top=1"
     spread, kept = (solve_problem(path, sets=[first, *more]) for more in ([], ["engine.router=prefix_affinity"]))
-    shared = solve_problem(path, sets=[first, "workloads.assistant.tokens.requests_per_prefix=null"])
-    assert 0.7 * spread.plans[0].monthly_cents > kept.plans[0].monthly_cents == shared.plans[0].monthly_cents
-    assert spread.rejected
+    assert spread.plans[0].monthly_cents > kept.plans[0].monthly_cents
     assert {one.router for one in kept.plans[0].simulated} == {"prefix_affinity"}
+    found = [sum(one.prefix_hit_rate for one in answer.plans[0].simulated) for answer in (spread, kept)]
+    assert found[0] < found[1] <= 0.75 + 0.03
+    document = json.loads(render(kept, "json"))["plans"][0]["predicted"][0]
+    assert document["prefix_hit_rate"] == {"hbm": pytest.approx(found[1], rel=1e-4), "host": None, "remote": None}
 
 
 def test_predicted_and_simulated_stand_side_by_side_and_only_when_replayed() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks.retention import RECORDED, rows, table
-from optimizer.performance.retention import Gap, SessionShape, gap_cells, normal_cdf, session_curve
+from optimizer.demand import Gap
+from optimizer.performance.retention import SessionShape, gap_cells, normal_cdf, session_curve
 
 CONTEXTS = 30
 """From so many mean contexts on the closed form is trusted."""

@@ -57,6 +57,8 @@ FULL = {
     "workloads.1.tokens.context_max": 2200,  # constant lengths: input + output
     "workloads.0.tokens.shared_prefix": 0.25,
     "workloads.0.tokens.requests_per_prefix": 8,
+    "workloads.3.tokens.prefix_gap_s.p50": 9,
+    "workloads.3.tokens.prefix_gap_s.p90": 71,
     "workloads.0.tokens.kv_sizing": "worst_case",
     "workloads.2.tokens.classes.0.name": "short",
     "workloads.2.tokens.classes.1.name": "class_2",  # by its place
@@ -215,6 +217,7 @@ DEFAULTS = {
     "workloads.0.traffic.peak_factor": 1.0,
     "workloads.0.tokens.shared_prefix": 0.0,
     "workloads.0.tokens.requests_per_prefix": None,
+    "workloads.0.tokens.prefix_gap_s": None,
     "workloads.0.tokens.kv_sizing": "typical",
     "workloads.0.tokens.classes": (),
     "workloads.0.tokens.split_classes": True,

@@ -30,6 +30,7 @@ from optimizer.performance.types import Behaviour, Percentiles, ReplicaSpec
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import (
     Binding,
+    CacheHits,
     Capacity,
     Group,
     KeptPromise,
@@ -317,6 +318,7 @@ class World:
             grade_reasons=reasons,
             promises=tuple(kept),
             length_class=part.length_class,
+            prefix=CacheHits(lengths.shared_prefix, fuller.prefix_hit_rate, None) if lengths.shared_prefix else None,
         )
         return prediction, bindings
 

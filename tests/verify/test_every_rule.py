@@ -715,6 +715,34 @@ check("replays", "broken")(lambda kit: replayed_at(kit, 1.01))
 check("replays", "boundary")(lambda kit: replayed_at(kit, 1.0))
 
 
+SESSIONS = {"input": 2000, "output": 100, "context_max": 4096, "shared_prefix": 0.6, "requests_per_prefix": 5}
+
+
+def earned_at(kit, change=0.0, gap=8.0, **figures):
+    """A plan whose replicas find a shared prefix again after a gap, with what is told of that changed a little."""
+    traffic = {"requests_per_second": 6.0}
+    problem = kit.world.problem(tokens={**SESSIONS, "prefix_gap_s": gap}, traffic=traffic)
+    plan = kit.plan(problem)
+    (told,) = plan.predicted
+    hits = replace(told.prefix, found=told.prefix.found + change, **figures)
+    return problem, replace(plan, predicted=(replace(told, prefix=hits),))
+
+
+check("prefix hits", "kept")(earned_at)
+check("prefix hits", "broken")(lambda kit: earned_at(kit, 0.01))
+check("prefix hits", "boundary")(lambda kit: earned_at(kit, 1e-8))
+
+
+def test_hits_that_no_memory_earns_are_found_out(world, has, gets, monkeypatch):
+    """The characteristic time, worked out by the verifier alone, tells a retention that forgot who fills the cache."""
+    from optimizer.verify import prefixes
+
+    problem, plan = earned_at(Kit(world, has, gets), gap=400.0)
+    assert not world.broken(problem, plan)
+    monkeypatch.setattr(prefixes, "APART", 0.0)
+    assert world.broken(problem, plan) == {"prefix hits"}
+
+
 def fewer_at(kit, reach, cheaper=1):
     problem, plan = replayed_at(kit, 0.9)
     promise = parts_of(problem)[0].slo.promises[0]

@@ -1,0 +1,101 @@
+"""Replicas as columns, and their engine steps: how long they take, and how often prompts come.
+
+What waits and percentiles are made of in ``queueing``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.performance.lengths import LengthMoments
+from optimizer.performance.prefix_room import PrefixRoom
+from optimizer.performance.step import StepCoefficients, step_seconds
+
+Array = npt.NDArray[np.float64]
+
+TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """Many replicas as columns: step-time coefficients, scheduler limits, front end."""
+
+    c: StepCoefficients
+    slots: Array  # most requests resident at once
+    budget: Array  # tokens of a step
+    mixed: Array  # 1: prompt chunks and decode share steps
+    frontend_s: Array
+    service_s: Array
+    alone_s: Array  # decode step of one request by itself
+    idle_s: Array  # step with neither decode nor prompt
+    fits: npt.NDArray[np.bool_]
+    prefixes: PrefixRoom | None = None  # None: what is found of a prompt does not depend on the load
+
+
+@dataclass(frozen=True, slots=True)
+class StepLoad:
+    """Durations and arrivals in terms of engine steps."""
+
+    batch: Array  # decoding requests as one of them sees it
+    room: Array  # prompt tokens a step can take
+    decode: Array  # a step without prompt work
+    base: Array  # a step with hardly any prompt work
+    step: Array  # a step with ``shared`` prompt tokens
+    slope: Array  # seconds per prompt token
+    insert: Array  # seconds a prompt adds to everybody's decoding
+    shared: Array  # prompt tokens in a step that has any
+    rate: Array
+    arrivals: Array  # prompts arriving during a step
+    prompt_steps: Array  # steps with prompt work per prompt
+    closed: bool
+
+    @property
+    def full(self) -> Array:
+        """A step whose token budget prompts fill."""
+        return self.step + (self.room - self.shared) * self.slope
+
+    @property
+    def mixed_share(self) -> Array:
+        """Share of steps with prompt work, counted in steps."""
+        return np.asarray(np.minimum(self.arrivals * self.prompt_steps, 1.0))
+
+    def load(self, drain: Array, chunks: Array) -> Array:
+        """Share of the prefill queue's capacity in use."""
+        return self.arrivals * chunks if self.closed else self.rate * drain
+
+
+def steps_at(r: Replicas, m: LengthMoments, n: Array, *, closed: bool) -> StepLoad:
+    """Durations of plain and shared steps, and how often prompts arrive.
+
+    Poisson arrivals come by the clock: rate x duration of the step they find running. In a closed loop a request is
+    issued when another one ends, and each of the n decoding ones ends with probability 1 / steps per step, however
+    long that step takes: n / steps arrivals per step.
+    """
+    batch = np.maximum(n, 1.0) if closed else 1.0 + n * (1.0 - 1.0 / r.slots)
+    kv = batch * m.resident_seen
+    nothing = 0.0 * batch
+    decode = step_seconds(r.c, batch, kv, nothing, nothing)
+    base = np.where(r.mixed > 0.5, decode, r.idle_s)
+    beside = r.mixed * batch
+    room = np.maximum(r.budget - beside, 1.0)
+    arrivals = n / m.steps
+    for _ in range(1 if closed else 2):
+        shared = np.minimum(room, m.prompt * _company(arrivals))
+        step = step_seconds(r.c, beside, r.mixed * kv, shared, m.context + nothing)
+        insert = (step - r.mixed * decode) * m.prompt / shared
+        rate = n / (m.steps * decode + n * insert)
+        if not closed:
+            share = np.minimum(rate * m.prompt / shared * step, 1.0)
+            arrivals = rate * (share * step + (1.0 - share) * decode)
+    slope = np.maximum(step - base, TINY) / shared
+    return StepLoad(
+        batch, room, decode, base, step, slope, insert, shared, rate, arrivals, m.prompt / shared, closed
+    )  # fmt: skip
+
+
+def _company(expected: Array) -> Array:
+    """Mean Poisson count given that it is at least one: prompts in a step that has prompts."""
+    return np.asarray(np.maximum(expected, TINY) / -np.expm1(-np.maximum(expected, TINY)))
