@@ -178,6 +178,12 @@ class _Expected(_Strict):
     limit: MaybeNumber
 
 
+class _HitRate(_Strict):
+    hbm: MaybeNumber
+    host: MaybeNumber
+    remote: MaybeNumber
+
+
 class _Prediction(_Strict):
     workload: str
     ttft_ms: _Latency
@@ -188,6 +194,7 @@ class _Prediction(_Strict):
     requests_per_second: Number
     capacity: _Capacity
     interval: _Interval
+    prefix_hit_rate: _HitRate
     grade: Literal["A", "B", "C"]
     upper_bound: bool
     promises: list[_Expected]
