@@ -84,6 +84,25 @@ class Nvlink(StrEnum):
     FORBIDDEN = "forbidden"
 
 
+def split_words(tensor: int, pipeline: int, attention_dp: int = 1, expert_parallel: int = 1) -> str:
+    """How the GPUs of a replica share the work: ``TP4``, ``TP4 PP2``, ``TP8 EP8``, ``DP8 EP8``, ``TP2 DP4 EP8``.
+
+    Each figure is a number of parts: of a layer's matrices, of the layers, of the requests in attention (ranks), of the
+    routed experts.
+    """
+    sizes = (("TP", tensor), ("PP", pipeline), ("DP", attention_dp), ("EP", expert_parallel))
+    plain = attention_dp == 1
+    return " ".join(f"{name}{size}" for name, size in sizes if size > 1 or (plain and name == "TP"))
+
+
+class ExpertParallel(StrEnum):
+    """Whether the routed experts of a mixture are dealt to the GPUs of a replica."""
+
+    ANY = "any"
+    OFF = "off"
+    REQUIRED = "required"
+
+
 class Market(StrEnum):
     """Where the hardware is bought: decides what is shown as obtainable."""
 

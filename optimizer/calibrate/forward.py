@@ -245,7 +245,8 @@ def load_test_of(case: RowCase) -> LoadTest:
     count = min(int(row.requests), MOST_REQUESTS) if row.requests > 0 else OPEN_LOOP_REQUESTS
     rate = row.request_rate if math.isfinite(row.request_rate) and row.load != "offline" else None
     cap = int(row.concurrency) if row.concurrency >= 1 and row.load != "offline" else None
-    return LoadTest(lengths, count, rate, cap, case.busy, Router(row.router))
+    ranks = case.spec.attention_dp
+    return LoadTest(lengths, count, rate, cap, -(-case.busy // ranks), Router(row.router), ranks)
 
 
 def _of_test(case: RowCase, params: Parameters) -> MedianEstimate:
@@ -257,7 +258,7 @@ def _of_test(case: RowCase, params: Parameters) -> MedianEstimate:
         seen = [1e3 * getattr(run, name) for run in runs]
         values.append(float(np.mean([one.mean() for one in seen])))
         values += [float(v) for v in np.mean([np.percentile(one, (50, 95, 99)) for one in seen], axis=0)]
-    values.append(float(np.mean([output_rate(run) for run in runs])))
+    values.append(float(np.mean([output_rate(run, test) for run in runs])))
     return MedianEstimate(*values)
 
 

@@ -1,9 +1,10 @@
 """Every replica configuration that is physically and legally possible, with its operating points.
 
-Enumerated are node types x weight formats x KV types x tensor-parallel x pipeline-parallel sizes for each workload.
-Removed here, and nowhere else: a card the engine does not run on, a format the card or model has no way to serve, a
-tensor-parallel degree that does not divide the model, a replica that neither fits a node nor fills whole nodes joined
-by a stated fabric, and one whose memory cannot hold the weights and one request of ``context_max``.
+Enumerated are node types x weight formats x KV types x shapes (tensor and pipeline parallel; of mixtures also attention
+ranks and dealt experts) for each workload. Removed here, and nowhere else: a card the engine does not run on, a format
+the card or model has no way to serve, a tensor-parallel degree that does not divide the model, a replica that neither
+fits a node nor fills whole nodes joined by a stated fabric, attention ranks without a domain of switched links, and one
+whose memory cannot hold the weights and one request of ``context_max``.
 
 One replica as it would be set up on a node type.
 """
@@ -25,9 +26,13 @@ from optimizer.units import floor_guarded
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Engine, Model
     from optimizer.performance import Parameters
+    from optimizer.performance.degrees import Shape
     from optimizer.performance.operating_points import Memo
     from optimizer.problem import Part, Problem
 
+
+EXCHANGE = "attention ranks have a domain of switched links"
+"""A physical rule of mixtures alone."""
 
 _TENSOR_PARALLEL = (1, 2, 4, 8)
 _PIPELINE_PARALLEL = (1, 2, 4)
@@ -107,17 +112,24 @@ class CandidateBuilder:
         lengths, load = self._lengths(index), asked.load
         ladder, memo = self._ladder, self._memo
         points = operating_points(specs, lengths, asked.slo, load, confidence, self._params, ladder=ladder, memo=memo)
-        return points if load.inflight == 0 else [_whole_requests(of_spec) for of_spec in points]
+        if load.inflight == 0:
+            return points
+        return [_whole_requests(of_spec, spec.attention_dp) for of_spec, spec in zip(points, specs, strict=True)]
 
     def _places(self, setting: Setting, node_types: Sequence[NodeType]) -> Iterator[tuple[NodeType, ReplicaSpec]]:
         """Node types and replicas that pass every gate but memory."""
-        from optimizer.performance import engine_refusal, kv_caches, legal_tp, weight_quants
+        from optimizer.performance import engine_refusal, kv_caches, tp_refusal, weight_quants
+        from optimizer.performance.degrees import exchange_refusal, shapes_of
 
         engine, model = self._problem.engine, setting.model
         tensor = sorted({*_TENSOR_PARALLEL, *engine.tensor_parallel})
         pipeline = sorted({*_PIPELINE_PARALLEL, *engine.pipeline_parallel})
-        legal = {quant: frozenset(legal_tp(model, quant)) for quant in setting.engine.weight_quants}
-        sizes = len(tensor) * len(pipeline)
+        shapes = shapes_of(model, setting.engine, tensor, pipeline, engine.attention_dp or ())
+        sizes = len(shapes)
+        legal = {
+            quant: [s for s in shapes if not tp_refusal(model, quant, s[0], experts_dealt=s.expert_parallel > 1)]
+            for quant in setting.engine.weight_quants
+        }
         formats = len(setting.engine.weight_quants) * len(setting.engine.kv_caches)
         for node_type in node_types:
             self.enumerated += formats * sizes
@@ -129,16 +141,15 @@ class CandidateBuilder:
             caches = kv_caches(gpu, setting.engine, setting.version)
             self.removed["precision"] += (formats - len(quants) * len(caches)) * sizes
             for quant in quants:
-                for tp in tensor:
-                    if tp not in legal[quant]:
-                        self.removed["tensor parallel divides the model"] += len(pipeline) * len(caches)
-                        continue
-                    for pp in pipeline:
-                        if pp > model.num_layers or not fits_nodes(node_type, tp, pp):
-                            self.removed["fits a node or fills nodes"] += len(caches)
-                            continue
+                self.removed["tensor parallel divides the model"] += (sizes - len(legal[quant])) * len(caches)
+                for shape in legal[quant]:
+                    if shape.pipeline_parallel > model.num_layers or not fits_nodes(node_type, shape):
+                        self.removed["fits a node or fills nodes"] += len(caches)
+                    elif exchange_refusal(gpu, node_type.link, node_type.gpus_per_node, shape):
+                        self.removed[EXCHANGE] += len(caches)
+                    else:
                         for cache in caches:
-                            yield node_type, replica_on(setting, node_type, (quant, cache), (tp, pp))
+                            yield node_type, replica_on(setting, node_type, (quant, cache), shape)
 
     def _lengths(self, index: int) -> Lengths:
         return self._parts[index].lengths
@@ -157,15 +168,16 @@ class CandidateBuilder:
         )
 
 
-def _whole_requests(points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint, ...]:
-    """Points that hold whole requests in flight: N over R replicas puts ceil(N / R) on one of them.
+def _whole_requests(points: tuple[OperatingPoint, ...], ranks: int) -> tuple[OperatingPoint, ...]:
+    """Points that hold whole requests in flight on each of their attention ranks: N over R replicas puts ceil(N / R) on
+    one of them, and the fullest of its d ranks gets ceil(N / (R d)).
 
     Slots are counted in full, from which the search for a point keeps a billionth away.
     """
     return tuple(
         replace(point, inflight=held)
         for point in points
-        if (held := float(floor_guarded(point.inflight * (1.0 + _NEAR_SLOTS)))) >= 1.0
+        if (held := float(ranks * floor_guarded(point.inflight / ranks * (1.0 + _NEAR_SLOTS)))) >= 1.0
     )
 
 
@@ -182,12 +194,12 @@ class Setting:
     version: str  # of the engine; empty: not stated
 
 
-def fits_nodes(node_type: NodeType, tensor_parallel: int, pipeline_parallel: int) -> bool:
+def fits_nodes(node_type: NodeType, shape: Shape) -> bool:
     """A replica sits inside one node; or it fills whole nodes, each stage inside one, over a stated fabric."""
-    gpus, per_node = tensor_parallel * pipeline_parallel, node_type.gpus_per_node
+    gpus, per_node = shape.gpus, node_type.gpus_per_node
     if gpus <= per_node:
         return True
-    return node_type.fabric_gbps > 0 and gpus % per_node == 0 and per_node % tensor_parallel == 0
+    return node_type.fabric_gbps > 0 and gpus % per_node == 0 and per_node % shape.tensor_parallel == 0
 
 
 def content_of(spec: ReplicaSpec) -> tuple[str | int | bool, ...]:
@@ -199,12 +211,14 @@ def content_of(spec: ReplicaSpec) -> tuple[str | int | bool, ...]:
         spec.kv_cache,
         spec.tensor_parallel,
         spec.pipeline_parallel,
+        spec.attention_dp,
+        spec.expert_parallel,
         spec.crosses_nodes,
     )
 
 
-def replica_on(setting: Setting, node_type: NodeType, formats: tuple[str, str], sizes: tuple[int, int]) -> ReplicaSpec:
-    (quant, cache), (tp, pp) = formats, sizes
+def replica_on(setting: Setting, node_type: NodeType, formats: tuple[str, str], shape: Shape) -> ReplicaSpec:
+    (quant, cache), (tp, pp, ranks, experts) = formats, shape
     engine, gpu = setting.engine, node_type.gpu
     return ReplicaSpec(
         gpu=gpu,
@@ -215,10 +229,12 @@ def replica_on(setting: Setting, node_type: NodeType, formats: tuple[str, str], 
         tensor_parallel=tp,
         pipeline_parallel=pp,
         link=node_type.link,
-        gpu_memory_utilization=setting.utilization or default_share(engine, gpu, setting.version, tp, pp),
+        gpu_memory_utilization=setting.utilization or default_share(engine, gpu, setting.version, tp * ranks, pp),
         max_num_seqs=setting.max_num_seqs or engine.max_num_seqs_on(gpu, setting.version),
         max_num_batched_tokens=setting.max_num_batched_tokens or engine.max_num_batched_tokens_on(gpu, setting.version),
         max_model_len=setting.max_model_len,
+        attention_dp=ranks,
+        expert_parallel=experts,
         engine_version=setting.version,
-        crosses_nodes=tp * pp > node_type.gpus_per_node,
+        crosses_nodes=shape.gpus > node_type.gpus_per_node,
     )

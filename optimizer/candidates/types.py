@@ -33,6 +33,8 @@ class Candidate:
             spec.kv_cache,
             spec.tensor_parallel,
             spec.pipeline_parallel,
+            spec.attention_dp,
+            spec.expert_parallel,
         )
         object.__setattr__(self, "key", key)
 
@@ -50,6 +52,13 @@ class Candidate:
         """Nodes that so many replicas need when nothing else is on them."""
         per_node = self.replicas_per_node
         return -(-replicas // per_node) if per_node else replicas * self.nodes_per_replica
+
+    @property
+    def experts(self) -> str:
+        """How routed experts lie on the GPUs of the replica: ``dealt``, ``cut``, or ``whole`` (one GPU, or none)."""
+        if self.spec.expert_parallel > 1:
+            return "dealt"
+        return "cut" if self.spec.model.is_moe and self.spec.gpus > 1 else "whole"
 
     @property
     def interconnect(self) -> str:

@@ -187,7 +187,8 @@ QUALITY = "quality.min_recovery"
 
 
 def channel(v: Variables) -> None:
-    """``gpu[w,g] = sum over the slots of w on card g of at[c,k]``; the same for quant, kv, tp, pp, link, interconnect.
+    """``gpu[w,g] = sum over the slots of w on card g of at[c,k]``; the same for quant, kv, tp, pp, dp, experts, link,
+    interconnect.
 
     A value that no slot of the model has gets the literal all the same, and the sum over nothing: 0. In a mix the
     literal is 1 as soon as a slot is chosen: ``gpu[w,g] <= sum of at[c,k] <= most gpu[w,g]``, with as many as may be.
@@ -266,6 +267,18 @@ def parallel_sizes(v: Variables) -> None:
         _forbid(v, "engine.pipeline_parallel", "pp", workload, pipeline)
 
 
+def expert_shapes(v: Variables) -> None:
+    """``sum over numbers d not allowed of dp[w,d] <= 0`` (``engine.attention_dp``); ``experts[w,dealt] <= 0`` where
+    ``engine.expert_parallel`` is off, ``experts[w,cut] <= 0`` where it is required."""
+    rules = v.instance.rules
+    for workload, decisions in enumerate(v.instance.decisions):
+        if rules.attention_dp is not None:
+            ranks = [d for d in decisions.dp if d not in rules.attention_dp]
+            _forbid(v, "engine.attention_dp", "dp", workload, ranks)
+        experts = [value for value in decisions.experts if not rules.experts_allowed(value)]
+        _forbid(v, "engine.expert_parallel", "experts", workload, experts)
+
+
 def quality(v: Variables) -> None:
     """``quant[w,q] + kv[w,c] <= 1`` for each pair whose recovery is below the floor (``quality.min_recovery``).
 
@@ -325,6 +338,8 @@ def _values(slot: Slot) -> tuple[tuple[str, str], ...]:
         ("kv", spec.kv_cache),
         ("tp", str(spec.tensor_parallel)),
         ("pp", str(spec.pipeline_parallel)),
+        ("dp", str(spec.attention_dp)),
+        ("experts", slot.candidate.experts),
         ("link", link_of(node_type)),
         ("interconnect", slot.candidate.interconnect),
     )
@@ -337,6 +352,8 @@ def _ranges(decisions: Decisions) -> tuple[tuple[str, tuple[str, ...] | tuple[in
         ("kv", decisions.kv),
         ("tp", decisions.tp),
         ("pp", decisions.pp),
+        ("dp", decisions.dp),
+        ("experts", decisions.experts),
         ("link", decisions.link),
         ("interconnect", decisions.interconnect),
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from optimizer.candidates.enumerate import EXCHANGE
 from optimizer.candidates.types import Candidate
 from optimizer.fleet.lower_bounds import NodeKey, UsableOptions, least_cents, replicas_needed
 from optimizer.fleet.requirements import OFFER_RULES, SHARE_PARTS, UserRules
@@ -29,6 +30,7 @@ PHYSICAL_ORDER = (
     "precision",
     "tensor parallel divides the model",
     "fits a node or fills nodes",
+    EXCHANGE,
     "memory",
 )
 
@@ -88,6 +90,8 @@ def configuration_allowed(candidate: Candidate, rules: UserRules) -> bool:
         and spec.kv_cache in rules.kv_caches
         and spec.tensor_parallel in rules.tensor_parallel
         and spec.pipeline_parallel in rules.pipeline_parallel
+        and rules.ranks_allowed(candidate)
+        and rules.experts_allowed(candidate.experts)
         and candidate.recovery >= rules.workloads[candidate.workload].min_recovery
     )
 
@@ -136,6 +140,8 @@ class _Counter:
         remaining = physical.enumerated
         self.steps.append(FunnelStep("enumerated", remaining, None))
         for rule in PHYSICAL_ORDER:
+            if rule == EXCHANGE and not physical.removed.get(rule):
+                continue
             remaining -= physical.removed.get(rule, 0)
             self.steps.append(FunnelStep(rule, remaining, None))
 
@@ -149,6 +155,10 @@ class _Counter:
         self._keep("engine.kv_cache", lambda c: c.spec.kv_cache in rules.kv_caches)
         self._keep("engine.tensor_parallel", lambda c: c.spec.tensor_parallel in rules.tensor_parallel)
         self._keep("engine.pipeline_parallel", lambda c: c.spec.pipeline_parallel in rules.pipeline_parallel)
+        if rules.attention_dp is not None:
+            self._keep("engine.attention_dp", rules.ranks_allowed)
+        if rules.expert_parallel != "any":
+            self._keep("engine.expert_parallel", lambda c: rules.experts_allowed(c.experts))
         self._keep("quality.min_recovery", lambda c: c.recovery >= rules.workloads[c.workload].min_recovery)
 
     def offer_rules(self) -> None:
@@ -215,7 +225,7 @@ class _Counter:
             spec = priced[0][2].spec
             note = (
                 f"the error margin alone removed {len(removed):,}; a benchmark of {spec.model.id} in"
-                f" {spec.weight_quant} on {spec.gpu.id} (TP{spec.tensor_parallel}, PP{spec.pipeline_parallel})"
+                f" {spec.weight_quant} on {spec.gpu.id} ({spec.split})"
                 " could bring back the cheapest"
             )
         self.steps.append(FunnelStep("margins.confidence", len(self.left), priced[0][0] if priced else None, note))

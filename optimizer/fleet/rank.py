@@ -175,7 +175,7 @@ def _warnings(screened: Screened, solutions: Sequence[FleetSolution]) -> tuple[s
         bound, slot = min(ahead, key=lambda pair: (pair[0].score, pair[0].cents, pair[1].candidate.key, pair[1].point))
         spec, money = slot.candidate.spec, from_cents(bound.cents + rules.fixed_cents)
         warnings.append(
-            f"{spec.gpu.id} with TP{spec.tensor_parallel} over PCIe would come first, at {money:,.2f} a month or more; "
+            f"{spec.gpu.id} with {spec.split} over PCIe would come first, at {money:,.2f} a month or more; "
             "its host topology is not known, so it is not ranked that high unless the card is named in hardware.gpus"
         )
     return tuple(warnings)

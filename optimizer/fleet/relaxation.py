@@ -162,6 +162,8 @@ def slot_breaches(candidate: Candidate, point: int, rules: UserRules) -> frozens
         "engine.kv_cache": spec.kv_cache not in rules.kv_caches,
         "engine.tensor_parallel": spec.tensor_parallel not in rules.tensor_parallel,
         "engine.pipeline_parallel": spec.pipeline_parallel not in rules.pipeline_parallel,
+        "engine.attention_dp": not rules.ranks_allowed(candidate),
+        "engine.expert_parallel": not rules.experts_allowed(candidate.experts),
         quality_path_of(asked): candidate.recovery < asked.min_recovery,
         FLAGGED: rules.is_flagged(candidate),
     }

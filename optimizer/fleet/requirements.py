@@ -98,6 +98,8 @@ class UserRules:
     top: int
     configurations: int = 1  # most that may share one workload
     periods: tuple[Period, ...] = ()  # of the day profile; empty: the load never changes
+    attention_dp: frozenset[int] | None = None  # attention ranks of a mixture's replica; None: any number
+    expert_parallel: str = "any"  # any, off, required
 
     def classes_of(self, workload: int) -> tuple[int, ...]:
         """The length classes that may be served apart instead of a workload."""
@@ -130,6 +132,15 @@ class UserRules:
         allowed = self.workloads[workload].quants
         return allowed is None or quant in allowed
 
+    def ranks_allowed(self, candidate: Candidate) -> bool:
+        """``engine.attention_dp``: of mixtures; null allows all."""
+        allowed = self.attention_dp
+        return allowed is None or not candidate.spec.model.is_moe or candidate.spec.attention_dp in allowed
+
+    def experts_allowed(self, experts: str) -> bool:
+        """``engine.expert_parallel``: off keeps them from being dealt, required from being cut."""
+        return experts != {"off": "dealt", "required": "cut"}.get(self.expert_parallel)
+
     def is_flagged(self, candidate: Candidate) -> bool:
         """TP >= 4 over PCIe on a card the user did not name: never rank 1, never cheaper than rank 1."""
         return candidate.has_unmeasured_topology and candidate.node_type.gpu.id not in self.named_gpus
@@ -155,6 +166,8 @@ def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOptio
         tensor_parallel=frozenset(engine.tensor_parallel),
         pipeline_parallel=frozenset(engine.pipeline_parallel),
         limits=_limits(problem),
+        attention_dp=None if engine.attention_dp is None else frozenset(engine.attention_dp),
+        expert_parallel=str(engine.expert_parallel),
         fixed_cents=sum(line.monthly_cents for line in plan_lines(problem)),
         spare_nodes=problem.margins.spare_nodes,
         named_gpus=frozenset(named | set(of_options.gpus or ())),

@@ -419,6 +419,7 @@ def _decisions(v: Variables) -> None:
     constraints_service.weight_quants(v)
     constraints_service.kv_caches(v)
     constraints_service.parallel_sizes(v)
+    constraints_service.expert_shapes(v)
     constraints_service.quality(v)
     constraints_service.gpu_kinds(v)
 

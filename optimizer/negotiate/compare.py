@@ -165,7 +165,8 @@ def _told(outcome: Outcome) -> dict[str, Any]:
 
 
 def _told_plan(plan: Plan) -> dict[str, Any]:
-    groups = ("workload", "gpu", "weight_quant", "kv_cache", "tensor_parallel", "pipeline_parallel", "replicas")
+    sizes = ("tensor_parallel", "pipeline_parallel", *_OF_MIXTURES, "replicas")
+    groups = ("workload", "gpu", "weight_quant", "kv_cache", *sizes)
     return {
         "monthly_cost": from_cents(plan.monthly_cents),
         "currency": plan.currency,
@@ -234,11 +235,15 @@ def _shape(plan: Mapping[str, Any]) -> Flat:
         name = part_name(group["workload"], group.get("length_class", ""))
         for key in ("gpu", "weight_quant", "kv_cache", "tensor_parallel", "pipeline_parallel", "replicas"):
             shape[f"{name}: {key.replace('_', ' ')}"] = group[key]
+        shape |= {f"{name}: {key.replace('_', ' ')}": group[key] for key in _OF_MIXTURES if group.get(key, 1) != 1}
     for node in plan.get("nodes", []):
         shape[f"nodes of {node['offer_id']} ({node['tier']})"] = node["count"]
     if plan:
         shape["grade"] = plan["grade"]
     return shape
+
+
+_OF_MIXTURES = ("attention_dp", "expert_parallel")
 
 
 def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[Change]:

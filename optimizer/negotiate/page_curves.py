@@ -35,8 +35,8 @@ class Point:
     gpu: str
     weight_quant: str
     kv_cache: str
-    tensor_parallel: int
-    pipeline_parallel: int
+    gpus: int  # of a replica
+    split: str  # how they share the work
     replicas: int
     nodes: int
     monthly_cents: int
@@ -100,8 +100,8 @@ def _points(case: Case) -> Iterator[Point]:
                 gpu=spec.gpu.id,
                 weight_quant=spec.weight_quant,
                 kv_cache=spec.kv_cache,
-                tensor_parallel=spec.tensor_parallel,
-                pipeline_parallel=spec.pipeline_parallel,
+                gpus=spec.gpus,
+                split=spec.split,
                 replicas=replicas,
                 nodes=candidate.nodes_for(replicas) + rules.spare_nodes,
                 monthly_cents=cents + rules.fixed_cents,

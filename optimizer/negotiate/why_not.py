@@ -39,6 +39,8 @@ class Wish:
     kv_caches: frozenset[str] = frozenset()
     tensor_parallel: frozenset[int] = frozenset()
     pipeline_parallel: frozenset[int] = frozenset()
+    attention_dp: frozenset[int] = frozenset()
+    expert_parallel: frozenset[int] = frozenset()
     tiers: frozenset[str] = frozenset()
     offers: frozenset[str] = frozenset()
 
@@ -51,6 +53,8 @@ class Wish:
             and _is_in(spec.kv_cache, self.kv_caches)
             and _is_in(spec.tensor_parallel, self.tensor_parallel)
             and _is_in(spec.pipeline_parallel, self.pipeline_parallel)
+            and _is_in(spec.attention_dp, self.attention_dp)
+            and _is_in(spec.expert_parallel, self.expert_parallel)
         )
 
     def option(self, one: NodeOption) -> bool:
@@ -79,9 +83,9 @@ def parse(inputs: Inputs, text: str) -> Wish:
         "tiers": [str(tier) for tier in Tier],
         "offers": [*catalog.offers, *(quote.id for quote in problem.offers)],
     }
-    found: dict[str, set[str]] = {key: set() for key in (*known, "quants", "kv_caches", "tp", "pp")}
+    found: dict[str, set[str]] = {key: set() for key in (*known, "quants", "kv_caches", "tp", "pp", "dp", "ep")}
     for word in re.split(r"[\s,;|]+", text.strip().lower()):
-        size = re.fullmatch(r"(tp|pp)[=:]?(\d+)", word)
+        size = re.fullmatch(r"(tp|pp|dp|ep)[=:]?(\d+)", word)
         kind = next((key for key, names in known.items() if word in {name.lower() for name in names}), None)
         if size:
             found[size[1]].add(size[2])
@@ -102,6 +106,8 @@ def parse(inputs: Inputs, text: str) -> Wish:
         kv_caches=frozenset(found["kv_caches"]),
         tensor_parallel=frozenset(int(size) for size in found["tp"]),
         pipeline_parallel=frozenset(int(size) for size in found["pp"]),
+        attention_dp=frozenset(int(size) for size in found["dp"]),
+        expert_parallel=frozenset(int(size) for size in found["ep"]),
         tiers=frozenset(found["tiers"]),
         offers=frozenset(found["offers"]),
     )
@@ -297,7 +303,9 @@ def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
             yield from (gate.reason for gate in gates if gate.value in wish.quants and gate.reason)
             caches = kv_cache_gates(gpu, engine, version)
             yield from (gate.reason for gate in caches if gate.value in wish.kv_caches and gate.reason)
-            sizes = [tp_refusal(shape, q, t) for q in sorted(wish.quants) or ["bf16"] for t in wish.tensor_parallel]
+            dealt = bool(wish.expert_parallel - {1})
+            quants = sorted(wish.quants) or ["bf16"]
+            sizes = [tp_refusal(shape, q, t, experts_dealt=dealt) for q in quants for t in wish.tensor_parallel]
             sizes += [pp_refusal(shape, size) for size in wish.pipeline_parallel]
             yield from (reason for reason in sorted(sizes) if reason)
 
@@ -394,5 +402,4 @@ def _keeps(candidate: Candidate, case: Case) -> bool:
 def label(candidate: Candidate) -> str:
     """A configuration in catalog words: ``a100_sxm_80 int4, KV auto, TP2``."""
     spec = candidate.spec
-    stages = f" PP{spec.pipeline_parallel}" if spec.pipeline_parallel > 1 else ""
-    return f"{spec.gpu.id} {spec.weight_quant}, KV {spec.kv_cache}, TP{spec.tensor_parallel}{stages}"
+    return f"{spec.gpu.id} {spec.weight_quant}, KV {spec.kv_cache}, {spec.split}"

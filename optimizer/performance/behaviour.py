@@ -37,7 +37,8 @@ def behaviours(
     """One replica of each specification at a load: Poisson arrivals at ``rates``, ``inflights`` held in flight, or a
     closed population of ``users`` who think for ``think_s`` seconds between answer and question.
 
-    A load beyond saturation, or a replica whose weights or longest request do not fit, comes back unstable.
+    A load beyond saturation, or a replica whose weights or longest request do not fit, comes back unstable. Attention
+    ranks carry alike: each gets its part of the load, of requests held the fullest one whole requests.
     """
     if [rates, inflights, users].count(None) != 2:
         raise ValueError("state one of rates, inflights and users")
@@ -47,21 +48,49 @@ def behaviours(
     replicas = replicas_of(specs, lengths, params)
     limit = saturation(replicas, moments)
     if users is not None:
-        asked = np.array(users, dtype=np.float64)
+        asked = np.array(users, dtype=np.float64) / replicas.ranks
         flow = flow_of_people(replicas, moments, limit, asked, think_s)
         most = most_in_flight(flow, think_s)
         stable = replicas.fits & (people_of(flow, think_s) * _EXCESS >= asked) & (most <= limit.inflight * _EXCESS)
         always, room = _always_in_flight(replicas, moments, limit, asked)
         rows = zip(_rows(flow, limit, stable, moments), _rows(always, limit, room, moments), most.tolist(), strict=True)
-        return [
+        found = [
             replace(_no_worse(row, other), inflight_p99=peak, kv_tokens_used=peak * moments.resident)
             for row, other, peak in rows
         ]
+        return _of_replicas(found, specs)
     closed = inflights is not None
     load = np.array(inflights if inflights is not None else rates, dtype=np.float64)
+    load = held_by_rank(load, replicas.ranks) if closed else load / replicas.ranks
     flow = flow_under(replicas, moments, limit, load, closed=closed)
     stable = replicas.fits & (load <= _EXCESS * (limit.inflight if closed else limit.rate * (1.0 - TINY)))
-    return _rows(flow, limit, stable, moments)
+    return _of_replicas(_rows(flow, limit, stable, moments), specs)
+
+
+def held_by_rank(inflight: Array, ranks: Array) -> Array:
+    """Requests in flight on the fullest of a replica's attention ranks: whole ones, where there is one for each."""
+    shares = inflight / ranks
+    return np.where((ranks > 1.0) & (shares > 1.0), np.ceil(shares * (1.0 - 1e-12)), shares)
+
+
+def _of_replicas(rows: Sequence[Behaviour], specs: Sequence[ReplicaSpec]) -> list[Behaviour]:
+    """Of one attention rank each, as of all ranks of a replica."""
+    return [
+        row if spec.attention_dp == 1 else _of_ranks(row, spec.attention_dp)
+        for row, spec in zip(rows, specs, strict=True)
+    ]
+
+
+def _of_ranks(row: Behaviour, ranks: int) -> Behaviour:
+    """What so many ranks like it do together; the cache is that of one."""
+    return replace(
+        row,
+        inflight=row.inflight * ranks,
+        requests_per_second=row.requests_per_second * ranks,
+        output_tokens_per_second=row.output_tokens_per_second * ranks,
+        inflight_p99=None if row.inflight_p99 is None else row.inflight_p99 * ranks,
+        classes=tuple((name, _of_ranks(seen, ranks)) for name, seen in row.classes),
+    )
 
 
 def _always_in_flight(r: Replicas, m: LengthMoments, limit: Flow, users: Array) -> tuple[Flow, npt.NDArray[np.bool_]]:

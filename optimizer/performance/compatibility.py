@@ -5,6 +5,7 @@ and its version; like what does not fit or divide, it is applied before the solv
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from optimizer.catalog.types import EVERY_ENGINE, Catalog, Engine, FormatRule, Gpu, Model
@@ -16,6 +17,10 @@ QUANTS = ("bf16", "fp8", "int8", "int4", "nvfp4", "mxfp4")
 """Weight formats, widest first."""
 
 KV_CACHES = ("auto", "fp8")
+
+DEALS_EXPERTS = frozenset({"vllm", "sglang", "trtllm"})
+"""Profiles of engines whose mixtures are planned with attention ranks and dealt experts: a plan can state their
+options (catalogs/engine_options.csv)."""
 
 _WIDTH = {"bf16": 0, "fp8": 1, "int8": 1, "int4": 2, "nvfp4": 2, "mxfp4": 2}
 
@@ -88,14 +93,33 @@ def legal_tp(model: Model, weight_quant: str) -> tuple[int, ...]:
     return tuple(degree for degree in model.legal_tp if not tp_refusal(model, weight_quant, degree))
 
 
-def tp_refusal(model: Model, weight_quant: str, degree: int) -> str:
-    """Why a tensor-parallel degree is impossible; empty when it is possible."""
+def tp_refusal(model: Model, weight_quant: str, degree: int, *, experts_dealt: bool = False) -> str:
+    """Why a tensor-parallel degree is impossible; empty when it is possible.
+
+    Experts that are dealt are not cut, so of their scale blocks only those of the layers beside them count (Qwen3-235B
+    in block-scaled fp8 runs at 8 with experts dealt, not with experts cut: 1,536 / 8 = 192).
+    """
     if degree not in model.legal_tp:
         return f"tensor parallel {degree} does not divide the heads or widths of {model.id}"
     blocks = model.fp8_block_legal_tp
-    if weight_quant == "fp8" and blocks and degree not in blocks:
-        return f"tensor parallel {degree} cuts through the fp8 scale blocks of {model.id} (at most {max(blocks)})"
-    return ""
+    if weight_quant != "fp8" or not blocks or degree in blocks:
+        return ""
+    if experts_dealt and all(width % (degree * SCALE_BLOCK) == 0 for width in _widths_beside_experts(model)):
+        return ""
+    return f"tensor parallel {degree} cuts through the fp8 scale blocks of {model.id} (at most {max(blocks)})"
+
+
+SCALE_BLOCK = 128
+"""Rows and columns of weights that share one scale in block-scaled fp8 checkpoints."""
+
+
+def _widths_beside_experts(model: Model) -> Iterator[int]:
+    """Widths that tensor parallelism cuts where routed experts are dealt."""
+    yield model.num_attention_heads * (model.v_head_dim or model.head_dim)
+    if model.first_dense_layers:
+        yield model.intermediate_size
+    if model.shared_experts:
+        yield model.shared_experts * model.expert_intermediate_size
 
 
 def pp_refusal(model: Model, degree: int) -> str:

@@ -9,10 +9,17 @@ TensorRT-LLM "Parallelism".)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
 
+from optimizer.performance.compatibility import DEALS_EXPERTS
 from optimizer.performance.expert_ranks import SWITCHED, domain_gpus
 from optimizer.performance.types import ReplicaSpec
+
+if TYPE_CHECKING:
+    from optimizer.catalog.types import Engine, Gpu, Model
+    from optimizer.vocabulary import Link
 
 ALL_OR_NONE = frozenset({"vllm", "vllm-ascend"})
 """Engines that deal the experts to every GPU of a replica or to none."""
@@ -22,6 +29,59 @@ WITHOUT = frozenset({"tgi", "mlc-llm", "gpt-fast", "exllamav2", "deepspeed-mii",
 
 OVERLAP = frozenset({"vllm", "sglang"})
 """Engines that overlap two batches: SGLang ``--enable-two-batch-overlap``, vLLM ``--enable-dbo``."""
+
+ATTENTION_RANKS = (2, 4, 8, 16, 32, 64)
+"""Attention ranks of a replica that plans consider beside one."""
+
+
+class Shape(NamedTuple):
+    """How the GPUs of a replica share the work."""
+
+    tensor_parallel: int  # GPUs of an attention rank and pipeline stage
+    pipeline_parallel: int
+    attention_dp: int = 1
+    expert_parallel: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of a replica."""
+        return self.tensor_parallel * self.pipeline_parallel * self.attention_dp
+
+
+def shapes_of(
+    model: Model, engine: Engine, tensor: Collection[int], pipeline: Collection[int], ranks: Collection[int] = ()
+) -> tuple[Shape, ...]:
+    """Shapes that plans consider of a model on an engine, whatever the card.
+
+    Every model: tensor x pipeline parallel. Mixtures on engines of ``DEALS_EXPERTS`` also, on one stage: tensor
+    parallel with the experts dealt ("TEP"), and attention ranks, behind which the experts always lie dealt to every GPU
+    ("DEP": no measurement is known of ranks that share cut experts). Experts divide evenly: engines ask for redundant
+    ones otherwise.
+    """
+    plain = tuple(Shape(t, p) for t, p in product(sorted(tensor), sorted(pipeline)))
+    if not model.is_moe or engine.profile not in DEALS_EXPERTS:
+        return plain
+    degrees = sorted({1, *ATTENTION_RANKS, *ranks})
+    dealt = (Shape(t, 1, d, t * d) for d, t in product(degrees, sorted({1, *tensor})) if t * d > 1)
+    return plain + tuple(shape for shape in dealt if _is_dealt_evenly(shape, model, engine))
+
+
+def _is_dealt_evenly(shape: Shape, model: Model, engine: Engine) -> bool:
+    whole_ranks = engine.profile != "trtllm" or shape.tensor_parallel == 1 or shape.attention_dp == 1
+    return whole_ranks and shape.gpus <= max(ATTENTION_RANKS) and model.num_experts % shape.expert_parallel == 0
+
+
+def exchange_refusal(gpu: Gpu, link: Link, gpus_per_node: int, shape: Shape) -> str:
+    """Why the GPUs of a node do not exchange tokens between attention ranks; empty where they do, or need not."""
+    if shape.attention_dp == 1:
+        return ""
+    domain = min(gpus_per_node, gpu.link_domain_gpus)
+    if link not in SWITCHED or shape.gpus > domain:
+        return (
+            f"attention_dp {shape.attention_dp} exchanges tokens between {shape.gpus} GPUs: they lie in one domain of "
+            f"switched links, which {gpu.id} on {link} has {domain if link in SWITCHED else 'none'} of in a node"
+        )
+    return ""
 
 
 def degree_refusals(spec: ReplicaSpec) -> Iterator[tuple[str, str]]:

@@ -111,8 +111,8 @@ def fluid_points(
     params: Parameters,
     memo: Memo | None = None,
 ) -> list[OperatingPoint | None]:
-    """The largest load that each specification may carry at best; None where it cannot run, or where not even a lone
-    request could keep every promise. Latencies of these points say nothing and are 0."""
+    """The largest load that each specification may carry at best, on all its attention ranks; None where it cannot run,
+    or where not even a lone request could keep every promise. Latencies of these points say nothing and are 0."""
     alike, row = rows_of(specs, lengths, params, memo)
     result: list[OperatingPoint | None] = [None] * len(specs)
     if row is None:
@@ -142,7 +142,9 @@ def _carried(question: PointsAsked, load: Load, promises: int) -> list[Operating
         most = question.at(question.cap(Side.PEOPLE, bounded=True), Side.PEOPLE)
         at_best = flow.rate * (load.think_s + waiting + m.steps * flow.tpot)
         people = np.maximum(np.minimum(at_best, people_of(most, load.think_s)), 1.0)
-    rows = zip(able.tolist(), rate.tolist(), held.tolist(), people.tolist(), strict=True)
+    held = np.where(r.ranks > 1.0, np.floor(held * _ABOVE), held)  # whole requests on each of several ranks
+    columns = (able, rate * r.ranks, held * r.ranks, people * r.ranks)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     return [
         OperatingPoint(PointKind.ALL, rate_, held_, (0.0,) * promises, people_) if good else None
         for good, rate_, held_, people_ in rows
@@ -173,6 +175,7 @@ def fluid_seconds(
     infinite where it cannot serve so many."""
     r, m = replicas_of([spec], lengths, params), moments_of(lengths)
     low, high = np.zeros(1), r.slots.copy()
+    rate /= spec.attention_dp
     if rate > float(fluid_at(r, m, high).rate[0]) * _ABOVE:
         return [float("inf")] * len(promises)
     for _ in range(2 * _BISECTIONS):

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from optimizer.demand import Lengths, Load, Metric, Promise, Slo
 from optimizer.performance.accuracy import error_factor, grades_of, throughput_factor
-from optimizer.performance.behaviour import flow_of_people, flow_under
+from optimizer.performance.behaviour import flow_of_people, flow_under, held_by_rank
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.population import most_in_flight, people_flow, people_of, slowest_response
@@ -96,9 +96,9 @@ class PointsAsked:
         flow = flow_at(self.replicas, self.moments, decoding, closed=side is Side.HELD)
         return flow if side is Side.HELD else admission(flow, self.replicas, self.moments, self.limit)
 
-    def under(self, load: float, side: Side) -> Flow:
-        """At a load of one replica."""
-        r, m, loads = self.replicas, self.moments, np.full_like(self.limit.rate, load)
+    def under(self, loads: Array, side: Side) -> Flow:
+        """At a load of one rank of each."""
+        r, m = self.replicas, self.moments
         if side is Side.PEOPLE:
             return flow_of_people(r, m, self.limit, loads, self.think_s)
         return flow_under(r, m, self.limit, loads, closed=side is Side.HELD)
@@ -344,12 +344,15 @@ def _emit_ladder(
 ) -> None:
     """Points at the planned load split evenly over more and more replicas, where one carries its part."""
     floors = dict(zip(Side, load.floors, strict=True))
+    ranks = question.replicas.ranks
     for replicas in SPLITS:
         flows: dict[Side, Flow] = {}
         runs = np.ones(len(result), dtype=bool)
         for side, most in full.items():
-            part = floors[side] / replicas
-            part = float(ceil_guarded(part)) if side is Side.HELD else part
+            whole = side is Side.HELD
+            asked = float(ceil_guarded(floors[side] / replicas)) if whole else floors[side] / replicas
+            loads = np.full_like(ranks, asked)
+            part = held_by_rank(loads, ranks) if whole else loads / ranks
             runs &= part <= question.carried(most, side) * _BELOW
             flows[side] = question.under(part, side)
         _emit(result, question, PointKind.ALL, flows, runs)
@@ -358,15 +361,16 @@ def _emit_ladder(
 def _emit(
     result: list[list[OperatingPoint]], question: PointsAsked, kind: PointKind, flows: Mapping[Side, Flow], runs: Mask
 ) -> None:
-    """Append the point of ``kind`` with these flows where it ``runs``, unless that load is there."""
-    given = list(flows.values())
+    """Append the point of ``kind`` with these flows where it ``runs``, unless that load is there: of all ranks."""
+    given, ranks = list(flows.values()), question.replicas.ranks
     latencies = question.worst(flows)
     rates, inflights = (
-        (question.carried(flows.get(side, given[0]), side) * _BELOW).tolist() for side in (Side.ARRIVALS, Side.HELD)
+        (question.carried(flows.get(side, given[0]), side) * ranks * _BELOW).tolist()
+        for side in (Side.ARRIVALS, Side.HELD)
     )
     people = [0.0] * len(rates)
     if Side.PEOPLE in flows:
-        people = (question.carried(flows[Side.PEOPLE], Side.PEOPLE) * _BELOW).tolist()
+        people = (question.carried(flows[Side.PEOPLE], Side.PEOPLE) * ranks * _BELOW).tolist()
     rows = np.array(latencies).reshape(len(latencies), -1).T.tolist() if latencies else [[]] * len(rates)
     for i, good in enumerate(runs.tolist()):
         point = OperatingPoint(kind, rates[i], inflights[i], tuple(rows[i]), people[i])

@@ -29,9 +29,10 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """Many replicas as columns: step-time coefficients, scheduler limits, front end."""
+    """Many replicas as columns: step-time coefficients, scheduler limits, front end; of one attention rank each."""
 
     c: StepCoefficients
+    ranks: Array  # attention ranks of a replica, each with its own batch and cache; all else is of one of them
     slots: Array  # most requests resident at once
     budget: Array  # tokens of a step
     mixed: Array  # 1: prompt chunks and decode share steps
@@ -59,7 +60,8 @@ def replicas_of(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Paramete
     one = np.ones(len(specs))
     alone = step_seconds(c, one, one * moments.resident_seen, 0.0 * one, 0.0 * one)
     idle = step_seconds(c, 0.0 * one, 0.0 * one, 0.0 * one, 0.0 * one)
-    return Replicas(c, slots, budget, mixed, frontend, service, alone, idle, fits)
+    ranks = np.array([spec.attention_dp for spec in specs], dtype=np.float64)
+    return Replicas(c, ranks, slots, budget, mixed, frontend, service, alone, idle, fits)
 
 
 def _room_for_kv(specs: Sequence[ReplicaSpec], m: LengthMoments, reserve: Array) -> tuple[Array, npt.NDArray[np.bool_]]:

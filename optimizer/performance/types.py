@@ -14,7 +14,7 @@ from statistics import NormalDist
 from typing import Any
 
 from optimizer.catalog.types import Engine, Gpu, Model
-from optimizer.vocabulary import Link
+from optimizer.vocabulary import Link, split_words
 
 
 class Grade(StrEnum):
@@ -29,8 +29,8 @@ class Grade(StrEnum):
 class ReplicaSpec:
     """One replica: a model on ``tp x pp x attention_dp`` GPUs under one engine and its settings.
 
-    Of a mixture of experts ``expert_parallel`` times the GPUs that share one expert is ``tp x attention_dp``. A load is
-    that of one attention rank; all ranks carry alike.
+    Of a mixture of experts ``expert_parallel`` times the GPUs that share one expert is ``tp x attention_dp``. Its
+    attention ranks carry alike; slots, cache and step budget are those of each.
     """
 
     gpu: Gpu
@@ -56,6 +56,11 @@ class ReplicaSpec:
     def gpus(self) -> int:
         """GPUs of the replica: every attention rank has its own."""
         return self.tensor_parallel * self.pipeline_parallel * self.attention_dp
+
+    @property
+    def split(self) -> str:
+        """How its GPUs share the work, in short."""
+        return split_words(self.tensor_parallel, self.pipeline_parallel, self.attention_dp, self.expert_parallel)
 
     @property
     def expert_gpus(self) -> int:
@@ -108,7 +113,7 @@ class Behaviour:
     requests_per_second: float
     output_tokens_per_second: float
     utilization: float  # share of the saturation rate
-    kv_tokens_used: float  # of a closed population at the 99th percentile of the number in flight
+    kv_tokens_used: float  # on a rank; of a closed population at the 99th percentile of the number in flight
     stable: bool  # False: the load exceeds what the replica can carry; latencies are then infinite
     inflight_p99: float | None = None  # of a closed population: exceeded 1 % of the time
     classes: tuple[tuple[str, Behaviour], ...] = ()  # the same as the requests of each length class of a mix see it

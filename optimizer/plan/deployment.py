@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from optimizer.demand import Metric
 from optimizer.plan.replayed import LatencyMs
-from optimizer.vocabulary import Evidence, Link, Tier
+from optimizer.vocabulary import Evidence, Link, Tier, split_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,18 @@ class Group:
     engine_version: str = ""  # as the problem states it; empty: not stated
     published_as: str = ""  # checkpoint in this format to load; empty: none is known
     needs_engine: str = ""  # engine and first release that loads the checkpoint: "vllm 0.12.0"; empty: not known
+    attention_dp: int = 1  # attention ranks of a replica, each with its own batch and cache
+    expert_parallel: int = 1  # groups of GPUs that routed experts are dealt to; 1: cut by all, or none
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.tensor_parallel * self.pipeline_parallel * self.attention_dp
+
+    @property
+    def split(self) -> str:
+        """How its GPUs share the work, in short."""
+        return split_words(self.tensor_parallel, self.pipeline_parallel, self.attention_dp, self.expert_parallel)
 
 
 @dataclass(frozen=True, slots=True)

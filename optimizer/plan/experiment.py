@@ -49,7 +49,7 @@ class Offered(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoadTest:
-    """What a benchmark client sends to ``replicas`` copies behind a router."""
+    """What a benchmark client sends to ``replicas`` copies behind a router, each of so many attention ranks."""
 
     lengths: Lengths
     requests: int
@@ -59,6 +59,12 @@ class LoadTest:
     )
     replicas: int = 1
     router: Router = Router.ROUND_ROBIN
+    ranks: int = 1
+
+    @property
+    def engines(self) -> int:
+        """Schedulers that share the requests."""
+        return self.replicas * self.ranks
 
     @property
     def plain(self) -> bool:
@@ -114,10 +120,11 @@ def experiment_of(group: Group, stated: Stated, planned: Prediction, router: Rou
     """
     part = group.share / SHARE_UNITS / group.replicas
     rate, flight = planned.requests_per_second * part, planned.concurrency * part
-    in_flight = max(1, ceil_guarded(flight)) if math.isfinite(flight) else group.max_num_seqs
+    ranks, slots = group.attention_dp, group.max_num_seqs * group.attention_dp
+    in_flight = max(1, ceil_guarded(flight)) if math.isfinite(flight) else slots
     lengths = stated.lengths
     if stated.batch:
-        test = LoadTest(lengths, min(_WARM_SLOTS * group.max_num_seqs, MOST_REQUESTS), router=router)
+        test = LoadTest(lengths, min(_WARM_SLOTS * slots, MOST_REQUESTS), router=router, ranks=ranks)
         floor = rate * lengths.output_mean
         return Experiment(group.workload, Offered.AT_ONCE, test, (), floor, "")
     brackets = tuple(
@@ -127,9 +134,9 @@ def experiment_of(group: Group, stated: Stated, planned: Prediction, router: Rou
     count = requests_for(planned.promises, lengths, in_flight)
     if holds(stated, planned, group.replicas):
         sent = significant(_STAGGER * rate, 3) if 0 < rate < math.inf else None
-        test = LoadTest(lengths, count, sent, in_flight, router=router)
+        test = LoadTest(lengths, count, sent, in_flight, router=router, ranks=ranks)
         return Experiment(group.workload, Offered.HELD, test, brackets, None, "")
-    test = LoadTest(lengths, count, significant(rate, 3), router=router)
+    test = LoadTest(lengths, count, significant(rate, 3), router=router, ranks=ranks)
     remark = ""
     if stated.people:
         remark = "no client lets people think: requests arrive at the rate at which the people ask"

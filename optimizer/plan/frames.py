@@ -35,6 +35,8 @@ _COLUMNS: tuple[tuple[str, Callable[[Plan], Value]], ...] = (
     ("weight_quant", lambda plan: _listed(group.weight_quant for group in plan.groups)),
     ("kv_cache", lambda plan: _listed(group.kv_cache for group in plan.groups)),
     ("tensor_parallel", lambda plan: _listed(group.tensor_parallel for group in plan.groups)),
+    ("attention_dp", lambda plan: _listed(group.attention_dp for group in plan.groups)),
+    ("expert_parallel", lambda plan: _listed(group.expert_parallel for group in plan.groups)),
     ("replicas", lambda plan: sum(group.replicas for group in plan.groups)),
     ("ttft_ms_p95", lambda plan: _slowest(plan, lambda one: one.ttft_ms.p95)),
     ("tpot_ms_p95", lambda plan: _slowest(plan, lambda one: one.tpot_ms.p95)),

@@ -3,7 +3,8 @@
 A key is a set of facts about a plan, sorted, each tagged with the name that asked for it. Two plans are the same when
 their sets are equal: how many replicas or nodes there are never counts.
 
-- ``configuration``: (workload, gpu, link, weight_quant, kv, tp, pp) of every group; no offer, region or tier.
+- ``configuration``: (workload, gpu, link, weight_quant, kv, tp, pp, attention ranks, expert groups) of every group; no
+  offer, region or tier.
 - ``weight_quant``, ``gpu``: of every group.
 - ``provider``: of every node line.
 - ``node``: the node type of every node line (GPUs per node, GPU, link), whoever sells it.
@@ -50,4 +51,6 @@ def configuration(group: Group) -> tuple[str, ...]:
         group.kv_cache,
         str(group.tensor_parallel),
         str(group.pipeline_parallel),
+        str(group.attention_dp),
+        str(group.expert_parallel),
     )

@@ -159,6 +159,8 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         checkpoint="published" if published else "quantize_yourself",
         tensor_parallel=spec.tensor_parallel,
         pipeline_parallel=spec.pipeline_parallel,
+        attention_dp=spec.attention_dp,
+        expert_parallel=spec.expert_parallel,
         replicas=chosen.replicas,
         interconnect=candidate.interconnect,
         gpu_memory_utilization=spec.gpu_memory_utilization,
@@ -320,6 +322,8 @@ def spec_of(inputs: Inputs, group: Group) -> ReplicaSpec:
         max_num_seqs=group.max_num_seqs,
         max_num_batched_tokens=group.max_num_batched_tokens,
         max_model_len=group.max_model_len,
+        attention_dp=group.attention_dp,
+        expert_parallel=group.expert_parallel,
         engine_version=inputs.problem.engine.version or "",
         crosses_nodes=group.crosses_nodes,
     )

@@ -108,19 +108,21 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     quiet = begin - 2.0 * stay  # who arrives later is still there when the node dies
     times = (quiet, begin, begin + away_s, begin + away_s + max(0.5 * away_s, 5.0 * stay))
     count = math.ceil(rate * times[-1] + 5.0 * math.sqrt(rate * times[-1]) + 10.0)
-    if count * (group.replicas + lost) > LARGEST:
+    ranks = spec.attention_dp
+    if count * (group.replicas + lost) * ranks > LARGEST:
         raise UsageError(f"{count:,} requests on {group.replicas} replicas are too many to replay: lower --minutes")
     given, replica = stream(poisson(rate, count), lengths), replica_of(inputs, spec, lengths)
-    outage, talk = Outage(begin, begin + away_s, 0, lost), None
+    outage, talk = Outage(begin, begin + away_s, 0, lost * ranks), None
     if _are_people(part.load):
         users = ceil_guarded(rate * (part.load.think_s + stay))
         talk = Talk(first_questions(users, part.load.think_s + stay), thinking(part.load.think_s, count))
 
     def run(replicas: int) -> Served:
-        requests = routed(given, lengths, replicas, router)
+        engines = replicas * ranks
+        requests = routed(given, lengths, engines, router, ranks)
         if talk is not None:
-            return converse(replica.c, replica.open_loop, requests, talk, replicas, router, outage)
-        return serve(replica.c, replica.open_loop, requests, replicas, router, outage)
+            return converse(replica.c, replica.open_loop, requests, talk, engines, router, outage)
+        return serve(replica.c, replica.open_loop, requests, engines, router, outage)
 
     runs = {n: run(n) for n in sorted({group.replicas, group.replicas + lost})}
     stated = [p.limit_s for p in part.slo.promises if p.metric is Metric.TTFT]

@@ -108,7 +108,8 @@ def _simulated(
 def _runs(replica: Replica, one: Experiment, lengths: Lengths) -> tuple[list[_Told], _Told]:
     """What runs show of each bracket, and of the output tokens per second."""
     runs = runs_of(replica, one.test)
-    return [_told(runs, bracket, lengths) for bracket in one.brackets], _spread([output_rate(run) for run in runs])
+    rates = [output_rate(run, one.test) for run in runs]
+    return [_told(runs, bracket, lengths) for bracket in one.brackets], _spread(rates)
 
 
 def _told(runs: Sequence[Served], bracket: Bracket, lengths: Lengths) -> _Told:

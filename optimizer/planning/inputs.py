@@ -95,12 +95,15 @@ def _parameters(problem: Problem, catalogs: Path | None) -> Parameters:
 def known_ids(catalog: Catalog) -> KnownIds:
     """What the references of a problem file are checked against."""
     from optimizer.catalog import model_from_config
+    from optimizer.performance.compatibility import DEALS_EXPERTS
     from optimizer.problem import KnownIds
 
     offers = catalog.offers.values()
     return KnownIds(
         gpus=frozenset(key for key, gpu in catalog.gpus.items() if not gpu.custom),
         models={model.id: model.context_limit for model in catalog.models.values()},
+        experts={model.id: model.num_experts for model in catalog.models.values() if model.is_moe},
+        deals_experts=frozenset(engine.id for engine in catalog.engines.values() if engine.profile in DEALS_EXPERTS),
         engines=frozenset(catalog.engines),
         formats={
             (engine.id, key): formats
@@ -113,6 +116,7 @@ def known_ids(catalog: Catalog) -> KnownIds:
         | {region.name for region in catalog.regions.values()},
         newest_price_date=catalog.newest_price_date,
         context_of_config=lambda path: model_from_config(path).context_limit,
+        experts_of_config=lambda path: model_from_config(path).num_experts,
         read_calibration=_read_calibration,
     )
 

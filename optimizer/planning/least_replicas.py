@@ -130,8 +130,9 @@ class LeastReplicas:
         rate, held, users = self._loads[least.workload].floors
         if rate or users or not held:
             return replicas + 1
-        fullest = ceil_guarded(held / replicas)
-        return replicas + 1 if fullest <= 1 else max(ceil_guarded(held / (fullest - 1)), replicas + 1)
+        ranks = least.spec.attention_dp
+        fullest = ceil_guarded(held / replicas / ranks)
+        return replicas + 1 if fullest <= 1 else max(ceil_guarded(held / (fullest - 1) / ranks), replicas + 1)
 
     def settle(self, least: Least, kept: int) -> None:
         """``kept`` keep every promise: find the fewest that do."""

@@ -404,5 +404,5 @@ def _priced(rejection: Rejection, plans: Sequence[Plan]) -> Rejection:
 
 
 def _is_repair(group: object, wanted: object) -> bool:
-    names = ("workload", "gpu", "link", "weight_quant", "kv_cache", "tensor_parallel", "pipeline_parallel", "replicas")
+    names = ("workload", "gpu", "link", "weight_quant", "kv_cache", "split", "replicas")
     return all(getattr(group, name) == getattr(wanted, name) for name in names)

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 COMPILING = Notice("compiling the simulation, which takes some seconds: only the first run needs to")
 
 _MS = 1e3
-TrialKey = tuple[int, str, str, str, str, int, int, bool, int, float]
+TrialKey = tuple[int, str, str, str, str, int, int, int, int, bool, int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,19 @@ class Trial:
         spec = self.spec
         return (
             self.workload, spec.gpu.id, str(spec.link), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
-            spec.pipeline_parallel, spec.crosses_nodes, self.replicas, self.factor,
+            spec.pipeline_parallel, spec.attention_dp, spec.expert_parallel, spec.crosses_nodes, self.replicas,
+            self.factor,
         )  # fmt: skip
 
     def is_same_replica(self, workload: int, spec: ReplicaSpec) -> bool:
         """Whether another candidate is the same replica on another kind of node."""
         return Trial(workload, spec, self.replicas, self.factor).key == self.key
+
+    @property
+    def ranks(self) -> int:
+        """Attention ranks of all replicas: what is replayed, as each has its own requests and cache, and its step times
+        carry what it waits for the others."""
+        return self.replicas * self.spec.attention_dp
 
     def rate(self, inputs: Inputs) -> float:
         """Requests per second of all replicas; 0 where the problem states none."""
@@ -204,7 +211,7 @@ class Replayer:
         promised = tuple((p.metric, p.percentile, p.length_class, p.path) for p in part.slo.promises)
         think_s = trial.people(self._inputs).think_s
         served = (part.name, part.workload.model, part.lengths, part.workload.traffic.trace, think_s, promised)
-        return (trial.key[1:8], served, problem.engine, self._inputs.params.version)
+        return (trial.key[1:-2], served, problem.engine, self._inputs.params.version)
 
     def _tried(self, trial: Trial) -> Tried:
         part = parts_of(self._inputs.problem)[trial.workload]
@@ -231,7 +238,7 @@ class Replayer:
         if predicted.people is not None:
             most = max(most, predicted.people.inflight_p99 or 0.0)
         lengths = parts_of(self._inputs.problem)[trial.workload].lengths
-        slots = float(replicas_of([trial.spec], lengths, self._inputs.params).slots[0])
+        slots = float(replicas_of([trial.spec], lengths, self._inputs.params).slots[0]) * trial.spec.attention_dp
         return (most / slots, 1.0, 1.0) if most > slots * (1.0 + 1e-9) else None
 
     def knows(self, trial: Trial) -> bool:
@@ -258,7 +265,7 @@ class Replayer:
         held = seen.pop() if predicted.held is not None else None
         people = predicted.open_loop is None and predicted.people is not None
         replica = replica_of(self._inputs, trial.spec, lengths)
-        footage = footage_of(seen, held, replica, trial.replicas, people=people)
+        footage = footage_of(seen, held, replica, trial.ranks, people=people)
         return replace(replay, footage=footage)
 
     def predict(self, trials: Sequence[Trial]) -> None:
@@ -310,22 +317,24 @@ class Replayer:
         )
 
     def _sides(self, trial: Trial, lengths: Lengths, wanted: Sequence[Wanted]) -> list[_Side]:
-        """The floors of the load, each replayed; the requests held in flight come last."""
+        """The floors of the load, each replayed; the requests held in flight come last. A router that keeps prefixes
+        keeps them on a replica, whose engine deals them to any of its ranks."""
+        ranks, homes = trial.ranks, trial.spec.attention_dp
         replica, sides = replica_of(self._inputs, trial.spec, lengths), []
         predicted = self._predicted[trial.key]
         if predicted.open_loop is not None:
             make, stay = requests_of(self._inputs, trial.workload, lengths), predicted.open_loop.e2e.mean
             rate = trial.rate(self._inputs)
-            seen = replay_arrivals(replica, trial.replicas, rate, make, lengths, stay, wanted, self._router)
+            seen = replay_arrivals(replica, ranks, rate, make, lengths, stay, wanted, self._router, homes)
             sides.append(_Side(predicted.open_loop, seen))
         if predicted.people is not None:
             make, people = requests_of(self._inputs, trial.workload, lengths), trial.people(self._inputs)
             stay = predicted.people.inflight / predicted.people.requests_per_second
-            seen = replay_people(replica, trial.replicas, people, make, lengths, stay, wanted, self._router)
+            seen = replay_people(replica, ranks, people, make, lengths, stay, wanted, self._router, homes)
             sides.append(_Side(predicted.people, seen))
         if predicted.held is not None:
-            held, stay = trial.held(self._inputs), predicted.held.e2e.mean
-            seen = replay_held(replica, trial.replicas, held, lengths, stay, wanted, self._router)
+            held, stay = ceil_guarded(trial.held(self._inputs) / homes), predicted.held.e2e.mean
+            seen = replay_held(replica, ranks, held, lengths, stay, wanted, self._router, homes)
             sides.append(_Side(predicted.held, seen))
         return sides
 
@@ -397,9 +406,10 @@ def replay_batch(inputs: Inputs, trial: Trial, replica: Replica) -> Replay:
     lengths, load, batch = part.lengths, part.load, part.workload.traffic.batch
     assert batch is not None
     limit, router = batch.within_hours * _SECONDS_PER_HOUR, Router(problem.engine.router)
-    mine = max(1, ceil_guarded(trial.rate(inputs) * limit / trial.replicas))
+    ranks = trial.spec.attention_dp
+    mine = max(1, ceil_guarded(trial.rate(inputs) * limit / trial.ranks))
     count = min(mine, LONGEST)
-    given = routed(stream(np.zeros(count), lengths), lengths, trial.replicas, router)
+    given = routed(stream(np.zeros(count), lengths), lengths, trial.ranks, router, ranks)
     served = hold(replica.c, replica.closed_loop, given, min(trial.spec.max_num_seqs, count))
     pace, half = _pace(np.sort(served.finish))
     seconds = float(served.finish.max()) + (mine - count) / pace
@@ -412,7 +422,7 @@ def replay_batch(inputs: Inputs, trial: Trial, replica: Replica) -> Replay:
         metric=Metric.E2E,
         percentile=100.0,
         path=f"workloads.{part.workload.name}.traffic.batch.within_hours",
-        predicted_s=mine / carried,
+        predicted_s=mine * ranks / carried,
         simulated_s=seconds,
         low_s=seconds - rest,
         high_s=seconds + rest,

@@ -46,8 +46,8 @@ def sequences_of(inputs: Inputs, group: GroupChoice) -> int:
 
 def _with_room(candidate: Candidate, in_flight: float) -> int:
     """Room above the 99th percentile, inside the batch at which the TPOT promise still holds."""
-    most = max(ceil_guarded(ROOM * in_flight), 1)
-    held = [point.inflight for point in candidate.points if point.kind is PointKind.TPOT]
+    most, ranks = max(ceil_guarded(ROOM * in_flight), 1), candidate.spec.attention_dp
+    held = [point.inflight / ranks for point in candidate.points if point.kind is PointKind.TPOT]
     return most if not held else max(min(most, math.floor(max(held))), ceil_guarded(in_flight), 1)
 
 
@@ -72,12 +72,13 @@ def _part_of(load: Load, factor: float) -> Load:
 
 
 def _in_flight(inputs: Inputs, group: GroupChoice, load: Load) -> float:
-    """Requests in flight on a replica at the 99th percentile."""
+    """Requests in flight on a rank of a replica at the 99th percentile."""
     from optimizer.performance import behaviours
 
-    arriving = 0.0
+    arriving, ranks = 0.0, group.candidate.spec.attention_dp
     if load.requests_per_second:
         lengths = parts_of(inputs.problem)[group.candidate.workload].lengths
         (seen,) = behaviours([group.candidate.spec], lengths, inputs.params, rates=[load.requests_per_second])
-        arriving = seen.inflight + NORMAL_P99 * math.sqrt(seen.inflight) if math.isfinite(seen.inflight) else math.inf
-    return min(max(arriving, load.inflight), float(group.candidate.spec.max_num_seqs))
+        mean = seen.inflight / ranks
+        arriving = mean + NORMAL_P99 * math.sqrt(mean) if math.isfinite(mean) else math.inf
+    return min(max(arriving, float(ceil_guarded(load.inflight / ranks))), float(group.candidate.spec.max_num_seqs))

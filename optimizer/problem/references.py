@@ -38,6 +38,7 @@ def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Ite
         yield from _unknown(what, names, ids)
     yield from _own_cards(problem, known)
     yield from _formats(problem, known)
+    yield from _expert_shapes(problem, known, folder)
     if known.currencies:
         yield from _currencies(problem, currencies)
     for index, workload in enumerate(problem.workloads):
@@ -54,6 +55,49 @@ def _formats(problem: ProblemFile, known: KnownIds) -> Iterator[Issue]:
         if key in engine.model_fields_set and stated and possible and not {*possible, "native"} & set(stated):
             message = f"{engine.name} runs no {what} in {' or '.join(stated)}, so nothing could be chosen"
             yield Issue(("engine", key), message, f"possible: {', '.join(possible)}", (("engine", "name"),))
+
+
+def _expert_shapes(problem: ProblemFile, known: KnownIds, folder: Path) -> Iterator[Issue]:
+    """Attention ranks and dealt experts are asked of a mixture of experts that an engine serves so, evenly."""
+    engine = problem.engine
+    ranks, mode = engine.attention_dp or (), engine.expert_parallel
+    experts = {w.model: _experts_of(w.model, known, folder) for w in problem.workloads}
+    if not known.models or None in experts.values():
+        return
+    stated: list[tuple[KeyPath, str]] = []
+    if ranks and min(ranks) > 1:
+        stated.append((("engine", "attention_dp"), f"attention_dp {', '.join(map(str, ranks))}"))
+    if mode == "required":
+        stated.append((("engine", "expert_parallel"), "expert_parallel required"))
+    about: tuple[KeyPath, ...] = (("engine", "name"), *(("workloads", i, "model") for i in range(len(experts))))
+    for path, what in stated:
+        if not any(experts.values()):
+            message = f"{what}: {' and '.join(experts)} {'have' if len(experts) > 1 else 'has'} no routed experts"
+            yield Issue(path, message, "leave it out: copies of a dense model are replicas, which are found", about)
+        elif known.deals_experts and engine.name not in known.deals_experts:
+            message = f"{what}: {engine.name} has no such option that is known here"
+            yield Issue(path, message, f"possible with: {', '.join(sorted(known.deals_experts))}", about)
+        elif mode == "off" and path[1] == "attention_dp":
+            message = f"{what} with expert_parallel off: behind attention ranks the experts are always dealt"
+            yield Issue(path, message, "add 1 to attention_dp, or leave expert_parallel at any", about)
+    for index, rank in enumerate(ranks):
+        if any(experts.values()) and all(count and count % rank for count in experts.values()):
+            shown = ", ".join(f"the {count} experts of {model}" for model, count in experts.items())
+            hint = "state ranks that divide the experts: 1, 2, 4, 8, ..."
+            yield Issue(("engine", "attention_dp", index), f"{rank} ranks do not divide {shown}", hint, about)
+
+
+def _experts_of(model: str, known: KnownIds, folder: Path) -> int | None:
+    """Routed experts of a model, 0 for a dense one; None where it is not known."""
+    if model in known.models:
+        return known.experts.get(model, 0)
+    config = config_path(model, folder)
+    if config is None or known.experts_of_config is None or is_closed(config) or not is_file(config):
+        return None
+    try:
+        return known.experts_of_config(config)
+    except InputError:
+        return None
 
 
 def config_path(model: str, folder: Path) -> Path | None:
@@ -248,6 +292,10 @@ class KnownIds:
     gpus: frozenset[str] = frozenset()
     models: Mapping[str, int] = field(default_factory=dict)
     """Longest context in tokens by model id."""
+    experts: Mapping[str, int] = field(default_factory=dict)
+    """Routed experts of each mixture by model id."""
+    deals_experts: frozenset[str] = frozenset()
+    """Engines that mixtures are planned with attention ranks and dealt experts on."""
     engines: frozenset[str] = frozenset()
     formats: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """What an engine runs, by its id and ``weight_quant`` or ``kv_cache``."""
@@ -259,5 +307,7 @@ class KnownIds:
     """What ``payment.as_of`` means when left out."""
     context_of_config: Callable[[Path], int] | None = None
     """Longest context of a Hugging Face config.json; raises InputError for one that cannot be used."""
+    experts_of_config: Callable[[Path], int] | None = None
+    """Routed experts of a Hugging Face config.json, 0 of a dense model; raises InputError likewise."""
     read_calibration: Callable[[Path], None] | None = None
     """Raises InputError for a calibration file that cannot be used."""

@@ -35,6 +35,7 @@ from optimizer.vocabulary import (
     WEIGHT_QUANT_ALIASES,
     WEIGHT_QUANTS,
     Evidence,
+    ExpertParallel,
     Link,
     Market,
     Nvlink,
@@ -495,6 +496,16 @@ class EngineSection(Section):
 
     pipeline_parallel: Listed[ParallelSize] = (1, 2, 4)
     """Pipeline-parallel sizes to consider: inside a node, across nodes only where the fabric is stated."""
+
+    attention_dp: Listed[ParallelSize] | None = None
+    """Attention ranks of a mixture's replica to consider, each with its own batch and cache, in lock step over experts
+    dealt to all their GPUs; null: all that model, engine and links allow. ``tensor_parallel`` is that of one rank."""
+
+    expert_parallel: Annotated[ExpertParallel, Field(strict=False), BeforeValidator(one_of(ExpertParallel))] = (
+        ExpertParallel.ANY
+    )
+    """Whether routed experts are dealt to the GPUs of a replica: ``any``, ``off`` (each expert is cut by all of them)
+    or ``required`` (on every replica of several GPUs)."""
 
     gpu_memory_utilization: Annotated[
         Shares | None,

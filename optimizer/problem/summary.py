@@ -108,6 +108,14 @@ def _providers(hardware: Hardware) -> str:
     return f"providers: {', '.join(stated)}"
 
 
+def _expert_shapes(problem: Problem) -> str:
+    """What is stated about attention ranks and dealt experts."""
+    engine = problem.engine
+    ranks = "" if engine.attention_dp is None else f"; attention ranks {', '.join(map(str, engine.attention_dp))}"
+    experts = "" if engine.expert_parallel == "any" else f"; expert parallel {engine.expert_parallel}"
+    return ranks + experts
+
+
 def _engine(problem: Problem) -> str:
     engine = problem.engine
     quants = ", ".join(engine.weight_quant) if engine.weight_quant else "whatever card, engine and quality allow"
@@ -115,7 +123,7 @@ def _engine(problem: Problem) -> str:
     version = f" {engine.version}" if engine.version else ""
     return (
         f"{engine.name}{version}; weights: {quants}; KV cache: {', '.join(engine.kv_cache)};"
-        f" tensor parallel {sizes[0]}; pipeline parallel {sizes[1]}"
+        f" tensor parallel {sizes[0]}; pipeline parallel {sizes[1]}{_expert_shapes(problem)}"
     )
 
 

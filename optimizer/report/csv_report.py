@@ -46,6 +46,8 @@ COLUMNS: tuple[tuple[str, Callable[[Plan], str]], ...] = (
     ("kv_cache", lambda plan: _groups(plan, lambda group: group.kv_cache)),
     ("tensor_parallel", lambda plan: _groups(plan, lambda group: str(group.tensor_parallel))),
     ("pipeline_parallel", lambda plan: _groups(plan, lambda group: str(group.pipeline_parallel))),
+    ("attention_dp", lambda plan: _groups(plan, lambda group: str(group.attention_dp))),
+    ("expert_parallel", lambda plan: _groups(plan, lambda group: str(group.expert_parallel))),
     ("replicas", lambda plan: _groups(plan, lambda group: str(group.replicas))),
     ("interconnect", lambda plan: _groups(plan, lambda group: group.interconnect)),
     ("ttft_ms_p50", lambda plan: _predicted(plan, lambda one: one.ttft_ms.p50)),

@@ -183,6 +183,8 @@ def _group(group: Group) -> dict[str, Json]:
         "checkpoint": group.checkpoint,
         "tensor_parallel": group.tensor_parallel,
         "pipeline_parallel": group.pipeline_parallel,
+        "attention_dp": group.attention_dp,
+        "expert_parallel": group.expert_parallel,
         "replicas": group.replicas,
         "interconnect": group.interconnect,
         "max_num_seqs": group.max_num_seqs,
@@ -399,6 +401,8 @@ def rejection_document(rejection: Rejection) -> dict[str, Json]:
         "kv_cache": group.kv_cache,
         "tensor_parallel": group.tensor_parallel,
         "pipeline_parallel": group.pipeline_parallel,
+        "attention_dp": group.attention_dp,
+        "expert_parallel": group.expert_parallel,
         "replicas": group.replicas,
         "missed": [_promise(promise) for promise in rejection.missed],
         "repair": {

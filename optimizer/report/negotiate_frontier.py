@@ -170,6 +170,8 @@ def _winner(plan: Plan) -> dict[str, Json]:
                 "kv_cache": group.kv_cache,
                 "tensor_parallel": group.tensor_parallel,
                 "pipeline_parallel": group.pipeline_parallel,
+                "attention_dp": group.attention_dp,
+                "expert_parallel": group.expert_parallel,
                 "replicas": group.replicas,
             }
             for group in plan.groups

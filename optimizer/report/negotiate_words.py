@@ -44,8 +44,7 @@ def hardware(plan: Plan) -> str:
 
 def setup(group: Group, several: bool, kinds: bool = False) -> str:
     """``FP8, KV 16-bit, TP2 x 4``; of several groups the workload first, on several kinds of GPU the kind last."""
-    stages = f" PP{group.pipeline_parallel}" if group.pipeline_parallel > 1 else ""
-    sizes = f"TP{group.tensor_parallel}{stages} x {group.replicas:,}"
+    sizes = f"{group.split} x {group.replicas:,}"
     name = f"{group.workload}: " if several else ""
     place = f" on {gpu_name(group.gpu)}" if kinds else ""
     return f"{name}{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {sizes}{place}"

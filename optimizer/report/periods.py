@@ -219,8 +219,7 @@ def rejection_line(rejection: Rejection, currency: str) -> str:
 
 
 def _setup(group: Group) -> str:
-    stages = f" PP{group.pipeline_parallel}" if group.pipeline_parallel > 1 else ""
-    parallel = f"TP{group.tensor_parallel}{stages} x {group.replicas:,}"
+    parallel = f"{group.split} x {group.replicas:,}"
     return f"{gpu_name(group.gpu)}, {quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {parallel}"
 
 

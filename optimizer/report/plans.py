@@ -106,16 +106,15 @@ def _setup(group: Group) -> list[str]:
 
 def _parallel(group: Group) -> str:
     """``TP2 x 3``: three replicas, each split over two GPUs; ``TP2 PP2 x 1``: one on four GPUs."""
-    stages = f" PP{group.pipeline_parallel}" if group.pipeline_parallel > 1 else ""
     across = " across nodes" if group.crosses_nodes else ""
-    return f"TP{group.tensor_parallel}{stages} x {group.replicas:,}{across}"
+    return f"{group.split} x {group.replicas:,}{across}"
 
 
 def _group(group: Group) -> str:
     shares = [f"{percent(group.class_share)} of the requests"] if group.length_class else []
     shares += [] if group.share == SHARE_UNITS else [f"{percent(group.share / SHARE_UNITS)} of it"]
     share = f" ({', '.join(shares)})" if shares else ""
-    gpus = group.tensor_parallel * group.pipeline_parallel * group.replicas
+    gpus = group.gpus * group.replicas
     return f"{group.workload}{share}: {gpus}x {gpu_name(group.gpu)}, {', '.join(_setup(group))}"
 
 

@@ -260,9 +260,8 @@ def _elsewhere(outcome: Outcome, rows: Sequence[Row]) -> str:
 def _confirm(plan: Plan) -> str:
     """What to measure before signing."""
     group = plan.groups[0]
-    gpus = group.tensor_parallel * group.pipeline_parallel
     which = "one replica" if len(plan.groups) == 1 else "one replica of each kind"
-    size = f" ({gpus}x {short_gpu(group.gpu)})" if len(plan.groups) == 1 else ""
+    size = f" ({group.gpus}x {short_gpu(group.gpu)})" if len(plan.groups) == 1 else ""
     return f"before you sign, load {which}{size}: optimize launch writes the benchmark"
 
 

@@ -193,9 +193,8 @@ def _layouts(plans: Sequence[Plan]) -> list[ScreenColumn]:
 
 def _layout(group: Group) -> str:
     """``TP2 x 4``, ``TP4 PP2 x 1 KV FP8``."""
-    stages = f" PP{group.pipeline_parallel}" if group.pipeline_parallel > 1 else ""
     kv = "" if group.kv_cache == "auto" else f" {kv_name(group.kv_cache)}"
-    return f"TP{group.tensor_parallel}{stages} x {group.replicas:,}{kv}"
+    return f"{group.split} x {group.replicas:,}{kv}"
 
 
 def _latencies(outcome: Outcome, plans: Sequence[Plan]) -> list[ScreenColumn]:
@@ -263,7 +262,7 @@ def served(plan: Plan, width: int) -> list[Line]:
         share = group.class_share * group.share / SHARE_UNITS
         names.append(group.workload + (f" ({percent(share)})" if share < 1 else ""))
         nodes = [node for node in plan.nodes if node.offer_id == group.offer_id]
-        gpus = group.tensor_parallel * group.pipeline_parallel * group.replicas
+        gpus = group.gpus * group.replicas
         where.append(f"{gpus:,}x {of_node(nodes[0]).partition('x ')[2].partition(' (')[0]}" if nodes else f"{gpus:,}x")
         sizes.append(quant_name(group.weight_quant))
         parts = [] if group.workload in told else [

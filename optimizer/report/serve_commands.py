@@ -71,6 +71,10 @@ def _serve_vllm(group: Group, checkpoint: str | None) -> list[str]:
     command = ["vllm", "serve", model_to_load(group, checkpoint), "--tensor-parallel-size", str(group.tensor_parallel)]
     if group.pipeline_parallel > 1:
         command += ["--pipeline-parallel-size", str(group.pipeline_parallel)]
+    if group.attention_dp > 1:
+        command += ["--data-parallel-size", str(group.attention_dp)]
+    if group.expert_parallel > 1:
+        command += ["--enable-expert-parallel"]
     if group.weight_quant == "fp8" and checkpoint is None:
         command += ["--quantization", "fp8"]
     if group.kv_cache != "auto":
@@ -81,19 +85,27 @@ def _serve_vllm(group: Group, checkpoint: str | None) -> list[str]:
 
 
 def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
+    """``--tp-size`` counts the GPUs of all attention ranks, which share the requests and the chunk that are stated
+    (``server_args.py``: both are divided by ``--dp-size``)."""
+    ranks = group.attention_dp
     version = version_numbers(group.engine_version)
     new = not version or version >= _SGLANG_SERVE
     command = ["sglang", "serve"] if new else ["python", "-m", "sglang.launch_server"]
-    command += ["--model-path", model_to_load(group, checkpoint), "--tp-size", str(group.tensor_parallel)]
+    command += ["--model-path", model_to_load(group, checkpoint), "--tp-size", str(group.tensor_parallel * ranks)]
     if group.pipeline_parallel > 1:
         command += ["--pp-size", str(group.pipeline_parallel)]
+    if ranks > 1:
+        command += ["--dp-size", str(ranks), "--enable-dp-attention"]
+    if group.expert_parallel > 1:
+        command += ["--ep-size", str(group.expert_parallel)]
     if group.weight_quant == "fp8" and checkpoint is None:
         command += ["--quantization", "fp8"]
     if group.kv_cache != "auto":
         command += ["--kv-cache-dtype", "fp8_e4m3"]
     command += ["--mem-fraction-static", f"{group.gpu_memory_utilization:g}"]
-    command += ["--context-length", str(group.max_model_len), "--max-running-requests", str(group.max_num_seqs)]
-    command += ["--chunked-prefill-size", str(group.max_num_batched_tokens)]
+    command += ["--context-length", str(group.max_model_len)]
+    command += ["--max-running-requests", str(group.max_num_seqs * ranks)]
+    command += ["--chunked-prefill-size", str(group.max_num_batched_tokens * ranks)]
     if not version or version >= _SGLANG_DECODE_GRAPHS:
         command += ["--cuda-graph-max-bs-decode", str(group.max_num_seqs)]
     elif version <= _SGLANG_SERVE:
@@ -102,9 +114,12 @@ def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
 
 
 def _serve_trtllm(group: Group, checkpoint: str | None) -> list[str]:
-    command = ["trtllm-serve", model_to_load(group, checkpoint), "--tp_size", str(group.tensor_parallel)]
+    gpus = group.tensor_parallel * group.attention_dp
+    command = ["trtllm-serve", model_to_load(group, checkpoint), "--tp_size", str(gpus)]
     if group.pipeline_parallel > 1:
         command += ["--pp_size", str(group.pipeline_parallel)]
+    if group.expert_parallel > 1:
+        command += ["--ep_size", str(group.expert_parallel)]
     command += ["--kv_cache_free_gpu_memory_fraction", f"{group.gpu_memory_utilization:g}"]
     command += ["--max_seq_len", str(group.max_model_len), "--max_batch_size", str(group.max_num_seqs)]
     return [*command, "--max_num_tokens", str(group.max_num_batched_tokens), "--enable_chunked_prefill"]

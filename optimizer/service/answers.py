@@ -88,17 +88,15 @@ def _frontier(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog
 
 _ABOUT: Mapping[
     type[ask.ServedQuestion], Callable[[ask.ProblemQuestion, optimizer.Problem, optimizer.Catalog], str]
-] = (
-    MappingProxyType(
-        {
-            ask.SolveQuestion: _solve,
-            ask.CheckQuestion: _check,
-            ask.ExplainQuestion: _explain,
-            ask.BudgetQuestion: _budget,
-            ask.TargetsQuestion: _targets,
-            ask.FrontierQuestion: _frontier,
-        }
-    )
+] = MappingProxyType(
+    {
+        ask.SolveQuestion: _solve,
+        ask.CheckQuestion: _check,
+        ask.ExplainQuestion: _explain,
+        ask.BudgetQuestion: _budget,
+        ask.TargetsQuestion: _targets,
+        ask.FrontierQuestion: _frontier,
+    }
 )
 
 

@@ -78,15 +78,16 @@ def stream(arrive: Floats, lengths: Lengths, seed: int = SEED) -> Stream:
     return Stream(arrive, prompt, output, np.floor(lengths.shared_prefix * prompt), of_class)
 
 
-def routed(given: Stream, lengths: Lengths, replicas: int, router: Router, seed: int = SEED) -> Stream:
+def routed(given: Stream, lengths: Lengths, replicas: int, router: Router, homes: int = 1, seed: int = SEED) -> Stream:
     """The stream with the prefix hits that a router leaves of it.
 
     A prefix that ``n`` requests share (turns of a session, questions to a document) is in the cache of the replicas
     that its earlier requests went to. The ``j``-th of them finds it with certainty where all go to one replica
     (``prefix_affinity``); the other routers pay no heed to prefixes, so its ``j - 1`` forerunners lie on any of the
     ``R`` replicas alike and it finds one with probability ``1 - (1 - 1/R)^(j - 1)``. ``shared_prefix`` is the share
-    found with affinity, so a request that finds its prefix finds ``shared_prefix x n / (n - 1)`` of its input. Without
-    a stated ``n`` all requests share one prefix, which every replica holds after its first.
+    found with affinity on one cache, so a request that finds its prefix finds ``shared_prefix x n / (n - 1)`` of its
+    input. Without a stated ``n`` all requests share one prefix, which every replica holds after its first. ``homes``:
+    caches among which the replica that a prefix is kept on deals its requests (its attention ranks).
     """
     n = lengths.requests_per_prefix
     if n is None or lengths.shared_prefix == 0.0:
@@ -94,7 +95,7 @@ def routed(given: Stream, lengths: Lengths, replicas: int, router: Router, seed:
     count = given.arrive.size
     before = np.random.default_rng([seed, _TURN]).integers(0, n, count)
     luck = np.random.default_rng([seed, _LUCK]).random(count)
-    places = 1 if router is Router.PREFIX_AFFINITY else replicas
+    places = homes if router is Router.PREFIX_AFFINITY else replicas
     found = luck < 1.0 - (1.0 - 1.0 / places) ** before
     cached = np.floor(lengths.shared_prefix * n / (n - 1) * given.prompt)
     return replace(given, cached=np.where(found, cached, 0.0))

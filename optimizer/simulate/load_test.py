@@ -30,14 +30,18 @@ _PREFIX, _PLACE = 21, 22
 
 
 def sent(test: LoadTest, seed: int = SEED) -> Stream:
-    """What the client sends in one run, with the prompt tokens that are found in the cache."""
-    lengths, count = test.lengths, test.requests
+    """What the client sends in one run, with the prompt tokens that are found in the cache.
+
+    Of requests that are held, or there at once, what one of the engines gets, which is alike for all.
+    """
+    lengths, count = test.lengths, math.ceil(test.requests / _alike(test))
     prompt, output = lengths_for(lengths, count, seed)
     arrive = np.zeros(count)
     if test.rate is not None:
-        arrive = poisson(test.rate, count, seed) if test.cap is None else np.arange(count) / test.rate
+        rate = test.rate / _alike(test)
+        arrive = poisson(rate, count, seed) if test.cap is None else np.arange(count) / rate
     of_class = classes_for(lengths, count, seed) if lengths.classes else None
-    places = 1 if test.router is Router.PREFIX_AFFINITY else test.replicas
+    places = test.ranks if test.router is Router.PREFIX_AFFINITY else test.engines
     if lengths.shared_prefix == 0.0:
         return Stream(arrive, prompt, output, np.zeros(count), of_class)
     if lengths.requests_per_prefix is None:
@@ -73,14 +77,20 @@ def _found(lengths: Lengths, prompt: Floats, of_class: Ints | None, places: int,
     return cached
 
 
+def _alike(test: LoadTest) -> int:
+    """Engines of which one is run for all: those whose requests a client holds, or that have all from the beginning."""
+    return test.engines if test.rate is None or test.cap is not None else 1
+
+
 def run_test(replica: Replica, test: LoadTest, seed: int = SEED) -> Served:
     """What becomes of every request of one run."""
     given = sent(test, seed)
+    held = math.ceil((test.cap or test.requests) / _alike(test))
     if test.rate is None:
-        return hold(replica.c, replica.closed_loop, given, test.cap or test.requests)
+        return hold(replica.c, replica.closed_loop, given, held)
     if test.cap is not None:
-        return hold(replica.c, replica.closed_loop, given, test.cap, capped=True)
-    return serve(replica.c, replica.open_loop, given, test.replicas, test.router)
+        return hold(replica.c, replica.closed_loop, given, held, capped=True)
+    return serve(replica.c, replica.open_loop, given, test.engines, test.router)
 
 
 def runs_of(replica: Replica, test: LoadTest) -> list[Served]:
@@ -88,6 +98,6 @@ def runs_of(replica: Replica, test: LoadTest) -> list[Served]:
     return [run_test(replica, test, SEED + number) for number in range(SEEDS)]
 
 
-def output_rate(served: Served) -> float:
+def output_rate(served: Served, test: LoadTest) -> float:
     """Output tokens per second as a client reports them: all of them over the time the run took."""
-    return float(served.output.sum() / max(float(served.finish.max() - served.arrive.min()), 1e-9))
+    return float(_alike(test) * served.output.sum() / max(float(served.finish.max() - served.arrive.min()), 1e-9))

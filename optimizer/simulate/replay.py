@@ -38,16 +38,18 @@ def replay_arrivals(
     residence_s: float,
     wanted: Sequence[Wanted],
     router: Router = Router.ROUND_ROBIN,
+    homes: int = 1,
 ) -> Seen:
     """Arrivals at ``rate`` per second in all, spread over the replicas by a router.
 
-    ``requests`` makes a stream of a rate and a number of requests; ``residence_s``: about how long a request stays.
+    ``requests`` makes a stream of a rate and a number of requests; ``residence_s``: about how long a request stays;
+    ``homes``: as in ``routed``.
     """
     shown = min(replicas, MOST_REPLICAS)
     shown_rate = rate * shown / replicas
 
     def run(window: MeasuringWindow) -> Served:
-        given = routed(requests(shown_rate, window.total), lengths, replicas, router)
+        given = routed(requests(shown_rate, window.total), lengths, replicas, router, homes)
         return serve(replica.c, replica.open_loop, given, shown, router)
 
     return observe(run, wanted, shown_rate * residence_s)
@@ -61,6 +63,7 @@ def replay_held(
     residence_s: float,
     wanted: Sequence[Wanted],
     router: Router = Router.ROUND_ROBIN,
+    homes: int = 1,
 ) -> Seen:
     """One of the replicas, which always holds ``inflight`` requests, the first ones staggered over the time one of them
     stays."""
@@ -68,7 +71,7 @@ def replay_held(
     def run(window: MeasuringWindow) -> Served:
         arrive = np.zeros(window.total)
         arrive[:inflight] = np.arange(inflight) * (residence_s / inflight)
-        given = routed(stream(arrive, lengths), lengths, replicas, router)
+        given = routed(stream(arrive, lengths), lengths, replicas, router, homes)
         return hold(replica.c, replica.closed_loop, given, inflight)
 
     return observe(run, wanted, inflight)
@@ -91,6 +94,7 @@ def replay_people(
     residence_s: float,
     wanted: Sequence[Wanted],
     router: Router = Router.ROUND_ROBIN,
+    homes: int = 1,
 ) -> Seen:
     """People who ask, wait for the answer, think and ask again; of ``requests`` only the lengths count."""
     shown = min(replicas, MOST_REPLICAS)
@@ -99,7 +103,7 @@ def replay_people(
     first = first_questions(users, cycle)
 
     def run(window: MeasuringWindow) -> Served:
-        given = routed(requests(users / cycle, window.total), lengths, replicas, router)
+        given = routed(requests(users / cycle, window.total), lengths, replicas, router, homes)
         talk = Talk(first, thinking(people.think_s, window.total))
         return converse(replica.c, replica.open_loop, given, talk, shown, router)
 

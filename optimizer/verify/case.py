@@ -34,6 +34,8 @@ _COUNTS = (
     "share",
     "tensor_parallel",
     "pipeline_parallel",
+    "attention_dp",
+    "expert_parallel",
     "max_num_seqs",
     "max_num_batched_tokens",
     "max_model_len",
@@ -192,6 +194,8 @@ def spec_of(group: Group, catalog: Catalog, workload: Workload, node_type: NodeT
         max_num_seqs=group.max_num_seqs,
         max_num_batched_tokens=group.max_num_batched_tokens,
         max_model_len=group.max_model_len,
+        attention_dp=group.attention_dp,
+        expert_parallel=group.expert_parallel,
         engine_version=version,
         crosses_nodes=group.crosses_nodes,
     )

@@ -86,11 +86,12 @@ def parallelism(case: CheckedCase) -> Iterator[Mismatch]:
     for group in case.groups:
         spec, node = group.spec, group.node_type
         tensor, pipeline = spec.tensor_parallel, spec.pipeline_parallel
-        if reason := tp_refusal(spec.model, spec.weight_quant, tensor):
+        if reason := tp_refusal(spec.model, spec.weight_quant, tensor, experts_dealt=spec.expert_parallel > 1):
             yield Mismatch("parallelism", f"{group.path}.tensor_parallel", "a legal degree", tensor, reason)
         if reason := pp_refusal(spec.model, pipeline):
             yield Mismatch("parallelism", f"{group.path}.pipeline_parallel", "a legal degree", pipeline, reason)
         crosses = spec.gpus > node.gpus_per_node
+        yield from _expert_degrees(group)
         if tensor > node.gpus_per_node or (crosses and node.gpus_per_node % tensor):
             path = f"{group.path}.tensor_parallel"
             yield Mismatch("parallelism", path, node.gpus_per_node, tensor, "a stage leaves its node")
@@ -99,6 +100,32 @@ def parallelism(case: CheckedCase) -> Iterator[Mismatch]:
         if crosses and not node.fabric_gbps:
             path = f"{group.path}.pipeline_parallel"
             yield Mismatch("parallelism", path, "a stated fabric of 100 Gb/s", "none", "stages on several nodes")
+
+
+def _expert_degrees(group: GroupCase) -> Iterator[Mismatch]:
+    """Attention ranks and dealt experts: of mixtures, on one stage, to every GPU, evenly, inside one switched domain.
+
+    As the engines' own manuals have it: vLLM deals to all GPUs, TensorRT-LLM has attention ranks on all or on none.
+    """
+    spec, node = group.spec, group.node_type
+    ranks, experts = spec.attention_dp, spec.expert_parallel
+    if ranks == experts == 1:
+        return
+    gpus = spec.tensor_parallel * ranks
+    switched = (Link.NVSWITCH, Link.XGMI, Link.HCCS)
+    rules = (
+        ("expert_parallel", spec.model.num_experts > 0, "a mixture of experts", spec.model.id),
+        ("expert_parallel", spec.engine.profile in ("vllm", "sglang", "trtllm"), "an engine that does", spec.engine.id),
+        ("pipeline_parallel", spec.pipeline_parallel == 1, 1, spec.pipeline_parallel),
+        ("expert_parallel", experts == gpus, gpus, experts),
+        ("expert_parallel", spec.model.num_experts % experts == 0, "experts dealt evenly", experts),
+        ("attention_dp", ranks == 1 or node.link in switched, "a switched domain", str(node.link)),
+        ("attention_dp", ranks == 1 or gpus <= min(node.gpus_per_node, node.gpu.link_domain_gpus), "one domain", gpus),
+        ("attention_dp", spec.engine.profile != "trtllm" or 1 in (ranks, spec.tensor_parallel), "all or none", ranks),
+    )
+    for name, holds, expected, found in rules:
+        if not holds:
+            yield Mismatch("parallelism", f"{group.path}.{name}", expected, found, "attention ranks, dealt experts")
 
 
 def engine_settings(case: CheckedCase) -> Iterator[Mismatch]:
@@ -114,6 +141,8 @@ def engine_settings(case: CheckedCase) -> Iterator[Mismatch]:
             ("kv_cache", spec.kv_cache, stated.kv_cache),
             ("tensor_parallel", spec.tensor_parallel, stated.tensor_parallel),
             ("pipeline_parallel", spec.pipeline_parallel, stated.pipeline_parallel),
+            ("attention_dp", spec.attention_dp, stated.attention_dp if spec.model.num_experts else None),
+            ("expert_parallel", spec.expert_parallel > 1, _dealt(group, str(stated.expert_parallel))),
             ("gpu_memory_utilization", spec.gpu_memory_utilization, (_utilization(case, group),)),
             ("max_num_seqs", spec.max_num_seqs, (stated.max_num_seqs,) if stated.max_num_seqs else None),
             (
@@ -131,10 +160,17 @@ def engine_settings(case: CheckedCase) -> Iterator[Mismatch]:
                 yield Mismatch("engine settings", f"{group.path}.{name}", known, found, f"engine.{name}")
 
 
+def _dealt(group: GroupCase, stated: str) -> tuple[bool, ...] | None:
+    """Whether experts may be dealt, under ``engine.expert_parallel``; None: either way."""
+    if stated == "required" and group.spec.model.num_experts and group.spec.gpus > 1:
+        return (True,)
+    return (False,) if stated == "off" else None
+
+
 def _utilization(case: CheckedCase, group: GroupCase) -> float:
     spec = group.spec
     stated = case.problem.engine.gpu_memory_utilization
-    sizes = (spec.tensor_parallel, spec.pipeline_parallel)
+    sizes = (spec.tensor_parallel * spec.attention_dp, spec.pipeline_parallel)
     return stated or default_share(spec.engine, spec.gpu, spec.engine_version, *sizes)
 
 
@@ -149,9 +185,10 @@ def sequences(case: CheckedCase) -> Iterator[Mismatch]:
         launched, most = group.group.max_num_seqs, spec.max_num_seqs
         if not 1 <= launched <= most:
             yield Mismatch("sequences", path, f"1 to {most}", launched, "what starts, up to the engine's default")
-        least = -(-group.load.inflight * group.group.share // (SHARE_UNITS * group.group.replicas))
+        servers = group.group.replicas * spec.attention_dp
+        least = -(-group.load.inflight * group.group.share // (SHARE_UNITS * servers))
         if launched < min(least, most):
-            yield Mismatch("sequences", path, f"at least {least:.0f}", launched, "requests held in flight on a replica")
+            yield Mismatch("sequences", path, f"at least {least:.0f}", launched, "requests held in flight on a rank")
         if model.linear_layers and model.linear_state_bytes and spec.engine.profile == "vllm":
             layers = min(model.full_attention_layers or model.linear_layers, model.linear_layers)
             state = model.linear_state_bytes / spec.tensor_parallel / spec.pipeline_parallel
@@ -216,7 +253,10 @@ def configurations(case: CheckedCase) -> Iterator[Mismatch]:
     most = case.problem.ranking.max_configurations_per_workload
     for part in parts_of(case.problem):
         kinds = {
-            (group.node_type, spec.weight_quant, spec.kv_cache, spec.tensor_parallel, spec.pipeline_parallel)
+            (
+                *(group.node_type, spec.weight_quant, spec.kv_cache, spec.tensor_parallel, spec.pipeline_parallel),
+                *(spec.attention_dp, spec.expert_parallel),
+            )
             for group in case.groups
             for spec in (group.spec,)
             if group.name == part.name

@@ -67,7 +67,8 @@ def population(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[M
             least, found = users / (think + slowest), people.requests_per_second
             yield Mismatch("population", group.path, f"at least {least}", found, "requests per second of a replica")
         share = response / (think + response)
-        most = min(users, users * share + 2.33 * sqrt(users * share * (1 - share)))
+        of_rank = users / group.spec.attention_dp
+        most = min(of_rank, of_rank * share + 2.33 * sqrt(of_rank * share * (1 - share)))
         if most > group.spec.max_num_seqs * (1 + TOLERANCE):
             yield Mismatch("population", group.path, f"at most {group.spec.max_num_seqs}", most, "in flight, p99")
     for prediction in case.plan.predicted if case.period is None else ():

@@ -214,7 +214,7 @@ def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ..
         stated.max_num_seqs,
         stated.max_num_batched_tokens,
     )
-    sizes = (*stated.tensor_parallel, 0, *stated.pipeline_parallel)
+    sizes = (*stated.tensor_parallel, 0, *stated.pipeline_parallel, 0, *(stated.attention_dp or ()))
     custom, types = problem.hardware.custom, frozenset(option.node_type.key for option in options)
     return (inputs.params.version, served, settings, sizes, custom, types)
 

@@ -29,6 +29,7 @@ _ENGINE: tuple[tuple[str, list[Any] | None], ...] = (
     ("kv_cache", ["auto", "fp8"]),
     ("tensor_parallel", [1, 2, 4, 8]),
     ("pipeline_parallel", [1, 2, 4]),
+    ("attention_dp", None),
 )
 _SETTINGS = ("gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens")
 
@@ -65,6 +66,7 @@ def _all(problem: Problem) -> Iterator[RuleChoice]:
     )
     for key, everything in _ENGINE:
         yield from _engine(key, getattr(engine, key), everything)
+    yield _switch("engine.expert_parallel", str(engine.expert_parallel), "any")
     for key in _SETTINGS:
         yield _switch(f"engine.{key}", getattr(engine, key), None)
     for workload in problem.workloads:

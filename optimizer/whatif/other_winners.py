@@ -107,8 +107,5 @@ def _same(plan: Plan, other: Plan) -> bool:
 
 def _content(plan: Plan) -> tuple[object, ...]:
     nodes = sorted((node.offer_id, str(node.tier), node.count) for node in plan.nodes)
-    groups = sorted(
-        (g.workload, g.gpu, g.weight_quant, g.kv_cache, g.tensor_parallel, g.pipeline_parallel, g.replicas)
-        for g in plan.groups
-    )
+    groups = sorted((g.workload, g.gpu, g.weight_quant, g.kv_cache, g.split, g.replicas) for g in plan.groups)
     return (nodes, groups)

@@ -13,6 +13,7 @@ from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
 from optimizer.fleet.candidate_set import CandidateSet, enumerate_candidates
 from optimizer.performance import Parameters, load_parameters
+from optimizer.performance.degrees import Shape
 from optimizer.pricing import NodeType, node_options
 from optimizer.problem import load_problem
 from optimizer.vocabulary import Link
@@ -106,12 +107,12 @@ def test_order_of_options_changes_nothing(file: Path) -> None:
 def test_replicas_fit_a_node_or_fill_nodes_over_a_stated_fabric() -> None:
     gpu = parts()[0].gpus["h100_sxm_80"]
     island, fabric = NodeType(gpu, 8, Link.NVSWITCH, 0.0), NodeType(gpu, 8, Link.NVSWITCH, 400.0)
-    assert fits_nodes(island, 8, 1)
-    assert fits_nodes(island, 2, 4)
-    assert not fits_nodes(island, 8, 2)
-    assert fits_nodes(fabric, 8, 2)
-    assert not fits_nodes(fabric, 16, 1)
-    assert not fits_nodes(NodeType(gpu, 6, Link.NVSWITCH, 400.0), 4, 4)
+    assert fits_nodes(island, Shape(8, 1))
+    assert fits_nodes(island, Shape(2, 4))
+    assert not fits_nodes(island, Shape(8, 2))
+    assert fits_nodes(fabric, Shape(8, 2))
+    assert not fits_nodes(fabric, Shape(16, 1))
+    assert not fits_nodes(NodeType(gpu, 6, Link.NVSWITCH, 400.0), Shape(4, 4))
 
 
 def test_an_engine_of_another_vendor_leaves_nothing_of_nvidia(file: Path) -> None:

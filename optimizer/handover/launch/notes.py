@@ -14,7 +14,7 @@ from optimizer.vocabulary import Evidence, Link
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.server import NodeLayout, Server
-    from optimizer.plan.types import NodeLine, Outcome, Plan
+    from optimizer.plan.types import Group, NodeLine, Outcome, Plan
 
 
 def notes(
@@ -110,6 +110,17 @@ def _node(layout: NodeLayout) -> tuple[str, str, str, str]:
     )
 
 
+def _shared_experts(group: Group) -> list[tuple[str, str]]:
+    """How a mixture's GPUs share requests and experts, where they do."""
+    if group.attention_dp == group.expert_parallel == 1:
+        return []
+    ranks = f"{group.attention_dp}: each has its own requests and cache; figures below are those of one"
+    return [
+        ("attention ranks (data parallel)", ranks if group.attention_dp > 1 else "1"),
+        ("expert parallel", str(group.expert_parallel)),
+    ]
+
+
 def _settings(server: Server) -> str:
     group = server.group
     weights = server.checkpoint or (
@@ -122,6 +133,7 @@ def _settings(server: Server) -> str:
         ("KV cache", "16 bit" if group.kv_cache == "auto" else group.kv_cache),
         ("tensor parallel", str(group.tensor_parallel)),
         ("pipeline parallel", str(group.pipeline_parallel)),
+        *_shared_experts(group),
         ("servers", str(group.replicas)),
         ("longest request (max-model-len)", str(group.max_model_len)),
         ("requests at once (max-num-seqs)", str(group.max_num_seqs)),

@@ -89,7 +89,10 @@ def _rules(server: Server, metrics: _Metrics) -> Value:
     most = proven_in_flight(server)
     if most is not None:
         running = f"avg({metrics.running}{{{pods}}} + {metrics.waiting}{{{pods}}})"
-        rule("MoreInFlightThanProven", f"{running} > {most}", f"add a server: above {most} in flight on each")
+        ranks = server.group.attention_dp  # each counts its own
+        each = most // ranks
+        place = "each" if ranks == 1 else f"each of its {ranks} attention ranks"
+        rule("MoreInFlightThanProven", f"{running} > {each}", f"add a server: above {each} in flight on {place}")
     rule("RequestsWait", f"min({metrics.waiting}{{{pods}}}) > 0", "every server has a queue: add a server")
     rule("KvCacheFull", f"max({metrics.kv}{{{pods}}}) > {_FULL:g}", "requests wait for room in the KV cache")
     names = {Metric.TTFT: metrics.ttft, Metric.TPOT: metrics.tpot, Metric.E2E: metrics.e2e}

@@ -35,6 +35,7 @@ PORT = 8000
 _PORTS_PER_GROUP = 100
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}", re.ASCII)
 _TRTLLM_OPTIONS = "/tmp/llm-api-options.yaml"
+_NEW_LINE = r"\n"  # as printf reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Server:
     @property
     def gpus(self) -> int:
         """GPUs of one server."""
-        return self.group.tensor_parallel * self.group.pipeline_parallel
+        return self.group.gpus
 
     @property
     def nodes(self) -> int:
@@ -71,12 +72,14 @@ class Server:
     def command(self, port: int | None, host: str = "0.0.0.0") -> list[str]:
         """The command with where to listen; without a port, one may be appended.
 
-        TensorRT-LLM takes its KV type from a file, so a shell writes that first.
+        TensorRT-LLM takes its KV type and attention ranks from a file, so a shell writes that first.
         """
         assert self.serve is not None
         words = [*self.serve, "--host", host]
-        if self.group.engine == "trtllm" and self.group.kv_cache == "fp8":
-            options = f"printf 'kv_cache_config:\\n  dtype: fp8\\n' > {_TRTLLM_OPTIONS}"
+        lines = ["kv_cache_config:", "  dtype: fp8"] if self.group.kv_cache == "fp8" else []
+        lines += ["enable_attention_dp: true"] if self.group.attention_dp > 1 else []
+        if self.group.engine == "trtllm" and lines:
+            options = f"printf '{_NEW_LINE.join(lines)}{_NEW_LINE}' > {_TRTLLM_OPTIONS}"
             words = ["bash", "-c", f'{options} && exec "$@"', "serve", *words]
             words += ["--extra_llm_api_options", _TRTLLM_OPTIONS]
         return words if port is None else [*words, "--port", str(port)]
@@ -274,11 +277,19 @@ def settings_of(server: Server) -> dict[str, str]:
         "kv_cache": group.kv_cache,
         "tp": str(group.tensor_parallel),
         "pp": str(group.pipeline_parallel),
+        **_expert_degrees(group),
         "replicas": str(test.replicas),
         "gpu_memory_utilization": f"{group.gpu_memory_utilization:g}",
         "max_num_seqs": str(group.max_num_seqs),
         "max_num_batched_tokens": str(group.max_num_batched_tokens),
     }
+
+
+def _expert_degrees(group: Group) -> dict[str, str]:
+    """Attention ranks and expert groups, of mixtures that have them."""
+    if group.attention_dp == group.expert_parallel == 1:
+        return {}
+    return {"attention_dp": str(group.attention_dp), "expert_parallel": str(group.expert_parallel)}
 
 
 def load_words(server: Server) -> dict[str, str]:

@@ -143,8 +143,8 @@ def _frontier(points: Sequence[Point], currency: str, say: Say) -> Table:
     head = ("hardware", "setup", "TTFT p95, s", "tokens/s", "per month")
     rows = [
         (
-            f"{point.replicas * point.tensor_parallel * point.pipeline_parallel}x {gpu_name(point.gpu)}",
-            f"{point.weight_quant}, KV {point.kv_cache}, {_split(point)} x {point.replicas}",
+            f"{point.replicas * point.gpus}x {gpu_name(point.gpu)}",
+            f"{point.weight_quant}, KV {point.kv_cache}, {point.split} x {point.replicas}",
             two_digits(point.ttft_p95_s),
             count(point.output_tokens_per_second),
             money(point.monthly_cents, currency),
@@ -152,10 +152,6 @@ def _frontier(points: Sequence[Point], currency: str, say: Say) -> Table:
         for point in points[:_FRONTIER_ROWS]
     ]
     return Table(tuple(map(say, head)), tuple(rows), 3)
-
-
-def _split(point: Point) -> str:
-    return f"TP{point.tensor_parallel}" + (f" PP{point.pipeline_parallel}" if point.pipeline_parallel > 1 else "")
 
 
 TOLD = (50.0, 90.0, 95.0, 99.0)

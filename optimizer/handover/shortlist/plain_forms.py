@@ -129,8 +129,7 @@ def setup(plan: Plan) -> str:
 
 
 def _group(group: Group) -> str:
-    stages = f" PP{group.pipeline_parallel}" if group.pipeline_parallel > 1 else ""
-    split = f"TP{group.tensor_parallel}{stages} x {group.replicas:,}"
+    split = f"{group.split} x {group.replicas:,}"
     link = interconnect_name(group.interconnect, group.link)
     return f"{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {split}, {link}"
 

@@ -259,11 +259,10 @@ def _asked(asked: Asked) -> Iterator[tuple[str, str]]:
 
 
 def _test(group: Group, experiment: Experiment, say: Say) -> Iterator[tuple[str, str, Look]]:
-    gpus = group.tensor_parallel * group.pipeline_parallel
     yield say("Workload"), group.workload, Look.TEXT
     yield (
         say("Set-up"),
-        f"{gpus} {say('accelerators serve one copy of the model')}, "
+        f"{group.gpus} {say('accelerators serve one copy of the model')}, "
         f"{say('weights not coarser than')} {group.weight_quant}, "
         f"{say('requests up to')} {group.max_model_len:,} {say('tokens')}",
         Look.TEXT,
