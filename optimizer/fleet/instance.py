@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Load
@@ -22,8 +21,6 @@ from optimizer.performance.types import OperatingPoint
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption, NodeType
 from optimizer.units import CENTS_PER_UNIT, ceil_guarded, floor_guarded, seconds_to_us_up
-
-Value = TypeVar("Value", int, str)
 
 ACTIVITY_LIMIT = 2**31
 """Largest activity of a row of money in cents; beyond, whole currency units are used."""
@@ -79,8 +76,8 @@ class Decisions:
     kv: tuple[str, ...]
     tp: tuple[int, ...]
     pp: tuple[int, ...]
-    dp: tuple[int, ...]  # attention ranks; none of models whose replicas have one only
-    experts: tuple[str, ...]  # of mixtures: dealt, cut, whole
+    dp: tuple[int, ...]  # attention ranks of mixtures; none of dense models
+    experts: tuple[str, ...]  # likewise: dealt, cut, whole
     link: tuple[str, ...]
     interconnect: tuple[str, ...]
     unlicensed: frozenset[str]  # cards whose licence keeps them out
@@ -149,18 +146,13 @@ def decisions_of(workload: int, candidates: Iterable[Candidate], rules: UserRule
         kv=tuple(sorted({candidate.spec.kv_cache for candidate in mine})),
         tp=tuple(sorted({candidate.spec.tensor_parallel for candidate in mine})),
         pp=tuple(sorted({candidate.spec.pipeline_parallel for candidate in mine})),
-        dp=_several({candidate.spec.attention_dp for candidate in mine}, 1),
-        experts=_several({candidate.experts for candidate in mine}, "whole"),
+        dp=tuple(sorted({candidate.spec.attention_dp for candidate in mine if candidate.spec.model.is_moe})),
+        experts=tuple(sorted({candidate.experts for candidate in mine if candidate.spec.model.is_moe})),
         link=tuple(sorted({link_of(candidate.node_type) for candidate in mine})),
         interconnect=tuple(sorted({candidate.interconnect for candidate in mine})),
         unlicensed=frozenset(c.node_type.gpu.id for c in mine if not rules.licence_allowed(c)),
         poor=frozenset((c.spec.weight_quant, c.spec.kv_cache) for c in mine if c.recovery < floor),
     )
-
-
-def _several(values: set[Value], trivial: Value) -> tuple[Value, ...]:
-    """Values to decide between; nothing where there is but the trivial one."""
-    return () if values <= {trivial} else tuple(sorted(values))
 
 
 def link_of(node_type: NodeType) -> str:

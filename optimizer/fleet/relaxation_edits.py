@@ -148,6 +148,8 @@ class _Writer:
     def _engine(self, path: str, way: WayOut) -> Edit:
         specs = [slot.candidate.spec for slot in way.slots]
         attribute = place_of(path).key
+        if attribute == "expert_parallel":
+            return Edit(path, str(self._problem.engine.expert_parallel), "any")
         stated = list(getattr(self._problem.engine, attribute))
         return Edit(path, stated, _with(stated, [getattr(spec, attribute) for spec in specs]))
 

@@ -47,6 +47,9 @@ def make_model(name: str = "m") -> Model:
 
 
 MODEL = make_model()
+MIXTURE = replace(
+    make_model("mixture"), routed_expert_params=6e10, num_experts=64, experts_per_token=8, expert_intermediate_size=2048
+)
 
 
 def make_type(gpu: Gpu, gpus: int, link: Link = Link.NVSWITCH, fabric: float = 0.0) -> NodeType:
@@ -94,14 +97,18 @@ class CandidateSpec:
     recovery: float = 1.0
     workload: int = 0
     extra: tuple[OperatingPoint, ...] = ()
+    dp: int = 1
+    ep: int = 1
+    model: Model = MODEL
 
 
 def make_candidate(node_type: NodeType, spec: CandidateSpec) -> Candidate:
     replica = ReplicaSpec(
-        gpu=node_type.gpu, model=MODEL, engine=ENGINE, weight_quant=spec.quant, kv_cache=spec.kv,
+        gpu=node_type.gpu, model=spec.model, engine=ENGINE, weight_quant=spec.quant, kv_cache=spec.kv,
         tensor_parallel=spec.tp, pipeline_parallel=spec.pp, link=node_type.link, gpu_memory_utilization=0.9,
         max_num_seqs=256, max_num_batched_tokens=8192, max_model_len=8192,
-        crosses_nodes=spec.tp * spec.pp > node_type.gpus_per_node,
+        crosses_nodes=spec.tp * spec.pp * spec.dp > node_type.gpus_per_node, attention_dp=spec.dp,
+        expert_parallel=spec.ep,
     )  # fmt: skip
     point = OperatingPoint(PointKind.ALL, spec.rate, spec.inflight, (spec.ttft, spec.tpot))
     points = (point, *spec.extra)
@@ -206,7 +213,7 @@ class Maker:
         return options
 
     def _candidates(self, node_type: NodeType, workload: int) -> list[Candidate]:
-        rng = self.rng
+        rng, family = self.rng, self.family
         made = []
         for _ in range(rng.randint(1, 3 if workload_count(self.family) == 2 else 5)):
             size = rng.choice([s for s in (1, 2, 4, 8) if s <= node_type.gpus_per_node])
@@ -219,8 +226,16 @@ class Maker:
                 recovery=self._recovery(quant, kv), workload=workload,
                 extra=(extra,) if rng.random() < 0.3 else (),
             )  # fmt: skip
-            made.append(make_candidate(node_type, spec))
+            made.append(make_candidate(node_type, self._shaped(spec, size) if family == "mixtures" else spec))
         return made
+
+    def _shaped(self, spec: CandidateSpec, size: int) -> CandidateSpec:
+        """The same GPUs as a mixture shares them: experts cut or dealt, attention on some or all of them."""
+        rng = self.rng
+        dp = rng.choice([d for d in (1, 2, 4, 8) if size % d == 0])
+        ep = size if dp > 1 or (size > 1 and rng.random() < 0.4) else 1
+        pp = spec.pp if ep == 1 else 1
+        return replace(spec, tp=size // dp // pp, pp=pp, dp=dp, ep=ep, model=MIXTURE)
 
     def _recovery(self, quant: str, kv: str) -> float:
         floor = 0.85 if self.seed % 3 == 0 else 0.95
@@ -251,6 +266,9 @@ class Maker:
             rules = replace(rules, limits=PlanLimits(budget_cents=rng.choice([None, 600_000, 1_200_000])))
         if family in ("one workload", "two workloads", "limits") and rng.random() < 0.2:
             rules = replace(rules, objective=rng.choice(["minimize_gpus", "minimize_ttft", "minimize_tpot"]))
+        if family == "mixtures":
+            ranks = rng.choice([None, frozenset({1}), frozenset({1, 2}), frozenset({2, 4}), frozenset({8})])
+            rules = replace(rules, attention_dp=ranks, expert_parallel=rng.choice(["any", "off", "required"]))
         return rules
 
     def _distinct(self) -> tuple[str, ...]:

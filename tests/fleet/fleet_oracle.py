@@ -22,7 +22,7 @@ def usable(case: Case) -> list[tuple[Candidate, int]]:
     found = []
     for candidate in sorted(case.candidates, key=lambda c: c.key):
         spec, node, rules = candidate.spec, candidate.node_type, case.rules
-        gpus = spec.tensor_parallel * spec.pipeline_parallel
+        gpus = spec.tensor_parallel * spec.pipeline_parallel * spec.attention_dp
         domain = {Link.NVLINK_PAIR: 2}.get(node.link, node.gpus_per_node) if node.link in DIRECT else 1
         if rules.nvlink == "required" and gpus > max(1, domain):
             continue
@@ -32,6 +32,13 @@ def usable(case: Case) -> list[tuple[Candidate, int]]:
             continue
         if spec.tensor_parallel not in rules.tensor_parallel or spec.kv_cache not in rules.kv_caches:
             continue
+        if spec.model.num_experts:
+            if rules.attention_dp is not None and spec.attention_dp not in rules.attention_dp:
+                continue
+            if (rules.expert_parallel == "off" and spec.expert_parallel > 1) or (
+                rules.expert_parallel == "required" and spec.expert_parallel == 1 and gpus > 1
+            ):
+                continue
         promises = rules.workloads[candidate.workload].slo.promises
         for point, of_point in enumerate(candidate.points):
             if all(value <= p.limit_s for value, p in zip(of_point.latencies_s, promises, strict=True)):

@@ -9,7 +9,7 @@ from fleet_oracle import brute_force, scip
 from optimizer.fleet import FleetResult, FleetStatus, SolveSettings
 from optimizer.fleet.rank import rank_plans
 
-FAMILIES = ("one workload", "two workloads", "limits", "owned", "spare", "maximize")
+FAMILIES = ("one workload", "two workloads", "limits", "owned", "spare", "maximize", "mixtures")
 INSTANCES = 120
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from fleet_cases import (
+    MIXTURE,
     CandidateSpec,
     Case,
     OptionSpec,
@@ -42,6 +43,8 @@ def solve(case: Case) -> FleetResult:
 
 
 BASE = make_rules(workloads=(FOUR_REPLICAS,))
+DEALT = CandidateSpec(dp=4, ep=4, model=MIXTURE)
+"""The same four GPUs as attention ranks over dealt experts."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Rule:
     broken: UserRules
     edge: UserRules
     edge_holds: bool = True
+    spec: CandidateSpec | None = None
 
 
 def _limits(**changes: object) -> UserRules:
@@ -126,6 +130,12 @@ RULES = {
                replace(BASE, tensor_parallel=frozenset({4}))),
     "pp": Rule("rule:engine.pipeline_parallel", BASE, replace(BASE, pipeline_parallel=frozenset({2})),
                replace(BASE, pipeline_parallel=frozenset({1}))),
+    "ranks": Rule("rule:engine.attention_dp", BASE, replace(BASE, attention_dp=frozenset({1, 8})),
+                  replace(BASE, attention_dp=frozenset({4})), spec=DEALT),
+    "no dealt experts": Rule("rule:engine.expert_parallel", BASE, replace(BASE, expert_parallel="off"),
+                             replace(BASE, expert_parallel="required"), spec=DEALT),
+    "no cut experts": Rule("rule:engine.expert_parallel", BASE, replace(BASE, expert_parallel="required"),
+                           replace(BASE, expert_parallel="off"), spec=CandidateSpec(tp=4, model=MIXTURE)),
     "quality": Rule("quality.min_recovery:workloads.w0", _workload(min_recovery=0.9), _workload(min_recovery=0.98),
                     _workload(min_recovery=0.97)),
     "ttft": Rule("latency:workloads.w0.slo.ttft_ms", _slo(1.0, 0.05), _slo(0.499, 0.05), _slo(0.5, 0.05)),
@@ -151,21 +161,21 @@ RULES = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_kept(name: str) -> None:
-    assert solve(one_case(RULES[name].kept)).solutions
+    assert solve(one_case(RULES[name].kept, RULES[name].spec)).solutions
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_broken(name: str) -> None:
-    assert not solve(one_case(RULES[name].broken)).solutions
+    assert not solve(one_case(RULES[name].broken, RULES[name].spec)).solutions
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_on_the_edge(name: str) -> None:
-    assert solve(one_case(RULES[name].edge)).solutions
+    assert solve(one_case(RULES[name].edge, RULES[name].spec)).solutions
 
 
-def row_names(rules: UserRules, *, screens: bool) -> list[str]:
-    case = one_case(rules)
+def row_names(rules: UserRules, spec: CandidateSpec | None, *, screens: bool) -> list[str]:
+    case = one_case(rules, spec)
     v = build_model(prepare(case.candidate_set, case.options, screens=screens).instance)
     return [constraint.name for constraint in v.cp.proto.constraints]
 
@@ -175,8 +185,15 @@ def row_names(rules: UserRules, *, screens: bool) -> list[str]:
 def test_every_rule_has_a_row(name: str, screens: bool) -> None:
     """Whether or not the screens left out what it forbids."""
     rule = RULES[name]
-    names = row_names(rule.broken, screens=screens)
+    names = row_names(rule.broken, rule.spec, screens=screens)
     assert any(row.startswith(rule.row) for row in names)
+
+
+@pytest.mark.parametrize(
+    "rules", [replace(BASE, attention_dp=frozenset({8})), replace(BASE, expert_parallel="required")]
+)
+def test_rules_about_mixtures_leave_dense_models_alone(rules: UserRules) -> None:
+    assert solve(one_case(rules)).solutions
 
 
 @pytest.mark.parametrize(("kinds", "feasible"), [(2, True), (1, False)])
