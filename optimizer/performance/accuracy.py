@@ -35,8 +35,8 @@ _VERSION = re.compile(r"[-]?[vV]?\d.*$")
 _LADDER = (Grade.A, Grade.B, Grade.C)
 
 LARGE_EXPERT_MODEL = 200e9
-"""Mixture-of-experts models from this size on (DeepSeek-V3 class) usually run with expert parallelism, attention data
-parallelism or disaggregation, none of which is modelled."""
+"""Mixture-of-experts models from this size on (DeepSeek-V3 class) usually run with prefill and decode on separate pools
+or with speculative decoding, neither of which plans have."""
 
 
 def is_upper_bound(model: Model) -> bool:

@@ -31,6 +31,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("KV FP8", "the KV cache in 8 bits instead of 16: half the memory"),
     ("TP2 x 3", "3 copies of the model (replicas), each split over 2 GPUs that share the work on every token"),
     ("PP2", "the layers of each copy sit on 2 GPUs (or groups of them) one after the other"),
+    ("DP8 EP8", "a mixture of experts on 8 ranks with requests of their own (DP), its experts dealt to 8 GPUs (EP)"),
     ("NVLink", "direct links between GPUs (AMD: xGMI); PCIe is the slower way through the host"),
     ("node", "one server with all its GPUs: rented or bought as a whole"),
     ("idle", "GPUs that are paid for, because the node comes with them, but serve nothing"),

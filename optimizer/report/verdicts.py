@@ -117,7 +117,7 @@ def _physics(plan: Plan) -> str:
     if any(one.upper_bound for one in plan.predicted):
         text += (
             " Its cost is an upper bound: models of this kind usually run with techniques that are not modelled yet"
-            " (expert parallelism, speculative decoding, disaggregated prefill), which make them cheaper."
+            " (speculative decoding, prefill and decode on separate pools), which make them cheaper."
         )
     return text
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 from dataclasses import replace
 from typing import Any
@@ -10,11 +12,13 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
+from optimizer.calibrate.benchmark_results import parse_row
+from optimizer.calibrate.rows import case_of, degree_defects
 from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.demand import Lengths
 from optimizer.handover.launch import launch_files
 from optimizer.handover.launch.facts import load_facts
-from optimizer.handover.launch.server import doubts_of, servers_of
+from optimizer.handover.launch.server import doubts_of, measurement_csv, servers_of
 from optimizer.plan.experiment import Stated
 from optimizer.plan.types import Outcome
 from optimizer.planning.inputs import Inputs
@@ -48,6 +52,92 @@ def test_every_option_exists_in_the_release(engine: str, version: str, outcome: 
             assert server.serve is not None
             doubts = [one for one in doubts_of(server, facts) if "or newer" not in one]
             assert not doubts, doubts
+
+
+SHAPES = {
+    "tensor parallel": ((8, 1, 1), {"--tensor-parallel-size": "8"}, {"--tp-size": "8"}, {"--tp_size": "8"}),
+    "experts dealt": (
+        (8, 1, 8),
+        {"--tensor-parallel-size": "8", "--enable-expert-parallel": ""},
+        {"--tp-size": "8", "--ep-size": "8"},
+        {"--tp_size": "8", "--ep_size": "8"},
+    ),
+    "attention ranks": (
+        (1, 8, 8),
+        {"--tensor-parallel-size": "1", "--data-parallel-size": "8", "--enable-expert-parallel": ""},
+        {"--tp-size": "8", "--dp-size": "8", "--enable-dp-attention": "", "--ep-size": "8"},
+        {"--tp_size": "8", "--ep_size": "8"},
+    ),
+}
+OF_SHARED_EXPERTS = {
+    "--data-parallel-size", "--enable-expert-parallel", "--dp-size", "--enable-dp-attention", "--ep-size", "--ep_size",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_degrees_of_a_mixture_in_the_words_of_each_engine(shape: str, outcome: Outcome) -> None:
+    """vLLM: t x d GPUs; SGLang and TensorRT-LLM: all of them under tensor parallel. Other options of experts: none."""
+    (tensor, ranks, experts), *expected = SHAPES[shape]
+    for engine, options in zip(("vllm", "sglang", "trtllm"), expected, strict=True):
+        group = replace(
+            outcome.plans[0].groups[0], engine=engine, tensor_parallel=tensor, attention_dp=ranks,
+            expert_parallel=experts, published_as="x/y", max_num_seqs=100, max_num_batched_tokens=4096,
+        )  # fmt: skip
+        words = serve_words(group) or []
+        for option, value in options.items():
+            assert option in words
+            assert not value or words[words.index(option) + 1] == value
+        assert {word for word in words if word in OF_SHARED_EXPERTS} <= set(options)
+        limit = {"vllm": "--max-num-seqs", "sglang": "--max-running-requests", "trtllm": "--max_batch_size"}[engine]
+        of_all = ranks if engine == "sglang" else 1  # SGLang divides what is stated by its ranks
+        assert words[words.index(limit) + 1] == str(100 * of_all)
+        if engine == "sglang":
+            assert words[words.index("--chunked-prefill-size") + 1] == str(4096 * ranks)
+
+
+@pytest.mark.parametrize(("engine", "version"), [(engine, one) for engine, all_ in READ.items() for one in all_])
+def test_options_of_shared_experts_exist_in_the_release(
+    engine: str, version: str, outcome: Outcome, inputs: Inputs
+) -> None:
+    facts = load_facts()
+    for tensor, ranks, experts in (degrees for degrees, *_ in SHAPES.values()):
+        changed = _changed(
+            outcome, engine=engine, weight_quant="bf16", tensor_parallel=tensor, attention_dp=ranks,
+            expert_parallel=experts,
+        )  # fmt: skip
+        for server in servers_of(changed, changed.plans[0], inputs.catalog, facts, version or None):
+            assert server.gpus == 8
+            assert not [one for one in doubts_of(server, facts) if "or newer" not in one]
+
+
+@pytest.mark.parametrize("ranks", [1, 8])
+def test_a_measured_row_of_attention_ranks_is_read_as_the_plan_means_it(
+    ranks: int, outcome: Outcome, inputs: Inputs
+) -> None:
+    """The row to complete after a benchmark says the degrees, and predict reads the same replica from it."""
+    model = "deepseek-ai/DeepSeek-V3"
+    changed = _changed(
+        outcome, held=False, model=model, tensor_parallel=8 // ranks, attention_dp=ranks, expert_parallel=8,
+        gpus_per_node=8,
+    )  # fmt: skip
+    (server,) = servers_of(changed, changed.plans[0], inputs.catalog, load_facts(), None)
+    (cells,) = csv.DictReader(io.StringIO(measurement_csv(server)))
+    case = case_of(parse_row(cells), inputs.catalog)
+    assert (case.spec.tensor_parallel, case.spec.attention_dp, case.spec.expert_parallel) == (8 // ranks, ranks, 8)
+    assert case.replicas == ranks * server.experiment.test.replicas
+    assert not list(degree_defects(case.row, inputs.catalog.models[model], gpu_count_stated=True))
+
+
+@pytest.mark.parametrize(
+    ("kv", "told"), [("auto", "'enable_attention_dp: true"), ("fp8", r"  dtype: fp8\nenable_attention_dp: true")]
+)
+def test_tensorrt_reads_attention_ranks_from_its_file(kv: str, told: str, outcome: Outcome, inputs: Inputs) -> None:
+    changed = _changed(
+        outcome, engine="trtllm", weight_quant="bf16", kv_cache=kv, tensor_parallel=1, attention_dp=8,
+        expert_parallel=8,
+    )  # fmt: skip
+    (server,) = servers_of(changed, changed.plans[0], inputs.catalog, load_facts(), None)
+    assert told in server.command(None)[2]
 
 
 def test_an_option_of_one_neighbour_only_is_found() -> None:

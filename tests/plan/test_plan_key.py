@@ -19,6 +19,8 @@ def group(**changes):
         "kv_cache": "auto",
         "tensor_parallel": 2,
         "pipeline_parallel": 1,
+        "attention_dp": 1,
+        "expert_parallel": 1,
         "replicas": 3,
         "offer_id": "a",
     }
@@ -36,6 +38,8 @@ def node(**changes):
         ("configuration", {"replicas": 9, "offer_id": "b"}, {"kv_cache": "fp8"}),
         ("configuration", {}, {"tensor_parallel": 4}),
         ("configuration", {}, {"workload": "rag"}),
+        ("configuration", {}, {"expert_parallel": 2}),
+        ("configuration", {}, {"tensor_parallel": 1, "attention_dp": 2}),
         ("weight_quant", {"gpu": "a100", "tensor_parallel": 8}, {"weight_quant": "int4"}),
         ("gpu", {"weight_quant": "int4"}, {"gpu": "a100"}),
     ],

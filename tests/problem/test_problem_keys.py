@@ -168,6 +168,8 @@ FULL = {
     "engine.kv_cache": ("fp8",),  # one value is a list of one
     "engine.tensor_parallel": (2, 4),
     "engine.pipeline_parallel": (1,),
+    "engine.attention_dp": (1, 8),
+    "engine.expert_parallel": "off",
     "engine.gpu_memory_utilization": 0.85,
     "engine.router": "least_outstanding",
     "engine.max_num_seqs": 128,
@@ -238,6 +240,8 @@ DEFAULTS = {
     "engine.kv_cache": ("auto", "fp8"),
     "engine.tensor_parallel": (1, 2, 4, 8),
     "engine.pipeline_parallel": (1, 2, 4),
+    "engine.attention_dp": None,
+    "engine.expert_parallel": "any",
     "engine.gpu_memory_utilization": None,
     "payment.tiers": ("on_demand",),
     "payment.max_commitment_months": None,
