@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from optimizer.vocabulary import split_words
 from tools.scenario_texts import SCENARIOS, Run, Scenario
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,9 +88,9 @@ def table(report: dict[str, Any]) -> str:
 
 def setup(group: dict[str, Any]) -> str:
     """Precision, KV type and how the model is split."""
-    stages = f" PP{group['pipeline_parallel']}" if group["pipeline_parallel"] > 1 else ""
     kv = "16-bit" if group["kv_cache"] == "auto" else group["kv_cache"]
-    return f"{group['weight_quant']}, KV {kv}, TP{group['tensor_parallel']}{stages} x {group['replicas']}"
+    sizes = ("tensor_parallel", "pipeline_parallel", "attention_dp", "expert_parallel")
+    return f"{group['weight_quant']}, KV {kv}, {split_words(*(group[size] for size in sizes))} x {group['replicas']}"
 
 
 def milliseconds(value: float | None) -> str:

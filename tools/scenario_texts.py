@@ -185,4 +185,29 @@ SCENARIOS: tuple[Scenario, ...] = (
         " accumulation is 989, 119.5 and 165 TFLOPS. The catalog holds dense figures only, with a source each.",
         commands=tuple(("catalog", "gpus", "--search", gpu) for gpu in ("h100_sxm_80", "l20_48", "rtx_4090_24")),
     ),
+    Scenario(
+        13,
+        "DeepSeek-V3 for 5,000 people",
+        "A mixture of 671B parameters, 5,000 people with 20 questions an hour each, 2,000 tokens in and 600 out, TPOT"
+        " p95 50 ms: how many GPUs?",
+        "No common answer: guides size the memory of one copy.",
+        "Tensor parallelism keeps the latent KV cache whole on every GPU of a copy and lets each GPU read its part of"
+        " every expert for every few tokens. Attention ranks keep requests of their own, and experts dealt to their"
+        " GPUs are read once for the tokens of all: about half the GPUs for the same load. On H200 the promise on TPOT"
+        " decides: an expert step of eight GPUs takes as long there as 50 ms leave with the error margin, so tensor"
+        " parallelism stays the cheaper way at 50 ms, and not at 100.",
+        runs=(
+            Run("deepseek_company.yaml"),
+            Run("deepseek_company.yaml", ("engine.expert_parallel=off",), "tensor parallelism alone"),
+            Run(
+                "deepseek_company.yaml",
+                (
+                    "hardware.gpus=[h200_sxm_141]",
+                    "workloads.chat.slo.tpot_ms.p95=100",
+                    "ranking.distinct_by=[configuration]",
+                ),
+                "on H200 at 100 ms",
+            ),
+        ),
+    ),
 )
