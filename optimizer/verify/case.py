@@ -149,9 +149,7 @@ def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Misma
         for name, found, known in joins:
             if found not in known:
                 yield Mismatch("references", f"{path}.{name}", "a known name", found, f"no such {name}")
-        for name in _COUNTS:
-            if getattr(group, name) < 1:
-                yield Mismatch("references", f"{path}.{name}", "at least 1", getattr(group, name), "an empty group")
+        yield from _counts(group, catalog, path)
     asked = len(periods_of(problem))
     if len(plan.periods) != asked:
         yield Mismatch("references", "periods", asked, len(plan.periods), "periods of the day profile")
@@ -163,6 +161,17 @@ def references(problem: Problem, catalog: Catalog, plan: Plan) -> Iterator[Misma
     for name in ("nodes", "groups"):
         if not getattr(plan, name):
             yield Mismatch("references", name, "at least one", 0, "an empty plan")
+
+
+def _counts(group: Group, catalog: Catalog, path: str) -> Iterator[Mismatch]:
+    """Numbers without which nothing can be computed; a dense model has no experts to share."""
+    for name in _COUNTS:
+        if getattr(group, name) < 1:
+            yield Mismatch("references", f"{path}.{name}", "at least 1", getattr(group, name), "an empty group")
+    dense = group.model in catalog.models and not catalog.models[group.model].num_experts
+    for name in ("attention_dp", "expert_parallel"):
+        if dense and getattr(group, name) > 1:
+            yield Mismatch("references", f"{path}.{name}", 1, getattr(group, name), "of mixtures of experts only")
 
 
 def case_of(problem: Problem, catalog: Catalog, params: Parameters, plan: Plan) -> CheckedCase:

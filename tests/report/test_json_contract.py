@@ -143,6 +143,8 @@ class _Group(_Strict):
     checkpoint: Literal["published", "quantize_yourself"]
     tensor_parallel: int
     pipeline_parallel: int
+    attention_dp: int
+    expert_parallel: int
     replicas: int
     interconnect: Literal["nvlink", "pcie", "none"]
     max_num_seqs: int
