@@ -23,6 +23,7 @@ _WAY = {"offer_id": "string", "tier": "string"}
 
 _PARTS: dict[str, dict[str, Any]] = {
     "winner": {"rank": "integer|null", "plan": "plan|null", "monthly_cost": "number|null", "in_stock?": "stock|null"},
+    "best": {"rank": "integer|null", "plan": "plan|null"},
     "stock": {"notes": ["string"], "without": "winner|null"},
     "node": {
         "offer_id": "string",
@@ -59,6 +60,8 @@ _PARTS: dict[str, dict[str, Any]] = {
         "checkpoint": "string",
         "tensor_parallel": "integer",
         "pipeline_parallel": "integer",
+        "attention_dp": "integer",
+        "expert_parallel": "integer",
         "replicas": "integer",
         "interconnect": "string",
         "max_num_seqs": "integer",
@@ -93,6 +96,7 @@ _PARTS: dict[str, dict[str, Any]] = {
             "users?": "number|null",
         },
         "interval": "object",
+        "prefix_hit_rate": dict.fromkeys(("hbm", "host", "remote"), "number|null"),
         "grade": "string",
         "upper_bound": "boolean",
         "promises": ["promise"],
@@ -302,6 +306,8 @@ _PARTS: dict[str, dict[str, Any]] = {
         "api": "api|null",
         "quotes": ["quote"],
         "at_list_prices": "winner|null",
+        "best_by_grade": [{"grade": "string", "rank": "integer|null", "plan": "plan|null"}],
+        "best_as_published": "best|null",
         "in_stock": "stock|null",
         "expires": "string|null",
         "winner_after_expiry": "winner|null",
