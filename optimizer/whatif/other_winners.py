@@ -115,8 +115,7 @@ def _content_of_solution(case: Case, solution: FleetSolution) -> tuple[object, .
     groups = sorted(
         (
             names[group.candidate.workload], group.candidate.spec.gpu.id, group.candidate.spec.weight_quant,
-            group.candidate.spec.kv_cache, group.candidate.spec.tensor_parallel,
-            group.candidate.spec.pipeline_parallel, group.replicas,
+            group.candidate.spec.kv_cache, group.candidate.spec.split, group.replicas,
         )
         for group in solution.groups
     )  # fmt: skip

@@ -54,7 +54,7 @@ OTHERS = {
     "quotes": ("quotes", "quotes.csv", "-o"),
 }
 READ_NOTHING = {"new", "schema", "catalog template"}
-FOLDERS = {"launch"}
+FOLDERS = {"launch", "catalog update"}
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def _figures(value: Any, names: dict[str, str], key: str = "") -> Any:
     """A document with its workloads' names put back, in paths and where a workload is named; hashes and paths of files
     left out."""
     if isinstance(value, dict):
-        left_out = ("sha256", "path", "warnings")
+        left_out = ("sha256", "path", "warnings", "seal")
         return {inner: _figures(one, names, inner) for inner, one in value.items() if inner not in left_out}
     if isinstance(value, list):
         return [_figures(one, names, key) for one in value]
