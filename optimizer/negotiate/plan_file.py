@@ -209,13 +209,30 @@ def opened(text: PlanText) -> Iterator[PlanFile]:
 
 @contextmanager
 def open_plan(path: Path | str) -> Iterator[PlanFile]:
-    """A plan file, to ask ``explain``, ``targets``, ``budget``, ``frontier`` and ``why_not`` about while it is open::
+    """Open a plan file, to ask ``explain``, ``targets``, ``budget``, ``frontier`` and ``why_not`` about meanwhile::
 
         with open_plan("plan.json") as plan:
             explain(plan)
 
-    Raises ``UsageError`` where it was changed, or where its problem, the catalogs, the performance model or the program
-    is another than when it was written.
+    Parameters
+    ----------
+    path : Path or str
+        What ``optimize FILE -o plan.json`` wrote.
+
+    Returns
+    -------
+    context manager of PlanFile
+        What those functions take in place of a problem, as long as it is open.
+
+    Raises
+    ------
+    UsageError
+        Where the file was changed, or where its problem, the catalogs, the performance model or the program is another
+        than when it was written.
+
+    Source
+    ------
+    The file itself: it carries the problem, every file that this names, and the offers used.
     """
     with opened(read_plan(Path(path))) as plan:
         refuse_other_seals(plan)

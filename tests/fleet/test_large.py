@@ -238,7 +238,8 @@ def test_a_budget_below_the_bound_is_proven_infeasible() -> None:
         (
             UserRules,
             "workloads options nvlink kv_caches tensor_parallel pipeline_parallel limits fixed_cents spare_nodes"
-            " named_gpus objective distinct_by top configurations periods",
+            " named_gpus objective distinct_by top configurations periods"
+            " min_grade attention_dp expert_parallel",  # of single candidates: the screen, which applies asks for
         ),
         (WorkloadRules, "name load slo quants min_recovery workload classes whole"),
         (PlanLimits, "gpus nodes power_w gpu_kinds budget_cents quotas provider_share"),

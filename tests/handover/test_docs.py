@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "README.zh-CN.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 GENERATED = {"docs/scenarios.md"}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_NEEDS_FILES_OF_OTHERS = ("quotes_cn.csv", "chat-result.json")
-"""Commands that read what only the reader has: a foreign price list, the result of a benchmark on own cards."""
+_NEEDS_FILES_OF_OTHERS = ("quotes_cn.csv", "chat-result.json", "--from lists")
+"""Commands that read what only the reader has: foreign price lists, the result of a benchmark on own cards."""
 
 _MINUTES = frozenset({"budget", "diff", "explain", "frontier", "targets"})
 """Commands that solve a problem dozens of times: here their options are parsed; tests/negotiate runs them."""
@@ -34,7 +34,7 @@ def _commands(page: str) -> list[str]:
     """``optimize`` lines of the fenced blocks; those chained after an installation too."""
     text = (ROOT / page).read_text(encoding="utf-8")
     lines = [line for language, body in _FENCE.findall(text) if language == "" for line in body.splitlines()]
-    found = [line.split("&& ")[-1].strip() for line in lines]
+    found = [line.split("&& ")[-1].rstrip() for line in lines]  # what is indented is output that runs on
     return [
         line for line in found if line.startswith("optimize ") and not any(w in line for w in _NEEDS_FILES_OF_OTHERS)
     ]

@@ -27,7 +27,7 @@ VOID = {"meta", "br", "img", "link", "hr", "input"}
 
 
 def _point(cents: int, ttft_s: float, tokens: float, workload: str = "chat") -> Point:
-    return Point(workload, "h200_sxm_141", "fp8", "auto", 2, 1, 2, 1, cents, ttft_s, tokens)
+    return Point(workload, "h200_sxm_141", "fp8", "auto", 2, "TP2", 2, 1, cents, ttft_s, tokens)
 
 
 PICTURE = Picture(
