@@ -117,13 +117,11 @@ def offers_used(outcome: Outcome, catalog: Catalog) -> tuple[Offer, ...]:
 
 
 def every_plan(outcome: Outcome) -> Iterator[Plan]:
-    """The ranking, and the winners under a stricter view of prices."""
+    """The ranking, and the winners under another view that are none of it."""
     yield from outcome.plans
-    others = outcome.others
-    for first in (others.at_list, others.first, others.after_expiry):
-        for winner in (first, first and first.in_stock):
-            if winner is not None and winner.plan is not None and winner.rank is None:
-                yield winner.plan
+    for winner in outcome.others.every():
+        if winner.plan is not None and winner.rank is None:
+            yield winner.plan
 
 
 def written(told: str, packed_answer: PackedAnswer) -> str:

@@ -188,14 +188,16 @@ def _plans(text: PlanText, inputs: Inputs) -> Iterator[Disagreement]:
 
 
 def _listed(outcome: Outcome) -> Iterator[Disagreement]:
-    """A winner under another view of prices that has a rank is the plan of that rank."""
+    """A winner under another view that has a rank is the plan of that rank; one of a grade is of that grade."""
     others, ranking = outcome.others, {plan.rank: plan for plan in outcome.plans}
-    for first in (others.at_list, others.first, others.after_expiry):
-        for winner in (first, first and first.in_stock):
-            if winner is None or winner.rank is None:
-                continue
-            for path, stated, now in differences(encode(winner.plan), encode(ranking.get(winner.rank))):
-                yield Disagreement("plans", f"winner #{winner.rank}: {path} is {_short(stated)}, not {_short(now)}")
+    for grade, winner in others.by_grade:
+        if winner.plan is not None and winner.plan.grade != grade:
+            yield Disagreement("plans", f"the winner of grade {grade} is of grade {winner.plan.grade}")
+    for winner in others.every():
+        if winner.rank is None:
+            continue
+        for path, stated, now in differences(encode(winner.plan), encode(ranking.get(winner.rank))):
+            yield Disagreement("plans", f"winner #{winner.rank}: {path} is {_short(stated)}, not {_short(now)}")
 
 
 def _proof(text: PlanText, inputs: Inputs) -> Iterator[Disagreement]:

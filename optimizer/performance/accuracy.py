@@ -57,14 +57,16 @@ def own_setup(spec: ReplicaSpec) -> str:
 def is_own(spec: ReplicaSpec, params: Parameters) -> bool:
     """Whether the user measured the setup at enough loads.
 
-    Not where the degrees decide, which the setup does not name: pipeline stages, and four or more GPUs over PCIe.
+    Not where the degrees decide, which the setup does not name (``may_be_own``).
     """
     return bool(params.own) and may_be_own(spec) and params.own.get(own_setup(spec), 0) >= ENOUGH_OWN
 
 
 def may_be_own(spec: ReplicaSpec) -> bool:
-    """Whether measurements of its setup can narrow a specification's band."""
-    return spec.pipeline_parallel == 1 and not is_wide_pcie(spec)
+    """Whether measurements of its setup can narrow a specification's band: not where the layout, which a setup does not
+    name, decides how fast it is."""
+    whole = spec.pipeline_parallel == spec.attention_dp == spec.expert_parallel == 1
+    return whole and not is_wide_pcie(spec)
 
 
 def band_source(spec: ReplicaSpec, params: Parameters) -> str:

@@ -9,7 +9,7 @@ What wins under a stricter view of prices: at list prices alone, where stock not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -378,6 +378,12 @@ class OtherWinners:
     after_expiry: OtherWinner | None = None  # on the day after
     by_grade: tuple[tuple[str, OtherWinner], ...] = ()  # of every grade that no better one undercuts, the best first
     as_published: OtherWinner | None = None  # with every model's weights in the format they were published in
+
+    def every(self) -> Iterator[OtherWinner]:
+        """All of them, each followed by what wins without its doubtful stock."""
+        graded = (winner for _, winner in self.by_grade)
+        for first in (self.at_list, self.first, self.after_expiry, self.as_published, *graded):
+            yield from (winner for winner in (first, first and first.in_stock) if winner is not None)
 
 
 @dataclass(frozen=True, slots=True)

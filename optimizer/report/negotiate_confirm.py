@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from optimizer.demand import Lengths
 from optimizer.negotiate.confirm import EVEN, HOURS, Confirmation, Measurement
 from optimizer.performance.accuracy import ENOUGH_OWN
 from optimizer.plan.types import Group, Plan
@@ -15,6 +16,9 @@ from optimizer.report.negotiate_words import finished, heading, not_replayed, wi
 from optimizer.report.serve_commands import model_to_load, serve_words
 from optimizer.report.verdicts import ways_out
 from optimizer.report.words import BLANK, Line, Style, gpu_name, money, quant_name
+
+_RESULTS = "own_runs__"
+"""Stands for ``own-*.json``, which is as long, while lines are folded."""
 
 _LEVELS = 7
 """Numbers in flight of the loads to measure, from one to what the replica takes."""
@@ -45,8 +49,9 @@ def _lines(answer: Confirmation) -> Iterator[Line]:
     if answer.measurements:
         first = answer.measurements[0]
         yield BLANK
-        yield Line(f"To measure {gpu_name(first.group.gpu)} at {len(_grid(first.group))} loads", Style.HEADING)
-        for command in commands(first.group, str(outcome.problem_path)):
+        asked = _asked(answer, first.group)
+        yield Line(f"To measure {gpu_name(first.group.gpu)} at {len(_grid(first.group, asked))} loads", Style.HEADING)
+        for command in commands(first.group, asked, str(outcome.problem_path)):
             yield from (Line(f"  {line}") for line in command.split("\n"))
 
 
@@ -115,37 +120,51 @@ def _worth(one: Measurement, answer: Confirmation) -> str:
     return "; ".join(parts)
 
 
-def _grid(group: Group) -> list[tuple[int, int]]:
-    """Prompt tokens and number in flight of at least ``ENOUGH_OWN`` loads, within what the replica takes."""
+def _grid(group: Group, asked: Lengths) -> list[tuple[int, int]]:
+    """Prompt tokens and number in flight of at least ``ENOUGH_OWN`` loads: what is asked, half, twice and so on of
+    the mean prompt, as far as context and answer leave room, and up to what the replica takes at once."""
     most = max(group.max_num_seqs, 1)
     levels = sorted({max(1, round(most ** (step / (_LEVELS - 1)))) for step in range(_LEVELS)})
-    longest = max(group.max_model_len // 2, 64)
+    longest = max(group.max_model_len - _written(group, asked), 32)
     kinds = math.ceil(ENOUGH_OWN / len(levels))
-    lengths = sorted({max(32, round(longest / 2**step)) for step in range(kinds)})
-    return [(length, level) for length in lengths for level in levels]
+    lengths: list[int] = []
+    for step in range(4 * kinds):  # 1, 1/2, 2, 1/4, 4, ...
+        factor = 2.0 ** (((step + 1) // 2) * (1 if step % 2 == 0 else -1))
+        length = round(min(max(asked.input_mean * factor, 32), longest))
+        lengths += [] if length in lengths or len(lengths) == kinds else [length]
+    return [(length, level) for length in sorted(lengths) for level in levels]
 
 
-def commands(group: Group, file: str) -> list[str]:
-    """The server, the loads, the fit and the answer anew, ready for a shell."""
-    serve, grid = serve_words(group), _grid(group)
+def _written(group: Group, asked: Lengths) -> int:
+    """Tokens that each request of the loads writes."""
+    return max(min(round(asked.output_mean), group.max_model_len // 2), 1)
+
+
+def _asked(answer: Confirmation, group: Group) -> Lengths:
+    """The lengths that the workload of a group states."""
+    return next(one.stated.lengths for one in answer.outcome.asked if one.workload == group.workload)
+
+
+def commands(group: Group, asked: Lengths, file: str) -> list[str]:
+    """The server, the loads, the fit and the answer anew, ready for a shell; ``asked``: the lengths of its requests."""
+    serve, grid = serve_words(group), _grid(group, asked)
     lengths, levels = (" ".join(str(one) for one in dict.fromkeys(part)) for part in zip(*grid, strict=True))
-    output = max(min(group.max_model_len // 8, 300), 16)
     model = model_to_load(group)
     version = ["--engine-version", group.engine_version] if group.engine_version else []
-    fit = ["optimize", "calibrate", "RESULTS", "--gpu", group.gpu, "--engine", group.engine, *version]
+    fit = ["optimize", "calibrate", _RESULTS, "--gpu", group.gpu, "--engine", group.engine, *version]
     fit += ["--weight-quant", group.weight_quant, "--kv-cache", "fp8" if group.kv_cache == "fp8" else "bf16"]
     fit += ["--tp", str(group.tensor_parallel), "--model", group.model, "-o", "own.csv"]
     load = (
         f"for i in {lengths}; do for c in {levels}; do\n"
         f"  vllm bench serve --model {model} \\\n"
         "    --dataset-name random --ignore-eos \\\n"
-        f"    --random-input-len $i --random-output-len {output} --max-concurrency $c \\\n"
+        f"    --random-input-len $i --random-output-len {_written(group, asked)} --max-concurrency $c \\\n"
         "    --num-prompts $((10 * c)) --seed $RANDOM \\\n"
         "    --save-result --result-filename own-$i-$c.json\n"
         "done; done"
     )
     own = [shell(serve)] if serve else []
-    calibrate = shell(fit).replace("RESULTS", "own-*.json")  # the shell has to see the pattern bare
+    calibrate = shell(fit).replace(_RESULTS, "own-*.json")  # the shell has to see the pattern bare
     return [*own, load, calibrate, shell(["optimize", file, "--calibration", "own.csv"])]
 
 
@@ -178,7 +197,7 @@ def _document(one: Measurement, answer: Confirmation) -> dict[str, Json]:
         "probability": one.chance,
         "expected_saving_monthly": None if answer.asked_cents is None else Money(round(one.expected_cents)),
         "monthly_costs": [_money(bill) for bill in one.outcomes],
-        "commands": commands(group, str(answer.outcome.problem_path)),
+        "commands": commands(group, _asked(answer, group), str(answer.outcome.problem_path)),
     }
 
 

@@ -47,7 +47,9 @@ def prefix_lines(outcome: Outcome, plan: Plan) -> Iterator[str]:
             lost = hits.could - hits.found
             if abs(hits.found - one.prefix.found) > _APART:
                 text += f" ({percent(one.prefix.found)} in closed form: the replay decides)"
-            sticky = all(replay.router == Router.PREFIX_AFFINITY for replay in plan.simulated)
+            routers = {replay.router for replay in plan.simulated}
+            sticky = routers == {Router.PREFIX_AFFINITY}
+            text += "" if routers else " by a router that keeps sessions on a replica"
             where = "evicted before its next turn" if sticky else "evicted before its next turn or on another replica"
             text += f", {percent(lost)} {where}" if lost >= _LOST else ", nothing evicted"
             if hits.one_more_node is not None:

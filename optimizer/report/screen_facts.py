@@ -154,7 +154,7 @@ def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
     if text := _alone(outcome):
         yield Fact("alone", text, 5)
     if text := _api(plan):
-        yield Fact("API", text, 4)
+        yield Fact("API", text, 6 if never(plan) else 4)  # that renting tokens is cheaper is not left out for room
     if outcome.unpriced:
         one = outcome.unpriced[0]
         ask = "" if one.ask_below_cents is None else f" below {money(one.ask_below_cents, outcome.currency)} a month"

@@ -72,7 +72,9 @@ def test_the_report_names_both_prices_the_node_and_what_to_type(answer: Confirma
 
 def test_a_shell_takes_the_commands_and_they_measure_enough_loads(answer: Confirmation) -> None:
     for one in answer.measurements:
-        script = "\n".join(commands(one.group, "a file.yaml"))
+        asked = answer.outcome.asked[0].stated.lengths
+        script = "\n".join(commands(one.group, asked, "a file.yaml"))
+        assert f" {asked.input_mean:.0f} " in script and " \\\n      \\" not in script
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
         lengths, levels = script.split("for i in ")[1].split("; do for c in ")
         assert len(lengths.split()) * len(levels.split("; do")[0].split()) >= ENOUGH_OWN

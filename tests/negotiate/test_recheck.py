@@ -144,7 +144,8 @@ def test_a_forger_who_makes_the_checksum_anew_is_refused_too(plan: Path, tmp_pat
     assert not [one for one in unnoticed if not one.startswith(ONLY_A_SOLVE_TELLS + ONLY_A_REPLAY_TELLS)]
     other = tmp_path / "plan.json"
     best = text.outcome.plans[0]
-    cheaper = (replace(best, monthly_cents=best.monthly_cents - 1), *text.outcome.plans[1:])
+    better = replace(best, monthly_cents=best.monthly_cents - 1, load_factor=best.load_factor + 0.01)
+    cheaper = (better, *text.outcome.plans[1:])  # the most load is sought
     forged = replace(text.carried, outcome=replace(text.outcome, plans=cheaper))
     other.write_text(written(render_json(forged.outcome), forged), encoding="utf-8")
     assert {one.part for one in said(other).disagreements} >= {"plans", "proof"}
