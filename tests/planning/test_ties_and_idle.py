@@ -27,19 +27,19 @@ def test_three_percent_is_no_difference(cents: int, tied: int | None) -> None:
 
 
 PROBLEM = """
-name: two nodes of two sellers, three of four cards in use
+name: two nodes of two sellers, four of six cards in use
 workloads:
   - name: chat
     model: meta-llama/Llama-3.1-8B-Instruct
-    traffic: {requests_per_second: 1, min_replicas: 3}
+    traffic: {requests_per_second: 1, min_replicas: 2}
     tokens: {input: 500, output: 100, context_max: 2048}
     slo: {ttft_ms: 2000, tpot_ms: 100}
 hardware: {gpus: [h100_sxm_80], providers: [acme, beta]}
-engine: {tensor_parallel: [1], pipeline_parallel: [1]}
+engine: {tensor_parallel: [2], pipeline_parallel: [1]}
 offers:
-  - {id: one, provider: acme, gpu: h100_sxm_80, gpus_per_node: 2, currency: USD, price_per_hour: 4, stock: 1,
+  - {id: one, provider: acme, gpu: h100_sxm_80, gpus_per_node: 3, currency: USD, price_per_hour: 4, stock: 1,
      quote_ref: A, valid_until: 2026-12-31}
-  - {id: other, provider: beta, gpu: h100_sxm_80, gpus_per_node: 2, currency: USD, price_per_hour: 5, stock: 1,
+  - {id: other, provider: beta, gpu: h100_sxm_80, gpus_per_node: 3, currency: USD, price_per_hour: 5, stock: 1,
      quote_ref: B, valid_until: 2026-12-31}
 payment: {as_of: 2026-08-20}
 ranking: {top: 1}
@@ -51,5 +51,5 @@ def test_idle_cards_are_counted_over_all_nodes(tmp_path: Path) -> None:
     file.write_text(PROBLEM)
     plan = solve_problem(file, simulate=False).plans[0]
     assert [node.offer_id for node in plan.nodes] == ["one", "other"]
-    assert sum(group.replicas for group in plan.groups) == 3
-    assert (plan.gpus, sum(node.idle_gpus for node in plan.nodes)) == (4, 1)
+    assert sum(group.replicas for group in plan.groups) == 2
+    assert (plan.gpus, sum(node.idle_gpus for node in plan.nodes)) == (6, 2)

@@ -18,7 +18,7 @@ MUTATIONS = [
     ("share: 0.75", "share: 0", "above 0", None),
     (", share: 0.25", "", "the key 'share' is missing in workloads.2.tokens.classes.1", "share"),
     ("input: 210, output: 150, ", "input: 210, ", "the key 'output' is missing", "output: 300"),
-    ("input: 210", "inptu: 210", "unknown key 'inptu'", "did you mean input"),
+    ("input: 210,", "inptu: 210,", "unknown key 'inptu'", "did you mean input"),
     ("context_max: 2048", "context_max: 300", "input + output are 360 on average", "longest input + output"),
     ("context_max: 2048", "context_max: 20000", "20,000 tokens is beyond the workload's 16,384", "leave it out"),
     (

@@ -117,7 +117,7 @@ def test_plain_numbers_are_read_at_p95_by_default(load, minimal) -> None:
 
 
 def test_lengths(load, full) -> None:
-    chat, nightly, _ = load(full).workloads
+    chat, nightly, *_ = load(full).workloads
     assert lengths_of(chat) == Lengths(1024, 300, 8192, 3000, None, 0.25, KvSizing.WORST_CASE, 8)
     assert lengths_of(nightly) == Lengths(2000, 200, 2200)
 
