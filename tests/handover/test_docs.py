@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "README.zh-CN.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 GENERATED = {"docs/scenarios.md"}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_NEEDS_FILES_OF_OTHERS = ("quotes_cn.csv", "chat-result.json", "--from lists")
+_NEEDS_FILES_OF_OTHERS = ("quotes_cn.csv", "chat-result.json", "--from lists", "--catalogs market")
 """Commands that read what only the reader has: foreign price lists, the result of a benchmark on own cards."""
 
 _MINUTES = frozenset({"budget", "diff", "explain", "frontier", "targets"})
