@@ -82,6 +82,7 @@ class Confirmation:
     currency: str
     confidence: float
     replayed: bool = True
+    sets: tuple[str, ...] = ()  # edits of the problem that the answer is of
 
     @property
     def asked_cents(self) -> int | None:
@@ -158,8 +159,9 @@ def confirm(
         found.append(_measured(first.case, setup, today, simulate=simulate))
     found.sort(key=lambda one: (-one.expected_cents, -one.chance))
     return Confirmation(
-        first.outcome, even.outcome, tuple(found), asked.payment.currency, asked.margins.confidence, simulate
-    )
+        first.outcome, even.outcome, tuple(found), asked.payment.currency, asked.margins.confidence, simulate,
+        inputs.sets,
+    )  # fmt: skip
 
 
 _EVENLY = (f"margins.confidence={EVEN}", "ranking.distinct_by=[gpu, weight_quant]")

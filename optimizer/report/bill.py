@@ -20,6 +20,7 @@ from optimizer.report.words import (
     plural,
     price,
 )
+from optimizer.units import significant
 
 _MONTH_HOURS = 730.0
 """Around the clock."""
@@ -57,8 +58,8 @@ def unit_rows(costs: UnitCosts, currency: str) -> list[tuple[str, float | None, 
 
 
 def fractions(cost: float) -> float:
-    """A cost of one of many in whole cents, or in four decimals where it is below a dime."""
-    return round(cost, 2 if cost >= 0.1 else 4)
+    """A cost of one of many in whole cents, below a dime in four decimals, below a thousandth in two digits."""
+    return round(cost, 2 if cost >= 0.1 else 4) if cost >= 1e-3 else significant(cost, 2)
 
 
 def _running(outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from optimizer.demand import Lengths
 from optimizer.negotiate.confirm import EVEN, HOURS, Confirmation, Measurement
@@ -13,7 +13,7 @@ from optimizer.report.confirm import shell
 from optimizer.report.json_plan import Json, Money, dump
 from optimizer.report.json_report import document
 from optimizer.report.negotiate_words import finished, heading, not_replayed, winner, wrapped
-from optimizer.report.serve_commands import model_to_load, serve_words
+from optimizer.report.serve_commands import has_to_be_made, model_to_load, serve_words
 from optimizer.report.verdicts import ways_out
 from optimizer.report.words import BLANK, Line, Style, gpu_name, money, quant_name
 
@@ -51,7 +51,7 @@ def _lines(answer: Confirmation) -> Iterator[Line]:
         yield BLANK
         asked = _asked(answer, first.group)
         yield Line(f"To measure {gpu_name(first.group.gpu)} at {len(_grid(first.group, asked))} loads", Style.HEADING)
-        for command in commands(first.group, asked, str(outcome.problem_path)):
+        for command in commands(first.group, asked, str(outcome.problem_path), answer.sets):
             yield from (Line(f"  {line}") for line in command.split("\n"))
 
 
@@ -82,7 +82,8 @@ def _verdict(answer: Confirmation, worth: list[Measurement]) -> str:
 def _setup(one: Measurement) -> str:
     group = one.group
     which = "of #1" if one.in_first else f"of {winner(one.plan)}"
-    return f"{group.model} in {quant_name(group.weight_quant)} on {gpu_name(group.gpu)}, {which}"
+    made = " (no published checkpoint is known: make one first)" if has_to_be_made(group) else ""
+    return f"{group.model} in {quant_name(group.weight_quant)}{made} on {gpu_name(group.gpu)}, {which}"
 
 
 def _rent(one: Measurement, currency: str) -> str:
@@ -145,8 +146,9 @@ def _asked(answer: Confirmation, group: Group) -> Lengths:
     return next(one.stated.lengths for one in answer.outcome.asked if one.workload == group.workload)
 
 
-def commands(group: Group, asked: Lengths, file: str) -> list[str]:
-    """The server, the loads, the fit and the answer anew, ready for a shell; ``asked``: the lengths of its requests."""
+def commands(group: Group, asked: Lengths, file: str, sets: Sequence[str] = ()) -> list[str]:
+    """The server, the loads, the fit and the answer anew under the same ``sets``, ready for a shell; ``asked``: the
+    lengths of its requests."""
     serve, grid = serve_words(group), _grid(group, asked)
     lengths, levels = (" ".join(str(one) for one in dict.fromkeys(part)) for part in zip(*grid, strict=True))
     model = model_to_load(group)
@@ -164,8 +166,9 @@ def commands(group: Group, asked: Lengths, file: str) -> list[str]:
         "done; done"
     )
     own = [shell(serve)] if serve else []
+    anew = ["optimize", file, *(word for one in sets for word in ("--set", one))]
     calibrate = shell(fit).replace(_RESULTS, "own-*.json")  # the shell has to see the pattern bare
-    return [*own, load, calibrate, shell(["optimize", file, "--calibration", "own.csv"])]
+    return [*own, load, calibrate, shell([*anew, "--calibration", "own.csv"])]
 
 
 def _json(answer: Confirmation) -> str:
@@ -197,7 +200,7 @@ def _document(one: Measurement, answer: Confirmation) -> dict[str, Json]:
         "probability": one.chance,
         "expected_saving_monthly": None if answer.asked_cents is None else Money(round(one.expected_cents)),
         "monthly_costs": [_money(bill) for bill in one.outcomes],
-        "commands": commands(group, _asked(answer, group), str(answer.outcome.problem_path)),
+        "commands": commands(group, _asked(answer, group), str(answer.outcome.problem_path), answer.sets),
     }
 
 

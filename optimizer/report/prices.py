@@ -47,6 +47,9 @@ def prices(outcome: Outcome) -> Iterator[Line]:
         rows.append(("stock", _stock(others.first)))
     if others.expires is not None:
         rows.append(("expires", _expiry(outcome)))
+    if others.as_published is not None and others.as_published.plan is not None:
+        rows.append(("own format", f"with weights in the model's own format {_wins(others.as_published, first)}"))
+    rows += [(f"grade {grade}", f"of grade {grade} {_wins(one, first)}") for grade, one in others.by_grade if one.plan]
     for label, text in rows:
         yield from (Line(line) for line in labelled(label, text, 12))
     yield BLANK
@@ -63,6 +66,10 @@ def _at_list(winner: OtherWinner, first: Plan) -> str:
     if winner.rank == first.rank:
         return f"#1 is the winner at list prices alone too{_unless(winner)}"
     return f"at list prices alone {_told(winner)} wins{_unless(winner)}"
+
+
+def _wins(winner: OtherWinner, first: Plan) -> str:
+    return "#1 wins" if winner.rank == first.rank else f"{_told(winner)} wins"
 
 
 def _stock(winner: OtherWinner) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.report.json_plan import Json, dump
+from optimizer.report.words import labelled
 
 if TYPE_CHECKING:
     from optimizer.negotiate.recheck import Rechecked
 
 _SHOWN = 40
+_COLUMN, _WIDTH = 9, 80
 
 
 def render_recheck(answer: Rechecked, style: str = "text") -> str:
@@ -30,9 +32,10 @@ def _document(answer: Rechecked) -> Json:
 def _lines(answer: Rechecked) -> list[str]:
     if answer.holds:
         head = f"{answer.path}: agrees. Rechecked without the solver:"
-        rows = [f"  {one.part:<9}{one.what}" for one in answer.agreed]
-        return [head, *rows, *(f"  not       {one}" for one in answer.not_rechecked)]
+        said = [(one.part, one.what) for one in answer.agreed] + [("not", one) for one in answer.not_rechecked]
+        return [head, *(line for part, what in said for line in labelled(part, what, _COLUMN, _WIDTH))]
     count = len(answer.disagreements)
-    shown = [f"  {one.part:<9}{one.what}" for one in answer.disagreements[:_SHOWN]]
+    first = answer.disagreements[:_SHOWN]
+    shown = [line for one in first for line in labelled(one.part, one.what, _COLUMN, _WIDTH)]
     rest = [f"  ... and {count - _SHOWN:,} more"] if count > _SHOWN else []
     return [f"{answer.path}: does not agree, {count:,} thing{'s' * (count != 1)}:", *shown, *rest]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from optimizer.plan.types import Asked, Binding, Demand, Outcome, Plan, ReplayedPromise
 from optimizer.problem import Figure, place_of
 from optimizer.report.api import never
+from optimizer.report.bill import fractions
 from optimizer.report.periods import asked_profile, fewer_replicas, followed, replayed_name, replayed_unit
 from optimizer.report.plans import promise_name, repaired
 from optimizer.report.prefixes import prefix_lines
@@ -15,6 +16,7 @@ from optimizer.report.quotes import verdict_of
 from optimizer.report.screen_table import Row
 from optimizer.report.screen_words import Fact, between, hardware, joined, short_gpu, short_model, some, stated_load
 from optimizer.report.seen import SeenLatency, is_replayed, seen
+from optimizer.report.serve_commands import has_to_be_made
 from optimizer.report.verdicts import GRADE_MEANS, SUPERLATIVE
 from optimizer.report.words import (
     Style,
@@ -122,12 +124,8 @@ def _volume(outcome: Outcome) -> str:
     elif not plan.periods and {one.load_hours for one in outcome.asked} == {_PERIOD_MONTH}:
         text += ", if the stated load runs around the clock"
     each = [(costs.per_request, "a request"), (costs.per_user_month, "a user")]
-    known = [f"{price(_unit(cost), plan.currency)} {unit}" for cost, unit in each if cost is not None]
+    known = [f"{price(fractions(cost), plan.currency)} {unit}" for cost, unit in each if cost is not None]
     return f"{text}; {', '.join(known)}" if known else text
-
-
-def _unit(cost: float) -> float:
-    return round(cost, 2 if cost >= 0.1 else 4)
 
 
 def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
@@ -138,11 +136,12 @@ def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
     if text := _binds(plan):
         yield Fact("binds", text, 7, 3)
     yield Fact("trust", _trust(plan), 7, 3)
+    yield from (Fact("weights", text, 5) for text in _to_quantize(plan))
     yield from (Fact("prefix", text, 6, 3) for text in prefix_lines(outcome, plan))
     if plan.stress:
         yield Fact("what if", "; ".join(_stress(plan)), 4)
     if text := _reserve(plan):
-        yield Fact("spare", text, 4, 1)
+        yield Fact("spare", text, 4 if any(node.spare for node in plan.nodes) else 3, 1)
     if text := _price(outcome):
         yield Fact("price", text, 7, 3)
     if text := _stock(outcome):
@@ -163,6 +162,13 @@ def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
         yield Fact("not in", ", ".join(plan.excludes), 5)
     yield Fact("proven" if plan.proven else "proof", _proof(outcome), 7, 3)
     yield Fact("confirm", _confirm(plan), 6)
+
+
+def _to_quantize(plan: Plan) -> Iterator[str]:
+    """Formats of the plan that the buyer has to make, as nobody is known to publish them."""
+    names = dict.fromkeys(quant_name(group.weight_quant) for group in plan.groups if has_to_be_made(group))
+    if names:
+        yield f"{joined(names)} {'is' if len(names) == 1 else 'are'} yours to make: no published checkpoint is known"
 
 
 def _binds(plan: Plan) -> str:

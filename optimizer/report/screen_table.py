@@ -90,7 +90,7 @@ def _signable(outcome: Outcome) -> list[tuple[str, str, OtherWinner]]:
     best = "cheapest" if outcome.proof.objective == "minimize_cost" else "best"
     published, graded = outcome.others.as_published, outcome.others.by_grade
     if published is not None:
-        found.append(("pub", "weights as published", published))
+        found.append(("pub", "weights in the model's own format", published))
     if graded and graded[0][0] < outcome.plans[0].grade:
         found.append((graded[0][0], f"{best} of grade {graded[0][0]}", graded[0][1]))
     return found

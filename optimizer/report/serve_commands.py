@@ -67,6 +67,11 @@ def model_to_load(group: Group, checkpoint: str | None = None) -> str:
     return group.model
 
 
+def has_to_be_made(group: Group) -> bool:
+    """Whether a group's weights are in a format that needs a checkpoint of its own and none is known."""
+    return not group.published_as and group.checkpoint != "published" and group.weight_quant in _CALIBRATED
+
+
 def _serve_vllm(group: Group, checkpoint: str | None) -> list[str]:
     command = ["vllm", "serve", model_to_load(group, checkpoint), "--tensor-parallel-size", str(group.tensor_parallel)]
     if group.pipeline_parallel > 1:

@@ -47,8 +47,9 @@ def money(cents: int, currency: str) -> str:
 
 
 def price(amount: float, currency: str) -> str:
-    """A unit price with two to four decimals: ``$23.92``, ``$11.5342``, ``$0.0832``."""
-    whole, _, decimals = f"{amount:,.4f}".partition(".")
+    """A unit price with two to four decimals, of next to nothing two digits: ``$23.92``, ``$0.0832``, ``$0.000025``."""
+    places = 4 if amount == 0 or abs(amount) >= 1e-3 else 1 - math.floor(math.log10(abs(amount)))
+    whole, _, decimals = f"{amount:,.{places}f}".partition(".")
     text = f"{whole}.{decimals.rstrip('0'):0<2}"
     symbol = _SYMBOL.get(currency)
     return f"{symbol}{text}" if symbol else f"{currency} {text}"

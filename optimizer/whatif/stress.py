@@ -95,14 +95,18 @@ def repaired(broken: Stress, result: FleetResult) -> Stress:
 
 
 def _tighter(case: Case, plan: Plan) -> list[str]:
-    """TPOT limits that are smaller by what 1.2 exceeds the smallest margin there is: that of setups the user measured
-    where there are any, else that of a grade A prediction."""
+    """TPOT limits that are smaller by what 1.2 exceeds the smallest margin there is: that of own measurements where the
+    plan runs on a setup that the user measured, else that of a grade A prediction."""
     from optimizer.performance import error_factor
-    from optimizer.performance.accuracy import OWN
+    from optimizer.performance.accuracy import OWN, is_own
     from optimizer.performance.types import Grade
 
     problem, engines = case.inputs.problem, case.inputs.catalog.engines
-    source = OWN if case.inputs.params.own else engines[problem.engine.name].profile
+    setups = {(group.gpu, group.model, group.weight_quant) for group in plan.groups}
+    specs = [one.spec for one in case.candidates.candidates] if case.inputs.params.own else []
+    mine = [one for one in specs if (one.gpu.id, one.model.id, one.weight_quant) in setups]
+    measured = any(is_own(one, case.inputs.params) for one in mine)
+    source = OWN if measured else engines[problem.engine.name].profile
     margin = error_factor(Metric.TPOT, Grade.A, problem.margins.confidence, source)
     scale = min(1.0, margin / SLOWER)
     promises = [p for one in plan.predicted for p in one.promises if p.metric is Metric.TPOT and p.limit_s is not None]

@@ -33,6 +33,16 @@ def _group(folder: Path, **engine: object) -> Group:
     return solve_problem(path, simulate=False).plans[0].groups[0]
 
 
+def test_people_who_think_have_room_for_all_that_are_in_flight(tmp_path: Path) -> None:
+    """600 people who wait and think: each replica takes at once what it has in flight 99 % of the time."""
+    path = tmp_path / "people.json.yaml"
+    people = {**CHAT["workloads"][0], "traffic": {"users": {"active": 600, "think_time_s": 15}, "peak_factor": 1}}  # type: ignore[dict-item]
+    path.write_text(json.dumps({**CHAT, "workloads": [people]}), encoding="utf-8")
+    plan = solve_problem(path, simulate=False).plans[0]
+    each = plan.predicted[0].concurrency / plan.groups[0].replicas
+    assert plan.groups[0].max_num_seqs >= each + math.sqrt(each) > 2
+
+
 @pytest.mark.parametrize("version", [None, "0.11.0"])
 def test_what_starts_is_what_is_launched(version: str | None, tmp_path: Path) -> None:
     """With the default of 1,024 sequences vLLM 0.11 leaves this model -1.44 GiB for KV on one H100 (measured)."""

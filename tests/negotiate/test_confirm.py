@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,18 @@ def test_a_shell_takes_the_commands_and_they_measure_enough_loads(answer: Confir
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
         lengths, levels = script.split("for i in ")[1].split("; do for c in ")
         assert len(lengths.split()) * len(levels.split("; do")[0].split()) >= ENOUGH_OWN
+
+
+def test_what_is_asked_anew_is_what_was_asked(answer: Confirmation) -> None:
+    """The edits of the problem, and no promise that weights exist which nobody publishes."""
+    last = commands(answer.measurements[0].group, answer.outcome.asked[0].stated.lengths, "a.yaml", answer.sets)[-1]
+    assert shlex.split(last.replace("\\\n", " ")) == [
+        "optimize", "a.yaml", *(word for one in TIGHT for word in ("--set", one)), "--calibration", "own.csv",
+    ]  # fmt: skip
+    (one, *_) = answer.measurements
+    made = replace(one, group=replace(one.group, weight_quant="nvfp4", checkpoint="quantize_yourself", published_as=""))
+    text = " ".join(render_confirmation(replace(answer, measurements=(made,)), "text").split())
+    assert "in NVFP4 (no published checkpoint is known: make one first)" in text
 
 
 def test_where_no_margin_is_asked_nothing_can_be_given_back() -> None:

@@ -192,7 +192,7 @@ def test_rows_are_decisions_not_the_cheapest_alike(outcomes: dict[str, Outcome])
     assert [row.why for row in rows] == [
         "",
         "",
-        "#5: weights as published",
+        "#5: weights in the model's own format",
         "#6: cheapest of grade A",
     ]
 
@@ -224,7 +224,7 @@ def test_what_a_buyer_may_insist_on_has_its_row_where_it_is_another(outcomes: di
     both = replace(outcome, plans=(first,), others=replace(others, as_published=OtherWinner(native)))
     assert [row.name for row in decisions(both)] == ["1", "pub", "A"]
     text = render(both, "screen")
-    assert "pub: weights as published" in text
+    assert "pub: weights in the model's own format" in text
     assert "A: cheapest of grade A" in text
     same = OtherWinners(by_grade=(("B", OtherWinner(first, 1)),), as_published=OtherWinner(first, 1))
     assert [row.name for row in decisions(replace(outcome, plans=(first,), others=same))] == ["1"]
