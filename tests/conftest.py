@@ -26,18 +26,18 @@ SLOW = {
     "commands": "*",
     "decide": "*",
     "fleet": "canary classes contracts dominance large metamorphic mixes optimum profile ranking relax",
-    "handover": "day_profile docs every_problem experiment launch length_classes_handed_over page shortlist",
+    "handover": "day_profile docs every_problem experiment language launch length_classes_handed_over page shortlist",
     "house": "notebooks",
     "negotiate": "*",
-    "performance": "fluid operating_points population",
+    "performance": "fluid operating_points population retention",
     "planning": "*",
     "pricing": "units_grow",
-    "problem": "check_command one_defect problem_fuzz",
+    "problem": "check_command one_defect problem_fuzz trace",
     "problems": "*",
-    "report": "front_page screen",
+    "report": "front_page screen width",
     "service": "*",
     "simulate": "*",
-    "verify": "mutations",
+    "verify": "mutations replays",
 }
 """Files of tests, by room (all with ``*``), that take seconds; the others together take less than a minute on two
 cores."""
