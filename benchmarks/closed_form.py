@@ -14,6 +14,7 @@ import argparse
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def _loads(spec: ReplicaSpec, lengths: Lengths, params: Parameters) -> Iterator[
     for share, closed in itertools.product(LOADS, (False, True)):
         held = max(round(share * float(limit.inflight[0])), 1)
         rate = share * float(limit.rate[0])
-        loads = {"inflights": [float(held)]} if closed else {"rates": [rate]}
+        loads: dict[str, Any] = {"inflights": [float(held)]} if closed else {"rates": [rate]}
         predicted = behaviours([spec], lengths, params, **loads)[0]
         if predicted.stable:
             pattern = _pattern(lengths, predicted, rate, held, closed=closed)

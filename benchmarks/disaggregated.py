@@ -263,8 +263,8 @@ def main(*, write: bool) -> None:
         header = ("row_id", "group", "figure", "predicted", "measured")
         rows = [(e.row_id, e.group, e.figure, f"{e.predicted:.4g}", f"{e.measured:.6g}") for e in errors]
         write_atomic(root / "performance" / "pool_left_out.csv", table_csv(header, rows), in_place=True)
-        header = ("figure", "engine", "grade", "low", "near_low", "near_high", "high")
-        write_atomic(root / "performance" / "pool_bands.csv", table_csv(header, bands(errors, root)), in_place=True)
+        columns = ("figure", "engine", "grade", "low", "near_low", "near_high", "high")
+        write_atomic(root / "performance" / "pool_bands.csv", table_csv(columns, bands(errors, root)), in_place=True)
     print("\n".join(tables(read_left_out(root), root)))
 
 

@@ -111,9 +111,10 @@ def outside(problem: dict[str, Any], option: NodeOption, catalog: Catalog) -> li
     place = catalog.regions.get((offer.provider, region))
     country = fact("country", row.country if row else (place.country if place else ""))
     seat = fact("headquarters", provider.headquarters if provider else "")
-    papers = fact("certificates", provider.certificates if provider else ())
+    papers: Any = fact("certificates", provider.certificates if provider else ())
     kind = fact("provider_class", str(provider.provider_class) if provider else None)
-    require, providers = hardware["require"], hardware.get("providers")
+    require: dict[str, Any] = hardware["require"]
+    providers = hardware.get("providers")
     checks = {
         "regions": "regions" not in hardware or region in hardware["regions"],
         "countries": country in require.get("countries", [country]),
@@ -160,8 +161,8 @@ def checked(seed: int, path: Path) -> tuple[Counter[str], list[str]]:
         if not repaired:
             wrong.append(f"{seed}: repair {way.change} gives no plan")
             continue
-        broken = {name for node in repaired[0].nodes for name in outside(problem, node.option, catalog)}
-        wrong += [f"{seed}: repair {way.change} leads outside {name}" for name in broken - {"gpus"}]
+        left = {name for node in repaired[0].nodes for name in outside(problem, node.option, catalog)}
+        wrong += [f"{seed}: repair {way.change} leads outside {name}" for name in left - {"gpus"}]
     return seen, wrong
 
 

@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import sys_tags
 
 
-class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
     """Adds object files to a wheel, or leaves them in the checkout of an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

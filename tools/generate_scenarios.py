@@ -145,7 +145,8 @@ def transcript(command: tuple[str, ...]) -> str:
 def solve(run: Run) -> dict[str, Any]:
     """The JSON report of a problem file."""
     sets = [part for one in run.sets for part in ("--set", one)]
-    return json.loads(run_optimize(f"problems/{run.file}", *sets, "--format", "json"))
+    report: dict[str, Any] = json.loads(run_optimize(f"problems/{run.file}", *sets, "--format", "json"))
+    return report
 
 
 def run_optimize(*arguments: str) -> str:

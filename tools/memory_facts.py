@@ -27,11 +27,11 @@ def cuda_totals(gpus: Sequence[Row], measured: Sequence[Row]) -> dict[str, tuple
     for row in measured:
         if row["gpu"] not in by_id:
             continue
-        figure, own = float(row["cuda_total_gib"]) * _MIB, float(by_id[row["gpu"]]["memory_mib_reported"] or 0.0)
-        stated = float(row["nvidia_smi_mib"] or own)
-        if stated and abs(own / stated - 1.0) > _SAME_BOARD:
-            figure *= own / stated  # seen with ECC, or on a board of its kind with other memory
-        if own and figure > own:
+        figure, driver = float(row["cuda_total_gib"]) * _MIB, float(by_id[row["gpu"]]["memory_mib_reported"] or 0.0)
+        stated = float(row["nvidia_smi_mib"] or driver)
+        if stated and abs(driver / stated - 1.0) > _SAME_BOARD:
+            figure *= driver / stated  # seen with ECC, or on a board of its kind with other memory
+        if driver and figure > driver:
             continue  # more than the driver reports: the card of that log was another one
         if figure < lowest.get(row["gpu"], (float("inf"), ""))[0]:
             lowest[row["gpu"]] = (figure, row["source"])

@@ -20,7 +20,7 @@ LONGEST_S = 600
 
 def executed(path: Path) -> nbformat.NotebookNode:
     """A notebook with the outputs of this run; raises ``CellExecutionError`` where a cell does."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(notebook, timeout=LONGEST_S, resources={"metadata": {"path": str(ROOT)}})
     client.execute()
     for cell in notebook.cells:
@@ -44,7 +44,7 @@ def main() -> None:
     """Runs those named, or all."""
     for path in sorted(FOLDER.glob("*.ipynb")):
         if path.stem in sys.argv[1:] or not sys.argv[1:]:
-            nbformat.write(executed(path), path)
+            nbformat.write(executed(path), path)  # type: ignore[no-untyped-call]
             print(path.relative_to(ROOT))
 
 

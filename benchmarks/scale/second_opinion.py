@@ -59,7 +59,7 @@ def _model(candidates: CandidateSet, options: Sequence[NodeOption]):  # type: ig
     rules = candidates.rules
     allowed = [option for option in options if not rules.forbidden_by(option)]
     types = {option.node_type.key for option in allowed}
-    model = mb.Model()
+    model = mb.Model()  # type: ignore[no-untyped-call]
     nodes = {o.key: model.new_int_var(0, 10_000 if o.max_nodes is None else o.max_nodes, "") for o in allowed}
     shares, chosen, on_type = defaultdict(list), defaultdict(list), defaultdict(list)
     for candidate in candidates.candidates:
@@ -84,13 +84,13 @@ def _model(candidates: CandidateSet, options: Sequence[NodeOption]):  # type: ig
     for workload in range(len(rules.workloads)):
         model.add(mb.LinearExpr.sum(shares[workload]) == 1)
         model.add(mb.LinearExpr.sum(chosen[workload]) <= rules.configurations)
-    for key, replicas in on_type.items():
+    for key, served in on_type.items():
         room = mb.LinearExpr.sum([key[1] * nodes[o.key] for o in allowed if o.node_type.key == key])
-        for size in sorted({gpus for gpus, _ in replicas}):
-            load = mb.LinearExpr.weighted_sum(
-                [r for g, r in replicas if g >= size], [g for g, _ in replicas if g >= size]
+        for size in sorted({gpus for gpus, _ in served}):
+            placed = mb.LinearExpr.weighted_sum(
+                [r for g, r in served if g >= size], [g for g, _ in served if g >= size]
             )
-            model.add(load <= room if key[1] % size == 0 else load <= room * (key[1] // size * size / key[1]))
+            model.add(placed <= room if key[1] % size == 0 else placed <= room * (key[1] // size * size / key[1]))
     stocks = defaultdict(list)
     for option in allowed:
         if option.max_nodes is not None:

@@ -116,12 +116,12 @@ def test_every_row_set_aside_has_a_reason_and_every_source_a_weight() -> None:
 
 
 @pytest.fixture(scope="module")
-def errors() -> list:  # type: ignore[type-arg]
+def errors() -> list:
     weight = weighing(ROOT)
     return [error for error in held_out_errors(ROOT, CATALOG, PARAMS) if weight(error.case.row) > 0]
 
 
-def test_unseen_groups_are_predicted_as_well_as_the_page_says(errors: list) -> None:  # type: ignore[type-arg]
+def test_unseen_groups_are_predicted_as_well_as_the_page_says(errors: list) -> None:
     scores = {score.metric: score for score in summarise(errors, lambda error: "all")}
     assert scores["tpot"].median_error <= 15
     assert scores["throughput"].median_error <= 15
@@ -130,7 +130,7 @@ def test_unseen_groups_are_predicted_as_well_as_the_page_says(errors: list) -> N
     assert rank_correlation(errors)[0] >= 0.9
 
 
-def coverage_of_groups(errors: list, figure: str) -> float:  # type: ignore[type-arg]
+def coverage_of_groups(errors: list, figure: str) -> float:
     """Mean over groups of the share of a group's truths that the band holds, in percent."""
     groups: dict[str, list[bool]] = {}
     for error in errors:
@@ -139,7 +139,7 @@ def coverage_of_groups(errors: list, figure: str) -> float:  # type: ignore[type
     return 100 * float(np.mean([np.mean(held) for held in groups.values()]))
 
 
-def test_bands_hold_what_they_promise_on_groups_they_did_not_see(errors: list) -> None:  # type: ignore[type-arg]
+def test_bands_hold_what_they_promise_on_groups_they_did_not_see(errors: list) -> None:
     """Bands are made of groups, so it is groups they hold; rows of large, well-known groups they hold more often."""
     weight, folds = weighing(ROOT), read_folds(ROOT)
     seen, unseen = with_coverage(errors, bands_of(errors, weight)), nested_coverage(errors, folds, weight)
@@ -162,7 +162,7 @@ def test_confidence_of_a_half_means_no_margin_and_more_means_more() -> None:
     assert factors == sorted(factors)
 
 
-def test_margins_hold_as_often_as_they_say_on_groups_they_did_not_see(errors: list) -> None:  # type: ignore[type-arg]
+def test_margins_hold_as_often_as_they_say_on_groups_they_did_not_see(errors: list) -> None:
     """One-sided, at 0.9, by bands of the other folds."""
     weight, folds = weighing(ROOT), read_folds(ROOT)
     for figure in ("tpot", "ttft"):
@@ -174,7 +174,7 @@ def test_margins_hold_as_often_as_they_say_on_groups_they_did_not_see(errors: li
         assert 0.85 <= sum(held) / len(held) <= 0.97, figure
 
 
-def test_engines_with_enough_groups_have_bands_of_their_own(errors: list) -> None:  # type: ignore[type-arg]
+def test_engines_with_enough_groups_have_bands_of_their_own(errors: list) -> None:
     bands = bands_of(errors, weighing(ROOT))
     assert ("tpot", "vllm", Grade.A) in bands
     assert ("tpot", "atom", Grade.C) not in bands

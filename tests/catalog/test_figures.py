@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -258,8 +259,8 @@ def test_recovery_defaults() -> None:
 
 
 def test_checkpoints_join_and_every_model_has_its_native_one() -> None:
-    for (model, quant), found in CATALOG.checkpoints.items():
-        assert model in CATALOG.models
+    for (name, quant), found in CATALOG.checkpoints.items():
+        assert name in CATALOG.models
         assert all(item.source and item.weight_quant == quant for item in found)
     for model in MODELS:
         native = "bf16" if model.native_dtype == "fp16" else model.native_dtype
@@ -287,7 +288,7 @@ def test_market_flags_cover_every_card_in_both_markets() -> None:
 
 
 def test_every_row_says_where_it_is_from() -> None:
-    everything = [
+    everything: list[Any] = [
         *GPUS,
         *MODELS,
         *CATALOG.engines.values(),

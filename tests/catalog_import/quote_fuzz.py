@@ -8,6 +8,7 @@ import random
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import Any
 
 PROVIDERS = [
     "Huawei",
@@ -70,7 +71,7 @@ def mangled(seed: int) -> Case:
     for _ in range(draw.randint(0, 4)):
         draw.choice(MANGLES)(draw, table)
     stream = io.StringIO()
-    quoting = draw.choice([csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+    quoting: Any = draw.choice([csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
     writer = csv.writer(stream, delimiter=draw.choice(",,,;\t"), quoting=quoting, lineterminator="\n")
     writer.writerows(table)
     text = stream.getvalue()

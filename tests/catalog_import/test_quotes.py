@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import quote_fuzz
 from click.testing import CliRunner
 
 from optimizer.catalog import default_root, load_catalog
@@ -25,6 +24,7 @@ from optimizer.catalog.importers.quotes import read_quotes
 from optimizer.commands import cli
 from optimizer.commands.quotes import command
 from optimizer.errors import CatalogError, InputError, UsageError
+from tests.catalog_import import quote_fuzz
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = [
@@ -211,7 +211,7 @@ def test_cards_by_whole_words(names, name, gpu):
 
 def test_every_name_of_a_card_leads_to_it_and_no_typo_of_it_to_another(names, catalog):
     """One character left out, doubled or swapped: the same card, none, or one that really bears that name."""
-    spelled = {}
+    spelled: dict[str, set[str]] = {}
     for key, rows in names.by_name.items():
         if key[0] == "gpu":
             for row in rows:
@@ -258,6 +258,7 @@ def test_a_day_that_may_be_two_is_refused_unless_the_order_is_stated(read):
 
 def test_a_span_counts_from_the_day_of_the_quote():
     quoted = day_of("2026-10-31")
+    assert isinstance(quoted, datetime.date)
     assert str(last_day("30天", quoted)) == "2026-11-30"
     assert str(last_day("1 month", quoted)) == "2026-11-30"
     assert isinstance(last_day("30 days", None), str)

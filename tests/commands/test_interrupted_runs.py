@@ -63,6 +63,7 @@ def test_ctrl_c_during_a_solve_stops_the_solver() -> None:
     """A model on which the search would go on for minutes."""
     program = """
 import sys, threading, os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job started in the background ignores it
 from optimizer.fleet.cpsat import CpModel, CpSolver
 model = CpModel()
 holes, birds = 14, 15

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,7 @@ def test_a_wrong_item_of_a_list_hides_no_defect_of_another(tmp_path: Path, run: 
 def test_what_is_no_file_is_a_message(command: str, name: str, tmp_path: Path, run: Run) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "closed").write_text("")
+    rest: dict[str, list[Any]]
     rest = {"diff": [tmp_path / name], "calibrate": ["-o", tmp_path / "out"], "report": ["-o", tmp_path / "out"]}
     code, message = run(command, tmp_path / name, *rest.get(command, []))
     assert code == 2
@@ -258,7 +260,7 @@ def test_a_terminal_that_lacks_a_character_shows_an_escape(
     stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     monkeypatch.setattr("sys.stdout", stdout)
     assert run("check", file)[0] == 0
-    assert "\\U0001f600 Chatbot" in stdout.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    assert "\\U0001f600 Chatbot" in stdout.buffer.getvalue().decode(encoding)
 
 
 @pytest.mark.parametrize(

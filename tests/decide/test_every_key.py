@@ -198,4 +198,4 @@ def test_a_way_out_asks_for_no_more_budget_than_it_spends(base: Path) -> None:
         if path == "budget.monthly"
     ]
     assert spent
-    assert all(0 <= after * 100 - cents < 100 for after, cents in spent)
+    assert all(0 <= float(str(after)) * 100 - cents < 100 for after, cents in spent)

@@ -94,7 +94,7 @@ def test_without_the_replay_that_is_said() -> None:
     assert not closed.outcome.plans[0].simulated
     told = explain_room.explain(path, sets=TOP, simulate=False)
     assert _is(told.plan, closed.outcome.plans[0])
-    assert told.plan.monthly_cents < _answered("sessions_and_router").outcome.plans[0].monthly_cents
+    assert told.plan and told.plan.monthly_cents < _answered("sessions_and_router").outcome.plans[0].monthly_cents
     for text in (
         render_explanation(told, "text"),
         render_targets(targets_room.targets(path, sets=TOP, simulate=False), "text"),

@@ -145,7 +145,7 @@ def test_a_router_that_spreads_sessions_needs_more_hardware() -> None:
     spread, kept = (solve_problem(path, sets=[first, *more]) for more in ([], ["engine.router=prefix_affinity"]))
     assert spread.plans[0].monthly_cents > kept.plans[0].monthly_cents
     assert {one.router for one in kept.plans[0].simulated} == {"prefix_affinity"}
-    found = [sum(one.prefix_hit_rate for one in answer.plans[0].simulated) for answer in (spread, kept)]
+    found = [sum(one.prefix_hit_rate or 0.0 for one in answer.plans[0].simulated) for answer in (spread, kept)]
     assert found[0] < found[1] <= 0.75 + 0.03
     document = json.loads(render(kept, "json"))["plans"][0]["predicted"][0]
     assert document["prefix_hit_rate"] == {"hbm": pytest.approx(found[1], rel=1e-4), "host": None, "remote": None}

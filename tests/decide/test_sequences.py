@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from optimizer.decide import solve_problem
 from optimizer.plan.types import Group
 
-CHAT = {
+CHAT: dict[str, Any] = {
     "workloads": [
         {
             "name": "chat",
@@ -29,14 +30,14 @@ CHAT = {
 
 def _group(folder: Path, **engine: object) -> Group:
     path = folder / "problem.yaml"
-    path.write_text(json.dumps({**CHAT, "engine": {**CHAT["engine"], **engine}}))  # type: ignore[dict-item]
+    path.write_text(json.dumps({**CHAT, "engine": {**CHAT["engine"], **engine}}))
     return solve_problem(path, simulate=False).plans[0].groups[0]
 
 
 def test_people_who_think_have_room_for_all_that_are_in_flight(tmp_path: Path) -> None:
     """600 people who wait and think: each replica takes at once what it has in flight 99 % of the time."""
     path = tmp_path / "people.json.yaml"
-    people = {**CHAT["workloads"][0], "traffic": {"users": {"active": 600, "think_time_s": 15}, "peak_factor": 1}}  # type: ignore[dict-item]
+    people = {**CHAT["workloads"][0], "traffic": {"users": {"active": 600, "think_time_s": 15}, "peak_factor": 1}}
     path.write_text(json.dumps({**CHAT, "workloads": [people]}), encoding="utf-8")
     plan = solve_problem(path, simulate=False).plans[0]
     each = plan.predicted[0].concurrency / plan.groups[0].replicas
@@ -57,7 +58,7 @@ def test_a_stated_number_is_kept(tmp_path: Path) -> None:
 
 
 def test_state_blocks_bound_a_hybrid_model(tmp_path: Path) -> None:
-    workload = {**CHAT["workloads"][0], "model": "Qwen/Qwen3.6-27B", "traffic": {"concurrency": 12}}  # type: ignore[index]
+    workload = {**CHAT["workloads"][0], "model": "Qwen/Qwen3.6-27B", "traffic": {"concurrency": 12}}
     path = tmp_path / "problem.yaml"
     engine = {"name": "vllm", "weight_quant": ["bf16"], "tensor_parallel": [1]}
     path.write_text(json.dumps({**CHAT, "workloads": [workload], "engine": engine}))

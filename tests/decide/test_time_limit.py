@@ -127,7 +127,7 @@ def test_the_saved_model_proves_the_answer_and_not_a_plan_that_the_replay_refuse
     class Strict(Replayer):
         """Refuses the winner of the closed form at its number of replicas."""
 
-        def replay(self, trial):  # type: ignore[no-untyped-def]
+        def replay(self, trial):
             found = super().replay(trial)
             if (trial.spec.gpu.id, trial.replicas) != (first.groups[0].gpu, first.groups[0].replicas):
                 return found

@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from fleet_cases import Case, Maker
-from fleet_oracle import all_plans, key_of
-
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Load
 from optimizer.performance.types import OperatingPoint
+from tests.fleet.fleet_cases import Case, Maker
+from tests.fleet.fleet_oracle import all_plans, key_of
 
 WHOLE, SHORT, LONG = 0, 1, 2
 

@@ -7,11 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import product
 
-from fleet_cases import Case
-
 from optimizer.candidates.types import Candidate
 from optimizer.pricing.types import NodeOption
 from optimizer.vocabulary import Link
+from tests.fleet.fleet_cases import Case
 
 GUARD = 1e-9
 DIRECT = {Link.NVSWITCH, Link.NVLINK_PAIR, Link.XGMI, Link.HCCS}
@@ -248,7 +247,7 @@ def _row(sort_key: tuple, chosen: list, nodes: dict[NodeOption, int]) -> tuple:
 
 def scip(case: Case) -> float | None:
     """Objective of rank 1 by SCIP, in reals, from a formulation of its own: one binary per (slot, replicas)."""
-    from ortools.linear_solver import pywraplp
+    from ortools.linear_solver import pywraplp  # type: ignore[attr-defined]
 
     solver = pywraplp.Solver.CreateSolver("SCIP")
     options, rules = allowed_options(case), case.rules

@@ -6,11 +6,20 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, product
-
-from fleet_cases import Case, Maker
-from fleet_oracle import _node_vectors, _objective, _scip_limits, _within, allowed_options, key_of, replicas_for, usable
+from typing import Any
 
 from optimizer.candidates.types import Candidate
+from tests.fleet.fleet_cases import Case, Maker
+from tests.fleet.fleet_oracle import (
+    _node_vectors,
+    _objective,
+    _scip_limits,
+    _within,
+    allowed_options,
+    key_of,
+    replicas_for,
+    usable,
+)
 
 GUARD = 1e-9
 PARTS = 2520
@@ -73,19 +82,20 @@ def brute_force_mixes(case: Case) -> list[tuple]:
             objective = _objective(case, chosen, cents, gpus, 1000)
             plans.append(((objective, cents, gpus, who, sum(replicas), replicas, counts), chosen, nodes))
     plans.sort(key=lambda plan: plan[0])
-    ranking, seen = [], []
+    ranking: list[Any] = []
+    seen: list[Any] = []
     for sort_key, chosen, nodes in plans:
         key = key_of(case, chosen, nodes)
         if not any(earlier <= key for earlier in seen):
             seen.append(key)
-            who = tuple((c.key, p, n) for c, p, n in chosen)
-            ranking.append((*sort_key[:3], who, tuple(sorted((o.key, n) for o, n in nodes.items()))))
+            chosen_keys = tuple((c.key, p, n) for c, p, n in chosen)
+            ranking.append((*sort_key[:3], chosen_keys, tuple(sorted((o.key, n) for o, n in nodes.items()))))
     return ranking[: case.rules.top]
 
 
 def scip_mixes(case: Case) -> float | None:
     """Cost of rank 1 by SCIP, in reals: replicas and real shares per slot."""
-    from ortools.linear_solver import pywraplp
+    from ortools.linear_solver import pywraplp  # type: ignore[attr-defined]
 
     solver = pywraplp.Solver.CreateSolver("SCIP")
     options, rules, slots = allowed_options(case), case.rules, usable(case)

@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
-from fleet_cases import (
+from optimizer.candidates.types import Candidate
+from optimizer.demand import Load, Period
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.plan.costs import CostLine
+from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice
+from optimizer.vocabulary import Tier
+from tests.fleet.fleet_cases import (
     CandidateSpec,
     Case,
     OptionSpec,
@@ -19,13 +25,7 @@ from fleet_cases import (
     make_type,
     make_workload,
 )
-from fleet_oracle import fits, usable
-
-from optimizer.demand import Load, Period
-from optimizer.fleet.requirements import PlanLimits
-from optimizer.plan.costs import CostLine
-from optimizer.pricing.types import NodeOption, Origin, PeriodPrice
-from optimizer.vocabulary import Tier
+from tests.fleet.fleet_oracle import fits, usable
 
 HOURS = {1: (730.0,), 2: (230.0, 500.0), 3: (180.0, 210.0, 340.0)}
 """Hours of the periods, by their number."""
@@ -84,35 +84,35 @@ class Maker:
         path = f"workloads.w{workload}.traffic.requests_per_second"
         return Load(rng.choice([0.0, 3.0]), 20.0, path, factors=tuple(factors), min_replicas=floor)
 
-    def _options(self, node_type: object) -> list[NodeOption]:
+    def _options(self, node_type: NodeType) -> list[NodeOption]:
         rng, made = self.rng, []
-        month = rng.randint(10, 30) * 10_000 * node_type.gpus_per_node  # type: ignore[attr-defined]
-        name = f"{node_type.gpu.id}-{node_type.gpus_per_node}"  # type: ignore[attr-defined]
-        demand = make_option(node_type, OptionSpec(f"{name}-d", month, stock=rng.choice([None, None, 2])))  # type: ignore[arg-type]
+        month = rng.randint(10, 30) * 10_000 * node_type.gpus_per_node
+        name = f"{node_type.gpu.id}-{node_type.gpus_per_node}"
+        demand = make_option(node_type, OptionSpec(f"{name}-d", month, stock=rng.choice([None, None, 2])))
         made.append(by_use(demand, self.hours, rng.choice([0, 500, 30_000])))
         if rng.random() < 0.8:
             spec = OptionSpec(f"{name}-r", round(month * rng.uniform(0.35, 0.8)), tier=Tier.RESERVED_1Y)
-            made.append(make_option(node_type, spec))  # type: ignore[arg-type]
+            made.append(make_option(node_type, spec))
         if rng.random() < 0.3:
             spec = OptionSpec(f"{name}-o", rng.choice([0, 20_000]), tier=Tier.OWNED, stock=1, origin=Origin.OWNED)
-            made.append(make_option(node_type, spec))  # type: ignore[arg-type]
+            made.append(make_option(node_type, spec))
         elif rng.random() < 0.4:
-            spot = make_option(node_type, OptionSpec(f"{name}-s", round(month * 0.6), tier=Tier.SPOT, stock=1))  # type: ignore[arg-type]
+            spot = make_option(node_type, OptionSpec(f"{name}-s", round(month * 0.6), tier=Tier.SPOT, stock=1))
             made.append(by_use(spot, self.hours, 700))
         return made
 
-    def _candidates(self, node_type: object, workload: int) -> Iterator[object]:
+    def _candidates(self, node_type: NodeType, workload: int) -> Iterator[Candidate]:
         rng = self.rng
         for quant in rng.sample(["bf16", "fp8"], rng.randint(1, 2)):
-            tp = rng.choice([1, node_type.gpus_per_node])  # type: ignore[attr-defined]
+            tp = rng.choice([1, node_type.gpus_per_node])
             rate, inflight = tp * rng.uniform(1.0, 2.0), tp * rng.uniform(7, 14)
             spec = CandidateSpec(quant=quant, tp=tp, rate=rate, inflight=inflight, workload=workload)
-            yield make_candidate(node_type, spec)  # type: ignore[arg-type]
+            yield make_candidate(node_type, spec)
 
 
-def needed(case: Case, candidate: object, point: int) -> tuple[int, ...]:
+def needed(case: Case, candidate: Candidate, point: int) -> tuple[int, ...]:
     """Fewest replicas in each period."""
-    load, of_point = case.rules.workloads[candidate.workload].load, candidate.points[point]  # type: ignore[attr-defined]
+    load, of_point = case.rules.workloads[candidate.workload].load, candidate.points[point]
     pairs = ((load.requests_per_second, of_point.requests_per_second), (load.inflight, of_point.inflight))
     return tuple(
         max(load.min_replicas, *(math.ceil(asked * factor / capacity * (1 - 1e-9)) for asked, capacity in pairs))

@@ -6,14 +6,23 @@ import random
 from dataclasses import replace
 
 import pytest
-from fleet_cases import CandidateSpec, Case, OptionSpec, make_candidate, make_gpu, make_option, make_rules, make_type
-from fleet_cases import make_workload as workload
 
 from optimizer.errors import ProblemError
 from optimizer.fleet import SolveSettings
 from optimizer.fleet.cpsat import OPTIMAL, CpModel
 from optimizer.fleet.rank import rank_plans
 from optimizer.fleet.solve import solver_of
+from tests.fleet.fleet_cases import (
+    CandidateSpec,
+    Case,
+    OptionSpec,
+    make_candidate,
+    make_gpu,
+    make_option,
+    make_rules,
+    make_type,
+)
+from tests.fleet.fleet_cases import make_workload as workload
 
 MODELS = 400
 

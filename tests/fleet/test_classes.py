@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from class_oracle import LONG, SHORT, WHOLE, brute_force_classes, class_case, only
-from fleet_cases import (
+
+from optimizer.fleet import FleetResult, SolveSettings
+from optimizer.fleet.rank import rank_plans
+from optimizer.fleet.relaxation import ways_out
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.fleet.screening import prepare
+from optimizer.fleet.solve import build_model
+from tests.fleet.class_oracle import LONG, SHORT, WHOLE, brute_force_classes, class_case, only
+from tests.fleet.fleet_cases import (
     CandidateSpec,
     Case,
     OptionSpec,
@@ -17,13 +24,6 @@ from fleet_cases import (
     make_type,
     make_workload,
 )
-
-from optimizer.fleet import FleetResult, SolveSettings
-from optimizer.fleet.rank import rank_plans
-from optimizer.fleet.relaxation import ways_out
-from optimizer.fleet.requirements import PlanLimits
-from optimizer.fleet.screening import prepare
-from optimizer.fleet.solve import build_model
 
 
 def solve(case: Case, *, screens: bool = True) -> FleetResult:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fleet_cases import (
+
+from optimizer.demand import Load, Period
+from optimizer.fleet import FleetStatus
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.fleet.screening import prepare
+from optimizer.fleet.solve import build_model
+from optimizer.pricing.types import NodeOption, Origin
+from optimizer.vocabulary import Tier
+from tests.fleet.fleet_cases import (
     CandidateSpec,
     Case,
     Maker,
@@ -17,16 +25,8 @@ from fleet_cases import (
     make_type,
     make_workload,
 )
-from fleet_oracle import brute_force
-from test_optimum import rows, solve
-
-from optimizer.demand import Load, Period
-from optimizer.fleet import FleetStatus
-from optimizer.fleet.requirements import PlanLimits
-from optimizer.fleet.screening import prepare
-from optimizer.fleet.solve import build_model
-from optimizer.pricing.types import NodeOption, Origin
-from optimizer.vocabulary import Tier
+from tests.fleet.fleet_oracle import brute_force
+from tests.fleet.test_optimum import rows, solve
 
 INSTANCES = 60
 NODE = make_type(make_gpu("h100"), 4)

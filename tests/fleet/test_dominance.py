@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fleet_cases import Case, Maker, OptionSpec, make_option
 
 from optimizer.fleet import SolveSettings
 from optimizer.fleet.rank import rank_plans
 from optimizer.fleet.screening import prepare
+from tests.fleet.fleet_cases import Case, Maker, OptionSpec, make_option
 
 
 def crowded(seed: int, offers: int = 6) -> Case:

@@ -6,13 +6,12 @@ import random
 import time
 from dataclasses import fields, replace
 from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 import pytest
-from fleet_cases import CandidateSpec, Case, Maker, make_candidate, make_gpu, make_type
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mix_oracle import mixed_case, scip_mixes
 
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Load, Period
@@ -29,6 +28,8 @@ from optimizer.fleet.solve import Found, build_model, solve_levels
 from optimizer.pricing.types import NodeType
 from optimizer.progress import Clock
 from optimizer.vocabulary import Link
+from tests.fleet.fleet_cases import CandidateSpec, Case, Maker, make_candidate, make_gpu, make_type
+from tests.fleet.mix_oracle import mixed_case, scip_mixes
 
 FAMILIES = ("one workload", "two workloads", "limits", "owned", "spare")
 LARGE, WHOLE = SolveSettings(large_from=0), SolveSettings()
@@ -256,7 +257,7 @@ def test_what_the_search_does_not_know_it_leaves_to_the_whole_model() -> None:
     instance = prepare(many(0, 2).candidate_set, many(0, 2).options, screens=True).instance
     rules = instance.rules
     kept = tuple(replace(w, load=replace(w.load, min_replicas=2)) for w in rules.workloads)
-    changes: list[dict[str, object]] = [
+    changes: list[dict[str, Any]] = [
         {"objective": "minimize_gpus"}, {"distinct_by": ("provider",)}, {"workloads": kept},
         {"periods": (Period("day", 365.0, 30.0),)}, {"limits": replace(rules.limits, provider_share=500)},
     ]  # fmt: skip

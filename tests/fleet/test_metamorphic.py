@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from fleet_cases import Case, Maker, OptionSpec, make_option
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from optimizer.fleet import FleetResult, SolveSettings
 from optimizer.fleet.rank import rank_plans
 from optimizer.fleet.requirements import PlanLimits
 from optimizer.plan.costs import CostLine
+from tests.fleet.fleet_cases import Case, Maker, OptionSpec, make_option
 
 FEASIBLE: Counter[str] = Counter()
 EXAMPLES = 40

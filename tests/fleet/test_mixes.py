@@ -6,7 +6,12 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from fleet_cases import (
+
+from optimizer.fleet import FleetResult, FleetStatus, SolveSettings
+from optimizer.fleet.rank import rank_plans
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.fleet.solve import split
+from tests.fleet.fleet_cases import (
     CandidateSpec,
     Case,
     OptionSpec,
@@ -17,12 +22,7 @@ from fleet_cases import (
     make_type,
     make_workload,
 )
-from mix_oracle import brute_force_mixes, mixed_case, parts_carried, scip_mixes
-
-from optimizer.fleet import FleetResult, FleetStatus, SolveSettings
-from optimizer.fleet.rank import rank_plans
-from optimizer.fleet.requirements import PlanLimits
-from optimizer.fleet.solve import split
+from tests.fleet.mix_oracle import brute_force_mixes, mixed_case, parts_carried, scip_mixes
 
 FAMILIES = {"one workload": 50, "two workloads": 8, "limits": 40, "owned": 40, "spare": 40}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from fleet_cases import Case, Maker
-from fleet_oracle import brute_force, scip
 
 from optimizer.fleet import FleetResult, FleetStatus, SolveSettings
 from optimizer.fleet.rank import rank_plans
+from tests.fleet.fleet_cases import Case, Maker
+from tests.fleet.fleet_oracle import brute_force, scip
 
 FAMILIES = ("one workload", "two workloads", "limits", "owned", "spare", "maximize", "mixtures")
 INSTANCES = 120

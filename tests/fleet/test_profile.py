@@ -8,7 +8,15 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from fleet_cases import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optimizer.demand import Load, Period
+from optimizer.fleet import FleetResult, SolveSettings
+from optimizer.fleet.rank import rank_plans
+from optimizer.fleet.requirements import PlanLimits
+from optimizer.vocabulary import Tier
+from tests.fleet.fleet_cases import (
     CandidateSpec,
     Case,
     OptionSpec,
@@ -19,16 +27,8 @@ from fleet_cases import (
     make_type,
     make_workload,
 )
-from fleet_cases import Maker as PlainMaker
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from profile_cases import HOURS, Maker, by_use, least_cost, needed
-
-from optimizer.demand import Load, Period
-from optimizer.fleet import FleetResult, SolveSettings
-from optimizer.fleet.rank import rank_plans
-from optimizer.fleet.requirements import PlanLimits
-from optimizer.vocabulary import Tier
+from tests.fleet.fleet_cases import Maker as PlainMaker
+from tests.fleet.profile_cases import HOURS, Maker, by_use, least_cost, needed
 
 SHAPES = [(2, 1), (3, 1), (2, 2)]
 INSTANCES = 40
@@ -161,7 +161,7 @@ def test_the_most_load_of_a_day_is_that_of_brute_force() -> None:
             limits=PlanLimits(budget_cents=budget), top=1,
         )  # fmt: skip
         case = Case((make_candidate(node_type, CandidateSpec(rate=rate)),), (demand, reserved), rules)
-        best = 0
+        best = 0.0
         for level, day, night in product(range(12), range(25), range(25)):
             cents = level * reserved.monthly_cents + demand.cents_for((day, night))
             if cents <= budget:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fleet_cases import CandidateSpec, Case, OptionSpec, make_candidate, make_gpu, make_option, make_rules, make_type
-from fleet_cases import make_workload as workload
 
 from optimizer.errors import ProblemError
 from optimizer.fleet import FleetResult, FleetStatus, SolveSettings, fleet_model_text
 from optimizer.fleet.rank import rank_plans
 from optimizer.vocabulary import Link, Tier
+from tests.fleet.fleet_cases import (
+    CandidateSpec,
+    Case,
+    OptionSpec,
+    make_candidate,
+    make_gpu,
+    make_option,
+    make_rules,
+    make_type,
+)
+from tests.fleet.fleet_cases import make_workload as workload
 
 PCIE = make_type(make_gpu("l40s"), 8, Link.PCIE)
 SXM = make_type(make_gpu("h100"), 8)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
-from fleet_cases import (
+
+from optimizer.demand import Load, Period
+from optimizer.fleet import FleetResult, SolveSettings
+from optimizer.fleet.cost_floors import CostFloors
+from optimizer.fleet.rank import rank_plans
+from optimizer.fleet.requirements import CardQuota, PlanLimits, UserRules
+from optimizer.fleet.screening import prepare
+from optimizer.fleet.solve import build_model
+from optimizer.pricing.types import Origin
+from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
+from tests.fleet.fleet_cases import (
     MIXTURE,
     CandidateSpec,
     Case,
@@ -18,16 +28,6 @@ from fleet_cases import (
     make_type,
     make_workload,
 )
-
-from optimizer.demand import Load, Period
-from optimizer.fleet import FleetResult, SolveSettings
-from optimizer.fleet.cost_floors import CostFloors
-from optimizer.fleet.rank import rank_plans
-from optimizer.fleet.requirements import CardQuota, PlanLimits, UserRules
-from optimizer.fleet.screening import prepare
-from optimizer.fleet.solve import build_model
-from optimizer.pricing.types import Origin
-from optimizer.vocabulary import Evidence, Link, ProviderClass, Tier
 
 NODE = make_type(make_gpu("h100"), 4)
 FOUR_REPLICAS = make_workload(rate=4.0, inflight=0.0)

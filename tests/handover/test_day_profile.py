@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from handover_spreadsheet import Spreadsheet
 
 from optimizer.decide import decide, read_inputs
 from optimizer.handover.launch import launch_files
@@ -16,6 +16,7 @@ from optimizer.handover.shortlist import workbook_of
 from optimizer.handover.shortlist.xlsx import render_xlsx
 from optimizer.plan.types import Outcome
 from optimizer.planning.inputs import Inputs
+from tests.handover.handover_spreadsheet import Spreadsheet
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "day_profile.yaml"
 
@@ -41,7 +42,8 @@ def test_formulas_of_every_period_give_the_total_of_the_plan(sets: tuple[str, ..
     sheet = Spreadsheet(render_xlsx(workbook_of(outcome, inputs.problem, inputs.catalog, str)))
     for plan in outcome.plans:
         row = next(row[0].row for row in sheet.book["Summary"] if row[0].value == plan.rank)
-        assert round(sheet.value("Summary", f"E{row}") * 100) == plan.monthly_cents
+        total: Any = sheet.value("Summary", f"E{row}")
+        assert round(total * 100) == plan.monthly_cents
 
 
 def test_a_longer_day_costs_what_the_formulas_say() -> None:
@@ -49,11 +51,12 @@ def test_a_longer_day_costs_what_the_formulas_say() -> None:
     sheet = Spreadsheet(render_xlsx(workbook_of(outcome, inputs.problem, inputs.catalog, str)))
     cell = next(row[1].coordinate for row in sheet.book["Inputs"] if row[0].value == "Period: day")
     summary = next(row[0].row for row in sheet.book["Summary"] if row[0].value == 1)
-    before = sheet.value("Summary", f"E{summary}")
+    before: Any = sheet.value("Summary", f"E{summary}")
     sheet.change("Inputs", cell, 250)
     plan = outcome.plans[0]
     rent = next(line for line in plan.cost_lines if line.name.startswith("rent, day"))
-    more = sheet.value("Summary", f"E{summary}") - before
+    after: Any = sheet.value("Summary", f"E{summary}")
+    more = after - before
     assert more == pytest.approx(10 * plan.periods[0].nodes[0] * rent.unit_price, abs=0.05)
 
 

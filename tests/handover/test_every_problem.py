@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from handover_spreadsheet import Spreadsheet
 
 from optimizer.commands import cli, options
 from optimizer.errors import UsageError
 from optimizer.report import render
+from tests.handover.handover_spreadsheet import Spreadsheet
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 FILES = sorted(path.name for path in PROBLEMS.glob("*.yaml"))

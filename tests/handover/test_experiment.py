@@ -153,6 +153,7 @@ def test_acceptance_tells_a_good_server_from_a_slow_one(solved: tuple[Inputs, Ou
     for bracket in limited:
         seen = np.array([np.percentile(getattr(run, bracket.metric), bracket.percentile) for run in runs])
         passed &= seen <= bracket.limit_s
+        assert bracket.limit_s is not None
         slower = seen * (1.15 * bracket.limit_s / seen.mean())
         slow_failed.append(float(np.mean(slower > bracket.limit_s)))
     assert passed.mean() >= 0.95
@@ -314,7 +315,9 @@ def test_the_result_says_what_was_measured(outcome: Outcome, inputs: Inputs) -> 
         "mean_ttft_ms": 200.0, "mean_tpot_ms": 30.0, "mean_e2el_ms": 9000.0, "output_throughput": 1000.0,
         **dict(_metadata(shlex.split(line))),
     }  # fmt: skip
-    (result,) = results_of(record) or ()
+    found = results_of(record)
+    assert found
+    (result,) = found
     cells = result.cells
     assert not result.refusals
     wanted = {"gpu": "h200_sxm_141", "gpu_count": "2", "engine": "vllm", "weight_quant": "fp8", "tp": "2"}

@@ -9,7 +9,6 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from handover_spreadsheet import Spreadsheet
 
 from optimizer.handover.language import translator
 from optimizer.handover.page import render_page
@@ -19,6 +18,7 @@ from optimizer.handover.shortlist.xlsx import render_xlsx
 from optimizer.negotiate.solve import solved
 from optimizer.plan.types import Outcome
 from optimizer.planning.inputs import Inputs
+from tests.handover.handover_spreadsheet import Spreadsheet
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 ROOM = Path(__file__).parents[2] / "optimizer" / "handover"

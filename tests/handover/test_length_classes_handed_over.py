@@ -14,7 +14,7 @@ from optimizer.handover.launch import launch_files
 from optimizer.handover.launch.facts import load_facts
 from optimizer.planning.drill import drill
 from optimizer.report.confirm import confirm_commands
-from optimizer.simulate.fleet import Router
+from optimizer.vocabulary import Router
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "length_classes.yaml"
 TOGETHER = ("workloads.chat.tokens.split_classes=no",)

@@ -12,7 +12,6 @@ from pathlib import Path
 import openpyxl
 import pytest
 from click.testing import CliRunner
-from handover_spreadsheet import Spreadsheet
 from markdown_it import MarkdownIt
 
 from optimizer.commands import cli
@@ -25,6 +24,7 @@ from optimizer.handover.shortlist.xlsx import render_xlsx
 from optimizer.plan.types import Outcome
 from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.pricing import node_options, total_cents
+from tests.handover.handover_spreadsheet import Spreadsheet
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"

@@ -39,6 +39,7 @@ def test_at_the_price_it_is_first_and_a_cent_above_it_is_not(tmp_path: Path) -> 
     told = leverage(case, best)
     assert told is not None and told.offer_id == "a" and told.price_now == pytest.approx(2.5)
     assert told.first_up_to == pytest.approx(4.1, abs=0.011)
+    assert told.first_up_to is not None
     for price, same in ((told.first_up_to, True), (told.first_up_to + 0.01, False)):
         assert (opened(tmp_path, price)[1].identity == best.identity) is same
 

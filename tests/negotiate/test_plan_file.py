@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,9 +34,8 @@ DRAWN = Picture((), (Stair(1.0, 12345), Stair(2.0, None)), (Turn("margins.confid
 
 
 @pytest.fixture(autouse=True)
-def _one_day(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _one_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TODAY, "2026-11-30")
-    return
 
 
 def everything(outcome: Outcome, inputs: Inputs) -> dict[str, str]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_where_only_purchase_is_allowed_the_purchase_price_is_asked_for() -> Non
     assert found.outcome.targets
     for more, wins in ((0, True), (1, False)):
         price = (asked.purchase_price + more) * asked.gpus_per_node
-        quote = {"id": asked.offer_id, "provider": asked.provider, "gpu": asked.gpu, "tier": "purchase"}
+        quote: dict[str, Any] = {"id": asked.offer_id, "provider": asked.provider, "gpu": asked.gpu, "tier": "purchase"}
         quote |= {"gpus_per_node": asked.gpus_per_node, "purchase_price": price}
         inputs = read_inputs(CHAT, sets=[*sets, f"offers={json.dumps([won, quote])}"])
         solution = open_case(inputs).solve().solutions[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_more_load_never_lowers_a_mean_latency(make, known, lengths, one, closed
     limit = saturation(replicas_of([spec], lengths, params), moments_of(lengths))
     top = float(limit.inflight[0] if closed else limit.rate[0])
     loads = [share * top for share in sorted(shares)]
-    kwargs = {"inflights": loads} if closed else {"rates": loads}
+    kwargs: dict[str, Any] = {"inflights": loads} if closed else {"rates": loads}
     rows = behaviours([spec] * len(loads), lengths, params, **kwargs)
     for metric in ("tpot", "e2e", "ttft"):
         means = [getattr(row, metric).mean for row in rows]
@@ -86,7 +87,8 @@ def test_a_request_alone_takes_its_own_steps(dense, params) -> None:
 
 
 def test_littles_law(dense, params) -> None:
-    for kwargs in ({"rates": [3.0]}, {"inflights": [40.0]}):
+    ways: list[dict[str, Any]] = [{"rates": [3.0]}, {"inflights": [40.0]}]
+    for kwargs in ways:
         row = behaviours([dense], CHAT, params, **kwargs)[0]
         assert row.inflight == pytest.approx(row.requests_per_second * row.e2e.mean, rel=1e-6)
         assert row.output_tokens_per_second == pytest.approx(row.requests_per_second * 300)

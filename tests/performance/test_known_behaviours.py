@@ -32,12 +32,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("kind", ["rates", "inflights", "users"])
 def test_together_apart_and_again_are_the_same(make, params, asked, kind) -> None:
     specs = [make("h100_sxm_80", LLAMA, "fp8", tp=2), make("h200_sxm_141", LLAMA, "fp8"), make("b200_sxm_180", LLAMA)]
-    loads, more = [0.9, 1.7, 2.5], {"think_s": 9.0} if kind == "users" else {}
+    loads = [0.9, 1.7, 2.5]
+    more: dict[str, Any] = {"think_s": 9.0} if kind == "users" else {}
     known = KnownBehaviours()
-    together = known.of(specs, CHAT, params, **{kind: loads}, **more)
-    apart = [behaviours([s], CHAT, params, **{kind: [at]}, **more)[0] for s, at in zip(specs, loads, strict=True)]
+    together = known.of(specs, CHAT, params, **{kind: loads, **more})
+    apart = [behaviours([s], CHAT, params, **{kind: [at], **more})[0] for s, at in zip(specs, loads, strict=True)]
     assert together == apart
-    assert known.of(specs[::-1], CHAT, params, **{kind: loads[::-1]}, **more) == apart[::-1]
+    assert known.of(specs[::-1], CHAT, params, **{kind: loads[::-1], **more}) == apart[::-1]
     assert asked == [3]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,8 @@ def test_worst_case_sizing_plans_every_request_at_the_longest_context() -> None:
 def test_two_classes_alike_are_no_classes(one, params) -> None:
     chat = Lengths(1000, 300, 8192, 2500, 700)
     alike, plain = mix(0.3, chat, chat), chat
-    for how in ({"rates": [4.0]}, {"inflights": [40.0]}):
+    ways: list[dict[str, Any]] = [{"rates": [4.0]}, {"inflights": [40.0]}]
+    for how in ways:
         (mixed,), (single,) = (behaviours([one], lengths, params, **how) for lengths in (alike, plain))
         for seen in (mixed, mixed.seen_by("short"), mixed.seen_by("long")):
             for metric in Metric:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from optimizer.performance.types import OperatingPoint, PointKind, ReplicaSpec
 
 LLAMA, SMALL = "meta-llama/Llama-3.1-70B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"
 BOTH = Load(5.0, 50.0, "test")
-REPLICAS = (
+REPLICAS: tuple[Any, ...] = (
     ("h100_sxm_80", LLAMA, "fp8", {"tp": 2}),
     ("a100_sxm_80", LLAMA, "int4", {"tp": 2}),
     ("h100_sxm_80", LLAMA, "bf16", {"tp": 2, "pp": 2}),
@@ -85,7 +86,8 @@ def test_every_load_up_to_the_point_keeps_every_promise(world, lengths, slo, con
     specs = [spec for spec, _ in found]
     rates = [share * point.requests_per_second for _, point in found]
     inflights = [share * point.inflight for _, point in found]
-    for kwargs in ({"rates": rates}, {"inflights": inflights}):
+    ways: list[dict[str, Any]] = [{"rates": rates}, {"inflights": inflights}]
+    for kwargs in ways:
         for (spec, _), behaviour in zip(found, behaviours(specs, lengths, world.params, **kwargs), strict=True):
             assert behaviour.stable
             for promise in slo.promises:
@@ -139,7 +141,9 @@ def test_more_confidence_never_raises_capacity(world, lengths, slo) -> None:
 def test_more_memory_never_lowers_capacity(make, params) -> None:
     slo = Slo((Promise(Metric.TPOT, 95, 0.2, "x"),))
     specs = [make("h100_sxm_80", LLAMA, "fp8", tp=2, utilization=u) for u in (0.7, 0.8, 0.9)]
-    points = [_all(p) for p in operating_points(specs, Lengths(4000, 500, 16384), slo, BOTH, 0.9, params)]
+    rows = operating_points(specs, Lengths(4000, 500, 16384), slo, BOTH, 0.9, params)
+    points = [p for row in rows if (p := _all(row))]
+    assert len(points) == len(specs)
     assert [p.inflight for p in points] == sorted(p.inflight for p in points)
     assert [p.requests_per_second for p in points] == sorted(p.requests_per_second for p in points)
 

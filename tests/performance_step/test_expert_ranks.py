@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_more_work_never_shortens_a_step(shape: ReplicaSpec) -> None:
 
 
 def test_slower_links_and_later_ranks_never_shorten_a_step() -> None:
-    def seconds(**changed: object) -> float:
+    def seconds(**changed: Any) -> float:
         return float(step_seconds(coefficients([replace(spec(1, 8, 8), **changed)], PARAMS).row(0), 64, 64e3, 0, 0))
 
     slow = replace(CATALOG.gpus["h800_sxm_80"], link_gb_s=100)
@@ -144,7 +145,7 @@ def test_overlap_needs_an_all_to_all_engine() -> None:
 def test_a_rank_that_deals_its_experts_sorts_the_copies_of_its_own_experts_alone() -> None:
     """Eight GPUs of one rank: experts cut, every GPU sorts all copies of a token; dealt to eight groups, an eighth."""
     cut, dealt, ranks = (
-        float(coefficients([one], PARAMS).token_elementwise[0]) for one in (spec(8), spec(8, 1, 8), spec(1, 8, 8))
+        float(coefficients([one], PARAMS).row(0).token_elementwise) for one in (spec(8), spec(8, 1, 8), spec(1, 8, 8))
     )
     passes = PARAMS.first("elementwise_whole_passes"), PARAMS.first("elementwise_passes")
     sent = 58 / 61 * PARAMS.first("dispatch_passes") * 8
@@ -177,7 +178,7 @@ def test_only_a_stated_release_is_of_a_generation_that_is_not_assumed() -> None:
     assert names == ["current", "current", "overlapped", "overlapped"]
     plain = spec(8, gpu="b200_sxm_180", engine="trtllm")
     before, after = (
-        float(coefficients([replace(plain, engine_version=version)], PARAMS).layer_fixed[0])
+        float(coefficients([replace(plain, engine_version=version)], PARAMS).row(0).layer_fixed)
         for version in ("1.1", "1.3")
     )
     assert after == pytest.approx(0.6 * before)
@@ -190,5 +191,5 @@ def test_an_8_bit_cache_is_multiplied_at_8_bit_on_blackwell_alone() -> None:
     for gpu, share in (("b200_sxm_180", 0.55), ("h200_sxm_141", 0.95)):
         wide = replace(spec(1, 8, 8, gpu=gpu), attention_dp=8)
         narrow = replace(wide, kv_cache="fp8")
-        seconds = [float(coefficients([one], PARAMS).kv_token[0]) for one in (narrow, wide)]
+        seconds = [float(coefficients([one], PARAMS).row(0).kv_token) for one in (narrow, wide)]
         assert seconds[0] / seconds[1] == pytest.approx(share, abs=0.1)

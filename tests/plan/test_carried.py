@@ -93,7 +93,7 @@ def test_defaults_are_left_out() -> None:
 
 def test_what_travels_by_name_is_looked_up() -> None:
     known = {"big": Inner(9.0, "big")}
-    by_name = {Inner: Reference(lambda one: one.name, known.__getitem__)}
+    by_name: dict[type, Reference] = {Inner: Reference(lambda one: one.name, known.__getitem__)}
     value = Whole(known["big"], (known["big"],), ("", 0), None)
     assert encode(value, Whole, by_name)["inner"] == "big"
     assert decode(encode(value, Whole, by_name), Whole, by_name) == value

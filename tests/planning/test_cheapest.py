@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,12 +139,12 @@ def test_what_the_closed_form_refuses_and_the_replay_keeps_is_a_plan(large: Inpu
     assert isinstance(decide(large.with_sets([f"budget.monthly={budget // 2}"])), Infeasible)
 
 
-def _mutated(plan: Plan, change: dict[str, object]) -> Plan:
+def _mutated(plan: Plan, change: dict[str, Any]) -> Plan:
     (replay,) = plan.simulated
     return replace(plan, simulated=(replace(replay, **change),))
 
 
-def _promises(replay: Replay, change: dict[str, object]) -> dict[str, object]:
+def _promises(replay: Replay, change: dict[str, Any]) -> dict[str, Any]:
     return {"promises": (replace(replay.promises[0], **change), *replay.promises[1:])}
 
 

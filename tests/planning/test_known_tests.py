@@ -26,7 +26,12 @@ hardware: {gpus: [l4_24, a100_sxm_80]}
 def test_a_test_is_simulated_once_whatever_is_paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[Any] = []
     simulated = experiment._simulated
-    monkeypatch.setattr(experiment, "_simulated", lambda *given: (runs.append(given), simulated(*given))[1])
+
+    def counted(*given: Any) -> Any:
+        runs.append(given)
+        return simulated(*given)
+
+    monkeypatch.setattr(experiment, "_simulated", counted)
     file = tmp_path / "problem.yaml"
     file.write_text(PROBLEM, encoding="utf-8")
     case = open_case(read_inputs(file), simulate=True)

@@ -138,7 +138,7 @@ def test_a_quote_keeps_its_own_tax_and_takes_no_discount(problem, make_catalog):
     payment = {"tax_percent": 19.0, "discounts": ({"percent": 50.0},)}
     (option,) = node_options(problem(offers=(quote,), payment=payment), make_catalog())
     assert lines(option) == {"rent": 1460000, "tax": 87600}
-    assert option.max_nodes == 3 and option.price.source == "your quote Q-17"
+    assert option.max_nodes == 3 and option.price and option.price.source == "your quote Q-17"
     assert option.offer.provider_class is None and option.offer.link is Link.NVSWITCH  # of no catalog: not known
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.files.nodes import plain
+from optimizer.files.nodes import MappingNode, plain
 from optimizer.files.yaml_file import parse_yaml
 from optimizer.problem import KnownIds, Problem, load_problem
 from optimizer.problem.findings import all_sections, keys_of, section_at
@@ -306,16 +306,19 @@ def attribute_docstrings(section: type) -> dict[str, str]:
     assert isinstance(cls, ast.ClassDef)
     found: dict[str, str] = {}
     for field, text in pairwise(cls.body):
-        is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+        if not (isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)):
+            continue
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             found[field.target.id] = str(text.value.value)
     return found
 
 
 def test_the_example_of_the_design_has_only_known_keys(full: str) -> None:
     root, findings = parse_yaml(full, "full.yaml")
-    assert not findings
-    assert set(plain(root)) == set(keys_of(ProblemFile))
+    assert not findings and isinstance(root, MappingNode)
+    document = plain(root)
+    assert isinstance(document, dict)
+    assert set(document) == set(keys_of(ProblemFile))
 
 
 @pytest.mark.parametrize("word", ["yes", "YES", "true", "True", "tRuE"])

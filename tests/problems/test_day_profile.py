@@ -57,25 +57,27 @@ def brute_force(case: Case, tiers: set[Tier]) -> int:
         if options:
             least = min(bill(o, (1, 0, 0)) if o.periods else o.monthly_cents for o in options)
             found.append((max(nodes) * least, options, nodes))
-    best = math.inf
-    for least, options, nodes in sorted(found, key=lambda one: one[0]):
-        if least < best:  # else the nodes of the day alone cost more
-            best = min(best, *cheapest(options, nodes))
-    return int(best)
+    best: int | None = None
+    for bound, options, nodes in sorted(found, key=lambda one: one[0]):
+        if best is None or bound < best:  # else the nodes of the day alone cost more
+            ways = cheapest(options, nodes)
+            best = min(ways) if best is None else min(best, *ways)
+    assert best is not None
+    return best
 
 
 def cheapest(options: list[NodeOption], nodes: list[int]) -> list[int]:
     """Cents of every way to have these nodes at least: one commitment beside one price by the hour."""
-    committed = [option for option in options if not option.periods] or [None]
-    by_hour = [option for option in options if option.periods] or [None]
+    committed: list[NodeOption | None] = [option for option in options if not option.periods] or [None]
+    by_hour: list[NodeOption | None] = [option for option in options if option.periods] or [None]
     cents = []
     for one, other in product(committed, by_hour):
         for level in range(max(nodes) + 1) if one is not None else (0,):
             ranges = [range(max(0, count - level), max(nodes) + 1) for count in nodes]
-            if other is None:
-                cents += [level * one.monthly_cents] if level >= max(nodes) else []
-                continue
             fixed = level * one.monthly_cents if one is not None else 0
+            if other is None:
+                cents += [fixed] if level >= max(nodes) else []
+                continue
             cents += [fixed + bill(other, counts) for counts in product(*ranges)]
     return cents
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,9 +80,9 @@ def brute_force(case: Case, most: int) -> int:
             price[key] = min(price.get(key, option.monthly_cents), option.monthly_cents)
     sides = []
     for workload in (0, 1):
-        needs: set[frozenset[tuple[object, tuple[int, ...]]]] = set()
+        needs: set[frozenset[tuple[Any, tuple[int, ...]]]] = set()
         for serving in servings(case, workload, most):
-            sizes: dict[object, list[int]] = defaultdict(list)
+            sizes: dict[Any, list[int]] = defaultdict(list)
             for candidate, replicas in serving:
                 sizes[candidate.node_type.key] += [candidate.spec.gpus] * replicas
             if all(key in price for key in sizes):

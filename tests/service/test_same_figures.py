@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +31,12 @@ QUICK = [
 ]
 CHEAP = ("hardware.gpus=[h100_sxm_80]", "ranking.top=1")
 QUOTES = "provider,gpu,gpus_per_node,price_per_hour,currency,tier\nacme,h100_sxm_80,8,12.5,USD,on_demand\n"
-KINDS = {kind.command: kind for kind in QUESTIONS}
+KINDS: dict[str, Any] = {kind.command: kind for kind in QUESTIONS}
 
 
 @pytest.fixture(autouse=True)
-def _at_the_problems(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _at_the_problems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROBLEMS)
-    return
 
 
 def at_the_prompt(*words: str) -> Result:
@@ -124,7 +122,7 @@ def test_the_assistant_gives_the_same_figures_in_short() -> None:
             return told_of(question)
 
     async def called(**fields: Any) -> Any:
-        content = await server_of(Here()).call_tool("solve", fields)
+        content: Any = await server_of(Here()).call_tool("solve", fields)
         return json.loads(content[0].text if isinstance(content, list) else content.content[0].text)
 
     text = (PROBLEMS / "chatbot_100users.yaml").read_text()

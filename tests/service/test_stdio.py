@@ -21,8 +21,9 @@ def test_an_assistant_asks_and_is_answered() -> None:
         async with stdio_client(started) as (read, write), ClientSession(read, write) as session:
             await session.initialize()
             tools = [tool.name for tool in (await session.list_tools()).tools]
-            sound = await session.call_tool("check", {"problem": PROBLEM})
-            wrong = await session.call_tool("check", {"problem": PROBLEM, "set": ["engine.calibration=/etc/passwd"]})
+            sound: Any = await session.call_tool("check", {"problem": PROBLEM})
+            secret = {"problem": PROBLEM, "set": ["engine.calibration=/etc/passwd"]}
+            wrong: Any = await session.call_tool("check", secret)
             return tools, json.loads(sound.content[0].text), json.loads(wrong.content[0].text)
 
     tools, sound, wrong = asyncio.run(asyncio.wait_for(asked(), 60))

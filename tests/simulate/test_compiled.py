@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,8 +83,8 @@ def test_a_closed_population_runs_alike_compiled_and_interpreted(monkeypatch: py
 
 def test_a_replica_that_died_starts_without_what_it_had_learnt() -> None:
     """Warm cache, blocked admission and the limit after an overflow are of the process that is gone."""
-    rows = {"queue": np.array([[5, 6, 7]]), "active": np.array([[3, 4, 0]])}
-    flat = {name: np.ones(1, np.int64) for name in fleet_loop.Fleet._fields if name not in rows}
+    rows: dict[str, Any] = {"queue": np.array([[5, 6, 7]]), "active": np.array([[3, 4, 0]])}
+    flat: dict[str, Any] = {name: np.ones(1, np.int64) for name in fleet_loop.Fleet._fields if name not in rows}
     fleet = fleet_loop.Fleet(**rows, **flat)._replace(
         head=np.array([1]), tail=np.array([3]), batch=np.array([2]), used=np.array([900.0]), limit=np.array([2])
     )

@@ -9,8 +9,9 @@ from optimizer.demand import Lengths, LengthShare, Metric
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.draws import classes_for, lengths_for, poisson, stream
 from optimizer.simulate.estimate import MeasuringWindow, Wanted, observe
-from optimizer.simulate.fleet import Router, Served, hold, serve
+from optimizer.simulate.fleet import Served, hold, serve
 from optimizer.simulate.replica import Settings
+from optimizer.vocabulary import Router
 
 SHORT, LONG = Lengths(100, 20, 4096), Lengths(3000, 200, 4096, 3500)
 MIX = Lengths(680, 56, 4096, classes=(LengthShare("short", 0.8, SHORT), LengthShare("long", 0.2, LONG)))

@@ -134,7 +134,7 @@ class World:
 
     def problem(self, **sections: Any) -> Problem:
         """A problem; ``slo``, ``traffic``, ``tokens``, ``quality`` and ``model`` change its only workload."""
-        changes = {
+        changes: dict[str, Any] = {
             key: sections.pop(key) for key in ("slo", "traffic", "tokens", "quality", "model") if key in sections
         }
         workloads = sections.pop("workloads", ({**CHAT, **changes},))
@@ -345,6 +345,10 @@ def _mean_of(prediction: Prediction, share: float) -> Prediction:
     )
 
 
+def _sum_of_ends(one: tuple[float, float], two: tuple[float, float]) -> tuple[float, float]:
+    return one[0] + two[0], one[1] + two[1]
+
+
 def _added(one: LatencyMs, two: LatencyMs) -> LatencyMs:
     """Means add up, percentiles are those of the slower group."""
     return LatencyMs(
@@ -379,12 +383,8 @@ def _by_workload(told: Sequence[tuple[Prediction, list[Binding], float]]) -> lis
             concurrency=other.concurrency + prediction.concurrency,
             output_tokens_per_second=other.output_tokens_per_second + prediction.output_tokens_per_second,
             requests_per_second=other.requests_per_second + prediction.requests_per_second,
-            ttft_interval_ms=tuple(
-                a + b for a, b in zip(other.ttft_interval_ms, prediction.ttft_interval_ms, strict=True)
-            ),
-            tpot_interval_ms=tuple(
-                a + b for a, b in zip(other.tpot_interval_ms, prediction.tpot_interval_ms, strict=True)
-            ),
+            ttft_interval_ms=_sum_of_ends(other.ttft_interval_ms, prediction.ttft_interval_ms),
+            tpot_interval_ms=_sum_of_ends(other.tpot_interval_ms, prediction.tpot_interval_ms),
             capacity=both,
             promises=promises,
             grade=grade,

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -40,9 +41,9 @@ OWNED = {"gpu": "h100_sxm_80", "gpus_per_node": 4, "nodes": 2}
 class Kit:
     """What a check needs: the world and the words for groups and nodes."""
 
-    world: object
-    has: object
-    gets: object
+    world: Any
+    has: Callable[..., Any]
+    gets: Callable[..., Any]
 
     def plan(self, problem, groups=None, nodes=None, **more):
         groups = groups or [self.has()]

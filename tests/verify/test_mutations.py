@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ CHANGES = (
 )
 
 
-def mutants(item: object, path: str = "") -> Iterator[tuple[str, object]]:
+def mutants(item: Any, path: str = "") -> Iterator[tuple[str, object]]:
     """(field, mutant) for every field, nested dataclasses and the first of a tuple of them included."""
     kind = type(item).__name__
     for field in fields(item):

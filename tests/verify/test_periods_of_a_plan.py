@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from optimizer.decide import Inputs, read_inputs
+from optimizer.plan.costs import UnitCosts
 from optimizer.plan.types import Plan, PlanPeriod
 from optimizer.verify import verify_plan
 from optimizer.verify.rules import PERIOD_RULES, PERIOD_SERVICE_RULES
@@ -25,17 +27,22 @@ def solved(*sets: str) -> tuple[Inputs, Plan]:
     return case.inputs, case.plans(case.solve())[0]
 
 
+def costs(plan: Plan) -> UnitCosts:
+    assert plan.unit_costs
+    return plan.unit_costs
+
+
 def broken(inputs: Inputs, plan: Plan) -> set[str]:
     return {found.rule for found in verify_plan(inputs.problem, inputs.catalog, inputs.params, plan)}
 
 
-def in_period(plan: Plan, index: int, **changes: object) -> Plan:
+def in_period(plan: Plan, index: int, **changes: Any) -> Plan:
     periods = list(plan.periods)
     periods[index] = replace(periods[index], **changes)
     return replace(plan, periods=tuple(periods))
 
 
-def service(plan: Plan, index: int, **changes: object) -> Plan:
+def service(plan: Plan, index: int, **changes: Any) -> Plan:
     (one,) = plan.periods[index].services
     return in_period(plan, index, services=(replace(one, **changes),))
 
@@ -83,7 +90,7 @@ LIES: list[tuple[str, Callable[[Plan], Plan]]] = [
     ("always served", lambda plan: in_period(plan, 2, replicas=(0,))),
     ("node lines", lambda plan: replace(plan, nodes=tuple(replace(n, monthly_cents=1) for n in plan.nodes))),
     ("ledger", lambda plan: replace(plan, cost_lines=plan.cost_lines[1:])),
-    ("unit costs", lambda plan: replace(plan, unit_costs=replace(plan.unit_costs, per_million_output_tokens=1.0))),
+    ("unit costs", lambda plan: replace(plan, unit_costs=replace(costs(plan), per_million_output_tokens=1.0))),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_a_plan_as_it_was_made_has_nothing_to_tell(inputs: Inputs, plan: Plan) -
     assert told(inputs, plan, lambda replay: replay) == []
 
 
-def first(replay: Replay, **changes: float) -> Replay:
+def first(replay: Replay, **changes: Any) -> Replay:
     return replace(replay, promises=(replace(replay.promises[0], **changes), *replay.promises[1:]))
 
 

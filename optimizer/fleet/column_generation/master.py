@@ -134,7 +134,7 @@ class _Master:
     """The linear program over the patterns known so far (GLOP)."""
 
     def __init__(self, shop: Shop, ways: Ways, *, strong: bool) -> None:
-        from ortools.linear_solver import pywraplp  # type: ignore[import-untyped]
+        from ortools.linear_solver import pywraplp  # type: ignore[attr-defined]
 
         self._shop, self._ways, self._strong = shop, ways, strong
         self._lp: Any = pywraplp.Solver.CreateSolver("GLOP")
