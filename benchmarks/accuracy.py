@@ -16,6 +16,9 @@ import numpy as np
 from benchmarks.disaggregated import read_left_out as read_pool_errors
 from benchmarks.disaggregated import tables as pool_tables
 from benchmarks.engine_steps import table as step_table
+from benchmarks.regret import left_out as left_out_regret
+from benchmarks.regret import left_out_csv
+from benchmarks.regret import left_out_lines as left_out_lines_of_regret
 from benchmarks.regret import table as regret_table
 from benchmarks.speculative import served, signs, speed_ups
 from benchmarks.speculative import table as compared_table
@@ -112,6 +115,8 @@ def main(output: str) -> None:
     seen = errors_of(cases, predict_cases(cases, params), [case_grade(case, params) for case in cases])
     lines = [OPENING, "", "## Against the targets", "", *target_lines(unseen, seen), ""]
     lines += ["## Regret", "", REGRET, "", *regret_table(), ""]
+    regrets = left_out_regret(root)
+    lines += [REGRET_LEFT_OUT, "", *left_out_lines_of_regret(regrets), ""]
     lines += ["## What the residue is made of", "", RESIDUE, "", *residue_lines(unseen), ""]
     lines += ["## Bands", "", BANDS, "", *band_lines(unseen), ""]
     left_out = read_errors(root / "performance" / "left_out.csv", packaged_cases(root, catalog, params))
@@ -131,7 +136,12 @@ def main(output: str) -> None:
     else:
         write_atomic(Path(output), text)
         write_atomic(Path(output).parent / "tables" / "left_out.csv", coverage_table(found))
+        write_atomic(Path(output).parent / "tables" / "regret.csv", left_out_csv(regrets))
 
+
+REGRET_LEFT_OUT = """The same with every source, card, model family and engine left out of the fit in turn, on the rows
+of `What nobody fitted`: what a buyer loses whose source, card, model or engine the fit never saw. As a file:
+`docs/tables/regret.csv`."""
 
 REGRET = """Cheapest measured configuration against the one that predictions pick, on every packaged grid, at common
 limits; prices are median on-demand prices per GPU hour. Confidence buys broken limits off with smaller batches: what it

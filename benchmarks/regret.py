@@ -18,12 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from optimizer.calibrate.cross_validation import held_out_errors
-from optimizer.calibrate.scores import THROUGHPUT, TPOT, TTFT, Error, weighing
+from optimizer.calibrate.left_out import read_errors
+from optimizer.calibrate.own_fit import table_csv
+from optimizer.calibrate.scores import THROUGHPUT, TPOT, TTFT, Error, packaged_cases, weighing
 from optimizer.catalog import default_root, load_catalog
 from optimizer.catalog.types import Catalog
 from optimizer.demand import Metric
@@ -40,6 +43,9 @@ TTFT_LIMITS_MS = (500, 1000, 2000, 5000)
 """What people ask for. Limits at which the choice of a grid does not depend (all or none keep them) are left out."""
 
 
+LEVELS = (0.5, 0.8, 0.9)
+UNSEEN = ("fold", "source", "gpu", "family", "engine")
+HEADER = "| confidence | grids | questions | answered | mean regret | median | 90th percentile | limit broken % |"
 BETWEEN_LOADS = "The same, with the loads between two measured ones interpolated, as a plan may run there:"
 
 
@@ -171,16 +177,64 @@ def ask(grid: Sequence[Point], limits: Mapping[str, float], confidence: float) -
     return Outcome(pick.cost(pick.measured) / best, held(pick))
 
 
-def summary(confidence: float, members: Sequence[Sequence[Point]]) -> str:
-    """One line: how many questions, regret of picks that keep their limits, how often they do not."""
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Answers to all questions at one confidence; ratios are of picks that keep their limits."""
+
+    confidence: float
+    grids: int
+    questions: int
+    answered: int
+    mean: float
+    median: float
+    ninetieth: float
+    broken_percent: float
+
+    @property
+    def cells(self) -> list[str]:
+        """What a table shows of it."""
+        counts = [str(n) for n in (self.grids, self.questions, self.answered)]
+        ratios = [f"{ratio:.3f}" for ratio in (self.mean, self.median, self.ninetieth)]
+        return [f"{self.confidence:.2f}", *counts, *ratios, f"{self.broken_percent:.1f}"]
+
+
+def summary(confidence: float, members: Sequence[Sequence[Point]]) -> Summary:
+    """How many questions, regret of picks that keep their limits, how often they do not."""
     asked = [ask(grid, limits, confidence) for grid in members for limits in questions(grid)]
     answered = [outcome for outcome in asked if outcome is not None]
-    ratios = [outcome.ratio for outcome in answered if outcome.kept]
-    broken = 100.0 * sum(not outcome.kept for outcome in answered) / max(len(answered), 1)
-    return (
-        f"| {confidence:.2f} | {len(members)} | {len(asked)} | {len(answered)} | {np.mean(ratios):.3f} "
-        f"| {np.median(ratios):.3f} | {np.quantile(ratios, 0.9):.3f} | {broken:.1f} |"
-    )
+    ratios = [outcome.ratio for outcome in answered if outcome.kept] or [float("nan")]
+    return Summary(
+        confidence, len(members), len(asked), len(answered),
+        float(np.mean(ratios)), float(np.median(ratios)), float(np.quantile(ratios, 0.9)),
+        100.0 * sum(not outcome.kept for outcome in answered) / max(len(answered), 1),
+    )  # fmt: skip
+
+
+def left_out(root: Path) -> list[tuple[str, Summary]]:
+    """``left_out_of`` the packaged errors, at packaged prices."""
+    catalog, weight = load_catalog(), weighing(root)
+    cases = packaged_cases(root, catalog, load_parameters(root))
+    errors = [e for e in read_errors(root / "performance" / "left_out.csv", cases) if weight(e.case.row) > 0]
+    return left_out_of(errors, gpu_prices(catalog))
+
+
+def left_out_of(errors: Sequence[Error], prices: Mapping[str, float]) -> list[tuple[str, Summary]]:
+    """What was left out of the fit (fold, source, card, family, engine) beside the regret of its predictions."""
+    found = {unseen: grids([e for e in errors if e.unseen == unseen], prices) for unseen in UNSEEN}
+    return [(unseen, summary(level, members)) for unseen, members in found.items() for level in LEVELS]
+
+
+def left_out_lines(found: Sequence[tuple[str, Summary]]) -> list[str]:
+    """The table of ``left_out`` in Markdown."""
+    head = [f"| left out {HEADER}", "| --- " + "| ---: " * 8 + "|"]
+    return [*head, *(f"| {unseen} | {' | '.join(one.cells)} |" for unseen, one in found)]
+
+
+def left_out_csv(found: Sequence[tuple[str, Summary]]) -> str:
+    """The same as a file."""
+    header = ("left_out", "confidence", "grids", "questions", "answered", "regret_mean", "regret_median",
+              "regret_90th_percentile", "limit_broken_percent")  # fmt: skip
+    return table_csv(header, [(unseen, *one.cells) for unseen, one in found])
 
 
 def table() -> list[str]:
@@ -189,12 +243,13 @@ def table() -> list[str]:
     weight = weighing(root)
     errors = held_out_errors(root, catalog, load_parameters(root))
     members = grids([error for error in errors if weight(error.case.row) > 0], gpu_prices(catalog))
-    header = "| confidence | grids | questions | answered | mean regret | median | 90th percentile | limit broken % |"
-    head = [header, "| ---: " * 8 + "|"]
-    levels, finer = (0.5, 0.8, 0.9, 0.95), [refined(grid) for grid in members]
-    lines = [*head, *(summary(level, members) for level in levels)]
-    return [*lines, "", BETWEEN_LOADS, "", *head, *(summary(level, finer) for level in levels)]
+    head, finer = [HEADER, "| ---: " * 8 + "|"], [refined(grid) for grid in members]
+
+    def rows(found: Sequence[Sequence[Point]]) -> list[str]:
+        return [f"| {' | '.join(summary(level, found).cells)} |" for level in (*LEVELS, 0.95)]
+
+    return [*head, *rows(members), "", BETWEEN_LOADS, "", *head, *rows(finer)]
 
 
 if __name__ == "__main__":
-    print("\n".join(table()))
+    print("\n".join([*table(), "", *left_out_lines(left_out(default_root()))]))

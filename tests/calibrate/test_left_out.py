@@ -7,6 +7,7 @@ import math
 import pytest
 
 from benchmarks.anchors import ANCHORS, Anchor, predicted
+from benchmarks.regret import gpu_prices, left_out_of
 from optimizer.calibrate.cross_validation import bands_of
 from optimizer.calibrate.engine_steps import step_cases, step_errors
 from optimizer.calibrate.left_out import FOLDS, UNITS, coverage_of, read_errors
@@ -89,3 +90,10 @@ def test_bands_hold_sources_cards_families_and_engines_that_nobody_fitted() -> N
         for figure in (TPOT, TTFT, THROUGHPUT, OFFLINE):
             coverage = found[split, figure]
             assert coverage.rows >= 500 and 82 <= coverage.by_row <= 99 and 80 <= coverage.by_group <= 98, coverage
+    regret = {
+        (unseen, one.confidence): one
+        for unseen, one in left_out_of([e for e in errors if weight(e.case.row) > 0], gpu_prices(CATALOG))
+    }
+    for split in (FOLDS, *UNITS):
+        assert regret[split, 0.5].mean <= 1.35, "what is picked without a margin costs a third more than the best"
+        assert regret[split, 0.9].broken_percent <= 12.0, "limits that are kept with 90 % are kept"
