@@ -7,7 +7,7 @@ everything at the bound makes it exact. Replays are as monotone as loads are: fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from optimizer.fleet.funnel import kept_points
 from optimizer.fleet.lower_bounds import replicas_needed
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.replicas_replayed import Trial
-from optimizer.problem import parts_of
+from optimizer.problem import Part, parts_of
 from optimizer.units import ceil_guarded
 
 if TYPE_CHECKING:
@@ -78,16 +78,9 @@ class LeastReplicas:
         self._fill(candidates, rules, memo)
 
     def _fill(self, candidates: Sequence[Candidate], rules: UserRules, memo: Memo | None) -> None:
-        from optimizer.performance.fluid import fluid_points
-
-        problem, params = self._inputs.problem, self._inputs.params
-        for workload, part in enumerate(parts_of(problem)):
+        for workload, part in enumerate(parts_of(self._inputs.problem)):
             first = {self._kind(one): one for one in candidates if one.workload == workload}
-            specs = [one.spec for one in first.values()]
-            fluid: Sequence[OperatingPoint | None] = [None] * len(specs)
-            if specs and not part.load.is_batch:
-                confidence = problem.margins.confidence
-                fluid = fluid_points(specs, part.lengths, part.slo, part.load, confidence, params, memo)
+            fluid = _at_best(self._inputs, part, [one.spec for one in first.values()], memo)
             known = self._replayer.asked_by_closed_form(workload)
             for (kind, one), at_best in zip(first.items(), fluid, strict=True):
                 if kind not in known or known[kind][0] is not one.points:
@@ -195,6 +188,31 @@ class LeastReplicas:
         """The candidates with what they take at least, without those of which no number will do."""
         found = (self.candidate(candidate) for candidate in candidates)
         return tuple(candidate for candidate in found if candidate is not None)
+
+
+def fewest_at_best(
+    inputs: Inputs, candidates: Sequence[Candidate], rules: UserRules, memo: Memo | None
+) -> Iterator[tuple[Candidate, int]]:
+    """One candidate of each kind that may serve at all, and the fewest replicas that any replay may ask for."""
+    for workload, part in enumerate(parts_of(inputs.problem)):
+        first = list({kind_of(one): one for one in candidates if one.workload == workload}.values())
+        fluid = _at_best(inputs, part, [one.spec for one in first], memo)
+        for one, at_best in zip(first, fluid, strict=True):
+            asked = [count for count in _closed_form(one, at_best, part.load, rules) if count is not None]
+            if asked:
+                yield one, min(asked)
+
+
+def _at_best(
+    inputs: Inputs, part: Part, specs: Sequence[ReplicaSpec], memo: Memo | None
+) -> Sequence[OperatingPoint | None]:
+    """The largest load of each in the fluid limit; None of any where work by the batch has none."""
+    from optimizer.performance.fluid import fluid_points
+
+    if not specs or part.load.is_batch:
+        return [None] * len(specs)
+    confidence = inputs.problem.margins.confidence
+    return fluid_points(specs, part.lengths, part.slo, part.load, confidence, inputs.params, memo)
 
 
 def _closed_form(

@@ -47,14 +47,37 @@ def unpriced(case: Case, best_cents: int | None, *, beside_a_plan: bool = False)
         return ()
     asked = _with(case, wanted, catalog)
     found: list[Unpriced] = []
-    for gpu in dict.fromkeys(option.node_type.gpu.id for option in wanted):
+    for least, gpu in sorted(_fewest(asked, wanted)):
+        if len(found) >= MOST and _size(found[MOST - 1]) < (least, gpu):
+            break  # this card and those after it need more than those that are listed
         try:
             one = _least(asked, gpu, best_cents)
         except OutOfTimeError:
             break
         if one is not None:
-            found.append(one)
-    return tuple(sorted(found, key=lambda one: (one.gpus_per_node * one.nodes, one.gpu))[:MOST])
+            found = sorted([*found, one], key=_size)
+    return tuple(found[:MOST])
+
+
+def _size(one: Unpriced) -> tuple[int, str]:
+    return one.gpus_per_node * one.nodes, one.gpu
+
+
+def _fewest(asked: Case, wanted: Sequence[NodeOption]) -> list[tuple[int, str]]:
+    """A lower bound on the GPUs of each card that can be part of a plan; 0 where replicas of several kinds may share a
+    workload."""
+    from optimizer.planning.least_replicas import fewest_at_best
+
+    rules = asked.candidates.rules
+    if rules.mixed:
+        return [(0, gpu) for gpu in dict.fromkeys(option.node_type.gpu.id for option in wanted)]
+    types = {option.node_type.key for option in wanted}
+    mine = [one for one in asked.candidates.candidates if one.node_type.key in types]
+    least: dict[str, int] = {}
+    for one, replicas in fewest_at_best(asked.inputs, mine, rules, asked.memo):
+        gpu, gpus = one.spec.gpu.id, replicas * one.spec.gpus
+        least[gpu] = min(least.get(gpu, gpus), gpus)
+    return [(gpus, gpu) for gpu, gpus in least.items()]
 
 
 def _cards(case: Case, beside_a_plan: bool) -> Iterator[Gpu]:

@@ -85,8 +85,8 @@ def test_shuffled_catalog_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("gpus", "models", "offers", "engines"):
         header, *rows = (ROOT / "catalogs" / f"{name}.csv").read_text(encoding="utf-8").splitlines()
         (catalogs / f"{name}.csv").write_text("\n".join([header, *reversed(rows)]) + "\n", encoding="utf-8")
-    straight = run(FRONT_PAGE, "--format", "json")
-    shuffled = run(FRONT_PAGE, "--format", "json", "--catalogs", catalogs)
+    straight = run(FRONT_PAGE, "--format", "json", "--no-simulate")
+    shuffled = run(FRONT_PAGE, "--format", "json", "--no-simulate", "--catalogs", catalogs)
     assert shuffled.returncode == 0, shuffled.stderr
     answers = [json.loads(one.stdout) for one in (straight, shuffled)]
     seals = [one.pop("seal") for one in answers]
@@ -126,8 +126,8 @@ def test_a_mistake_exits_2_and_names_its_line(tmp_path: Path) -> None:
         (str(FRONT_PAGE), "--set", "workloads.chat.slo.ttft=1"),
         (str(FRONT_PAGE), "--set", "nonsense"),
         (str(FRONT_PAGE), "--catalogs", "no_such_directory"),
-        (str(FRONT_PAGE), "-o", "no_such_directory/out.txt"),
-        (str(FRONT_PAGE), "--save-model", "no_such_directory/model.txt"),
+        (str(FRONT_PAGE), "--no-simulate", "-o", "no_such_directory/out.txt"),
+        (str(FRONT_PAGE), "--no-simulate", "--save-model", "no_such_directory/model.txt"),
     ],
 )
 def test_misuse_exits_2_without_traceback(arguments: tuple[str, ...]) -> None:
@@ -140,8 +140,8 @@ def test_misuse_exits_2_without_traceback(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("style", ["text", "json", "csv"])
 def test_output_file_equals_stdout(style: str, tmp_path: Path) -> None:
     target = tmp_path / "out"
-    printed = run(FRONT_PAGE, "--format", style)
-    written = run(FRONT_PAGE, "--format", style, "-o", target)
+    printed = run(FRONT_PAGE, "--no-simulate", "--format", style)
+    written = run(FRONT_PAGE, "--no-simulate", "--format", style, "-o", target)
     assert (printed.returncode, written.returncode) == (0, 0)
     text = target.read_text(encoding="utf-8")
     if style == "json":  # a file of JSON is a plan file: it carries its question too
@@ -156,12 +156,12 @@ def test_output_file_equals_stdout(style: str, tmp_path: Path) -> None:
 
 def test_the_model_can_be_saved(tmp_path: Path) -> None:
     target = tmp_path / "model.txt"
-    result = run(FRONT_PAGE, "--save-model", target)
+    result = run(FRONT_PAGE, "--no-simulate", "--save-model", target)
     assert result.returncode == 0, result.stderr
     assert "constraints" in target.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("arguments", [(str(FRONT_PAGE),), ("check", str(FRONT_PAGE)), ("--help",)])
+@pytest.mark.parametrize("arguments", [(str(FRONT_PAGE), "--no-simulate"), ("check", str(FRONT_PAGE)), ("--help",)])
 def test_a_full_disk_behind_stdout_is_a_message(arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
@@ -181,7 +181,7 @@ def test_a_full_disk_behind_stdout_is_a_message(arguments: tuple[str, ...]) -> N
 
 @pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0)])
 def test_closed_streams_change_nothing_but_what_is_seen(closed: str, code: int) -> None:
-    command = f"'{sys.executable}' -m optimizer '{FRONT_PAGE}' {closed}"
+    command = f"'{sys.executable}' -m optimizer '{FRONT_PAGE}' --no-simulate {closed}"
     result = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == code, result.stderr
     assert "Traceback" not in result.stderr
@@ -190,11 +190,13 @@ def test_closed_streams_change_nothing_but_what_is_seen(closed: str, code: int) 
 
 
 def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
-    command = f"'{sys.executable}' -m optimizer '{FRONT_PAGE}' --format json --set ranking.top=60 | head -c 1"
+    asked = "--format json --no-simulate --set ranking.top=60 | head -c 1"
+    command = f"'{sys.executable}' -m optimizer '{FRONT_PAGE}' {asked}"
     result = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.stdout == "{"
     assert all(line.startswith("prices: ") for line in result.stderr.splitlines())  # how old they are today, no more
 
 
 def test_options_may_stand_before_the_file() -> None:
-    assert run("--format", "json", FRONT_PAGE).stdout == run(FRONT_PAGE, "--format", "json").stdout
+    before = run("--format", "json", "--no-simulate", FRONT_PAGE)
+    assert before.stdout == run(FRONT_PAGE, "--format", "json", "--no-simulate").stdout

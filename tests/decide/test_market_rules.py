@@ -11,9 +11,11 @@ from click.testing import CliRunner
 from benchmarks.market_rules import DAY, checked
 from optimizer.commands import cli
 from optimizer.decide import solve_problem
-from optimizer.plan.types import Infeasible, Outcome
+from optimizer.plan.types import Infeasible, Outcome, Unpriced
 from optimizer.progress import TODAY
 from optimizer.report import render
+from optimizer.whatif import unpriced
+from optimizer.whatif.case import Case
 
 FILES = 8
 
@@ -57,6 +59,27 @@ def test_nodes_nobody_prices_are_named_and_no_repair_leaves_the_market(tmp_path:
     text = " ".join(render(outcome, "text").split())
     assert "bring a quote for 3 nodes of 8x H20 141GB (for chat): any price is better than no plan" in text
     assert "memory" not in text.split("What would make it possible")[1].split("Terms")[0]
+
+
+def test_cards_that_need_more_than_those_listed_are_not_worked_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is the same whether every card is asked about or only those that may still be in it."""
+    cards = ("hardware.providers=[campus-hpc]", "hardware.gpus=[h100_sxm_80, l40s_48, a100_sxm_80, t4_16, b200_sxm_180]")
+    asked: list[str] = []
+    least = unpriced._least
+
+    def counted(case: Case, gpu: str, best_cents: int | None) -> Unpriced | None:
+        asked.append(gpu)
+        return least(case, gpu, best_cents)
+
+    monkeypatch.setattr(unpriced, "_least", counted)
+    whole = solved(tmp_path, BASE, *cards).unpriced
+    assert len(whole) == len(set(asked)) == 5
+    asked.clear()
+    monkeypatch.setattr(unpriced, "MOST", 2)
+    assert solved(tmp_path, BASE, *cards).unpriced == whole[:2]
+    assert 2 <= len(asked) < 5
 
 
 def test_with_a_budget_the_quote_to_bring_has_a_price_and_at_that_price_it_is_the_answer(tmp_path: Path) -> None:
