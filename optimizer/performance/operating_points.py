@@ -27,6 +27,7 @@ import numpy.typing as npt
 from optimizer.demand import Lengths, Load, Metric, Promise, Slo
 from optimizer.performance.accuracy import band_source, error_factor, grades_of, throughput_factor
 from optimizer.performance.behaviour import flow_of_people, flow_under, held_by_rank
+from optimizer.performance.bisection import bisected
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.population import most_in_flight, people_flow, people_of, slowest_response
@@ -310,11 +311,7 @@ def _searched(question: PointsAsked, side: Side, violated: Callable[[Flow], Mask
     first = np.where(bad.any(axis=0), bad.argmax(axis=0), len(grid))
     padded = np.concatenate([[0.0], grid, [grid[-1]]])
     low, high = padded[first], padded[np.minimum(first + 1, len(grid))]
-    for _ in range(REFINEMENTS):
-        middle = 0.5 * (low + high)
-        bad = violated(question.at(middle, side))
-        low, high = np.where(bad, low, middle), np.where(bad, middle, high)
-    return low
+    return bisected(low, high, REFINEMENTS, lambda middle: violated(question.at(middle, side)))[0]
 
 
 def _cap(question: PointsAsked, side: Side, bounded: bool) -> Array:
@@ -331,13 +328,12 @@ def _cap(question: PointsAsked, side: Side, bounded: bool) -> Array:
 
 
 def _searched_cap(question: PointsAsked) -> Array:
-    low, high = np.zeros_like(question.rate_cap), np.ones_like(question.rate_cap)
-    for _ in range(2 * REFINEMENTS):
-        middle = 0.5 * (low + high)
-        flow = flow_at(question.replicas, question.moments, middle * question.limit.decoding, closed=False)
-        held = flow.rate <= question.rate_cap
-        low, high = np.where(held, middle, low), np.where(held, high, middle)
-    return low
+
+    def above(share: Array) -> Mask:
+        flow = flow_at(question.replicas, question.moments, share * question.limit.decoding, closed=False)
+        return np.logical_not(flow.rate <= question.rate_cap)
+
+    return bisected(np.zeros_like(question.rate_cap), np.ones_like(question.rate_cap), 2 * REFINEMENTS, above)[0]
 
 
 def _emit_ladder(
