@@ -72,9 +72,11 @@ def command(
     if charts and not kept:
         raise UsageError("--charts are kept in a plan file: add -o plan.json")
     if plan is None:
+        tested = kept or (style == "text" and full)  # nothing else shows the tests
         outcome, told = _solved(
-            file, sets, catalogs, save_model, time_limit, simulate=not no_simulate, kept=kept, charts=charts
-        )
+            file, sets, catalogs, save_model, time_limit,
+            simulate=not no_simulate, kept=kept, charts=charts, tested=tested,
+        )  # fmt: skip
     else:
         if save_model is not None or charts:
             raise UsageError("an answer that is shown again has neither a model nor new charts: add --resolve")
@@ -96,6 +98,7 @@ def _solved(
     simulate: bool,
     kept: bool,
     charts: bool,
+    tested: bool,
 ) -> tuple[Outcome, str]:
     """The answer, and where it is kept the text of its plan file."""
     from optimizer.commands.progress import Progress
@@ -115,6 +118,7 @@ def _solved(
             simulate=simulate,
             time_limit=time_limit,
             on_model=keep,
+            tested=tested,
         )
         picture = picture_of(found.case, progress.say) if charts and found.outcome.plans else None
     return found.outcome, render_plan_file(packed(found, simulate=simulate, picture=picture)) if kept else ""
