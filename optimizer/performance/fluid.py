@@ -116,12 +116,14 @@ def fluid_points(
     if row is None:
         return result
     asked = (slo, confidence, load.is_batch, bool(load.users), load.think_s)
-    if asked not in row.at_best:
-        question = question_of(row, lengths, slo, load, confidence)
-        row.at_best[asked] = _carried(question, load, len(slo.promises))
-    for content, point in zip(row.columns, row.at_best[asked], strict=True):
+    known = row.at_best.setdefault(asked, {})
+    new = row.part([content for content in row.columns if content not in known])
+    if new is not None:
+        question = question_of(new, lengths, slo, load, confidence)
+        known.update(zip(new.columns, _carried(question, load, len(slo.promises)), strict=True))
+    for content in row.columns:
         for index in alike[content]:
-            result[index] = point
+            result[index] = known[content]
     return result
 
 
