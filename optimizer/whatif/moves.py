@@ -114,16 +114,25 @@ def _tighter(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     from optimizer.fleet.requirements import LATENCY_OBJECTIVES
 
     any_change = goal.objective in LATENCY_OBJECTIVES
-    asked = _AskedOnce(case.allowed(), axis)
+    whole = case.allowed()
+    asked = _AskedOnce(as_cheap_as(whole, best), axis)
 
     def worse(winner: Winner) -> bool:
-        if score(winner) == score(best) if any_change else score(winner) <= score(best):
-            return False
-        asked.no_dearer(winner)
-        return True
+        return score(winner) != score(best) if any_change else score(winner) > score(best)
 
     index = first_change(asked.at, guess_on(axis), worse, len(axis.values) - 1)
-    return None if index is None else asked.next_at(index, goal)
+    return None if index is None else _AskedOnce(whole, axis).next_at(index, goal)
+
+
+def as_cheap_as(case: Case, best: Winner) -> Case:
+    """The case with what may be part of a plan as cheap as the best one, for asking whether any still is.
+
+    Where something is asked for more strictly no plan gets cheaper: what answers there is as cheap as the best, or
+    nothing answers, and then the answer is worse, at whatever cost.
+    """
+    if best.cents is None or best.result.objective != "minimize_cost":
+        return case
+    return case.cheaper_than(best.cents + 1)
 
 
 def next_at(value: float, winner: Winner, goal: Goal) -> Next:
@@ -149,14 +158,10 @@ class _AskedOnce:
             self._known[index] = ask(self._case, [self._axis.edit(index)], self._how)
         return self._known[index]
 
-    def no_dearer(self, winner: Winner) -> None:
-        """Nothing that is asked from here on costs more than an answer does."""
-        if self._how.first_level and winner.cents is not None:
-            self._case = self._case.cheaper_than(winner.cents + 1)
-
     def next_at(self, index: int, goal: Goal) -> Next:
         """The answer at a position, whole."""
-        case = self.at(index).case
+        known = self._known.get(index)
+        case = self._case.edited([self._axis.edit(index)]) if known is None else known.case
         return next_at(self._axis.values[index], Winner(case, case.solve()), goal)
 
 
