@@ -163,9 +163,10 @@ class _Race:
         self._rules, self._least, self._clock = candidates.rules, least, clock
         self._racing = racing
         alone = len(self._rules.workloads) == 1
-        bounded = replace(candidates, candidates=() if alone else least.standing(racing))
-        self._floors = CostFloors(bounded, options, alone=alone)
+        bounded = replace(candidates, candidates=() if alone else tuple(racing))
+        self._floors = CostFloors(bounded, options, alone=alone, needed=least.needed)
         self._reached: list[int] = []
+        self._kept = [NEVER] * len(self._rules.workloads)  # of each part, what nodes of its own cost at most
         self._known: dict[tuple[int, int], int] = {}
 
     def run(self) -> None:
@@ -200,8 +201,23 @@ class _Race:
     def enough(self) -> int | None:
         """What the last plan of the ranking is thought to cost, where that can be told without the solver."""
         top, reached = self._rules.top, sorted(self._reached)
-        told = self._rules.objective == "minimize_cost" and len(self._rules.workloads) == 1 and len(reached) >= top
-        return reached[top - 1] if told and reached[top - 1] < NEVER else None
+        if self._rules.objective != "minimize_cost":
+            return None
+        if len(self._rules.workloads) > 1:
+            return self._apart() if top == 1 else None
+        return reached[top - 1] if len(reached) >= top and reached[top - 1] < NEVER else None
+
+    def _apart(self) -> int | None:
+        """What a plan costs that serves every workload on nodes of its own, whole or class by class."""
+        ways = self._rules.ways_to_serve()
+        total = sum(min(sum(self._kept[part] for part in parts) for parts in of_one) for of_one in ways)
+        return total + self._rules.fixed_cents if total < NEVER else None
+
+    def _keeps(self, candidate: Candidate, replicas: int) -> None:
+        """So many replicas keep every promise: note what they cost on nodes of their own."""
+        if not self._rules.is_flagged(candidate):
+            cents, part = self._floors.own_cents(candidate, replicas), candidate.workload
+            self._kept[part] = min(self._kept[part], cents)
 
     def up_to(self, enough: int | None) -> list[Candidate]:
         """The candidates that may cost no more than that; None: all of them."""
@@ -243,8 +259,9 @@ class _Race:
         known = None if favourite is None else self._least.of(favourite)
         if known is not None and known.closed_form is not None and score < upper and not self._clock.over:
             count = max(known.closed_form, known.replicas)
-            if self._least.keeps(known, count):
+            if favourite is not None and self._least.keeps(known, count):
                 upper = score
+                self._keeps(favourite, count)
             else:
                 self._least.missed(known, count)
         bounds = [self._score(one, None) for one in group]
@@ -260,6 +277,7 @@ class _Race:
             elif now >= upper or least is None:
                 break
             elif least.exact:
+                self._keeps(group[number], least.replicas)
                 return now
             else:
                 self._try(group[number], least, upper)

@@ -46,6 +46,8 @@ def moves(case: Case, best: Winner, goal: Goal, progress: Callable[[str], None])
     """Every promise of the problem that is a number, in file order."""
     from optimizer.problem import stated_promises
 
+    lean = case.allowed()
+    as_cheap = as_cheap_as(lean, best)
     found: list[Move] = []
     for promise in stated_promises(case.inputs.problem):
         if not promise.figure.monotone or promise.figure.section == "budget":
@@ -60,7 +62,7 @@ def moves(case: Case, best: Winner, goal: Goal, progress: Callable[[str], None])
                 loosest=looser.values[-1],
                 strictest=tighter.values[-1],
                 looser=_looser(case, best, goal, looser),
-                tighter=_tighter(case, best, goal, tighter),
+                tighter=_tighter(lean, as_cheap, best, goal, tighter),
             )
         )
     return tuple(found)
@@ -105,7 +107,7 @@ def _looser(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     return None if index is None else asked.next_at(index, goal)
 
 
-def _tighter(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
+def _tighter(case: Case, as_cheap: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest stricter value at which the answer is worse. Where each winner ends is guessed, then asked.
 
     Where a latency is minimised it may come out lower, for much more money: the loads that replicas are tried at follow
@@ -114,14 +116,13 @@ def _tighter(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     from optimizer.fleet.requirements import LATENCY_OBJECTIVES
 
     any_change = goal.objective in LATENCY_OBJECTIVES
-    whole = case.allowed()
-    asked = _AskedOnce(as_cheap_as(whole, best), axis)
+    asked = _AskedOnce(as_cheap, axis)
 
     def worse(winner: Winner) -> bool:
         return score(winner) != score(best) if any_change else score(winner) > score(best)
 
     index = first_change(asked.at, guess_on(axis), worse, len(axis.values) - 1)
-    return None if index is None else _AskedOnce(whole, axis).next_at(index, goal)
+    return None if index is None else _AskedOnce(case, axis).next_at(index, goal)
 
 
 def as_cheap_as(case: Case, best: Winner) -> Case:
