@@ -35,6 +35,7 @@ class CostFloors:
         """``needed``: replicas that a candidate takes at least, where its operating points do not say."""
         self._rules = rules = candidates.rules
         self._needed = needed or self._by_points
+        self._fewest: dict[tuple[int, int], tuple[object, int | None]] = {}
         self._market = UsableOptions(option for option in options if not rules.forbidden_by(option))
         self._alone = alone or bool(rules.periods)
         self._rest = [0] * len(rules.workloads)
@@ -46,12 +47,21 @@ class CostFloors:
 
     def cents(self, candidate: Candidate) -> int:
         """The bound."""
-        load, points = self._rules.workloads[candidate.workload].load, range(len(candidate.points))
-        own = least_cents(candidate, load, self._market, self._rules.spare_nodes, points)
+        own = self._own(candidate)
         if own is None:
             return NEVER
         together = 0 if self._alone else self._shared(candidate) + self._rest[candidate.workload]
         return max(own, together) + self._rules.fixed_cents
+
+    def _own(self, candidate: Candidate) -> int | None:
+        """The cheapest nodes that hold all its replicas: more of them never cost less."""
+        if self._rules.periods:
+            load, points = self._rules.workloads[candidate.workload].load, range(len(candidate.points))
+            return least_cents(candidate, load, self._market, self._rules.spare_nodes, points)
+        replicas = self._by_points(candidate)
+        if replicas is None:
+            return None
+        return self._market.cheapest(candidate.node_type, candidate.nodes_for(replicas) + self._rules.spare_nodes)
 
     def own_cents(self, candidate: Candidate, replicas: int) -> int:
         """The cheapest nodes of its own for so many replicas, spares included."""
@@ -78,9 +88,15 @@ class CostFloors:
         return replicas * candidate.spec.gpus * offered[0].monthly_cents // candidate.node_type.gpus_per_node
 
     def _by_points(self, candidate: Candidate) -> int | None:
-        load = self._rules.workloads[candidate.workload].load
-        counts = [replicas_needed(point, load) for point in candidate.points]
-        return min((count for count in counts if count is not None), default=None)
+        """Fewest replicas; those on several node types share their operating points."""
+        about = (candidate.workload, id(candidate.points))
+        known = self._fewest.get(about)
+        if known is None:
+            load = self._rules.workloads[candidate.workload].load
+            counts = [replicas_needed(point, load) for point in candidate.points]
+            fewest = min((count for count in counts if count is not None), default=None)
+            known = self._fewest[about] = (candidate.points, fewest)
+        return known[1]
 
     def _everything_else(self, parts: Sequence[int]) -> list[int]:
         """For each part of the problem the least of all that a plan with it serves beside it."""

@@ -111,10 +111,13 @@ class Case:
         if replicas != self.replicas:
             return replace(_opened(inputs, options, self.clock), replays=self.replays).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
+        rules, before = user_rules(problem, catalog, options), self.candidates.rules.options
+        if rules.options == before:  # which knows its verdict on every option
+            rules = replace(rules, options=before)
         if _promises(self.inputs.problem) != _promises(problem):
-            candidates = with_points(problem, catalog, options, inputs.params, self.candidates, self.memo)
+            candidates = with_points(problem, catalog, rules, inputs.params, self.candidates, self.memo)
         else:
-            candidates = replace(self.candidates, rules=user_rules(problem, catalog, options))
+            candidates = replace(self.candidates, rules=rules)
         if self.within is not None:
             options = tuple(one for one in options if self.within.option(one))
         return replace(self, inputs=inputs, options=options, candidates=candidates, priced=priced)

@@ -47,7 +47,7 @@ def moves(case: Case, best: Winner, goal: Goal, progress: Callable[[str], None])
     from optimizer.problem import stated_promises
 
     lean = case.allowed()
-    as_cheap = as_cheap_as(lean, best)
+    as_cheap, cheaper = as_cheap_as(lean, best), _Cheaper(lean, best)
     found: list[Move] = []
     for promise in stated_promises(case.inputs.problem):
         if not promise.figure.monotone or promise.figure.section == "budget":
@@ -61,7 +61,7 @@ def moves(case: Case, best: Winner, goal: Goal, progress: Callable[[str], None])
                 stated=promise.value,
                 loosest=looser.values[-1],
                 strictest=tighter.values[-1],
-                looser=_looser(case, best, goal, looser),
+                looser=_looser(cheaper.among(case, looser), best, goal, looser),
                 tighter=_tighter(lean, as_cheap, best, goal, tighter),
             )
         )
@@ -102,7 +102,7 @@ def axis_from(figure: Figure, start: float, end: float) -> Axis:
 
 def _looser(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest looser value at which the answer is better. The loosest is asked first: often nothing is gained."""
-    asked = _AskedOnce(_worth_asking_looser(case, best, axis.figure), axis)
+    asked = _AskedOnce(case, axis)
     index = first_where(lambda i: score(asked.at(i)) < score(best), 1, len(axis.values) - 1)
     return None if index is None else asked.next_at(index, goal)
 
@@ -207,9 +207,28 @@ def _is_range(figure: Figure) -> bool:
     return figure.number.reads is Reads.SHARE or figure.number.ends != (None, None)
 
 
-def _worth_asking_looser(case: Case, best: Winner, figure: Figure) -> Case:
-    """What may win when a number is loosened: rules about quality and payment bring candidates back, others do not."""
-    if figure.section in ("quality", "payment"):
-        return case
-    by_cost = figure.is_promise and best.cents is not None and best.result.objective == "minimize_cost"
-    return case.allowed().cheaper_than(best.cents or 0) if by_cost else case.allowed()
+class _Cheaper:
+    """What may win when a number is loosened: rules about quality and payment bring candidates back, others do not.
+
+    Where money is sought that is what may be part of a cheaper plan, if not at the loosest value then nowhere.
+    """
+
+    def __init__(self, allowed: Case, best: Winner) -> None:
+        self._allowed, self._cents = allowed, best.cents
+        self._by_cost = best.cents is not None and best.result.objective == "minimize_cost"
+        self._of_promises: Case | None = None
+
+    def among(self, case: Case, axis: Axis) -> Case:
+        """The case to ask along an axis."""
+        figure = axis.figure
+        lean = case if figure.section in ("quality", "payment") else self._allowed
+        if not self._by_cost or self._cents is None or len(axis.values) == 1:
+            return lean
+        if figure.is_promise:
+            self._of_promises = self._of_promises or lean.cheaper_than(self._cents)
+            return self._of_promises
+        loosest = lean.edited([axis.edit(len(axis.values) - 1)])
+        if loosest.replicas != lean.replicas:
+            return lean
+        cheaper = {one.key for one in loosest.cheaper_than(self._cents).candidates.candidates}
+        return lean.only(candidate=lambda one: one.key in cheaper)
