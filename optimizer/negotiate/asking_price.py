@@ -279,7 +279,8 @@ class Climb:
         from optimizer.fleet.types import SolveSettings
 
         case = self._quoted.at(price)
-        settings = SolveSettings(must_use=self._quoted.shape.offer_id, first_level=True, clock=case.clock)
+        wanted = self._quoted.shape.offer_id
+        settings = SolveSettings(must_use=wanted, first_level=True, clock=case.clock, at_most=self._bar)
         found = case.solve(settings=settings).solutions
         if not found or found[0].monthly_cents > self._bar:
             return None

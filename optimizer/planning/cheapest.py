@@ -82,16 +82,16 @@ def cheapest(
     types = {option.node_type.key for option in options if not rules.forbidden_by(option)}
     racing = [c for c in candidates.candidates if c.node_type.key in types and configuration_allowed(c, rules)]
     least = least or LeastReplicas(inputs, racing, rules, replayer, memo)
-    race = _Race(candidates, racing, options, least, clock)
+    race = _Race(candidates, racing, options, least, clock, settings.at_most)
     race.run()
-    complete, enough = False, race.enough()
+    complete, enough = False, race.enough() if settings.at_most is None else settings.at_most
     for _ in range(ROUNDS):
         kept = race.up_to(enough)
         wanted = replace(candidates, candidates=least.standing(kept))
         result = solve_fleet(inputs.problem, wanted, options, loads_of(inputs.problem), settings)
         if clock.over:
             break
-        if enough is not None and not _is_full(result, rules.top, enough):
+        if enough is not None and settings.at_most is None and not _is_full(result, rules.top, enough):
             enough = None
             continue
         result = replace(result, screened=result.screened + len(racing) - len(kept))
@@ -159,8 +159,9 @@ class _Race:
         options: Sequence[NodeOption],
         least: LeastReplicas,
         clock: Clock,
+        at_most: int | None,
     ) -> None:
-        self._rules, self._least, self._clock = candidates.rules, least, clock
+        self._rules, self._least, self._clock, self._at_most = candidates.rules, least, clock, at_most
         self._racing = racing
         alone = len(self._rules.workloads) == 1
         bounded = replace(candidates, candidates=() if alone else tuple(racing))
@@ -285,8 +286,10 @@ class _Race:
         return upper
 
     def _affordable(self) -> int:
-        budget = self._rules.limits.budget_cents
-        return NEVER if budget is None or self._rules.objective != "minimize_cost" else min(NEVER, budget + 1)
+        if self._rules.objective != "minimize_cost":
+            return NEVER
+        limits = (self._rules.limits.budget_cents, self._at_most)
+        return min([NEVER, *(cents + 1 for cents in limits if cents is not None)])
 
     def _try(self, candidate: Candidate, least: Least, upper: int) -> None:
         """Replay at the largest number that is still better than what is known."""

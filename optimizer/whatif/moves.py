@@ -102,7 +102,7 @@ def axis_from(figure: Figure, start: float, end: float) -> Axis:
 
 def _looser(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest looser value at which the answer is better. The loosest is asked first: often nothing is gained."""
-    asked = _AskedOnce(case, axis)
+    asked = _AskedOnce(case, axis, _of(best, 1))
     index = first_where(lambda i: score(asked.at(i)) < score(best), 1, len(axis.values) - 1)
     return None if index is None else asked.next_at(index, goal)
 
@@ -116,7 +116,7 @@ def _tighter(case: Case, as_cheap: Case, best: Winner, goal: Goal, axis: Axis) -
     from optimizer.fleet.requirements import LATENCY_OBJECTIVES
 
     any_change = goal.objective in LATENCY_OBJECTIVES
-    asked = _AskedOnce(as_cheap, axis)
+    asked = _AskedOnce(as_cheap, axis, _of(best))
 
     def worse(winner: Winner) -> bool:
         return score(winner) != score(best) if any_change else score(winner) > score(best)
@@ -125,15 +125,21 @@ def _tighter(case: Case, as_cheap: Case, best: Winner, goal: Goal, axis: Axis) -
     return None if index is None else _AskedOnce(case, axis).next_at(index, goal)
 
 
+def _of(best: Winner, less: int = 0) -> int | None:
+    """What the best plan costs, or so many cents less, where money is sought."""
+    if best.cents is None or best.result.objective != "minimize_cost":
+        return None
+    return best.cents - less
+
+
 def as_cheap_as(case: Case, best: Winner) -> Case:
     """The case with what may be part of a plan as cheap as the best one, for asking whether any still is.
 
     Where something is asked for more strictly no plan gets cheaper: what answers there is as cheap as the best, or
     nothing answers, and then the answer is worse, at whatever cost.
     """
-    if best.cents is None or best.result.objective != "minimize_cost":
-        return case
-    return case.cheaper_than(best.cents + 1)
+    cents = _of(best)
+    return case if cents is None else case.cheaper_than(cents + 1)
 
 
 def next_at(value: float, winner: Winner, goal: Goal) -> Next:
@@ -143,14 +149,15 @@ def next_at(value: float, winner: Winner, goal: Goal) -> Next:
 
 class _AskedOnce:
     """Answers along an axis, each asked at most once. Where money is the objective, only how much each costs: which of
-    the plans of one price is the best is settled where the answer is told."""
+    the plans of one price is the best is settled where the answer is told. ``at_most``: dearer answers are not wanted.
+    """
 
-    def __init__(self, case: Case, axis: Axis) -> None:
+    def __init__(self, case: Case, axis: Axis, at_most: int | None = None) -> None:
         from optimizer.fleet.types import SolveSettings
 
         by_cost = case.candidates.rules.objective == "minimize_cost"
         self._case, self._axis = case, axis
-        self._how = SolveSettings(first_level=by_cost, clock=case.clock)
+        self._how = SolveSettings(first_level=by_cost, clock=case.clock, at_most=at_most)
         self._known: dict[int, Winner] = {}
 
     def at(self, index: int) -> Winner:
