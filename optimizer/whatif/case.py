@@ -111,9 +111,7 @@ class Case:
         if replicas != self.replicas:
             return replace(_opened(inputs, options, self.clock), replays=self.replays).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
-        rules, before = user_rules(problem, catalog, options), self.candidates.rules.options
-        if rules.options == before:  # which knows its verdict on every option
-            rules = replace(rules, options=before)
+        rules = user_rules(problem, catalog, options).knowing(self.candidates.rules)
         if _promises(self.inputs.problem) != _promises(problem):
             candidates = with_points(problem, catalog, rules, inputs.params, self.candidates, self.memo)
         else:
