@@ -43,15 +43,14 @@ class Within:
 
 
 @dataclass(frozen=True)
-class Priced:
+class WaysToPay:
     """All ways to pay for nodes, and all that they follow from."""
 
     source: tuple[object, ...]
     options: tuple[NodeOption, ...]
 
-
     @classmethod
-    def of(cls, inputs: Inputs, options: tuple[NodeOption, ...]) -> Priced:
+    def of(cls, inputs: Inputs, options: tuple[NodeOption, ...]) -> WaysToPay:
         """The ways to pay that were priced under some inputs."""
         from optimizer.pricing import terms_of
 
@@ -60,13 +59,13 @@ class Priced:
         stated = (terms_of(problem, catalog), problem.offers, problem.hardware.owned)
         return cls((*stated, *(_Same(table) for table in tables)), options)
 
-    def under(self, inputs: Inputs) -> Priced:
+    def under(self, inputs: Inputs) -> WaysToPay:
         """The ways to pay under other inputs: these, where nothing that they follow from has changed."""
         from optimizer.pricing import node_options
 
-        if Priced.of(inputs, ()).source == self.source:
+        if WaysToPay.of(inputs, ()).source == self.source:
             return self
-        return Priced.of(inputs, node_options(inputs.problem, inputs.catalog))
+        return WaysToPay.of(inputs, node_options(inputs.problem, inputs.catalog))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -90,7 +89,7 @@ class Case:
     options: tuple[NodeOption, ...]
     candidates: CandidateSet
     replicas: tuple[object, ...]  # what decided which candidates there are
-    priced: Priced  # all ways to pay under its inputs, whatever it is narrowed to
+    priced: WaysToPay  # all ways to pay under its inputs, whatever it is narrowed to
     within: Within | None = None  # what alone may be used, whatever is edited
     clock: Clock = NO_LIMIT  # when every solve must have ended
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of the replicas: the same for all edits
@@ -232,7 +231,7 @@ def case_of(
 ) -> Case:
     """A case of work that was done already."""
     replicas = _replicas(inputs, options)
-    priced = Priced.of(inputs, options)
+    priced = WaysToPay.of(inputs, options)
     return Case(inputs, options, candidates, replicas, priced, clock=clock, memo=memo or Memo(), replays=replays)
 
 
