@@ -25,7 +25,8 @@ def bisected(
     low: Array, high: Array, halvings: int, beyond: Callable[[Array], npt.NDArray[np.bool_]]
 ) -> tuple[Array, Array]:
     """The brackets after so many halvings; ``beyond`` says of points, row by row, whether what is sought lies below."""
-    left, columns = halvings, np.arange(low.size)
+    shape, left, columns = low.shape, halvings, np.arange(low.size)
+    low, high = low.reshape(-1), high.reshape(-1)
     while left > 0:
         depth = min(_depth(low.size), left)
         points = np.stack([low, high])
@@ -40,7 +41,7 @@ def bisected(
             at = np.where(bad[at + half - 1, columns], at, at + half)
         low, high = points[at, columns], points[at + 1, columns]
         left -= depth
-    return low, high
+    return low.reshape(shape), high.reshape(shape)
 
 
 def _depth(brackets: int) -> int:
