@@ -82,16 +82,17 @@ def cheapest(
     types = {option.node_type.key for option in options if not rules.forbidden_by(option)}
     racing = [c for c in candidates.candidates if c.node_type.key in types and configuration_allowed(c, rules)]
     least = least or LeastReplicas(inputs, racing, rules, replayer, memo)
-    race = _Race(candidates, racing, options, least, clock, settings.at_most)
+    at_most = settings.at_most if rules.objective == "minimize_cost" else None
+    race = _Race(candidates, racing, options, least, clock, at_most)
     race.run()
-    complete, enough = False, race.enough() if settings.at_most is None else settings.at_most
+    complete, enough = False, race.enough() if at_most is None else at_most
     for _ in range(ROUNDS):
         kept = race.up_to(enough)
         wanted = replace(candidates, candidates=least.standing(kept))
         result = solve_fleet(inputs.problem, wanted, options, loads_of(inputs.problem), settings)
         if clock.over:
             break
-        if enough is not None and settings.at_most is None and not _is_full(result, rules.top, enough):
+        if enough is not None and at_most is None and not _is_full(result, rules.top, enough):
             enough = None
             continue
         result = replace(result, screened=result.screened + len(racing) - len(kept))
