@@ -152,7 +152,8 @@ class UserRules:
 
     def forbidden_by(self, option: NodeOption) -> tuple[RuleName, ...]:
         """Rules about offers that forbid an option."""
-        return tuple(rule for rule in self.options.forbidden_by(option) if rule not in CARD_RULES)
+        found = self.options.forbidden_by(option)
+        return tuple(rule for rule in found if rule not in CARD_RULES) if found else found
 
     def knowing(self, others: UserRules) -> UserRules:
         """The rules with what others found out about options, where they ask the same of those."""

@@ -29,18 +29,23 @@ def bisected(
     low, high = low.reshape(-1), high.reshape(-1)
     while left > 0:
         depth = min(_depth(low.size), left)
+        left -= depth
+        if depth == 1:
+            middle = 0.5 * (low + high)
+            over = beyond(middle)
+            low, high = np.where(over, low, middle), np.where(over, middle, high)
+            continue
         points = np.stack([low, high])
         for _ in range(depth):
             finer = np.empty((2 * len(points) - 1, low.size))
             finer[::2], finer[1::2] = points, 0.5 * (points[:-1] + points[1:])
             points = finer
-        bad = beyond(points[1] if depth == 1 else points[1:-1]).reshape(-1, low.size)
+        bad = beyond(points[1:-1])
         at = np.zeros(low.size, dtype=np.intp)
         for level in reversed(range(depth)):
             half = 1 << level
             at = np.where(bad[at + half - 1, columns], at, at + half)
         low, high = points[at, columns], points[at + 1, columns]
-        left -= depth
     return low.reshape(shape), high.reshape(shape)
 
 
