@@ -13,7 +13,7 @@ from optimizer.commands.options import EXIT_CODES, FiniteRange, OutputFile, answ
 from optimizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from optimizer.negotiate.plan_file import PlanText
+    from optimizer.negotiate.plan_file import PackedAnswer, PlanText
     from optimizer.plan.types import Outcome
 
 _ENDINGS = {".json": "json", ".csv": "csv"}
@@ -65,20 +65,21 @@ def command(
     """
     from optimizer.commands.age import say_age
     from optimizer.report import render, status_of, write_output
-    from optimizer.report.plan_file import render_plan_file
 
     style = style or _ENDINGS.get("" if output is None else output.suffix.lower(), "text")
     kept = output is not None and style == "json"
     if charts and not kept:
         raise UsageError("--charts are kept in a plan file: add -o plan.json")
     if plan is None:
+        tested = kept or (style == "text" and full)  # nothing else shows the tests
         outcome, told = _solved(
-            file, sets, catalogs, save_model, time_limit, simulate=not no_simulate, kept=kept, charts=charts
-        )
+            file, sets, catalogs, save_model, time_limit,
+            simulate=not no_simulate, kept=kept, charts=charts, tested=tested,
+        )  # fmt: skip
     else:
         if save_model is not None or charts:
             raise UsageError("an answer that is shown again has neither a model nor new charts: add --resolve")
-        outcome, told = plan.outcome, render_plan_file(plan.carried) if kept else ""
+        outcome, told = plan.outcome, _rendered(plan.carried) if kept else ""
     to_terminal = output is None and sys.stdout.isatty()
     shown = "screen" if style == "text" and not full else style
     write_output(told or render(outcome, shown, terminal=to_terminal, file=str(file)), output)
@@ -96,14 +97,12 @@ def _solved(
     simulate: bool,
     kept: bool,
     charts: bool,
+    tested: bool,
 ) -> tuple[Outcome, str]:
     """The answer, and where it is kept the text of its plan file."""
     from optimizer.commands.progress import Progress
-    from optimizer.negotiate.page_curves import picture_of
-    from optimizer.negotiate.plan_file import packed
     from optimizer.negotiate.solve import solved
     from optimizer.report import write_output
-    from optimizer.report.plan_file import render_plan_file
 
     with Progress(sys.stderr) as progress:
         keep = partial(write_output, output=save_model) if save_model else None
@@ -115,6 +114,18 @@ def _solved(
             simulate=simulate,
             time_limit=time_limit,
             on_model=keep,
+            tested=tested,
         )
+        if not kept:
+            return found.outcome, ""
+        from optimizer.negotiate.page_curves import picture_of
+        from optimizer.negotiate.plan_file import packed
+
         picture = picture_of(found.case, progress.say) if charts and found.outcome.plans else None
-    return found.outcome, render_plan_file(packed(found, simulate=simulate, picture=picture)) if kept else ""
+    return found.outcome, _rendered(packed(found, simulate=simulate, picture=picture))
+
+
+def _rendered(carried: PackedAnswer) -> str:
+    from optimizer.report.plan_file import render_plan_file
+
+    return render_plan_file(carried)

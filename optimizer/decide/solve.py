@@ -102,9 +102,10 @@ def decide(
     progress: Say | None = None,
     simulate: bool = True,
     clock: Clock = NO_LIMIT,
+    tested: bool = True,
 ) -> Outcome:
-    """Answer a problem that was read already; see ``solve_problem`` for the rest."""
-    return answer(inputs, on_model=on_model, progress=progress, simulate=simulate, clock=clock).outcome
+    """Answer a problem that was read already; see ``solve_problem`` and ``answer`` for the rest."""
+    return answer(inputs, on_model=on_model, progress=progress, simulate=simulate, clock=clock, tested=tested).outcome
 
 
 def answer(
@@ -114,8 +115,13 @@ def answer(
     progress: Say | None = None,
     simulate: bool = True,
     clock: Clock = NO_LIMIT,
+    tested: bool = True,
 ) -> Answer:
-    """Answer a problem and hold it open: every command gets its best plan from here, so that no two name two."""
+    """Answer a problem and hold it open: every command gets its best plan from here, so that no two name two.
+
+    ``tested``: plans come with what the tests before signing would show, and the first with what charts show, which is
+    for documents and takes many more simulations.
+    """
     from optimizer.fleet import SolveSettings, fleet_model_text
     from optimizer.fleet.candidate_set import enumerate_candidates
     from optimizer.performance.operating_points import Memo
@@ -147,7 +153,7 @@ def answer(
     else:
         from optimizer.planning.replay import survivors
 
-        left = survivors(inputs, candidates, options, result, say, clock, case.replays, memo=memo)
+        left = survivors(inputs, candidates, options, result, say, clock, case.replays, memo=memo, tested=tested)
         result, plans, rejected, final = left.result, left.plans, left.rejected, left.candidates
         effort = left.effort
         if effort.replayed is None:
@@ -169,16 +175,16 @@ def answer(
 
         ways = limits_to_raise(rejected)
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected, effort)
-    outcome = _with_alternatives(outcome, case, result, rejected, say)
+    outcome = _with_alternatives(outcome, case, result, rejected, say, tested=tested)
     return Answer(outcome, case, result, candidates)
 
 
 def _with_alternatives(
-    outcome: Outcome, case: Case, result: FleetResult, rejected: Sequence[Rejection], say: Say
+    outcome: Outcome, case: Case, result: FleetResult, rejected: Sequence[Rejection], say: Say, *, tested: bool
 ) -> Outcome:
     """The outcome with what else there is: winners under a stricter view of prices, nodes that nobody prices, what each
     kind of GPU alone costs."""
-    others = other_winners(case, outcome.plans, say)
+    others = other_winners(case, outcome.plans, say, tested=tested)
     outcome = replace(outcome, others=others, unpriced=_unpriced(case, outcome, rejected))
     try:
         alone = single_kinds(

@@ -90,6 +90,8 @@ def propose_edits(
     """
     from optimizer.fleet.candidate_set import with_points
     from optimizer.fleet.relaxation_edits import edits_of
+    from optimizer.fleet.requirements import user_rules
 
-    finer = with_points(problem, catalog, options, params, candidate_set, memo, ladder=True)
+    rules = user_rules(problem, catalog, options)
+    finer = with_points(problem, catalog, rules, params, candidate_set, memo, ladder=True)
     return edits_of(problem, finer, options, settings or SolveSettings())

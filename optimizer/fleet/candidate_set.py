@@ -78,7 +78,7 @@ def enumerate_candidates(
 def with_points(
     problem: Problem,
     catalog: Catalog,
-    options: Sequence[NodeOption],
+    rules: UserRules,
     params: Parameters,
     known: CandidateSet,
     memo: Memo | None = None,
@@ -87,10 +87,9 @@ def with_points(
 ) -> CandidateSet:
     """The replicas of a candidate set with the loads they carry under a problem that asks the same of their memory.
 
-    For a caller that asks about many promises one after the other; the funnel stays that of ``known``, ``memo`` keeps
-    what the promises do not change.
+    For a caller that asks about many promises one after the other; ``rules`` are those of the problem, the funnel stays
+    that of ``known``, ``memo`` keeps what the promises do not change.
     """
-    rules = user_rules(problem, catalog, options)
     builder = CandidateBuilder(problem, catalog, params, ladder or rules.objective in LATENCY_OBJECTIVES, memo)
     found: list[Candidate] = []
     for index in range(len(rules.workloads)):

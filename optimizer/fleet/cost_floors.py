@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.fleet.lower_bounds import UsableOptions, least_cents, replicas_needed
@@ -24,8 +24,18 @@ class CostFloors:
     everything else that the plan has to serve: nodes may be shared, GPUs are not.
     """
 
-    def __init__(self, candidates: CandidateSet, options: Sequence[NodeOption], *, alone: bool) -> None:
+    def __init__(
+        self,
+        candidates: CandidateSet,
+        options: Sequence[NodeOption],
+        *,
+        alone: bool,
+        needed: Callable[[Candidate], int | None] | None = None,
+    ) -> None:
+        """``needed``: replicas that a candidate takes at least, where its operating points do not say."""
         self._rules = rules = candidates.rules
+        self._needed = needed or self._by_points
+        self._fewest: dict[tuple[int, int], tuple[object, int | None]] = {}
         self._market = UsableOptions(option for option in options if not rules.forbidden_by(option))
         self._alone = alone or bool(rules.periods)
         self._rest = [0] * len(rules.workloads)
@@ -37,18 +47,31 @@ class CostFloors:
 
     def cents(self, candidate: Candidate) -> int:
         """The bound."""
-        load, points = self._rules.workloads[candidate.workload].load, range(len(candidate.points))
-        own = least_cents(candidate, load, self._market, self._rules.spare_nodes, points)
+        own = self._own(candidate)
         if own is None:
             return NEVER
         together = 0 if self._alone else self._shared(candidate) + self._rest[candidate.workload]
         return max(own, together) + self._rules.fixed_cents
 
+    def _own(self, candidate: Candidate) -> int | None:
+        """The cheapest nodes that hold all its replicas: more of them never cost less."""
+        if self._rules.periods:
+            load, points = self._rules.workloads[candidate.workload].load, range(len(candidate.points))
+            return least_cents(candidate, load, self._market, self._rules.spare_nodes, points)
+        replicas = self._by_points(candidate)
+        if replicas is None:
+            return None
+        return self._market.cheapest(candidate.node_type, candidate.nodes_for(replicas) + self._rules.spare_nodes)
+
+    def own_cents(self, candidate: Candidate, replicas: int) -> int:
+        """The cheapest nodes of its own for so many replicas, spares included."""
+        own = self._market.cheapest(candidate.node_type, candidate.nodes_for(replicas) + self._rules.spare_nodes)
+        return NEVER if own is None else own
+
     def cents_with(self, candidate: Candidate, replicas: int) -> int:
         """The bound for so many replicas, whatever its operating points; not under a day profile."""
-        nodes = candidate.nodes_for(replicas) + self._rules.spare_nodes
-        own = self._market.cheapest(candidate.node_type, nodes)
-        if own is None:
+        own = self.own_cents(candidate, replicas)
+        if own == NEVER:
             return NEVER
         together = 0
         if not self._alone:
@@ -59,13 +82,21 @@ class CostFloors:
 
     def _shared(self, candidate: Candidate) -> int:
         """The GPUs of all its replicas, at the lowest price a GPU of the node type."""
-        offered = self._market.options(candidate.node_type)
-        load = self._rules.workloads[candidate.workload].load
-        counts = [replicas_needed(point, load) for point in candidate.points]
-        replicas = min((count for count in counts if count is not None), default=None)
+        offered, replicas = self._market.options(candidate.node_type), self._needed(candidate)
         if replicas is None or not offered:
             return NEVER
         return replicas * candidate.spec.gpus * offered[0].monthly_cents // candidate.node_type.gpus_per_node
+
+    def _by_points(self, candidate: Candidate) -> int | None:
+        """Fewest replicas; those on several node types share their operating points."""
+        about = (candidate.workload, id(candidate.points))
+        known = self._fewest.get(about)
+        if known is None:
+            load = self._rules.workloads[candidate.workload].load
+            counts = [replicas_needed(point, load) for point in candidate.points]
+            fewest = min((count for count in counts if count is not None), default=None)
+            known = self._fewest[about] = (candidate.points, fewest)
+        return known[1]
 
     def _everything_else(self, parts: Sequence[int]) -> list[int]:
         """For each part of the problem the least of all that a plan with it serves beside it."""

@@ -80,20 +80,23 @@ def kept_points(candidate: Candidate, rules: UserRules) -> tuple[int, ...]:
 
 
 def configuration_allowed(candidate: Candidate, rules: UserRules) -> bool:
-    """Whether no rule about cards, links, formats, sizes or quality fixes the candidate to 0."""
+    """Whether no rule about cards, links, formats, sizes or quality fixes the candidate to 0.
+
+    Asked tens of thousands of times an answer, so rules that are not stated are not looked into.
+    """
     spec = candidate.spec
     return (
         rules.gpu_allowed(candidate.node_type.gpu.id)
         and rules.licence_allowed(candidate)
-        and nvlink_kept(candidate, rules.nvlink)
+        and (rules.nvlink == "any" or nvlink_kept(candidate, rules.nvlink))
         and rules.quant_allowed(candidate.workload, spec.weight_quant)
         and spec.kv_cache in rules.kv_caches
         and spec.tensor_parallel in rules.tensor_parallel
         and spec.pipeline_parallel in rules.pipeline_parallel
-        and rules.ranks_allowed(candidate)
-        and rules.experts_allowed(candidate.experts)
+        and (rules.attention_dp is None or rules.ranks_allowed(candidate))
+        and (rules.expert_parallel == "any" or rules.experts_allowed(candidate.experts))
         and candidate.recovery >= rules.workloads[candidate.workload].min_recovery
-        and rules.grade_allowed(candidate.grade)
+        and (rules.min_grade is None or rules.grade_allowed(candidate.grade))
     )
 
 

@@ -9,7 +9,7 @@ Objectives that minimise a latency, and what operating points must state for the
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.demand import Load, Metric, Period, Promise, Slo
@@ -152,7 +152,12 @@ class UserRules:
 
     def forbidden_by(self, option: NodeOption) -> tuple[RuleName, ...]:
         """Rules about offers that forbid an option."""
-        return tuple(rule for rule in self.options.forbidden_by(option) if rule not in CARD_RULES)
+        found = self.options.forbidden_by(option)
+        return tuple(rule for rule in found if rule not in CARD_RULES) if found else found
+
+    def knowing(self, others: UserRules) -> UserRules:
+        """The rules with what others found out about options, where they ask the same of those."""
+        return replace(self, options=others.options) if self.options == others.options else self
 
 
 def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOption]) -> UserRules:

@@ -111,6 +111,7 @@ class SolveSettings:
     large_from: int | None = None  # slots above which the search for large problems is used; None: its own default
     must_use: str = ""  # id of an offer that every plan has a node of; empty: none
     first_level: bool = False  # only the objective itself: of plans that tie on it, any one
+    at_most: int | None = None  # cents a month beyond which nobody wants to know; dearer plans may be found or not
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class PriceToBeat:
             return None
         if price is not None:
             self._known[key] = price
-        return self._settled(quoted, price)
+        return self._settled(quoted, price, climb.bar)
 
     def _serves(self, quoted: Quoted) -> bool:
         """Whether some plan on such nodes keeps every promise and limit, beside nodes of others where there may be."""
@@ -114,11 +114,14 @@ class PriceToBeat:
             return True
         return rules.mixed or len(rules.workloads) > 1
 
-    def _settled(self, quoted: Quoted, price: int | None) -> TargetPrice:
-        """The whole problem solved at the price: where the quote only ties it may lose, and wins one step lower."""
+    def _settled(self, quoted: Quoted, price: int | None, bar: int) -> TargetPrice:
+        """The whole problem solved at the price: where the quote only ties it may lose, and wins one step lower. Up to
+        the price some plan on it costs no more than the ``bar``."""
+        from optimizer.fleet.types import SolveSettings
+
         while price:
             case = quoted.at(price)
-            winner = Winner(case, case.solve())
+            winner = Winner(case, case.solve(settings=SolveSettings(clock=case.clock, at_most=bar)))
             if _quoted_nodes(winner.solution, quoted.shape.offer_id):
                 return self._answer(quoted, price, winner)
             price -= 1
@@ -255,7 +258,7 @@ class Climb:
     """The highest price at which the least bill with quoted nodes is within that of the best plan without them."""
 
     def __init__(self, quoted: Quoted, bar: int) -> None:
-        self._quoted, self._bar = quoted, bar
+        self._quoted, self.bar = quoted, bar
 
     def highest(self, guess: int, only_from: int | None = None) -> int | None:
         """The price; None: none from ``only_from`` (else from 1) on is low enough."""
@@ -279,9 +282,10 @@ class Climb:
         from optimizer.fleet.types import SolveSettings
 
         case = self._quoted.at(price)
-        settings = SolveSettings(must_use=self._quoted.shape.offer_id, first_level=True, clock=case.clock)
+        wanted = self._quoted.shape.offer_id
+        settings = SolveSettings(must_use=wanted, first_level=True, clock=case.clock, at_most=self.bar)
         found = case.solve(settings=settings).solutions
-        if not found or found[0].monthly_cents > self._bar:
+        if not found or found[0].monthly_cents > self.bar:
             return None
         return self._last_within(price, found[0])
 
@@ -292,7 +296,7 @@ class Climb:
 
         def fits(at: int) -> bool:
             node = self._quoted.node(at)
-            return rest + sum(node.cents_for(bought.running or (bought.count,)) for bought in mine) <= self._bar
+            return rest + sum(node.cents_for(bought.running or (bought.count,)) for bought in mine) <= self.bar
 
         low, high = price, price + 1
         while fits(high):

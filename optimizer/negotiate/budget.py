@@ -105,7 +105,8 @@ def budget(
     inputs, simulate = _with_budget(inputs_of(problem, sets, catalog), monthly), replays(problem, simulate=simulate)
     asked = inputs.problem
     progress("looking for the most load")
-    most = decide(inputs.with_sets(["objective=maximize_load"]), progress=progress, simulate=simulate, clock=clock)
+    loaded = inputs.with_sets(["objective=maximize_load"])
+    most = decide(loaded, progress=progress, simulate=simulate, clock=clock, tested=False)
     fastest: tuple[Fastest, ...] = ()
     cheapest: int | None = None
     if all(_has_load(workload) for workload in asked.workloads):

@@ -146,7 +146,7 @@ def _problems(
     documents = []
     for one in inputs:
         progress(f"solving {one.problem.path}")
-        documents.append(_told(decide(one, progress=progress, simulate=simulate, clock=clock)))
+        documents.append(_told(decide(one, progress=progress, simulate=simulate, clock=clock, tested=False)))
     flat = [_stated(one.problem) for one in inputs]
     changed = tuple(_together(_changes(flat[0], flat[1]), flat[0], flat[1]))
     case = open_case(inputs[0], simulate=simulate, clock=clock)

@@ -151,7 +151,7 @@ def confirm(
     progress("solving")
     first = answer_to(problem, inputs, progress=progress, simulate=simulate, clock=clock)
     progress("solving without a margin")
-    even = answer(inputs.with_sets(_EVENLY), progress=progress, simulate=simulate, clock=clock)
+    even = answer(inputs.with_sets(_EVENLY), progress=progress, simulate=simulate, clock=clock, tested=False)
     today = first.outcome.plans[0].monthly_cents if first.outcome.plans else None
     found = []
     for setup in _setups(first, even, today):

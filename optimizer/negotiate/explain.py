@@ -11,7 +11,7 @@ from optimizer.negotiate.leverage import Leverage, leverage
 from optimizer.negotiate.plan_file import Asked, answer_to, inputs_of, replays
 from optimizer.progress import Clock, Say, silent
 from optimizer.whatif.case import Goal, Winner, ask, goal_of
-from optimizer.whatif.moves import Move, Next, moves, next_at
+from optimizer.whatif.moves import Move, Next, as_cheap_as, moves, next_at
 from optimizer.whatif.search import first_where
 
 if TYPE_CHECKING:
@@ -118,13 +118,16 @@ def _reign(case: Case, best: Winner, goal: Goal) -> Reign:
     Money and GPUs: a plan that lost once has lost for good. A latency grows with the load of each plan, so that a plan
     might come back: the first of a row of loads at which it has lost is looked for, then the edge before that.
     """
-    lean, stated = case.allowed(), case.inputs.problem.margins.load_headroom
-    known: dict[int, Winner] = {}
+    whole, stated = case.allowed(), case.inputs.problem.margins.load_headroom
+    lean, known = as_cheap_as(whole, best), dict[int, Winner]()
+
+    def at(among: Case, thousandths: int) -> Winner:
+        headroom = (1.0 + stated) * thousandths / _THOUSANDTHS - 1.0
+        return ask(among, [f"margins.load_headroom={headroom:.12g}"])
 
     def lost(thousandths: int) -> bool:
         if thousandths not in known:
-            headroom = (1.0 + stated) * thousandths / _THOUSANDTHS - 1.0
-            known[thousandths] = ask(lean, [f"margins.load_headroom={headroom:.12g}"])
+            known[thousandths] = at(lean, thousandths)
         return known[thousandths].identity != best.identity
 
     low, high = _THOUSANDTHS, MOST_LOAD * _THOUSANDTHS
@@ -139,4 +142,5 @@ def _reign(case: Case, best: Winner, goal: Goal) -> Reign:
     index = first_where(lost, low, high)
     if index is None:
         return Reign(float(MOST_LOAD), None)
-    return Reign((index - 1) / _THOUSANDTHS, next_at(index / _THOUSANDTHS, known[index], goal))
+    after = known[index] if lean is whole else at(whole, index)
+    return Reign((index - 1) / _THOUSANDTHS, next_at(index / _THOUSANDTHS, after, goal))

@@ -283,11 +283,13 @@ def replays(problem: Asked, *, simulate: bool) -> bool:
 def answer_to(
     problem: Asked, inputs: Inputs, *, progress: Say = silent, simulate: bool = True, clock: Clock = NO_LIMIT
 ) -> Answer:
-    """The answer to what ``inputs_of`` read: that of the plan file, held open without solving, or a new one."""
+    """The answer to what ``inputs_of`` read: that of the plan file, held open without solving, or a new one, without
+    the tests and charts that only documents show."""
     from optimizer.decide import answer
 
     if not isinstance(problem, PlanFile) or inputs is not problem.inputs:
-        return answer(inputs, progress=progress, simulate=replays(problem, simulate=simulate), clock=clock)
+        simulate = replays(problem, simulate=simulate)
+        return answer(inputs, progress=progress, simulate=simulate, clock=clock, tested=False)
     from optimizer.decide.held import held_open
 
     told, choice = replace(problem.outcome, quotes=()), _choice(problem)

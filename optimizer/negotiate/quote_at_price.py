@@ -113,7 +113,7 @@ def with_quote(
     options = (*(option for option in case.options if option.offer.id != shape.offer_id), node)
     mine = served or enumerate_candidates(inputs.problem, inputs.catalog, [node], inputs.params).candidates
     others = (one for one in rivals if one.node_type.key != node.node_type.key)
-    rules = user_rules(inputs.problem, inputs.catalog, options)
+    rules = user_rules(inputs.problem, inputs.catalog, options).knowing(case.candidates.rules)
     ordered = tuple(sorted((*others, *mine), key=lambda one: one.key))  # the last of all ties is their order
     candidates = replace(case.candidates, candidates=ordered, rules=rules)
     return Quoted(replace(case, inputs=inputs, options=options, candidates=candidates), shape, tier)

@@ -84,13 +84,17 @@ def solved(
     simulate: bool = True,
     time_limit: float | None = None,
     on_model: Callable[[str], None] | None = None,
+    tested: bool = True,
 ) -> Answer:
-    """The same, held open, so that it can be packed into a plan file or asked further."""
+    """The same, held open, so that it can be packed into a plan file or asked further.
+
+    Not ``tested``: without the tests and charts that only documents show.
+    """
     from optimizer.decide import answer, read_inputs
     from optimizer.negotiate.your_quotes import with_quotes
 
     clock = Clock.of(time_limit)
     progress("reading the problem and the catalogs")
     inputs = read_inputs(problem, sets=sets, catalogs=catalog)
-    found = answer(inputs, on_model=on_model, progress=progress, simulate=simulate, clock=clock)
+    found = answer(inputs, on_model=on_model, progress=progress, simulate=simulate, clock=clock, tested=tested)
     return replace(found, outcome=with_quotes(found.outcome, found.case, progress))

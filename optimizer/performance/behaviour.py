@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from optimizer.demand import Lengths, Metric, Promise
 from optimizer.performance.accuracy import error_factor
+from optimizer.performance.bisection import bisected
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.population import most_in_flight, people_flow, people_of, root
@@ -130,13 +131,12 @@ def flow_of_people(r: Replicas, m: LengthMoments, limit: Flow, users: Array, thi
 
 def flow_under(r: Replicas, m: LengthMoments, limit: Flow, load: Array, *, closed: bool) -> Flow:
     """The flow whose rate (or number in flight, ``closed``) equals ``load``; beyond saturation the saturated one."""
-    low, high = np.zeros_like(load), limit.decoding.copy()
-    for _ in range(INVERSION_STEPS):
-        middle = 0.5 * (low + high)
-        flow = flow_at(r, m, middle, closed=closed)
-        above = (flow.inflight if closed else flow.rate) >= load
-        high = np.where(above, middle, high)
-        low = np.where(above, low, middle)
+
+    def enough(decoding: Array) -> npt.NDArray[np.bool_]:
+        flow = flow_at(r, m, decoding, closed=closed)
+        return np.asarray((flow.inflight if closed else flow.rate) >= load)
+
+    high = bisected(np.zeros_like(load), limit.decoding, INVERSION_STEPS, enough)[1]
     flow = flow_at(r, m, high, closed=closed)
     return flow if closed else admission(flow, r, m, limit)
 

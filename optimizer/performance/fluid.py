@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.demand import Metric
+from optimizer.performance.bisection import bisected
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.operating_points import Mask, Memo, PointsAsked, Side, question_of, rows_of
 from optimizer.performance.population import people_of
@@ -115,12 +116,14 @@ def fluid_points(
     if row is None:
         return result
     asked = (slo, confidence, load.is_batch, bool(load.users), load.think_s)
-    if asked not in row.at_best:
-        question = question_of(row, lengths, slo, load, confidence)
-        row.at_best[asked] = _carried(question, load, len(slo.promises))
-    for content, point in zip(row.columns, row.at_best[asked], strict=True):
+    known = row.at_best.setdefault(asked, {})
+    new = row.part([content for content in row.columns if content not in known])
+    if new is not None:
+        question = question_of(new, lengths, slo, load, confidence)
+        known.update(zip(new.columns, _carried(question, load, len(slo.promises)), strict=True))
+    for content in row.columns:
         for index in alike[content]:
-            result[index] = point
+            result[index] = known[content]
     return result
 
 
@@ -129,10 +132,7 @@ def _carried(question: PointsAsked, load: Load, promises: int) -> list[Operating
     able = np.logical_not(_breaks(question, fluid_at(r, m, np.full_like(r.slots, 1e-6))))
     low, high = np.zeros_like(r.slots), r.slots.copy()
     low = np.where(_breaks(question, fluid_at(r, m, high)), low, high)
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        bad = _breaks(question, fluid_at(r, m, middle))
-        low, high = np.where(bad, low, middle), np.where(bad, middle, high)
+    low = bisected(low, high, _BISECTIONS, lambda middle: _breaks(question, fluid_at(r, m, middle)))[0]
     flow = fluid_at(r, m, np.maximum(low, 1e-6))
     rate = np.minimum(flow.rate, question.rate_cap)
     waiting = _longest_wait(question)
@@ -161,7 +161,7 @@ def _longest_wait(question: PointsAsked) -> Array:
 
 
 def _breaks(question: PointsAsked, flow: FluidFlow) -> Mask:
-    broken = np.zeros(question.replicas.slots.shape, dtype=bool)
+    broken = np.zeros(flow.rate.shape, dtype=bool)
     for promise, factors in zip(question.promises, question.factors, strict=True):
         seconds = flow.at_least(promise, question.replicas, question.moments)
         broken |= seconds * factors > promise.limit_s * _ABOVE
@@ -178,9 +178,6 @@ def fluid_seconds(
     rate /= spec.attention_dp
     if rate > float(fluid_at(r, m, high).rate[0]) * _ABOVE:
         return [float("inf")] * len(promises)
-    for _ in range(2 * _BISECTIONS):
-        middle = 0.5 * (low + high)
-        enough = fluid_at(r, m, middle).rate >= rate
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    low, high = bisected(low, high, 2 * _BISECTIONS, lambda middle: np.asarray(fluid_at(r, m, middle).rate >= rate))
     flow = fluid_at(r, m, np.maximum(high if rate else low, 1e-6))
     return [float(flow.at_least(promise, r, m)[0]) for promise in promises]

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from optimizer.demand import Lengths, Load, Metric, Promise, Slo
 from optimizer.performance.accuracy import band_source, error_factor, grades_of, throughput_factor
 from optimizer.performance.behaviour import flow_of_people, flow_under, held_by_rank
+from optimizer.performance.bisection import bisected
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.population import most_in_flight, people_flow, people_of, slowest_response
@@ -86,6 +87,7 @@ class PointsAsked:
     factors: Array  # promise x specification
     rate_cap: Array
     found: dict[object, Array]  # largest shares that were asked for before
+    row: Prepared  # keeps the flows at the shares of the grid
     asked: tuple[object, ...]  # what the factors, the cap and the slowest response follow from
     think_s: float
     slowest: Array  # seconds that the mean response to people may take
@@ -96,6 +98,11 @@ class PointsAsked:
             return people_flow(self.replicas, self.moments, decoding, self.think_s)
         flow = flow_at(self.replicas, self.moments, decoding, closed=side is Side.HELD)
         return flow if side is Side.HELD else admission(flow, self.replicas, self.moments, self.limit)
+
+    def scan(self, grid: Array, side: Side) -> Flow:
+        """At each share of the grid, row by row: the same whatever is promised."""
+        kind = (side, self.think_s if side is Side.PEOPLE else None)
+        return self.row.scan(kind, lambda: self.at(grid[:, None] * np.ones_like(self.limit.rate), side))
 
     def under(self, loads: Array, side: Side) -> Flow:
         """At a load of one rank of each."""
@@ -279,7 +286,7 @@ def question_of(row: Prepared, lengths: Lengths, slo: Slo, load: Load, confidenc
         slowest = slowest_response(slo, shares, row.replicas, row.moments, row.limit)
         asked = (*asked, load.think_s, slo.promises)
     return PointsAsked(
-        row.replicas, row.moments, row.limit, slo.promises, np.array(factors), rate_cap, row.found, asked,
+        row.replicas, row.moments, row.limit, slo.promises, np.array(factors), rate_cap, row.found, row, asked,
         load.think_s, slowest,
     )  # fmt: skip
 
@@ -306,15 +313,11 @@ def _largest(question: PointsAsked, metric: Metric, side: Side) -> Array:
 def _searched(question: PointsAsked, side: Side, violated: Callable[[Flow], Mask]) -> Array:
     """A scan for the first violation, then bisection."""
     grid = np.array(GRID)
-    bad = violated(question.at(grid[:, None] * np.ones_like(question.limit.rate), side))
+    bad = violated(question.scan(grid, side))
     first = np.where(bad.any(axis=0), bad.argmax(axis=0), len(grid))
     padded = np.concatenate([[0.0], grid, [grid[-1]]])
     low, high = padded[first], padded[np.minimum(first + 1, len(grid))]
-    for _ in range(REFINEMENTS):
-        middle = 0.5 * (low + high)
-        bad = violated(question.at(middle, side))
-        low, high = np.where(bad, low, middle), np.where(bad, middle, high)
-    return low
+    return bisected(low, high, REFINEMENTS, lambda middle: violated(question.at(middle, side)))[0]
 
 
 def _cap(question: PointsAsked, side: Side, bounded: bool) -> Array:
@@ -331,13 +334,12 @@ def _cap(question: PointsAsked, side: Side, bounded: bool) -> Array:
 
 
 def _searched_cap(question: PointsAsked) -> Array:
-    low, high = np.zeros_like(question.rate_cap), np.ones_like(question.rate_cap)
-    for _ in range(2 * REFINEMENTS):
-        middle = 0.5 * (low + high)
-        flow = flow_at(question.replicas, question.moments, middle * question.limit.decoding, closed=False)
-        held = flow.rate <= question.rate_cap
-        low, high = np.where(held, middle, low), np.where(held, high, middle)
-    return low
+
+    def above(share: Array) -> Mask:
+        flow = flow_at(question.replicas, question.moments, share * question.limit.decoding, closed=False)
+        return np.logical_not(flow.rate <= question.rate_cap)
+
+    return bisected(np.zeros_like(question.rate_cap), np.ones_like(question.rate_cap), 2 * REFINEMENTS, above)[0]
 
 
 def _emit_ladder(
@@ -395,7 +397,10 @@ class Prepared:
     kinds: tuple[tuple[Grade, str], ...]  # grade and whose errors its band is made of
     pick: npt.NDArray[np.intp]  # which kind each column is of
     found: dict[object, Array] = field(default_factory=dict)  # largest shares of the saturated batch, by question
-    at_best: dict[object, list[OperatingPoint | None]] = field(default_factory=dict)  # what each carries as a fluid
+    scanned: dict[object, Flow] = field(default_factory=dict)  # at the shares of the grid, by kind of load
+    part_of: tuple[Prepared, npt.NDArray[np.intp]] | None = None  # the row that it was cut out of, and where
+    at_best: dict[object, dict[Content, OperatingPoint | None]] = field(default_factory=dict)
+    """What each carries as a fluid, by question; the same for all rows of a memo that are parts of one."""
 
     def part(self, contents: Sequence[Content]) -> Prepared | None:
         """Some of the columns; None: none of them."""
@@ -404,6 +409,8 @@ class Prepared:
         kept = [content for content in contents if content in self.columns]
         if not kept:
             return None
+        if len(kept) == len(self.columns):
+            return self
         at = np.array([self.columns[content] for content in kept], dtype=np.intp)
         coefficients = self.replicas.c._replace(**{k: v[at] for k, v in self.replicas.c._asdict().items()})
         names = [f.name for f in fields(self.replicas) if f.name not in ("c", "prefixes")]
@@ -417,11 +424,20 @@ class Prepared:
             _flow(self.limit, at),
             self.kinds,
             self.pick[at],
+            part_of=(self, at),
+            at_best=self.at_best,
         )
+
+    def scan(self, kind: object, flow: Callable[[], Flow]) -> Flow:
+        """The flow at the shares of the grid under a kind of load: known, cut out of a wider one, or asked for."""
+        if kind not in self.scanned:
+            known = self.part_of and self.part_of[0].scanned.get(kind)
+            self.scanned[kind] = _flow(known, self.part_of[1]) if self.part_of and known else flow()
+        return self.scanned[kind]
 
 
 def _flow(flow: Flow, at: npt.NDArray[np.intp]) -> Flow:
-    arrays = {f.name: getattr(flow, f.name)[at] for f in fields(flow) if f.name != "classes"}
+    arrays = {f.name: getattr(flow, f.name)[..., at] for f in fields(flow) if f.name != "classes"}
     return replace(flow, classes=tuple((name, _flow(one, at)) for name, one in flow.classes), **arrays)
 
 

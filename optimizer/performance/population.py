@@ -21,6 +21,7 @@ from dataclasses import replace
 import numpy as np
 
 from optimizer.demand import Metric, Slo
+from optimizer.performance.bisection import bisected
 from optimizer.performance.lengths import LengthMoments
 from optimizer.performance.queueing import Flow, flow_at
 from optimizer.performance.step_load import TINY, Array, Replicas
@@ -90,11 +91,7 @@ def root(people: Callable[[Array], Array], wanted: Array, most: Array) -> Array:
     On the number in flight n itself ``people(n) = n (Z + R(n)) / R(n)``, and the root is that of n = N R / (Z + R).
     """
     low, high = np.zeros_like(wanted), most + np.zeros_like(wanted)
-    for _ in range(ROOT_STEPS):
-        middle = 0.5 * (low + high)
-        enough = people(middle) >= wanted
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return high
+    return bisected(low, high, ROOT_STEPS, lambda middle: np.asarray(people(middle) >= wanted))[1]
 
 
 def slowest_response(

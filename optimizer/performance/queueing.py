@@ -37,8 +37,10 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
 from optimizer.demand import Metric
+from optimizer.performance.bisection import bisected
 from optimizer.performance.lengths import LengthMoments
 from optimizer.performance.step_load import TINY, Array, Replicas, StepLoad, steps_at
 from optimizer.performance.types import gamma_quantile
@@ -251,12 +253,11 @@ def saturation(r: Replicas, m: LengthMoments) -> Flow:
     high = np.minimum(r.slots, m.steps * r.budget / (m.prompt + r.mixed * m.steps))
     best = flow_at(r, m, high, closed=True)
     over = best.inflight > r.slots
-    for _ in range(SATURATION_STEPS):
-        middle = np.where(over, 0.5 * (low + high), high)
-        flow = flow_at(r, m, middle, closed=True)
-        inside = flow.inflight <= r.slots
-        low = np.where(inside, middle, low)
-        high = np.where(inside & over, high, middle)
+
+    def outside(decoding: Array) -> npt.NDArray[np.bool_]:
+        return np.logical_not(flow_at(r, m, decoding, closed=True).inflight <= r.slots)
+
+    low, high = bisected(np.where(over, low, high), high, SATURATION_STEPS, outside)
     full = np.maximum(_on_the_slots(r, m, low, high), TINY)
     return flow_at(r, m, full if r.prefixes is None else _peak(r, m, full), closed=True)
 

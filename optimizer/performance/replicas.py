@@ -103,7 +103,7 @@ def coefficients(specs: Sequence[ReplicaSpec], params: Parameters, *, lone: bool
         if (link := links.get(link_key)) is None:
             link = links[link_key] = link_rates_of(spec, params)
         rows.append(_assemble(spec, work, rate, link, params, lone=lone))
-    return StepCoefficients(*np.array(rows, dtype=np.float64).reshape(len(rows), -1).T)
+    return StepCoefficients(*np.ascontiguousarray(np.array(rows, dtype=np.float64).reshape(len(rows), -1).T))
 
 
 def grouped_experts(spec: ReplicaSpec, work: Work) -> Work:

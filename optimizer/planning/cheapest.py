@@ -82,16 +82,17 @@ def cheapest(
     types = {option.node_type.key for option in options if not rules.forbidden_by(option)}
     racing = [c for c in candidates.candidates if c.node_type.key in types and configuration_allowed(c, rules)]
     least = least or LeastReplicas(inputs, racing, rules, replayer, memo)
-    race = _Race(candidates, racing, options, least, clock)
+    at_most = settings.at_most if rules.objective == "minimize_cost" else None
+    race = _Race(candidates, racing, options, least, clock, at_most)
     race.run()
-    complete, enough = False, race.enough()
+    complete, enough = False, race.enough() if at_most is None else at_most
     for _ in range(ROUNDS):
         kept = race.up_to(enough)
         wanted = replace(candidates, candidates=least.standing(kept))
         result = solve_fleet(inputs.problem, wanted, options, loads_of(inputs.problem), settings)
         if clock.over:
             break
-        if enough is not None and not _is_full(result, rules.top, enough):
+        if enough is not None and at_most is None and not _is_full(result, rules.top, enough):
             enough = None
             continue
         result = replace(result, screened=result.screened + len(racing) - len(kept))
@@ -159,13 +160,15 @@ class _Race:
         options: Sequence[NodeOption],
         least: LeastReplicas,
         clock: Clock,
+        at_most: int | None,
     ) -> None:
-        self._rules, self._least, self._clock = candidates.rules, least, clock
+        self._rules, self._least, self._clock, self._at_most = candidates.rules, least, clock, at_most
         self._racing = racing
         alone = len(self._rules.workloads) == 1
-        bounded = replace(candidates, candidates=() if alone else least.standing(racing))
-        self._floors = CostFloors(bounded, options, alone=alone)
+        bounded = replace(candidates, candidates=() if alone else tuple(racing))
+        self._floors = CostFloors(bounded, options, alone=alone, needed=least.needed)
         self._reached: list[int] = []
+        self._kept = [NEVER] * len(self._rules.workloads)  # of each part, what nodes of its own cost at most
         self._known: dict[tuple[int, int], int] = {}
 
     def run(self) -> None:
@@ -200,8 +203,23 @@ class _Race:
     def enough(self) -> int | None:
         """What the last plan of the ranking is thought to cost, where that can be told without the solver."""
         top, reached = self._rules.top, sorted(self._reached)
-        told = self._rules.objective == "minimize_cost" and len(self._rules.workloads) == 1 and len(reached) >= top
-        return reached[top - 1] if told and reached[top - 1] < NEVER else None
+        if self._rules.objective != "minimize_cost":
+            return None
+        if len(self._rules.workloads) > 1:
+            return self._apart() if top == 1 else None
+        return reached[top - 1] if len(reached) >= top and reached[top - 1] < NEVER else None
+
+    def _apart(self) -> int | None:
+        """What a plan costs that serves every workload on nodes of its own, whole or class by class."""
+        ways = self._rules.ways_to_serve()
+        total = sum(min(sum(self._kept[part] for part in parts) for parts in of_one) for of_one in ways)
+        return total + self._rules.fixed_cents if total < NEVER else None
+
+    def _keeps(self, candidate: Candidate, replicas: int) -> None:
+        """So many replicas keep every promise: note what they cost on nodes of their own."""
+        if not self._rules.is_flagged(candidate):
+            cents, part = self._floors.own_cents(candidate, replicas), candidate.workload
+            self._kept[part] = min(self._kept[part], cents)
 
     def up_to(self, enough: int | None) -> list[Candidate]:
         """The candidates that may cost no more than that; None: all of them."""
@@ -243,8 +261,9 @@ class _Race:
         known = None if favourite is None else self._least.of(favourite)
         if known is not None and known.closed_form is not None and score < upper and not self._clock.over:
             count = max(known.closed_form, known.replicas)
-            if self._least.keeps(known, count):
+            if favourite is not None and self._least.keeps(known, count):
                 upper = score
+                self._keeps(favourite, count)
             else:
                 self._least.missed(known, count)
         bounds = [self._score(one, None) for one in group]
@@ -260,6 +279,7 @@ class _Race:
             elif now >= upper or least is None:
                 break
             elif least.exact:
+                self._keeps(group[number], least.replicas)
                 return now
             else:
                 self._try(group[number], least, upper)
@@ -267,8 +287,10 @@ class _Race:
         return upper
 
     def _affordable(self) -> int:
-        budget = self._rules.limits.budget_cents
-        return NEVER if budget is None or self._rules.objective != "minimize_cost" else min(NEVER, budget + 1)
+        if self._rules.objective != "minimize_cost":
+            return NEVER
+        limits = (self._rules.limits.budget_cents, self._at_most)
+        return min([NEVER, *(cents + 1 for cents in limits if cents is not None)])
 
     def _try(self, candidate: Candidate, least: Least, upper: int) -> None:
         """Replay at the largest number that is still better than what is known."""

@@ -73,6 +73,8 @@ class LeastReplicas:
         self._loads = [part.load for part in parts]
         self._promises = [len(part.slo.promises) for part in parts]
         self._named: dict[int, tuple[Candidate, Kind]] = {}
+        self._shares: dict[tuple[int, int], OperatingPoint] = {}
+        self._needed: dict[tuple[int, int], int | None] = {}
         self.kinds: dict[Kind, Least] = {}
         self.every: list[Least] = []  # those that were forgotten too
         self._fill(candidates, rules, memo)
@@ -96,12 +98,28 @@ class LeastReplicas:
         least = self.of(candidate)
         if least is None:
             return None
-        count, load = replicas or least.replicas, self._loads[candidate.workload]
-        rate, held, users = load.floors
-        promises = self._promises[candidate.workload]
-        share = (rate / count * ROOM, float(ceil_guarded(held / count)))
-        point = OperatingPoint(PointKind.ALL, *share, (0.0,) * promises, users / count * ROOM)
-        return replace(candidate, points=(point,))
+        return replace(candidate, points=(self._share(candidate.workload, replicas or least.replicas),))
+
+    def _share(self, workload: int, replicas: int) -> OperatingPoint:
+        """The load that one of so many replicas gets."""
+        known = self._shares.get((workload, replicas))
+        if known is None:
+            rate, held, users = self._loads[workload].floors
+            share = (rate / replicas * ROOM, float(ceil_guarded(held / replicas)))
+            promises = (0.0,) * self._promises[workload]
+            known = OperatingPoint(PointKind.ALL, *share, promises, users / replicas * ROOM)
+            self._shares[workload, replicas] = known
+        return known
+
+    def needed(self, candidate: Candidate) -> int | None:
+        """The replicas that it takes at least, in the units of the model; None: no number will do."""
+        least = self.of(candidate)
+        if least is None:
+            return None
+        about = (candidate.workload, least.replicas)
+        if about not in self._needed:
+            self._needed[about] = replicas_needed(self._share(*about), self._loads[candidate.workload])
+        return self._needed[about]
 
     def predict(self, likely: Iterable[tuple[Candidate, int]]) -> None:
         """Ask the closed form at once about so many replicas of each, as far as nothing is known of them."""
@@ -175,7 +193,8 @@ class LeastReplicas:
 
     def of(self, candidate: Candidate) -> Least | None:
         """What is known of the kind of a candidate; None: no number of them will do."""
-        return self.kinds.get(self._kind(candidate))
+        known = self._named.get(id(candidate))
+        return self.kinds.get(known[1] if known is not None and known[0] is candidate else self._kind(candidate))
 
     def _kind(self, candidate: Candidate) -> Kind:
         """The kind of a candidate, worked out once for each; a plan's candidates are others of the same content."""

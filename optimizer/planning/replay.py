@@ -132,6 +132,7 @@ def survivors(
     *,
     tell: bool = True,
     memo: Memo | None = None,
+    tested: bool = True,
 ) -> Survivors:
     """Replay, tighten, solve again, until every plan survives or time is up.
 
@@ -140,14 +141,16 @@ def survivors(
 
     ``memory`` holds replays that were run before and takes those run now; ``settings`` are those of the first solve.
     Not ``tell``: only the result is wanted, no plan; and what follows from replays that were run is not replayed again,
-    except for what the result is made of.
+    except for what the result is made of. ``tested``: plans come with their tests, and the first with what charts show.
     """
     from optimizer.planning.assemble import assemble
     from optimizer.planning.judges import Judge
     from optimizer.planning.ties import TieSettling
 
-    if tell and (two_sided := _two_sided(inputs, candidates, options, result, say, clock, memory, memo)):
-        return two_sided
+    if tell:
+        two_sided = _two_sided(inputs, candidates, options, result, say, clock, memory, memo, tested=tested)
+        if two_sided is not None:
+            return two_sided
     if not result.solutions:
         return Survivors(candidates, result, (), ())
     plans = assemble(inputs, result.solutions, options) if tell else ()
@@ -189,7 +192,7 @@ def survivors(
     if not tell:
         return Survivors(candidates, result, (), ())
     plans = with_minimality(inputs, result.solutions, plans, replayer, two_sided=False)
-    replayed = tuple(_with_replays(inputs, replayer, result, plans))
+    replayed = tuple(_with_replays(inputs, replayer, result, plans, tested=tested))
     return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
 
 
@@ -202,6 +205,8 @@ def _two_sided(
     clock: Clock,
     memory: ReplayMemory | None,
     memo: Memo | None,
+    *,
+    tested: bool,
 ) -> Survivors | None:
     """The answer where replays decide both ways and the time allows; what the closed form proposed and they refused."""
     from optimizer.fleet import SolveSettings
@@ -226,7 +231,7 @@ def _two_sided(
         rejected.append(Rejection(plan.rank, 1, plan.monthly_cents, plan.groups[group], missed, needed))
     solutions = found.result.solutions
     made = with_minimality(inputs, solutions, assemble(inputs, solutions, options), replayer, two_sided=True)
-    replayed = tuple(_with_replays(inputs, replayer, found.result, made))
+    replayed = tuple(_with_replays(inputs, replayer, found.result, made, tested=tested))
     told = tuple(_priced(rejection, replayed) for rejection in rejected)
     return Survivors(found.candidates, found.result, replayed, told, ReplayEffort(found.replayed, found.bounded))
 
@@ -258,13 +263,7 @@ def with_replays(
     inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory, *, tested: bool = True
 ) -> tuple[Plan, ...]:
     """The plans of a result, each with what its requests see; ``tested``: and with what its tests would show."""
-    replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
-    found = []
-    for plan, trials in zip(plans, rows, strict=True):
-        tests = experiments_of(inputs, plan, [trial.spec for trial in trials], memory.tests) if tested else ()
-        simulated = tuple(replayer.replay(trial) for trial in trials)
-        found.append(_bound_as_replayed(replace(plan, simulated=simulated, experiments=tests)))
-    return tuple(found)
+    return tuple(_with_replays(inputs, _replayer(inputs, memory), result, plans, tested=tested, filmed=False))
 
 
 def remember(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> None:
@@ -401,11 +400,20 @@ def _kept(result: FleetResult, known: Sequence[bool], why: str) -> FleetResult:
     return replace(result, status=status, solutions=numbered, warnings=(*result.warnings, f"{why} and were left out"))
 
 
-def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan]) -> Iterator[Plan]:
-    """The first plan also with what charts show."""
+def _with_replays(
+    inputs: Inputs,
+    replayer: Replayer,
+    result: FleetResult,
+    plans: Sequence[Plan],
+    *,
+    tested: bool,
+    filmed: bool = True,
+) -> Iterator[Plan]:
+    """What is ``tested`` comes with its tests, and the first plan where it is ``filmed`` with what charts show."""
     for plan, trials in zip(plans, _trials(inputs, result), strict=True):
-        show = replayer.filmed if plan.rank == 1 else replayer.replay
-        experiments = experiments_of(inputs, plan, [trial.spec for trial in trials], replayer.memory.tests)
+        show = replayer.filmed if filmed and tested and plan.rank == 1 else replayer.replay
+        specs = [trial.spec for trial in trials]
+        experiments = experiments_of(inputs, plan, specs, replayer.memory.tests) if tested else ()
         simulated = tuple(show(trial) for trial in trials)
         yield _bound_as_replayed(replace(plan, simulated=simulated, experiments=experiments))
 

@@ -28,7 +28,7 @@ import numpy as np
 from optimizer.demand import Metric
 from optimizer.performance import error_factor
 from optimizer.performance.accuracy import band_source, grade_of, throughput_factor
-from optimizer.performance.operating_points import UTILIZATION, operating_points
+from optimizer.performance.operating_points import UTILIZATION, Side, operating_points
 from optimizer.performance.replicas import replicas_of
 from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
 from optimizer.planning.sequences import with_room
@@ -36,7 +36,18 @@ from optimizer.problem import parts_of
 from optimizer.progress import Notice
 from optimizer.simulate.compiled import is_compiled
 from optimizer.simulate.draws import Floats, routed, stream
-from optimizer.simulate.estimate import BATCHES, NARROW, PERCENTILES, STUDENT_T, Estimate, Seen, Wanted, curve, stretch
+from optimizer.simulate.estimate import (
+    BATCHES,
+    NARROW,
+    PERCENTILES,
+    STUDENT_T,
+    Estimate,
+    Runs,
+    Seen,
+    Wanted,
+    curve,
+    stretch,
+)
 from optimizer.simulate.fleet import hold
 from optimizer.simulate.replay import (
     MOST_REPLICAS,
@@ -173,7 +184,12 @@ class ReplayMemory:
         self.replays: dict[object, Replay] = {}
         self._verdicts: dict[object, list[tuple[Tried, bool]]] = {}
         self._asked: dict[object, AskedByClosedForm] = {}
+        self._runs: dict[object, dict[Side, Runs]] = {}
         self.tests: KnownTests = {}
+
+    def runs_of(self, load: object) -> dict[Side, Runs]:
+        """Runs of one replica under one load, whatever was promised: by the floor of the load."""
+        return self._runs.setdefault(load, {side: {} for side in Side})
 
     def asked_by_closed_form(self, state: object) -> AskedByClosedForm:
         """Replicas that the closed form asks for under a load and its promises; of the last few states of them."""
@@ -226,8 +242,12 @@ class Replayer:
         """All that a replay depends on."""
         part = self._inputs.parts[trial.workload]
         asked = (part.slo, self._inputs.problem.margins.confidence, part.workload.traffic.batch)
+        return (*self._under(trial), asked)
+
+    def _under(self, trial: Trial) -> tuple[object, ...]:
+        """All that a replay depends on but what is asked of it: the replicas and their load."""
         load = (trial.rate(self._inputs), trial.held(self._inputs), trial.people(self._inputs))
-        return (self._subject(trial), trial.replicas, load, asked)
+        return (self._subject(trial), trial.replicas, load)
 
     def expected(self, trial: Trial) -> bool | None:
         """What replays of the same replica say of a trial without running it: it keeps its promises where fewer
@@ -351,22 +371,27 @@ class Replayer:
         ranks, homes = trial.ranks, trial.spec.attention_dp
         predicted, sides = self._predicted[trial.key], []
         replica = _launched(replica_of(self._inputs, trial.spec, lengths), predicted, lengths, homes)
+        runs = self.memory.runs_of(self._under(trial))
         if predicted.open_loop is not None:
             rate, stay = trial.rate(self._inputs), predicted.open_loop.e2e.mean
             held = _as_held(lengths, predicted.open_loop)
             make = requests_of(self._inputs, trial.workload, held)
-            seen = replay_arrivals(replica, ranks, rate, make, held, stay, wanted, self._router, homes)
+            seen = replay_arrivals(
+                replica, ranks, rate, make, held, stay, wanted, self._router, homes, runs[Side.ARRIVALS]
+            )
             sides.append(_Side(predicted.open_loop, seen))
         if predicted.people is not None:
             people, held = trial.people(self._inputs), _as_held(lengths, predicted.people)
             make = requests_of(self._inputs, trial.workload, held)
             stay = predicted.people.inflight / predicted.people.requests_per_second
-            seen = replay_people(replica, ranks, people, make, held, stay, wanted, self._router, homes)
+            seen = replay_people(
+                replica, ranks, people, make, held, stay, wanted, self._router, homes, runs[Side.PEOPLE]
+            )
             sides.append(_Side(predicted.people, seen))
         if predicted.held is not None:
             inflight, stay = ceil_guarded(trial.held(self._inputs) / homes), predicted.held.e2e.mean
             held = _as_held(lengths, predicted.held)
-            seen = replay_held(replica, ranks, inflight, held, stay, wanted, self._router, homes)
+            seen = replay_held(replica, ranks, inflight, held, stay, wanted, self._router, homes, runs[Side.HELD])
             sides.append(_Side(predicted.held, seen))
         return sides
 

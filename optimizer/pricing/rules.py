@@ -12,7 +12,7 @@ What ``hardware.market`` adds to a card: a flag with its date and source, never 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -114,12 +114,17 @@ class OptionRules:
     certificates: Collection[str] = ()  # all of them
     market: str | None = None  # ISO 3166 code of its country
     restricted: Collection[str] = ()  # cards flagged as restricted in the market and not named by the user
+    _known: dict[int, tuple[NodeOption, tuple[RuleName, ...]]] = field(default_factory=dict, compare=False, repr=False)
+    """What was found out about options, by identity: each is asked about dozens of times."""
 
     def forbidden_by(self, option: NodeOption) -> tuple[RuleName, ...]:
         """Every rule that forbids the option, in the order of ``RuleName``; empty: it may be used."""
-        bound = option.origin not in (Origin.OWNED, Origin.WANTED)
-        forbidden = self._about_offers(option) if bound else ()
-        return (*forbidden, *self._about_cards(option))
+        known = self._known.get(id(option))
+        if known is None or known[0] is not option:
+            bound = option.origin not in (Origin.OWNED, Origin.WANTED)
+            forbidden = self._about_offers(option) if bound else ()
+            known = self._known[id(option)] = (option, (*forbidden, *self._about_cards(option)))
+        return known[1]
 
     def why_not_rankable(self, option: NodeOption) -> str | None:
         """Why the price is shown on request only, never ranked; None: it may be ranked.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -97,7 +98,7 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
     text = decode(data, file)
     if isinstance(text, Finding):
         raise ProblemError([text])
-    root, found = parse_yaml(text, file)
+    root, found = _document(text, file)
     findings = list(found)
     if root is None:
         raise ProblemError(_in_order(findings))
@@ -115,6 +116,12 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
         raise ProblemError(_in_order(findings))
     warnings = tuple(warnings_of(stated, known))
     return _problem(stated, path, data, tuple(sets), warnings)
+
+
+@lru_cache(maxsize=4)
+def _document(text: str, file: str) -> tuple[Node | None, tuple[Finding, ...]]:
+    """The document as it stands in the file, which every question asked of it under an edit begins from."""
+    return parse_yaml(text, file)
 
 
 def parse_problem(

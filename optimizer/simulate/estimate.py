@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,7 @@ class MeasuringWindow:
         return self.warm + self.measured + self.cool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """What the requests of a run saw."""
 
@@ -89,38 +90,67 @@ class Seen:
     ttft: tuple[float, ...]  # mean and the printed percentiles, seconds
     tpot: tuple[float, ...]
     e2e: tuple[float, ...]
+    prefix_hit_rate: float  # share of the input tokens of the requests measured that was found in the prefix cache
     requests: int
-    served: Served  # the whole run, ends included
     window: MeasuringWindow
+    run: Callable[[MeasuringWindow], Served]
 
-    @property
-    def prefix_hit_rate(self) -> float:
-        """Share of the input tokens of the requests measured that was found in the prefix cache."""
-        keep = slice(self.window.warm, self.window.warm + self.window.measured)
-        return float(self.served.found[keep].sum() / self.served.prompt[keep].sum())
+    @cached_property
+    def served(self) -> Served:
+        """The whole run, ends included; it is run once more for that."""
+        return self.run(self.window)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run of some length showed, whatever the limits that it is held against."""
+
+    estimates: dict[tuple[Metric, float, int | None], Estimate]  # by metric, percentile and length class
+    ttft: tuple[float, ...]  # mean and the printed percentiles, seconds
+    tpot: tuple[float, ...]
+    e2e: tuple[float, ...]
+    prefix_hit_rate: float
+
+
+Runs = dict[MeasuringWindow, Run]
+"""Runs of the same replicas under the same load: of other lengths, for the same percentiles."""
 
 
 def observe(
-    run: Callable[[MeasuringWindow], Served], wanted: Sequence[Wanted], resident: float, warm: float = 0.0
+    run: Callable[[MeasuringWindow], Served],
+    wanted: Sequence[Wanted],
+    resident: float,
+    warm: float = 0.0,
+    runs: Runs | None = None,
 ) -> Seen:
     """Simulate until every wanted percentile is narrow, one is missed for certain, or the run is long enough.
 
     ``resident``: requests in flight at a time; three times as many are sent before measuring begins, or ``warm``.
+    ``runs``: those that were run before, for limits that may have been others; they take those run now.
     """
     edge = math.ceil(resident)
-    measured = _first_length(wanted, edge)
+    measured, known = _first_length(wanted, edge), {} if runs is None else runs
     for _ in range(DOUBLINGS + 1):
         window = MeasuringWindow(max(3 * edge, math.ceil(warm)), measured, 2 * edge)
-        served = run(window)
-        keep = slice(window.warm, window.warm + window.measured)
-        estimates = tuple(estimate(_values(served, keep, w), w.percentile) for w in wanted)
+        if window not in known:
+            known[window] = _run(run(window), window, wanted)
+        showed = known[window]
+        estimates = tuple(showed.estimates[w.metric, w.percentile, w.length_class] for w in wanted)
         pairs = list(zip(estimates, wanted, strict=True))
         missed = any(e.low > w.limit_s for e, w in pairs)  # for certain: more requests would not bring it back
         if missed or all(e.narrow and not _close(e, w) for e, w in pairs) or measured >= LARGEST:
             break
         measured = min(2 * measured, LARGEST)
+    return Seen(estimates, showed.ttft, showed.tpot, showed.e2e, showed.prefix_hit_rate, window.measured, window, run)
+
+
+def _run(served: Served, window: MeasuringWindow, wanted: Sequence[Wanted]) -> Run:
+    keep = slice(window.warm, window.warm + window.measured)
+    estimates = {
+        (w.metric, w.percentile, w.length_class): estimate(_values(served, keep, w), w.percentile) for w in wanted
+    }
     ttft, tpot, e2e = (summary(values[keep]) for values in (served.ttft, served.tpot, served.e2e))
-    return Seen(estimates, ttft, tpot, e2e, window.measured, served, window)
+    return Run(estimates, ttft, tpot, e2e, float(served.found[keep].sum() / served.prompt[keep].sum()))
 
 
 def _values(served: Served, keep: slice, wanted: Wanted) -> Floats:

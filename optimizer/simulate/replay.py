@@ -10,7 +10,7 @@ import numpy as np
 from optimizer.demand import Lengths
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.draws import Stream, first_questions, poisson, routed, stream, thinking
-from optimizer.simulate.estimate import MeasuringWindow, Seen, Wanted, observe
+from optimizer.simulate.estimate import MeasuringWindow, Runs, Seen, Wanted, observe
 from optimizer.simulate.fleet import Served, Talk, converse, hold, serve
 from optimizer.simulate.replica import Settings
 from optimizer.simulate.sessions import arriving, at_ranks, attend, of_people
@@ -40,11 +40,12 @@ def replay_arrivals(
     wanted: Sequence[Wanted],
     router: Router = Router.ROUND_ROBIN,
     homes: int = 1,
+    runs: Runs | None = None,
 ) -> Seen:
     """Arrivals at ``rate`` per second in all, spread over the replicas by a router.
 
     ``requests`` makes a stream of a rate and a number of requests; ``residence_s``: about how long a request stays;
-    ``homes``: as in ``routed``.
+    ``homes``: as in ``routed``; ``runs``: as in ``observe``, of this replica under this load.
     """
     shown = _shown(replicas, lengths, at_ranks(router, homes))
     shown_rate = rate * shown / replicas
@@ -57,7 +58,7 @@ def replay_arrivals(
         return serve(replica.c, replica.open_loop, given, shown, router)
 
     warm = _warm(replica, lengths, shown, shown_rate)
-    return observe(run, wanted, shown_rate * residence_s, warm)
+    return observe(run, wanted, shown_rate * residence_s, warm, runs)
 
 
 def replay_held(
@@ -69,6 +70,7 @@ def replay_held(
     wanted: Sequence[Wanted],
     router: Router = Router.ROUND_ROBIN,
     homes: int = 1,
+    runs: Runs | None = None,
 ) -> Seen:
     """One of the replicas, which always holds ``inflight`` requests, the first ones staggered over the time one of them
     stays."""
@@ -79,7 +81,7 @@ def replay_held(
         given = routed(stream(arrive, lengths), lengths, replicas, router, homes)
         return hold(replica.c, replica.closed_loop, given, inflight)
 
-    return observe(run, wanted, inflight)
+    return observe(run, wanted, inflight, runs=runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def replay_people(
     wanted: Sequence[Wanted],
     router: Router = Router.ROUND_ROBIN,
     homes: int = 1,
+    runs: Runs | None = None,
 ) -> Seen:
     """People who ask, wait for the answer, think and ask again; of ``requests`` only the lengths count."""
     shown = _shown(replicas, lengths, at_ranks(router, homes))
@@ -116,7 +119,7 @@ def replay_people(
         return converse(replica.c, replica.open_loop, given, talk, shown, router)
 
     warm = _warm(replica, lengths, shown, users / cycle)
-    return observe(run, wanted, users * residence_s / cycle, warm)
+    return observe(run, wanted, users * residence_s / cycle, warm, runs)
 
 
 def _shown(replicas: int, lengths: Lengths, router: Router) -> int:

@@ -43,6 +43,45 @@ class Within:
 
 
 @dataclass(frozen=True)
+class WaysToPay:
+    """All ways to pay for nodes, and all that they follow from."""
+
+    source: tuple[object, ...]
+    options: tuple[NodeOption, ...]
+
+    @classmethod
+    def of(cls, inputs: Inputs, options: tuple[NodeOption, ...]) -> WaysToPay:
+        """The ways to pay that were priced under some inputs."""
+        from optimizer.pricing import terms_of
+
+        problem, catalog = inputs.problem, inputs.catalog
+        tables = (catalog.offers, catalog.gpus, catalog.providers, catalog.regions)
+        stated = (terms_of(problem, catalog), problem.offers, problem.hardware.owned)
+        return cls((*stated, *(_Same(table) for table in tables)), options)
+
+    def under(self, inputs: Inputs) -> WaysToPay:
+        """The ways to pay under other inputs: these, where nothing that they follow from has changed."""
+        from optimizer.pricing import node_options
+
+        if WaysToPay.of(inputs, ()).source == self.source:
+            return self
+        return WaysToPay.of(inputs, node_options(inputs.problem, inputs.catalog))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Same:
+    """A table of the catalog, compared by identity."""
+
+    table: object
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.table is self.table
+
+    def __hash__(self) -> int:
+        return id(self.table)
+
+
+@dataclass(frozen=True)
 class Case:
     """A problem with its priced nodes and its candidates."""
 
@@ -50,6 +89,7 @@ class Case:
     options: tuple[NodeOption, ...]
     candidates: CandidateSet
     replicas: tuple[object, ...]  # what decided which candidates there are
+    priced: WaysToPay  # all ways to pay under its inputs, whatever it is narrowed to
     within: Within | None = None  # what alone may be used, whatever is edited
     clock: Clock = NO_LIMIT  # when every solve must have ended
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of the replicas: the same for all edits
@@ -63,20 +103,21 @@ class Case:
         """Another state of the inputs, with as much of the work done here as it leaves valid."""
         from optimizer.fleet.candidate_set import with_points
         from optimizer.fleet.requirements import user_rules
-        from optimizer.pricing import node_options
 
-        options = node_options(inputs.problem, inputs.catalog)
+        priced = self.priced.under(inputs)
+        options = priced.options
         replicas = _replicas(inputs, options)
         if replicas != self.replicas:
             return replace(_opened(inputs, options, self.clock), replays=self.replays).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
+        rules = user_rules(problem, catalog, options).knowing(self.candidates.rules)
         if _promises(self.inputs.problem) != _promises(problem):
-            candidates = with_points(problem, catalog, options, inputs.params, self.candidates, self.memo)
+            candidates = with_points(problem, catalog, rules, inputs.params, self.candidates, self.memo)
         else:
-            candidates = replace(self.candidates, rules=user_rules(problem, catalog, options))
+            candidates = replace(self.candidates, rules=rules)
         if self.within is not None:
             options = tuple(one for one in options if self.within.option(one))
-        return replace(self, inputs=inputs, options=options, candidates=candidates)
+        return replace(self, inputs=inputs, options=options, candidates=candidates, priced=priced)
 
     def only(
         self,
@@ -190,7 +231,8 @@ def case_of(
 ) -> Case:
     """A case of work that was done already."""
     replicas = _replicas(inputs, options)
-    return Case(inputs, options, candidates, replicas, clock=clock, memo=memo or Memo(), replays=replays)
+    priced = WaysToPay.of(inputs, options)
+    return Case(inputs, options, candidates, replicas, priced, clock=clock, memo=memo or Memo(), replays=replays)
 
 
 def _opened(inputs: Inputs, options: tuple[NodeOption, ...], clock: Clock = NO_LIMIT) -> Case:

@@ -46,6 +46,8 @@ def moves(case: Case, best: Winner, goal: Goal, progress: Callable[[str], None])
     """Every promise of the problem that is a number, in file order."""
     from optimizer.problem import stated_promises
 
+    lean = case.allowed()
+    as_cheap, cheaper = as_cheap_as(lean, best), _Cheaper(lean, best)
     found: list[Move] = []
     for promise in stated_promises(case.inputs.problem):
         if not promise.figure.monotone or promise.figure.section == "budget":
@@ -59,8 +61,8 @@ def moves(case: Case, best: Winner, goal: Goal, progress: Callable[[str], None])
                 stated=promise.value,
                 loosest=looser.values[-1],
                 strictest=tighter.values[-1],
-                looser=_looser(case, best, goal, looser),
-                tighter=_tighter(case, best, goal, tighter),
+                looser=_looser(cheaper.among(case, looser), best, goal, looser),
+                tighter=_tighter(lean, as_cheap, best, goal, tighter),
             )
         )
     return tuple(found)
@@ -100,12 +102,12 @@ def axis_from(figure: Figure, start: float, end: float) -> Axis:
 
 def _looser(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest looser value at which the answer is better. The loosest is asked first: often nothing is gained."""
-    asked = _AskedOnce(_worth_asking_looser(case, best, axis.figure), axis)
+    asked = _AskedOnce(case, axis, _of(best, 1))
     index = first_where(lambda i: score(asked.at(i)) < score(best), 1, len(axis.values) - 1)
     return None if index is None else asked.next_at(index, goal)
 
 
-def _tighter(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
+def _tighter(case: Case, as_cheap: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest stricter value at which the answer is worse. Where each winner ends is guessed, then asked.
 
     Where a latency is minimised it may come out lower, for much more money: the loads that replicas are tried at follow
@@ -114,16 +116,30 @@ def _tighter(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     from optimizer.fleet.requirements import LATENCY_OBJECTIVES
 
     any_change = goal.objective in LATENCY_OBJECTIVES
-    asked = _AskedOnce(case.allowed(), axis)
+    asked = _AskedOnce(as_cheap, axis, _of(best))
 
     def worse(winner: Winner) -> bool:
-        if score(winner) == score(best) if any_change else score(winner) <= score(best):
-            return False
-        asked.no_dearer(winner)
-        return True
+        return score(winner) != score(best) if any_change else score(winner) > score(best)
 
     index = first_change(asked.at, guess_on(axis), worse, len(axis.values) - 1)
-    return None if index is None else asked.next_at(index, goal)
+    return None if index is None else _AskedOnce(case, axis).next_at(index, goal)
+
+
+def _of(best: Winner, less: int = 0) -> int | None:
+    """What the best plan costs, or so many cents less, where money is sought."""
+    if best.cents is None or best.result.objective != "minimize_cost":
+        return None
+    return best.cents - less
+
+
+def as_cheap_as(case: Case, best: Winner) -> Case:
+    """The case with what may be part of a plan as cheap as the best one, for asking whether any still is.
+
+    Where something is asked for more strictly no plan gets cheaper: what answers there is as cheap as the best, or
+    nothing answers, and then the answer is worse, at whatever cost.
+    """
+    cents = _of(best)
+    return case if cents is None else case.cheaper_than(cents + 1)
 
 
 def next_at(value: float, winner: Winner, goal: Goal) -> Next:
@@ -133,14 +149,15 @@ def next_at(value: float, winner: Winner, goal: Goal) -> Next:
 
 class _AskedOnce:
     """Answers along an axis, each asked at most once. Where money is the objective, only how much each costs: which of
-    the plans of one price is the best is settled where the answer is told."""
+    the plans of one price is the best is settled where the answer is told. ``at_most``: dearer answers are not wanted.
+    """
 
-    def __init__(self, case: Case, axis: Axis) -> None:
+    def __init__(self, case: Case, axis: Axis, at_most: int | None = None) -> None:
         from optimizer.fleet.types import SolveSettings
 
         by_cost = case.candidates.rules.objective == "minimize_cost"
         self._case, self._axis = case, axis
-        self._how = SolveSettings(first_level=by_cost, clock=case.clock)
+        self._how = SolveSettings(first_level=by_cost, clock=case.clock, at_most=at_most)
         self._known: dict[int, Winner] = {}
 
     def at(self, index: int) -> Winner:
@@ -149,14 +166,10 @@ class _AskedOnce:
             self._known[index] = ask(self._case, [self._axis.edit(index)], self._how)
         return self._known[index]
 
-    def no_dearer(self, winner: Winner) -> None:
-        """Nothing that is asked from here on costs more than an answer does."""
-        if self._how.first_level and winner.cents is not None:
-            self._case = self._case.cheaper_than(winner.cents + 1)
-
     def next_at(self, index: int, goal: Goal) -> Next:
         """The answer at a position, whole."""
-        case = self.at(index).case
+        known = self._known.get(index)
+        case = self._case.edited([self._axis.edit(index)]) if known is None else known.case
         return next_at(self._axis.values[index], Winner(case, case.solve()), goal)
 
 
@@ -201,9 +214,28 @@ def _is_range(figure: Figure) -> bool:
     return figure.number.reads is Reads.SHARE or figure.number.ends != (None, None)
 
 
-def _worth_asking_looser(case: Case, best: Winner, figure: Figure) -> Case:
-    """What may win when a number is loosened: rules about quality and payment bring candidates back, others do not."""
-    if figure.section in ("quality", "payment"):
-        return case
-    by_cost = figure.is_promise and best.cents is not None and best.result.objective == "minimize_cost"
-    return case.allowed().cheaper_than(best.cents or 0) if by_cost else case.allowed()
+class _Cheaper:
+    """What may win when a number is loosened: rules about quality and payment bring candidates back, others do not.
+
+    Where money is sought that is what may be part of a cheaper plan, if not at the loosest value then nowhere.
+    """
+
+    def __init__(self, allowed: Case, best: Winner) -> None:
+        self._allowed, self._cents = allowed, best.cents
+        self._by_cost = best.cents is not None and best.result.objective == "minimize_cost"
+        self._of_promises: Case | None = None
+
+    def among(self, case: Case, axis: Axis) -> Case:
+        """The case to ask along an axis."""
+        figure = axis.figure
+        lean = case if figure.section in ("quality", "payment") else self._allowed
+        if not self._by_cost or self._cents is None or len(axis.values) == 1:
+            return lean
+        if figure.is_promise:
+            self._of_promises = self._of_promises or lean.cheaper_than(self._cents)
+            return self._of_promises
+        loosest = lean.edited([axis.edit(len(axis.values) - 1)])
+        if loosest.replicas != lean.replicas:
+            return lean
+        cheaper = {one.key for one in loosest.cheaper_than(self._cents).candidates.candidates}
+        return lean.only(candidate=lambda one: one.key in cheaper)

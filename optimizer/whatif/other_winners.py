@@ -31,11 +31,14 @@ _SHARE = 0.3
 _FIRM = (Evidence.QUOTE, Evidence.LIST)
 
 
-def other_winners(case: Case, plans: Sequence[Plan], say: Callable[[str], None]) -> OtherWinners:
-    """Ask a case with its ranking; what no time is left for, or takes as long again, is None."""
+def other_winners(
+    case: Case, plans: Sequence[Plan], say: Callable[[str], None], *, tested: bool = True
+) -> OtherWinners:
+    """Ask a case with its ranking; what no time is left for, or takes as long again, is None. ``tested``: the plans
+    come with what the tests before signing would show."""
     if not plans:
         return OtherWinners()
-    asking = _Asking(case.allowed(), tuple(plans))
+    asking = _Asking(case.allowed(), tuple(plans), tested=tested)
     first, small = plans[0], asking.is_small
     evidence, expires = first.price_evidence, first.expires
     say("asking what wins at list prices alone")
@@ -73,8 +76,8 @@ def _any(option: NodeOption) -> bool:
 class _Asking:
     """The searches of one answer, over what the user's rules allow."""
 
-    def __init__(self, allowed: Case, plans: tuple[Plan, ...]) -> None:
-        self._allowed, self._plans = allowed, plans
+    def __init__(self, allowed: Case, plans: tuple[Plan, ...], *, tested: bool) -> None:
+        self._allowed, self._plans, self._tested = allowed, plans, tested
 
     @property
     def is_small(self) -> bool:
@@ -103,7 +106,7 @@ class _Asking:
                 return OtherWinner(None)
             bought = _content_of_solution(asked, result.solutions[0])
             ranked = next((plan for plan in self._plans if _content(plan) == bought), None)
-            found = ranked or asked.plans(result)[0]
+            found = ranked or asked.plans(result, tested=self._tested)[0]
             return OtherWinner(found, ranked.rank if ranked else None, found.stock_notes)
         return None
 
