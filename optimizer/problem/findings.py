@@ -283,16 +283,18 @@ def _text_hint(node: Node | None) -> str | None:
 
 
 def section_at(path: tuple[Key, ...]) -> type[Section] | None:
-    """The section that a path of a problem file leads to; indices and other steps that are no key are passed over."""
+    """The section that a path of a problem file leads to; indices and other steps that are no key are passed over.
+    Where a value may be one section or a list of others, an index behind it tells which is meant."""
     section: type[Section] = ProblemFile
-    for key in path:
+    for place, key in enumerate(path):
         if isinstance(key, int):
             continue
         field = section.model_fields.get(key)
-        inner = next(_sections_in(field.annotation), None) if field else None
-        if inner is None:
+        inner = list(_sections_in(field.annotation)) if field else []
+        if not inner:
             return None
-        section = inner
+        listed = isinstance(next(iter(path[place + 1 :]), None), int)
+        section = inner[-1] if listed else inner[0]
     return section
 
 

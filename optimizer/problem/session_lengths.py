@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from optimizer.demand import Gap, SessionLengths, Spread
-from optimizer.gamma_law import largest_ratio
 from optimizer.problem.schema_sessions import GapKind, Sessions, TurnCount, TurnLength
 from optimizer.problem.schema_workload import GapPercentiles
 
@@ -75,10 +74,16 @@ def faults_of(sessions: Sessions) -> Iterator[Fault]:
     yield from _gap_faults(sessions.gap)
 
 
+def _largest_ratio(percentile: float) -> float:
+    from optimizer.gamma_law import largest_ratio
+
+    return largest_ratio(percentile)
+
+
 def _turn_faults(turns: float | TurnCount) -> Iterator[Fault]:
     if not isinstance(turns, TurnCount) or turns.p90 is None:
         return
-    most = largest_ratio(90.0)
+    most = _largest_ratio(90.0)
     if turns.p90 < turns.mean:
         message = f"a p90 of {turns.p90:g} turns is below the mean of {turns.mean:g}"
         yield ("turns", "p90"), message, "leave p90 out: the number of turns is then geometric"
@@ -101,8 +106,8 @@ def _length_faults(length: TurnLength, key: str) -> Iterator[Fault]:
         elif name != "p50" and value <= length.mean:
             message = f"a {name} of {value:g} tokens is not above the mean of {length.mean:g}"
             yield (key, name), message, "for lengths that are all alike write the number alone"
-        elif name != "p50" and value > largest_ratio(percentile) * length.mean:
-            most = largest_ratio(percentile)
+        elif name != "p50" and value > _largest_ratio(percentile) * length.mean:
+            most = _largest_ratio(percentile)
             message = f"a {name} of {value:g} tokens is more than {most:.2f} times the mean of {length.mean:g}"
             yield (key, name), message, "no law with one peak has such a tail: split the sessions into two workloads"
 
