@@ -26,8 +26,8 @@ def people_words(users: float, think_s: float, means: SessionMeans | None) -> st
     """A closed population and when it asks again."""
     if means is None:
         return f"{users:,.6g} users who think for {think_s:g} s"
-    most = f"so at most {users / think_s:,.3g} turns/s"
-    return f"{users:,.6g} sessions under way whose next turn comes {_seconds(think_s)} after an answer, {most}"
+    most = f"at most {users / think_s:,.3g} turns/s"
+    return f"{users:,.6g} sessions at a time, the next turn {_seconds(think_s)} after an answer: {most}"
 
 
 def _length(mean: float, p95: float) -> str:

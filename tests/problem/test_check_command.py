@@ -74,9 +74,9 @@ def test_every_way_of_saying_things_is_echoed() -> None:
         "headroom 20%",
         "200 hours a month",
         "coding: meta-llama/Llama-3.1-70B-Instruct, sessions, at most 65,536 tokens at a time",
-        "24 turns on average, the next one after 194 s on average, half within 11.5 s",
+        "23.4 turns on average, the next one after 194 s on average, half within 11.5 s",
         "of the input was sent before and could be found",
-        "sessions under way whose next turn comes 194 s after an answer, so at most",
+        "48 sessions at a time, the next turn 194 s after an answer: at most 0.248 turns/s",
     ):
         assert words in done.stdout
     done = run("check", "tests/problem/full.yaml", "--set", "hardware={only_owned: yes, gpus: [a800_sxm_80], owned: "
