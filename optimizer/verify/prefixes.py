@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import CheckedCase, Mismatch
-from optimizer.verify.sessions import found_by_time
+from optimizer.verify.sessions import found_by_time, session_lengths
 
 if TYPE_CHECKING:
     from optimizer.demand import Gap, Lengths
@@ -44,6 +44,7 @@ def prefix_hits(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[
     """Hits are told where a prefix is shared, are no more than was stated, and are earned by memory."""
     if case.period is not None:
         return
+    yield from session_lengths(case)
     for prediction in case.plan.predicted:
         path = f"predicted[{prediction.workload}].prefix"
         groups = [entry for entry in served if entry.group.name == prediction.workload and entry.stated.each]

@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.verify import (
-    api,
-    contracts,
-    hardware,
-    legality,
-    money,
-    periods,
-    prefixes,
-    printed,
-    replays,
-    service,
-    sessions,
-)
+from optimizer.verify import api, contracts, hardware, legality, money, periods, prefixes, printed, replays, service
 from optimizer.verify.case import CheckedCase, Mismatch, case_of, references
 from optimizer.verify.printed import RANKING_RULES
 from optimizer.verify.service import GroupAtLoad, serve
@@ -70,7 +58,6 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     money.rent_or_buy,
     money.per_token,
     api.by_the_token,
-    sessions.session_lengths,
 )
 """Rules about what a plan is."""
 

@@ -147,7 +147,7 @@ def session_lengths(case: CheckedCase) -> Iterator[Mismatch]:
             ("share of the input that could be found", mine.reachable, lengths.shared_prefix),
         ):
             if not expected.agrees(found):
-                yield Mismatch("session lengths", f"workloads.{name}.sessions", expected.value, found, what)
+                yield Mismatch("prefix hits", f"workloads.{name}.sessions", expected.value, found, what)
 
 
 def found_by_time(lengths: Lengths, pool: float, inflight: float, rate: float, least_contexts: float) -> float | None:
