@@ -35,6 +35,10 @@ BLOCK = 16.0
 
 NOBODY = -1
 
+AHEAD_S = 0.25
+"""How far a replica may work ahead of the next one where sessions stick to replicas: an answer that ends brings nothing
+to another replica but the first turn of somebody's next session, which then is at most so late. Else one step."""
+
 
 Measures = Annotated[npt.NDArray[np.float64], 2]
 """A table of numbers."""
@@ -334,6 +338,7 @@ def serve_sessions(
     """
     total, size, asked, done, begun = r.prompt.size, known, 0, 0, 0
     held, again, stage = 0, 0, 0
+    lead = AHEAD_S if rules.grows == 1 and policy == PREFIX_AFFINITY else 0.0
     while done < total:
         turn = times[0] if size > 0 else FOREVER
         start = starts[begun] if begun < starts.size and known < h.turns.size else FOREVER
@@ -341,7 +346,7 @@ def serve_sessions(
         change = outage.begin if stage == 0 else outage.end if stage == 1 else FOREVER
         k, then = _furthest_behind(f)
         if k >= 0 and f.now[k] < min(arrival, change):
-            for place in range(_step(c, r, f, h, rules, k, limits, min(arrival, change, then), ended)):
+            for place in range(_step(c, r, f, h, rules, k, limits, min(arrival, change, then + lead), ended)):
                 who = h.session[ended[place]]
                 if h.turns[who] == 0 and rules.people == 1 and known < h.turns.size:
                     who = known
