@@ -48,9 +48,6 @@ freedom)."""
 _ROUNDS, _ROUNDS_BELOW = 3, 1
 """Times that a test is made larger: of the first plan, and of those below it."""
 
-_MOST_FOUND = 0.99
-"""Of the input at most so much is sent as a prefix that is found."""
-
 _ROOM, _MOST_AT_ONCE = 1.3, 8.0
 """Beyond what the scatter seen asks for, and at most so many times as large at once."""
 
@@ -102,14 +99,15 @@ def _as_found(part: Part, planned: Prediction) -> Stated:
     stated, lengths = stated_of(part), part.lengths
     sent = lengths if lengths.sessions is None else _one_by_one(lengths)
     if lengths.earns_hits and planned.prefix is not None:
-        found = min(round(planned.prefix.found, 2), _MOST_FOUND)
-        turns = _together(lengths, found) if found > 0.0 else None
+        found = round(planned.prefix.found, 2)
+        turns = lengths.requests_per_prefix if found > 0.0 else None
         sent = replace(sent, shared_prefix=found, requests_per_prefix=turns, prefix_gap=None)
     return replace(stated, lengths=sent)
 
 
 def _one_by_one(lengths: Lengths) -> Lengths:
-    """Requests as long as the turns of sessions, by mean and 95th percentile."""
+    """Requests as long as the turns of sessions, by mean and 95th percentile. Where something of them is found all
+    begin alike, and each finds its share."""
     assert lengths.sessions is not None
     means = means_of(lengths.sessions, lengths.context_max)
     return replace(
@@ -120,23 +118,15 @@ def _one_by_one(lengths: Lengths) -> Lengths:
     )
 
 
-def _together(lengths: Lengths, found: float) -> int | None:
-    """Requests that share a prefix: the turns of a session, or so many that the first of them, which finds nothing,
-    leaves as much to be found."""
-    if lengths.sessions is None:
-        return lengths.requests_per_prefix
-    turns = round(means_of(lengths.sessions, lengths.context_max).turns)
-    return max(turns, math.ceil(1.0 / (1.0 - found) - 1e-9), 2)
-
-
 def _at_once(one: Experiment, part: Part) -> Experiment:
     if not part.lengths.earns_hits and part.lengths.sessions is None:
         return one
     how = "prefixes are reused at once, and are as long as what the plan finds of them after the stated gap"
     if part.lengths.sessions is not None:
         how = (
-            "no client plays these sessions: requests of the same mean and p95 length are sent one by one, and share as"
-            " much of their prompts as the plan finds of its sessions"
+            "no client plays these sessions: requests of the same mean and p95 length are sent one by one, and each"
+            " finds the share of its prompt that the plan finds on average; what a turn waits that finds nothing is not"
+            " tested"
         )
     return replace(one, remark="; ".join(text for text in (one.remark, how) if text))
 
