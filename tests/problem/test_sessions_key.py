@@ -48,7 +48,7 @@ def workload(tmp_path: Path, **keys: object):
 def test_contexts_grow_by_new_inputs_and_kept_answers(tmp_path: Path) -> None:
     """With n turns of a session distributed as stated, a turn has E[n (n - 1)] / 2 / E[n] earlier ones on average."""
     one = workload(tmp_path)
-    means, turns = sessions_of(one), turns_of(lengths_of(one).sessions, 100_000_000)  # type: ignore[arg-type]
+    means, turns = sessions_of(one), turns_of(lengths_of(one).sessions, 100_000_000)
     before = float((turns.number - 1).mean())
     assert means is not None
     assert means.turns == pytest.approx(68, rel=0.01)
@@ -68,7 +68,7 @@ def test_means_stand_in_tokens_for_whoever_asks(tmp_path: Path) -> None:
 
 def test_a_session_ends_before_the_turn_that_would_go_beyond_the_longest_context(tmp_path: Path) -> None:
     one = workload(tmp_path, longest=65_536)
-    turns = turns_of(lengths_of(one).sessions, 65_536)  # type: ignore[arg-type]
+    turns = turns_of(lengths_of(one).sessions, 65_536)
     means = sessions_of(one)
     assert means is not None and means.turns < 30 and means.cut > 0.5
     assert float((turns.input + turns.output).max()) <= 65_536 + 1e-6

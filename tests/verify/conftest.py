@@ -134,11 +134,7 @@ class World:
 
     def problem(self, **sections: Any) -> Problem:
         """A problem; keys of a workload, such as ``slo`` and ``traffic``, change its only one."""
-        """A problem; keys of a workload, such as ``slo`` and ``traffic``, change its only one."""
         changes: dict[str, Any] = {
-            key: sections.pop(key)
-            for key in ("slo", "traffic", "tokens", "sessions", "quality", "model")
-            if key in sections
             key: sections.pop(key)
             for key in ("slo", "traffic", "tokens", "sessions", "quality", "model")
             if key in sections
