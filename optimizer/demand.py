@@ -65,6 +65,100 @@ class Gap:
 _SCORE_90 = 1.2815515655446004
 """Standard normal quantile of 90 %."""
 
+_SCORES = {50.0: 0.0, 90.0: _SCORE_90, 95.0: 1.6448536269514722}
+_HALVINGS = 100
+
+
+def within(gaps: tuple[Gap, ...], seconds: float) -> float:
+    """Share of the gaps of all kinds that are at most so long."""
+    total = 0.0
+    for gap in gaps:
+        if gap.sigma is None:
+            total += gap.share * (-math.expm1(-seconds / gap.mean) if gap.mean > 0.0 else 1.0)
+        elif gap.sigma == 0.0:
+            total += gap.share * float(seconds >= gap.median)
+        elif seconds > 0.0:
+            total += gap.share * 0.5 * math.erfc(-math.log(seconds / gap.median) / gap.sigma / math.sqrt(2.0))
+    return total / sum(gap.share for gap in gaps)
+
+
+def gap_at(gaps: tuple[Gap, ...], share: float) -> float:
+    """Seconds that so many of the gaps of all kinds are within."""
+    low, high = 0.0, 1e9
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if within(gaps, middle) < share else (low, middle)
+    return high
+
+
+def mean_gap(gaps: tuple[Gap, ...]) -> float:
+    """Mean over all kinds, seconds."""
+    return sum(gap.share * gap.mean for gap in gaps) / sum(gap.share for gap in gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A number that differs from case to case: its mean, and the ``value`` that ``percentile`` % of them are below.
+
+    Lengths with both are lognormal; where no lognormal has such a 90th or 95th percentile (above 2.27 and 3.87 means)
+    they follow a gamma law, which has many short ones. Without a percentile lengths are all alike.
+    """
+
+    mean: float
+    percentile: float | None = None
+    value: float | None = None
+
+    @property
+    def sigma(self) -> float | None:
+        """Standard deviation of the logarithm of a lognormal length; 0: all alike; None: a gamma law.
+
+        ln(value / mean) = z s - s^2 / 2 at the score z of the percentile, smaller root.
+        """
+        if self.percentile is None or self.value is None or self.value == self.mean:
+            return 0.0
+        score = _SCORES[self.percentile]
+        square = score**2 - 2.0 * math.log(self.value / self.mean)
+        if square < 0.0:
+            return None
+        return math.sqrt(square) if score == 0.0 else score - math.sqrt(square)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLengths:
+    """What the turns of a session send: tokens, and the waits between them.
+
+    Turn k sends ``shared`` tokens that all sessions of its group share, then its own context: ``first``, and for each
+    turn since ``fresh`` and, where answers are kept, the answer before. ``carry``: share of the own context that is
+    still a prefix of the next one. Turns without a percentile are geometric in number; with one that is the mean, all
+    alike.
+    """
+
+    turns: Spread
+    first: Spread
+    fresh: Spread
+    output: Spread
+    gaps: tuple[Gap, ...]
+    shared: float = 0.0
+    groups: int = 1
+    output_kept: bool = True
+    carry: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMeans:
+    """What sessions come to: means over their turns; tokens, shares, seconds."""
+
+    turns: float  # of a session
+    input: float
+    output: float
+    input_p95: float
+    output_p95: float
+    reachable: float  # share of the input that caches without end would find
+    cut: float  # share of the sessions that end at the longest context
+    gap_mean_s: float
+    gap_p50_s: float
+    gap_p90_s: float
+
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
@@ -87,11 +181,20 @@ class Lengths:
     requests_per_prefix: int | None = None
     prefix_gap: Gap | None = None
     classes: tuple[LengthShare, ...] = ()  # of a mix of length classes; the means above are then over all requests
+    sessions: SessionLengths | None = None  # whose turns these are; the means above and ``shared_prefix`` follow
 
     @property
     def earns_hits(self) -> bool:
         """Whether what is found of shared prefixes is computed from memory and a stated gap."""
-        return self.prefix_gap is not None and self.shared_prefix > 0.0 and self.requests_per_prefix is not None
+        return bool(self.gaps) and self.shared_prefix > 0.0
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Waits between an answer and the next request that could find something of it; none: nothing is known of
+        them, or they do not matter."""
+        if self.sessions is not None:
+            return self.sessions.gaps
+        return () if self.prefix_gap is None or self.requests_per_prefix is None else (self.prefix_gap,)
 
     @property
     def assumes_hits(self) -> bool:

@@ -11,7 +11,7 @@ from optimizer.commands.options import FiniteRange, OutputFile
 from optimizer.errors import Finding, UsageError
 from optimizer.files.guard import will_write
 
-_KINDS = ("chatbot", "rag", "batch", "agents", "office")
+_KINDS = ("chatbot", "rag", "batch", "agents", "office", "voice")
 
 
 @click.command(name="new")

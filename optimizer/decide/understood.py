@@ -12,7 +12,16 @@ from optimizer.demand import part_name
 from optimizer.plan.types import Asked, AskedPeriod, Demand, LoadFloor, Plan, Prediction, WorkloadLoad
 from optimizer.planning.inputs import stated_of
 from optimizer.pricing import load_hours
-from optimizer.problem import demand_of, parts_of, periods_of, place_of, population_of, rate_floors, value_at
+from optimizer.problem import (
+    demand_of,
+    parts_of,
+    periods_of,
+    place_of,
+    population_of,
+    rate_floors,
+    sessions_of,
+    value_at,
+)
 from optimizer.problem.load import stated_factor
 from optimizer.problem.schema import READ_FROM, OwnedHardware, Quota
 
@@ -46,9 +55,9 @@ def _asked(part: Part, problem: Problem) -> Asked:
     return Asked(
         workload=part.name,
         model=workload.model,
-        input_tokens=lengths.input_mean,
+        input_tokens=lengths.input_mean if lengths.sessions is None else round(lengths.input_mean),
         input_p95=lengths.input_p95,
-        output_tokens=lengths.output_mean,
+        output_tokens=lengths.output_mean if lengths.sessions is None else round(lengths.output_mean),
         output_p95=lengths.output_p95,
         context_max=lengths.context_max,
         promises=part.slo.promises,
@@ -82,7 +91,8 @@ def _floors(part: Part) -> Iterator[LoadFloor]:
         stated = _stated(workload, key, rate)
         yield LoadFloor(f"{base}.{key}", stated, rate * part.share, None, wins=rate == largest)
     if population_of(workload)[0]:
-        yield LoadFloor(f"{base}.users", population_of(workload)[0], None, None, wins=True)
+        key = "concurrent_sessions" if workload.traffic.concurrent_sessions is not None else "users"
+        yield LoadFloor(f"{base}.{key}", population_of(workload)[0], None, None, wins=True)
     if workload.traffic.concurrency is not None:
         held = workload.traffic.concurrency
         yield LoadFloor(f"{base}.concurrency", held, None, held, wins=True)
@@ -118,7 +128,8 @@ def _load(part: Part, problem: Problem, best: Plan | None) -> WorkloadLoad:
     tokens = rate * part.lengths.output_mean
     sought = best.load_factor if best is not None and problem.objective == "maximize_load" else 1.0
     people = (load.users * sought, load.think_s) if load.users else (None, None)
-    return WorkloadLoad(part.name, rate, tokens, inflight, load.decided_by, part.length_class, *people)
+    about = (load.decided_by, part.length_class, *people, sessions_of(part.workload))
+    return WorkloadLoad(part.name, rate, tokens, inflight, *about)
 
 
 def demand(problem: Problem) -> tuple[Demand, ...]:

@@ -107,7 +107,9 @@ def load_paths(asked: WorkloadRules) -> tuple[str, str, str]:
     """YAML paths of the arrivals, of the requests in flight and of the users of a workload."""
     base, decided = f"{asked.path}.traffic", asked.load.decided_by
     inner = {f"{base}.users": f"{base}.users.active", f"{base}.batch": f"{base}.batch.requests"}
-    return inner.get(decided, decided), f"{base}.concurrency", f"{base}.users.active"
+    kept = f"{base}.concurrent_sessions"
+    people = kept if decided == kept else f"{base}.users.active"
+    return inner.get(decided, decided), f"{base}.concurrency", people
 
 
 def capacity_at_factor(v: Variables) -> None:

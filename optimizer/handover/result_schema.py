@@ -285,6 +285,16 @@ _PARTS: dict[str, dict[str, Any]] = {
                 "decided_by": "string",
                 "users?": "number",
                 "think_time_s?": "number",
+                "sessions?": {
+                    "turns": "number",
+                    "input_tokens": "number",
+                    "input_tokens_p95": "number",
+                    "output_tokens": "number",
+                    "output_tokens_p95": "number",
+                    "reachable_hit_rate": "number",
+                    "ended_by_context_max": "number",
+                    "gap_s": {"mean": "number", "p50": "number", "p90": "number"},
+                },
             }
         ],
         "demand": [{"workload": "string", "stated": _FIGURES, "peak": _FIGURES, "planned": _FIGURES}],

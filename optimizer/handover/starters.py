@@ -20,6 +20,7 @@ class Starter(StrEnum):
     BATCH = "batch"
     AGENTS = "agents"
     OFFICE = "office"
+    VOICE = "voice"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from optimizer.problem import Problem, Workload
     from optimizer.whatif.case import Case
 
-_COUNTS = ("concurrency", "requests_per_second", "output_tokens_per_second")
+_COUNTS = (
+    "concurrency",
+    "requests_per_second",
+    "output_tokens_per_second",
+    "sessions_per_second",
+    "concurrent_sessions",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.memory import MemoryTable
 from optimizer.performance.prefix_room import SLOT_SHARES, HitTable, PrefixRoom, hit_table, prompts_left
 from optimizer.performance.retention import prefix_curve
+from optimizer.performance.session_retention import growing_curve
 from optimizer.performance.step_load import Array, Replicas, steps_at
 
 P99_SCORE = 2.33
@@ -30,6 +31,8 @@ _HALVINGS = 18
 def are_computed(lengths: Lengths) -> bool:
     """Whether hits are computed from memory. Not where no prefix is shared, nor where all requests share one, which is
     always in use; of a mix of length classes what is stated is assumed."""
+    if lengths.sessions is not None:
+        return lengths.shared_prefix > 0.0
     return lengths.requests_per_prefix is not None and lengths.shared_prefix > 0.0 and not lengths.classes
 
 
@@ -53,6 +56,8 @@ def with_prefixes(r: Replicas, table: MemoryTable, lengths: Lengths, m: LengthMo
 @lru_cache(maxsize=64)
 def _hits(lengths: Lengths) -> HitTable:
     m = moments_of(lengths)
+    if lengths.sessions is not None:
+        return hit_table(growing_curve(lengths.sessions, lengths.context_max), m.input + m.output)
     curve = prefix_curve(lengths, m.input, m.input**2 * (1.0 + m.prompt_scv), m.output)
     return hit_table(curve, m.input + m.output)
 

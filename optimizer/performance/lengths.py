@@ -13,12 +13,28 @@ from functools import lru_cache
 from itertools import pairwise
 from statistics import NormalDist
 
+import numpy as np
+
 from optimizer.demand import KvSizing, Lengths
+from optimizer.session_turns import Floats, turns_of
 
 _CELLS = 48
 """Equiprobable cells a lognormal is cut into; moments are sums over the cells' conditional means."""
 
+_PROMPTS = 8
+"""Equiprobable values of a prompt of sessions: enough to count chunks."""
+
 _SCORE_95 = 1.6448536269514722
+
+
+@dataclass(frozen=True, slots=True)
+class PromptState:
+    """What is left of the prompts of sessions where so much of them is found: moments over all turns, tokens."""
+
+    mean: float
+    square: float
+    attended: float  # pairs of a prompt token and one it attends to
+    cells: tuple[float, ...]  # equiprobable values
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,7 @@ class LengthMoments:
     found: float = 0.0  # share of the input tokens found in the prefix cache
     prompt_weights: tuple[float, ...] = ()  # of ``prompt_cells``; empty: all alike
     classes: tuple[tuple[str, LengthMoments], ...] = ()  # of a mix of length classes, by name
+    left: tuple[PromptState, ...] = ()  # of sessions: where nothing, the shared prefix, all that could be is found
 
 
 def sigma_of(mean: float, p95: float | None) -> float:
@@ -59,6 +76,8 @@ def moments_of(lengths: Lengths) -> LengthMoments:
     """Moments of a workload's lengths, clipped at its longest context."""
     if lengths.classes:
         return _mixed(lengths)
+    if lengths.sessions is not None:
+        return _of_turns(lengths)
     outputs = [min(value, lengths.context_max - 1.0) for value in _cells(lengths.output_mean, lengths.output_p95)]
     inputs = _cells(lengths.input_mean, lengths.input_p95)
     pairs = [(max(min(i, lengths.context_max - o), 1.0), max(o, 1.0)) for i in inputs for o in outputs]
@@ -124,6 +143,46 @@ def _mixed(lengths: Lengths) -> LengthMoments:
         prompt_weights=tuple(weight for _, weight in cells),
         classes=tuple((one.name, m) for one, (_, m) in zip(lengths.classes, parts, strict=True)),
     )
+
+
+def _of_turns(lengths: Lengths) -> LengthMoments:
+    """Moments over the turns of sessions, with all that could be found; ``left`` says what is left of prompts else."""
+    assert lengths.sessions is not None
+    t, shared = turns_of(lengths.sessions, lengths.context_max), lengths.sessions.shared
+    common = np.minimum(shared, t.input - 1.0)
+    states = tuple(_left(t.input, cached) for cached in (0.0 * t.input, common, np.minimum(common + t.reused, t.input)))
+    all_, steps = states[-1], t.output - 1.0
+    weight = np.maximum(steps, 1.0)
+    mean_steps, total = max(float(steps.mean()), 1.0), float(weight.sum())
+    seen = float((weight * (t.input + t.output / 2.0)).sum()) / total
+    whole = float((weight * (t.input + t.output)).sum()) / total
+    worst = lengths.kv_sizing is KvSizing.WORST_CASE
+    mean = float(t.input.mean())
+    return LengthMoments(
+        input=mean,
+        prompt=all_.mean,
+        prompt_cells=all_.cells,
+        prompt_scv=max(all_.square / all_.mean**2 - 1.0, 0.0),
+        context=all_.attended / all_.mean,
+        steps=mean_steps,
+        steps_scv=max(float((weight**2).mean()) / mean_steps**2 - 1.0, 0.0),
+        inverse_steps=float((1.0 / weight).mean()),
+        output=float(t.output.mean()),
+        resident_seen=seen,
+        resident=float(lengths.context_max) if worst else seen,
+        reserved=float(lengths.context_max) if worst else whole,
+        context_max=lengths.context_max,
+        found=lengths.shared_prefix,
+        left=states,
+    )
+
+
+def _left(sent: Floats, cached: Floats) -> PromptState:
+    """What is left of prompts of which so much is cached."""
+    left = np.maximum(sent - cached, 1.0)
+    cells = [float(part.mean()) for part in np.array_split(np.sort(left), _PROMPTS)]
+    attended = 0.5 * (sent**2 - (sent - left) ** 2)
+    return PromptState(float(left.mean()), float((left**2).mean()), float(attended.mean()), tuple(cells))
 
 
 def _grouped(cells: list[float]) -> tuple[float, ...]:

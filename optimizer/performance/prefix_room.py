@@ -82,6 +82,8 @@ class PrefixRoom:
 
 def prompts_left(m: LengthMoments, curve: RetentionCurve, share: Array) -> LengthMoments:
     """Moments of prompts of which ``share`` of what could be found is: a turn finds its whole prefix or nothing."""
+    if m.left:
+        return _left_of_turns(m, curve, share)
     part = float(curve.head[0]) / curve.input
     chance, short = share * curve.ceiling / part, 1.0 - part
     square = m.input**2 * (1.0 + m.prompt_scv)
@@ -95,5 +97,26 @@ def prompts_left(m: LengthMoments, curve: RetentionCurve, share: Array) -> Lengt
         "context": attended * square / prompt,
         "prompt_cells": (*inputs, *(max(cell * short, 1.0) for cell in inputs)),
         "prompt_weights": (*((1.0 - chance) / len(inputs) for _ in inputs), *(chance / len(inputs) for _ in inputs)),
+    }
+    return replace(m, **columns)
+
+
+def _left_of_turns(m: LengthMoments, curve: RetentionCurve, share: Array) -> LengthMoments:
+    """The same of sessions: what is found first is the shared prefix, then the context of the turn before. Each turn
+    finds all of either, or nothing."""
+    common = curve.shared / curve.input
+    found = share * curve.ceiling
+    some = np.clip(found / max(common, 1e-12), 0.0, 1.0) if common > 0.0 else np.ones_like(share)
+    own = np.clip((found - common) / max(curve.ceiling - common, 1e-12), 0.0, 1.0)
+    weights = (1.0 - some, some * (1.0 - own), some * own)
+    parts = tuple(zip(weights, m.left, strict=True))
+    prompt = np.maximum(sum(w * state.mean for w, state in parts), 1.0)
+    columns: dict[str, Any] = {
+        "found": found,
+        "prompt": prompt,
+        "prompt_scv": np.maximum(sum(w * state.square for w, state in parts) / prompt**2 - 1.0, 0.0),
+        "context": sum(w * state.attended for w, state in parts) / prompt,
+        "prompt_cells": tuple(cell for _, state in parts for cell in state.cells),
+        "prompt_weights": tuple(w / len(state.cells) for w, state in parts for _ in state.cells),
     }
     return replace(m, **columns)

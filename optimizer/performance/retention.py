@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
@@ -59,6 +59,10 @@ class SessionShape:
     context_max: float = math.inf
 
 
+_GROUP_CELLS = 16
+"""Equiprobable times since a shared prefix was last used, where there are several."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetentionCurve:
     """Reuses of one mean turn, case by case, and what other turns left within the gap of each: per turn a second.
@@ -70,8 +74,13 @@ class RetentionCurve:
     head: Array  # tokens reused, beyond what all sessions share
     kept: Array  # token seconds
     spread: Array  # squared token seconds
-    shared: float  # tokens that all sessions share
+    shared: float  # tokens that the sessions of a group share
     input: float  # mean input of a turn
+    groups: int = 1  # different shared prefixes, equally used; what follows matters where there are several
+    seconds: Array = field(default_factory=lambda: np.zeros(1))  # gap of each case
+    touched: Array = field(default_factory=lambda: np.zeros(1))  # sessions used within it, per turn a second
+    ended: float = 1.0  # share of the turns that are the last of their session
+    base: float = 0.0  # tokens that a turn leaves behind for good, where nobody takes them over any more
 
     @property
     def ceiling(self) -> float:
@@ -83,12 +92,34 @@ class RetentionCurve:
         ``rate`` turns a second of its own."""
         room = np.asarray(capacity, dtype=np.float64)[..., None]
         turns = np.asarray(rate, dtype=np.float64)[..., None]
-        late = room - self.shared - turns * self.kept - 0.5 * self.head
+        late = room - self._common(turns * self.touched) - turns * self.kept - 0.5 * self.head
         found = normal_cdf(late / np.sqrt(np.maximum(turns * self.spread, 1e-12)))
         found = found * np.clip((room - self.shared) / np.maximum(self.head, 1e-12), 0.0, 1.0)  # no more than fits
         own = (self.weight * self.head * found).sum(axis=-1)
         common = np.clip(room[..., 0], 0.0, self.shared)
+        if self.groups > 1:
+            again = (self.weight * found).sum(axis=-1)
+            common = common * (again + (1.0 - again) * self._by_others(room, turns))
         return np.asarray((common + own) / self.input)
+
+    def _common(self, sessions: Array) -> Array | float:
+        """Tokens of the shared prefixes that so many sessions use, each of one group at random."""
+        if self.groups == 1:
+            return self.shared
+        return np.asarray(self.shared * self.groups * -np.expm1(-sessions / self.groups))
+
+    def _by_others(self, room: Array, turns: Array) -> Array:
+        """Share of the turns that find the shared prefix because another session of their group has used it: of those
+        that look for it alone, as the first turn of a session does."""
+        order = np.argsort(self.seconds)
+        seconds, touched, kept = self.seconds[order], self.touched[order], self.kept[order]
+        edges = (np.arange(_GROUP_CELLS) + 0.5) / _GROUP_CELLS
+        sessions = -np.log1p(-edges) * self.groups  # that were used since
+        beyond = np.maximum(sessions / turns - touched[-1], 0.0) / self.ended
+        since = np.interp(sessions / turns, touched, seconds) + beyond
+        rest = np.interp(since, seconds, kept) + beyond * self.base
+        held = room - self._common(sessions) - turns * rest
+        return np.asarray(np.mean(np.clip(held / max(self.shared, 1e-12), 0.0, 1.0), axis=-1))
 
 
 def normal_cdf(score: Array) -> Array:

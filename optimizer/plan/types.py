@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from optimizer.demand import LengthShare, Promise
+from optimizer.demand import LengthShare, Promise, SessionMeans
 from optimizer.plan.costs import NOTHING_OWED, CostLine, LongRun, Owed, UnitCosts
 from optimizer.plan.deployment import (
     AskedPeriod,
@@ -57,6 +57,7 @@ class WorkloadLoad:
     length_class: str = ""  # the class of a workload that this is the load of
     users: float | None = None  # of a closed population, whose rate and number in flight are those of the best plan
     think_s: float | None = None
+    sessions: SessionMeans | None = None  # whose turns these are
 
 
 @dataclass(frozen=True, slots=True)

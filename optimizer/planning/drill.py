@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.demand import Metric
+from optimizer.demand import Metric, mean_gap
 from optimizer.errors import UsageError
 from optimizer.performance import behaviours
 from optimizer.planning.assemble import spec_of
@@ -104,8 +104,8 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     if not _are_people(part.load):
         open_loop = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
         stay = open_loop if math.isfinite(open_loop) else stay
-    gap = lengths.prefix_gap if lengths.earns_hits else None
-    begin = max(60.0, 10.0 * stay, 0.0 if gap is None else 2.0 * gap.mean)
+    gap = mean_gap(lengths.gaps) if lengths.earns_hits else 0.0
+    begin = max(60.0, 10.0 * stay, 2.0 * gap)
     quiet = begin - 2.0 * stay  # who arrives later is still there when the node dies
     times = (quiet, begin, begin + away_s, begin + away_s + max(0.5 * away_s, 5.0 * stay))
     count = math.ceil(rate * times[-1] + 5.0 * math.sqrt(rate * times[-1]) + 10.0)

@@ -21,6 +21,7 @@ from optimizer.performance.operating_points import content_of_spec
 from optimizer.performance.types import ReplicaSpec
 from optimizer.plan.experiment import MOST_REQUESTS, Bracket, Experiment, LoadTest, Offered, Stated, experiment_of
 from optimizer.planning.inputs import stated_of
+from optimizer.session_turns import means_of
 from optimizer.simulate.estimate import percentile_of
 from optimizer.simulate.load_test import SEEDS, output_rate, runs_of
 from optimizer.simulate.replay import MOST_REPLICAS
@@ -96,18 +97,37 @@ def _as_found(part: Part, planned: Prediction) -> Stated:
     """What a test sends. No client waits as people do between two requests with one prefix, so where hits are earned
     the prefixes of the test are as long as what the plan finds."""
     stated, lengths = stated_of(part), part.lengths
-    if not lengths.earns_hits or planned.prefix is None:
-        return stated
-    found = round(planned.prefix.found, 2)
-    turns = lengths.requests_per_prefix if found > 0.0 else None
-    sent = replace(lengths, shared_prefix=found, requests_per_prefix=turns, prefix_gap=None)
+    sent = lengths if lengths.sessions is None else _one_by_one(lengths)
+    if lengths.earns_hits and planned.prefix is not None:
+        found = round(planned.prefix.found, 2)
+        turns = lengths.requests_per_prefix if found > 0.0 else None
+        sent = replace(sent, shared_prefix=found, requests_per_prefix=turns, prefix_gap=None)
     return replace(stated, lengths=sent)
 
 
+def _one_by_one(lengths: Lengths) -> Lengths:
+    """Requests as long as the turns of sessions, by mean and 95th percentile. Where something of them is found all
+    begin alike, and each finds its share."""
+    assert lengths.sessions is not None
+    means = means_of(lengths.sessions, lengths.context_max)
+    return replace(
+        lengths,
+        sessions=None,
+        input_p95=means.input_p95 if means.input_p95 > means.input else None,
+        output_p95=means.output_p95 if means.output_p95 > means.output else None,
+    )
+
+
 def _at_once(one: Experiment, part: Part) -> Experiment:
-    if not part.lengths.earns_hits:
+    if not part.lengths.earns_hits and part.lengths.sessions is None:
         return one
     how = "prefixes are reused at once, and are as long as what the plan finds of them after the stated gap"
+    if part.lengths.sessions is not None:
+        how = (
+            "no client plays these sessions: requests of the same mean and p95 length are sent one by one, and each"
+            " finds the share of its prompt that the plan finds on average; what a turn waits that finds nothing is not"
+            " tested"
+        )
     return replace(one, remark="; ".join(text for text in (one.remark, how) if text))
 
 

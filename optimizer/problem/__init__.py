@@ -11,11 +11,15 @@ from optimizer.problem.load import (
     periods_of,
     population_of,
     rate_floors,
+    session_means,
+    sessions_of,
     slo_of,
 )
 from optimizer.problem.reader import load_problem, parse_problem, problem_from_bytes, problem_with
 from optimizer.problem.references import KnownIds, calibration_path, config_path, trace_path
 from optimizer.problem.schema import READ_FROM, Problem, Workload
+from optimizer.problem.session_lengths import session_lengths_of
+from optimizer.problem.session_words import people_words, session_words
 from optimizer.vocabulary import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
 
 __all__ = [
@@ -40,12 +44,17 @@ __all__ = [
     "load_problem",
     "parse_problem",
     "parts_of",
+    "people_words",
     "periods_of",
     "place_of",
     "population_of",
     "problem_from_bytes",
     "problem_with",
     "rate_floors",
+    "session_lengths_of",
+    "session_means",
+    "session_words",
+    "sessions_of",
     "slo_of",
     "stated_promises",
     "trace_path",

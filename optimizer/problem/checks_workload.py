@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from optimizer.demand import part_name
+from optimizer.problem.checks_sessions import check_sessions
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.load import PERCENTILE_KEYS, mean_and_p95, slo_of
 from optimizer.problem.schema import (
@@ -41,6 +42,7 @@ def check_workloads(problem: ProblemFile) -> Iterator[Issue]:
     for index, workload in enumerate(problem.workloads):
         base: KeyPath = ("workloads", index)
         yield from _lengths(workload.tokens, (*base, "tokens"))
+        yield from check_sessions(workload, base)
         yield from _prefix(workload, base)
         yield from _prefix_gap(workload, base)
         yield from _promises(workload.slo, (*base, "slo"))
@@ -186,9 +188,9 @@ def _latency_units(slo: SloSection, base: KeyPath) -> Iterator[Issue]:
 
 
 def _users(workload: Workload, base: KeyPath) -> Iterator[Issue]:
-    """Users state either how often they ask or how long they think."""
+    """Users state either how often they ask or how long they think; of sessions the waits say so."""
     users = workload.traffic.users
-    if users is None:
+    if users is None or workload.sessions is not None:
         return
     path = (*base, "traffic", "users")
     stated = [name for name in ("requests_per_user_per_hour", "think_time_s") if getattr(users, name) is not None]
@@ -226,7 +228,7 @@ def _some_traffic(problem: ProblemFile, workload: Workload, base: KeyPath) -> It
     traffic = workload.traffic
     floors = (traffic.concurrency, traffic.requests_per_second, traffic.output_tokens_per_second)
     stated = any(floor is not None for floor in floors) or traffic.users is not None or traffic.batch is not None
-    if not stated and problem.objective is not Objective.MAXIMIZE_LOAD:
+    if workload.sessions is None and not stated and problem.objective is not Objective.MAXIMIZE_LOAD:
         path = (*base, "traffic")
         hint = "state concurrency, requests_per_second, output_tokens_per_second, users or batch"
         yield Issue(path, f"the workload {workload.name!r} has no traffic", hint, (path, ("objective",)))

@@ -51,6 +51,15 @@ _NEEDS_KEYS = frozenset({"model_type", "model_attributes_type", "dict_type", "di
 _VARIANTS = frozenset({"number", "mapping", "list", "rates"})
 """Steps of a pydantic location that name a variant of a value, not a key."""
 
+_NOT_MODELLED = {
+    "documents": "passages that sessions share are not modelled; count them as first_input and new_input",
+    "compaction": "contexts that are replaced by a summary are not modelled; a session ends at tokens.context_max",
+    "kv_tiers": "KV cache in host memory or a remote store is not modelled; hits are those of the cards' memory",
+    "host_kv_share": "KV cache in host memory is not modelled; hits are those of the cards' memory",
+    "remote_kv_gib": "KV cache in a remote store is not modelled; hits are those of the cards' memory",
+}
+"""Keys that a reader of the literature would look for: said plainly, never ignored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Defect:
@@ -165,6 +174,8 @@ def _unknown_key(root: Node, path: Path) -> Defect:
     below = [home for home in homes if home.startswith(f"{_schema_path(parent)}.".lstrip("."))]
     if has_fullwidth(key):
         hint = describe(key)
+    elif key in _NOT_MODELLED:
+        return Defect(path, path, place.finding(f"{message}: {_NOT_MODELLED[key]}"), "extra_forbidden")
     elif below or (homes and not near):
         hint = f"it belongs under {' or '.join(home or 'the top level' for home in (below or homes)[:3])}"
     elif near:
@@ -272,16 +283,18 @@ def _text_hint(node: Node | None) -> str | None:
 
 
 def section_at(path: tuple[Key, ...]) -> type[Section] | None:
-    """The section that a path of a problem file leads to; indices and other steps that are no key are passed over."""
+    """The section that a path of a problem file leads to; indices and other steps that are no key are passed over.
+    Where a value may be one section or a list of others, an index behind it tells which is meant."""
     section: type[Section] = ProblemFile
-    for key in path:
+    for place, key in enumerate(path):
         if isinstance(key, int):
             continue
         field = section.model_fields.get(key)
-        inner = next(_sections_in(field.annotation), None) if field else None
-        if inner is None:
+        inner = list(_sections_in(field.annotation)) if field else []
+        if not inner:
             return None
-        section = inner
+        listed = isinstance(next(iter(path[place + 1 :]), None), int)
+        section = inner[-1] if listed else inner[0]
     return section
 
 

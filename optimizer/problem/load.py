@@ -25,18 +25,33 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from optimizer.demand import Gap, Lengths, LengthShare, Load, Metric, Period, Promise, Slo, part_name
+from optimizer.demand import (
+    Gap,
+    Lengths,
+    LengthShare,
+    Load,
+    Metric,
+    Period,
+    Promise,
+    SessionLengths,
+    SessionMeans,
+    Slo,
+    mean_gap,
+    part_name,
+)
 from optimizer.problem.schema import (
     GapPercentiles,
     LengthClass,
     LengthDistribution,
     PercentileLimits,
     Problem,
+    Sessions,
     SloSection,
     Tokens,
     Traffic,
     Workload,
 )
+from optimizer.problem.session_lengths import session_lengths_of
 from optimizer.units import seconds_to_us_down
 
 if TYPE_CHECKING:
@@ -52,14 +67,44 @@ PERCENTILE_KEYS = (("p50", 50.0), ("p90", 90.0), ("p95", 95.0), ("p99", 99.0))
 
 
 def lengths_of(workload: Workload) -> Lengths:
-    """Token lengths of a workload; a length without ``p95`` is constant. Length classes are mixed by their shares."""
+    """Token lengths of a workload; a length without ``p95`` is constant. Length classes are mixed by their shares. Of
+    sessions the means over their turns; ``shared_prefix`` is what could be found of them."""
     tokens = workload.tokens
+    if workload.sessions is not None:
+        return _of_sessions(workload.sessions, tokens)
     mean = replace(_lengths(tokens, tokens), prefix_gap=prefix_gap_of(workload))
     if not tokens.classes:
         return mean
     total = sum(one.share for one in tokens.classes)
     mixed = tuple(LengthShare(one.name, one.share / total, _lengths(one, tokens)) for one in tokens.classes)
     return replace(mean, classes=mixed)
+
+
+def _of_sessions(stated: Sessions, tokens: Tokens) -> Lengths:
+    sessions = session_lengths_of(stated)
+    means = session_means(sessions, tokens.context_max)
+    return Lengths(
+        input_mean=means.input,
+        output_mean=means.output,
+        context_max=tokens.context_max,
+        shared_prefix=means.reachable,
+        kv_sizing=tokens.kv_sizing,
+        sessions=sessions,
+    )
+
+
+def session_means(sessions: SessionLengths, context_max: int) -> SessionMeans:
+    """Means over the turns of sessions."""
+    from optimizer.session_turns import means_of
+
+    return means_of(sessions, context_max)
+
+
+def sessions_of(workload: Workload) -> SessionMeans | None:
+    """What the sessions of a workload come to; None: it states none."""
+    if workload.sessions is None:
+        return None
+    return session_means(session_lengths_of(workload.sessions), workload.tokens.context_max)
 
 
 def prefix_gap_of(workload: Workload) -> Gap | None:
@@ -154,7 +199,8 @@ def load_of(workload: Workload, problem: Problem) -> Load:
     if not floors and not inflight and not users:
         factors = factors_of(traffic, problem)
         return Load(0.0, scale, "objective", factors=factors, min_replicas=traffic.min_replicas)
-    other = ("users" if users else "concurrency", 0.0)
+    people = "concurrent_sessions" if traffic.concurrent_sessions is not None else "users"
+    other = (people if users else "concurrency", 0.0)
     decided_by, rate = max(floors.items(), key=lambda floor: floor[1], default=other)
     return Load(
         requests_per_second=rate * scale,
@@ -169,8 +215,12 @@ def load_of(workload: Workload, problem: Problem) -> Load:
 
 
 def population_of(workload: Workload) -> tuple[float, float]:
-    """People of a closed population as stated, and the seconds each thinks; zeros where none is stated."""
+    """People of a closed population as stated, and the seconds each thinks; zeros where none is stated. Of sessions
+    these are users or sessions that are kept going, and the mean wait."""
     users = workload.traffic.users
+    if workload.sessions is not None:
+        people = workload.traffic.concurrent_sessions if users is None else users.active
+        return (people, mean_gap(session_lengths_of(workload.sessions).gaps)) if people else (0.0, 0.0)
     if users is None or users.think_time_s is None:
         return 0.0, 0.0
     return users.active, users.think_time_s
@@ -185,6 +235,9 @@ def rate_floors(workload: Workload) -> dict[str, float]:
     floors: dict[str, float] = {}
     if traffic.requests_per_second is not None:
         floors["requests_per_second"] = traffic.requests_per_second
+    means = sessions_of(workload)
+    if traffic.sessions_per_second is not None and means is not None:
+        floors["sessions_per_second"] = traffic.sessions_per_second * means.turns
     if traffic.users is not None and traffic.users.requests_per_user_per_hour is not None:
         floors["users"] = traffic.users.active * traffic.users.requests_per_user_per_hour / SECONDS_PER_HOUR
     if traffic.output_tokens_per_second is not None:

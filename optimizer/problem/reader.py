@@ -36,14 +36,19 @@ from optimizer.files.text_file import MAX_BYTES, decode, did_you_mean, read_byte
 from optimizer.files.yaml_file import parse_value, parse_yaml
 from optimizer.problem.checks import COMMITMENT_MONTHS, check, is_bounded
 from optimizer.problem.findings import Defect, Issue, defect_of, node_at, place_of
-from optimizer.problem.load import population_of, slo_of
+from optimizer.problem.load import population_of, sessions_of, slo_of
 from optimizer.problem.references import KnownIds, check_references, with_whole_ids
-from optimizer.problem.schema import READ_FROM, Problem, ProblemFile
+from optimizer.problem.schema import READ_FROM, Problem, ProblemFile, Sessions, Workload
+from optimizer.problem.session_lengths import session_lengths_of
 from optimizer.progress import today
 from optimizer.vocabulary import Nvlink, Objective, Tier
 
 _ROUNDS = 6
 """Dropping a value can leave its parent incomplete; a path of the schema is at most this deep."""
+
+
+_MANY_CUT = 0.1
+"""Share of the sessions that may end at the longest context without a word."""
 
 
 def _stand_in(value: str | int) -> ScalarNode:
@@ -54,6 +59,7 @@ _STAND_INS: dict[str, Node] = {
     **{key: _stand_in("?") for key in ("model", "provider", "gpu", "id")},
     **{key: _stand_in(1) for key in ("input", "output", "mean", "active", "requests", "within_hours", "percent")},
     **{key: _stand_in(1) for key in ("gpus_per_node", "max_gpus")},
+    **{key: _stand_in(1) for key in ("turns", "first_input", "new_input", "gap", "share", "p50_s", "p90_s")},
     "name": _stand_in("unnamed"),
     "context_max": _stand_in(2),
     "tokens": MappingNode(
@@ -362,9 +368,32 @@ def _workloads(problem: ProblemFile) -> Iterator[str]:
                 f"{path}.slo: nothing is promised about {open_parts}, so that part of an answer to users may take twice"
                 " as long as for a lone request"
             )
+        yield from _sessions(workload, path)
         online = traffic.batch is None and problem.objective is not Objective.MAXIMIZE_LOAD
         if online and not thinking and not slo_of(workload).promises:
             yield f"{path}.slo: no latency promise is stated, so replicas may run at 0.9 of saturation"
+
+
+def _sessions(workload: Workload, path: str) -> Iterator[str]:
+    """Waits that are narrower than real ones, and sessions that the longest context ends."""
+    if workload.sessions is None:
+        return
+    if isinstance(workload.sessions.gap, float):
+        yield (
+            f"{path}.sessions.gap: one number is an exponential wait; real ones are far wider (p90 over p50 is 4 in"
+            " chat, 8 for tools, 15 for people, not 3.3), which changes how much of a context is still held: state"
+            " {p50: , p90: }"
+        )
+    means = sessions_of(workload)
+    if means is not None and means.cut > _MANY_CUT:
+        yield (
+            f"{path}.tokens.context_max: {means.cut:.0%} of the sessions end there before their last turn; sessions"
+            f" have {means.turns:.3g} turns on average, not {_turns_mean(workload.sessions):.3g}"
+        )
+
+
+def _turns_mean(sessions: Sessions) -> float:
+    return session_lengths_of(sessions).turns.mean
 
 
 def _unbounded(slo: Slo) -> str:

@@ -36,6 +36,8 @@ from optimizer.problem.schema_hardware import (
     Quote,
     TierWord,
 )
+from optimizer.problem.schema_served import Workload
+from optimizer.problem.schema_sessions import Sessions
 from optimizer.problem.schema_workload import (
     Batch,
     GapPercentiles,
@@ -48,7 +50,6 @@ from optimizer.problem.schema_workload import (
     Tokens,
     Traffic,
     Users,
-    Workload,
 )
 from optimizer.vocabulary import GRADES, DistinctBy, Evidence, Objective, Tier
 
@@ -78,6 +79,7 @@ __all__ = [
     "Quota",
     "Quote",
     "Ranking",
+    "Sessions",
     "SloSection",
     "Tokens",
     "Traffic",

@@ -319,7 +319,6 @@ __all__ = [
     "Tokens",
     "Traffic",
     "Users",
-    "Workload",
 ]
 
 
@@ -340,6 +339,7 @@ class Users(Section):
         Positive | None, Number("time between requests of a user", "s", "0.1", Looser.UP, axis=True)
     ] = None
     """Seconds between an answer and the same user's next request, exponential with this mean: a closed population.
+    With ``sessions`` neither is stated: the time follows from ``sessions.gap``.
     There are never more requests in flight than users; they send users / (think time + response time) a second, which
     each plan answers for itself, and at least what the limits of the promises add up to. A part of the response that
     nothing is promised about may take twice as long as for a lone request. State this or
@@ -392,6 +392,19 @@ class Traffic(Section):
     users: Users | None = None
     """People instead of requests."""
 
+    sessions_per_second: Annotated[
+        Positive | None,
+        Number("sessions that begin per second", "sessions/s", "0.01", Looser.DOWN, axis=True, promise=True),
+    ] = None
+    """Sessions that begin each second, Poisson; with ``sessions`` only. Their turns are the requests."""
+
+    concurrent_sessions: Annotated[
+        Positive | None,
+        Number("sessions at the same time", "sessions", "1", Looser.DOWN, axis=True, promise=True),
+    ] = None
+    """Sessions under way at any moment, thinking or being answered; with ``sessions`` only. Where one ends another
+    begins after such a wait as between turns: a closed population like ``users``."""
+
     peak_factor: Annotated[
         float,
         Field(ge=1, le=1000),
@@ -436,25 +449,3 @@ class Quality(Section):
         ),
     ] = 0.97
     """Floor on weight recovery x KV recovery against the native precision, as a share."""
-
-
-class Workload(Section):
-    """One model with its traffic and promises. Workloads share nodes, never replicas."""
-
-    name: Name
-    """Name of the workload, used in paths such as ``workloads.chat.slo.ttft_ms``."""
-
-    model: Text
-    """Id in catalogs/models.csv, or the path of a Hugging Face config.json relative to this file."""
-
-    traffic: Traffic = Traffic()
-    """The load; may be left out under ``objective: maximize_load`` only."""
-
-    tokens: Tokens
-    """Token lengths."""
-
-    slo: SloSection = SloSection()
-    """Latency promises."""
-
-    quality: Quality = Quality()
-    """Floor on accuracy."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optimizer.demand import Lengths, Load, Promise
-from optimizer.problem.load import lengths_of, load_of, slo_of
+from optimizer.demand import Lengths, Load, Promise, SessionMeans
+from optimizer.problem.load import lengths_of, load_of, sessions_of, slo_of
 from optimizer.problem.schema import Exclude, Hardware, Problem, ProviderFilter, Workload
+from optimizer.problem.session_words import people_words, session_words
 
 _INDENT = "  "
 
@@ -29,8 +30,13 @@ def _workload(workload: Workload, problem: Problem) -> Iterator[str]:
     tokens = _tokens(lengths)
     if lengths.classes:
         tokens = "; ".join(f"{one.name} ({one.share:.4g}) {_tokens(one.lengths)}" for one in lengths.classes)
+    means = sessions_of(workload)
+    if means is not None:
+        tokens = f"sessions, at most {lengths.context_max:,} tokens at a time"
     yield f"{_INDENT}workload  {workload.name}: {workload.model}, {tokens}"
-    yield f"{_INDENT}load      {_load(load_of(workload, problem), lengths.output_mean)}"
+    if means is not None:
+        yield f"{_INDENT}sessions  {session_words(means)}"
+    yield f"{_INDENT}load      {_load(load_of(workload, problem), lengths.output_mean, means)}"
     if workload.traffic.profile is not None:
         parts = [f"{p.name} {p.hours_per_month:g} h x {p.factor:g}" for p in workload.traffic.profile]
         yield f"{_INDENT}profile   {', '.join(parts)}"
@@ -61,7 +67,7 @@ def _seconds(seconds: float) -> str:
     return f"{seconds * 1e3:,.4g} ms" if seconds < 10 else f"{seconds:,.4g} s"
 
 
-def _load(load: Load, output_mean: float) -> str:
+def _load(load: Load, output_mean: float, means: SessionMeans | None) -> str:
     parts: list[str] = []
     if load.requests_per_second:
         tokens = load.requests_per_second * output_mean
@@ -69,7 +75,7 @@ def _load(load: Load, output_mean: float) -> str:
     if load.inflight:
         parts.append(f"{load.inflight:,.4g} in flight")
     if load.users:
-        parts.append(f"{load.users:,.6g} users who think for {load.think_s:g} s")
+        parts.append(people_words(load.users, load.think_s, means))
     if load.hours_per_month is not None:
         parts.append(f"{load.hours_per_month:,.4g} hours a month")
     return f"{', '.join(parts)} (set by {load.decided_by})"

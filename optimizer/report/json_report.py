@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from optimizer.demand import SessionMeans
 from optimizer.plan.types import (
     Demand,
     Figures,
@@ -91,9 +92,23 @@ def loads_document(loads: Sequence[WorkloadLoad]) -> Json:
             "inflight": load.inflight,
             "decided_by": load.decided_by,
             **({} if load.users is None else {"users": load.users, "think_time_s": load.think_s}),
+            **({} if load.sessions is None else {"sessions": _sessions(load.sessions)}),
         }
         for load in loads
     ]
+
+
+def _sessions(means: SessionMeans) -> Json:
+    return {
+        "turns": means.turns,
+        "input_tokens": means.input,
+        "input_tokens_p95": means.input_p95,
+        "output_tokens": means.output,
+        "output_tokens_p95": means.output_p95,
+        "reachable_hit_rate": means.reachable,
+        "ended_by_context_max": means.cut,
+        "gap_s": {"mean": means.gap_mean_s, "p50": means.gap_p50_s, "p90": means.gap_p90_s},
+    }
 
 
 def demand_document(demands: Sequence[Demand]) -> Json:

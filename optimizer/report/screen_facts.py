@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from optimizer.plan.types import Asked, Binding, Demand, Outcome, Plan, ReplayedPromise
-from optimizer.problem import Figure, place_of
+from optimizer.problem import Figure, place_of, session_means
 from optimizer.report.api import never
 from optimizer.report.bill import fractions
 from optimizer.report.periods import asked_profile, fewer_replicas, followed, replayed_name, replayed_unit
@@ -83,6 +83,10 @@ def _lengths(one: Asked) -> str:
             for c in one.classes
         ]
         return ", ".join(parts) if len(parts) <= 3 else f"{len(parts)} length classes"
+    if one.stated.lengths.sessions is not None:
+        turns = session_means(one.stated.lengths.sessions, one.context_max).turns
+        lengths = f"{exact(one.input_tokens)} in + {exact(one.output_tokens)} out a turn"
+        return f"sessions of {turns:.3g} turns, {lengths}, at most {one.context_max:,} together"
     means = [_length(one.input_tokens, one.input_p95, "in"), _length(one.output_tokens, one.output_p95, "out")]
     return f"{' + '.join(means)}, at most {one.context_max:,} together"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from optimizer.demand import Promise
 from optimizer.plan.types import Asked, Demand, LoadFloor, Outcome, WorkloadLoad
-from optimizer.problem import place_of
+from optimizer.problem import people_words, place_of, session_words
 from optimizer.report.api import api_line
 from optimizer.report.bill import ledger, single_kinds
 from optimizer.report.periods import asked_profile, day_profile, rejections
@@ -106,6 +106,8 @@ def question(outcome: Outcome) -> Iterator[Line]:
 def _workload(asked: Asked, load: WorkloadLoad | None, demand: Demand | None) -> Iterator[Line]:
     yield from _field("workload", f"{asked.workload}: {asked.model}")
     yield from _field("tokens", _tokens(asked))
+    if load is not None and load.sessions is not None:
+        yield from _field("sessions", session_words(load.sessions))
     yield from _field("promises", _promises(asked))
     if load is not None:
         yield from _field("load", _load(asked, load))
@@ -180,6 +182,8 @@ def _load(asked: Asked, load: WorkloadLoad) -> str:
     text = ", ".join(known) or "as much as the hardware carries"
     if load.users is not None:
         people = f"{count(load.users)} users who think for {exact(load.think_s or 0.0)} s before the next question"
+        if load.sessions is not None:
+            people = people_words(load.users, load.think_s or 0.0, load.sessions)
         text = people + (f"; with #1 {text}" if known else "")
     if asked.hours_per_month is not None:
         text += f", {count(asked.hours_per_month)} hours a month"

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from optimizer.demand import Lengths
 from optimizer.performance.lengths import sigma_of
+from optimizer.session_turns import drawn_turns
 from optimizer.vocabulary import Router
 
 Floats = npt.NDArray[np.float64]
@@ -22,6 +23,10 @@ SEED = 20260101
 """The same question gives the same answer, byte by byte."""
 
 _INPUT, _OUTPUT, _ARRIVAL, _CLASS, _THINK, _FIRST, _TURN, _LUCK, _HOME = 1, 2, 3, 4, 5, 6, 11, 12, 13
+
+
+_SESSIONS = 2_000
+"""Sessions whose turns stand for all where requests are sent one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,10 @@ def lengths_for(lengths: Lengths, count: int, seed: int = SEED) -> tuple[Floats,
         drawn = [lengths_for(one.lengths, count, seed) for one in lengths.classes]
         prompt, output = (np.choose(of_class, [pair[column] for pair in drawn]) for column in (0, 1))
         return prompt, output
+    if lengths.sessions is not None:
+        turns = drawn_turns(lengths.sessions, lengths.context_max, _SESSIONS, np.random.default_rng([seed, _TURN]))
+        which = np.random.default_rng([seed, _INPUT]).integers(0, turns.input.size, count)
+        return turns.input[which], turns.output[which]
     output = _lognormal(lengths.output_mean, lengths.output_p95, count, seed, _OUTPUT)
     output = np.clip(np.rint(output), 1.0, max(lengths.context_max - 1.0, 1.0))
     prompt = _lognormal(lengths.input_mean, lengths.input_p95, count, seed, _INPUT)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.demand import Lengths
+from optimizer.demand import Lengths, gap_at
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.draws import Stream, first_questions, poisson, routed, stream, thinking
 from optimizer.simulate.estimate import MeasuringWindow, Runs, Seen, Wanted, observe
@@ -131,11 +131,10 @@ def _shown(replicas: int, lengths: Lengths, router: Router) -> int:
 def _warm(replica: Replica, lengths: Lengths, shown: int, rate: float) -> float:
     """Requests until caches that were empty say nothing any more: they have turned over twice, or three times the 90th
     percentile of the gap has passed."""
-    gap = lengths.prefix_gap
-    if not lengths.earns_hits or gap is None:
+    if not lengths.earns_hits:
         return 0.0
     twice = 2.0 * replica.open_loop.kv_tokens / (lengths.input_mean + lengths.output_mean) * shown
-    return min(twice, 3.0 * gap.p90 * rate)
+    return min(twice, 3.0 * gap_at(lengths.gaps, 0.9) * rate)
 
 
 def poisson_requests(lengths: Lengths) -> Callable[[float, int], Stream]:

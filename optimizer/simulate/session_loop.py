@@ -9,14 +9,20 @@ is a queue of contexts in the order in which they were let go, eaten up from the
 finds, in whole blocks, what is left of the context of its session's last turn on that replica, and takes it over; the
 rest of that context stays, and nobody will ask for it. Whatever running requests need is taken from idle contexts.
 
+Sessions are of one of two kinds: turns of one length that reuse the same part of each other's prompt, or turns laid out
+beforehand whose contexts grow. The latter may begin with a prefix that a group of sessions shares. It is held once for
+the group: while a request of it runs it is pinned, and afterwards it is as old as the last of them that ended, from
+whose context it leaves last. Running requests take room for their whole context each, the shared prefix included.
+
 A request that is put back for want of room loses what it held.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.admission import Floats, Ints, ReplicaLimits, Requests, fitting
@@ -28,6 +34,14 @@ BLOCK = 16.0
 """Tokens of a block: engines keep whole blocks."""
 
 NOBODY = -1
+
+AHEAD_S = 0.25
+"""How far a replica may work ahead of the next one where sessions stick to replicas: an answer that ends brings nothing
+to another replica but the first turn of somebody's next session, which then is at most so late. Else one step."""
+
+
+Measures = Annotated[npt.NDArray[np.float64], 2]
+"""A table of numbers."""
 
 
 class Caches(NamedTuple):
@@ -44,6 +58,15 @@ class Caches(NamedTuple):
     turns: Ints  # per session: still to come
     prompt: Floats  # per session: tokens of each of its turns
     home: Ints  # per session: the replica that a router sticks to
+    group: Ints  # per session: whose shared prefix it begins with
+    following: Ints  # per session: where its next turn is laid out
+    sent: Floats  # per turn laid out: tokens of its prompt
+    answered: Floats  # per turn laid out: tokens of its answer
+    reach: Floats  # per turn laid out: of the context beyond the shared prefix, what the next turn can reuse
+    place: Ints  # of each request: where its turn is laid out
+    common: Measures  # per replica and group: tokens of the shared prefix that lie idle
+    using: Table  # per replica and group: running requests
+    latest: Table  # per replica and group: the last request that ended
 
 
 class SessionRules(NamedTuple):
@@ -53,6 +76,9 @@ class SessionRules(NamedTuple):
     turns: int  # of a new session
     longest: float  # context
     people: int  # 1: a person begins the next session when the last has ended
+    grows: int  # 1: turns are laid out beforehand
+    shared: float  # tokens of a group's prefix
+    carry: float  # share of a context that is still a prefix one turn later
 
 
 @kernel
@@ -98,28 +124,61 @@ def _evict(h: Caches, k: int, room: float) -> None:
         h.left[i] -= taken
         h.idle[k] -= taken
         if h.left[i] <= 0.0:
+            group = h.group[h.session[i]]
+            if h.latest[k, group] == i and h.common[k, group] > 0.0:
+                taken = min(h.common[k, group], h.idle[k] - room)
+                h.common[k, group] -= taken
+                h.idle[k] -= taken
+                if h.common[k, group] > 0.0:
+                    break
             h.oldest[k] += 1
     if h.oldest[k] == h.newest[k]:
         h.idle[k] = 0.0
 
 
 @kernel
-def _find(r: Requests, h: Caches, k: int, i: int) -> None:
+def _pin(h: Caches, k: int, i: int, shared: float) -> float:
+    """Request ``i`` begins to use its group's prefix on replica ``k``; returns the tokens of it that are there."""
+    group = h.group[h.session[i]]
+    held = shared if h.using[k, group] > 0 else h.common[k, group]
+    h.idle[k] -= h.common[k, group]
+    h.common[k, group] = 0.0
+    h.using[k, group] += 1
+    return float(np.floor(held / BLOCK) * BLOCK)
+
+
+@kernel
+def _unpin(h: Caches, k: int, i: int, shared: float) -> None:
+    """Request ``i`` uses its group's prefix no longer, of which ``shared`` tokens are left behind."""
+    group = h.group[h.session[i]]
+    h.using[k, group] -= 1
+    h.latest[k, group] = i
+    if h.using[k, group] == 0:
+        h.common[k, group] = shared
+        h.idle[k] += shared
+
+
+@kernel
+def _find(r: Requests, h: Caches, rules: SessionRules, k: int, i: int) -> None:
     """Request ``i`` takes over what replica ``k`` still holds of its session."""
-    r.cached[i] = 0.0
+    r.cached[i] = _pin(h, k, i, rules.shared)
     before = h.last[h.session[i], k]
     if before < 0:
         return
-    taken = min(h.left[before], h.head[before], h.head[i])
+    if rules.grows == 1:
+        reach = h.head[before] * rules.carry ** (h.place[i] - h.place[before] - 1)
+        taken = min(h.left[before], reach)
+    else:
+        taken = min(h.left[before], h.head[before], h.head[i])
     taken = np.floor(taken / BLOCK) * BLOCK
-    r.cached[i] = taken
+    r.cached[i] += taken
     h.left[before] -= taken
     h.idle[k] -= taken
     h.last[h.session[i], k] = NOBODY
 
 
 @kernel
-def _admit(r: Requests, f: Fleet, h: Caches, k: int, limits: ReplicaLimits) -> None:
+def _admit(r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, limits: ReplicaLimits) -> None:
     """Move waiting requests that are ready and fit into the batch, as ``admission.admit`` does."""
     queue, active = f.queue[k], f.active[k]
     budget, promised = float(limits.token_budget), 0.0
@@ -135,7 +194,7 @@ def _admit(r: Requests, f: Fleet, h: Caches, k: int, limits: ReplicaLimits) -> N
         wanted = limits.reserve * (r.output[i] - r.made[i])
         if f.used[k] + promised + held + wanted + 1.0 > limits.kv_tokens and f.batch[k] > 0:
             break
-        _find(r, h, k, i)
+        _find(r, h, rules, k, i)
         r.done[i] = min(r.cached[i], r.prompt[i] - 1.0)
         f.used[k] += held
         promised += wanted
@@ -148,7 +207,7 @@ def _admit(r: Requests, f: Fleet, h: Caches, k: int, limits: ReplicaLimits) -> N
 
 
 @kernel
-def _retire(r: Requests, f: Fleet, h: Caches, k: int, ended: Ints) -> int:
+def _retire(r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, ended: Ints) -> int:
     """Take complete requests out of the batch into the idle part of the cache; returns how many, noted in ``ended``."""
     active, kept, many = f.active[k], 0, 0
     for place in range(f.batch[k]):
@@ -160,8 +219,9 @@ def _retire(r: Requests, f: Fleet, h: Caches, k: int, ended: Ints) -> int:
         r.finish[i] = f.now[k]
         context = r.prompt[i] + r.made[i]
         f.used[k] -= context
-        h.left[i] = context
-        h.idle[k] += context
+        h.left[i] = context - rules.shared
+        h.idle[k] += context - rules.shared
+        _unpin(h, k, i, rules.shared)
         h.order[k, h.newest[k]] = i
         h.newest[k] += 1
         h.last[h.session[i], k] = i
@@ -173,14 +233,15 @@ def _retire(r: Requests, f: Fleet, h: Caches, k: int, ended: Ints) -> int:
 
 @kernel
 def _step(
-    c: StepCoefficients, r: Requests, f: Fleet, h: Caches, k: int, limits: ReplicaLimits, until: float, ended: Ints
-) -> int:
+    c: StepCoefficients, r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, limits: ReplicaLimits,
+    until: float, ended: Ints,
+) -> int:  # fmt: skip
     """Replica ``k`` takes one stretch of steps, to ``until`` or one step beyond; returns how many answers ended."""
     queue, active = f.queue[k], f.active[k]
     interval = max(np.rint(limits.poll_steps), 1.0)
     looked = f.blocked[k] == 0 and (f.batch[k] == 0 or (f.batch[k] < f.limit[k] and f.ticks[k] % interval == 0.0))
     if looked:
-        _admit(r, f, h, k, limits)
+        _admit(r, f, h, rules, k, limits)
     if f.head[k] == f.tail[k]:
         f.limit[k] = limits.max_seqs
     while f.batch[k] > 1 and f.used[k] + f.batch[k] > limits.kv_tokens:  # no room for a token each
@@ -189,6 +250,7 @@ def _step(
         i = active[f.batch[k]]
         queue[f.head[k]] = i
         f.used[k] -= r.prompt[i] + r.made[i]
+        _unpin(h, k, i, 0.0)
         f.blocked[k] = 1
     if f.blocked[k] == 1:
         f.limit[k] = min(limits.max_seqs, max(f.batch[k], fitting(r, active, f.batch[k], limits)))
@@ -206,7 +268,7 @@ def _step(
     f.most[k] = max(f.most[k], used)
     f.ticks[k] += steps
     _evict(h, k, max(limits.kv_tokens - used, 0.0))
-    many = _retire(r, f, h, k, ended)
+    many = _retire(r, f, h, rules, k, ended)
     if many > 0:
         f.blocked[k] = 0
     return many
@@ -229,8 +291,14 @@ def _furthest_behind(f: Fleet) -> tuple[int, float]:
 def _begin(r: Requests, f: Fleet, h: Caches, rules: SessionRules, policy: int, i: int, who: int, when: float) -> None:
     """Request ``i`` is the next turn of a session."""
     r.arrive[i] = when
-    r.prompt[i] = max(min(h.prompt[who], rules.longest - r.output[i]), 1.0)
-    h.head[i] = np.floor(rules.share * r.prompt[i])
+    if rules.grows == 1:
+        at = h.following[who]
+        h.following[who] += 1
+        h.place[i] = at
+        r.prompt[i], r.output[i], h.head[i] = h.sent[at], h.answered[at], h.reach[at]
+    else:
+        r.prompt[i] = max(min(h.prompt[who], rules.longest - r.output[i]), 1.0)
+        h.head[i] = np.floor(rules.share * r.prompt[i])
     h.session[i] = who
     h.turns[who] -= 1
     if policy == PREFIX_AFFINITY:
@@ -246,6 +314,10 @@ def _change(
         if stage == 0:
             held = drop(f, k, lost, held, limits)
             h.oldest[k], h.idle[k] = h.newest[k], 0.0
+            for group in range(h.common.shape[1]):
+                h.common[k, group], h.using[k, group], h.latest[k, group] = 0.0, 0, NOBODY
+            for who in range(h.turns.size):
+                h.last[who, k] = NOBODY
             for who in range(h.turns.size):
                 h.last[who, k] = NOBODY
         else:
@@ -266,6 +338,7 @@ def serve_sessions(
     """
     total, size, asked, done, begun = r.prompt.size, known, 0, 0, 0
     held, again, stage = 0, 0, 0
+    lead = AHEAD_S if rules.grows == 1 and policy == PREFIX_AFFINITY else 0.0
     while done < total:
         turn = times[0] if size > 0 else FOREVER
         start = starts[begun] if begun < starts.size and known < h.turns.size else FOREVER
@@ -273,7 +346,7 @@ def serve_sessions(
         change = outage.begin if stage == 0 else outage.end if stage == 1 else FOREVER
         k, then = _furthest_behind(f)
         if k >= 0 and f.now[k] < min(arrival, change):
-            for place in range(_step(c, r, f, h, k, limits, min(arrival, change, then), ended)):
+            for place in range(_step(c, r, f, h, rules, k, limits, min(arrival, change, then + lead), ended)):
                 who = h.session[ended[place]]
                 if h.turns[who] == 0 and rules.people == 1 and known < h.turns.size:
                     who = known

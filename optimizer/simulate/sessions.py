@@ -1,8 +1,8 @@
 """Sessions at work: turns that share a prefix, drawn and served by replicas whose caches are exact LRU.
 
-``requests_per_prefix`` turns of a session are alike long and reuse the same part of each other's prompt; the next one
-comes ``prefix_gap`` after the answer before. A run begins as if sessions had long been under way, but with empty
-caches, so a warm-up is left out of what is measured.
+Stated as ``requests_per_prefix``, the turns of a session are alike long and reuse the same part of each other's prompt.
+Stated as ``sessions``, contexts grow from turn to turn. The next turn comes a gap after the answer before. A run begins
+as if sessions had long been under way, but with empty caches, so a warm-up is left out of what is measured.
 
 Cheap to import; the event loop is imported when a simulation runs.
 """
@@ -14,14 +14,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.demand import Gap, Lengths
+from optimizer.demand import Gap, Lengths, mean_gap
 from optimizer.performance.step import StepCoefficients
+from optimizer.session_turns import drawn_turns, means_of
 from optimizer.simulate.draws import SEED, Floats, Ints, Stream, lengths_for
 from optimizer.simulate.fleet import Outage, Served, fleet_of, gone_in, limits_of, requests_in, served_of
 from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
 
-_START, _GAP, _AHEAD, _HOME = 31, 32, 33, 34
+_SPARE = 8.0
+"""Standard deviations of a Poisson number by which more sessions are laid out than should begin."""
+
+_POOL = 200
+"""Sessions at least that those under way are taken from."""
+
+_START, _GAP, _AHEAD, _HOME, _GROWN = 31, 32, 33, 34, 35
 """Streams of random numbers of their own."""
 
 
@@ -36,36 +43,102 @@ class SessionPlan:
     prompt: Floats  # of each session
     output: Floats  # of each request
     home: Ints  # replica of each session, where the router keeps it on one
-    turns: int
+    turns: int  # of a session that begins, where all are alike
     share: float  # of a prompt that a later turn can find
     longest: float
+    grown: GrownTurns | None = None  # None: the turns of a session are alike
+
+
+@dataclass(frozen=True, slots=True)
+class GrownTurns:
+    """Turns whose contexts grow, laid out session by session; tokens."""
+
+    begins: Ints  # of each session: where the turn that it takes next stands
+    turns: Ints  # of each session: that are left
+    sent: Floats
+    answered: Floats
+    reach: Floats  # what the next turn can reuse, beyond the shared prefix
+    group: Ints  # of each session: whose shared prefix
+    groups: int
+    shared: float
+    carry: float
 
 
 def arriving(lengths: Lengths, rate: float, count: int, stay_s: float, replicas: int, seed: int = SEED) -> SessionPlan:
     """Sessions that begin as a Poisson stream, so many that ``rate`` turns a second arrive in all; ``stay_s``: about
     how long an answer takes."""
-    gap, turns = _known(lengths)
+    gaps, turns = lengths.gaps, turns_per_session(lengths)
     rng = np.random.default_rng([seed, _AHEAD])
-    between = round(rate * gap.mean * (turns - 1) / turns)
+    between = round(rate * mean_gap(gaps) * (turns - 1) / turns)
     inside = round(rate * stay_s)
-    ahead = np.concatenate([_residual(gap, between, rng), rng.random(inside) * stay_s])
-    left = np.concatenate([rng.integers(1, turns, between), rng.integers(1, turns + 1, inside)])
+    ahead = np.concatenate([_residual(gaps, between, rng), rng.random(inside) * stay_s])
     needed = math.ceil(count / turns)
-    needed += math.ceil(6.0 * math.sqrt(needed)) + 20
+    needed += math.ceil(_SPARE * math.sqrt(needed)) + 20
     starts = np.cumsum(np.random.default_rng([seed, _START]).exponential(turns / rate, needed))
     order = np.argsort(ahead, kind="stable")
+    if lengths.sessions is not None:
+        grown = _grown(lengths, (between, inside), needed, order, seed)
+        return _plan(lengths, (ahead[order], grown.turns[: order.size], starts), count, grown, replicas, seed)
+    left = np.concatenate([rng.integers(1, int(turns), between), rng.integers(1, int(turns) + 1, inside)])
     known = (ahead[order], left[order].astype(np.int64), starts)
     return _plan(lengths, known, count, ahead.size + needed, replicas, seed)
 
 
 def of_people(lengths: Lengths, users: int, count: int, stay_s: float, replicas: int, seed: int = SEED) -> SessionPlan:
     """A closed population: each person takes the turns of one session after the other."""
-    gap, turns = _known(lengths)
+    gaps, turns = lengths.gaps, turns_per_session(lengths)
+    mean = mean_gap(gaps)
     rng = np.random.default_rng([seed, _AHEAD])
-    inside = round(users * stay_s / (stay_s + gap.mean))
-    ahead = np.sort(np.concatenate([_residual(gap, users - inside, rng), rng.random(inside) * stay_s]))
-    left = rng.integers(1, turns + 1, users)
-    return _plan(lengths, (ahead, left, np.zeros(0)), count, 2 * users + count // turns + 2, replicas, seed)
+    inside = round(users * stay_s / (stay_s + mean))
+    ahead = np.sort(np.concatenate([_residual(gaps, users - inside, rng), rng.random(inside) * stay_s]))
+    if lengths.sessions is not None:
+        needed = math.ceil(count / turns)
+        needed += users + math.ceil(_SPARE * math.sqrt(needed)) + 20
+        grown = _grown(lengths, (0, users), needed, np.arange(users), seed)
+        return _plan(lengths, (ahead, grown.turns[:users], np.zeros(0)), count, grown, replicas, seed)
+    left = rng.integers(1, int(turns) + 1, users)
+    return _plan(lengths, (ahead, left, np.zeros(0)), count, 2 * users + count // int(turns) + 2, replicas, seed)
+
+
+def turns_per_session(lengths: Lengths) -> float:
+    """Mean number of turns."""
+    if lengths.sessions is not None:
+        return means_of(lengths.sessions, lengths.context_max).turns
+    if lengths.requests_per_prefix is None or not lengths.gaps:
+        raise ValueError("sessions need a number of turns and the gap between them")
+    return lengths.requests_per_prefix
+
+
+def _grown(lengths: Lengths, under_way: tuple[int, int], fresh: int, order: Ints, seed: int) -> GrownTurns:
+    """Sessions under way, in the order in which they take their next turns, and fresh ones.
+
+    A session is met between two of its turns the more often the more gaps it has, and while it is being answered the
+    more often the more turns it has; each of them alike.
+    """
+    sessions, rng = lengths.sessions, np.random.default_rng([seed, _GROWN])
+    assert sessions is not None
+    pool = max(2 * sum(under_way), _POOL)
+    t = drawn_turns(sessions, lengths.context_max, pool + fresh, rng)
+    begins = np.flatnonzero(t.number == 1)
+    turns = t.turns[begins]
+    met, taken = [], []
+    for many, gone in zip(under_way, (1, 0), strict=True):
+        weight = turns[:pool] - gone
+        who = rng.choice(pool, many, p=weight / weight.sum()) if weight.sum() else np.zeros(0, np.int64)
+        met.append(who)
+        taken.append(gone + np.floor(rng.random(who.size) * weight[who]).astype(np.int64))
+    who, after = np.concatenate(met)[order], np.concatenate(taken)[order]
+    return GrownTurns(
+        begins=np.concatenate([begins[who] + after, begins[pool:]]),
+        turns=np.concatenate([turns[who] - after, turns[pool:]]),
+        sent=t.input,
+        answered=t.output,
+        reach=t.head,
+        group=rng.integers(0, sessions.groups, who.size + fresh),
+        groups=sessions.groups,
+        shared=sessions.shared,
+        carry=sessions.carry,
+    )
 
 
 def at_ranks(router: Router, ranks: int) -> Router:
@@ -88,10 +161,14 @@ def attend(
     total, sessions = plan.output.size, plan.prompt.size
     stream = Stream(np.zeros(total), np.ones(total), plan.output, np.zeros(total))
     r = requests_in(stream)
-    r = r._replace(prompt=r.prompt.copy())
+    r = r._replace(prompt=r.prompt.copy(), output=r.output.copy())
     fleet = fleet_of(settings, total, replicas, router, total if outage is None else 2 * total)
-    turns = np.full(sessions, plan.turns, np.int64)
+    turns, grown = np.full(sessions, plan.turns, np.int64), plan.grown
     turns[: plan.left.size] = plan.left
+    if grown is not None:
+        turns = grown.turns.copy()
+    groups = 1 if grown is None else grown.groups
+    none = np.zeros(0)
     caches = Caches(
         session=np.zeros(total, np.int64),
         head=np.zeros(total),
@@ -104,8 +181,20 @@ def attend(
         turns=turns,
         prompt=plan.prompt,
         home=plan.home,
+        group=np.zeros(sessions, np.int64) if grown is None else grown.group,
+        following=np.zeros(sessions, np.int64) if grown is None else grown.begins.copy(),
+        sent=none if grown is None else grown.sent,
+        answered=none if grown is None else grown.answered,
+        reach=none if grown is None else grown.reach,
+        place=np.zeros(total, np.int64),
+        common=np.zeros((replicas, groups)),
+        using=np.zeros((replicas, groups), np.int64),
+        latest=np.full((replicas, groups), NOBODY, np.int64),
     )
-    rules = SessionRules(plan.share, plan.turns, plan.longest, int(plan.starts.size == 0))
+    people, shared, carry = int(plan.starts.size == 0), 0.0, 1.0
+    if grown is not None:
+        shared, carry = grown.shared, grown.carry
+    rules = SessionRules(plan.share, plan.turns, plan.longest, people, int(grown is not None), shared, carry)
     times, ids = np.zeros(sessions + 1), np.zeros(sessions + 1, np.int64)
     known = plan.first.size
     times[:known], ids[:known] = plan.first, np.arange(known)  # ascending, hence a heap
@@ -117,44 +206,59 @@ def attend(
     return served_of(stream, r, settings, float(fleet.most.max()), int(resent), fleet.place)
 
 
-def _known(lengths: Lengths) -> tuple[Gap, int]:
-    gap, turns = lengths.prefix_gap, lengths.requests_per_prefix
-    if gap is None or turns is None:
-        raise ValueError("sessions need a number of turns and the gap between them")
-    return gap, turns
-
-
 def _plan(
-    lengths: Lengths, known: tuple[Floats, Ints, Floats], count: int, sessions: int, replicas: int, seed: int
-) -> SessionPlan:
-    gap, turns = _known(lengths)
+    lengths: Lengths, known: tuple[Floats, Ints, Floats], count: int, sessions: int | GrownTurns, replicas: int,
+    seed: int,
+) -> SessionPlan:  # fmt: skip
     first, left, starts = known
-    prompt, _ = lengths_for(lengths, sessions, seed)
-    _, output = lengths_for(lengths, count, seed)
+    grown = sessions if isinstance(sessions, GrownTurns) else None
+    many = sessions.turns.size if isinstance(sessions, GrownTurns) else sessions
+    prompt, output, turns, share = np.zeros(many), np.zeros(count), 0, 0.0
+    if grown is None:
+        turns = int(turns_per_session(lengths))
+        prompt, _ = lengths_for(lengths, many, seed)
+        _, output = lengths_for(lengths, count, seed)
+        share = min(lengths.shared_prefix * turns / (turns - 1), 1.0)
     return SessionPlan(
         first=first,
         left=left,
         starts=starts,
-        gaps=_drawn(gap, count, np.random.default_rng([seed, _GAP])),
+        gaps=_drawn(lengths.gaps, count, np.random.default_rng([seed, _GAP])),
         prompt=prompt,
         output=output,
-        home=np.random.default_rng([seed, _HOME]).integers(0, replicas, sessions),
+        home=np.random.default_rng([seed, _HOME]).integers(0, replicas, many),
         turns=turns,
-        share=min(lengths.shared_prefix * turns / (turns - 1), 1.0),
+        share=share,
         longest=float(lengths.context_max),
+        grown=grown,
     )
 
 
-def _drawn(gap: Gap, count: int, rng: np.random.Generator) -> Floats:
-    """Gaps at random."""
+def _drawn(gaps: tuple[Gap, ...], count: int, rng: np.random.Generator) -> Floats:
+    """Gaps at random, of all kinds."""
+    if len(gaps) == 1:
+        return _of_kind(gaps[0], count, rng)
+    kinds = rng.choice(len(gaps), count, p=[gap.share for gap in gaps])
+    return np.asarray(np.choose(kinds, [_of_kind(gap, count, rng) for gap in gaps]))
+
+
+def _of_kind(gap: Gap, count: int, rng: np.random.Generator) -> Floats:
     if gap.sigma is None:
         return np.asarray(rng.exponential(1.0, count) * gap.mean)
     return np.asarray(gap.median * np.exp(gap.sigma * rng.standard_normal(count)))
 
 
-def _residual(gap: Gap, count: int, rng: np.random.Generator) -> Floats:
+def _residual(gaps: tuple[Gap, ...], count: int, rng: np.random.Generator) -> Floats:
     """What is left of gaps at a moment: a long one is met more often (length-biased), anywhere in it alike."""
+    if len(gaps) == 1:
+        return _residual_of(gaps[0], count, rng)
+    met = np.array([gap.share * gap.mean for gap in gaps])
+    kinds = rng.choice(len(gaps), count, p=met / met.sum())
+    return np.asarray(np.choose(kinds, [_residual_of(gap, count, rng) for gap in gaps]))
+
+
+def _residual_of(gap: Gap, count: int, rng: np.random.Generator) -> Floats:
     if gap.sigma is None:
-        return _drawn(gap, count, rng)
+        return _of_kind(gap, count, rng)
     met = gap.median * np.exp(gap.sigma * rng.standard_normal(count) + gap.sigma**2)
     return np.asarray(met * rng.random(count))

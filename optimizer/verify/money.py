@@ -22,9 +22,10 @@ from optimizer.pricing import (
     recoverable_tax_cents,
 )
 from optimizer.pricing.long_run import MOST_MONTHS, UNTIL_TERM, YEARS, purchase_cents
-from optimizer.problem import lengths_of, parts_of, slo_of
+from optimizer.problem import lengths_of, parts_of, session_lengths_of, sessions_of, slo_of
 from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.verify.case import MAXIMIZE_LOAD, CheckedCase, Mismatch
+from optimizer.verify.sessions import mean_wait
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
@@ -149,7 +150,9 @@ def _arriving(workload: Workload) -> float:
     users = traffic.users
     hourly = users.active * (users.requests_per_user_per_hour or 0.0) / _SECONDS_PER_HOUR if users else 0.0
     tokens = (traffic.output_tokens_per_second or 0.0) / lengths_of(workload).output_mean
-    return max(traffic.requests_per_second or 0.0, hourly, tokens)
+    means = sessions_of(workload)
+    turns = (traffic.sessions_per_second or 0.0) * (means.turns if means else 0.0)
+    return max(traffic.requests_per_second or 0.0, hourly, tokens, turns)
 
 
 def _promised(workload: Workload) -> float:
@@ -170,6 +173,9 @@ def _promised(workload: Workload) -> float:
             return 0.0
         response += share * min(answers)
     users = traffic.users
+    if workload.sessions is not None:
+        people = users.active if users is not None else traffic.concurrent_sessions or 0.0
+        return people / (mean_wait(session_lengths_of(workload.sessions).gaps) + response)
     if users is not None and users.think_time_s is not None:
         return users.active / (users.think_time_s + response)
     alone = users is None and not _arriving(workload) and response > 0

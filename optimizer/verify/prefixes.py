@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import CheckedCase, Mismatch
+from optimizer.verify.sessions import found_by_time, session_lengths
 
 if TYPE_CHECKING:
     from optimizer.demand import Gap, Lengths
@@ -43,6 +44,7 @@ def prefix_hits(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[
     """Hits are told where a prefix is shared, are no more than was stated, and are earned by memory."""
     if case.period is not None:
         return
+    yield from session_lengths(case)
     for prediction in case.plan.predicted:
         path = f"predicted[{prediction.workload}].prefix"
         groups = [entry for entry in served if entry.group.name == prediction.workload and entry.stated.each]
@@ -80,7 +82,7 @@ def _busiest(entry: GroupAtLoad) -> Behaviour:
 def _earned(entry: GroupAtLoad, lengths: Lengths) -> Iterator[Mismatch]:
     """Where a gap is stated and enough contexts fit, the characteristic time says the same."""
     gap, turns, seen = lengths.prefix_gap, lengths.requests_per_prefix, _busiest(entry)
-    if gap is None or turns is None or not lengths.earns_hits or not seen.stable:
+    if not lengths.earns_hits or not seen.stable:
         return
     context = lengths.input_mean + lengths.output_mean
     model = entry.group.spec.model
@@ -88,13 +90,19 @@ def _earned(entry: GroupAtLoad, lengths: Lengths) -> Iterator[Mismatch]:
         return  # contexts of unlike size, of which this says nothing
     pool = entry.group.bill.kv_budget / entry.group.bill.kv_bytes_per_token
     inflight = seen.inflight - seen.requests_per_second * seen.ttft.mean  # those that wait hold nothing
-    running = lengths.input_mean + lengths.output_mean / 2
-    free = pool - (inflight + _P99 * math.sqrt(max(inflight, 0.0))) * running
-    if free < CONTEXTS * context:
-        return
-    again = lengths.shared_prefix * lengths.input_mean / context  # (n - 1) / n x p
-    most = characteristic_time(free, seen.requests_per_second * context, again, gap)
-    expected = lengths.shared_prefix * (1.0 - longer(gap, most))
+    most_in_flight = inflight + _P99 * math.sqrt(max(inflight, 0.0))
+    if lengths.sessions is not None:
+        known = found_by_time(lengths, pool, most_in_flight, seen.requests_per_second, CONTEXTS)
+        if known is None:
+            return
+        expected = known
+    else:
+        free = pool - most_in_flight * (lengths.input_mean + lengths.output_mean / 2)
+        if gap is None or turns is None or free < CONTEXTS * context:
+            return
+        again = lengths.shared_prefix * lengths.input_mean / context  # (n - 1) / n x p
+        most = characteristic_time(free, seen.requests_per_second * context, again, gap)
+        expected = lengths.shared_prefix * (1.0 - longer(gap, most))
     if abs(expected - seen.prefix_hit_rate) > APART:
         yield Mismatch("prefix hits", entry.group.path, expected, seen.prefix_hit_rate, "by the characteristic time")
 

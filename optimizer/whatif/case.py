@@ -326,7 +326,9 @@ def score(winner: Winner) -> tuple[float, float]:
 _FLOORS = {
     "requests_per_second": "requests_per_second",
     "output_tokens_per_second": "output_tokens_per_second",
+    "sessions_per_second": "sessions_per_second",
     "active": "users",
+    "concurrent_sessions": "users",
     "requests_per_user_per_hour": "users",
     "think_time_s": "users",
     "requests": "batch",
@@ -433,7 +435,7 @@ def _load_edge(winner: Winner, figure: Figure) -> float | None:
     running = zip(group.running or (group.replicas,), factors, strict=True)
     replicas = min(count / factor for count, factor in running if factor)
     if floor is not None:
-        if figure.key in ("active", "think_time_s") and (people := population_of(workload)[0]):
+        if figure.key in ("active", "concurrent_sessions", "think_time_s") and (people := population_of(workload)[0]):
             is_gap = figure.key == "think_time_s"
             return None if is_gap else group.operating_point.users * replicas / (people * scale)
         alone = rate_floors(workload)[floor] * scale

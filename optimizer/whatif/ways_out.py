@@ -215,9 +215,12 @@ def _moved(promise: StatedPromise, steps: int) -> int | float:
 
 
 def _shortest_context(case: Case, name: str) -> int:
-    from optimizer.problem import lengths_of
+    from optimizer.problem import lengths_of, session_means
 
     lengths = next(lengths_of(w) for w in case.inputs.problem.workloads if w.name == name)
+    if lengths.sessions is not None:
+        means = session_means(lengths.sessions, lengths.context_max)
+        return math.ceil(means.input_p95 + means.output_p95)
     each = [one.lengths for one in lengths.classes] or [lengths]
     return max(math.ceil((one.input_p95 or one.input_mean) + (one.output_p95 or one.output_mean)) for one in each)
 

@@ -106,7 +106,7 @@ def test_schema_leaves_out_only_what_a_validator_infers() -> None:
         for name, section in sections_of(ProblemFile).items()
         if set(section.__pydantic_decorators__.model_validators) - {"null_means_default"}
     }
-    assert decorated == {"Tokens", "Quote", "Fx", "ProblemFile"}
+    assert decorated == {"Tokens", "Workload", "Quote", "Fx", "ProblemFile"}
 
 
 def test_every_key_is_explained() -> None:

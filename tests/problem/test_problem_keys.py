@@ -59,6 +59,21 @@ FULL = {
     "workloads.0.tokens.requests_per_prefix": 8,
     "workloads.3.tokens.prefix_gap_s.p50": 9,
     "workloads.3.tokens.prefix_gap_s.p90": 71,
+    "workloads.4.sessions.turns.mean": 24,
+    "workloads.4.sessions.turns.p90": 50,
+    "workloads.4.sessions.shared_prefix.tokens": 9000,
+    "workloads.4.sessions.shared_prefix.groups": 2,
+    "workloads.4.sessions.first_input.mean": 4000,
+    "workloads.4.sessions.first_input.p90": 8000,
+    "workloads.4.sessions.new_input.p50": 350,
+    "workloads.4.sessions.output.p95": 900,
+    "workloads.4.sessions.output_kept": False,
+    "workloads.4.sessions.carry": 0.97,
+    "workloads.4.sessions.gap.0.share": 0.86,
+    "workloads.4.sessions.gap.0.p50_s": 9,
+    "workloads.4.sessions.gap.1.p90_s": 1930,
+    "workloads.4.traffic.concurrent_sessions": 40,
+    "workloads.4.traffic.sessions_per_second": None,
     "workloads.0.tokens.kv_sizing": "worst_case",
     "workloads.2.tokens.classes.0.name": "short",
     "workloads.2.tokens.classes.1.name": "class_2",  # by its place
@@ -224,6 +239,7 @@ DEFAULTS = {
     "workloads.0.tokens.kv_sizing": "typical",
     "workloads.0.tokens.classes": (),
     "workloads.0.tokens.split_classes": True,
+    "workloads.0.sessions": None,
     "workloads.0.slo.tpot_ms": None,
     "workloads.0.slo.percentile": 95,
     "workloads.0.quality.min_recovery": 0.97,
@@ -291,8 +307,8 @@ def test_defaults_are_those_of_the_design(load, minimal: str, path: str, expecte
 def test_every_field_has_a_docstring_and_is_tested() -> None:
     tested = set()
     for path in FULL:
-        names = tuple(key for key in path.split(".") if not key.isdigit())
-        tested |= {(section_at(names[:length]), names[length]) for length in range(len(names))}
+        keys = tuple(int(key) if key.isdigit() else key for key in path.split("."))
+        tested |= {(section_at(keys[:at]), key) for at, key in enumerate(keys) if isinstance(key, str)}
     for _, section in all_sections():
         documented = attribute_docstrings(section)
         for key in section.model_fields:

@@ -133,9 +133,11 @@ class World:
     params: Parameters
 
     def problem(self, **sections: Any) -> Problem:
-        """A problem; ``slo``, ``traffic``, ``tokens``, ``quality`` and ``model`` change its only workload."""
+        """A problem; keys of a workload, such as ``slo`` and ``traffic``, change its only one."""
         changes: dict[str, Any] = {
-            key: sections.pop(key) for key in ("slo", "traffic", "tokens", "quality", "model") if key in sections
+            key: sections.pop(key)
+            for key in ("slo", "traffic", "tokens", "sessions", "quality", "model")
+            if key in sections
         }
         workloads = sections.pop("workloads", ({**CHAT, **changes},))
         payment = {"tiers": ("on_demand",), "as_of": DAY, **sections.pop("payment", {})}

@@ -773,6 +773,50 @@ def test_hits_that_no_memory_earns_are_found_out(world, has, gets, monkeypatch):
     assert world.broken(problem, plan) == {"prefix hits"}
 
 
+AGENTS = {
+    "turns": {"mean": 12, "p90": 25},
+    "shared_prefix": {"tokens": 600, "groups": 3},
+    "first_input": {"mean": 800, "p90": 1600},
+    "new_input": {"mean": 200, "p50": 120},
+    "output": {"mean": 90, "p90": 180},
+    "carry": 0.98,
+    "gap": {"p50": 9, "p90": 71},
+}
+
+
+def of_sessions(world, has, gets, **traffic):
+    workload = {"sessions": AGENTS, "traffic": traffic, "tokens": {"context_max": 16384}}
+    problem = world.problem(**workload)
+    return problem, Kit(world, has, gets).plan(problem)
+
+
+@pytest.mark.parametrize("traffic", [{"requests_per_second": 3.0}, {"sessions_per_second": 0.3}])
+def test_sessions_taken_one_by_one_say_the_same(world, has, gets, traffic, monkeypatch):
+    """Mean lengths, what could be found, and what is found: each by a way of its own."""
+    from optimizer.verify import prefixes, sessions
+
+    problem, plan = of_sessions(world, has, gets, **traffic)
+    assert not world.broken(problem, plan)
+    monkeypatch.setattr(prefixes, "APART", 0.0)
+    assert world.broken(problem, plan) == {"prefix hits"}
+    monkeypatch.undo()
+    honest = sessions.counted
+
+    def longer_inputs(*asked):
+        told = honest(*asked)
+        return replace(told, input=replace(told.input, value=told.input.value * 1.1))
+
+    monkeypatch.setattr(sessions, "counted", longer_inputs)
+    assert world.broken(problem, plan) == {"prefix hits"}
+
+
+def test_people_with_sessions_are_counted_like_people_who_think(world, has, gets):
+    for traffic in ({"users": {"active": 60}}, {"concurrent_sessions": 60}):
+        problem, plan = of_sessions(world, has, gets, **traffic)
+        assert not world.broken(problem, plan)
+        assert world.broken(problem, edited(plan, "predicted", concurrency=1_000.0)) >= {"population"}
+
+
 def fewer_at(kit, reach, cheaper=1):
     problem, plan = replayed_at(kit, 0.9)
     promise = parts_of(problem)[0].slo.promises[0]

@@ -1,0 +1,53 @@
+"""``workloads:`` - one model with its traffic, lengths or sessions, promises and quality."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError, model_validator
+
+from optimizer.problem.fields import Name, Section, Text
+from optimizer.problem.schema_sessions import Sessions
+from optimizer.problem.schema_workload import Quality, SloSection, Tokens, Traffic
+from optimizer.problem.session_lengths import filled_tokens
+
+
+class Workload(Section):
+    """One model with its traffic and promises. Workloads share nodes, never replicas."""
+
+    name: Name
+    """Name of the workload, used in paths such as ``workloads.chat.slo.ttft_ms``."""
+
+    model: Text
+    """Id in catalogs/models.csv, or the path of a Hugging Face config.json relative to this file."""
+
+    traffic: Traffic = Traffic()
+    """The load; may be left out under ``objective: maximize_load`` only."""
+
+    tokens: Tokens
+    """Token lengths."""
+
+    sessions: Sessions | None = None
+    """Conversations and agents, whose turns are the requests; beside ``tokens: {context_max: }``."""
+
+    slo: SloSection = SloSection()
+    """Latency promises."""
+
+    quality: Quality = Quality()
+    """Floor on accuracy."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def sessions_tell_lengths(cls, data: Any) -> Any:
+        """Mean lengths of the turns as ``tokens.input`` and ``tokens.output``. Where sessions are no sound ones, they
+        are refused for themselves."""
+        if not isinstance(data, dict) or not isinstance(data.get("sessions"), dict):
+            return data
+        tokens = data.get("tokens")
+        if not isinstance(tokens, dict):
+            return data
+        try:
+            sessions = Sessions.model_validate(data["sessions"])
+        except ValidationError:
+            sessions = None
+        return {**data, "tokens": filled_tokens(tokens, sessions)}

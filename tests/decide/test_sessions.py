@@ -1,0 +1,83 @@
+"""Problems that state ``sessions``: what is bought, what is said, and the same problem in other words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from optimizer.decide import solve_problem
+from optimizer.plan.types import Optimal, Outcome
+from optimizer.report import render
+from optimizer.report.prefixes import prefix_lines
+
+Solved = Callable[..., Outcome]
+ONE_CARD = ("hardware.gpus=[h200_sxm_141]", "engine.tensor_parallel=[4]", "ranking.top=1")
+
+SAME = """
+workloads:
+  - name: assistant
+    model: meta-llama/Llama-3.1-70B-Instruct
+    traffic: {requests_per_second: 11}
+    tokens: %s
+    slo: {ttft_ms: {p50: 900}, tpot_ms: {p95: 60}}
+engine: {router: prefix_affinity, weight_quant: [fp8], kv_cache: [auto], pipeline_parallel: [1]}
+hardware: {gpus: [h200_sxm_141]}
+ranking: {top: 1}
+"""
+AS_PREFIX = (
+    "{input: 6000, output: 250, context_max: 16384, shared_prefix: 0.75, requests_per_prefix: 6, prefix_gap_s: 30}"
+)
+AS_SESSIONS = """{context_max: 16384}
+    sessions: {turns: 6, first_input: 5997, new_input: 1, output: 250, output_kept: no, carry: 0.9, gap: 30}"""
+
+
+def best(outcome: Outcome):
+    assert isinstance(outcome, Optimal)
+    return outcome.plans[0]
+
+
+def test_the_same_sessions_in_other_words_get_the_same_answer(tmp_path: Path) -> None:
+    plans = []
+    for name, tokens in (("prefix", AS_PREFIX), ("sessions", AS_SESSIONS)):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(SAME % tokens)
+        plans.append(best(solve_problem(path)))
+    one, other = plans
+    assert one.monthly_cents == other.monthly_cents
+    assert one.groups[0].replicas == other.groups[0].replicas
+    assert one.simulated[0].prefix_hit_rate == pytest.approx(other.simulated[0].prefix_hit_rate, abs=0.03)
+
+
+def test_more_users_never_cost_less(solved: Solved) -> None:
+    users = "workloads.agents.traffic.users.active"
+    costs = [
+        best(solved("coding_agents", *ONE_CARD, f"{users}={count}", simulate=False)).monthly_cents
+        for count in (30, 240, 960)
+    ]
+    assert costs == sorted(costs) and costs[0] < costs[-1]
+
+
+def test_people_who_think_longer_find_less_and_ask_less(solved: Solved) -> None:
+    gap = "workloads.agents.sessions.gap={p50: 9, p90: %d}"
+    plans = [best(solved("coding_agents", *ONE_CARD, gap % p90, simulate=False)) for p90 in (20, 2_000)]
+    assert plans[0].predicted[0].requests_per_second > plans[1].predicted[0].requests_per_second
+
+
+def test_the_example_says_what_its_sessions_mean_and_what_is_found(solved: Solved) -> None:
+    outcome = solved("coding_agents")
+    plan = best(outcome)
+    (told,) = plan.predicted
+    found = plan.simulated[0].prefix_hit_rate
+    assert told.prefix is not None and found is not None
+    assert found == pytest.approx(told.prefix.found, abs=0.05)
+    assert 0.85 < found < told.prefix.could < 0.97
+    assert told.concurrency < 120 and told.requests_per_second < 120 / 193
+    full = " ".join(render(outcome, "text").split())
+    assert "of the input was sent before and could be found" in full
+    assert any("evicted before its next turn" in line for line in prefix_lines(outcome, plan))
+    (load,) = json.loads(render(outcome, "json"))["load"]
+    assert load["users"] == 120 and load["sessions"]["turns"] == pytest.approx(23.9, abs=0.1)
+    assert load["sessions"]["reachable_hit_rate"] == pytest.approx(told.prefix.could, abs=1e-3)
