@@ -28,8 +28,9 @@ from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.calibrate.scores import Error, case_grade, errors_of, packaged_cases
 from optimizer.catalog.types import Catalog
 from optimizer.performance.accuracy import Bands, band_in, model_line
-from optimizer.performance.parameters import Parameters
-from optimizer.performance.types import Band, Grade
+from optimizer.performance.expert_ranks import layout_of
+from optimizer.performance.parameters import MeasuredCell, Parameters
+from optimizer.performance.types import Band, Grade, ReplicaSpec
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,16 +70,17 @@ def held_out_errors(root: Path, catalog: Catalog, base: Parameters) -> list[Erro
     errors: list[Error] = []
     for number, params in enumerate(read_fold_parameters(root, base)):
         mine = [case for case in cases if folds[case.row.group] == number]
-        seen = frozenset(triple_of(case) for case in cases if folds[case.row.group] != number)
+        seen = frozenset(cell_of(case.spec) for case in cases if folds[case.row.group] != number)
         blind = replace(params, coverage=seen)
         predictions: list[MedianEstimate] = predict_cases(mine, blind)
         errors += errors_of(mine, predictions, [case_grade(case, blind) for case in mine])
     return errors
 
 
-def triple_of(case: RowCase) -> tuple[str, str, str]:
-    """Card, model line and weight format of a case."""
-    return case.spec.gpu.sibling or case.spec.gpu.id, model_line(case.spec.model), case.spec.weight_quant
+def cell_of(spec: ReplicaSpec) -> MeasuredCell:
+    """The cell that a measured specification counts for."""
+    card = spec.gpu.sibling or spec.gpu.id
+    return MeasuredCell(card, model_line(spec.model), spec.weight_quant, spec.engine.profile, layout_of(spec).value)
 
 
 def group_of(error: Error) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optimizer.calibrate.cross_validation import ErrorTable, group_of, triple_of, with_coverage
+from optimizer.calibrate.cross_validation import ErrorTable, cell_of, group_of, with_coverage
 from optimizer.calibrate.fit import FitProblem, Linearised, solve
 from optimizer.calibrate.forward import kv_tokens_of, predict_case
 from optimizer.calibrate.own_fit import table_csv
@@ -77,7 +77,7 @@ def _without(
     split, unit = left
     seen = np.array([units[target.case] != unit for target in problem.targets])
     mine = [index for index in range(len(served)) if units[index] == unit]
-    known = frozenset(triple_of(case) for index, case in enumerate(served) if units[index] != unit)
+    known = frozenset(cell_of(case.spec) for index, case in enumerate(served) if units[index] != unit)
     params = replace(problem.parameters(solve(problem, linear, seen, limit=MOST_STEP)), coverage=known)
     cases = [served[index] for index in mine]
     c = coefficients([case.spec for case in cases], params)
