@@ -90,8 +90,8 @@ requests wait) count by their medians. Mixtures of experts behind attention data
 
 ## Where not to trust it
 
-- Expert parallelism beyond a node was measured by nobody in these rows: of six published throughputs of 32 to 144 ranks
-  five are met within 25 %, the sixth is the average of a day (`python -m benchmarks.anchors`).
+- Expert parallelism beyond a node was measured by nobody in these rows: ten published throughputs of 32 to 144 ranks
+  are met within 21 %; the one furthest above is the average of a day (`python -m benchmarks.anchors`).
 - First tokens of disaggregated serving: the hand-over grows with load in ways that are not modelled, and prompts of
   block-scaled fp8 on Blackwell take 1.6 times what their steps say, for a reason that is not known.
 - Speculative decoding stands and falls with acceptance, which is the prompts' and not the server's.

@@ -2,7 +2,7 @@
 
     python -m tools.build_coverage
 
-Cells of ``catalogs/measurements`` (rows that count for nothing left out) and of the pools of ``data/disaggregated.csv``.
+Cells of ``catalogs/measurements`` (rows that count for nothing left out) and pools of ``data/disaggregated.csv``.
 A refit and ``benchmarks.disaggregated`` write the same; this does it without fitting.
 """
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from benchmarks.anchors import ANCHORS, Anchor, predicted
+from benchmarks.anchors import ANCHORS, Anchor, attended_share, predicted
 from benchmarks.regret import gpu_prices, left_out_of
 from optimizer.calibrate.cross_validation import bands_of
 from optimizer.calibrate.engine_steps import step_cases, step_errors
@@ -70,12 +70,16 @@ def test_single_engine_steps_are_predicted(kind: str, percent: float) -> None:
 
 @pytest.mark.parametrize("anchor", ANCHORS, ids=lambda anchor: anchor.name)
 def test_published_throughputs_of_many_ranks_are_met(anchor: Anchor) -> None:
-    """Nothing is fitted to them. A worker can do more than it does on the average of a day, and not twice as much."""
+    """Nothing is fitted to them. A worker can do more than it does on the average of a day, never less."""
     found = predicted(anchor, CATALOG, PARAMS)
-    if anchor.is_average:
-        assert anchor.published <= found <= 2.0 * anchor.published
-    else:
-        assert found == pytest.approx(anchor.published, rel=anchor.within)
+    assert found == pytest.approx(anchor.published, rel=anchor.within)
+    assert found >= anchor.published or not anchor.is_average
+
+
+def test_prompts_of_a_chat_attend_to_more_than_a_whole_prompt_does() -> None:
+    """Hand-made: of alike prompts found to a share h, computed tokens attend to h + (1 - h) / 2 of a prompt. Where
+    lengths scatter, long ones bring most tokens, so the packaged chat lies above that and above what is held."""
+    assert 1.0 < attended_share() < 2.0
 
 
 def test_bands_hold_sources_cards_families_and_engines_that_nobody_fitted() -> None:
