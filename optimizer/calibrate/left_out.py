@@ -1,10 +1,10 @@
-"""Errors on what nobody fitted: every source, card, model family, engine and layout left out in turn, with all it tells.
+"""Errors on what nobody fitted: every source, card, model family, engine and layout left out in turn, whole.
 
 Folds leave out groups of source x GPU x model, and so speak of a new table of known cards, models and engines. A buyer
-asks of a card, a model or an engine that nobody measured, or of a layout that nobody measured under it: those errors are
-larger, and the bands are made of both. Each unit's parameters come from the linearisation of the last fit, solved on all
-other targets: what only the unit tells falls back to its prior. Predictions are replays with those parameters, of the
-rows that entered the fit.
+asks of a card, a model or an engine that nobody measured, or of a layout that nobody measured under it: those errors
+are larger, and the bands are made of both. Each unit's parameters come from the linearisation of the last fit, solved
+on all other targets: what only the unit tells falls back to its prior. Predictions are replays with those parameters,
+of the rows that entered the fit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from optimizer.performance.accuracy import model_line
 from optimizer.performance.expert_ranks import Layout, layout_of
 from optimizer.performance.replicas import coefficients
 from optimizer.performance.types import Grade
-
 
 
 def _layout_unit(case: RowCase) -> str:
