@@ -6,7 +6,8 @@ things follow, none of them fitted to a coverage:
 - *the place of one more group*: of G groups each leaves 1/(G + 1) of the chance to the one that is new, which may lie
   beyond all of them, so a tail of a is cut at (a (G + 1) - 1) / G of what was seen (hierarchical conformal prediction:
   Lee, Barber and Willett, "Distribution-free inference with hierarchical data", 2023);
-- *few groups tell little of their own spread*: Student's t over the normal score;
+- *few groups have no such quantiles*: none is taken beyond half of a tail, which is where that rule puts it for
+  2 (1 - a) / a groups (38 and 18); fewer ones widen the band by Student's t over that of so many;
 - *sources*: with a share b of the spread between sources, S of them show 1 - b/S of it, and a new one differs from
   their mean by 1 + b/S.
 """
@@ -28,10 +29,7 @@ _NORMAL = NormalDist()
 
 
 def levels(groups: int) -> tuple[float, float, float, float]:
-    """Quantiles of what was seen that stand for those at 5, 10, 90 and 95 % of a further group.
-
-    Never less than half of a tail: beyond that so few groups have no quantiles, and Student's t says the rest.
-    """
+    """Quantiles of what was seen that stand for those at 5, 10, 90 and 95 % of a further group."""
     far, near = (max((tail * (groups + 1) - 1.0) / groups, tail / 2.0) for tail in TAILS)
     return far, near, 1.0 - near, 1.0 - far
 
@@ -40,8 +38,14 @@ def widening(groups: int, sources: int, between: float) -> Floats:
     """Factors on the logarithms of the four quantiles; ``between``: share of the spread that lies between sources."""
     share = between / max(sources, 1)
     of_sources = math.sqrt((1.0 + share) / (1.0 - share))
-    far, near = (student(1.0 - tail, max(groups - 1, 1)) / _NORMAL.inv_cdf(1.0 - tail) for tail in TAILS)
+    far, near = (_of_few(groups, tail) for tail in TAILS)
     return of_sources * np.array([far, near, near, far])
+
+
+def _of_few(groups: int, tail: float) -> float:
+    enough = round(2.0 * (1.0 - tail) / tail)
+    score, reached = (student(1.0 - tail, max(n - 1, 1)) for n in (min(groups, enough), enough))
+    return score / reached
 
 
 def student(quantile: float, freedom: int) -> float:
