@@ -111,7 +111,7 @@ class ErrorTable:
         between = self._between(list(of_figures.values()))
         for name, mine in of_figures.items():
             known = seen if (seen := mine & self._seen_engine).any() else mine
-            cuts = levels(self._count(mine))
+            cuts = levels(self._count(use & (self._bands == name)))  # doubted groups set no band, and have their place
             pooled, novel = (self._by_grade(part, cuts, between) for part in (known, mine))
             for grade in Grade:
                 ends = np.minimum(pooled[grade], novel[grade]), np.maximum(pooled[grade], novel[grade])
