@@ -1,7 +1,7 @@
 """Disaggregated serving against published runs, every group of card, model and engine left out in turn.
 
     python -m benchmarks.disaggregated        # fits, scores, writes catalogs/performance/pool_left_out.csv and
-                                              # pool_bands.csv (some minutes)
+                                              # pool_bands.csv (some minutes), pool_coverage.csv
     python -m benchmarks.disaggregated -      # prints the tables of what was written
 
 Rows: ``data/disaggregated.csv`` with the repaired degrees. A TTFT counts where no remark of ``data/doubtful_rows.csv``
@@ -26,6 +26,7 @@ import numpy as np
 
 from optimizer.calibrate.own_fit import table_csv
 from optimizer.calibrate.pool_rows import PoolCase, pool_case, predict_pools
+from optimizer.calibrate.refit import cells_csv
 from optimizer.calibrate.scores import THROUGHPUT, TPOT, TTFT, pools_band
 from optimizer.catalog import default_root, load_catalog
 from optimizer.files.atomic_write import write_atomic
@@ -251,6 +252,11 @@ def tables(errors: Sequence[PoolError], root: Path) -> list[str]:
     return lines
 
 
+def coverage(runs: Sequence[Published]) -> str:
+    """Cells of both pools of every run as CSV text."""
+    return cells_csv(spec for run in runs for spec in (run.case.prefill, run.case.decode))
+
+
 def main(*, write: bool) -> None:
     """Fit, score, write; or print what was written."""
     root = default_root()
@@ -263,6 +269,7 @@ def main(*, write: bool) -> None:
         header = ("row_id", "group", "figure", "predicted", "measured")
         rows = [(e.row_id, e.group, e.figure, f"{e.predicted:.4g}", f"{e.measured:.6g}") for e in errors]
         write_atomic(root / "performance" / "pool_left_out.csv", table_csv(header, rows), in_place=True)
+        write_atomic(root / "performance" / "pool_coverage.csv", coverage(runs), in_place=True)
         columns = ("figure", "engine", "grade", "low", "near_low", "near_high", "high")
         write_atomic(root / "performance" / "pool_bands.csv", table_csv(columns, bands(errors, root)), in_place=True)
     print("\n".join(tables(read_left_out(root), root)))

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.calibrate.band_width import between_share, levels, widening
 from optimizer.calibrate.fit import FitProblem, Linearised, _log_predictions, solve
 from optimizer.calibrate.forward import MedianEstimate, kv_tokens_of, predict_cases
 from optimizer.calibrate.own_fit import (
@@ -28,14 +29,11 @@ from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.calibrate.scores import Error, case_grade, errors_of, packaged_cases
 from optimizer.catalog.types import Catalog
 from optimizer.performance.accuracy import Bands, band_in, model_line
-from optimizer.performance.parameters import Parameters
-from optimizer.performance.types import Band, Grade
+from optimizer.performance.expert_ranks import layout_of
+from optimizer.performance.parameters import MeasuredCell, Parameters
+from optimizer.performance.types import Band, Grade, ReplicaSpec
 
 Floats = npt.NDArray[np.float64]
-
-EDGES = (0.035, 0.085, 0.915, 0.965)
-"""Quantiles taken for those at 5, 10, 90 and 95 %: a little wider, as bands made without a unit hold fewer of its
-groups than of those they were made of (by groups 84 to 96 %, by rows 92 to 98 %)."""
 
 LEAST_WIDTH = 0.03
 """No band is narrower than this on either side of one (logarithm), its near quantiles than half of it."""
@@ -53,8 +51,8 @@ DOUBTED = 0.25
 SHRINKAGE = 8
 """A grade with few groups leans on all grades together as if it had so many of theirs."""
 
-ENGINE = "engine"
-"""What errors of engines left out are marked with."""
+SOURCE, ENGINE = "source", "engine"
+"""What errors of sources and of engines left out are marked with."""
 
 _LOWER = np.array([True, True, False, False])
 
@@ -69,16 +67,17 @@ def held_out_errors(root: Path, catalog: Catalog, base: Parameters) -> list[Erro
     errors: list[Error] = []
     for number, params in enumerate(read_fold_parameters(root, base)):
         mine = [case for case in cases if folds[case.row.group] == number]
-        seen = frozenset(triple_of(case) for case in cases if folds[case.row.group] != number)
+        seen = frozenset(cell_of(case.spec) for case in cases if folds[case.row.group] != number)
         blind = replace(params, coverage=seen)
         predictions: list[MedianEstimate] = predict_cases(mine, blind)
         errors += errors_of(mine, predictions, [case_grade(case, blind) for case in mine])
     return errors
 
 
-def triple_of(case: RowCase) -> tuple[str, str, str]:
-    """Card, model line and weight format of a case."""
-    return case.spec.gpu.sibling or case.spec.gpu.id, model_line(case.spec.model), case.spec.weight_quant
+def cell_of(spec: ReplicaSpec) -> MeasuredCell:
+    """The cell that a measured specification counts for."""
+    card = spec.gpu.sibling or spec.gpu.id
+    return MeasuredCell(card, model_line(spec.model), spec.weight_quant, spec.engine.profile, layout_of(spec).value)
 
 
 def group_of(error: Error) -> str:
@@ -101,16 +100,19 @@ class ErrorTable:
         self._engines = np.array([error.engine for error in errors])
         self._grades = np.array([error.grade.value for error in errors])
         self._groups = np.unique([group_of(error) for error in errors], return_inverse=True)[1]
+        self._sources = np.unique([error.case.row.source for error in errors], return_inverse=True)[1]
         self._seen_engine = np.array([error.unseen != ENGINE for error in errors], dtype=bool)
+        self._new_source = np.array([error.unseen == SOURCE for error in errors], dtype=bool)
 
     def bands(self, use: npt.NDArray[np.bool_]) -> dict[tuple[str, str, Grade], Band]:
         """The bands made of the errors in ``use`` (see ``bands_of``)."""
         result: dict[tuple[str, str, Grade], Band] = {}
-        for name in np.unique(self._bands[use]).tolist():
-            mine = use & (self._bands == name)
-            mine = sound if (sound := mine & self._sound).any() else mine
+        of_figures = {name: self._counted(use & (self._bands == name)) for name in np.unique(self._bands[use]).tolist()}
+        between = self._between(list(of_figures.values()))
+        for name, mine in of_figures.items():
             known = seen if (seen := mine & self._seen_engine).any() else mine
-            pooled, novel = self._by_grade(known), self._by_grade(mine)
+            cuts = levels(self._count(use & (self._bands == name)))  # doubted groups set no band, and have their place
+            pooled, novel = (self._by_grade(part, cuts, between) for part in (known, mine))
             for grade in Grade:
                 ends = np.minimum(pooled[grade], novel[grade]), np.maximum(pooled[grade], novel[grade])
                 result[name, "", grade] = _band(np.where(_LOWER, *ends))
@@ -118,19 +120,35 @@ class ErrorTable:
                 here = known & (self._engines == engine)
                 groups = self._count(here)
                 if groups >= ENOUGH_GROUPS:
-                    share, own = groups / (groups + ENGINE_SHRINKAGE), self._by_grade(here)
+                    share, own = groups / (groups + ENGINE_SHRINKAGE), self._by_grade(here, cuts, between)
                     for grade in Grade:
                         result[name, engine, grade] = _band(share * own[grade] + (1 - share) * pooled[grade])
         return result
 
-    def _by_grade(self, use: npt.NDArray[np.bool_]) -> dict[Grade, Floats]:
-        everyone, result = self._edges(use), {}
+    def _counted(self, use: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """The sound rows, where there are any."""
+        return sound if (sound := use & self._sound).any() else use
+
+    def _between(self, figures: Sequence[npt.NDArray[np.bool_]]) -> float:
+        """Share of the spread that lies between sources, of all figures together, each by what its sources tell."""
+        told, freedom = 0.0, 0
+        for mine in figures:
+            use = new if (new := mine & self._new_source).any() else mine
+            share, more = between_share(self._logs[use], self._weights[use], self._sources[use])
+            told, freedom = told + share * more, freedom + more
+        return told / freedom if freedom else 0.0
+
+    def _by_grade(self, use: npt.NDArray[np.bool_], cuts: Sequence[float], between: float) -> dict[Grade, Floats]:
+        factors = widening(self._count(use), len(np.unique(self._sources[use])), between)
+        middle = self._edges(use, (0.5,))
+        everyone, result = middle + factors * (self._edges(use, cuts) - middle), {}
         limits: Floats = LEAST_WIDTH * np.array([-1.0, -0.5, 0.5, 1.0])
         for grade in (Grade.A, Grade.B, Grade.C):
             own = use & (self._grades == grade.value)
             groups = self._count(own)
             share = groups / (groups + SHRINKAGE)
-            edges = share * (self._edges(own) if groups else everyone) + (1 - share) * everyone
+            alone = middle + factors * (self._edges(own, cuts) - middle) if groups else everyone
+            edges = share * alone + (1 - share) * everyone
             limits = np.where(_LOWER, np.minimum(limits, edges), np.maximum(limits, edges))
             result[grade] = limits
         return result
@@ -138,9 +156,9 @@ class ErrorTable:
     def _count(self, use: npt.NDArray[np.bool_]) -> int:
         return len(np.unique(self._groups[use]))
 
-    def _edges(self, use: npt.NDArray[np.bool_]) -> Floats:
-        """The quantiles of ln(truth / prediction)."""
-        edges: Floats = np.quantile(self._logs[use], EDGES, weights=self._weights[use], method="inverted_cdf")
+    def _edges(self, use: npt.NDArray[np.bool_], cuts: Sequence[float]) -> Floats:
+        """Quantiles of ln(truth / prediction)."""
+        edges: Floats = np.quantile(self._logs[use], cuts, weights=self._weights[use], method="inverted_cdf")
         return edges
 
 
@@ -151,7 +169,7 @@ def bands_of(errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) ->
     times their ``weight``. The band of no engine is for engines hardly measured, so errors of engines left out are in
     it; engines with ``ENOUGH_GROUPS`` have bands of their own, drawn toward that of all engines by ``ENGINE_SHRINKAGE``
     groups. A grade's quantiles are drawn toward those of all grades by ``SHRINKAGE`` groups; widths never fall from A
-    to C.
+    to C. How far out the quantiles lie for a group and a source that is none of these: ``band_width``.
     """
     return ErrorTable(errors, weight).bands(np.ones(len(errors), dtype=bool))
 

@@ -1,9 +1,10 @@
-"""Errors on what nobody fitted: every source, card, model family and engine left out in turn, with all it tells of.
+"""Errors on what nobody fitted: every source, card, model family, engine and layout left out in turn, whole.
 
 Folds leave out groups of source x GPU x model, and so speak of a new table of known cards, models and engines. A buyer
-asks of a card, a model or an engine that nobody measured: those errors are larger, and the bands are made of both. Each
-unit's parameters come from the linearisation of the last fit, solved on all other targets: what only the unit tells
-falls back to its prior. Predictions are replays with those parameters, of the rows that entered the fit.
+asks of a card, a model or an engine that nobody measured, or of a layout that nobody measured under it: those errors
+are larger, and the bands are made of both. Each unit's parameters come from the linearisation of the last fit, solved
+on all other targets: what only the unit tells falls back to its prior. Predictions are replays with those parameters,
+of the rows that entered the fit.
 """
 
 from __future__ import annotations
@@ -15,25 +16,41 @@ from pathlib import Path
 
 import numpy as np
 
-from optimizer.calibrate.cross_validation import ErrorTable, group_of, triple_of, with_coverage
+from optimizer.calibrate.cross_validation import ErrorTable, cell_of, group_of, with_coverage
 from optimizer.calibrate.fit import FitProblem, Linearised, solve
 from optimizer.calibrate.forward import kv_tokens_of, predict_case
 from optimizer.calibrate.own_fit import table_csv
 from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.calibrate.scores import Error, case_grade, errors_of
 from optimizer.performance.accuracy import model_line
+from optimizer.performance.expert_ranks import Layout, layout_of
 from optimizer.performance.replicas import coefficients
 from optimizer.performance.types import Grade
+
+
+def _layout_unit(case: RowCase) -> str:
+    """An engine's attention ranks or dealt experts, on every card; tensor parallelism alone is never left out whole."""
+    layout = layout_of(case.spec)
+    return "" if layout is Layout.TENSOR else f"{case.spec.engine.profile} {layout.value}"
+
+
+LAYOUT = "layout"
 
 UNITS: Mapping[str, Callable[[RowCase], str]] = {
     "source": lambda case: case.row.source,
     "gpu": lambda case: case.spec.gpu.sibling or case.spec.gpu.id,
     "family": lambda case: model_line(case.spec.model),
     "engine": lambda case: case.spec.engine.profile,
+    LAYOUT: _layout_unit,
 }
-"""What is left out whole, beside the folds."""
+"""What is left out whole, beside the folds; blank: never."""
+
+OF_LAYOUTS = "exchange_sync_us"
+"""Constants that were chosen by rows with attention ranks and stay as they are in a fit: of no layout they are known
+once it is left out."""
 
 FOLDS = "fold"
+NOTHING = ""
 
 MOST_STEP = 1.5
 """How far (logarithm) a parameter may move from the fit of all rows: to its prior, where only the unit told of it."""
@@ -66,7 +83,7 @@ def left_out_errors(
     splits = {FOLDS: lambda case: str(fold_of.get(case.row.group, "")), **UNITS}
     for split, unit_of in splits.items():
         units = [unit_of(case) for case in problem.cases]
-        for unit in sorted(set(units[: len(served)])):
+        for unit in sorted(set(units[: len(served)]) - {NOTHING}):
             yield from _without(problem, linear, (split, unit), units, served, cache)
 
 
@@ -77,8 +94,11 @@ def _without(
     split, unit = left
     seen = np.array([units[target.case] != unit for target in problem.targets])
     mine = [index for index in range(len(served)) if units[index] == unit]
-    known = frozenset(triple_of(case) for index, case in enumerate(served) if units[index] != unit)
+    known = frozenset(cell_of(case.spec) for index, case in enumerate(served) if units[index] != unit)
     params = replace(problem.parameters(solve(problem, linear, seen, limit=MOST_STEP)), coverage=known)
+    if split == LAYOUT:
+        priors = {(row.name, row.scope): row.prior for row in problem.table if row.name == OF_LAYOUTS}
+        params = replace(params, values={**params.values, **priors})
     cases = [served[index] for index in mine]
     c = coefficients([case.spec for case in cases], params)
     found = [
@@ -98,7 +118,7 @@ def coverage_of(
     table = ErrorTable(errors, weight)
     for split, unit_of in splits.items():
         units = np.array([unit_of(error.case) for error in errors])
-        for unit in np.unique(units).tolist():
+        for unit in sorted(set(units.tolist()) - {NOTHING}):
             mine = [errors[i] for i in np.flatnonzero(units == unit).tolist() if errors[i].unseen == split]
             if mine:
                 judged += with_coverage(mine, table.bands(units != unit))

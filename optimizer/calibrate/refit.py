@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from optimizer.calibrate.cross_validation import bands_of, cross_validate, folds_of, triple_of
+from optimizer.calibrate.cross_validation import bands_of, cell_of, cross_validate, folds_of
 from optimizer.calibrate.engine_steps import step_cases
 from optimizer.calibrate.fit import FitProblem, Linearised, fit, targets_of
 from optimizer.calibrate.left_out import errors_table, left_out_errors, read_errors
@@ -19,6 +19,8 @@ from optimizer.calibrate.scores import Error, is_served, packaged_cases, weighin
 from optimizer.catalog.types import Catalog
 from optimizer.files.atomic_write import write_atomic
 from optimizer.performance.parameter_files import load_parameters, read_parameter_rows
+from optimizer.performance.parameters import MeasuredCell
+from optimizer.performance.types import ReplicaSpec
 
 SERVED_ROWS, OTHER_ROWS = 30, 10
 """Rows of one group, engine, format and load that enter a fit, served in flight or not."""
@@ -81,9 +83,14 @@ def write_bands(root: Path, errors: Sequence[Error], own: Sequence[Error]) -> No
 
 
 def coverage_csv(cases: Sequence[RowCase], weight: Callable[[MeasuredRow], float]) -> str:
-    """Card, model line and weight format of everything measured, with the number of rows."""
-    counts = Counter(triple_of(case) for case in cases if weight(case.row) > 0)
-    return table_csv(("gpu", "model_line", "weight_quant", "rows"), [(*key, counts[key]) for key in sorted(counts)])
+    """Cells of everything measured, with the number of rows."""
+    return cells_csv([case.spec for case in cases if weight(case.row) > 0])
+
+
+def cells_csv(measured: Iterable[ReplicaSpec]) -> str:
+    """Cells of measured specifications, with how often each was."""
+    counts = Counter(map(cell_of, measured))
+    return table_csv((*MeasuredCell._fields, "rows"), [(*cell, counts[cell]) for cell in sorted(counts)])
 
 
 def thinned(cases: Sequence[RowCase]) -> tuple[list[RowCase], list[float]]:

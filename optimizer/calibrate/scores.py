@@ -323,8 +323,9 @@ def pools_band(figure: str) -> str:
 
 
 def pool_grade(case: PoolCase, params: Parameters) -> Grade:
-    """The worse grade of both pools; an engine the catalog does not know is C."""
-    grades = [grade_of(spec, params)[0] for spec in (case.prefill, case.decode)]
+    """The worse grade of both pools; an engine the catalog does not know is C. Layouts count that were measured as
+    pools."""
+    grades = [grade_of(spec, params.of_pools)[0] for spec in (case.prefill, case.decode)]
     return Grade.C if case.unknown_engine else _drafted(max(grades), case.decode)
 
 

@@ -1,7 +1,11 @@
 """How far a prediction can be trusted: which of card, model family and precision were measured, and what lowers it.
 
 A: all three; B: two; C: fewer, or a configuration nobody measured under load (design.md section 4, "Never assume in
-silence"). Every step down comes with its sentence.
+silence"). Attention ranks and dealt experts count apart: a layout that nobody measured on that card under that engine
+is a step down, two where nothing close to it was. Every step down comes with its sentence.
+
+Tensor parallelism alone asks for no engine: engines left out err about as much as tables left out (docs/accuracy.md),
+and one that is hardly measured has the band of engines left out.
 
 Model error as multiplicative bands: truth / prediction, by promise and grade.
 
@@ -26,13 +30,21 @@ from statistics import NormalDist
 from optimizer.catalog.loader import default_root
 from optimizer.catalog.types import Model
 from optimizer.demand import Lengths, Metric
+from optimizer.performance.expert_ranks import Layout, layout_of
 from optimizer.performance.parameter_files import file_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.types import Band, Grade, ReplicaSpec
 from optimizer.vocabulary import NVLINK_CLASS
 
 Triple = tuple[str, str, str]
-"""Card, model line, weight format."""
+"""Card, model line, weight format; or layout, engine, card."""
+
+LAYOUT_WORDS = {
+    Layout.TENSOR: "tensor parallelism alone",
+    Layout.EXPERTS: "dealt experts (EP)",
+    Layout.RANKS: "attention ranks (DP)",
+    Layout.WIDE_RANKS: "attention ranks (DP) over several nodes",
+}
 
 _VERSION = re.compile(r"[-]?[vV]?\d.*$")
 _LADDER = (Grade.A, Grade.B, Grade.C)
@@ -101,8 +113,8 @@ def grade_of(spec: ReplicaSpec, params: Parameters, lengths: Lengths | None = No
             return Grade.C, (ASSUMED_HITS, told)
         return Grade.A, (told,)
     own = _triple(spec)
-    step = _missing(own, params.coverage)
-    reasons = _coverage_reasons(own, step, params)
+    step, further = _missing(own, params.triples), _layout_missing(spec, params)
+    reasons = _coverage_reasons(own, step, params) + _layout_reasons(spec, further, params)
     gpu = spec.gpu
     if gpu.sibling:
         reasons.append(f"{gpu.id} takes the efficiencies of its sibling {gpu.sibling}: one grade down")
@@ -121,22 +133,22 @@ def grade_of(spec: ReplicaSpec, params: Parameters, lengths: Lengths | None = No
         reasons.append(f"tensor parallelism over PCIe depends on the host tenfold; {assumed} host is assumed")
     if lengths is not None and lengths.assumes_hits:
         return Grade.C, (ASSUMED_HITS, *reasons)
-    return _grade(spec, step), tuple(reasons)
+    return _grade(spec, step + further), tuple(reasons)
 
 
 def grades_of(specs: Sequence[ReplicaSpec], params: Parameters, lengths: Lengths | None = None) -> list[Grade]:
-    """Grades of many specifications; how far a triple is from the measured ones is looked up once."""
+    """Grades of many specifications; how far a triple and a layout are from measured ones is looked up once."""
     if lengths is not None and lengths.assumes_hits:
         return [Grade.C for _ in specs]
-    steps: dict[tuple[int, int, str], int] = {}
+    steps: dict[tuple[int, int, str, Layout, str], int] = {}
     result = []
     for spec in specs:
         if is_own(spec, params):
             result.append(Grade.A)
             continue
-        key = (id(spec.gpu), id(spec.model), spec.weight_quant)
+        key = (id(spec.gpu), id(spec.model), spec.weight_quant, layout_of(spec), spec.engine.profile)
         if key not in steps:
-            steps[key] = _missing(_triple(spec), params.coverage)
+            steps[key] = _missing(_triple(spec), params.triples) + _layout_missing(spec, params)
         result.append(_grade(spec, steps[key]))
     return result
 
@@ -157,13 +169,26 @@ def _triple(spec: ReplicaSpec) -> Triple:
     return (spec.gpu.sibling or spec.gpu.id, model_line(spec.model), spec.weight_quant)
 
 
-def _missing(own: Triple, coverage: frozenset[Triple]) -> int:
-    """How many of card, line and format differ from the nearest measured triple, at most two."""
-    if own in coverage:
+def _layout(spec: ReplicaSpec) -> Triple:
+    return (layout_of(spec).value, spec.engine.profile, spec.gpu.sibling or spec.gpu.id)
+
+
+def _layout_missing(spec: ReplicaSpec, params: Parameters) -> int:
+    """How many of layout, engine and card differ from what was measured together, at most two."""
+    own = _layout(spec)
+    return 0 if own[0] == Layout.TENSOR else _missing(own, params.layouts)
+
+
+def _missing(own: Triple, known: frozenset[Triple]) -> int:
+    """How many of three things differ from the nearest measured triple, at most two."""
+    if own in known:
         return 0
-    card, line, quant = own
-    near = any((c == card) + (m == line) + (q == quant) == 2 for c, m, q in coverage)
-    return 1 if near else 2
+    return 1 if _near(own, known) else 2
+
+
+def _near(own: Triple, known: frozenset[Triple]) -> list[Triple]:
+    """Measured triples that differ in one thing."""
+    return [other for other in known if sum(a == b for a, b in zip(own, other, strict=True)) == 2]
 
 
 def _coverage_reasons(own: Triple, missing: int, params: Parameters) -> list[str]:
@@ -172,9 +197,23 @@ def _coverage_reasons(own: Triple, missing: int, params: Parameters) -> list[str
     card, line, quant = own
     if missing == 2:
         return [f"{line} in {quant} on {card}: nothing close to it was measured under load"]
-    near = [t for t in params.coverage if sum(a == b for a, b in zip(own, t, strict=True)) == 2]
-    known = " in ".join((max(near)[1], max(near)[2])) + f" on {max(near)[0]}"
+    near = max(_near(own, params.triples))
+    known = " in ".join((near[1], near[2])) + f" on {near[0]}"
     return [f"measured under load: {known}, not {line} in {quant} on {card}"]
+
+
+def _layout_reasons(spec: ReplicaSpec, missing: int, params: Parameters) -> list[str]:
+    """The sentence of a layout that nobody measured; the nearest one named is of the same layout where there is one."""
+    if missing == 0:
+        return []
+    own = _layout(spec)
+    layout, engine, card = own
+    asked = f"{LAYOUT_WORDS[Layout(layout)]} under {engine} on {card}"
+    if missing == 2:
+        return [f"not measured under load: {asked}, nor anything close: two grades down"]
+    near = max(_near(own, params.layouts), key=lambda other: (other[0] == layout, other))
+    known = f"{LAYOUT_WORDS[Layout(near[0])]} under {near[1]} on {near[2]}"
+    return [f"not measured under load: {asked}, nearest: {known}: one grade down"]
 
 
 Bands = Mapping[tuple[str, str, Grade], Band]

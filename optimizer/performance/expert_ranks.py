@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from optimizer.catalog.types import Model
 from optimizer.performance.architecture import moe_layers
@@ -76,6 +77,22 @@ take 2.5 times as long as 496."""
 
 RANKS_FLOOR = 1.25
 """The same with attention data parallelism, whose ranks agree on every step first."""
+
+
+class Layout(StrEnum):
+    """Kinds of sharing the work of a replica: what each asks of engine and fabric is measured apart."""
+
+    TENSOR = "tensor"  # every GPU has a part of every matrix, stages of a pipeline included
+    EXPERTS = "experts"  # one attention rank, whose routed experts are dealt to groups of its GPUs
+    RANKS = "ranks"  # several attention ranks in one domain of fast links
+    WIDE_RANKS = "wide_ranks"  # the same over several domains
+
+
+def layout_of(spec: ReplicaSpec) -> Layout:
+    """How the GPUs of a specification share the work, in kind."""
+    if spec.attention_dp > 1:
+        return Layout.WIDE_RANKS if spec.expert_gpus > domain_gpus(spec) else Layout.RANKS
+    return Layout.EXPERTS if spec.expert_parallel > 1 else Layout.TENSOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from optimizer.performance.parameters import (
     Gemm,
     Generation,
     Kernels,
+    MeasuredCell,
     Parameter,
     Parameters,
     PrefillAttention,
@@ -235,12 +236,19 @@ def load_parameters(root: Path, calibration: Path | None = None) -> Parameters:
         )
         for row in releases
     )
-    columns = ("gpu", "model_line", "weight_quant")
-    covered = read_table(file_of(root, "performance", "coverage.csv"), columns, ("rows",))
-    coverage = frozenset((row.required("gpu"), row.text("model_line"), row.text("weight_quant")) for row in covered)
-    if releases.findings or covered.findings:
-        raise CatalogError((*releases.findings, *covered.findings))
-    return Parameters(values, kernels, references, generations, coverage, version, measured)
+    replicas, pools = (
+        read_table(file_of(root, "performance", name), MeasuredCell._fields, ("rows",))
+        for name in ("coverage.csv", "pool_coverage.csv")
+    )
+    coverage, pool_coverage = (frozenset(_cells(table)) for table in (replicas, pools))
+    if findings := (*releases.findings, *replicas.findings, *pools.findings):
+        raise CatalogError(findings)
+    return Parameters(values, kernels, references, generations, coverage, version, measured, pool_coverage)
+
+
+def _cells(table: CsvTable) -> Iterator[MeasuredCell]:
+    for row in table:
+        yield MeasuredCell(row.required("gpu"), *(row.required(name) for name in MeasuredCell._fields[1:]))
 
 
 def file_of(root: Path, folder: str, name: str) -> Path:

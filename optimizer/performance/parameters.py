@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
 
 from optimizer.errors import CatalogError
 
@@ -87,6 +89,16 @@ class Generation:
     assumed: bool = True  # whether a release that is not stated may be of it
 
 
+class MeasuredCell(NamedTuple):
+    """What a grade is earned by: measured rows of a card, model line and weight format, under an engine and layout."""
+
+    gpu: str
+    model_line: str
+    weight_quant: str
+    engine: str  # profile
+    layout: str
+
+
 @dataclass(frozen=True)
 class Parameters:
     """Everything the performance model knows beside the catalogs."""
@@ -95,10 +107,27 @@ class Parameters:
     kernels: Mapping[str, Kernels]  # by card
     references: Mapping[str, str]  # card or architecture -> the card whose kernels it takes
     generations: tuple[Generation, ...]
-    coverage: frozenset[tuple[str, str, str]]  # (card, model line, weight format) measured under load
+    coverage: frozenset[MeasuredCell]  # replicas measured under load
     version: str  # names the fit: content hash of the parameter file
     own: Mapping[str, int] = field(default_factory=dict)
     """How many different loads a user measured of a setup, by ``own_setup``; empty without a calibration."""
+    pool_coverage: frozenset[MeasuredCell] = frozenset()
+    """Prefill and decode pools measured under load."""
+
+    @cached_property
+    def triples(self) -> frozenset[tuple[str, str, str]]:
+        """Card, model line and weight format that were measured together."""
+        return frozenset((cell.gpu, cell.model_line, cell.weight_quant) for cell in self.coverage)
+
+    @cached_property
+    def layouts(self) -> frozenset[tuple[str, str, str]]:
+        """Layout, engine and card that were measured together."""
+        return frozenset((cell.layout, cell.engine, cell.gpu) for cell in self.coverage)
+
+    @cached_property
+    def of_pools(self) -> Parameters:
+        """The same where pools are graded: what was measured as a pool counts beside what was as a replica."""
+        return replace(self, coverage=self.coverage | self.pool_coverage)
 
     def first(self, name: str, *scopes: str) -> float:
         """The value of the most specific scope that exists, scopes given from specific to general."""

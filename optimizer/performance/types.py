@@ -19,7 +19,7 @@ from optimizer.vocabulary import Link, split_words
 
 
 class Grade(StrEnum):
-    """A: this GPU, family and precision measured; B: two of the three; C: extrapolated or never measured under load."""
+    """A: this GPU, family, precision and layout measured; B: one of them inferred; C: extrapolated."""
 
     A = "A"
     B = "B"

@@ -378,8 +378,8 @@ class Ranking(Section):
     """What two listed plans must differ in."""
 
     min_grade: GradeWord | None = None
-    """The least grade of prediction that a plan may have. A: GPU, model family and precision were measured together; B:
-    two of the three; C, or left out: any."""
+    """The least grade of prediction that a plan may have. A: GPU, model family, precision and layout were measured; B:
+    one of them is inferred; C, or left out: any."""
 
     max_configurations_per_workload: Annotated[
         int,

@@ -23,7 +23,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("binds", "the promise or limit that the plan runs closest to, error margin included"),
     ("20 % worse", "20 % above the median estimate: a milder test than the far end of the band"),
     ("tie", "less than 3 % apart: treat as equal"),
-    ("grade (gr)", "A: this GPU, model family and precision measured; B: two of the three; C: extrapolated"),
+    ("grade (gr)", "A: GPU, model family, precision and layout measured; B: one of them inferred; C: extrapolated"),
     ("weights", "number format of the model's weights (FP8, INT4, ...); fewer bits need less memory"),
     ("as published", "weights in a format that somebody publishes: nothing to quantize yourself"),
     ("quality", "share of its published quality that the model must keep in a smaller number format"),

@@ -47,7 +47,7 @@ _ASKED = 5
 
 GRADE_MEANS = {
     "A": "this GPU, model family and precision have been measured together",
-    "B": "two of GPU, model family and precision have been measured together, the third is inferred",
+    "B": "one of GPU, model family, precision and layout is inferred, the others have been measured together",
     "C": "extrapolated, or never measured under load; expect the wide band",
 }
 

@@ -41,6 +41,21 @@ def grades(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Misma
             path = f"predicted[{prediction.workload}].grade"
             yield Mismatch("grades", path, expected, prediction.grade, "the worst grade of its groups")
         yield from _reasons(case, prediction, _groups_of(prediction, served))
+        yield from _layouts(case, prediction, _groups_of(prediction, served))
+
+
+def _layouts(case: CheckedCase, prediction: Prediction, served: list[GroupAtLoad]) -> Iterator[Mismatch]:
+    """Grade A of attention ranks or dealt experts rests on rows of that card and engine: read off the table itself."""
+    for spec in (entry.group.spec for entry in served):
+        if prediction.grade != Grade.A or spec.attention_dp == spec.expert_parallel == 1:
+            continue
+        kind = "ranks" if spec.attention_dp > 1 else "experts"
+        card = spec.gpu.sibling or spec.gpu.id
+        rows = {(cell.gpu, cell.engine, cell.layout) for cell in case.params.coverage}
+        if (card, spec.engine.profile, kind) not in rows:
+            path = f"predicted[{prediction.workload}].grade"
+            told = f"nobody measured {kind} under {spec.engine.profile} on {card}"
+            yield Mismatch("grades", path, "B or C", prediction.grade, told)
 
 
 def _reasons(case: CheckedCase, prediction: Prediction, served: list[GroupAtLoad]) -> Iterator[Mismatch]:

@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from benchmarks.anchors import ANCHORS, Anchor, predicted
-from benchmarks.regret import gpu_prices, left_out_of
+from benchmarks.anchors import ANCHORS, Anchor, attended_share, predicted
+from benchmarks.regret import UNSEEN, gpu_prices, left_out_of
 from optimizer.calibrate.cross_validation import bands_of
 from optimizer.calibrate.engine_steps import step_cases, step_errors
-from optimizer.calibrate.left_out import FOLDS, UNITS, coverage_of, read_errors
+from optimizer.calibrate.left_out import FOLDS, LAYOUT, UNITS, coverage_of, read_errors
 from optimizer.calibrate.own_fit import read_folds
 from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, packaged_cases, pools_band, weighing
 from optimizer.catalog import default_root, load_catalog
@@ -70,12 +70,16 @@ def test_single_engine_steps_are_predicted(kind: str, percent: float) -> None:
 
 @pytest.mark.parametrize("anchor", ANCHORS, ids=lambda anchor: anchor.name)
 def test_published_throughputs_of_many_ranks_are_met(anchor: Anchor) -> None:
-    """Nothing is fitted to them. A worker can do more than it does on the average of a day, and not twice as much."""
+    """Nothing is fitted to them. A worker can do more than it does on the average of a day, never less."""
     found = predicted(anchor, CATALOG, PARAMS)
-    if anchor.is_average:
-        assert anchor.published <= found <= 2.0 * anchor.published
-    else:
-        assert found == pytest.approx(anchor.published, rel=anchor.within)
+    assert found == pytest.approx(anchor.published, rel=anchor.within)
+    assert found >= anchor.published or not anchor.is_average
+
+
+def test_prompts_of_a_chat_attend_to_more_than_a_whole_prompt_does() -> None:
+    """Of alike prompts a token attends to half, with a third found to two thirds; where lengths scatter, long ones
+    bring most of the tokens: in the packaged chat more than what a decoding sequence holds."""
+    assert attended_share() == pytest.approx(1.35, abs=0.01)
 
 
 def test_bands_hold_sources_cards_families_and_engines_that_nobody_fitted() -> None:
@@ -89,11 +93,13 @@ def test_bands_hold_sources_cards_families_and_engines_that_nobody_fitted() -> N
     for split in (FOLDS, *UNITS):
         for figure in (TPOT, TTFT, THROUGHPUT, OFFLINE):
             coverage = found[split, figure]
-            assert coverage.rows >= 500 and 82 <= coverage.by_row <= 99 and 80 <= coverage.by_group <= 98, coverage
+            least = 500 if split != LAYOUT else 30
+            assert coverage.rows >= least and coverage.by_row >= 85 and coverage.by_group >= 84, coverage
+            assert split == LAYOUT or (coverage.by_row <= 99 and coverage.by_group <= 98), coverage
     regret = {
         (unseen, one.confidence): one
         for unseen, one in left_out_of([e for e in errors if weight(e.case.row) > 0], gpu_prices(CATALOG))
     }
-    for split in (FOLDS, *UNITS):
+    for split in UNSEEN:
         assert regret[split, 0.5].mean <= 1.35, "what is picked without a margin costs a third more than the best"
         assert regret[split, 0.9].broken_percent <= 12.0, "limits that are kept with 90 % are kept"
