@@ -103,6 +103,14 @@ class ExpertParallel(StrEnum):
     REQUIRED = "required"
 
 
+class Survive(StrEnum):
+    """What of a plan may be gone with every promise still kept by what is left."""
+
+    NONE = "none"
+    NODE = "node"
+    SITE = "site"  # all nodes of one provider in one region
+
+
 class Market(StrEnum):
     """Where the hardware is bought: decides what is shown as obtainable."""
 

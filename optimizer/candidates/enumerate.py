@@ -237,9 +237,7 @@ class DefaultsOnCards:
         return self._known[key]
 
 
-def replica_on(
-    defaults: DefaultsOnCards, node_type: NodeType, formats: tuple[str, str], shape: Shape
-) -> ReplicaSpec:
+def replica_on(defaults: DefaultsOnCards, node_type: NodeType, formats: tuple[str, str], shape: Shape) -> ReplicaSpec:
     (quant, cache), (tp, pp, ranks, experts) = formats, shape
     setting, gpu = defaults.setting, node_type.gpu
     share, sequences, budget = defaults.on(gpu, tp * ranks, pp)

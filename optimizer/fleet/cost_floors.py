@@ -38,16 +38,16 @@ class CostFloors:
     def cents(self, candidate: Candidate) -> int:
         """The bound."""
         load, points = self._rules.workloads[candidate.workload].load, range(len(candidate.points))
-        own = least_cents(candidate, load, self._market, self._rules.spare_nodes, points)
+        own = least_cents(candidate, load, self._market, self._rules, points)
         if own is None:
             return NEVER
         together = 0 if self._alone else self._shared(candidate) + self._rest[candidate.workload]
         return max(own, together) + self._rules.fixed_cents
 
     def cents_with(self, candidate: Candidate, replicas: int) -> int:
-        """The bound for so many replicas, whatever its operating points; not under a day profile."""
-        nodes = candidate.nodes_for(replicas) + self._rules.spare_nodes
-        own = self._market.cheapest(candidate.node_type, nodes)
+        """The bound for so many replicas that are left with whatever the plan survives gone, whatever its operating
+        points; not under a day profile."""
+        own = self._market.cheapest_for(candidate, replicas, self._rules)
         if own is None:
             return NEVER
         together = 0

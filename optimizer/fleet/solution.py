@@ -29,6 +29,8 @@ def solution_of(instance: Instance, found: Found, rank: int, loads: Sequence[Loa
             kept_points(slot.candidate, rules),
             shares[index],
             found.replicas_running[index] if rules.periods else (),
+            found.lost[index],
+            found.places[index],
         )
         for index, replicas in sorted(found.replicas.items(), key=lambda item: (instance.slots[item[0]].workload, item))
         for slot in (instance.slots[index],)
