@@ -41,6 +41,7 @@ class NodeLine:
     host_memory_gib: float | None = None  # of one node, where stated
     network_gbps: float | None = None  # between nodes, where stated
     from_nodes: int = 1  # nodes from which on the offer has this price
+    spare_cents: int = 0  # a month, of ``monthly_cents``, that the spare ones cost
 
 
 @dataclass(frozen=True, slots=True)

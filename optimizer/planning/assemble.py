@@ -238,6 +238,7 @@ def _nodes(solution: FleetSolution) -> Iterator[NodeLine]:
                 host_memory_gib=option.offer.host_memory_gib,
                 network_gbps=option.offer.network_gbps,
                 from_nodes=option.from_nodes,
+                spare_cents=option.cents_for([min(nodes.spare, n) for n in nodes.running or (nodes.count,)]),
             )
 
 

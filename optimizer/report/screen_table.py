@@ -113,6 +113,7 @@ def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
         *_layouts(plans),
         *_latencies(outcome, plans),
         *_room(outcome, plans),
+        *_one_gone(plans),
         *_prices(plans),
         ScreenColumn("gr", tuple(plan.grade for plan in plans), "<", 8),
     ]
@@ -249,6 +250,23 @@ def room(plan: Plan) -> str:
     if more >= 2:
         return f"x{count(plan.load_factor)}"
     return f"+{percent(more)}" if more >= 0.0005 else "+0 %"
+
+
+def _one_gone(plans: Sequence[Plan]) -> list[ScreenColumn]:
+    """Whether the plan goes on with any one node gone."""
+    cells = tuple(one_gone(plan) for plan in plans)
+    return [ScreenColumn("1 gone", cells, "<", 4)] if any(cells) else []
+
+
+def one_gone(plan: Plan) -> str:
+    """``holds``: every promise, nothing started again; ``spare``: once its replicas run on a spare node; ``breaks``: a
+    promise, though something is left; ``stops``: nothing is left that serves a workload."""
+    if plan.without_a_node is None:
+        return ""
+    if plan.without_a_node:
+        return "holds"
+    nothing = any(one.replicas == 0 for one in plan.remainder)
+    return "spare" if any(node.spare for node in plan.nodes) else "stops" if nothing else "breaks"
 
 
 def _prices(plans: Sequence[Plan]) -> list[ScreenColumn]:

@@ -47,7 +47,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     hardware.nvlink_required,
     hardware.packing,
     hardware.spare_nodes,
-    survival.remainder,
+    survival.survive,
     hardware.counts,
     hardware.max_gpus,
     hardware.max_nodes,

@@ -29,12 +29,12 @@ _ANYWHERE = ("", "global")
 Place = tuple[str, str]
 
 
-def remainder(case: CheckedCase) -> Iterator[Mismatch]:
+def survive(case: CheckedCase) -> Iterator[Mismatch]:
     """What the plan says is left of each group is what is left of it, for whatever the problem asks may be gone."""
-    survive = case.problem.margins.survive
+    asked = case.problem.margins.survive
     told = told_of(case)
-    if survive is not Survive.NONE and survive not in told:
-        yield Mismatch("survive", "remainder", survive, [str(gone) for gone in told], "what is left of every group")
+    if asked is not Survive.NONE and asked not in told:
+        yield Mismatch("survive", "remainder", asked, [str(gone) for gone in told], "what is left of every group")
     for gone, rows in told.items():
         if [row.workload for row in rows] != [group.name for group in case.groups]:
             found = [row.workload for row in rows]
@@ -43,7 +43,7 @@ def remainder(case: CheckedCase) -> Iterator[Mismatch]:
         if gone is Survive.SITE:
             yield from _places(case, rows)
         for group, row in zip(case.groups, rows, strict=True):
-            yield from _counted(group, row, asked=gone is survive)
+            yield from _counted(group, row, asked=gone is asked)
 
 
 def _counted(group: GroupCase, row: Remainder, *, asked: bool) -> Iterator[Mismatch]:
@@ -124,10 +124,10 @@ def told_of(case: CheckedCase) -> dict[Survive, list[Remainder]]:
 
 def without(case: CheckedCase) -> CheckedCase | None:
     """The case of what is left when what the problem says may be gone is; None where it asks for nothing, or where
-    ``remainder`` finds that nothing is left or told of a group."""
-    survive = case.problem.margins.survive
-    rows = told_of(case).get(survive, [])
-    if survive is Survive.NONE or len(rows) != len(case.groups):
+    ``survive`` finds that nothing is left or told of a group."""
+    asked = case.problem.margins.survive
+    rows = told_of(case).get(asked, [])
+    if asked is Survive.NONE or len(rows) != len(case.groups):
         return None
     left = []
     for group, row in zip(case.groups, rows, strict=True):
