@@ -27,8 +27,12 @@ UNSTATED = frozenset({"", "global"})
 
 def place_of(option: NodeOption) -> Place:
     """Where the nodes of an option are."""
-    region = option.offer.region
-    return option.offer.provider, "" if region.lower() in UNSTATED else region
+    return place_in(option.offer.provider, option.offer.region)
+
+
+def place_in(provider: str, region: str) -> Place:
+    """A region of a provider, as far as it is stated."""
+    return provider, "" if region.lower() in UNSTATED else region
 
 
 def sites(places: Iterable[Place]) -> tuple[tuple[Place, ...], ...]:

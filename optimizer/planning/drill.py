@@ -1,4 +1,5 @@
-"""Failure drill: a node of a plan dies while requests arrive, and returns; with and without a spare node.
+"""Failure drill: a node of a plan, or a whole site, dies while requests arrive, and returns; with and without spare
+nodes for what is gone.
 
 The arrivals (or the people of a closed population), lengths and replicas are those of the replay. A dead node's
 requests are sent again from their first token to the replicas that are left, by a router that notices at once; a node
@@ -17,6 +18,7 @@ import numpy as np
 
 from optimizer.demand import Metric
 from optimizer.errors import UsageError
+from optimizer.fleet.survival import Place, place_in, sites
 from optimizer.performance import behaviours
 from optimizer.planning.assemble import spec_of
 from optimizer.planning.replicas_replayed import replica_of, say_replaying
@@ -24,10 +26,10 @@ from optimizer.simulate.draws import Floats, first_questions, poisson, routed, s
 from optimizer.simulate.fleet import Outage, Served, Talk, converse, serve
 from optimizer.simulate.sessions import arriving, at_ranks, attend, of_people
 from optimizer.units import SHARE_UNITS, ceil_guarded
-from optimizer.vocabulary import Router
+from optimizer.vocabulary import Router, Survive
 
 if TYPE_CHECKING:
-    from optimizer.demand import Load
+    from optimizer.demand import Load, Promise
     from optimizer.plan.types import Plan
     from optimizer.planning.inputs import Inputs
 
@@ -46,6 +48,22 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class PromiseSeen:
+    """A promised percentile of the requests that arrived before, while and after the node was away; seconds, not a
+    number where none did."""
+
+    promise: Promise
+    before: float
+    away: float
+    after: float
+
+    @property
+    def holds(self) -> bool:
+        """It is kept while the node is away; nothing that arrived then broke it."""
+        return not self.away > self.promise.limit_s
+
+
+@dataclass(frozen=True, slots=True)
 class Course:
     """What users saw in one run."""
 
@@ -56,6 +74,22 @@ class Course:
     after: Phase
     resent: int  # in flight on the node when it died, sent again
     recovered_s: float  # from the node's return until the last late request had arrived; 0: none was late
+    promises: tuple[PromiseSeen, ...]
+
+    @property
+    def lost(self) -> int:
+        """Replicas that are gone."""
+        return self.replicas - self.left
+
+    @property
+    def errors(self) -> int:
+        """Requests that no replica was there to take: those that arrived while none was, and those sent again then."""
+        return 0 if self.left else self.down.requests + self.resent
+
+    @property
+    def holds(self) -> bool:
+        """Every promise is kept while the node is away, and every request finds a replica."""
+        return not self.errors and all(one.holds for one in self.promises)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +104,7 @@ class GroupDrill:
     promised: bool  # the limit is one of the problem file's, else twice the calm p99
     without_spare: Course
     with_spare: Course
+    length_class: str = ""
 
 
 def drill(
@@ -78,8 +113,11 @@ def drill(
     minutes: float,
     router: Router | None = None,
     say: Callable[[str], None] = lambda _: None,
+    *,
+    site: bool = False,
 ) -> tuple[GroupDrill, ...]:
-    """Let one node with the replicas of each group die for ``minutes``; without a router it is the problem's.
+    """Let one node with the replicas of each group die for ``minutes``, or all nodes of the ``site`` that takes most of
+    them; without a router it is the problem's.
 
     Offline work is left out: nobody waits for one of its requests. Raises ``UsageError`` where nothing else is served.
     """
@@ -90,16 +128,43 @@ def drill(
     thinking = [_are_people(loads[plan.groups[index].workload]) for index in online]
     say_replaying(say, arrivals=not all(thinking), held=False, people=any(thinking))
     router = router or Router(inputs.problem.engine.router)
-    return tuple(_drilled(inputs, plan, index, 60.0 * minutes, router) for index in online)
+    lost = [_at_a_site(inputs, plan, index) if site else _on_a_node(inputs, plan, index) for index in online]
+    return tuple(
+        _drilled(inputs, plan, index, count, (60.0 * minutes, router))
+        for index, count in zip(online, lost, strict=True)
+    )
 
 
-def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Router) -> GroupDrill:
+def _on_a_node(inputs: Inputs, plan: Plan, index: int) -> int:
+    """Replicas of a group that the fullest node holds, or the one that it is part of."""
+    group = plan.groups[index]
+    return min(max(group.gpus_per_node // spec_of(inputs, group).gpus, 1), group.replicas)
+
+
+def _at_a_site(inputs: Inputs, plan: Plan, index: int) -> int:
+    """Replicas of a group that are gone with the worst site: as the plan says they stand, else as many as its nodes may
+    hold."""
+    group = plan.groups[index]
+    told = [one for one in plan.remainder if one.gone is Survive.SITE]
+    if told:
+        return told[index].lost
+    at: dict[Place, int] = {}
+    same = (group.gpu, group.gpus_per_node, group.link)
+    for node in plan.nodes:
+        if (node.gpu, node.gpus_per_node, node.link) == same:
+            place = place_in(node.provider, node.region)
+            at[place] = at.get(place, 0) + node.count
+    most = max(sum(at.get(place, 0) for place in one) for one in sites(at))
+    return min(most * group.gpus_per_node // spec_of(inputs, group).gpus, group.replicas)
+
+
+def _drilled(inputs: Inputs, plan: Plan, index: int, lost: int, asked: tuple[float, Router]) -> GroupDrill:
+    away_s, router = asked
     group = plan.groups[index]
     predicted = next(one for one in plan.predicted if one.workload == group.workload)
     part = next(one for one in inputs.parts if one.name == group.workload)
     rate = predicted.requests_per_second * group.share / SHARE_UNITS
     lengths, spec = part.lengths, spec_of(inputs, group)
-    lost = min(max(group.gpus_per_node // spec.gpus, 1), group.replicas)
     stay = predicted.e2e_s.mean
     if not _are_people(part.load):
         open_loop = behaviours([spec], lengths, inputs.params, rates=[rate / group.replicas])[0].e2e.mean
@@ -111,7 +176,7 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     count = math.ceil(rate * times[-1] + 5.0 * math.sqrt(rate * times[-1]) + 10.0)
     ranks = spec.attention_dp
     if count * (group.replicas + lost) * ranks > LARGEST:
-        raise UsageError(f"{count:,} requests on {group.replicas} replicas are too many to replay: lower --minutes")
+        raise UsageError(f"{count:,} requests on {group.replicas} replicas are too many to replay: ask for less time")
     given, replica = stream(poisson(rate, count), lengths), replica_of(inputs, spec, lengths)
     outage, talk = Outage(begin, begin + away_s, 0, lost * ranks), None
     if _are_people(part.load):
@@ -136,9 +201,11 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, away_s: float, router: Rout
     first = runs[group.replicas]
     calm = first.ttft[(first.arrive > begin / 2) & (first.arrive < quiet)]
     limit = max(stated) if stated else 2.0 * float(np.percentile(calm, 99)) if calm.size else math.inf
-    courses = [_course(run, n, lost, times, limit) for n, run in runs.items()]
-    share = group.share / SHARE_UNITS
-    return GroupDrill(part.name, group.gpu, share, rate, limit, bool(stated), courses[0], courses[1])
+    classes = {one.name: number for number, one in enumerate(lengths.classes)}
+    promises = [(one, classes.get(one.length_class)) for one in part.slo.promises]
+    courses = [_course(run, n, lost, times, (limit, promises)) for n, run in runs.items()]
+    share, few, many = group.share / SHARE_UNITS, courses[0], courses[-1]
+    return GroupDrill(part.name, group.gpu, share, rate, limit, bool(stated), few, many, part.length_class)
 
 
 def _are_people(load: Load) -> bool:
@@ -146,8 +213,15 @@ def _are_people(load: Load) -> bool:
     return load.users > 0 and not load.requests_per_second
 
 
-def _course(run: Served, replicas: int, lost: int, times: Sequence[float], limit: float) -> Course:
+def _course(
+    run: Served,
+    replicas: int,
+    lost: int,
+    times: Sequence[float],
+    asked: tuple[float, Sequence[tuple[Promise, int | None]]],
+) -> Course:
     quiet, begin, back, end = times
+    limit, promises = asked
     late = (run.arrive + run.ttft > begin) & (run.arrive <= end) & (run.ttft > limit)
     last = float(run.arrive[late].max()) if late.any() else back
     return Course(
@@ -158,7 +232,23 @@ def _course(run: Served, replicas: int, lost: int, times: Sequence[float], limit
         after=_phase(run, back, end, limit),
         resent=run.resent,
         recovered_s=max(last - back, 0.0),
+        promises=tuple(_promise(run, one, number, times) for one, number in promises),
     )
+
+
+def _promise(run: Served, promise: Promise, number: int | None, times: Sequence[float]) -> PromiseSeen:
+    """A promised percentile in each stretch; of a length class over its requests."""
+    quiet, begin, back, end = times
+    values = {Metric.TTFT: run.ttft, Metric.TPOT: run.tpot, Metric.E2E: run.e2e}[promise.metric]
+    concerned = np.ones(values.size, np.bool_)
+    if number is not None and run.length_class is not None:
+        concerned = run.length_class == number
+
+    def seen(low: float, high: float) -> float:
+        inside = values[concerned & (run.arrive >= low) & (run.arrive < high)]
+        return float(np.percentile(inside, promise.percentile)) if inside.size else math.nan
+
+    return PromiseSeen(promise, seen(begin / 2, quiet), seen(begin, back), seen(back, end))
 
 
 def _phase(run: Served, low: float, high: float, limit: float) -> Phase:
