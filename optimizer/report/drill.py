@@ -141,8 +141,8 @@ def _verdict(told: Drilled) -> str:
 def _group(group: GroupDrill, what: str) -> list[str]:
     calm = group.without_spare
     late = "the promised TTFT" if group.promised else "twice the calm TTFT p99"
-    head = (
-        f"{group.workload}{_which(group)}: {two_digits(group.rate)} requests/s on "
+    head = f"{group.workload}{_which(group)}: {_load(group)} on "
+    head += (
         f"{plural(calm.replicas, 'replica')}, {calm.lost} on the {what}; late is above {late} of "
         f"{_seconds(group.limit_s)}"
     )
@@ -155,6 +155,12 @@ def _group(group: GroupDrill, what: str) -> list[str]:
         lines += columns(rows, "<>>>><")
         lines += paragraph("; ".join(_counts(course)), indent="    ")
     return lines
+
+
+def _load(group: GroupDrill) -> str:
+    """Every load that is promised, each run by itself."""
+    rate = [f"{two_digits(group.rate)} requests/s"] if group.rate else []
+    return " or ".join([*rate, *([f"{group.held:,} in flight"] if group.held else [])])
 
 
 def _promise(one: PromiseSeen) -> tuple[str, ...]:
