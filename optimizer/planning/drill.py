@@ -167,7 +167,7 @@ def _at_a_site(inputs: Inputs, plan: Plan, index: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
+class _Offered:
     """One of the loads that a group promises to carry: arrivals at a rate, or people who wait for their answers."""
 
     rate: float  # requests per second, of people with every replica there
@@ -176,20 +176,20 @@ class _Asking:
     think_s: float = 0.0  # of people
 
 
-def _askings(inputs: Inputs, plan: Plan, group: Group, spec: ReplicaSpec) -> list[_Asking]:
+def _askings(inputs: Inputs, plan: Plan, group: Group, spec: ReplicaSpec) -> list[_Offered]:
     """Arrivals or people, as the plan of a group is replayed under them; none where only a number in flight is."""
     predicted = next(one for one in plan.predicted if one.workload == group.workload)
     part = next(one for one in inputs.parts if one.name == group.workload)
     load, lengths, params = part.load, part.lengths, inputs.params
     factor = plan.load_factor if inputs.problem.objective == "maximize_load" else 1.0
-    share, found = factor * group.share / SHARE_UNITS, list[_Asking]()
+    share, found = factor * group.share / SHARE_UNITS, list[_Offered]()
     if load.requests_per_second:
         rate = load.requests_per_second * share
         stay = behaviours([spec], lengths, params, rates=[rate / group.replicas])[0].e2e.mean
-        found.append(_Asking(rate, stay if math.isfinite(stay) else predicted.e2e_s.mean))
+        found.append(_Offered(rate, stay if math.isfinite(stay) else predicted.e2e_s.mean))
     elif load.users:
         rate, stay = predicted.requests_per_second * group.share / SHARE_UNITS, predicted.e2e_s.mean
-        found.append(_Asking(rate, stay, ceil_guarded(rate * (load.think_s + stay)), load.think_s))
+        found.append(_Offered(rate, stay, ceil_guarded(rate * (load.think_s + stay)), load.think_s))
     return found
 
 
@@ -233,7 +233,7 @@ def _runs(
     inputs: Inputs,
     group: Group,
     replica_of_group: tuple[ReplicaSpec, Lengths],
-    asking: _Asking,
+    asking: _Offered,
     outage_of: tuple[int, float, Router],
 ) -> tuple[dict[int, Served], tuple[float, float, float, float]]:
     """One load on the replicas of the plan, and on those with spares for what is lost; by the number of replicas."""

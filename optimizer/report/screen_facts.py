@@ -108,7 +108,7 @@ def _promises(one: Asked) -> str:
 def _confidence(outcome: Outcome) -> str:
     if outcome.confidence <= 0.5:
         return "; no margin"
-    return f"; confidence {exact(round(outcome.confidence * 100, 6))} %"
+    return f"; kept with {exact(round(outcome.confidence * 100, 6))} % of the model's own errors"
 
 
 def _volume(outcome: Outcome) -> str:
@@ -180,12 +180,16 @@ def _binds(plan: Plan) -> str:
     every = (promise for one in plan.simulated for promise in one.promises)
     replays = sorted(every, key=lambda promise: -promise.with_margin_s / promise.limit_s)
     near = [promise for promise in replays if promise.with_margin_s / promise.limit_s > 1 - _CLOSE]
+    loose = not close and not near
     close = close or ([] if near else order[:1] if not replays else [])
     near = near or ([] if close else replays[:1])
     promises = list(dict.fromkeys([_replayed(one) for one in near] + [_binding(one) for one in close if one.workload]))
     limits = list(dict.fromkeys(_binding(one) for one in close if one.workload is None))
     margin = [f"{'; '.join(promises[:2])}, error margin included"] if promises else []
-    return "; ".join(part for part in (*margin, *limits[:2], fewer_replicas(plan)) if part)
+    told = [*margin, *limits[:2]]
+    if loose and told:
+        told[0] = f"nothing closely: nearest is {told[0]}"
+    return "; ".join(part for part in (*told, fewer_replicas(plan)) if part)
 
 
 def _replayed(promise: ReplayedPromise) -> str:

@@ -120,8 +120,19 @@ def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
     lines = laid_out(columns, "hardware, who", width)
     while len(lines) > _TALLEST and (extra := next((row for row in reversed(rows[1:]) if not row.why), None)):
         return table(outcome, [row for row in rows if row is not extra], width)
-    notes = "; ".join(row.why for row in rows if row.why)
+    notes = "; ".join([row.why for row in rows if row.why] + _skipped(outcome, rows))
     return lines + [Line(text, Style.QUIET) for text in textwrap.wrap(notes, width)]
+
+
+def _skipped(outcome: Outcome, rows: Sequence[Row]) -> list[str]:
+    """Ranks between those that are shown, and why they are not: on hardware of a row above, or for want of room."""
+    shown = {plan.rank for plan in (row.plan for row in rows if row.name.isdigit())}
+    kinds = {_kind(row.plan) for row in rows}
+    left = [plan for plan in outcome.plans if plan.rank < max(shown, default=0) and plan.rank not in shown]
+    alike = [f"#{plan.rank}" for plan in left if _kind(plan) in kinds]
+    others = [f"#{plan.rank}" for plan in left if _kind(plan) not in kinds]
+    told = [f"{', '.join(alike)}: hardware of a row above"] if alike else []
+    return told + ([f"{', '.join(others)}: --full"] if others else [])
 
 
 def laid_out(columns: Sequence[ScreenColumn], wide: str, width: int) -> list[Line]:
