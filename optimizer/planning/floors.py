@@ -14,6 +14,28 @@ from optimizer.units import significant
 
 if TYPE_CHECKING:
     from optimizer.planning.inputs import Inputs
+    from optimizer.problem import Problem
+
+
+FIRST_TOKEN_S, PER_INPUT_TOKEN_S, PER_OUTPUT_TOKEN_S = 0.1, 1e-5, 0.01
+"""Looser than what a lone request needs on the fastest cards: promises above these are not looked at, so that a file
+whose units are right is checked at once."""
+
+
+def suspicious(problem: Problem) -> bool:
+    """Whether a latency promise is tight enough to be worth comparing with what a lone request takes."""
+    from optimizer.problem import parts_of
+
+    for part in parts_of(problem):
+        first = FIRST_TOKEN_S + PER_INPUT_TOKEN_S * part.lengths.input_mean
+        least = {
+            Metric.TTFT: first,
+            Metric.TPOT: PER_OUTPUT_TOKEN_S,
+            Metric.E2E: first + PER_OUTPUT_TOKEN_S * part.lengths.output_mean,
+        }
+        if any(promise.limit_s < least[promise.metric] for promise in part.slo.promises):
+            return True
+    return False
 
 
 def impossible_promises(inputs: Inputs) -> Iterator[str]:

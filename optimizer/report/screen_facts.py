@@ -108,7 +108,7 @@ def _promises(one: Asked) -> str:
 def _confidence(outcome: Outcome) -> str:
     if outcome.confidence <= 0.5:
         return "; no margin"
-    return f"; kept with {exact(round(outcome.confidence * 100, 6))} % of the model's own errors"
+    return f"; margin for {exact(round(outcome.confidence * 100, 6))} % of model errors"
 
 
 def _volume(outcome: Outcome) -> str:

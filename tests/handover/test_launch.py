@@ -244,6 +244,15 @@ def test_skypilot_task_runs_every_server_on_its_cards(outcome: Outcome, inputs: 
     assert "CUDA_VISIBLE_DEVICES=2,3 " in task["run"]
 
 
+def test_figures_of_a_rank_and_of_a_server_are_told_apart(outcome: Outcome, inputs: Inputs) -> None:
+    dealt = _changed(outcome, tensor_parallel=1, attention_dp=2, expert_parallel=2)
+    page = _files(dealt, inputs)["README.md"].text
+    assert "requests at once of each rank (max-num-seqs)" in page
+    assert "expected per server, all its ranks" in page
+    plain = _files(outcome, inputs)["README.md"].text
+    assert "| requests at once (max-num-seqs)" in plain and "| expected per server |" in plain
+
+
 def test_bought_nodes_have_no_task(outcome: Outcome, inputs: Inputs) -> None:
     files = _files(outcome, inputs, rank=2)
     assert not [name for name in files if name.startswith("skypilot")]

@@ -141,7 +141,7 @@ def _settings(server: Server) -> str:
         (f"tokens per step{of_rank} (max-num-batched-tokens)", str(group.max_num_batched_tokens)),
         ("GPU memory used", f"{group.gpu_memory_utilization:g}"),
         ("engine, image", f"{text(group.engine)}, {code(server.image) if server.image else 'none known'}"),
-        ("expected of a server" + (", all its ranks" if of_rank else ""), f"{_per_server(server)}"),
+        ("expected per server" + (", all its ranks" if of_rank else ""), f"{_per_server(server)}"),
     ]
     return f"### {text(server.name)}\n\n" + table(("setting", "value"), rows)
 
