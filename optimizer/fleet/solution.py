@@ -20,7 +20,7 @@ from optimizer.fleet.types import (
 def solution_of(instance: Instance, found: Found, rank: int, loads: Sequence[Load]) -> FleetSolution:
     """The plan that a solver found, in the values that the rest of the program reads."""
     rules = instance.rules
-    shares = shares_of(instance, found.replicas)
+    shares = shares_of(instance, {index: count - found.lost[index] for index, count in found.replicas.items()})
     groups = tuple(
         GroupChoice(
             slot.candidate,

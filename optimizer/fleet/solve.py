@@ -368,7 +368,8 @@ def _positions(v: Variables, cp: CpModel, workload: int, count: int) -> Iterator
 
 
 def shares_of(instance: Instance, replicas: Mapping[int, int]) -> dict[int, int]:
-    """Shares in 1/2520 of each chosen slot: in proportion to what its replicas carry, so that all run equally full.
+    """Shares in 1/2520 of each chosen slot: in proportion to what its replicas carry (those that are left, where
+    something may be gone), so that all run equally full.
 
     No share is more than its replicas carry. One slot of a workload alone serves all of it.
     """
