@@ -5,31 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
-from fleet_cases import (
-    CandidateSpec,
-    Case,
-    Maker,
-    OptionSpec,
-    make_candidate,
-    make_gpu,
-    make_option,
-    make_rules,
-    make_type,
-    make_workload,
-)
-from fleet_oracle import (
-    _objective,
-    _sold,
-    _within,
-    allowed_options,
-    brute_force,
-    factor_of,
-    fits,
-    replicas_for,
-    usable,
-)
 
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Load, Period
@@ -44,6 +22,29 @@ from optimizer.fleet.survival import dealt, lost_with_a_site, sites
 from optimizer.fleet.types import NodeChoice, Standing
 from optimizer.pricing.types import NodeOption
 from optimizer.vocabulary import Survive
+from tests.fleet.fleet_cases import (
+    CandidateSpec,
+    Case,
+    Maker,
+    OptionSpec,
+    make_candidate,
+    make_gpu,
+    make_option,
+    make_rules,
+    make_type,
+    make_workload,
+)
+from tests.fleet.fleet_oracle import (
+    _objective,
+    _sold,
+    _within,
+    allowed_options,
+    brute_force,
+    factor_of,
+    fits,
+    replicas_for,
+    usable,
+)
 
 NODE = make_type(make_gpu("h100"), 4)
 INSTANCES = 24
@@ -244,8 +245,8 @@ def one_case(
     return Case((candidate,), tuple(make_option(NODE, one) for one in options), rules)
 
 
-def rules_of(survive: Survive, **changes: object) -> UserRules:
-    return replace(make_rules(workloads=(FOUR,), top=1), survive=survive, **changes)  # type: ignore[arg-type]
+def rules_of(survive: Survive, **changes: Any) -> UserRules:
+    return replace(make_rules(workloads=(FOUR,), top=1), survive=survive, **changes)
 
 
 HERE = OptionSpec("here", 10_000, "aws", region="eu")
