@@ -111,6 +111,10 @@ class Survive(StrEnum):
     SITE = "site"  # all nodes of one provider in one region
 
 
+UNSTATED_REGIONS = frozenset({"", "global"})
+"""Regions that say nothing of where a node is: it may be in any of its provider's."""
+
+
 class Market(StrEnum):
     """Where the hardware is bought: decides what is shown as obtainable."""
 

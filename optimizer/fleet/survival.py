@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.fleet.types import NodeChoice, Standing
-from optimizer.vocabulary import Survive
+from optimizer.vocabulary import UNSTATED_REGIONS, Survive
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 Place = tuple[str, str]
 """Provider and region; an empty region is not stated."""
-
-UNSTATED = frozenset({"", "global"})
-"""Regions that say nothing of where a node is."""
 
 
 def place_of(option: NodeOption) -> Place:
@@ -32,7 +29,7 @@ def place_of(option: NodeOption) -> Place:
 
 def place_in(provider: str, region: str) -> Place:
     """A region of a provider, as far as it is stated."""
-    return provider, "" if region.lower() in UNSTATED else region
+    return provider, "" if region.lower() in UNSTATED_REGIONS else region
 
 
 def sites(places: Iterable[Place]) -> tuple[tuple[Place, ...], ...]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from optimizer.demand import Metric
 from optimizer.errors import UsageError
-from optimizer.fleet.survival import Place, place_in, sites
+from optimizer.fleet.survival import Place, sites
 from optimizer.performance import behaviours
 from optimizer.planning.assemble import spec_of
 from optimizer.planning.replicas_replayed import replica_of, say_replaying
@@ -160,8 +160,7 @@ def _at_a_site(inputs: Inputs, plan: Plan, index: int) -> int:
     same = (group.gpu, group.gpus_per_node, group.link)
     for node in plan.nodes:
         if (node.gpu, node.gpus_per_node, node.link) == same:
-            place = place_in(node.provider, node.region)
-            at[place] = at.get(place, 0) + node.count
+            at[node.place] = at.get(node.place, 0) + node.count
     most = max(sum(at.get(place, 0) for place in one) for one in sites(at))
     return min(most * group.gpus_per_node // spec_of(inputs, group).gpus, group.replicas)
 
