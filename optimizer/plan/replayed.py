@@ -107,9 +107,10 @@ class Remainder:
     gone: Survive  # node, or site: a provider in a region
     lost: int  # replicas that the worst of them takes with it
     replicas: int  # that are left
-    replay: Replay | None  # of what is left; None: nothing is, or plans were not replayed
+    replay: Replay | None  # of what is left; None: nothing is, it is saturated, or plans were not replayed
     length_class: str = ""
     places: tuple[StandsAt, ...] = ()  # where its replicas stand, where a site may be gone
+    saturated: bool = False  # the load is more than what is left can take at all
 
     @property
     def holds(self) -> bool:

@@ -31,10 +31,12 @@ def remainder_of(
             part = inputs.parts[group.candidate.workload]
             lost = _lost(inputs, group, gone)
             left = group.replicas - lost
-            replay = replayer.replay(replace(trial, replicas=left)) if replayer is not None and left else None
+            rest = replace(trial, replicas=left) if left else None
+            full = rest is not None and replayer is not None and replayer.beyond_saturation(rest) is not None
+            replay = replayer.replay(rest) if replayer is not None and rest is not None and not full else None
             places = tuple(StandsAt(one.provider, one.region, one.replicas) for one in group.places)
             at = places if gone is Survive.SITE else ()
-            found.append(Remainder(part.name, gone, lost, left, replay, part.length_class, at))
+            found.append(Remainder(part.name, gone, lost, left, replay, part.length_class, at, full))
     return tuple(found)
 
 

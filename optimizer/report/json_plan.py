@@ -402,7 +402,7 @@ def _minimality(one: Minimality) -> dict[str, Json]:
 
 def _remaining(one: Remainder) -> dict[str, Json]:
     """What is left of a group with any one node or site gone, and whether it keeps every promise; null: not known."""
-    nothing = one.replicas == 0
+    nothing = one.replicas == 0 or one.saturated
     places: list[Json] = [{"provider": at.provider, "region": at.region, "replicas": at.replicas} for at in one.places]
     return {
         **served(one.workload, one.length_class),
