@@ -103,6 +103,18 @@ class ExpertParallel(StrEnum):
     REQUIRED = "required"
 
 
+class Survive(StrEnum):
+    """What of a plan may be gone with every promise still kept by what is left."""
+
+    NONE = "none"
+    NODE = "node"
+    SITE = "site"  # all nodes of one provider in one region
+
+
+UNSTATED_REGIONS = frozenset({"", "global"})
+"""Regions that say nothing of where a node is: it may be in any of its provider's."""
+
+
 class Market(StrEnum):
     """Where the hardware is bought: decides what is shown as obtainable."""
 

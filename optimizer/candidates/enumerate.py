@@ -109,6 +109,14 @@ class CandidateBuilder:
                 recovery=kept[formats],
             )
 
+    def replicas(self, index: int, node_types: Sequence[NodeType]) -> list[ReplicaSpec]:
+        """The different replicas of one part, each once, whether or not they hold their own weights."""
+        from optimizer.performance.starting import settled
+
+        setting = self._setting(self._parts[index])
+        specs = list({content: spec for _, spec, content in self._places(setting, node_types)}.values())
+        return settled(specs) if setting.max_num_seqs is None else specs
+
     def points(
         self, specs: Sequence[ReplicaSpec], index: int, asked: PartAsked, confidence: float
     ) -> list[tuple[OperatingPoint, ...]]:
@@ -237,9 +245,7 @@ class DefaultsOnCards:
         return self._known[key]
 
 
-def replica_on(
-    defaults: DefaultsOnCards, node_type: NodeType, formats: tuple[str, str], shape: Shape
-) -> ReplicaSpec:
+def replica_on(defaults: DefaultsOnCards, node_type: NodeType, formats: tuple[str, str], shape: Shape) -> ReplicaSpec:
     (quant, cache), (tp, pp, ranks, experts) = formats, shape
     setting, gpu = defaults.setting, node_type.gpu
     share, sequences, budget = defaults.on(gpu, tp * ranks, pp)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,9 +35,6 @@ def command(
     if style == "json":
         click.echo(told, nl=False)
         return
-    watched = sys.stdout.isatty()  # what another program reads is never wrapped
-    for line in told.splitlines():
-        click.echo(
-            line if not watched else "\n".join(wrap(line, 80, subsequent_indent=" " * 12, break_on_hyphens=False))
-        )
-    say_next("check", file)
+    for line in told.splitlines():  # programs read --format json
+        click.echo("\n".join(wrap(line, 80, subsequent_indent=" " * 12, break_on_hyphens=False)))
+    say_next("check", file, sets=sets)

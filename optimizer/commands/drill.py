@@ -1,4 +1,4 @@
-"""``optimize drill FILE``: what users see when a node dies, with and without a spare one."""
+"""``optimize drill FILE``: what users see when a node or a site dies, with and without spare nodes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 @click.option(
     "--minutes", type=FiniteRange(0.1, 1440), default=5.0, show_default=True, help="How long the node is away."
 )
+@click.option("--hours", type=FiniteRange(0.002, 24), help="The same in hours, instead of --minutes.")
+@click.option("--site", is_flag=True, help="All nodes of a provider in a region are away, not one node.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--router",
     type=click.Choice(["round_robin", "least_outstanding", "shortest_queue", "prefix_affinity"]),
@@ -33,9 +36,14 @@ def command(
     no_simulate: bool,
     rank: int,
     minutes: float,
+    hours: float | None,
+    site: bool,
+    style: str,
     router: str | None,
 ) -> None:
     """Let a node of plan RANK of the problem FILE die under load and return: what users see meanwhile.
+
+    What is gone is started again nowhere until it returns. Beside it stands the same with spare nodes for what is gone.
 
     With --no-simulate the ranking is not replayed first; the drill itself always is.
     """
@@ -43,7 +51,7 @@ def command(
     from optimizer.commands.options import answer, exit_without_plans, plan_of_rank
     from optimizer.commands.progress import Progress
     from optimizer.planning.drill import drill
-    from optimizer.report.drill import render_drill
+    from optimizer.report.drill import Drilled, drill_json, render_drill
     from optimizer.vocabulary import Router
 
     asked = None if router is None else Router(router)
@@ -52,9 +60,10 @@ def command(
     inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
     exit_without_plans(outcome, file)
     chosen = plan_of_rank(outcome, rank)
+    away = minutes if hours is None else 60.0 * hours
     with Progress(sys.stderr) as progress:
-        groups = drill(inputs, chosen, minutes, asked, say=progress.say)
-    click.echo(
-        render_drill(outcome.problem_name, rank, minutes, str(asked or inputs.problem.engine.router), groups), nl=False
-    )
-    say_next("drill", file)
+        groups = drill(inputs, chosen, away, asked, say=progress.say, site=site)
+    told = Drilled(outcome.problem_name, chosen, away, str(asked or inputs.problem.engine.router), groups, site)
+    click.echo(drill_json(told) if style == "json" else render_drill(told), nl=False)
+    if style == "text":
+        say_next("drill", file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -29,18 +30,30 @@ _COLUMNS = 80
 _SPARE = {"launch": " -o DIR", "report": " -o page.html", "shortlist": " -o list.xlsx", "frontier": " --over FIELD"}
 
 
-def say_next(command: str, file: Path | None, *, style: str = "text", output: Path | None = None) -> None:
-    """One line on standard output; none where a program reads it, or where it went to a file."""
+def say_next(
+    command: str,
+    file: Path | None,
+    *,
+    style: str = "text",
+    output: Path | None = None,
+    sets: Sequence[str] = (),
+) -> None:
+    """What to type next on standard output; nothing where a program reads it, or where it went to a file."""
     if style != "text" or output is not None:
         return
-    click.echo(next_line(command, file))
+    click.echo(next_line(command, file, sets))
 
 
-def next_line(command: str, file: Path | None) -> str:
-    """``next     optimize explain FILE   (why)``, at most 80 columns: a long path is left to the reader."""
+def next_line(command: str, file: Path | None, sets: Sequence[str] = ()) -> str:
+    """``next     optimize explain FILE   (why)``, at most 80 columns: a long path is left to the reader. Edits that the
+    question was asked with stay with it, one a line where they do not fit."""
     step, why = _NEXT[command]
     name = "" if file is None else shlex.quote(str(file))
     whole = [_typed(step, target) for target in (name, "FILE" if name else "")]
+    if sets:
+        edits = [f"--set {shlex.quote(one)}" for one in sets]
+        line = f"next     {' '.join([whole[0], *edits])}"
+        return line if len(line) <= _COLUMNS else " \\\n           ".join([f"next     {whole[0]}", *edits])
     lines = [f"next     {whole[0]}   ({why})", f"next     {whole[0]}", f"next     {whole[1]}   ({why})"]
     return next((line for line in lines if len(line) <= _COLUMNS), f"next     {whole[1]}")
 

@@ -69,7 +69,9 @@ def replicas_follow(v: Variables) -> None:
 
 
 def min_replicas(v: Variables) -> None:
-    """``sum over c, k of reps[c,k,p] >= min_replicas[w]`` in each period p: kept running whatever the load.
+    """``sum over c, k of left[c,k,p] >= min_replicas[w]`` in each period p: kept running whatever the load.
+
+    Left are all that run, ``reps``, or where ``margins.survive`` asks for it those that are not gone: ``reps - lost``.
 
     Of a workload that may be split into length classes the row holds for what is served.
     """
@@ -77,13 +79,13 @@ def min_replicas(v: Variables) -> None:
         least = asked.load.min_replicas
         path = f"{asked.path}.traffic.min_replicas"
         for p in v.periods if least else ():
-            total = sum(v.reps(index, p) for index, _ in v.slots(workload))
+            total = sum(v.left(index, p) for index, _ in v.slots(workload))
             row = v.cp.add(total >= least - v.excess(path, least - 1)).with_name(f"rule:{path}{v.when(p)}")
             v.where_served(row, workload)
 
 
 def capacity(v: Variables) -> None:
-    """``cap[c,k,p] reps[c,k,p] >= demand[w] at[c,k] - excess[w]`` for arrivals, for requests in flight and for users.
+    """``cap[c,k,p] left[c,k,p] >= demand[w] at[c,k] - excess[w]`` for arrivals, for requests in flight and for users.
 
     In each period p of the day profile, cap against the load there; a period without load has no row.
 
@@ -99,7 +101,7 @@ def capacity(v: Variables) -> None:
             for path, value in zip(load_paths(asked), v.instance.capacity(slot, p), strict=True):
                 if value >= 0:
                     asked_for = unit * v.share(index) if v.instance.rules.mixed else demand * v.at(index)
-                    row = min(value, demand) * v.reps(index, p) >= asked_for - v.excess(path, demand * 9 // 10)
+                    row = min(value, demand) * v.left(index, p) >= asked_for - v.excess(path, demand * 9 // 10)
                     v.cp.add(row).with_name(f"capacity:{path}[{index}{v.when(p)}]")
 
 
@@ -113,7 +115,7 @@ def load_paths(asked: WorkloadRules) -> tuple[str, str, str]:
 
 
 def capacity_at_factor(v: Variables) -> None:
-    """``sum over c, k of cap[c,k] reps[c,k] >= demand[w] f`` for ``maximize_load``: one factor f for all workloads.
+    """``sum over c, k of cap[c,k] left[c,k] >= demand[w] f`` for ``maximize_load``: one factor f for all workloads.
 
     With it ``reps[c,k] >= at[c,k]``: a workload is served by somebody even where that carries less than f = 0.001. In
     each period of the day profile in which the workload has load, cap against the load there. Of a workload that may be
@@ -132,7 +134,7 @@ def capacity_at_factor(v: Variables) -> None:
         for what, p in product(range(len(load.floors)), v.periods):
             values = [v.instance.capacity(slot, p)[what] for _, slot in slots]
             if load.has_load_in(p) and all(value >= 0 for value in values):
-                total = LinearExpr.weighted_sum([v.reps(index, p) for index, _ in slots], values)
+                total = LinearExpr.weighted_sum([v.left(index, p) for index, _ in slots], values)
                 name = f"capacity.factor[{workload},{what}{v.when(p)}]"
                 v.where_served(v.cp.add(total >= unit * v.factor()).with_name(name), workload)
 

@@ -57,19 +57,20 @@ class CostFloors:
         """The cheapest nodes that hold all its replicas: more of them never cost less."""
         if self._rules.periods:
             load, points = self._rules.workloads[candidate.workload].load, range(len(candidate.points))
-            return least_cents(candidate, load, self._market, self._rules.spare_nodes, points)
+            return least_cents(candidate, load, self._market, self._rules, points)
         replicas = self._by_points(candidate)
         if replicas is None:
             return None
-        return self._market.cheapest(candidate.node_type, candidate.nodes_for(replicas) + self._rules.spare_nodes)
+        return self._market.cheapest_for(candidate, replicas, self._rules)
 
     def own_cents(self, candidate: Candidate, replicas: int) -> int:
-        """The cheapest nodes of its own for so many replicas, spares included."""
-        own = self._market.cheapest(candidate.node_type, candidate.nodes_for(replicas) + self._rules.spare_nodes)
+        """The cheapest nodes of its own for so many replicas, with what the plan survives and spares."""
+        own = self._market.cheapest_for(candidate, replicas, self._rules)
         return NEVER if own is None else own
 
     def cents_with(self, candidate: Candidate, replicas: int) -> int:
-        """The bound for so many replicas, whatever its operating points; not under a day profile."""
+        """The bound for so many replicas that are left with whatever the plan survives gone, whatever its operating
+        points; not under a day profile."""
         own = self.own_cents(candidate, replicas)
         if own == NEVER:
             return NEVER

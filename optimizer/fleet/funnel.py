@@ -239,7 +239,7 @@ class _Counter:
 
     def limits(self) -> None:
         """Limits that a candidate breaks with its own nodes alone."""
-        limits, spare = self._rules.limits, self._rules.spare_nodes
+        limits, reserve = self._rules.limits, self._rules.reserve
         if self._rules.objective == "maximize_load" or self._rules.mixed:  # no candidate has to carry all the load
             return
         nodes = {c.key: self._nodes(c) for c in self.left}
@@ -247,25 +247,25 @@ class _Counter:
         if limits.gpus is not None:
             self._keep(
                 "hardware.limits.max_gpus",
-                lambda c: (nodes[c.key] + spare) * c.node_type.gpus_per_node <= (limits.gpus or 0),
+                lambda c: (nodes[c.key] + reserve(c)) * c.node_type.gpus_per_node <= (limits.gpus or 0),
             )
         if limits.nodes is not None:
-            self._keep("hardware.limits.max_nodes", lambda c: nodes[c.key] + spare <= (limits.nodes or 0))
+            self._keep("hardware.limits.max_nodes", lambda c: nodes[c.key] + reserve(c) <= (limits.nodes or 0))
         if limits.power_w is not None:
             self._keep(
                 "hardware.limits.max_power_kw",
-                lambda c: (nodes[c.key] + spare) * self._least_power_w(c.node_type) <= (limits.power_w or 0),
+                lambda c: (nodes[c.key] + reserve(c)) * self._least_power_w(c.node_type) <= (limits.power_w or 0),
             )
         if limits.quotas:
             self._keep(
                 "hardware.quota",
-                lambda c: (nodes[c.key] + spare) * c.node_type.gpus_per_node <= self._most_gpus(c.node_type),
+                lambda c: (nodes[c.key] + reserve(c)) * c.node_type.gpus_per_node <= self._most_gpus(c.node_type),
             )
         if limits.provider_share is not None and len(self._rules.workloads) == 1:
             fewest = -(-SHARE_PARTS // limits.provider_share)  # sellers that have to share the money
             self._keep(
                 "hardware.limits.max_share_per_provider",
-                lambda c: min(nodes[c.key] + spare, self._sellers(c.node_type)) >= fewest,
+                lambda c: min(nodes[c.key] + reserve(c), self._sellers(c.node_type)) >= fewest,
             )
         if limits.budget_cents is not None:
             self._keep(
@@ -298,7 +298,7 @@ class _Counter:
 
     def _cents(self, candidate: Candidate, points: Iterable[int]) -> int | None:
         load = self._rules.workloads[candidate.workload].load
-        cents = least_cents(candidate, load, self._market, self._rules.spare_nodes, points)
+        cents = least_cents(candidate, load, self._market, self._rules, points)
         return None if cents is None else cents + self._rules.fixed_cents
 
     def _keep(self, rule: str, test: Callable[[Candidate], bool]) -> None:

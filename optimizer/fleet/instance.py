@@ -16,11 +16,13 @@ from optimizer.demand import Load
 from optimizer.errors import ProblemError
 from optimizer.fleet.lower_bounds import THOUSANDTHS, capacities
 from optimizer.fleet.requirements import LATENCY_OBJECTIVES, UserRules, objective_promises
+from optimizer.fleet.survival import lost_with_a_node
 from optimizer.fleet.types import GroupChoice
 from optimizer.performance.types import OperatingPoint
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption, NodeType
 from optimizer.units import CENTS_PER_UNIT, ceil_guarded, floor_guarded, seconds_to_us_up
+from optimizer.vocabulary import Survive
 
 ACTIVITY_LIMIT = 2**31
 """Largest activity of a row of money in cents; beyond, whole currency units are used."""
@@ -43,6 +45,7 @@ class Slot:
     point: int
     latencies_us: tuple[int, ...]  # one per promise
     capacity: tuple[int, int, int]  # arrivals, requests in flight, users, in units of the demand; -1: no such demand
+    left: int  # replicas that have to run, whatever is gone that the plan survives
     max_replicas: int  # more are never needed
     objective_us: int  # the latency that is minimised; 0 under other objectives
 
@@ -175,7 +178,8 @@ def slots_of(
         smallest = min(value for value in capacity if value >= 0)
         if smallest <= 0:
             continue
-        needed = max(-(-load_scale // smallest), asked.load.min_replicas)
+        needed = max(-(-load_scale // smallest), asked.load.min_replicas) if max_replicas is None else max_replicas
+        most = _most(candidate, needed, rules) if max_replicas is None else max_replicas
         latencies = tuple(latency_us(of_point, i) for i in range(len(asked.slo.promises)))
         slots.append(
             Slot(
@@ -183,11 +187,22 @@ def slots_of(
                 point=point,
                 latencies_us=latencies,
                 capacity=capacity,
-                max_replicas=min(MAX_REPLICAS, needed if max_replicas is None else max_replicas),
+                left=min(MAX_REPLICAS, needed),
+                max_replicas=min(MAX_REPLICAS, most),
                 objective_us=max((latency_us(of_point, index) for index in minimised), default=0),
             )
         )
     return slots
+
+
+def _most(candidate: Candidate, left: int, rules: UserRules) -> int:
+    """Replicas of which so many are left: no plan needs more. Of two sites each of which has enough, any may go."""
+    match rules.survive:
+        case Survive.NODE:
+            return left + lost_with_a_node(candidate)
+        case Survive.SITE:
+            return 2 * (candidate.nodes_for(left) * candidate.replicas_per_node or left)
+    return left
 
 
 def objective_indices(workload: int, rules: UserRules) -> tuple[int, ...]:

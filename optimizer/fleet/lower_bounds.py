@@ -15,12 +15,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Load
+from optimizer.fleet.survival import Place, place_of
 from optimizer.performance.types import OperatingPoint
 from optimizer.pricing.types import NodeOption, NodeType
 from optimizer.units import SHARE_UNITS, ceil_guarded, floor_guarded
+from optimizer.vocabulary import Survive
+
+if TYPE_CHECKING:
+    from optimizer.fleet.requirements import UserRules
 
 DEMAND = 1_441_440
 """Units in which a workload's demand is counted: about a million, and divisible by 1 to 16, 32 and 96, so that a
@@ -118,6 +124,7 @@ class UsableOptions:
         for of_type in self._by_type.values():
             of_type.sort(key=lambda option: (option.monthly_cents, option.key))
         self._costs: dict[tuple[NodeKey, int], int | None] = {}
+        self._apart: dict[tuple[NodeKey, int], list[tuple[NodeOption, int]] | None] = {}
 
     def options(self, node_type: NodeType) -> list[NodeOption]:
         """Options of a node type, cheapest first."""
@@ -143,34 +150,81 @@ class UsableOptions:
             return None
         return least_running(self.options(node_type), running)
 
-    def fill(self, node_type: NodeType, nodes: int) -> list[tuple[NodeOption, int]] | None:
-        """The cheapest so many nodes: greedy is exact, as each offer's cheapest tier comes first."""
-        left, taken = nodes, defaultdict[str, int](int)
+    def fill(
+        self, node_type: NodeType, nodes: int, most_at_place: int | None = None
+    ) -> list[tuple[NodeOption, int]] | None:
+        """The cheapest so many nodes, at most so many of them at one place: greedy is exact, as each offer's cheapest
+        tier comes first and an offer is at one place."""
+        left, taken, there = nodes, defaultdict[str, int](int), defaultdict[Place, int](int)
         chosen: list[tuple[NodeOption, int]] = []
         for option in self.options(node_type):
             stock = left if option.max_nodes is None else option.max_nodes - taken[option.offer.id]
             count = min(left, stock)
+            if most_at_place is not None:
+                count = min(count, most_at_place - there[place_of(option)])
             if count > 0:
                 chosen.append((option, count))
                 taken[option.offer.id] += count
+                there[place_of(option)] += count
                 left -= count
             if not left:
                 return chosen
         return None
 
+    def fill_for(self, candidate: Candidate, replicas: int, rules: UserRules) -> list[tuple[NodeOption, int]] | None:
+        """The cheapest nodes of which enough for so many replicas are left when what the plan survives is gone, spare
+        ones included; None where stock does not suffice.
+
+        Of sites: n + L nodes, at most L of them at one place, for the best L. A bound where a replica spans nodes,
+        where spare ones stand somewhere, and where a region is not stated: that may be any of its provider's.
+        """
+        needed = candidate.nodes_for(replicas)
+        if rules.survive is not Survive.SITE or candidate.nodes_per_replica:
+            return self.fill(candidate.node_type, needed + rules.reserve(candidate))
+        key = (candidate.node_type.key, needed)
+        if key not in self._apart:
+            self._apart[key] = self._fill_apart(candidate.node_type, needed, rules.spare_nodes)
+        return self._apart[key]
+
+    def _fill_apart(self, node_type: NodeType, needed: int, spare: int) -> list[tuple[NodeOption, int]] | None:
+        places = len({place_of(option) for option in self.options(node_type)})
+        best: tuple[int, list[tuple[NodeOption, int]]] | None = None
+        for most in range(-(-needed // (places - 1)), needed + 1) if places > 1 else ():
+            nodes = self.fill(node_type, needed + spare + most, most + spare)
+            cents = sum(option.monthly_cents * count for option, count in nodes or ())
+            if nodes is not None and (best is None or cents < best[0]):
+                best = (cents, nodes)
+        return None if best is None else best[1]
+
+    def cheapest_for(self, candidate: Candidate, replicas: int, rules: UserRules) -> int | None:
+        """Cents per month of those nodes."""
+        if rules.survive is not Survive.SITE or candidate.nodes_per_replica:
+            return self.cheapest(candidate.node_type, candidate.nodes_for(replicas) + rules.reserve(candidate))
+        nodes = self.fill_for(candidate, replicas, rules)
+        return None if nodes is None else sum(option.monthly_cents * count for option, count in nodes)
+
 
 def least_cents(
-    candidate: Candidate, load: Load, market: UsableOptions, spare: int, points: Iterable[int]
+    candidate: Candidate, load: Load, market: UsableOptions, rules: UserRules, points: Iterable[int]
 ) -> int | None:
     """Cheapest nodes that hold enough replicas at one of the points, ignoring every other rule."""
     costs: list[int] = []
     for index in points:
         replicas = replicas_running(candidate.points[index], load)
         if replicas is not None:
-            cents = market.cheapest_running(candidate.node_type, nodes_running(candidate, replicas, spare))
+            cents = _cheapest_running(candidate, replicas, market, rules)
             if cents is not None:
                 costs.append(cents)
     return min(costs, default=None)
+
+
+def _cheapest_running(
+    candidate: Candidate, replicas: tuple[int, ...], market: UsableOptions, rules: UserRules
+) -> int | None:
+    if len(replicas) == 1 and replicas[0]:
+        return market.cheapest_for(candidate, replicas[0], rules)
+    running = nodes_running(candidate, replicas, rules.reserve(candidate))
+    return market.cheapest_running(candidate.node_type, running)
 
 
 @dataclass(frozen=True, slots=True)

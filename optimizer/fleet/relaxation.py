@@ -30,11 +30,13 @@ from optimizer.fleet.instance import (
 from optimizer.fleet.lower_bounds import DEMAND, NodeKey, most_cents
 from optimizer.fleet.requirements import UserRules
 from optimizer.fleet.solve import SMALL, build_model, solver_of
+from optimizer.fleet.survival import place_of
 from optimizer.fleet.types import SolveSettings
 from optimizer.fleet.variables import Variables
 from optimizer.pricing.rules import BUYERS
 from optimizer.pricing.types import NodeOption
 from optimizer.units import seconds_to_us_down
+from optimizer.vocabulary import Survive
 
 if TYPE_CHECKING:
     from optimizer.fleet.cpsat import LinearExprT
@@ -131,7 +133,8 @@ def _cheapest_by_breach(options: Sequence[NodeOption], rules: UserRules) -> list
     kept: list[NodeOption] = []
     free: set[tuple[object, ...]] = set()
     for option in sorted(options, key=lambda option: (option.monthly_cents, option.key)):
-        group = (option.node_type.key, _option_breaches(option, rules))
+        place = place_of(option) if rules.survive is Survive.SITE else ()
+        group = (option.node_type.key, _option_breaches(option, rules), place)
         if group in free:
             continue
         kept.append(option)

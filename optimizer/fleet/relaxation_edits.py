@@ -177,11 +177,12 @@ class _Writer:
         after = {
             "budget.monthly": -(-way.cents // CENTS_PER_UNIT),
             "margins.spare_nodes": 0,
+            "margins.survive": "none",
             "hardware.only_owned": False,
             "hardware.nvlink": "any",
         }
         stated = self._stated(path)
-        return Edit(path, str(stated) if path == "hardware.nvlink" else stated, after[path])
+        return Edit(path, str(stated) if isinstance(stated, str) else stated, after[path])
 
     def _payment(self, path: str, way: WayOut) -> Edit:
         payment = self._problem.payment

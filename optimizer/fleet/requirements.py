@@ -16,6 +16,7 @@ from optimizer.demand import Load, Metric, Period, Promise, Slo
 from optimizer.pricing.rules import OptionRules, RuleName
 from optimizer.pricing.types import NodeOption, Origin
 from optimizer.units import floor_guarded, to_cents
+from optimizer.vocabulary import Survive
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -101,6 +102,12 @@ class UserRules:
     min_grade: str | None = None  # the least grade of a prediction; None: any
     attention_dp: frozenset[int] | None = None  # attention ranks of a mixture's replica; None: any number
     expert_parallel: str = "any"  # any, off, required
+    survive: Survive = Survive.NONE  # what may be gone with every promise still kept
+
+    def reserve(self, candidate: Candidate) -> int:
+        """Nodes that a plan has at least beyond those that hold the replicas asked for: spare ones, and what may go."""
+        gone = 0 if self.survive is Survive.NONE else candidate.nodes_per_replica or 1
+        return self.spare_nodes + gone
 
     def classes_of(self, workload: int) -> tuple[int, ...]:
         """The length classes that may be served apart instead of a workload."""
@@ -187,6 +194,7 @@ def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOptio
         configurations=problem.ranking.max_configurations_per_workload,
         periods=periods_of(problem),
         min_grade=problem.ranking.min_grade,
+        survive=problem.margins.survive,
     )
 
 

@@ -33,7 +33,7 @@ from optimizer.fleet.lower_bounds import DEMAND, NodeKey, UsableOptions, most_ce
 from optimizer.fleet.requirements import UserRules
 from optimizer.fleet.starting_plans import (
     Ceiling,
-    Filled,
+    KnownFills,
     Standalone,
     ceiling_of,
     joined,
@@ -43,7 +43,9 @@ from optimizer.fleet.starting_plans import (
     undominated_slots,
     upper_bound,
 )
+from optimizer.fleet.survival import Place, place_of
 from optimizer.pricing.types import NodeOption
+from optimizer.vocabulary import Survive
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
     ceiling = ceiling_of(rules, market, {c.node_type.key: c.node_type for c in standing})
     scale = _load_scale(candidate_set.candidates, rules, ceiling)
     known = _kept_slots(standing, rules, ceiling, scale)
-    filled: dict[tuple[NodeKey, int], Filled | None] = {}
+    filled: KnownFills = {}
     in_lots = any(option.ordered_in_lots for option in allowed)
     alone = [(slot, standalone(slot, rules, market, ceiling, scale, filled)) for slot in known]
     if in_lots:  # what there is to buy in any number tells which plans exist, all offers tell what they cost at least
@@ -136,7 +138,8 @@ def _all_slots(candidates: Iterable[Candidate], rules: UserRules, ceiling: Ceili
 def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: UserRules) -> tuple[NodeOption, ...]:
     """Allowed options that some plan may need.
 
-    Within a node type (and provider, where plans must differ in it) an option is left out once cheaper ones hold as
+    Within a node type (and provider, where plans must differ in it; and place, where a site may be gone) an option is
+    left out once cheaper ones hold as
     many nodes as any plan has: its nodes could be swapped for theirs. Offers under a quota or sold in certain numbers
     only, and stocks of nodes that one replica may span, count for nothing here, as there it matters whose nodes they
     are; where providers have a share of the money at most, nothing does.
@@ -153,7 +156,7 @@ def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: Use
     in_types = [option for option in allowed if option.node_type.key in most]
     for option in sorted(in_types, key=lambda option: (option.monthly_cents, option.key)):
         key = option.node_type.key
-        group = (key, option_facts(option, rules))
+        group = (key, option_facts(option, rules), *_place(option, rules))
         if held.get(group, 0) >= most[key]:
             continue
         kept.append(option)
@@ -164,6 +167,11 @@ def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: Use
         stock = most[key] if option.max_nodes is None else 0 if option.node_type.fabric_gbps else option.max_nodes
         held[group] = held.get(group, 0) + stock
     return tuple(kept)
+
+
+def _place(option: NodeOption, rules: UserRules) -> Place | tuple[()]:
+    """Where nodes are, where a plan has to survive that they are gone together."""
+    return place_of(option) if rules.survive is Survive.SITE else ()
 
 
 def _most_nodes(slots: Iterable[Slot], rules: UserRules) -> dict[NodeKey, int]:
@@ -230,7 +238,8 @@ def undominated_running(
     groups: dict[tuple[object, ...], list[NodeOption]] = defaultdict(list)
     for option in allowed:
         if option.node_type.key in most:
-            groups[(option.node_type.key, option_facts(option, rules), bool(option.periods))].append(option)
+            group = (option.node_type.key, option_facts(option, rules), bool(option.periods), *_place(option, rules))
+            groups[group].append(option)
     kept = [option for group in groups.values() for option in group if not _dominated(option, group, rules)]
     return tuple(sorted(kept, key=lambda option: (option.monthly_cents, option.key)))
 

@@ -20,7 +20,7 @@ from optimizer.fleet.types import (
 def solution_of(instance: Instance, found: Found, rank: int, loads: Sequence[Load]) -> FleetSolution:
     """The plan that a solver found, in the values that the rest of the program reads."""
     rules = instance.rules
-    shares = shares_of(instance, found.replicas)
+    shares = shares_of(instance, {index: count - found.lost[index] for index, count in found.replicas.items()})
     groups = tuple(
         GroupChoice(
             slot.candidate,
@@ -29,6 +29,8 @@ def solution_of(instance: Instance, found: Found, rank: int, loads: Sequence[Loa
             kept_points(slot.candidate, rules),
             shares[index],
             found.replicas_running[index] if rules.periods else (),
+            found.lost[index],
+            found.places[index],
         )
         for index, replicas in sorted(found.replicas.items(), key=lambda item: (instance.slots[item[0]].workload, item))
         for slot in (instance.slots[index],)

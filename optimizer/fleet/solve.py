@@ -17,12 +17,15 @@ from optimizer.fleet import (
     constraints_ranking,
     constraints_service,
     rules_orders,
+    rules_survival,
 )
 from optimizer.fleet.instance import ACTIVITY_LIMIT, Instance, is_latency_objective
-from optimizer.fleet.types import SolveSettings
+from optimizer.fleet.survival import lost_with_a_node, lost_with_a_site
+from optimizer.fleet.types import SolveSettings, Standing
 from optimizer.fleet.variables import Variables, most_money
 from optimizer.pricing.types import NodeType
 from optimizer.units import SHARE_UNITS
+from optimizer.vocabulary import Survive
 
 if TYPE_CHECKING:
     from optimizer.fleet.cpsat import CpModel, CpSolver, IntVar, LinearExprT
@@ -53,6 +56,8 @@ class Found:
     proven: bool
     replicas_running: dict[int, tuple[int, ...]]  # by slot: replicas in each period
     nodes_running: dict[int, tuple[int, ...]]  # by option
+    lost: dict[int, int]  # by slot: replicas that are gone with whatever the plan survives
+    places: dict[int, tuple[Standing, ...]]  # by slot, where a site may be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +211,10 @@ def _read(v: Variables, solver: CpSolver, value: int, bound: int, proven: bool) 
     replicas = {index: tuple(int(solver.value(v.reps(index, p))) for p in v.periods) for index in chosen}
     counts = ((i, tuple(int(solver.value(v.node(i, p))) for p in v.periods)) for i in range(len(v.instance.options)))
     nodes = {index: running for index, running in counts if any(running)}
+    counted = {
+        index: [(at, int(solver.value(count))) for at, count in sorted(v.standing(index).items())] for index in chosen
+    }
+    places = {index: tuple(Standing(*at, n) for at, n in there if n) for index, there in counted.items()}
     return Found(
         replicas={index: max(running) for index, running in replicas.items()},
         nodes={index: max(running) for index, running in nodes.items()},
@@ -215,7 +224,19 @@ def _read(v: Variables, solver: CpSolver, value: int, bound: int, proven: bool) 
         proven=proven,
         replicas_running=replicas,
         nodes_running=nodes,
+        lost={index: _lost(v, index, places[index]) for index in chosen},
+        places=places,
     )
+
+
+def _lost(v: Variables, index: int, places: Sequence[Standing]) -> int:
+    """Replicas of a slot that are gone with whatever the plan survives: no more than that, whatever the solver put."""
+    match v.instance.rules.survive:
+        case Survive.NODE:
+            return lost_with_a_node(v.instance.slots[index].candidate)
+        case Survive.SITE:
+            return lost_with_a_site(places)
+    return 0
 
 
 def _canonical_nodes(v: Variables, cp: CpModel, settings: SolveSettings, found: Found) -> Found:
@@ -347,7 +368,8 @@ def _positions(v: Variables, cp: CpModel, workload: int, count: int) -> Iterator
 
 
 def shares_of(instance: Instance, replicas: Mapping[int, int]) -> dict[int, int]:
-    """Shares in 1/2520 of each chosen slot: in proportion to what its replicas carry, so that all run equally full.
+    """Shares in 1/2520 of each chosen slot: in proportion to what its replicas carry (those that are left, where
+    something may be gone), so that all run equally full.
 
     No share is more than its replicas carry. One slot of a workload alone serves all of it.
     """
@@ -433,6 +455,8 @@ def _nodes(v: Variables) -> None:
     else:
         constraints_nodes.no_idle_renting(v)
     constraints_nodes.spans_one_offer(v)
+    rules_survival.survives_a_node(v)
+    rules_survival.survives_a_site(v)
     constraints_nodes.offer_rules(v)
 
 

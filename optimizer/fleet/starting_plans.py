@@ -32,9 +32,11 @@ from optimizer.fleet.lower_bounds import (
     some_running,
 )
 from optimizer.fleet.requirements import SHARE_PARTS, PlanLimits, UserRules
+from optimizer.fleet.survival import Place, lost_with_a_node, place_of
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption, NodeType, Origin
 from optimizer.units import ceil_guarded, floor_guarded
+from optimizer.vocabulary import Survive
 
 MANY = 64
 """Candidates per workload that a joint upper bound looks at."""
@@ -57,20 +59,17 @@ def standalone(
     market: UsableOptions,
     ceiling: Ceiling,
     scale: int,
-    filled: dict[tuple[NodeKey, int], Filled | None],
+    filled: KnownFills,
 ) -> Standalone | None:
     """Bound of one slot; None where stock does not suffice. Slots on as many nodes of a type share ``filled``."""
     if ceiling.applies:
         return _standalone_load(slot, rules, market, scale)
     if rules.periods:
         return _standalone_running(slot, rules, market)
-    count = slot.max_nodes + rules.spare_nodes
-    key = (slot.node_type.key, count)
-    if key not in filled:
-        filled[key] = filled_with(slot.node_type, count, rules, market)
-    there = filled[key]
+    there = _filled(slot, rules, market, filled)
     if there is None:
         return None
+    count = sum(of_option for _, of_option in there.nodes)
     match rules.objective:
         case "minimize_cost":
             score = there.cents
@@ -78,8 +77,35 @@ def standalone(
             score = count * slot.node_type.gpus_per_node
         case _:
             score = slot.objective_us
-    exists = there.kept and not slot.candidate.nodes_per_replica
+    exists = there.kept and not slot.candidate.nodes_per_replica and _any_site_may_go(slot, there, rules)
     return Standalone(score, score if exists else None, there.cents, there.nodes)
+
+
+def _filled(slot: Slot, rules: UserRules, market: UsableOptions, known: KnownFills) -> Filled | None:
+    """The cheapest nodes that hold what a slot needs; None where stock does not suffice."""
+    candidate = slot.candidate
+    count = candidate.nodes_for(slot.left) + rules.reserve(candidate)
+    key = (slot.node_type.key, count, candidate.nodes_per_replica > 0)
+    if key not in known:
+        nodes = market.fill_for(candidate, slot.left, rules)
+        known[key] = None if nodes is None else _as_filled(nodes, rules)
+    return known[key]
+
+
+def _any_site_may_go(slot: Slot, there: Filled, rules: UserRules) -> bool:
+    """Whether nodes have enough left whichever site is gone: of n + L that serve at most L are at one place. What may
+    be in any region of its provider counts as one place with all of it."""
+    if rules.survive is not Survive.SITE:
+        return True
+    needed, places = slot.candidate.nodes_for(slot.left), [place_of(option) for option, _ in there.nodes]
+    anywhere = {provider for provider, region in places if not region}
+    at: dict[Place, int] = defaultdict(int)
+    for (provider, region), (_, count) in zip(places, there.nodes, strict=True):
+        at[provider, "" if provider in anywhere else region] += count
+    enough = sum(at.values()) - rules.spare_nodes
+    return any(
+        sum(min(count, most) for count in at.values()) >= needed + most for most in range(1, enough - needed + 1)
+    )
 
 
 def joined(least: Standalone | None, there: Standalone | None) -> Standalone | None:
@@ -93,7 +119,7 @@ def joined(least: Standalone | None, there: Standalone | None) -> Standalone | N
 def _standalone_running(slot: Slot, rules: UserRules, market: UsableOptions) -> Standalone | None:
     """With a day profile: the bound of ``least_running``, and layer by layer a plan that exists."""
     replicas = replicas_running(slot.candidate.points[slot.point], rules.workloads[slot.workload].load)
-    running = nodes_running(slot.candidate, replicas or (slot.max_replicas,), rules.spare_nodes)
+    running = nodes_running(slot.candidate, replicas or (slot.left,), rules.reserve(slot.candidate))
     options = market.options(slot.node_type)
     least = least_running(options, running)
     if least is None or market.fill(slot.node_type, max(running)) is None:
@@ -136,7 +162,9 @@ def _standalone_load(slot: Slot, rules: UserRules, market: UsableOptions, scale:
         always = max(1, len(rules.periods))  # all of them in every period is a plan, if not the cheapest
         cents = sum(option.cents_for([count] * always) for option, count in nodes)
         if keeps_limits(nodes, rules, cents):
-            reached = None if candidate.nodes_per_replica else -(capacity * replicas // unit)
+            left = replicas - (lost_with_a_node(candidate) if rules.survive is Survive.NODE else 0)
+            known = not candidate.nodes_per_replica and rules.survive is not Survive.SITE and left > 0
+            reached = -(capacity * left // unit) if known else None
             return Standalone(-most, reached, cents, tuple(nodes), cents if rules.periods else None)
         if slot.max_replicas - replicas >= MANY:
             break
@@ -323,18 +351,18 @@ def _covers(one: Slot, other: Slot) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The cheapest so many nodes of a type."""
+    """The cheapest nodes of a type that hold what is needed."""
 
     nodes: tuple[tuple[NodeOption, int], ...]
     cents: int
     kept: bool  # whether they keep every limit by themselves
 
 
-def filled_with(node_type: NodeType, count: int, rules: UserRules, market: UsableOptions) -> Filled | None:
-    """The cheapest so many nodes of a type; None where stock does not suffice."""
-    nodes = market.fill(node_type, count)
-    if nodes is None:
-        return None
+KnownFills = dict[tuple[NodeKey, int, bool], Filled | None]
+"""By node type, number of nodes, and whether a replica spans several."""
+
+
+def _as_filled(nodes: Sequence[tuple[NodeOption, int]], rules: UserRules) -> Filled:
     cents = sum(option.monthly_cents * of_option for option, of_option in nodes)
     return Filled(tuple(nodes), cents, keeps_limits(nodes, rules))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from optimizer.candidates.types import Candidate
@@ -24,6 +24,15 @@ class FleetStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Replicas of a group at one place."""
+
+    provider: str
+    region: str  # empty: not stated
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupChoice:
     """Replicas of one candidate at one operating point, serving their share of its workload."""
 
@@ -33,6 +42,13 @@ class GroupChoice:
     kept: tuple[int, ...] = ()  # indices of all its points that keep every promise
     share: int = SHARE_UNITS  # of 2520
     running: tuple[int, ...] = ()  # replicas in each period of the day profile; ``replicas`` is the most of them
+    lost: int = field(default=0, compare=False)  # that are gone with whatever the plan survives
+    places: tuple[Standing, ...] = field(default=(), compare=False)  # where its replicas stand, if a site may be gone
+
+    @property
+    def left(self) -> int:
+        """Replicas that still run when what the plan survives is gone."""
+        return max(self.replicas - self.lost, 0)
 
     @property
     def operating_point(self) -> OperatingPoint:
@@ -40,13 +56,14 @@ class GroupChoice:
         return self.candidate.points[self.point]
 
     def factor(self, point: OperatingPoint, load: Load) -> float:
-        """How many times their share of the load the replicas carry at a point, in the tightest period."""
+        """How many times their share of the load the replicas carry at a point, in the tightest period; those that are
+        left, where something may be gone."""
         if self.running:
             parts = [(count, load.in_period(index)) for index, count in enumerate(self.running) if load.factors[index]]
             return min(replace(self, replicas=count, running=()).factor(point, there) for count, there in parts)
         pairs = zip(point.carries, load.floors, strict=True)
         part = self.share / SHARE_UNITS
-        return min(capacity * self.replicas / (asked * part) for capacity, asked in pairs if asked > 0)
+        return min(capacity * self.left / (asked * part) for capacity, asked in pairs if asked > 0)
 
     def roomiest(self, load: Load) -> OperatingPoint:
         """The point that carries most of a load with every promise kept; under a latency objective the chosen one

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from optimizer.fleet.instance import ACTIVITY_LIMIT, Fact, Instance, Slot, fact_text, slot_facts
 from optimizer.fleet.lower_bounds import THOUSANDTHS
+from optimizer.fleet.survival import Place
 from optimizer.pricing.rules import RuleName
 from optimizer.pricing.types import NodeOption, NodeType
 from optimizer.units import SHARE_UNITS
+from optimizer.vocabulary import Survive
 
 if TYPE_CHECKING:
     from optimizer.fleet.cpsat import Constraint, CpModel, IntVar, LinearExprT
@@ -51,6 +53,8 @@ class Variables:
             for p in self.periods
         }
         self._spares: dict[tuple[tuple[str, int, str, float], int], IntVar] = {}
+        self._lost: dict[tuple[int, int], IntVar] = {}
+        self._stands: dict[tuple[int, Place], IntVar] = {}
         self._facts: dict[Fact, IntVar] = {}
         self._relaxed: dict[str, IntVar] = {}
         self._excess: dict[str, IntVar] = {}
@@ -73,6 +77,32 @@ class Variables:
     def reps(self, index: int, period: int = 0) -> IntVar:
         """Replicas running at the slot, in one period of the day profile."""
         return self._reps[index][period]
+
+    def lost(self, index: int, period: int = 0) -> IntVar:
+        """Replicas of the slot that are gone with whatever the plan survives."""
+        if (index, period) not in self._lost:
+            slot = self.instance.slots[index]
+            name = f"lost[{_name(slot)}{self.when(period)}]"
+            self._lost[index, period] = self.cp.new_int_var(0, slot.max_replicas, name)
+        return self._lost[index, period]
+
+    def left(self, index: int, period: int = 0) -> LinearExprT:
+        """Replicas of the slot that still run then."""
+        if self.instance.rules.survive is Survive.NONE:
+            return self._reps[index][period]
+        return self._reps[index][period] - self.lost(index, period)
+
+    def stands(self, index: int, place: Place) -> IntVar:
+        """Replicas of the slot on nodes at one place."""
+        if (index, place) not in self._stands:
+            slot = self.instance.slots[index]
+            name = f"stands[{_name(slot)}|{'|'.join(place)}]"
+            self._stands[index, place] = self.cp.new_int_var(0, slot.max_replicas, name)
+        return self._stands[index, place]
+
+    def standing(self, index: int) -> dict[Place, IntVar]:
+        """The same at every place where it may stand."""
+        return {place: count for (of_slot, place), count in self._stands.items() if of_slot == index}
 
     def share(self, index: int) -> LinearExprT:
         """The part of its workload, in 1/2520, that the slot serves; all of it where nothing may be mixed."""

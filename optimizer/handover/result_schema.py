@@ -138,6 +138,29 @@ _PARTS: dict[str, dict[str, Any]] = {
         "replayed": "number|null",
         "margin": "number",
         "limit": "number",
+        "left?": "integer",
+    },
+    "remaining": {
+        "workload": "string",
+        "length_class?": "string",
+        "gone": "string",
+        "replicas_lost": "integer",
+        "replicas": "integer",
+        "places?": [{"provider": "string", "region": "string", "replicas": "integer"}],
+        "holds": "boolean|null",
+        "promises": ["replayed_promise"],
+    },
+    "reserve": {
+        "nodes": [
+            {
+                "offer_id": "string",
+                "provider": "string",
+                "tier": "string",
+                "count": "integer",
+                "monthly_cost": "number",
+            }
+        ],
+        "monthly_cost": "number",
     },
     "unit_costs": {
         "per_million_output_tokens": "number|null",
@@ -186,6 +209,8 @@ _PARTS: dict[str, dict[str, Any]] = {
         "predicted": ["prediction"],
         "simulated?": ["replay"],
         "minimality?": ["minimality"],
+        "remaining?": ["remaining"],
+        "reserve": "reserve",
         "periods?": ["object"],
         "binding": [
             {

@@ -18,7 +18,7 @@ class Checked:
 
     problem: Problem
     lines: tuple[str, ...]  # plain text, as printed
-    remarks: tuple[str, ...]  # on its models, each once
+    remarks: tuple[str, ...]  # promises that nothing can keep, then what to know of its models, each once
 
 
 def check(
@@ -46,13 +46,20 @@ def check(
         With everything that is wrong, in file order: line, column, what to write instead.
     """
     from optimizer.catalog.remarks import remarks
-    from optimizer.planning.inputs import read_problem
+    from optimizer.planning.floors import impossible_promises, suspicious
+    from optimizer.planning.inputs import read_inputs, read_problem
     from optimizer.problem.summary import summary_of
 
     read, known, _ = read_problem(problem, sets=sets, catalogs=catalog)
+    doubts: tuple[str, ...] = ()
+    if suspicious(read):
+        doubts = tuple(impossible_promises(read_inputs(problem, sets=sets, catalogs=catalog)))
     names = dict.fromkeys(workload.model for workload in read.workloads)
     return Checked(
         problem=read,
         lines=tuple(summary_of(read)),
-        remarks=tuple(line for name in names for line in remarks(known.models[name])),
+        remarks=(
+            *(f"warning: {sentence}" for sentence in doubts),
+            *(line for name in names for line in remarks(known.models[name])),
+        ),
     )

@@ -94,7 +94,8 @@ def _points(case: Case) -> Iterator[Point]:
         chosen = []
         for candidate in case.candidates.candidates:
             if candidate.workload == index and configuration_allowed(candidate, rules):
-                best = _cheapest(candidate, kept_points(candidate, rules), workload.load, market, rules.spare_nodes)
+                points = kept_points(candidate, rules)
+                best = _cheapest(candidate, points, workload.load, market, rules.reserve(candidate))
                 chosen += [(candidate, *best)] if best else []
         behaviours = _at_load(case, index, workload.load, [(one, replicas) for one, _, replicas, _ in chosen])
         for (candidate, cents, replicas, carried), behaviour in zip(chosen, behaviours, strict=True):
@@ -107,7 +108,7 @@ def _points(case: Case) -> Iterator[Point]:
                 gpus=spec.gpus,
                 split=spec.split,
                 replicas=replicas,
-                nodes=candidate.nodes_for(replicas) + rules.spare_nodes,
+                nodes=candidate.nodes_for(replicas) + rules.reserve(candidate),
                 monthly_cents=cents + rules.fixed_cents,
                 ttft_p95_s=behaviour.ttft.p95,
                 output_tokens_per_second=carried * replicas * _output_mean(case, index),
@@ -115,7 +116,7 @@ def _points(case: Case) -> Iterator[Point]:
 
 
 def _cheapest(
-    candidate: Candidate, points: Sequence[int], load: Load, market: UsableOptions, spare: int
+    candidate: Candidate, points: Sequence[int], load: Load, market: UsableOptions, reserve: int
 ) -> tuple[int, int, float] | None:
     """Cents, replicas and requests per second of one replica at the cheapest operating point."""
     from optimizer.fleet.lower_bounds import nodes_running, replicas_running
@@ -125,7 +126,7 @@ def _cheapest(
         point = candidate.points[index]
         replicas = replicas_running(point, load)
         if replicas is not None:
-            cents = market.cheapest_running(candidate.node_type, nodes_running(candidate, replicas, spare))
+            cents = market.cheapest_running(candidate.node_type, nodes_running(candidate, replicas, reserve))
             found += [(cents, max(replicas), point.requests_per_second)] if cents is not None else []
     return min(found, default=None)
 

@@ -181,3 +181,15 @@ def fluid_seconds(
     low, high = bisected(low, high, 2 * _BISECTIONS, lambda middle: np.asarray(fluid_at(r, m, middle).rate >= rate))
     flow = fluid_at(r, m, np.maximum(high if rate else low, 1e-6))
     return [float(flow.at_least(promise, r, m)[0]) for promise in promises]
+
+
+def least_seconds(
+    specs: Sequence[ReplicaSpec], lengths: Lengths, promises: Sequence[Promise], params: Parameters
+) -> list[float]:
+    """What each promised percentile is at least on any of the replicas, for a request that is alone on it: no load, no
+    margin. Infinite where there is no replica."""
+    if not specs:
+        return [float("inf")] * len(promises)
+    r, m = replicas_of(specs, lengths, params), moments_of(lengths)
+    flow = fluid_at(r, m, np.full(len(specs), 1e-6))
+    return [float(np.min(flow.at_least(promise, r, m))) for promise in promises]

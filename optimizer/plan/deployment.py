@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from optimizer.demand import Metric
 from optimizer.plan.replayed import LatencyMs
-from optimizer.vocabulary import Evidence, Link, Tier, split_words
+from optimizer.vocabulary import UNSTATED_REGIONS, Evidence, Link, Tier, split_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,12 @@ class NodeLine:
     host_memory_gib: float | None = None  # of one node, where stated
     network_gbps: float | None = None  # between nodes, where stated
     from_nodes: int = 1  # nodes from which on the offer has this price
+    spare_cents: int = 0  # a month, of ``monthly_cents``, that the spare ones cost
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Provider and region; an empty region is not stated."""
+        return self.provider, "" if self.region.lower() in UNSTATED_REGIONS else self.region
 
 
 @dataclass(frozen=True, slots=True)

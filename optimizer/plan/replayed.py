@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optimizer.demand import Metric
+from optimizer.vocabulary import Survive
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,35 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class StandsAt:
+    """Replicas of a group at one place."""
+
+    provider: str
+    region: str  # empty: not stated, so it may be any of the provider's
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What is left of a group when any one node, or any one site, is gone, and whether that keeps every promise at all
+    of the group's load; none of the replicas that are gone is started again."""
+
+    workload: str
+    gone: Survive  # node, or site: a provider in a region
+    lost: int  # replicas that the worst of them takes with it
+    replicas: int  # that are left
+    replay: Replay | None  # of what is left; None: nothing is, it is saturated, or plans were not replayed
+    length_class: str = ""
+    places: tuple[StandsAt, ...] = ()  # where its replicas stand, where a site may be gone
+    saturated: bool = False  # the load is more than what is left can take at all
+
+    @property
+    def holds(self) -> bool:
+        """What is left was replayed and keeps every promise."""
+        return self.replay is not None and self.replay.kept
+
+
+@dataclass(frozen=True, slots=True)
 class Fewer:
     """The largest number of replicas that costs less, and what it breaks.
 
@@ -104,6 +134,7 @@ class Fewer:
     limit: float
     metric: Metric | None = None  # of the promise; None: saturation
     percentile: float = 0.0
+    left: int | None = None  # of them that were replayed, where the plan survives that others are gone; None: all
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,16 @@ from optimizer.plan.deployment import (
 )
 from optimizer.plan.experiment import Experiment, Stated
 from optimizer.plan.quotes import QuoteVerdict
-from optimizer.plan.replayed import Footage, LatencyMs, Minimality, Replay, ReplayedPromise
-from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
+from optimizer.plan.replayed import (
+    Footage,
+    LatencyMs,
+    Minimality,
+    Remainder,
+    Replay,
+    ReplayedPromise,
+    StandsAt,
+)
+from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Survive, Tier
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -152,11 +160,13 @@ __all__ = [
     "QuoteVerdict",
     "Rejection",
     "Relaxation",
+    "Remainder",
     "Replay",
     "ReplayEffort",
     "ReplayedPromise",
     "Seal",
     "SingleKind",
+    "StandsAt",
     "Stress",
     "Target",
     "Unknown",
@@ -257,6 +267,7 @@ class Plan:
     long_run: LongRun | None = None  # totals over years, rent or buy, against an API
     simulated: tuple[Replay, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     minimality: tuple[Minimality, ...] = ()  # likewise
+    remainder: tuple[Remainder, ...] = ()  # likewise, or where the problem asks that something may be gone
     periods: tuple[PlanPeriod, ...] = ()  # of the day profile; empty where the load never changes
     owed: Owed = NOTHING_OWED  # commitments and purchases
     experiments: tuple[Experiment, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
@@ -272,6 +283,13 @@ class Plan:
     def expires(self) -> str | None:
         """The last day on which every price of it may be ranked; None: no price of it has such a day."""
         return min((node.ranks_until for node in self.nodes if node.ranks_until is not None), default=None)
+
+    @property
+    def without_a_node(self) -> bool | None:
+        """Whether every promise is kept with any one node gone and nothing started again, as replayed; None: not
+        known."""
+        told = [one for one in self.remainder if one.gone is Survive.NODE]
+        return all(one.holds for one in told) if self.simulated and len(told) == len(self.groups) else None
 
     @property
     def stock_notes(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine,
 from optimizer.planning.periods import busiest_period, payment_notes, periods_of_plans
 from optimizer.planning.predict import Expectation, GroupLoad, expect, joint
 from optimizer.planning.price_notes import price_notes
+from optimizer.planning.remainder import asked_of, remainder_of
 from optimizer.planning.sequences import sequences_of
 from optimizer.pricing import (
     Origin,
@@ -120,6 +121,7 @@ def _plan(
         periods=periods,
         owed=owed(pairs, problem, inputs.catalog),
         recoverable_tax_cents=recoverable_tax_cents(pairs, problem, inputs.catalog, running),
+        remainder=remainder_of(inputs, solution, None, asked_of(inputs, replayed=False)),
     )
 
 
@@ -236,6 +238,7 @@ def _nodes(solution: FleetSolution) -> Iterator[NodeLine]:
                 host_memory_gib=option.offer.host_memory_gib,
                 network_gbps=option.offer.network_gbps,
                 from_nodes=option.from_nodes,
+                spare_cents=option.cents_for([min(nodes.spare, n) for n in nodes.running or (nodes.count,)]),
             )
 
 

@@ -116,20 +116,20 @@ def _learnt(result: FleetResult, least: LeastReplicas, clock: Clock) -> bool:
     for solution in result.solutions:
         for group in solution.groups:
             known = least.of(group.candidate)
-            if clock.over or known is None or (known.exact and group.replicas >= known.replicas):
+            if clock.over or known is None or (known.exact and group.left >= known.replicas):
                 continue
-            if group.replicas < known.replicas:
+            if group.left < known.replicas:
                 continue  # raised by another plan of this ranking; the next one shows the number
-            if not least.keeps(known, group.replicas):
-                least.missed(known, group.replicas)
+            if not least.keeps(known, group.left):
+                least.missed(known, group.left)
                 least.find(known, lambda: clock.over)
                 news = True
             else:
                 before = known.replicas
-                least.settle(known, group.replicas)
-                news = news or known.replicas != before or known.replicas != group.replicas
+                least.settle(known, group.left)
+                news = news or known.replicas != before or known.replicas != group.left
     return news or any(
-        known is None or group.replicas < known.replicas
+        known is None or group.left < known.replicas
         for solution in result.solutions
         for group in solution.groups
         for known in (least.of(group.candidate),)
@@ -137,13 +137,15 @@ def _learnt(result: FleetResult, least: LeastReplicas, clock: Clock) -> bool:
 
 
 def _contradicted(result: FleetResult, least: LeastReplicas) -> bool:
-    """Replay every plan itself, whatever follows from replays of others; whether one misses after all."""
+    """Replay every plan itself, and what is left of it where something may be gone, whatever follows from replays of
+    others; whether one misses after all."""
     found = False
     for group in (group for solution in result.solutions for group in solution.groups):
         known = least.of(group.candidate)
-        if known is not None and not least.really_keeps(known, group.replicas):
-            least.missed(known, group.replicas)
-            found = True
+        for count in dict.fromkeys((group.left, group.replicas)):
+            if known is not None and not least.really_keeps(known, count):
+                least.missed(known, count)
+                found = True
     return found
 
 
@@ -341,7 +343,7 @@ def with_capability(group: GroupChoice, known: Candidate, load: Load, candidates
         if closed.factor(point, load) >= 1.0:
             return replace(closed, point=known.points.index(point))
     shown = max(known.points, key=lambda point: point.requests_per_second)
-    return replace(group, candidate=replace(known, points=(_at_load(shown, group.replicas, load),)), kept=(0,))
+    return replace(group, candidate=replace(known, points=(_at_load(shown, group.left, load),)), kept=(0,))
 
 
 def _at_load(point: OperatingPoint, replicas: int, load: Load) -> OperatingPoint:

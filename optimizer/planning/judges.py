@@ -49,6 +49,13 @@ def trials_of(inputs: Inputs, solution: FleetSolution) -> list[Trial]:
     ]
 
 
+def trials_of_what_is_left(inputs: Inputs, solution: FleetSolution) -> list[tuple[int, Trial]]:
+    """Of each group that loses replicas with what the plan survives, its place in the plan and the trial of those that
+    are left, which carry all its share; none where nothing is left of it."""
+    trials = enumerate(zip(solution.groups, trials_of(inputs, solution), strict=True))
+    return [(at, replace(trial, replicas=one.left)) for at, (one, trial) in trials if one.lost and one.left]
+
+
 class Judge:
     """Judges plans by the closed form, by replays on top of it, or, with ``least``, by replays alone."""
 
@@ -83,7 +90,7 @@ class Judge:
         return replace(able, point=known.points.index(able.roomiest(load)))
 
     def fewest(self, candidate: Candidate, share: int) -> int | None:
-        """The fewest replicas that may carry a share of the load; None: no number does."""
+        """The fewest replicas that may carry a share of the load, and so have to be left; None: no number does."""
         if self._least is not None:
             known = self._least.of(candidate)
             return None if known is None else known.replicas
@@ -100,11 +107,14 @@ class Judge:
         """Whether a plan keeps every promise."""
         for group in solution.groups:
             fewest = self.fewest(group.candidate, group.share)
-            if fewest is None or group.replicas < fewest:
+            if fewest is None or group.left < fewest:
                 return False
         if self._least is None and solution.load_factor < 1.0:
             return False
-        return self._replayer is None or all(self._replay_keeps(trial) for trial in trials_of(self._inputs, solution))
+        if self._replayer is None:
+            return True
+        left = [trial for _, trial in trials_of_what_is_left(self._inputs, solution)]
+        return all(self._replay_keeps(trial) for trial in (*left, *trials_of(self._inputs, solution)))
 
     def _replay_keeps(self, trial: Trial) -> bool:
         replayer = self._replayer
@@ -171,7 +181,7 @@ class Judge:
     def _less(self, candidate: Candidate, count: int, solution: FleetSolution) -> bool:
         cents = self._costs.cents_with(candidate, count)
         if self._rules.objective == "minimize_gpus":
-            nodes = candidate.nodes_for(count) + self._rules.spare_nodes
+            nodes = candidate.nodes_for(count) + self._rules.reserve(candidate)
             return cents < NEVER and (nodes * candidate.node_type.gpus_per_node, cents) < (
                 solution.gpus,
                 solution.monthly_cents,

@@ -51,27 +51,29 @@ def _fewer(inputs: Inputs, solution: FleetSolution, group: GroupChoice, replayer
         return None, NOTHING_SMALLER
     replicas, cents = smaller
     trial = _trial(group, replicas)
+    told = trial.replicas if group.lost else None
     full = replayer.beyond_saturation(trial)
     if full is not None:
         used, margin, limit = full
-        return Fewer(replicas, cents, SATURATION, used, margin, limit), ""
+        return Fewer(replicas, cents, SATURATION, used, margin, limit, left=told), ""
     missed = [one for one in replayer.replay(trial).promises if not one.kept]
     if not missed:
         return None, KEEPS_TOO
     worst = max(missed, key=lambda one: one.with_margin_s / one.limit_s)
     margin = worst.with_margin_s / worst.simulated_s
     of_promise = (worst.path, worst.simulated_s, margin, worst.limit_s, worst.metric, worst.percentile)
-    return Fewer(replicas, cents, *of_promise), ""
+    return Fewer(replicas, cents, *of_promise, left=told), ""
 
 
 def _trial(group: GroupChoice, replicas: int) -> Trial:
-    return Trial(group.candidate.workload, group.candidate.spec, replicas, 1.0)
+    """Of so many replicas those that are left, where something may be gone."""
+    return Trial(group.candidate.workload, group.candidate.spec, replicas - group.lost, 1.0)
 
 
 def _smaller(inputs: Inputs, solution: FleetSolution, group: GroupChoice) -> tuple[int, int] | None:
     """The largest number of replicas that takes a node less, and what the plan then costs without its dearest node;
-    None where there is no such number, or the workload asks for more."""
-    least = max(inputs.parts[group.candidate.workload].load.min_replicas, 1)
+    None where there is no such number, the workload asks for more, or none would be left of them."""
+    least = max(inputs.parts[group.candidate.workload].load.min_replicas, 1) + group.lost
     mine, node_type = group.candidate, group.candidate.node_type
     bought = [choice for choice in solution.nodes if choice.option.node_type.key == node_type.key]
     nodes = sum(choice.count - choice.spare for choice in bought)

@@ -118,10 +118,11 @@ def _under_load(
 
 
 def _capacities(inputs: Inputs, workload: int, groups: Sequence[GroupLoad]) -> list[Capacity]:
-    """All replicas at the operating point that carries most with every promise kept."""
+    """All replicas at the operating point that carries most with every promise kept; where something may be gone, those
+    that are left then."""
     part = inputs.parts[workload]
     load, lengths = part.load, part.lengths
-    points = [(asked.group.roomiest(load), asked.group.replicas) for asked in groups]
+    points = [(asked.group.roomiest(load), asked.group.left) for asked in groups]
     return [
         Capacity(
             concurrency=point.inflight * replicas,

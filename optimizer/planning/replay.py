@@ -16,15 +16,16 @@ from optimizer.demand import part_name
 from optimizer.fleet.candidate_set import CandidateSet
 from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEffort
 from optimizer.planning.experiment import experiments_of
-from optimizer.planning.judges import trials_of
+from optimizer.planning.judges import trials_of, trials_of_what_is_left
 from optimizer.planning.minimality import with_minimality
+from optimizer.planning.remainder import asked_of, remainder_of
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
 from optimizer.problem import load_of
 from optimizer.progress import NO_LIMIT, Clock
 
 if TYPE_CHECKING:
     from optimizer.demand import Load
-    from optimizer.fleet.types import FleetResult, SolveSettings
+    from optimizer.fleet.types import FleetResult, FleetSolution, SolveSettings
     from optimizer.performance.operating_points import Memo
     from optimizer.performance.types import OperatingPoint
     from optimizer.planning.cheapest import Cheapest
@@ -173,9 +174,7 @@ def survivors(
         for trial, place, group in failing:
             needed, carried = _repair(inputs, replayer, trial, clock, tell=tell)
             if tell:
-                missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
-                plan = plans[place]
-                rejected.append(Rejection(plan.rank, number, plan.monthly_cents, plan.groups[group], missed, needed))
+                rejected.append(_rejection(plans[place], group, trial, replayer, (number, needed)))
             candidates = _tightened(inputs, candidates, trial, carried)
         again = None
         if not clock.over:
@@ -226,14 +225,21 @@ def _two_sided(
     rejected = []
     for trial, place, group in refused:
         needed = _repair(inputs, replayer, trial, clock, tell=False)[0]
-        missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
-        plan = plans[place]
-        rejected.append(Rejection(plan.rank, 1, plan.monthly_cents, plan.groups[group], missed, needed))
+        rejected.append(_rejection(plans[place], group, trial, replayer, (1, needed)))
     solutions = found.result.solutions
     made = with_minimality(inputs, solutions, assemble(inputs, solutions, options), replayer, two_sided=True)
     replayed = tuple(_with_replays(inputs, replayer, found.result, made, tested=tested))
     told = tuple(_priced(rejection, replayed) for rejection in rejected)
     return Survivors(found.candidates, found.result, replayed, told, ReplayEffort(found.replayed, found.bounded))
+
+
+def _rejection(plan: Plan, place: int, trial: Trial, replayer: Replayer, told: tuple[int, int | None]) -> Rejection:
+    """A group of a plan that missed a promise: all its replicas, or those left of it, of which so many are needed."""
+    number, needed = told
+    group = plan.groups[place]
+    missed = tuple(promise for promise in replayer.replay(trial).promises if not promise.kept)
+    whole = None if needed is None else needed + group.replicas - trial.replicas
+    return Rejection(plan.rank, number, plan.monthly_cents, group, missed, whole)
 
 
 def _say_replaying(inputs: Inputs, say: Callable[[str], None]) -> None:
@@ -267,8 +273,13 @@ def with_replays(
 
 
 def remember(inputs: Inputs, result: FleetResult, plans: Sequence[Plan], memory: ReplayMemory) -> None:
-    """Put the replays that plans carry where those are kept that need not be run again."""
+    """Put the replays that plans carry where those are kept that need not be run again; those of what is left too."""
     replayer = Replayer(inputs, memory)
+    for solution, plan in zip(result.solutions, plans, strict=True):
+        trials = trials_of(inputs, solution)
+        for number, one in enumerate(plan.remainder):
+            if one.replay is not None:
+                replayer.take(replace(trials[number % len(trials)], replicas=one.replicas), one.replay)
     for plan, trials in zip(plans, _trials(inputs, result), strict=True):
         for trial, replay in zip(trials, plan.simulated, strict=False):
             replayer.take(trial, replace(replay, footage=None))
@@ -283,16 +294,21 @@ def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
     return [trials_of(inputs, solution) for solution in result.solutions]
 
 
+def _every_trial(inputs: Inputs, solution: FleetSolution) -> list[tuple[int, Trial]]:
+    """The trials of a plan with the places of their groups, those of what is left of it included."""
+    return [*enumerate(trials_of(inputs, solution)), *trials_of_what_is_left(inputs, solution)]
+
+
 def _failing(
     inputs: Inputs, replayer: Replayer, result: FleetResult, clock: Clock, *, tell: bool
 ) -> Iterator[tuple[Trial, int, int]]:
     """Each distinct trial that misses a promise, with the index of the first plan it stands in and its group there; as
-    far as the time allows."""
-    seen, rows = set(), _trials(inputs, result)
+    far as the time allows. What is left where something is gone is tried as well as the whole."""
+    seen, rows = set(), [_every_trial(inputs, solution) for solution in result.solutions]
     if tell:
-        replayer.predict([trial for trials in rows for trial in trials])
+        replayer.predict([trial for trials in rows for _, trial in trials])
     for place, trials in enumerate(rows):
-        for group, trial in enumerate(trials):
+        for group, trial in trials:
             if clock.over:
                 return
             if trial.key in seen:
@@ -372,7 +388,7 @@ def _cut(point: OperatingPoint, carried: _Carried, load: Load) -> OperatingPoint
 def _replayed_by_now(inputs: Inputs, replayer: Replayer, result: FleetResult) -> FleetResult:
     """The plans that were replayed and keep every promise. Where none was yet, the first that does: it may take a
     moment over the time, which no number of nodes prolongs."""
-    rows = _trials(inputs, result)
+    rows = [[trial for _, trial in _every_trial(inputs, solution)] for solution in result.solutions]
     known = [all(replayer.knows(trial) and replayer.replay(trial).kept for trial in trials) for trials in rows]
     if all(known):
         return result
@@ -385,7 +401,7 @@ def _replayed_by_now(inputs: Inputs, replayer: Replayer, result: FleetResult) ->
 
 def _without(inputs: Inputs, replayer: Replayer, result: FleetResult, when: str) -> FleetResult:
     """The ranking without the plans that still miss a promise, numbered anew and no longer called proven."""
-    rows = _trials(inputs, result)
+    rows = [[trial for _, trial in _every_trial(inputs, solution)] for solution in result.solutions]
     known = [all(replayer.replay(trial).kept for trial in trials) for trials in rows]
     return _kept(result, known, f"{when} some plans still missed a promise when replayed")
 
@@ -410,12 +426,13 @@ def _with_replays(
     filmed: bool = True,
 ) -> Iterator[Plan]:
     """What is ``tested`` comes with its tests, and the first plan where it is ``filmed`` with what charts show."""
-    for plan, trials in zip(plans, _trials(inputs, result), strict=True):
+    for solution, plan, trials in zip(result.solutions, plans, _trials(inputs, result), strict=True):
         show = replayer.filmed if filmed and tested and plan.rank == 1 else replayer.replay
         specs = [trial.spec for trial in trials]
         experiments = experiments_of(inputs, plan, specs, replayer.memory.tests) if tested else ()
         simulated = tuple(show(trial) for trial in trials)
-        yield _bound_as_replayed(replace(plan, simulated=simulated, experiments=experiments))
+        left = remainder_of(inputs, solution, replayer, asked_of(inputs, replayed=True))
+        yield _bound_as_replayed(replace(plan, simulated=simulated, experiments=experiments, remainder=left))
 
 
 def _bound_as_replayed(plan: Plan) -> Plan:

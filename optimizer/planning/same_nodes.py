@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from optimizer.fleet.survival import lost_on, lost_with_a_node
+from optimizer.vocabulary import Survive
+
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.demand import Load
-    from optimizer.fleet.types import FleetSolution, GroupChoice
+    from optimizer.fleet.types import FleetSolution, GroupChoice, NodeChoice
 
 MANY_NODES = 64
 """Beyond so many nodes of one type several kinds of replica are left as the solver placed them."""
@@ -22,7 +25,7 @@ Capable = Callable[["GroupChoice"], "GroupChoice"]
 """A group with what its replicas carry."""
 
 Fewest = Callable[["Candidate", int], "int | None"]
-"""The fewest replicas that may carry a share of the load; None: no number does."""
+"""The fewest replicas that may carry a share of the load, and so have to be left; None: no number does."""
 
 
 def spread(
@@ -31,11 +34,15 @@ def spread(
     loads: Sequence[Load],
     capable: Capable,
     fewest: Fewest,
+    survive: Survive = Survive.NONE,
 ) -> tuple[GroupChoice, ...] | None:
     """The groups of a plan with other candidates, its nodes filled; None where those do not hold them."""
     if any(group.running for group in solution.groups):
-        return _running(solution, chosen, loads, capable) if len(chosen) == 1 else None
-    counts = _start(solution, chosen, fewest)
+        return _running(solution, chosen, loads, capable, survive) if len(chosen) == 1 else None
+    if survive is Survive.NODE:
+        lost = [replace(group, lost=lost_with_a_node(one)) for group, one in zip(solution.groups, chosen, strict=True)]
+        solution = replace(solution, groups=tuple(lost))
+    counts = _start(solution, chosen, fewest, survive)
     if counts is None:
         return None
     members: dict[object, list[int]] = defaultdict(list)
@@ -52,12 +59,20 @@ def spread(
             if most is None or most < counts[places[0]]:
                 return None
             counts[places[0]] = most
-        elif not _shared(solution, chosen, places, nodes, counts, loads, capable):
-            return None
+        elif survive is Survive.SITE or not _shared(solution, chosen, places, nodes, counts, loads, capable):
+            return None  # where the replicas of several groups stand is the solver's to say
     return tuple(
-        with_replicas(group, one, count, capable)
+        with_replicas(_standing(group, one, count, solution.nodes, survive), one, count, capable)
         for group, one, count in zip(solution.groups, chosen, counts, strict=True)
     )
+
+
+def _standing(
+    group: GroupChoice, candidate: Candidate, replicas: int, nodes: Sequence[NodeChoice], survive: Survive
+) -> GroupChoice:
+    """The group with what is lost of so many replicas of a candidate, alone on its nodes where sites may be gone."""
+    lost, places = lost_on(candidate, replicas, nodes, survive)
+    return replace(group, lost=lost, places=places)
 
 
 def with_replicas(group: GroupChoice, candidate: Candidate, replicas: int, capable: Capable) -> GroupChoice:
@@ -67,15 +82,15 @@ def with_replicas(group: GroupChoice, candidate: Candidate, replicas: int, capab
     return capable(replace(group, replicas=replicas))
 
 
-def _start(solution: FleetSolution, chosen: Sequence[Candidate], fewest: Fewest) -> list[int] | None:
-    """What each needs at least; of what the plan has already, what it has."""
+def _start(solution: FleetSolution, chosen: Sequence[Candidate], fewest: Fewest, survive: Survive) -> list[int] | None:
+    """What each needs at least, with what goes with a node on top; of what the plan has already, what it has."""
     counts = []
     for group, one in zip(solution.groups, chosen, strict=True):
         same = group.candidate.key == one.key
         needed = group.replicas if same else fewest(one, group.share)
         if needed is None:
             return None
-        counts.append(needed)
+        counts.append(needed if same or survive is not Survive.NODE else needed + lost_with_a_node(one))
     return counts
 
 
@@ -138,7 +153,7 @@ def fits(sizes: Sequence[int], nodes: int, gpus: int) -> bool:
 
 
 def _running(
-    solution: FleetSolution, chosen: Sequence[Candidate], loads: Sequence[Load], capable: Capable
+    solution: FleetSolution, chosen: Sequence[Candidate], loads: Sequence[Load], capable: Capable, survive: Survive
 ) -> tuple[GroupChoice, ...] | None:
     """The one group of a plan under a day profile, every node that runs in a period filled in it."""
     (group,), (one,) = solution.groups, chosen
@@ -149,8 +164,9 @@ def _running(
             continue
         nodes = sum(choice.running[period] - choice.spare for choice in solution.nodes)
         most = _most(one, nodes, solution)
-        if not most or most < load.min_replicas:
+        gone = lost_with_a_node(one) if survive is Survive.NODE else 0
+        if not most or most <= gone or most - gone < load.min_replicas:
             return None
         counts.append(most)
-    made = replace(group, running=tuple(counts))
+    made = _standing(replace(group, running=tuple(counts)), one, max(counts), solution.nodes, survive)
     return (with_replicas(made, one, max(counts), capable),)

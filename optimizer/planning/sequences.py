@@ -57,12 +57,12 @@ def with_room(seen: Behaviour, ranks: int = 1) -> int:
 
 
 def _shares(group: GroupChoice, load: Load) -> list[Load]:
-    """What one replica is asked to carry, in every period of a day profile."""
+    """What one replica is asked to carry, in every period of a day profile; with whatever the plan survives gone."""
     part = group.share / SHARE_UNITS
     if not group.running:
-        return [_part_of(load, part / group.replicas)]
+        return [_part_of(load, part / max(group.left, 1))]
     return [
-        _part_of(load.in_period(index), part / count)
+        _part_of(load.in_period(index), part / max(count - group.lost, 1))
         for index, count in enumerate(group.running)
         if count and load.factors[index]
     ]

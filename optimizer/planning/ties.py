@@ -22,6 +22,7 @@ from optimizer.fleet.starting_plans import keeps_limits
 from optimizer.fleet.types import NodeChoice
 from optimizer.planning.inputs import loads_of
 from optimizer.planning.same_nodes import spread
+from optimizer.vocabulary import Survive
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -143,7 +144,7 @@ class _Ties:
             one.node_type.key: one.node_type for one in self._racing
         }
         self._anywhere = listing.anywhere and len(self._rules.workloads) == 1 and not self._rules.periods
-        self._means = (self._loads, judge.capable, judge.fewest)
+        self._means = (self._loads, judge.capable, judge.fewest, self._rules.survive)
 
     def listed(self, solutions: Sequence[FleetSolution], *, full: bool) -> tuple[list[FleetSolution], int]:
         """The plans, each the best of its key at its money, without those that are beaten, the better first; and how
@@ -255,6 +256,8 @@ class _Ties:
     def _nodes_at(self, key: tuple[str, int, str, float], cents: int) -> tuple[NodeChoice, ...] | None:
         """The cheapest nodes of a type that come to exactly so much, spares among them; None where none do."""
         node_type, spare, fixed = self._types[key], self._rules.spare_nodes, self._rules.fixed_cents
+        if self._rules.survive is Survive.SITE:  # the cheapest nodes need not be of several sites
+            return None
         first = self._market.options(node_type)[0].monthly_cents
         if first <= 0 or (self._rules.objective == "minimize_gpus"):
             return None

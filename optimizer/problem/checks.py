@@ -11,7 +11,7 @@ from optimizer.problem.checks_workload import check_workloads
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.load import is_split, peak_of
 from optimizer.problem.schema import Exclude, ProblemFile, ProfilePeriod, Quote
-from optimizer.vocabulary import Nvlink, Objective, Tier
+from optimizer.vocabulary import Nvlink, Objective, Survive, Tier
 
 COMMITMENT_MONTHS = ((Tier.RESERVED_1Y, 12), (Tier.RESERVED_3Y, 36))
 """Months that a reservation binds for."""
@@ -215,7 +215,7 @@ def check_profiles(problem: ProblemFile) -> Iterator[Issue]:
 
 
 def _supported(problem: ProblemFile, path: KeyPath) -> Iterator[Issue]:
-    """A workload with a profile has one configuration, which serves all of it."""
+    """A workload with a profile has one configuration, which serves all of it, wherever its replicas stand."""
     for index, workload in enumerate(problem.workloads):
         if is_split(workload):
             message = "length classes that may be served apart do not go with a day profile"
@@ -225,6 +225,9 @@ def _supported(problem: ProblemFile, path: KeyPath) -> Iterator[Issue]:
         where = ("ranking", "max_configurations_per_workload")
         message = "a workload with a day profile is served by one configuration"
         yield Issue(where, message, "leave max_configurations_per_workload at 1", (path,))
+    if problem.margins.survive is Survive.SITE:
+        message = "where replicas stand is decided for one load: survive: site does not go with a day profile"
+        yield Issue(("margins", "survive"), message, "use survive: node, or leave the profile out", (path,))
 
 
 def _names(profile: tuple[ProfilePeriod, ...], path: KeyPath) -> Iterator[Issue]:

@@ -233,9 +233,11 @@ def _finding(issue: Issue, root: Node) -> Finding:
 
 
 def _hollow(defect: Defect, root: Node) -> bool:
-    """pydantic calls a list too short when all its items are wrong; the items are reported, the list is fine."""
+    """pydantic calls a list too short when all its items are wrong; the items are reported, the list is fine. One value
+    alone is a list of one."""
     node = node_at(root, defect.path)
-    return defect.kind == "too_short" and isinstance(node, Items) and bool(node.items)
+    alone = isinstance(node, ScalarNode) and node.value is not None
+    return defect.kind == "too_short" and (alone or (isinstance(node, Items) and bool(node.items)))
 
 
 def _covered(path: tuple[Key, ...], explained: set[tuple[Key, ...]]) -> bool:

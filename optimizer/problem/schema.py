@@ -51,7 +51,7 @@ from optimizer.problem.schema_workload import (
     Traffic,
     Users,
 )
-from optimizer.vocabulary import GRADES, DistinctBy, Evidence, Objective, Tier
+from optimizer.vocabulary import GRADES, DistinctBy, Evidence, Objective, Survive, Tier
 
 __all__ = [
     "ApiPrice",
@@ -342,7 +342,13 @@ class Margins(Section):
         Field(ge=0, le=1000),
         Number("spare nodes", "nodes", "1", Looser.DOWN, axis=True, ends=(0, 16), promise=True),
     ] = 0
-    """Nodes that may fail with every promise kept."""
+    """Nodes that stand by: with so many gone, their replicas start again on these and every promise is kept."""
+
+    survive: Annotated[Survive, Field(strict=False), BeforeValidator(one_of(Survive))] = Survive.NONE
+    """What may be gone while every promise is kept by the replicas that still run, none started again: ``node``: any
+    one node; ``site``: all nodes of any one provider in one region (a region that is not stated may be any of its
+    provider's). Spare nodes are bought on top: they serve nobody, and bring the plan back to full strength.
+    ``min_replicas`` counts what is left."""
 
 
 class Budget(Section):

@@ -156,6 +156,8 @@ def _aim(problem: Problem) -> str:
         parts.append(f"headroom {margins.load_headroom:.0%}")
     if margins.spare_nodes:
         parts.append("1 spare node" if margins.spare_nodes == 1 else f"{margins.spare_nodes} spare nodes")
+    if margins.survive != "none":
+        parts.append(f"survives the loss of any one {margins.survive}")
     parts.append(f"top {ranking.top} distinct by {', '.join(ranking.distinct_by)}")
     if ranking.min_grade is not None:
         parts.append(f"grade {ranking.min_grade} at least")

@@ -27,6 +27,7 @@ from optimizer.plan.types import (
     PlanPeriod,
     Prediction,
     Rejection,
+    Remainder,
     Replay,
     ReplayedPromise,
     Stress,
@@ -55,6 +56,8 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "predicted": [_prediction(prediction, plan) for prediction in plan.predicted],
         **({"simulated": [replay_document(replay) for replay in plan.simulated]} if plan.simulated else {}),
         **({"minimality": [_minimality(one) for one in plan.minimality]} if plan.minimality else {}),
+        **({"remaining": [_remaining(one) for one in plan.remainder]} if plan.remainder else {}),
+        "reserve": _reserve(plan),
         **({"periods": [period_document(period, plan) for period in plan.periods]} if plan.periods else {}),
         "binding": [_binding(binding) for binding in plan.binding],
         "cost_lines": [_cost_line(line) for line in plan.cost_lines],
@@ -391,8 +394,42 @@ def _minimality(one: Minimality) -> dict[str, Json]:
             "replayed": fewer.replayed,
             "margin": fewer.margin,
             "limit": fewer.limit,
+            **({} if fewer.left is None else {"left": fewer.left}),
         },
         "reason": one.reason or None,
+    }
+
+
+def _remaining(one: Remainder) -> dict[str, Json]:
+    """What is left of a group with any one node or site gone, and whether it keeps every promise; null: not known."""
+    nothing = one.replicas == 0 or one.saturated
+    places: list[Json] = [{"provider": at.provider, "region": at.region, "replicas": at.replicas} for at in one.places]
+    return {
+        **served(one.workload, one.length_class),
+        "gone": str(one.gone),
+        "replicas_lost": one.lost,
+        "replicas": one.replicas,
+        **({"places": places} if places else {}),
+        "holds": False if nothing else None if one.replay is None else one.holds,
+        "promises": [] if one.replay is None else [_promise(promise) for promise in one.replay.promises],
+    }
+
+
+def _reserve(plan: Plan) -> dict[str, Json]:
+    """Nodes that stand by and serve nobody, apart from those that serve, and what they cost."""
+    spare = [node for node in plan.nodes if node.spare]
+    return {
+        "nodes": [
+            {
+                "offer_id": node.offer_id,
+                "provider": node.provider,
+                "tier": str(node.tier),
+                "count": node.spare,
+                "monthly_cost": Money(node.spare_cents),
+            }
+            for node in spare
+        ],
+        "monthly_cost": Money(sum(node.spare_cents for node in spare)),
     }
 
 

@@ -101,14 +101,15 @@ def _worth(one: Measurement, answer: Confirmation) -> str:
         if not possible:
             return "keeps no promise that it breaks today, however it turns out"
         least = money(min(possible), answer.currency)
-        return f"with probability {one.chance:.1f} every promise is kept, from {least} a month"
+        return f"with probability {one.chance:.1f} it shows that every promise can be kept, from {least} a month"
     parts = []
     gains = sorted(saved for saved in one.saved if saved)
     if gains:
         mean = sum(gains) / len(gains)
         parts.append(
-            f"lowers the bill with probability {one.chance:.1f}, by {money(round(mean), answer.currency)} a month on "
-            f"average then; {money(round(one.expected_cents), answer.currency)} a month in expectation"
+            f"shows with probability {one.chance:.1f} that less would do, by "
+            f"{money(round(mean), answer.currency)} a month on average then; "
+            f"{money(round(one.expected_cents), answer.currency)} a month in expectation"
         )
     else:
         parts.append("does not lower the bill, however it turns out")

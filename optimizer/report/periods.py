@@ -172,6 +172,8 @@ def _fewer(one: Minimality) -> str:
     if fewer is None:
         return one.reason
     gone = f"{plural(one.replicas - fewer.replicas, 'replica')} fewer"
+    if fewer.left is not None:
+        gone += f", {fewer.left:,} left"
     if fewer.metric is None:
         used = two_digits_beyond(100 * fewer.replayed * fewer.margin, 100 * fewer.limit)
         return f"{gone}: {used} % of what it can carry, at most {percent(fewer.limit)}"

@@ -6,7 +6,17 @@ import math
 from collections.abc import Iterator
 
 from optimizer.demand import Metric
-from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction, Stress
+from optimizer.plan.types import (
+    Binding,
+    Group,
+    KeptPromise,
+    NodeLine,
+    Outcome,
+    Plan,
+    Prediction,
+    Remainder,
+    Stress,
+)
 from optimizer.problem import Figure, place_of
 from optimizer.report.periods import fewer_replicas, followed, replayed
 from optimizer.report.prices import dated, indicative
@@ -33,7 +43,7 @@ from optimizer.report.words import (
     what_if,
 )
 from optimizer.units import SHARE_UNITS
-from optimizer.vocabulary import Link, Tier
+from optimizer.vocabulary import Link, Survive, Tier
 
 _INDENT = "    "
 
@@ -239,10 +249,21 @@ def _context(plan: Plan) -> list[str]:
     parts += _owed(plan)
     if plan.spare_node_cents and not any(node.spare for node in plan.nodes):
         parts.append(f"one spare node +{money(plan.spare_node_cents, plan.currency)}")
+    if plan.without_a_node is not None:
+        parts.append(f"any one node gone: {'holds' if plan.without_a_node else 'breaks a promise'}")
+    if (sites := [one for one in plan.remainder if one.gone is Survive.SITE]) and all(one.holds for one in sites):
+        stands = "; ".join(_standing(one) for one in sites)
+        parts.append(f"any one site gone: holds ({stands})")
     parts += [
         f"{what_if(stress)}: {'holds' if stress.holds else f'fails{repaired(stress, plan)}'}" for stress in plan.stress
     ]
     return parts
+
+
+def _standing(one: Remainder) -> str:
+    """``chat 1 at runpod, 1 at verda``."""
+    at = (f"{place.replicas:,} at {f'{place.provider} {place.region}'.strip()}" for place in one.places)
+    return f"{one.workload} {', '.join(at)}"
 
 
 def _owed(plan: Plan) -> list[str]:

@@ -13,7 +13,7 @@ from optimizer.report.periods import asked_profile, fewer_replicas, followed, re
 from optimizer.report.plans import promise_name, repaired
 from optimizer.report.prefixes import prefix_lines
 from optimizer.report.quotes import verdict_of
-from optimizer.report.screen_table import Row
+from optimizer.report.screen_table import Row, one_gone
 from optimizer.report.screen_words import Fact, between, hardware, joined, short_gpu, short_model, some, stated_load
 from optimizer.report.seen import SeenLatency, is_replayed, seen
 from optimizer.report.serve_commands import has_to_be_made
@@ -112,7 +112,7 @@ def _promises(one: Asked) -> str:
 def _confidence(outcome: Outcome) -> str:
     if outcome.confidence <= 0.5:
         return "; no margin"
-    return f"; confidence {exact(round(outcome.confidence * 100, 6))} %"
+    return f"; margin for {exact(round(outcome.confidence * 100, 6))} % of model errors"
 
 
 def _volume(outcome: Outcome) -> str:
@@ -184,12 +184,16 @@ def _binds(plan: Plan) -> str:
     every = (promise for one in plan.simulated for promise in one.promises)
     replays = sorted(every, key=lambda promise: -promise.with_margin_s / promise.limit_s)
     near = [promise for promise in replays if promise.with_margin_s / promise.limit_s > 1 - _CLOSE]
+    loose = not close and not near
     close = close or ([] if near else order[:1] if not replays else [])
     near = near or ([] if close else replays[:1])
     promises = list(dict.fromkeys([_replayed(one) for one in near] + [_binding(one) for one in close if one.workload]))
     limits = list(dict.fromkeys(_binding(one) for one in close if one.workload is None))
     margin = [f"{'; '.join(promises[:2])}, error margin included"] if promises else []
-    return "; ".join(part for part in (*margin, *limits[:2], fewer_replicas(plan)) if part)
+    told = [*margin, *limits[:2]]
+    if loose and told:
+        told[0] = f"nothing closely: nearest is {told[0]}"
+    return "; ".join(part for part in (*told, fewer_replicas(plan)) if part)
 
 
 def _replayed(promise: ReplayedPromise) -> str:
@@ -231,7 +235,9 @@ def _stress(plan: Plan) -> Iterator[str]:
 def _reserve(plan: Plan) -> str:
     spare = sum(node.spare for node in plan.nodes)
     if spare:
-        return f"{plural(spare, 'node')} of {sum(node.count for node in plan.nodes)} kept in reserve"
+        cents = sum(node.spare_cents for node in plan.nodes)
+        of = sum(node.count for node in plan.nodes)
+        return f"{plural(spare, 'node')} of {of} kept in reserve: {money(cents, plan.currency)} a month"
     if not plan.spare_node_cents or plan.price_evidence is None:
         return ""
     return f"one more node costs {money(plan.spare_node_cents, plan.currency)} a month"
@@ -334,10 +340,20 @@ def sentence(outcome: Outcome) -> str:
     """The answer in one sentence: money, load, model, hardware, claim."""
     plan = outcome.plans[0]
     kind = " (indicative price)" if plan.price_evidence == "indicative" else ""
-    return (
+    text = (
         f"{money(plan.monthly_cents, plan.currency)} a month{kind} {_serves(outcome)}: {hardware(plan)}, "
         f"{_formats(plan)}; {_claim(outcome)}."
     )
+    return f"{text} {said}" if (said := _ONE_GONE.get(one_gone(plan))) else text
+
+
+_ONE_GONE = {
+    "holds": "It goes on with any one node gone.",
+    "spare": "One node gone stops it until a spare one runs.",
+    "breaks": "One node gone breaks a promise.",
+    "stops": "One node gone stops it.",
+}
+"""How the sentence ends, by the word of the table."""
 
 
 def _serves(outcome: Outcome) -> str:

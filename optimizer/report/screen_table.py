@@ -113,14 +113,26 @@ def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
         *_layouts(plans),
         *_latencies(outcome, plans),
         *_room(outcome, plans),
+        *_one_gone(plans),
         *_prices(plans),
         ScreenColumn("gr", tuple(plan.grade for plan in plans), "<", 8),
     ]
     lines = laid_out(columns, "hardware, who", width)
     while len(lines) > _TALLEST and (extra := next((row for row in reversed(rows[1:]) if not row.why), None)):
         return table(outcome, [row for row in rows if row is not extra], width)
-    notes = "; ".join(row.why for row in rows if row.why)
+    notes = "; ".join([row.why for row in rows if row.why] + _skipped(outcome, rows))
     return lines + [Line(text, Style.QUIET) for text in textwrap.wrap(notes, width)]
+
+
+def _skipped(outcome: Outcome, rows: Sequence[Row]) -> list[str]:
+    """Ranks between those that are shown, and why they are not: on hardware of a row above, or for want of room."""
+    shown = {plan.rank for plan in (row.plan for row in rows if row.name.isdigit())}
+    kinds = {_kind(row.plan) for row in rows}
+    left = [plan for plan in outcome.plans if plan.rank < max(shown, default=0) and plan.rank not in shown]
+    alike = [f"#{plan.rank}" for plan in left if _kind(plan) in kinds]
+    others = [f"#{plan.rank}" for plan in left if _kind(plan) not in kinds]
+    told = [f"{', '.join(alike)}: hardware of a row above"] if alike else []
+    return told + ([f"{', '.join(others)}: --full"] if others else [])
 
 
 def laid_out(columns: Sequence[ScreenColumn], wide: str, width: int) -> list[Line]:
@@ -249,6 +261,23 @@ def room(plan: Plan) -> str:
     if more >= 2:
         return f"x{count(plan.load_factor)}"
     return f"+{percent(more)}" if more >= 0.0005 else "+0 %"
+
+
+def _one_gone(plans: Sequence[Plan]) -> list[ScreenColumn]:
+    """Whether the plan goes on with any one node gone."""
+    cells = tuple(one_gone(plan) for plan in plans)
+    return [ScreenColumn("1 gone", cells, "<", 4)] if any(cells) else []
+
+
+def one_gone(plan: Plan) -> str:
+    """``holds``: every promise, nothing started again; ``spare``: once its replicas run on a spare node; ``breaks``: a
+    promise, though something is left; ``stops``: nothing is left that serves a workload."""
+    if plan.without_a_node is None:
+        return ""
+    if plan.without_a_node:
+        return "holds"
+    nothing = any(one.replicas == 0 for one in plan.remainder)
+    return "spare" if any(node.spare for node in plan.nodes) else "stops" if nothing else "breaks"
 
 
 def _prices(plans: Sequence[Plan]) -> list[ScreenColumn]:

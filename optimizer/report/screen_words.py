@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from optimizer.plan.types import Asked, LoadFloor, NodeLine, Plan
+from optimizer.plan.types import Asked, Group, LoadFloor, NodeLine, Plan
 from optimizer.problem import place_of
 from optimizer.report.words import Line, Style, exact, gpu_name, plural
 from optimizer.vocabulary import Evidence, Tier
@@ -113,8 +113,14 @@ def short_tier(node: NodeLine) -> str:
 
 
 def hardware(plan: Plan) -> str:
-    """``8x H100 SXM qubrid 1y``; kinds and sellers are joined by ``+``, idle and spare ones are told."""
-    return " + ".join(of_node(node) for node in plan.nodes)
+    """``8x H100 SXM qubrid 1y``; kinds and sellers are joined by ``+``, idle and spare ones are told. How a mixture's
+    replica is split follows where it is by attention ranks or dealt experts: ``16x B300 SXM verda DP4 EP4``."""
+    split = plan.groups[0].split if len(plan.groups) == 1 and _is_dealt(plan.groups[0]) else ""
+    return " + ".join(of_node(node) for node in plan.nodes) + (f" {split}" if split else "")
+
+
+def _is_dealt(group: Group) -> bool:
+    return group.attention_dp > 1 or group.expert_parallel > 1
 
 
 def of_node(node: NodeLine) -> str:

@@ -103,6 +103,8 @@ def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
         command += ["--dp-size", str(ranks), "--enable-dp-attention"]
     if group.expert_parallel > 1:
         command += ["--ep-size", str(group.expert_parallel)]
+    if new and ranks > 1 and group.expert_parallel == group.tensor_parallel * ranks:
+        command += ["--moe-a2a-backend", "deepep"]  # as predicted; without it every rank gets every token
     if group.weight_quant == "fp8" and checkpoint is None:
         command += ["--quantization", "fp8"]
     if group.kv_cache != "auto":

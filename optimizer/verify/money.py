@@ -53,6 +53,9 @@ def node_lines(case: CheckedCase) -> Iterator[Mismatch]:
             "link": offer.link,
             "commitment_months": node.option.commitment_months,
             "monthly_cents": node.option.cents_for(running[node.option.key] if running else (line.count,)),
+            "spare_cents": node.option.cents_for(
+                [min(line.spare, n) for n in (running[node.option.key] if running else (line.count,))]
+            ),
             "price_date": price.date if price else None,
             "price_source": price.source if price else line.price_source,
             "original_currency": price.currency if price else "",

@@ -31,11 +31,11 @@ def replays(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mism
         yield Mismatch("replays", "simulated", len(served), len(case.plan.simulated), "a replay of every group")
         return
     for entry, replay in zip(served, case.plan.simulated, strict=True):
-        yield from _of_its_load(entry, replay)
+        yield from of_its_load(entry, replay)
         if not replay.kept:
             yield Mismatch("replays", entry.group.path, "every promise kept", "one missed", "the replay of a group")
         if not entry.group.load.is_batch:
-            yield from _of_its_promises(case, entry, replay)
+            yield from of_its_promises(case, entry, replay)
 
 
 def minimality(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
@@ -60,7 +60,8 @@ def minimality(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[M
             yield Mismatch("minimality", path, fewer.limit, fewer.replayed * fewer.margin, "fewer break the promise")
 
 
-def _of_its_load(entry: GroupAtLoad, replay: Replay) -> Iterator[Mismatch]:
+def of_its_load(entry: GroupAtLoad, replay: Replay) -> Iterator[Mismatch]:
+    """A replay of a group is of its replicas at the planned load."""
     group, load = entry.group, entry.group.load
     share = group.group.share / SHARE_UNITS
     figures = (
@@ -74,7 +75,8 @@ def _of_its_load(entry: GroupAtLoad, replay: Replay) -> Iterator[Mismatch]:
             yield Mismatch("replays", f"{group.path} {name}", expected, found, "what was replayed is the planned load")
 
 
-def _of_its_promises(case: CheckedCase, entry: GroupAtLoad, replay: Replay) -> Iterator[Mismatch]:
+def of_its_promises(case: CheckedCase, entry: GroupAtLoad, replay: Replay) -> Iterator[Mismatch]:
+    """A replay of a group is about its promises, with the error of its model as margin."""
     group, stated = entry.group, entry.stated.poisson
     seen = {(one.path, one.percentile, one.length_class): one for one in replay.promises}
     rate = stated.requests_per_second if stated is not None and stated.stable else 0.0

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.verify import api, contracts, hardware, legality, money, periods, prefixes, printed, replays, service
+from optimizer.verify import (
+    api,
+    contracts,
+    hardware,
+    legality,
+    money,
+    periods,
+    prefixes,
+    printed,
+    replays,
+    service,
+    survival,
+)
 from optimizer.verify.case import CheckedCase, Mismatch, case_of, references
 from optimizer.verify.printed import RANKING_RULES
 from optimizer.verify.service import GroupAtLoad, serve
+from optimizer.vocabulary import Survive
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -34,6 +47,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     hardware.nvlink_required,
     hardware.packing,
     hardware.spare_nodes,
+    survival.survive,
     hardware.counts,
     hardware.max_gpus,
     hardware.max_nodes,
@@ -79,6 +93,20 @@ SERVICE_RULES: tuple[ServiceRule, ...] = (
     printed.key,
 )
 """Rules about what a plan does under load, and what is said of it."""
+
+OF_ALL_REPLICAS: tuple[ServiceRule, ...] = (service.capacity, service.load_factor)
+"""Rules about what a plan carries: where something may be gone they hold of what is left, and are asked of that."""
+
+OF_WHAT_IS_LEFT: tuple[ServiceRule, ...] = (
+    service.poisson,
+    service.inflight,
+    service.population,
+    service.saturation,
+    service.kv_cache,
+    *OF_ALL_REPLICAS,
+    survival.replayed,
+)
+"""Rules about service that what is left of a plan keeps when what the problem says may be gone is."""
 
 EACH_PERIOD: tuple[StaticRule, ...] = (
     hardware.packing,
@@ -127,14 +155,25 @@ def verify_plans(
     found = dict(enumerate(unresolved))
     for index, case, served in zip(sound, cases, serve(cases, params), strict=True):
         of_plan = [mismatch for rule in _static_rules(case) for mismatch in rule(case)]
-        under_load = [mismatch for rule in SERVICE_RULES for mismatch in rule(case, served)]
+        rules = [rule for rule in SERVICE_RULES if not (_may_lose(case) and rule in OF_ALL_REPLICAS)]
+        under_load = [mismatch for rule in rules for mismatch in rule(case, served)]
         found[index] = (*of_plan, *under_load)
     parts = [(index, case.in_period(p)) for index, case in zip(sound, cases, strict=True) for p in _periods(case)]
     for (index, case), served in zip(parts, serve([case for _, case in parts], params), strict=True):
         of_plan = [mismatch for rule in EACH_PERIOD for mismatch in rule(case)]
         under_load = [mismatch for rule in PERIOD_SERVICE_RULES for mismatch in rule(case, served)]
         found[index] = (*found[index], *of_plan, *under_load)
+    whole = [(index, case) for index, case in zip(sound, cases, strict=True) if not case.plan.periods]
+    left = [(index, rest) for index, case in (*whole, *parts) if (rest := survival.without(case)) is not None]
+    for (index, case), served in zip(left, serve([case for _, case in left], params), strict=True):
+        of_plan = list(legality.sequences(case))
+        under_load = [mismatch for rule in OF_WHAT_IS_LEFT for mismatch in rule(case, served)]
+        found[index] = (*found[index], *of_plan, *under_load)
     return tuple(found[index] for index in range(len(plans)))
+
+
+def _may_lose(case: CheckedCase) -> bool:
+    return case.problem.margins.survive is not Survive.NONE
 
 
 def _periods(case: CheckedCase) -> range:

@@ -433,7 +433,7 @@ def _load_edge(winner: Winner, figure: Figure) -> float | None:
     scale = workload.traffic.peak_factor * (1.0 + problem.margins.load_headroom) * peak_of(workload.traffic)
     factors = load_of(workload, problem).factors or (1.0,)
     running = zip(group.running or (group.replicas,), factors, strict=True)
-    replicas = min(count / factor for count, factor in running if factor)
+    replicas = min((count - group.lost) / factor for count, factor in running if factor)
     if floor is not None:
         if figure.key in ("active", "concurrent_sessions", "think_time_s") and (people := population_of(workload)[0]):
             is_gap = figure.key == "think_time_s"

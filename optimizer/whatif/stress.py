@@ -14,7 +14,7 @@ from optimizer.plan.types import Stress
 from optimizer.pricing import option_key
 from optimizer.problem import figure_of
 from optimizer.units import CENTS_PER_UNIT
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import Survive, Tier
 from optimizer.whatif.case import Winner, ask
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _solvable(case: Case, best: Winner, counts: Mapping[NodeLine, int], limits: 
         if left.get(option.key)
     )
     there = replace(limits.limits, provider_share=None)  # bought already
-    rules = replace(limits, spare_nodes=0, objective="minimize_cost", limits=there)
+    rules = replace(limits, spare_nodes=0, survive=Survive.NONE, objective="minimize_cost", limits=there)
     kept = tuple(one for one in case.candidates.candidates if one.key in keys)
     rest = replace(case, options=options, candidates=replace(case.candidates, candidates=kept, rules=rules))
     return bool(rest.solve().solutions)

@@ -11,7 +11,7 @@ from optimizer.commands import cli
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.errors import UsageError
 from optimizer.planning.drill import GroupDrill, drill
-from optimizer.report.drill import render_drill
+from optimizer.report.drill import Drilled, render_drill
 from optimizer.vocabulary import Router
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "chatbot_100users.yaml"
@@ -41,12 +41,14 @@ def test_where_no_replica_is_left_requests_wait_for_the_node() -> None:
     assert bare.left == 0
     assert bare.down.late == bare.down.requests
     assert bare.down.ttft_p99 == pytest.approx(120.0, rel=0.2)
+    assert bare.errors == bare.down.requests + bare.resent
+    assert not bare.holds
 
 
 def test_the_command_prints_both_courses() -> None:
     result = CliRunner().invoke(cli, ["drill", str(PROBLEM), "--no-simulate", "--minutes", "1"])
     assert result.exit_code == 0, result.output
-    assert "without a spare node" in result.output and "with a spare node" in result.output
+    assert "without spare nodes" in result.output and "with spare nodes" in result.output
     assert max(len(line) for line in result.output.splitlines()) <= 100
 
 
@@ -67,7 +69,7 @@ def test_kinds_that_share_a_workload_are_drilled_each_at_its_share() -> None:
         )
         assert one.without_spare.before.late <= 0.05 * one.without_spare.before.requests  # the promise is a p95
         assert one.with_spare.down.late <= one.without_spare.down.late
-    text = " ".join(render_drill("mixed", 1, 0.5, "round_robin", found).split())
+    text = " ".join(render_drill(Drilled("mixed", plan, 0.5, "round_robin", found)).split())
     assert "of it on H100 SXM 80GB" in text and "of it on L40S 48GB" in text and "keeps its own share" in text
 
 

@@ -222,9 +222,9 @@ def key_of(case: Case, chosen: list, nodes: dict[NodeOption, int]) -> frozenset:
     return frozenset(fact for fact in facts if fact[0] in case.rules.distinct_by)
 
 
-def brute_force(case: Case) -> list[tuple]:
+def brute_force(case: Case, plans: list[tuple] | None = None) -> list[tuple]:
     """The ranking: (objective, cents, gpus, slots with replicas, nodes)."""
-    plans = all_plans(case)
+    plans = all_plans(case) if plans is None else plans
     first = next((plan for plan in plans if not plan[2]), None)
     if first is None:
         return []

@@ -65,12 +65,19 @@ SHAPES = {
     "attention ranks": (
         (1, 8, 8),
         {"--tensor-parallel-size": "1", "--data-parallel-size": "8", "--enable-expert-parallel": ""},
-        {"--tp-size": "8", "--dp-size": "8", "--enable-dp-attention": "", "--ep-size": "8"},
+        {
+            "--tp-size": "8",
+            "--dp-size": "8",
+            "--enable-dp-attention": "",
+            "--ep-size": "8",
+            "--moe-a2a-backend": "deepep",
+        },
         {"--tp_size": "8", "--ep_size": "8"},
     ),
 }
 OF_SHARED_EXPERTS = {
     "--data-parallel-size", "--enable-expert-parallel", "--dp-size", "--enable-dp-attention", "--ep-size", "--ep_size",
+    "--moe-a2a-backend",
 }  # fmt: skip
 
 

@@ -18,10 +18,11 @@ from ruamel.yaml import YAML
 
 from optimizer.handover.launch import LaunchFile, launch_files
 from optimizer.handover.launch.facts import load_facts
-from optimizer.handover.launch.server import Server, layouts, servers_of
+from optimizer.handover.launch.server import Server, busiest_layouts, layouts, servers_of
 from optimizer.handover.safe_text import bash_line, plain, slug
-from optimizer.plan.types import Outcome, Plan
+from optimizer.plan.types import Outcome, Plan, Remainder, StandsAt
 from optimizer.planning.inputs import Inputs
+from optimizer.vocabulary import Survive
 
 GOLDEN = Path(__file__).parent / "golden" / "launch"
 RECORDER = '#!/usr/bin/env bash\nprintf \'%s\\0\' "$0" "$@" > "$RECORD.$$"\n'
@@ -242,6 +243,29 @@ def test_skypilot_task_runs_every_server_on_its_cards(outcome: Outcome, inputs: 
     assert sorted(runs) == [server.command(8000), server.command(8001)]
     assert "CUDA_VISIBLE_DEVICES=0,1 " in task["run"]
     assert "CUDA_VISIBLE_DEVICES=2,3 " in task["run"]
+
+
+def test_figures_of_a_rank_and_of_a_server_are_told_apart(outcome: Outcome, inputs: Inputs) -> None:
+    dealt = _changed(outcome, tensor_parallel=1, attention_dp=2, expert_parallel=2)
+    page = _files(dealt, inputs)["README.md"].text
+    assert "requests at once of each rank (max-num-seqs)" in page
+    assert "expected per server, all its ranks" in page
+    plain = _files(outcome, inputs)["README.md"].text
+    assert "| requests at once (max-num-seqs)" in plain and "| expected per server |" in plain
+
+
+def test_servers_stand_where_the_plan_says(outcome: Outcome, inputs: Inputs) -> None:
+    """Half of them at each of two sites, though the first site's nodes would hold them all."""
+    plan = outcome.plans[0]
+    (group,) = plan.groups
+    first = replace(plan.nodes[0], count=2, spare=0, region="here")
+    there = replace(first, region="there", offer_id="elsewhere")
+    few = replace(plan, nodes=(first, there), groups=(replace(group, replicas=2),))
+    at = tuple(StandsAt(first.provider, region, 1) for region in ("here", "there"))
+    told = replace(few, remainder=(Remainder(group.workload, Survive.SITE, 1, 1, None, places=at),))
+    for one, regions in ((told, {"here", "there"}), (few, {"here"})):
+        laid = busiest_layouts(one, _servers(outcome, one, inputs))
+        assert {layout.line.region for layout in laid if layout.placed} == regions
 
 
 def test_bought_nodes_have_no_task(outcome: Outcome, inputs: Inputs) -> None:

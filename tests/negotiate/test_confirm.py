@@ -103,7 +103,7 @@ def test_without_a_plan_a_measurement_may_make_one_possible(answer: Confirmation
     none = replace(answer.outcome, plans=())
     maybe: Measurement = replace(one, outcomes=(1000, None), saved=(1, 0), in_first=False)
     text = render_confirmation(replace(answer, outcome=none, measurements=(maybe,)), "text")
-    assert "with probability 0.5 every promise is kept, from $10 a month" in " ".join(text.split())
+    assert "with probability 0.5 it shows that every promise can be kept, from $10 a month" in " ".join(text.split())
 
 
 def test_only_money_is_weighed() -> None:

@@ -6,7 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from optimizer.commands import cli
+
 REPOSITORY = Path(__file__).parents[2]
+CHAT = REPOSITORY / "problems" / "chatbot_100users.yaml"
 
 RUN = """
 import sys
@@ -29,6 +35,11 @@ def run(*arguments: str, code: str = RUN) -> subprocess.CompletedProcess[str]:
     )
 
 
+def unwrapped(text: str) -> str:
+    """Lines are folded at 80 columns."""
+    return " ".join(text.split())
+
+
 def test_a_sound_file_is_echoed() -> None:
     done = run("check", "problems/chatbot_100users.yaml", "--set", "margins.spare_nodes=1")
     assert (done.returncode, done.stderr) == (0, "")
@@ -40,7 +51,7 @@ def test_a_sound_file_is_echoed() -> None:
         "TTFT p95 <= 1,000 ms, TPOT p95 <= 50 ms",
         "1 spare node;",
     ):
-        assert words in done.stdout
+        assert words in unwrapped(done.stdout)
 
 
 def test_everything_wrong_is_listed_and_exits_2(tmp_path: Path) -> None:
@@ -78,7 +89,7 @@ def test_every_way_of_saying_things_is_echoed() -> None:
         "of the input was sent before and could be found",
         "48 sessions at a time, the next turn 194 s after an answer: at most 0.248 turns/s",
     ):
-        assert words in done.stdout
+        assert words in unwrapped(done.stdout)
     done = run("check", "tests/problem/full.yaml", "--set", "hardware={only_owned: yes, gpus: [a800_sxm_80], owned: "
                "[{gpu: a800_sxm_80, gpus_per_node: 8}]}", code=RUN_WITH_SESSIONS)  # fmt: skip
     assert "hardware  a800_sxm_80; NVLink any; owned only; owned: 1 x 8 a800_sxm_80" in done.stdout
@@ -89,4 +100,35 @@ def test_where_nodes_must_stand_and_who_may_own_them_is_echoed() -> None:
     done = run("check", "problems/chatbot_100users.yaml", "--set", rule, "--set", "hardware.market=us")
     assert done.returncode == 0, done.stderr
     said = "market us; countries required: DE, FR; headquarters required: DE; certificates required: ISO 27001, C5"
-    assert said in done.stdout
+    assert said in unwrapped(done.stdout)
+
+
+def test_what_is_printed_fits_80_columns_and_the_next_command_keeps_the_edits() -> None:
+    done = run("check", "problems/deepseek_company.yaml", "--set", "margins.confidence=0.8", "--set", "ranking.top=2")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    told = " ".join(done.stdout.replace("\\\n", " ").split())
+    assert told.endswith("optimize problems/deepseek_company.yaml --set margins.confidence=0.8 --set ranking.top=2")
+
+
+def test_a_wrong_size_alone_is_one_finding() -> None:
+    done = run("check", "problems/chatbot_100users.yaml", "--set", "engine.tensor_parallel=6")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: 1 thing to mend\n")
+    assert "empty list" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("edit", "warned"),
+    [
+        ("ttft_ms={p95: 2}", True),  # two seconds were meant
+        ("ttft_ms={p95: 100}", False),
+        ("tpot_ms=1", True),
+        ("tokens_per_second_per_user=5000", True),
+        ("e2e_s=0.3", True),
+        ("e2e_s=3", False),
+    ],
+)
+def test_a_latency_below_any_lone_request_is_doubted(edit: str, warned: bool) -> None:
+    done = CliRunner().invoke(cli, ["check", str(CHAT), "--set", f"workloads.chat.slo.{edit}"])
+    assert done.exit_code == 0, done.output
+    assert ("nothing can keep" in done.output) is warned

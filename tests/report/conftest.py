@@ -301,6 +301,7 @@ def _two_workloads() -> Outcome:
         tier=Tier.SPOT,
         commitment_months=0,
         monthly_cents=120_050,
+        spare_cents=40_016,
     )
     group = replace(
         GROUP,

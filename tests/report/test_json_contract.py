@@ -234,6 +234,19 @@ class _Elsewhere(_Strict):
     monthly_cost: Number
 
 
+class _SpareNodes(_Strict):
+    offer_id: str
+    provider: str
+    tier: str
+    count: int
+    monthly_cost: Number
+
+
+class _Reserve(_Strict):
+    nodes: list[_SpareNodes]
+    monthly_cost: Number
+
+
 class _Plan(_Strict):
     rank: int
     proven: bool
@@ -249,6 +262,7 @@ class _Plan(_Strict):
     nodes: list[_Node]
     groups: list[_Group]
     predicted: list[_Prediction]
+    reserve: _Reserve
     binding: list[_Binding]
     cost_lines: list[_CostLine]
     excludes: list[str]

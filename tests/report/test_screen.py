@@ -240,3 +240,33 @@ def test_the_next_command_of_an_infeasible_problem_can_be_typed(outcomes: dict[s
 def test_short_names_of_cards_stay_apart() -> None:
     gpus = load_catalog().gpus
     assert len({short_gpu(gpu) for gpu in gpus}) == len(gpus)
+
+
+def test_a_mixture_is_named_with_how_it_is_split(solved: dict[str, Outcome]) -> None:
+    outcome = solved["deepseek_company.yaml"]
+    split = outcome.plans[0].groups[0].split
+    assert "EP" in split
+    assert split in " ".join(render(outcome, "screen").split())
+    assert not re.search(r"\bTP\d", render(solved["chatbot_100users.yaml"], "screen"))  # obvious: one GPU to a replica
+
+
+def test_ranks_between_those_shown_are_accounted_for(solved: dict[str, Outcome]) -> None:
+    for name, outcome in solved.items():
+        if not outcome.plans:
+            continue
+        text = render(outcome, "screen")
+        shown = [int(one) for one in re.findall(r"^ *(\d+) +[\d,]+ ", text.split("hardware, who")[-1], re.M)]
+        told = re.findall(r"#(\d+)(?=[^;]*(?:hardware of a row above|--full))", " ".join(text.split()))
+        missing = set(range(1, max(shown) + 1)) - set(shown)
+        assert missing <= {int(one) for one in told}, name
+
+
+def test_what_binds_is_close_to_its_limit_or_said_to_be_nothing(solved: dict[str, Outcome]) -> None:
+    outcome = solved["chatbot_100users.yaml"]
+    plan = outcome.plans[0]
+    near = [replace(one, slack=0.05) for one in plan.binding]
+    far = [replace(one, slack=0.4) for one in plan.binding]
+    for bindings, closely in ((near, True), (far, False)):
+        told = replace(outcome, plans=(replace(plan, binding=tuple(bindings)), *outcome.plans[1:]))
+        line = next(line for line in render(told, "screen").splitlines() if line.startswith("binds"))
+        assert line.startswith("binds    nothing closely: nearest is ") is not closely

@@ -51,8 +51,17 @@ def test_a_breach_is_seen_in_its_figures(value: float, limit: float, text: str) 
 
 
 @pytest.mark.parametrize(
-    ("amount", "text"), [(23.92, "$23.92"), (11.5342, "$11.5342"), (0.0832, "$0.0832"), (165, "$165.00"), (0, "$0.00"),
-     (0.0000251, "$0.000025"), (0.001, "$0.001"), (0.00099, "$0.00099")]
+    ("amount", "text"),
+    [
+        (23.92, "$23.92"),
+        (11.5342, "$11.5342"),
+        (0.0832, "$0.0832"),
+        (165, "$165.00"),
+        (0, "$0.00"),
+        (0.0000251, "$0.000025"),
+        (0.001, "$0.001"),
+        (0.00099, "$0.00099"),
+    ],
 )
 def test_unit_price(amount: float, text: str) -> None:
     assert words.price(amount, "USD") == text

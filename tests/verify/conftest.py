@@ -445,6 +445,7 @@ def _node_lines(
             host_memory_gib=option.offer.host_memory_gib,
             network_gbps=option.offer.network_gbps,
             from_nodes=option.from_nodes,
+            spare_cents=option.monthly_cents * node.spare,
         )
 
 

@@ -15,13 +15,13 @@ from optimizer.demand import Metric
 from optimizer.performance import error_factor
 from optimizer.plan.costs import ApiComparison
 from optimizer.plan.key import plan_key
-from optimizer.plan.replayed import Fewer, LatencyMs, Minimality, Replay, ReplayedPromise
+from optimizer.plan.replayed import Fewer, LatencyMs, Minimality, Remainder, Replay, ReplayedPromise, StandsAt
 from optimizer.plan.types import PlanKey
 from optimizer.problem import parts_of
 from optimizer.verify import RANKING_RULES, SERVICE_RULES, STATIC_RULES, verify_plan, verify_ranking
 from optimizer.verify.case import case_of
 from optimizer.verify.service import kv_cache, serve
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import Survive, Tier
 
 SERVER = {
     "id": "server",
@@ -381,6 +381,39 @@ def spares_at(kit, replicas, count, spare):
 check("spare nodes", "kept")(lambda kit: spares_at(kit, 3, 2, 1))
 check("spare nodes", "broken")(lambda kit: spares_at(kit, 5, 2, 1))
 check("spare nodes", "boundary")(lambda kit: spares_at(kit, 4, 2, 1))
+
+
+def left_at(kit, replicas, count, told=None, survive="node", places=()):
+    """A node of four takes four replicas of one GPU with it."""
+    problem = kit.world.problem(margins={"survive": survive})
+    plan = kit.plan(problem, [kit.has(replicas=replicas)], [kit.gets(count=count)])
+    lost = min(4, replicas) if told is None else told
+    left = [Remainder("chat", Survive(survive), lost, replicas - lost, None, places=places)]
+    return problem, replace(plan, remainder=tuple(left))
+
+
+check("survive", "kept")(lambda kit: left_at(kit, 8, 2))
+check("survive", "boundary")(lambda kit: left_at(kit, 5, 2))
+check("survive", "broken")(lambda kit: left_at(kit, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "count", "more"),
+    [
+        (8, 2, {"told": 3}),  # fewer than go with a node
+        (8, 2, {"survive": "site", "told": 8}),  # nothing left of the only site
+        (8, 2, {"survive": "site", "told": 4, "places": (StandsAt("acme", "", 4), StandsAt("other", "", 4))}),
+    ],
+)
+def test_what_is_left_is_what_the_nodes_leave(world, has, gets, replicas, count, more):
+    problem, plan = left_at(Kit(world, has, gets), replicas, count, **more)
+    assert "survive" in {one.rule for one in verify_plan(problem, world.catalog, world.params, plan)}
+
+
+def test_a_plan_that_may_lose_something_says_what_is_left(world, has, gets):
+    problem, plan = left_at(Kit(world, has, gets), 8, 2)
+    found = verify_plan(problem, world.catalog, world.params, replace(plan, remainder=()))
+    assert "survive" in {one.rule for one in found}
 
 
 def limited(kit, nodes, **limits):

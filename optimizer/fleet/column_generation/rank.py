@@ -31,6 +31,7 @@ from optimizer.fleet.solve import Found, Nothing, build_model, shares_of, solve_
 from optimizer.fleet.types import FleetSolution, SolveSettings
 from optimizer.fleet.variables import Variables
 from optimizer.progress import Clock
+from optimizer.vocabulary import Survive
 
 SETTLED = 1_000
 """Slots up to which plans that cost the same are told apart by the whole lexicographic order."""
@@ -62,7 +63,8 @@ def applies(instance: Instance, settings: SolveSettings) -> bool:
 
     Where ranks differ by provider, more replicas than needed may be wanted, to stand on nodes of several. Under a day
     profile nodes and replicas change with the period; replicas kept whatever the load may be more than a way has. With
-    length classes that may be served apart not every workload of the model is served. A share of the money per provider
+    length classes that may be served apart not every workload of the model is served. Where something of a plan may be
+    gone, a way has more replicas than it needs. A share of the money per provider
     and offers sold in certain numbers only tie the numbers of nodes to each other.
     """
     rules = instance.rules
@@ -71,7 +73,8 @@ def applies(instance: Instance, settings: SolveSettings) -> bool:
     by_money = rules.objective == "minimize_cost"
     split = any(asked.whole is not None for asked in rules.workloads)
     contracts = rules.limits.provider_share is not None or any(one.ordered_in_lots for one in instance.options)
-    return settings.screens and by_money and not (by_provider or kept or rules.periods or split or contracts)
+    gone = rules.survive is not Survive.NONE
+    return settings.screens and by_money and not (by_provider or kept or rules.periods or split or contracts or gone)
 
 
 def rank_large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> RankedPlans | None:

@@ -114,7 +114,7 @@ def _shared_experts(group: Group) -> list[tuple[str, str]]:
     """How a mixture's GPUs share requests and experts, where they do."""
     if group.attention_dp == group.expert_parallel == 1:
         return []
-    ranks = f"{group.attention_dp}: each has its own requests and cache; figures below are those of one"
+    ranks = f"{group.attention_dp} to a server, each with its own requests and cache"
     return [
         ("attention ranks (data parallel)", ranks if group.attention_dp > 1 else "1"),
         ("expert parallel", str(group.expert_parallel)),
@@ -126,6 +126,7 @@ def _settings(server: Server) -> str:
     weights = server.checkpoint or (
         "made while loading" if group.weight_quant == "fp8" else "no published checkpoint is known: make one"
     )
+    of_rank = " of each rank" if group.attention_dp > 1 else ""
     rows = [
         ("workload", text(group.workload)),
         ("model", code(group.model)),
@@ -136,11 +137,11 @@ def _settings(server: Server) -> str:
         *_shared_experts(group),
         ("servers", str(group.replicas)),
         ("longest request (max-model-len)", str(group.max_model_len)),
-        ("requests at once (max-num-seqs)", str(group.max_num_seqs)),
-        ("tokens per step (max-num-batched-tokens)", str(group.max_num_batched_tokens)),
+        (f"requests at once{of_rank} (max-num-seqs)", str(group.max_num_seqs)),
+        (f"tokens per step{of_rank} (max-num-batched-tokens)", str(group.max_num_batched_tokens)),
         ("GPU memory used", f"{group.gpu_memory_utilization:g}"),
         ("engine, image", f"{text(group.engine)}, {code(server.image) if server.image else 'none known'}"),
-        ("expected per server", f"{_per_server(server)}"),
+        ("expected per server" + (", all its ranks" if of_rank else ""), f"{_per_server(server)}"),
     ]
     return f"### {text(server.name)}\n\n" + table(("setting", "value"), rows)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.handover.launch.facts import LaunchFacts
     from optimizer.plan.experiment import Experiment
-    from optimizer.plan.types import Asked, Group, NodeLine, Outcome, Plan, Prediction
+    from optimizer.plan.types import Asked, Group, NodeLine, Outcome, Plan, Prediction, StandsAt
 
 
 PORT = 8000
@@ -210,17 +210,26 @@ class _PlacedNode:
 
 
 def layouts(
-    nodes: Sequence[NodeLine], servers: Sequence[Server], running: Sequence[int] | None = None
+    nodes: Sequence[NodeLine],
+    servers: Sequence[Server],
+    running: Sequence[int] | None = None,
+    places: Sequence[Sequence[StandsAt]] | None = None,
 ) -> tuple[NodeLayout, ...]:
     """Distinct nodes with how many of each; first the nodes at work, then those in reserve.
 
-    ``running`` says how many of each server there are, where that is not all of them.
+    ``running`` says how many of each server there are, where that is not all of them; ``places`` where those of each
+    stand, where the plan decides that.
     """
     every = [_PlacedNode(line) for line in nodes for _ in range(line.count)]
-    counted = zip(servers, running or [server.group.replicas for server in servers], strict=True)
-    for server, number in sorted(counted, key=lambda pair: (-pair[0].gpus, pair[0].name)):
+    counts = running or [server.group.replicas for server in servers]
+    counted = zip(servers, counts, places or [()] * len(servers), strict=True)
+    for server, number, stands in sorted(counted, key=lambda row: (-row[0].gpus, row[0].name)):
         own = [node for node in every if _fits(node.line, server)]
-        for _ in range(number):
+        for one in stands:
+            there = [node for node in own if node.line.place == (one.provider, one.region)]
+            for _ in range(one.replicas):
+                _put(server, there)
+        for _ in range(0 if stands else number):
             _put(server, own)
     return _counted(every)
 
@@ -228,7 +237,10 @@ def layouts(
 def busiest_layouts(plan: Plan, servers: Sequence[Server]) -> tuple[NodeLayout, ...]:
     """The nodes of a plan; with a day profile in its busiest period, as two workloads may take turns on a node."""
     if not plan.periods:
-        return layouts(plan.nodes, servers)
+        told = {row.workload: row.places for row in plan.remainder if row.places}
+        alone = len({group.workload for group in plan.groups}) == len(plan.groups)
+        places = [told.get(server.group.workload, ()) if alone else () for server in servers]
+        return layouts(plan.nodes, servers, places=places)
     busiest = max(plan.periods, key=lambda period: period.gpus)
     nodes = [replace(line, count=count) for line, count in zip(plan.nodes, busiest.nodes, strict=True)]
     return layouts(nodes, servers, busiest.replicas)
