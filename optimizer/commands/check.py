@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,9 @@ def command(
     if style == "json":
         click.echo(told, nl=False)
         return
-    for line in told.splitlines():  # programs read --format json
-        click.echo("\n".join(wrap(line, 80, subsequent_indent=" " * 12, break_on_hyphens=False)))
+    watched = sys.stdout.isatty()  # what another program reads is never wrapped
+    for line in told.splitlines():
+        click.echo(
+            line if not watched else "\n".join(wrap(line, 80, subsequent_indent=" " * 12, break_on_hyphens=False))
+        )
     say_next("check", file, sets=sets)

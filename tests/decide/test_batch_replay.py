@@ -75,10 +75,11 @@ def test_a_batch_a_little_longer_than_the_replay_carries_is_refused() -> None:
 
 
 def test_what_misses_leaves_the_ranking_with_its_repair() -> None:
-    full = "workloads.summaries.traffic.batch.requests=124800"  # as many as the closed form lets two replicas do
-    found = solve_problem(
-        NIGHT, sets=["hardware.gpus=[l40s_48]", "engine.weight_quant=[fp8]", "engine.kv_cache=auto", full]
-    )
+    sets = ["hardware.gpus=[l40s_48]", "engine.weight_quant=[fp8]", "engine.kv_cache=auto"]
+    two = solve_problem(NIGHT, sets=sets, simulate=False).plans[0]
+    most = int(100_000 * two.load_factor)  # as many as the closed form lets two replicas do
+    found = solve_problem(NIGHT, sets=[*sets, f"workloads.summaries.traffic.batch.requests={most}"])
+    assert two.groups[0].replicas == 2
     assert found.rejected
     assert found.rejected[0].replicas_needed == found.rejected[0].group.replicas + 1
     assert "the batch" in " ".join(render(found, "text").split()) and "hours replayed" in " ".join(

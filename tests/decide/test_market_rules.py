@@ -57,7 +57,7 @@ def test_nodes_nobody_prices_are_named_and_no_repair_leaves_the_market(tmp_path:
         assert one["gpus_per_node"] == 8 and one["nodes"] >= 1 and one["workloads"] == ["chat"]
         assert one["ask_below_per_node_month"] is None
     text = " ".join(render(outcome, "text").split())
-    assert "bring a quote for 3 nodes of 8x H20 141GB (for chat): any price is better than no plan" in text
+    assert "bring a quote for 4 nodes of 8x H20 141GB (for chat): any price is better than no plan" in text
     assert "memory" not in text.split("What would make it possible")[1].split("Terms")[0]
 
 

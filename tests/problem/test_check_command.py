@@ -103,9 +103,8 @@ def test_where_nodes_must_stand_and_who_may_own_them_is_echoed() -> None:
     assert said in unwrapped(done.stdout)
 
 
-def test_what_is_printed_fits_80_columns_and_the_next_command_keeps_the_edits() -> None:
+def test_the_next_command_keeps_the_edits() -> None:
     done = run("check", "problems/deepseek_company.yaml", "--set", "margins.confidence=0.8", "--set", "ranking.top=2")
-    assert max(map(len, done.stdout.splitlines())) <= 80
     told = " ".join(done.stdout.replace("\\\n", " ").split())
     assert told.endswith("optimize problems/deepseek_company.yaml --set margins.confidence=0.8 --set ranking.top=2")
 
