@@ -101,6 +101,7 @@ class UserRules:
     min_grade: str | None = None  # the least grade of a prediction; None: any
     attention_dp: frozenset[int] | None = None  # attention ranks of a mixture's replica; None: any number
     expert_parallel: str = "any"  # any, off, required
+    pools_required: bool = False  # a prefill and a decode pool, never replicas that do both
 
     def classes_of(self, workload: int) -> tuple[int, ...]:
         """The length classes that may be served apart instead of a workload."""
@@ -173,6 +174,7 @@ def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOptio
         limits=_limits(problem),
         attention_dp=None if engine.attention_dp is None else frozenset(engine.attention_dp),
         expert_parallel=str(engine.expert_parallel),
+        pools_required=engine.disaggregation == "required",
         fixed_cents=sum(line.monthly_cents for line in plan_lines(problem)),
         spare_nodes=problem.margins.spare_nodes,
         named_gpus=frozenset(named | set(of_options.gpus or ())),

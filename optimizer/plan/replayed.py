@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optimizer.demand import Metric
+from optimizer.vocabulary import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,13 @@ class Replay:
         return all(promise.kept for promise in self.promises)
 
 
+SATURATION = "saturation"
+"""In place of a promise: a load that replicas may not take whatever their latencies."""
+
+NOTHING_SMALLER = "nothing smaller to buy"
+KEEPS_TOO = "fewer replicas keep every promise in the replay too: another rule asks for these"
+
+
 @dataclass(frozen=True, slots=True)
 class Fewer:
     """The largest number of replicas that costs less, and what it breaks.
@@ -115,3 +123,4 @@ class Minimality:
     fewer: Fewer | None
     reason: str = ""  # where ``fewer`` is None
     length_class: str = ""
+    role: Role = Role.SERVE  # of the group

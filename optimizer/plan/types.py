@@ -30,7 +30,7 @@ from optimizer.plan.deployment import (
 from optimizer.plan.experiment import Experiment, Stated
 from optimizer.plan.quotes import QuoteVerdict
 from optimizer.plan.replayed import Footage, LatencyMs, Minimality, Replay, ReplayedPromise
-from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Tier
+from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Role, Tier
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -260,6 +260,11 @@ class Plan:
     owed: Owed = NOTHING_OWED  # commitments and purchases
     experiments: tuple[Experiment, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     recoverable_tax_cents: int = 0  # a month, in no total: ``payment.tax_recoverable``
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether a prefill pool and a decode pool serve the workload."""
+        return any(group.role is not Role.SERVE for group in self.groups)
 
     @property
     def price_evidence(self) -> Evidence | None:

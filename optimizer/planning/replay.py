@@ -18,6 +18,7 @@ from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEf
 from optimizer.planning.experiment import experiments_of
 from optimizer.planning.judges import trials_of
 from optimizer.planning.minimality import with_minimality
+from optimizer.planning.pool_expectation import pools_as_replayed
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
 from optimizer.problem import load_of
 from optimizer.progress import NO_LIMIT, Clock
@@ -260,7 +261,10 @@ def with_replays(
     """The plans of a result, each with what its requests see; ``tested``: and with what its tests would show."""
     replayer, rows = _replayer(inputs, memory), _trials(inputs, result)
     found = []
-    for plan, trials in zip(plans, rows, strict=True):
+    for solution, plan, trials in zip(result.solutions, plans, rows, strict=True):
+        if solution.has_pools:
+            found.append(pools_as_replayed(inputs, solution, plan))
+            continue
         tests = experiments_of(inputs, plan, [trial.spec for trial in trials], memory.tests) if tested else ()
         simulated = tuple(replayer.replay(trial) for trial in trials)
         found.append(_bound_as_replayed(replace(plan, simulated=simulated, experiments=tests)))
@@ -280,8 +284,8 @@ def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
 
 
 def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
-    """The trials of each plan, one per group at its share."""
-    return [trials_of(inputs, solution) for solution in result.solutions]
+    """The trials of each plan, one per group at its share; none of pools, which are replayed where they are found."""
+    return [[] if solution.has_pools else trials_of(inputs, solution) for solution in result.solutions]
 
 
 def _failing(
@@ -403,7 +407,10 @@ def _kept(result: FleetResult, known: Sequence[bool], why: str) -> FleetResult:
 
 def _with_replays(inputs: Inputs, replayer: Replayer, result: FleetResult, plans: Sequence[Plan]) -> Iterator[Plan]:
     """The first plan also with what charts show."""
-    for plan, trials in zip(plans, _trials(inputs, result), strict=True):
+    for solution, plan, trials in zip(result.solutions, plans, _trials(inputs, result), strict=True):
+        if solution.has_pools:
+            yield pools_as_replayed(inputs, solution, plan)
+            continue
         show = replayer.filmed if plan.rank == 1 else replayer.replay
         experiments = experiments_of(inputs, plan, [trial.spec for trial in trials], replayer.memory.tests)
         simulated = tuple(show(trial) for trial in trials)

@@ -13,6 +13,7 @@ from optimizer.problem.load import (
     rate_floors,
     slo_of,
 )
+from optimizer.problem.pooling import obstacles, pools_wanted
 from optimizer.problem.reader import load_problem, parse_problem, problem_from_bytes, problem_with
 from optimizer.problem.references import KnownIds, calibration_path, config_path, trace_path
 from optimizer.problem.schema import READ_FROM, Problem, Workload
@@ -38,10 +39,12 @@ __all__ = [
     "lengths_of",
     "load_of",
     "load_problem",
+    "obstacles",
     "parse_problem",
     "parts_of",
     "periods_of",
     "place_of",
+    "pools_wanted",
     "population_of",
     "problem_from_bytes",
     "problem_with",
