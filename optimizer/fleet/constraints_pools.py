@@ -127,7 +127,7 @@ def _pairs(v: Variables) -> Iterable[tuple[int, PoolChoice, tuple[int, int]]]:
         yield i, one, (slot_of[before], slot_of[after])
 
 
-def _keys(one: PoolChoice) -> tuple[tuple[object, ...], tuple[object, ...]]:
+def _keys(one: PoolChoice) -> tuple[tuple[str | int | float, ...], tuple[str | int | float, ...]]:
     return one.pair.prefill.key, one.pair.decode.key
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.pool_workers import PoolWorkers
     from optimizer.planning.replicas_replayed import ReplayMemory
+    from optimizer.simulate.draws import Floats
     from optimizer.simulate.estimate import MeasuringWindow, Seen
 
 _MS = 1e3
@@ -142,7 +143,7 @@ class PoolReplayer:
         step = after.fixed[1] + after.token[1] * (lengths.input + 0.5 * lengths.output)
         return prompt + lengths.output * step / after.advance
 
-    def _served(self, trial: PoolTrial, arrive: np.ndarray, held: int | None) -> Served:  # type: ignore[type-arg]
+    def _served(self, trial: PoolTrial, arrive: Floats, held: int | None) -> Served:
         workers, pair = self._workers, trial.pair
         prompt, output = lengths_for(workers.lengths, arrive.size)
         before = replace(workers.before(pair.prefill.spec), workers=trial.prefill)

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.verify import api, contracts, hardware, legality, money, periods, prefixes, printed, replays, service
+from optimizer.verify import (
+    api,
+    contracts,
+    hardware,
+    legality,
+    money,
+    periods,
+    pools,
+    prefixes,
+    printed,
+    replays,
+    service,
+)
 from optimizer.verify.case import CheckedCase, Mismatch, case_of, references
 from optimizer.verify.printed import RANKING_RULES
 from optimizer.verify.service import GroupAtLoad, serve
@@ -30,6 +42,10 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     legality.memory,
     legality.shares,
     legality.configurations,
+    pools.pair,
+    pools.site,
+    pools.transfer,
+    pools.capacity,
     hardware.permitted,
     hardware.nvlink_required,
     hardware.packing,
@@ -71,6 +87,8 @@ SERVICE_RULES: tuple[ServiceRule, ...] = (
     service.load_factor,
     replays.replays,
     replays.minimality,
+    pools.replays,
+    pools.printed,
     prefixes.prefix_hits,
     printed.grades,
     printed.predictions,
