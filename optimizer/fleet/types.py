@@ -86,6 +86,7 @@ class FleetSolution:
     proven: bool
     load_factor: float  # largest f, in thousandths rounded down, that the replicas carry
     pooled: Replay | None = None  # of a prefill and a decode pool, as replayed: what its requests see
+    without_pools_cents: int | None = None  # the cheapest plan of replicas that do both phases; None: none, not asked
 
     @property
     def has_pools(self) -> bool:

@@ -260,6 +260,7 @@ class Plan:
     owed: Owed = NOTHING_OWED  # commitments and purchases
     experiments: tuple[Experiment, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     recoverable_tax_cents: int = 0  # a month, in no total: ``payment.tax_recoverable``
+    without_pools_cents: int | None = None  # of a plan with pools: the cheapest without; None: there is none, not asked
 
     @property
     def has_pools(self) -> bool:

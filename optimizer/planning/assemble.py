@@ -130,6 +130,7 @@ def _plan(
         periods=periods,
         owed=owed(pairs, problem, inputs.catalog),
         recoverable_tax_cents=recoverable_tax_cents(pairs, problem, inputs.catalog, running),
+        without_pools_cents=solution.without_pools_cents,
     )
 
 

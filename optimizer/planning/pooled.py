@@ -78,7 +78,7 @@ def with_pools(
             continue
         complete = True
         break
-    listed = tuple(_as_replayed(search, one) if one.has_pools else one for one in result.solutions)
+    listed = tuple(_as_replayed(search, one, below) if one.has_pools else one for one in result.solutions)
     done = replace(result, solutions=listed, screened=plain.screened) if complete else result
     return WithPools(done, wanted, complete, len(search.replayer.replayed), len(search.pairs))
 
@@ -89,13 +89,14 @@ def _is_full(result: FleetResult, top: int, limit: int | None) -> bool:
     return len(found) == top and (limit is None or all(one.monthly_cents < limit for one in found if one.has_pools))
 
 
-def _as_replayed(search: PoolSearch, solution: FleetSolution) -> FleetSolution:
-    """The plan with what its requests see, and how many times the planned load its pools carry: the largest factor that
-    was tried and kept."""
+def _as_replayed(search: PoolSearch, solution: FleetSolution, without: int | None) -> FleetSolution:
+    """The plan with what its requests see, how many times the planned load its pools carry (the largest factor that was
+    tried and kept), and what it costs ``without`` pools."""
     trial = trial_in(solution)
     low, high = 1.0, MOST_LOAD
     for _ in range(STEPS):
         middle = 0.5 * (low + high)
         carried = search.carries(replace(trial, factor=middle))
         low, high = (middle, high) if carried else (low, middle)
-    return replace(solution, pooled=search.replayer.replay(trial), load_factor=low)
+    seen = search.replayer.replay(trial)
+    return replace(solution, pooled=seen, load_factor=low, without_pools_cents=without)

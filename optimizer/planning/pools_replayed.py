@@ -21,7 +21,7 @@ from optimizer.plan.types import LatencyMs, Replay, ReplayedPromise
 from optimizer.simulate.draws import lengths_for, poisson
 from optimizer.simulate.estimate import Wanted, observe
 from optimizer.simulate.fleet import Served
-from optimizer.simulate.pools import Between, Requests, serve_pools
+from optimizer.simulate.pools import Between, PooledRequests, serve_pools
 from optimizer.units import ceil_guarded
 from optimizer.vocabulary import Router
 
@@ -149,7 +149,7 @@ class PoolReplayer:
         before = replace(workers.before(pair.prefill.spec), workers=trial.prefill)
         after = replace(workers.after(pair.decode.spec), workers=trial.decode)
         between = self._between(pair, trial.prefill, open_loop=held is None)
-        seen = serve_pools(before, after, between, Requests(arrive, prompt, output), held)
+        seen = serve_pools(before, after, between, PooledRequests(arrive, prompt, output), held)
         return Served(
             arrive=seen.arrive,
             ttft=seen.first - seen.arrive,

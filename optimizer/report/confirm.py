@@ -49,6 +49,11 @@ def experiments_in(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, 
             yield group, experiment_of(group, question.stated, prediction, router)
 
 
+def tests_in(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, Experiment]]:
+    """The same, each test once: a prefill pool is tested with its decode pool."""
+    return ((group, test) for group, test in experiments_in(plan, asked) if group.role is not Role.PREFILL)
+
+
 def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
     """Server and client command of one replica per group, ready for a shell."""
     commands: list[str] = []

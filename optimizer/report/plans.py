@@ -33,7 +33,7 @@ from optimizer.report.words import (
     what_if,
 )
 from optimizer.units import SHARE_UNITS
-from optimizer.vocabulary import Link, Tier
+from optimizer.vocabulary import Link, Role, Tier
 
 _INDENT = "    "
 
@@ -68,7 +68,7 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
     for group, last in zip(plan.groups, _last_of_workload(plan.groups), strict=True):
         together = [*_promised(_of(group, plan.predicted), outcome), replayed(plan, group.workload)]
         together += [fewer_replicas(plan, group.workload)]
-        if group.share == SHARE_UNITS:
+        if group.share == SHARE_UNITS and group.role is Role.SERVE:
             yield from _quiet([_group(group), *together])
             continue
         yield from _quiet([_group(group)])
@@ -115,6 +115,7 @@ def _group(group: Group) -> str:
     shares += [] if group.share == SHARE_UNITS else [f"{percent(group.share / SHARE_UNITS)} of it"]
     share = f" ({', '.join(shares)})" if shares else ""
     gpus = group.gpus * group.replicas
+    share += "" if group.role is Role.SERVE else f", {group.role} pool"
     return f"{group.workload}{share}: {gpus}x {gpu_name(group.gpu)}, {', '.join(_setup(group))}"
 
 

@@ -117,7 +117,7 @@ class _DecodeWorker:
 
     @property
     def load(self) -> int:
-        """Requests that decode or wait."""
+        """PooledRequests that decode or wait."""
         return len(self.ends) + len(self.waiting)
 
     def catch_up(self, now: float) -> float:
@@ -152,7 +152,7 @@ class _Run:
     when an earlier one ends, never before its time."""
 
     def __init__(
-        self, prefill: PrefillPool, decode: DecodePool, between: Between, requests: Requests, given: int
+        self, prefill: PrefillPool, decode: DecodePool, between: Between, requests: PooledRequests, given: int
     ) -> None:
         self.between, self.total = between, requests.arrive.size
         self.prompt: list[float] = requests.prompt.tolist()
@@ -238,8 +238,8 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
-    """Requests in the order in which they are sent: seconds, tokens."""
+class PooledRequests:
+    """PooledRequests in the order in which they are sent: seconds, tokens."""
 
     arrive: Floats
     prompt: Floats
@@ -259,7 +259,7 @@ class PooledTimes:
 
 
 def serve_pools(
-    prefill: PrefillPool, decode: DecodePool, between: Between, requests: Requests, given: int | None = None
+    prefill: PrefillPool, decode: DecodePool, between: Between, requests: PooledRequests, given: int | None = None
 ) -> PooledTimes:
     """Serve requests on the two pools; with ``given`` so many come by themselves, and as many are held in flight."""
     run = _Run(prefill, decode, between, requests, requests.arrive.size if given is None else given)
@@ -291,7 +291,7 @@ def simulate_pools(prefill: PrefillPool, decode: DecodePool, between: Between, p
     )
 
 
-def _requests_of(pattern: Pattern, total: int) -> tuple[Requests, int]:
+def _requests_of(pattern: Pattern, total: int) -> tuple[PooledRequests, int]:
     """The requests of a benchmark's load, and how many of them wait for no other."""
     prompt, output = draw_lengths(pattern, total)
     arrive, given = np.zeros(total), min(pattern.concurrency, total)
@@ -301,4 +301,4 @@ def _requests_of(pattern: Pattern, total: int) -> tuple[Requests, int]:
         given = min(pattern.cap, total) if pattern.cap else total
     elif pattern.arrivals is Arrivals.STEADY:
         arrive[:given] = [i * pattern.spread_s / given for i in range(given)]
-    return Requests(arrive, prompt, output), given
+    return PooledRequests(arrive, prompt, output), given

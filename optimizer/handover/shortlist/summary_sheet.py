@@ -14,7 +14,7 @@ from optimizer.handover.shortlist.cost_sheet import YEARS
 from optimizer.handover.shortlist.plain_forms import hardware, kept, setup, sources
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
-from optimizer.report.confirm import acceptance, bench_words, brackets, experiments_in, offer_sentence
+from optimizer.report.confirm import acceptance, bench_words, brackets, offer_sentence, tests_in
 from optimizer.report.words import money as amount
 from optimizer.vocabulary import NVLINK_CLASS, Evidence, Tier
 
@@ -207,7 +207,7 @@ def request_sheet(case: ShortlistCase, say: Say) -> Sheet:
             sheet.add(say(label), value)
     sheet.gap()
     sheet.head(say("3. Acceptance test"), "")
-    for group, experiment in experiments_in(plan, case.outcome.asked):
+    for group, experiment in tests_in(plan, case.outcome.asked):
         for label, value, look in _test(group, experiment, say):
             sheet.add(label, Cell(value, look))
     sheet.gap()
