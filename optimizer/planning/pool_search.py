@@ -9,7 +9,7 @@ pairs that are left, under the same cuts (``fleet.constraints_pools``).
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -94,8 +94,21 @@ class PoolSearch:
             for option in mine:
                 self._at[option.node_type.key].add(site)
         self._costs: dict[object, int] = {}
-        able = [one for one in racing if not worker_refusal(one.spec) and not self._rules.is_flagged(one)]
+        self._refused: Counter[str] = Counter()
+        able = [one for one in racing if self._is_worker(one)]
         self.pairs = [known for known in self._bounded(able) if known.cents < NEVER]
+
+    def _is_worker(self, candidate: Candidate) -> bool:
+        why = worker_refusal(candidate.spec)
+        self._refused.update([why] if why else [])
+        return not why and not self._rules.is_flagged(candidate)
+
+    def why_none(self) -> str:
+        """What keeps pools out altogether, the commonest reason first; empty where pairs are left."""
+        if self.pairs:
+            return ""
+        told = "; ".join(reason for reason, _ in self._refused.most_common(2))
+        return f"no prefill and decode workers that exchange caches: {told or 'no two workers suit each other'}"
 
     def _bounded(self, able: Sequence[Candidate]) -> Iterator[_KnownPair]:
         """Every pair that a connector joins, with the workers that a fluid takes."""
@@ -108,7 +121,11 @@ class PoolSearch:
             after = [self._workers.decode(one) for one in mine]
             for prefill in before:
                 for decode in after:
-                    if pair_refusal(prefill.spec, decode.spec) or not self._in_time(prefill, decode):
+                    why = pair_refusal(prefill.spec, decode.spec)
+                    if not why and not self._in_time(prefill, decode):
+                        why = "even a lone request misses a promise"
+                    if why:
+                        self._refused[why] += 1
                         continue
                     for inside in (True, False):
                         known = self._known(PoolPair(prefill, decode, inside), rate, load.inflight)
@@ -131,10 +148,12 @@ class PoolSearch:
             if not same or not may_share_node(pair.prefill.spec):
                 return None
         else:
-            both = self._at[pair.prefill.node_type.key] & self._at[pair.decode.node_type.key]
-            if not both or any(
-                network_refusal(one.spec, one.node_type.fabric_gbps) for one in (pair.prefill, pair.decode)
-            ):
+            reasons = [network_refusal(one.spec, one.node_type.fabric_gbps) for one in (pair.prefill, pair.decode)]
+            if not self._at[pair.prefill.node_type.key] & self._at[pair.decode.node_type.key]:
+                reasons.append("their nodes are not of one provider and region")
+            why = next((reason for reason in reasons if reason), "")
+            if why:
+                self._refused[why] += 1
                 return None
         if min(before.requests_per_second, after.requests_per_second) <= 0:
             return None

@@ -79,8 +79,10 @@ def with_pools(
         complete = True
         break
     listed = tuple(_as_replayed(search, one, below) if one.has_pools else one for one in result.solutions)
-    done = replace(result, solutions=listed, screened=plain.screened) if complete else result
-    return WithPools(done, wanted, complete, len(search.replayer.replayed), len(search.pairs))
+    if complete:
+        told = [f"engine.disaggregation: {why}" for why in [search.why_none()] if why]
+        result = replace(result, solutions=listed, screened=plain.screened, warnings=(*result.warnings, *told))
+    return WithPools(result, wanted, complete, len(search.replayer.replayed), len(search.pairs))
 
 
 def _is_full(result: FleetResult, top: int, limit: int | None) -> bool:

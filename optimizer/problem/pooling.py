@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from optimizer.errors import Finding, ProblemError
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.schema import ProblemFile
 from optimizer.vocabulary import POOL_ENGINES, Disaggregation, Objective
@@ -42,6 +43,20 @@ def obstacles(problem: ProblemFile) -> Iterator[tuple[KeyPath, str]]:
             yield (*path, "tokens", "classes"), "pools are not planned for length classes"
         if tokens.shared_prefix:
             yield (*path, "tokens", "shared_prefix"), "pools are planned without prefix caches"
+
+
+def pools_left_out(problem: ProblemFile) -> Iterator[str]:
+    """What is said where pools may compete and nothing of them can be planned."""
+    why = [reason for _, reason in obstacles(problem)]
+    if problem.engine.disaggregation is Disaggregation.ANY and why:
+        yield f"engine.disaggregation: any leaves pools out here: {'; '.join(why)}"
+
+
+def judged_by_replays(problem: ProblemFile, *, simulate: bool) -> None:
+    """Pools are judged by replays alone: raises ``ProblemError`` where they are required and nothing is replayed."""
+    if not simulate and problem.engine.disaggregation is Disaggregation.REQUIRED:
+        message = "engine.disaggregation: required needs replays, which alone judge pools"
+        raise ProblemError([Finding(message, hint="leave out --no-simulate, or state any")])
 
 
 def pools_possible(problem: ProblemFile) -> Iterator[Issue]:

@@ -27,6 +27,6 @@ def _pool(group: Group) -> str:
 
 def _without(plan: Plan) -> str:
     if plan.without_pools_cents is None:
-        return "replicas that do both were not asked for, or none keeps every promise"
+        return "no plan without pools is known"
     more = plan.without_pools_cents / plan.monthly_cents - 1.0
     return f"without pools {money(plan.without_pools_cents, plan.currency)} a month (+{percent(more)})"

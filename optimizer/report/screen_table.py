@@ -12,7 +12,6 @@ from optimizer.report.screen_words import NBSP, evidence, hardware, of_node
 from optimizer.report.seen import SeenLatency, batch_hours, is_replayed, seen
 from optimizer.report.words import Line, Style, count, kv_name, percent, quant_name
 from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
-from optimizer.vocabulary import Role
 
 _NEXT = 3
 """Further rows of the ranking that are shown for being next; each on other hardware than those above it."""
@@ -258,7 +257,7 @@ def _prices(plans: Sequence[Plan]) -> list[ScreenColumn]:
 
 def served(plan: Plan, width: int) -> list[Line]:
     """Who runs where and sees what under the first plan, where one row cannot say it."""
-    if simple(plan) and len(plan.groups) == 1:
+    if simple(plan) and (len(plan.groups) == 1 or plan.has_pools):
         return []
     groups = plan.groups[:_MOST_GROUPS]
     names, where, sizes, promised = [], [], [], []
@@ -267,8 +266,7 @@ def served(plan: Plan, width: int) -> list[Line]:
     told: set[str] = set()
     for group in groups:
         share = group.class_share * group.share / SHARE_UNITS
-        role = "" if group.role is Role.SERVE else f" {group.role}"
-        names.append(group.workload + role + (f" ({percent(share)})" if share < 1 else ""))
+        names.append(group.workload + (f" ({percent(share)})" if share < 1 else ""))
         nodes = [node for node in plan.nodes if node.offer_id == group.offer_id]
         gpus = group.gpus * group.replicas
         where.append(f"{gpus:,}x {of_node(nodes[0]).partition('x ')[2].partition(' (')[0]}" if nodes else f"{gpus:,}x")
