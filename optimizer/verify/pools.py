@@ -41,70 +41,70 @@ SATURATION, SENT, BLOCKS = 0.9, 0.7, 0.9
 """Shares of the saturation rate, of a network and of the KV blocks that planned load may take."""
 
 
-def pair(case: CheckedCase) -> Iterator[Mismatch]:
+def pool_pair(case: CheckedCase) -> Iterator[Mismatch]:
     """One prefill and one decode pool serve a workload, with the same weights and cache format under one engine that
     has such workers; tensor parallelism of the decode pool is a multiple (of latent attention the same)."""
     asked = case.problem.engine.disaggregation
     roles = sorted(str(group.group.role) for group in case.groups)
     if asked is Disaggregation.REQUIRED and not case.plan.has_pools:
-        yield Mismatch("pools", "engine.disaggregation", "pools", roles, "replicas that do both phases")
+        yield Mismatch("pool pair", "engine.disaggregation", "pools", roles, "replicas that do both phases")
     if not case.plan.has_pools:
         return
     if asked is Disaggregation.OFF:
-        yield Mismatch("pools", "engine.disaggregation", "off", roles, "pools nobody asked for")
+        yield Mismatch("pool pair", "engine.disaggregation", "off", roles, "pools nobody asked for")
     if roles != [Role.DECODE, Role.PREFILL]:
-        yield Mismatch("pools", "groups", "one prefill and one decode pool", roles, "roles of the groups")
+        yield Mismatch("pool pair", "groups", "one prefill and one decode pool", roles, "roles of the groups")
         return
     before, after = _both(case)
     for name in ("model", "engine", "weight_quant", "kv_cache"):
         one, other = getattr(before.group, name), getattr(after.group, name)
         if one != other:
-            yield Mismatch("pools", f"{after.path}.{name}", one, other, "both pools have the same")
+            yield Mismatch("pool pair", f"{after.path}.{name}", one, other, "both pools have the same")
     sizes, latent = (before.spec.tensor_parallel, after.spec.tensor_parallel), is_latent(before.spec.model)
     if sizes[1] % sizes[0] or (latent and sizes[0] != sizes[1]):
-        yield Mismatch("pools", f"{after.path}.tensor_parallel", sizes[0], sizes[1], "what connectors join")
+        yield Mismatch("pool pair", f"{after.path}.tensor_parallel", sizes[0], sizes[1], "what connectors join")
     for group in (before, after):
         spec = group.spec
         known = spec.engine.profile in POOL_ENGINES and spec.gpu.vendor == "nvidia" and spec.pipeline_parallel == 1
         if not known or spec.crosses_nodes or group.node_type.gpus_per_node < spec.gpus:
-            yield Mismatch("pools", group.path, "a worker inside one node", spec.split, "no worker of a pool")
+            yield Mismatch("pool pair", group.path, "a worker inside one node", spec.split, "no worker of a pool")
 
 
-def site(case: CheckedCase) -> Iterator[Mismatch]:
+def pool_site(case: CheckedCase) -> Iterator[Mismatch]:
     """Both pools stand on one node with switched links, or on nodes of one provider and region (of one offer, where no
     region is stated) that all state a network."""
-    if not case.plan.has_pools:
+    if not _pooled(case):
         return
     if _inside(case):
         for group in case.groups:
             if group.node_type.link is not Link.NVSWITCH:
-                yield Mismatch("pools", group.path, Link.NVSWITCH, group.node_type.link, "links of the one node")
+                yield Mismatch("pool site", group.path, Link.NVSWITCH, group.node_type.link, "links of the one node")
         return
     places = {(line.provider, line.region or line.offer_id) for line in case.plan.nodes}
     if len(places) > 1:
-        yield Mismatch("pools", "nodes", "one provider and region", sorted(places), "where the pools stand")
+        yield Mismatch("pool site", "nodes", "one provider and region", sorted(places), "where the pools stand")
     for group in case.groups:
         if not group.node_type.fabric_gbps or not group.spec.gpu.datacenter_licensed:
             found = group.node_type.fabric_gbps
-            yield Mismatch("pools", group.path, "a stated network with RDMA", found, "how caches are sent (Gb/s)")
+            yield Mismatch("pool site", group.path, "a stated network with RDMA", found, "how caches are sent (Gb/s)")
 
 
-def transfer(case: CheckedCase) -> Iterator[Mismatch]:
+def pool_transfer(case: CheckedCase) -> Iterator[Mismatch]:
     """The caches of all prompts a second fit 0.7 of the network that each pool's GPUs have of their nodes'."""
-    if not case.plan.has_pools or _inside(case):
+    if not _pooled(case) or _inside(case):
         return
     for group in case.groups:
         moved = _rate(case) * moments_of(group.lengths).prompt * _bytes_per_token(group.spec)
         ranks = group.group.replicas * group.spec.attention_dp
         room = SENT * group.node_type.fabric_gbps * 1e9 / 8 / group.node_type.gpus_per_node * ranks
         if moved > room * (1 + TOLERANCE):
-            yield Mismatch("pools", f"{group.path}.replicas", room, moved, "bytes/s of each GPU of the pool's ranks")
+            yield Mismatch("pool transfer", f"{group.path}.replicas", room, moved, "bytes/s of caches")
 
 
-def capacity(case: CheckedCase) -> Iterator[Mismatch]:
+def pool_capacity(case: CheckedCase) -> Iterator[Mismatch]:
     """Arrivals take at most 0.9 of what each pool does at most, model error included, and requests held in flight find
     a slot of the decode pool, whose answers fit 0.9 of its cache."""
-    if not case.plan.has_pools:
+    if not _pooled(case):
         return
     for group in case.groups:
         grade = grade_of(group.spec, case.params)[0]
@@ -112,26 +112,27 @@ def capacity(case: CheckedCase) -> Iterator[Mismatch]:
         most = _prompts(case, group) if group.group.role is Role.PREFILL else _answers(case, group)
         used = _rate(case) / (group.group.replicas * most)
         if used > share * (1 + STRAIGHT):
-            yield Mismatch("pools", f"{group.path}.replicas", f"at most {share:.6g}", used, "share of saturation")
+            yield Mismatch("pool capacity", f"{group.path}.replicas", f"at most {share:.6g}", used, "of saturation")
         if group.group.role is not Role.DECODE:
             continue
         slots, held = group.group.max_num_seqs * group.spec.attention_dp, group.load.inflight
         if held > slots * group.group.replicas:
-            yield Mismatch("pools", f"{group.path}.max_num_seqs", held, slots * group.group.replicas, "slots")
+            yield Mismatch("pool capacity", f"{group.path}.max_num_seqs", held, slots * group.group.replicas, "slots")
         kv = memory_table([group.spec])
         need = group.group.max_num_seqs * float(kv.kv.sequence(moments_of(group.lengths).reserved)[0])
         if need > BLOCKS * float(kv.kv_budget[0]) * (1 + TOLERANCE) and group.group.max_num_seqs > 1:
-            yield Mismatch("pools", f"{group.path}.max_num_seqs", BLOCKS * float(kv.kv_budget[0]), need, "KV bytes")
+            path, most_bytes = f"{group.path}.max_num_seqs", BLOCKS * float(kv.kv_budget[0])
+            yield Mismatch("pool capacity", path, most_bytes, need, "bytes of KV")
 
 
-def replays(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
+def pool_replays(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """Each pool carries the replay of both at the planned load, which keeps every promise with its margin and is
     nowhere faster than a lone request."""
     del served
-    if not case.plan.has_pools:
+    if not _pooled(case):
         return
     if len(case.plan.simulated) != len(case.groups):
-        yield Mismatch("replays", "simulated", len(case.groups), len(case.plan.simulated), "a replay of every group")
+        yield Mismatch("pool replays", "simulated", len(case.groups), len(case.plan.simulated), "one of each group")
         return
     for group, replay in zip(case.groups, case.plan.simulated, strict=True):
         figures = (
@@ -141,23 +142,23 @@ def replays(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mism
         )
         for name, expected, found in figures:
             if not isclose(expected, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
-                yield Mismatch("replays", f"{group.path} {name}", expected, found, "what was replayed is the load")
+                yield Mismatch("pool replays", f"{group.path} {name}", expected, found, "what was replayed is the load")
         if not replay.kept:
-            yield Mismatch("replays", group.path, "every promise kept", "one missed", "the replay of both pools")
+            yield Mismatch("pool replays", group.path, "every promise kept", "one missed", "the replay of both pools")
         yield from _of_its_promises(case, replay)
 
 
-def printed(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
+def pool_printed(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """What is predicted is what was replayed, with the bands of disaggregated serving and the worse grade of both."""
     del served
-    if not case.plan.has_pools or not case.plan.simulated:
+    if not _pooled(case) or not case.plan.simulated:
         return
     grade, replay = _grade(case), case.plan.simulated[0]
     told = [("grade", case.plan.grade)]
     told += [(f"predicted[{one.workload}].grade", one.grade) for one in case.plan.predicted]
     for where, found in told:
         if found != str(grade):
-            yield Mismatch("grades", where, str(grade), found, "the worse grade of both pools")
+            yield Mismatch("pool printed", where, str(grade), found, "the worse grade of both pools")
     for one in case.plan.predicted:
         load, rate = case.groups[0].load, _rate_seen(case, replay)
         figures = [
@@ -167,20 +168,26 @@ def printed(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mism
         ]
         for name, expected, found_there in figures:
             if expected != found_there:
-                yield Mismatch("predictions", f"predicted[{one.workload}].{name}", expected, found_there, "as replayed")
+                path = f"predicted[{one.workload}].{name}"
+                yield Mismatch("pool printed", path, expected, found_there, "as replayed")
         if not isclose(one.requests_per_second, rate, rel_tol=TOLERANCE):
             path = f"predicted[{one.workload}].requests_per_second"
-            yield Mismatch("predictions", path, rate, one.requests_per_second, "of the planned load")
+            yield Mismatch("pool printed", path, rate, one.requests_per_second, "of the planned load")
         if one.capacity.requests_per_second < load.requests_per_second * (1 - TOLERANCE):
             path = f"predicted[{one.workload}].capacity"
-            yield Mismatch("capacity", path, load.requests_per_second, one.capacity.requests_per_second, "the load")
+            yield Mismatch("pool printed", path, load.requests_per_second, one.capacity.requests_per_second, "the load")
         listed = {(promise.path, promise.percentile): promise for promise in one.promises}
         for seen in replay.promises:
             kept, ends = listed.get((seen.path, seen.percentile)), _ends(seen, grade)
             if kept is None or not isclose(kept.estimate_s, seen.simulated_s, rel_tol=TOLERANCE):
-                yield Mismatch("kept promises", seen.path, seen.simulated_s, kept and kept.estimate_s, "as replayed")
+                yield Mismatch("pool printed", seen.path, seen.simulated_s, kept and kept.estimate_s, "as replayed")
             elif not np.allclose(ends, (kept.low_s, kept.high_s), rtol=TOLERANCE):
-                yield Mismatch("kept promises", seen.path, ends, (kept.low_s, kept.high_s), "band of pools")
+                yield Mismatch("pool printed", seen.path, ends, (kept.low_s, kept.high_s), "band of pools")
+
+
+def _pooled(case: CheckedCase) -> bool:
+    """Whether one prefill and one decode pool serve, which ``pool_pair`` checks."""
+    return sorted(str(group.group.role) for group in case.groups) == [Role.DECODE, Role.PREFILL]
 
 
 def _both(case: CheckedCase) -> tuple[GroupCase, GroupCase]:
@@ -266,15 +273,15 @@ def _of_its_promises(case: CheckedCase, replay: Replay) -> Iterator[Mismatch]:
     for promise in promises:
         found = seen.get((promise.path, promise.percentile))
         if found is None or (found.metric, found.limit_s) != (promise.metric, promise.limit_s):
-            yield Mismatch("replays", promise.path, promise.limit_s, found and found.limit_s, "a promise and its limit")
+            yield Mismatch("pool replays", promise.path, promise.limit_s, found and found.limit_s, "a promise")
             continue
         margin = _factor(_figure(promise.metric), grade, confidence)
         if not isclose(found.with_margin_s, found.simulated_s * margin, rel_tol=TOLERANCE):
             expected = found.simulated_s * margin
-            yield Mismatch("replays", promise.path, expected, found.with_margin_s, "seconds times the model error")
+            yield Mismatch("pool replays", promise.path, expected, found.with_margin_s, "seconds times the model error")
         least = _alone(case, promise)
         if found.simulated_s < least * (1 - STRAIGHT):
-            yield Mismatch("replays", promise.path, f"at least {least} s", found.simulated_s, "a lone request")
+            yield Mismatch("pool replays", promise.path, f"at least {least} s", found.simulated_s, "a lone request")
 
 
 def _alone(case: CheckedCase, promise: Promise) -> float:
