@@ -514,7 +514,9 @@ class EngineSection(Section):
         Disaggregation.OFF
     )
     """Whether a prefill pool and a decode pool may serve the workload: ``off``, ``any`` (where that costs less than
-    replicas that do both) or ``required``. Of one workload, under ``minimize_cost``."""
+    replicas that do both) or ``required``. Of one workload, under ``minimize_cost``, with arrivals or requests in
+    flight; both pools on one node, or on nodes of one provider and region that state ``network_gbps``. Off unless
+    stated: pools take a search of their own, and few models were measured so."""
 
     gpu_memory_utilization: Annotated[
         Shares | None,

@@ -9,6 +9,7 @@ from optimizer.demand import Metric
 from optimizer.plan.types import Binding, Group, KeptPromise, NodeLine, Outcome, Plan, Prediction, Stress
 from optimizer.problem import Figure, place_of
 from optimizer.report.periods import fewer_replicas, followed, replayed
+from optimizer.report.pools import pool_sentence
 from optimizer.report.prices import dated, indicative
 from optimizer.report.words import (
     BLANK,
@@ -65,6 +66,8 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
         yield from _quiet([_source(plan.nodes[0]), *_context(plan)])
         return
     yield from _quiet([*_flags(plan), *summary, *_context(plan)])
+    if text := pool_sentence(plan):
+        yield from _quiet([text])
     for group, last in zip(plan.groups, _last_of_workload(plan.groups), strict=True):
         together = [*_promised(_of(group, plan.predicted), outcome), replayed(plan, group.workload)]
         together += [fewer_replicas(plan, group.workload)]
