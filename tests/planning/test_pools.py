@@ -129,7 +129,7 @@ def test_every_rule_of_pools_has_a_row(agents: Path) -> None:
     search.pairs[0].missed.append(search.pairs[0].least)
     asked = replace(candidates, pools=search.rows(10_000_000, None))
     text = model_text(build_model(prepare(asked, options, screens=True).instance))
-    rows = ("one_pair", "worker", "capacity.prefill", "capacity.decode", "missed", "inside", "outside", "one_site", "pays")
+    rows = ("one_pair", "worker", "capacity.prefill", "capacity.decode", "missed", "inside", "one_site", "pays")
     for row in (*(f"pools.{name}" for name in rows), "one_candidate[0]", "rule:engine.disaggregation"):
         assert row in text, row
 
