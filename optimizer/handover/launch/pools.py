@@ -111,26 +111,3 @@ def pool_doubts(servers: Sequence[Server]) -> list[str]:
         f"the router is the package {package}, whose options were read in its documentation, not in its parser: check "
         "them with --help; it sends to the less loaded of two workers, the replay to the least loaded of all"
     ]
-
-
-def pool_columns(server: Server) -> dict[str, str]:
-    """What was set, in the columns that ``optimize predict`` reads of pools."""
-    before, after = server.before, server.group
-    assert before is not None
-    cells = {
-        "gpu": after.gpu,
-        "engine": after.engine,
-        "engine_version": after.engine_version,
-        "weight_quant": after.weight_quant,
-        "kv_cache": after.kv_cache,
-        "decode_slots": str(after.max_num_seqs * after.attention_dp * after.replicas),
-    }
-    for name, group in (("prefill", before), ("decode", after)):
-        cells |= {
-            f"{name}_gpu": group.gpu,
-            f"{name}_workers": str(group.replicas),
-            f"{name}_tensor_parallel": str(group.tensor_parallel),
-            f"{name}_attention_dp": str(group.attention_dp),
-            f"{name}_expert_parallel": str(group.expert_parallel),
-        }
-    return cells

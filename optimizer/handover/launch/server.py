@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.handover.launch.facts import Accelerator, Image
-from optimizer.handover.launch.pools import pool_columns
+from optimizer.handover.launch.pool_row import pool_columns
 from optimizer.handover.safe_text import plain, slug
 from optimizer.plan.experiment import Offered
 from optimizer.report.confirm import bench_words, client_of, experiments_in
@@ -275,7 +275,7 @@ def settings_of(server: Server) -> dict[str, str]:
     """What was set, in the columns that ``optimize predict`` and ``optimize calibrate`` read: engine, card, formats."""
     group, test = server.group, server.experiment.test
     if server.before is not None:
-        return pool_columns(server)
+        return pool_columns(server.before, group)
     return {
         "gpu": group.gpu,
         "gpu_count": str(server.gpus * test.replicas),
