@@ -110,12 +110,14 @@ def brute(inputs: Inputs, candidates, options, spare: int, oracle: Oracle) -> fl
         if other.spec.tensor_parallel % one.spec.tensor_parallel:
             continue
         prefill, decode = workers.prefill(one), workers.decode(other)
+        assert prefill.worker is not None
+        assert decode.worker is not None
         rate = workers.needed_rate()
         for site, a, b in itertools.product(sorted(sites), range(1, 13), range(1, 13)):
             here = [o for o in options if (o.offer.provider, o.offer.region or o.offer.id) == site]
             same = one.node_type.key == other.node_type.key
-            kinds = ((prefill, a), (decode, b))
-            if any(rate > count * worker.worker.requests_per_second for worker, count in kinds):
+            kinds = ((prefill.worker, a), (decode.worker, b))
+            if any(rate > count * worker.requests_per_second for worker, count in kinds):
                 continue
             if load.inflight > b * decode.worker.slots:
                 continue
@@ -132,7 +134,7 @@ def brute(inputs: Inputs, candidates, options, spare: int, oracle: Oracle) -> fl
             if alone:  # or spread over two, where they have a network
                 ways.append((False, [(one.node_type, 2)]))
             for inside, wanted in ways:
-                if not inside and any(rate > count * worker.worker.sent_per_second for worker, count in kinds):
+                if not inside and any(rate > count * worker.sent_per_second for worker, count in kinds):
                     continue
                 if oracle.keeps(PoolPair(prefill, decode, inside), a, b):
                     best = min(best, sum(cheapest_nodes(here, t, n + spare) for t, n in wanted))

@@ -132,7 +132,7 @@ def test_required_pools_are_missed(solved, inputs: Inputs) -> None:
 def test_saturation_is_told_to_the_worker(plan: Plan, inputs: Inputs) -> None:
     """The fewest prefill workers that the rule takes are those whose share of saturation is just inside 0.9."""
 
-    def used(count: int) -> list[float]:
+    def used(count: int) -> list[object]:
         case = case_of(inputs.problem, inputs.catalog, inputs.params, pool(plan, Role.PREFILL, replicas=count))
         return [one.found for one in pool_capacity(case)]
 
