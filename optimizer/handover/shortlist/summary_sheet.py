@@ -240,6 +240,12 @@ def _needed(plan: Plan, line: PricedLine, say: Say) -> Iterator[tuple[str, str]]
         )
     elif node.gpus_per_node > 1:
         yield "Links between accelerators", say("PCI Express is enough")
+    pools = [str(one.role) for one in plan.groups if (one.gpu, one.gpus_per_node) == (node.gpu, node.gpus_per_node)]
+    if plan.has_pools:
+        yield "Pool", ", ".join(say(role) for role in pools)
+        if node.network_gbps:
+            least = say("RDMA into GPU memory, one fabric for both pools, Gb/s of a node at least")
+            yield "Network between nodes", f"{least}: {node.network_gbps:,.0f}"
     yield "Terms", say(terms) + months
 
 
