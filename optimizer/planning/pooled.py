@@ -71,7 +71,9 @@ def with_pools(
         result = solve_fleet(inputs.problem, asked, options, loads_of(inputs.problem), settings)
         pooled = [one for one in result.solutions if one.has_pools]
         refused = sum(not search.certified(one) for one in pooled)
-        if clock.over or refused:
+        if clock.over or settings.clock.over:
+            break
+        if refused:
             continue
         if limit != below and not _is_full(result, rules.top, limit):
             limit = search.run(below, len(search.pairs) + 1)

@@ -20,7 +20,7 @@ from optimizer.planning.judges import trials_of
 from optimizer.planning.minimality import with_minimality
 from optimizer.planning.pool_expectation import pools_as_replayed
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
-from optimizer.problem import load_of
+from optimizer.problem import load_of, pools_wanted
 from optimizer.progress import NO_LIMIT, Clock
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def survivors(
     if tell and (two_sided := _two_sided(inputs, candidates, options, result, say, clock, memory, memo)):
         return two_sided
     if not result.solutions:
-        return Survivors(candidates, result, (), ())
+        return _without_pools(inputs, Survivors(candidates, result, (), ()))
     plans = assemble(inputs, result.solutions, options) if tell else ()
     _say_replaying(inputs, say)
     replayer, rejected = _replayer(inputs, memory), list[Rejection]()
@@ -188,10 +188,27 @@ def survivors(
         plans = assemble(inputs, result.solutions, options) if tell else ()
     candidates = replace(candidates, rules=rules)
     if not tell:
-        return Survivors(candidates, result, (), ())
+        return _without_pools(inputs, Survivors(candidates, result, (), ()))
     plans = with_minimality(inputs, result.solutions, plans, replayer, two_sided=False)
     replayed = tuple(_with_replays(inputs, replayer, result, plans))
-    return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
+    told = tuple(_priced(rejection, replayed) for rejection in rejected)
+    return _without_pools(inputs, Survivors(candidates, result, replayed, told))
+
+
+def _without_pools(inputs: Inputs, left: Survivors) -> Survivors:
+    """What the closed form and replays left, where pools may compete and the time did not suffice to look for them:
+    nothing of it is proven, nor that there is nothing."""
+    from optimizer.fleet.types import FleetStatus
+
+    if not pools_wanted(inputs.problem):
+        return left
+    result = left.result
+    status = FleetStatus.FEASIBLE if result.solutions else FleetStatus.UNKNOWN
+    solutions = tuple(replace(one, proven=False, bound=0) for one in result.solutions)
+    plans = tuple(replace(one, proven=False) for one in left.plans)
+    warnings = (*result.warnings, "the time was up before prefill and decode pools were looked for")
+    result = replace(result, status=status, solutions=solutions, warnings=warnings)
+    return replace(left, result=result, plans=plans)
 
 
 def _two_sided(

@@ -50,8 +50,8 @@ def _lines(answer: BudgetAnswer) -> Iterator[Line]:
     yield from not_replayed(replayed=answer.replayed)
     if answer.pools_apart:
         yield from wrapped(
-            "Prefill and decode pools (engine.disaggregation) are planned for the least cost alone: only the last figure,"
-            " what the planned load costs, is with them."
+            "Prefill and decode pools (engine.disaggregation) are planned for the least cost alone: only the last"
+            " figure, what the planned load costs, is with them."
         )
     yield BLANK
     yield Line("Most load, every promise kept", Style.HEADING)

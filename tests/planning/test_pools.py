@@ -12,7 +12,7 @@ from optimizer.errors import ProblemError
 from optimizer.fleet.candidate_set import enumerate_candidates
 from optimizer.fleet.screening import prepare
 from optimizer.fleet.solve import build_model, model_text
-from optimizer.plan.types import Outcome, Plan
+from optimizer.plan.types import Outcome, Plan, Unknown
 from optimizer.planning.inputs import read_inputs
 from optimizer.planning.pool_search import PoolSearch
 from optimizer.planning.pools_replayed import PoolTrial
@@ -158,3 +158,8 @@ def test_any_says_where_pools_are_left_out(agents: Path) -> None:
 def test_required_pools_need_replays(agents: Path) -> None:
     with pytest.raises(ProblemError, match="needs replays"):
         solve_problem(agents, sets=["engine.disaggregation=required"], simulate=False)
+
+
+def test_pools_that_the_time_did_not_suffice_for_are_not_called_impossible() -> None:
+    outcome = solve_problem(PROBLEM, sets=["engine.disaggregation=required"], time_limit=1.0)
+    assert isinstance(outcome, Unknown)
