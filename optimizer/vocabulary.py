@@ -115,6 +115,28 @@ UNSTATED_REGIONS = frozenset({"", "global"})
 """Regions that say nothing of where a node is: it may be in any of its provider's."""
 
 
+class Disaggregation(StrEnum):
+    """Whether a workload may be served by a prefill pool and a decode pool."""
+
+    ANY = "any"
+    OFF = "off"
+    REQUIRED = "required"
+
+
+class Role(StrEnum):
+    """What the replicas of a group do: all of a request, its prompt, or its answer."""
+
+    SERVE = "serve"
+    PREFILL = "prefill"
+    DECODE = "decode"
+
+
+POOL_ENGINES = ("vllm", "sglang", "trtllm")
+"""Engines whose servers can be prefill or decode workers: vLLM with the NIXL connector (vLLM documentation,
+"NixlConnector Usage Guide", 0.12), SGLang (``--disaggregation-mode``), TensorRT-LLM (``trtllm-serve`` behind
+``trtllm-serve disaggregated``)."""
+
+
 class Market(StrEnum):
     """Where the hardware is bought: decides what is shown as obtainable."""
 

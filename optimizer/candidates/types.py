@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 
 from optimizer.performance.types import Grade, MemoryBill, OperatingPoint, ReplicaSpec
 from optimizer.pricing.types import NodeType
-from optimizer.vocabulary import NVLINK_CLASS, Link
+from optimizer.vocabulary import NVLINK_CLASS, Link, Role
+
+
+@dataclass(frozen=True, slots=True)
+class PoolWorker:
+    """What one worker of a pool carries, whatever the other pool is: bounds that every plan keeps."""
+
+    requests_per_second: float  # at most, below saturation and, where it decodes, inside the promise of TPOT
+    sent_per_second: float  # requests whose caches its share of the node's network carries; 0: none is stated
+    slots: int  # requests that it decodes at once; 0 of a prefill worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +29,8 @@ class Candidate:
     points: tuple[OperatingPoint, ...]
     grade: Grade
     recovery: float  # weight recovery x KV recovery against native precision
+    role: Role = Role.SERVE
+    worker: PoolWorker | None = None  # of a pool
     key: tuple[str | int | float, ...] = field(init=False, compare=False, repr=False)
     """Content key: orders candidates and names them in a plan, whatever order the catalog came in."""
 
@@ -35,6 +46,7 @@ class Candidate:
             spec.pipeline_parallel,
             spec.attention_dp,
             spec.expert_parallel,
+            *(() if self.role is Role.SERVE else (str(self.role),)),
         )
         object.__setattr__(self, "key", key)
 

@@ -32,6 +32,7 @@ from optimizer.plan.types import (
 from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.planning.seal import seal_of
 from optimizer.pricing import option_rules, refused_quotes, unused_discounts
+from optimizer.problem import judged_by_replays, pools_left_out
 from optimizer.progress import NO_LIMIT, Clock, Notice, Say, silent
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.whatif.other_winners import other_winners
@@ -133,6 +134,7 @@ def answer(
     from optimizer.whatif.case import case_of
 
     say = progress or silent
+    judged_by_replays(inputs.problem, simulate=simulate)
     options = node_options(inputs.problem, inputs.catalog)
     for sentence in expired_quotes(inputs.problem):
         say(Notice(f"warning: {sentence}"))
@@ -165,9 +167,7 @@ def answer(
     plans = _stressed(plans, str(inputs.problem.objective), None if rejected or clock.over else case)
     ways: tuple[Relaxation, ...] = ()
     if result.status == "infeasible" and not rejected:
-        from optimizer.whatif.ways_out import ways_out
-
-        ways = ways_out(case, say)
+        ways = _ways(case, say)
         if clock.over:
             result = replace(result, warnings=(*result.warnings, _CUT_SHORT))
     elif not plans:
@@ -177,6 +177,13 @@ def answer(
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected, effort)
     outcome = _with_alternatives(outcome, case, result, rejected, say, tested=tested)
     return Answer(outcome, case, result, candidates)
+
+
+def _ways(case: Case, say: Say) -> tuple[Relaxation, ...]:
+    """The ways out of an infeasible problem; of one that requires pools, replicas that do both phases first."""
+    from optimizer.whatif.ways_out import ways_out, without_pools
+
+    return without_pools(case, say) if case.candidates.rules.pools_required else ways_out(case, say)
 
 
 def _with_alternatives(
@@ -249,6 +256,7 @@ def outcome_of(
         loads=loads(problem, plans[0] if plans else None),
         warnings=(
             *problem.warnings,
+            *pools_left_out(problem),
             *refused_quotes(options, candidates.rules.options),
             *unused_discounts(problem, inputs.catalog, options),
             *candidates.warnings,

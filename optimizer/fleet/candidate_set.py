@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.enumerate import CandidateBuilder, PartAsked
+from optimizer.candidates.pools import PoolSet
 from optimizer.candidates.types import Candidate
 from optimizer.fleet.funnel import CandidateKey, Physical, build_funnel, configuration_allowed, kept_points
 from optimizer.fleet.requirements import LATENCY_OBJECTIVES, UserRules, objective_promises, user_rules
@@ -32,6 +33,7 @@ class CandidateSet:
     funnel: tuple[FunnelStep, ...]
     warnings: tuple[str, ...] = ()
     note: str = ""  # what would bring back what the confidence margin removed
+    pools: PoolSet | None = None  # pairs of pools that compete with the candidates
 
 
 def enumerate_candidates(

@@ -13,17 +13,22 @@ from optimizer.fleet.lower_bounds import THOUSANDTHS
 from optimizer.fleet.requirements import WorkloadRules
 from optimizer.fleet.variables import Variables
 from optimizer.units import SHARE_UNITS, seconds_to_us_down
-from optimizer.vocabulary import NVLINK_CLASS
+from optimizer.vocabulary import NVLINK_CLASS, Role
 
 
 def one_candidate(v: Variables) -> None:
     """``sum over c, k of at[c,k] = 1`` for each workload: one candidate at one operating point serves all 2520/2520.
 
     Where it may be split into length classes, ``= whole[w]``, and ``= 1 - whole[w]`` for each of the classes. Where
-    several configurations may share a workload, ``shares`` holds instead.
+    several configurations may share a workload, ``shares`` holds instead. Beside pools ``= 1 - split`` over the slots
+    that serve alone.
     """
     if v.instance.rules.mixed:
         shares(v)
+        return
+    if v.instance.pools is not None:
+        serving = [index for index, slot in v.slots() if slot.candidate.role is Role.SERVE]
+        v.cp.add(v.chosen(serving) == 1 - v.split()).with_name("one_candidate[0]")
         return
     for workload in range(len(v.instance.rules.workloads)):
         slots, served = [index for index, _ in v.slots(workload)], v.served(workload)
@@ -194,8 +199,9 @@ def channel(v: Variables) -> None:
     """``gpu[w,g] = sum over the slots of w on card g of at[c,k]``; the same for quant, kv, tp, pp, dp, experts, link,
     interconnect and, where a least grade is asked for, grade.
 
-    A value that no slot of the model has gets the literal all the same, and the sum over nothing: 0. In a mix the
-    literal is 1 as soon as a slot is chosen: ``gpu[w,g] <= sum of at[c,k] <= most gpu[w,g]``, with as many as may be.
+    A value that no slot of the model has gets the literal all the same, and the sum over nothing: 0. In a mix, and
+    beside pools, the literal is 1 as soon as a slot is chosen: ``gpu[w,g] <= sum of at[c,k] <= most gpu[w,g]``, with as
+    many as may be.
     """
     for workload, decisions in enumerate(v.instance.decisions):
         members: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -206,7 +212,7 @@ def channel(v: Variables) -> None:
             for value in literals:
                 literal, slots = v.decision(what, workload, value), members[what, str(value)]
                 name = f"channel.{what}[{workload},{value}]"
-                if not v.instance.rules.mixed:
+                if not v.several:
                     v.cp.add(literal == v.chosen(slots)).with_name(name)
                     continue
                 v.cp.add(v.chosen(slots) <= v.most(literal)).with_name(name)

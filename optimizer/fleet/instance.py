@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from optimizer.candidates.pools import PoolSet
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Load
 from optimizer.errors import ProblemError
@@ -22,7 +23,7 @@ from optimizer.performance.types import OperatingPoint
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption, NodeType
 from optimizer.units import CENTS_PER_UNIT, ceil_guarded, floor_guarded, seconds_to_us_up
-from optimizer.vocabulary import Survive
+from optimizer.vocabulary import Role, Survive
 
 ACTIVITY_LIMIT = 2**31
 """Largest activity of a row of money in cents; beyond, whole currency units are used."""
@@ -109,6 +110,7 @@ class Instance:
     money_unit: int  # cents: 1, or 100 where amounts are large
     load_scale: int  # units in which the stated demand is counted
     use_prices: tuple[tuple[UsePrice, ...], ...] = ()  # of one node of each option; (): paid all month
+    pools: PoolSet | None = None  # pairs of pools that may serve instead; their workers are slots too
 
     @property
     def periods(self) -> int:
@@ -132,12 +134,13 @@ class Instance:
 
     def max_nodes(self, node_type: NodeType) -> int:
         """Nodes of a type that any plan may need."""
-        most = [0] * len(self.rules.workloads)
+        most: dict[tuple[int, Role], int] = {}
         for slot in self.slots:
             if slot.node_type.key == node_type.key:
-                most[slot.workload] = max(most[slot.workload], slot.max_nodes)
+                of = (slot.workload, slot.candidate.role)
+                most[of] = max(most.get(of, 0), slot.max_nodes)
         lots = [option.from_nodes for option in self.options if option.node_type.key == node_type.key]
-        return sum(most) * self.rules.configurations + self.rules.spare_nodes + max(lots, default=1) - 1
+        return sum(most.values()) * self.rules.configurations + self.rules.spare_nodes + max(lots, default=1) - 1
 
 
 def decisions_of(workload: int, candidates: Iterable[Candidate], rules: UserRules) -> Decisions:
@@ -205,6 +208,28 @@ def _most(candidate: Candidate, left: int, rules: UserRules) -> int:
     return left
 
 
+def worker_slots(pools: PoolSet, rules: UserRules) -> list[Slot]:
+    """One slot for each kind of worker of a pool; its load is counted by the rows of pools."""
+    most: dict[tuple[object, ...], int] = {}
+    for one in pools.choices:
+        for worker, count in zip((one.pair.prefill, one.pair.decode), one.most, strict=True):
+            most[worker.key] = max(most.get(worker.key, 0), count)
+    return [
+        Slot(
+            candidate=worker,
+            point=0,
+            latencies_us=tuple(
+                latency_us(worker.points[0], i) for i in range(len(rules.workloads[worker.workload].slo.promises))
+            ),
+            capacity=(-1, -1, -1),
+            left=min(MAX_REPLICAS, most[worker.key]),
+            max_replicas=min(MAX_REPLICAS, most[worker.key]),
+            objective_us=0,
+        )
+        for worker in pools.workers()
+    ]
+
+
 def objective_indices(workload: int, rules: UserRules) -> tuple[int, ...]:
     """Indices of the latencies whose largest the objective minimises; none under other objectives."""
     return objective_promises(rules.workloads[workload], rules.objective, 95)[1]
@@ -243,14 +268,18 @@ def power_of(option: NodeOption) -> int:
 def can_serve(instance: Instance) -> bool:
     """Whether some way to serve each workload, whole or class by class, has slots for all its parts."""
     able = {slot.workload for slot in instance.slots}
+    if instance.rules.pools_required and instance.pools is None:
+        return False
     return all(any(able.issuperset(parts) for parts in ways) for ways in instance.rules.ways_to_serve())
 
 
 def load_factor(choices: Iterable[GroupChoice], loads: Sequence[Load]) -> int:
-    """Largest f in thousandths, rounded down, that groups of replicas carry with every promise kept."""
-    asked = ((choice, loads[choice.candidate.workload]) for choice in choices)
+    """Largest f in thousandths, rounded down, that groups of replicas carry with every promise kept; pools count as
+    carrying the load until they are replayed."""
+    serving = (choice for choice in choices if choice.candidate.role is Role.SERVE)
+    asked = ((choice, loads[choice.candidate.workload]) for choice in serving)
     factors = [choice.factor(choice.roomiest(load), load) for choice, load in asked]
-    return floor_guarded(min(factors) * THOUSANDTHS)
+    return floor_guarded(min(factors, default=1.0) * THOUSANDTHS)
 
 
 def demand_units(largest_ratio: float) -> int:
@@ -301,6 +330,7 @@ def _of_candidate(name: str, candidate: Candidate, rules: UserRules) -> tuple[Fa
                     str(spec.pipeline_parallel),
                     str(spec.attention_dp),
                     str(spec.expert_parallel),
+                    *(() if candidate.role is Role.SERVE else (str(candidate.role),)),
                 ),
             )
         case "weight_quant":

@@ -103,6 +103,7 @@ class UserRules:
     attention_dp: frozenset[int] | None = None  # attention ranks of a mixture's replica; None: any number
     expert_parallel: str = "any"  # any, off, required
     survive: Survive = Survive.NONE  # what may be gone with every promise still kept
+    pools_required: bool = False  # a prefill and a decode pool, never replicas that do both
 
     def reserve(self, candidate: Candidate) -> int:
         """Nodes that a plan has at least beyond those that hold the replicas asked for: spare ones, and what may go."""
@@ -185,6 +186,7 @@ def user_rules(problem: Problem, catalog: Catalog, options: Collection[NodeOptio
         limits=_limits(problem),
         attention_dp=None if engine.attention_dp is None else frozenset(engine.attention_dp),
         expert_parallel=str(engine.expert_parallel),
+        pools_required=engine.disaggregation == "required",
         fixed_cents=sum(line.monthly_cents for line in plan_lines(problem)),
         spare_nodes=problem.margins.spare_nodes,
         named_gpus=frozenset(named | set(of_options.gpus or ())),

@@ -14,8 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from optimizer.candidates.pools import PoolSet
 from optimizer.candidates.types import Candidate
 from optimizer.fleet.candidate_set import CandidateSet
+from optimizer.fleet.constraints_pools import site_of
 from optimizer.fleet.funnel import configuration_allowed, kept_points
 from optimizer.fleet.instance import (
     MAX_REPLICAS,
@@ -28,6 +30,7 @@ from optimizer.fleet.instance import (
     power_of,
     slots_of,
     use_prices_of,
+    worker_slots,
 )
 from optimizer.fleet.lower_bounds import DEMAND, NodeKey, UsableOptions, most_cents
 from optimizer.fleet.requirements import UserRules
@@ -45,7 +48,7 @@ from optimizer.fleet.starting_plans import (
 )
 from optimizer.fleet.survival import Place, place_of
 from optimizer.pricing.types import NodeOption
-from optimizer.vocabulary import Survive
+from optimizer.vocabulary import Role, Survive
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,15 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
     racing = part_bounds(known, rules, market, scale) if rules.mixed else bounded
     kept = [(slot, bound) for slot, bound in racing if upper is None or bound.score <= upper]
     activity = _activity(racing, upper, rules, market) + _lots(allowed)
-    decisions = tuple(decisions_of(w, candidate_set.candidates, rules) for w in range(len(rules.workloads)))
+    pools = candidate_set.pools
+    workers = () if pools is None else pools.workers()
+    every = (*candidate_set.candidates, *workers)
+    decisions = tuple(decisions_of(w, every, rules) for w in range(len(rules.workloads)))
     needed = undominated_slots([slot for slot, _ in kept], rules) if rules.mixed else [slot for slot, _ in kept]
     slots = needed if screens else _all_slots(candidate_set.candidates, rules, ceiling, scale)
+    if pools is not None:
+        slots = [*slots, *worker_slots(pools, rules)]
+        activity = _with_pools(activity, pools, slots, market)
     in_play = undominated(allowed, slots, rules) if screens else tuple(options)
     bound_of = {(slot.candidate.key, slot.point): bound for slot, bound in racing}
     instance = Instance(
@@ -93,6 +102,7 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
         decisions=decisions,
         money_unit=money_unit(activity),
         load_scale=scale,
+        pools=pools,
     )
     return Screened(
         instance=_priced(instance),
@@ -100,6 +110,18 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
         screened=_candidates(racing) - _candidates(kept),
         flagged=tuple((slot, bound) for slot, bound in bounded if rules.is_flagged(slot.candidate) and bound.nodes),
     )
+
+
+def _with_pools(activity: int, pools: PoolSet, slots: Sequence[Slot], market: UsableOptions) -> int:
+    """The same where pools compete: what the plans cost that they are listed below, else their most workers."""
+    if pools.below_cents is not None:
+        return max(activity, pools.below_cents)
+    most: dict[Role, int] = {}
+    for slot in slots:
+        if slot.candidate.role is not Role.SERVE:
+            dearest = max((most_cents(option) for option in market.options(slot.node_type)), default=0)
+            most[slot.candidate.role] = max(most.get(slot.candidate.role, 0), slot.max_nodes * dearest)
+    return max(activity, sum(most.values()))
 
 
 _HOPELESS = Standalone(score=2**62, reached=None, cents=2**62, nodes=())
@@ -142,7 +164,8 @@ def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: Use
     left out once cheaper ones hold as
     many nodes as any plan has: its nodes could be swapped for theirs. Offers under a quota or sold in certain numbers
     only, and stocks of nodes that one replica may span, count for nothing here, as there it matters whose nodes they
-    are; where providers have a share of the money at most, nothing does.
+    are; where providers have a share of the money at most, nothing does. Pools take the nodes of one site, so beside
+    them each site keeps its own.
     """
     if rules.limits.provider_share is not None:
         types = {slot.node_type.key for slot in slots}
@@ -150,13 +173,14 @@ def undominated(allowed: Sequence[NodeOption], slots: Sequence[Slot], rules: Use
     most = _most_nodes(slots, rules)
     if rules.periods:
         return undominated_running(allowed, most, rules)
+    pooled = any(slot.candidate.role is not Role.SERVE for slot in slots)
     kept: list[NodeOption] = []
     held: dict[tuple[object, ...], int] = {}
     counted: set[tuple[object, ...]] = set()
     in_types = [option for option in allowed if option.node_type.key in most]
     for option in sorted(in_types, key=lambda option: (option.monthly_cents, option.key)):
         key = option.node_type.key
-        group = (key, option_facts(option, rules), *_place(option, rules))
+        group = (key, option_facts(option, rules), *_place(option, rules), site_of(option) if pooled else None)
         if held.get(group, 0) >= most[key]:
             continue
         kept.append(option)
@@ -176,12 +200,12 @@ def _place(option: NodeOption, rules: UserRules) -> Place | tuple[()]:
 
 def _most_nodes(slots: Iterable[Slot], rules: UserRules) -> dict[NodeKey, int]:
     """Nodes of each type that any plan may need, at least one; types that no slot stands on are not in it."""
-    most: dict[tuple[NodeKey, int], int] = {}
+    most: dict[tuple[NodeKey, int, Role], int] = {}
     for slot in slots:
-        key = (slot.node_type.key, slot.workload)
+        key = (slot.node_type.key, slot.workload, slot.candidate.role)
         most[key] = max(most.get(key, 0), slot.max_nodes)
     total: dict[NodeKey, int] = {}
-    for (node_type, _), nodes in most.items():
+    for (node_type, _, _), nodes in most.items():
         total[node_type] = total.get(node_type, max(1, rules.spare_nodes)) + nodes * rules.configurations
     return total
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from optimizer.errors import InternalError
 from optimizer.fleet import (
     constraints_nodes,
+    constraints_pools,
     constraints_ranking,
     constraints_service,
     rules_orders,
@@ -25,7 +26,7 @@ from optimizer.fleet.types import SolveSettings, Standing
 from optimizer.fleet.variables import Variables, most_money
 from optimizer.pricing.types import NodeType
 from optimizer.units import SHARE_UNITS
-from optimizer.vocabulary import Survive
+from optimizer.vocabulary import Role, Survive
 
 if TYPE_CHECKING:
     from optimizer.fleet.cpsat import CpModel, CpSolver, IntVar, LinearExprT
@@ -72,7 +73,7 @@ def levels(v: Variables) -> list[Level]:
 
     The content order makes the answer unique whatever the seed. Where an objective is the money or the GPUs
     themselves, it is not asked twice. Of plans that tie so far, one that splits fewer workloads into their length
-    classes comes first. Mixes are settled in ``mix`` after money and GPUs.
+    classes comes first, and one without pools. Mixes are settled in ``mix`` after money and GPUs.
     """
     objective = v.instance.rules.objective
     cost, gpus = Level("cost", v.cost()), Level("gpus", v.gpus())
@@ -88,6 +89,8 @@ def levels(v: Variables) -> list[Level]:
     splits = [Level("splits", v.splits())] if v.splittable() else []
     if v.instance.rules.mixed:
         return [*first, *splits]
+    if v.instance.pools is not None:
+        return [*first, Level("split", v.split()), Level("replicas", v.replicas()), *_content_by_role(v)]
     rest = [*first[1:], *splits, *_content(v), Level("replicas", v.replicas())]
     return [first[0], *_merged(rest, _reaches(v, [*first[1:], *splits]))]
 
@@ -130,6 +133,16 @@ def _content(v: Variables) -> list[Level]:
         Level(f"content {w}", _weighted([(position, v.at(index)) for position, (index, _) in enumerate(v.slots(w))]))
         for w in range(len(v.instance.rules.workloads))
     ]
+
+
+def _content_by_role(v: Variables) -> list[Level]:
+    """The position of the chosen slot of each role in content order, then how many prefill workers there are."""
+    found = []
+    for role in Role:
+        mine = [index for index, slot in v.slots() if slot.candidate.role is role]
+        found.append(Level(f"content {role}", _weighted([(at, v.at(index)) for at, index in enumerate(mine)])))
+    before = [v.reps(index) for index, slot in v.slots() if slot.candidate.role is Role.PREFILL]
+    return [*found, Level("prefill workers", _weighted([(1, count) for count in before]))]
 
 
 def _weighted(terms: Sequence[tuple[int, IntVar]]) -> LinearExprT:
@@ -374,6 +387,8 @@ def shares_of(instance: Instance, replicas: Mapping[int, int]) -> dict[int, int]
     No share is more than its replicas carry. One slot of a workload alone serves all of it.
     """
     shares: dict[int, int] = {}
+    if instance.pools is not None:  # each pool takes part in every request
+        return dict.fromkeys(replicas, SHARE_UNITS)
     for workload in range(len(instance.rules.workloads)):
         mine = [index for index in sorted(replicas) if instance.slots[index].workload == workload]
         if len(mine) == 1:
@@ -422,6 +437,9 @@ def build_model(instance: Instance, *, elastic: bool = False) -> Variables:
 
 def _service(v: Variables) -> None:
     constraints_service.one_candidate(v)
+    constraints_pools.one_pair(v)
+    constraints_pools.capacity(v)
+    constraints_pools.missed(v)
     constraints_service.replicas_follow(v)
     constraints_service.min_replicas(v)
     if v.instance.rules.objective == "maximize_load":
@@ -458,6 +476,9 @@ def _nodes(v: Variables) -> None:
     rules_survival.survives_a_node(v)
     rules_survival.survives_a_site(v)
     constraints_nodes.offer_rules(v)
+    constraints_pools.inside_one_node(v)
+    constraints_pools.one_site(v)
+    constraints_pools.pays(v)
 
 
 def _limits(v: Variables) -> None:

@@ -8,10 +8,11 @@ from enum import StrEnum
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Load
 from optimizer.performance.types import OperatingPoint
-from optimizer.plan.types import PlanKey
+from optimizer.plan.types import PlanKey, Replay
 from optimizer.pricing.types import NodeOption
 from optimizer.progress import NO_LIMIT, Clock
 from optimizer.units import SHARE_UNITS
+from optimizer.vocabulary import Role
 
 
 class FleetStatus(StrEnum):
@@ -101,6 +102,13 @@ class FleetSolution:
     bound: int  # what the solver proved about it
     proven: bool
     load_factor: float  # largest f, in thousandths rounded down, that the replicas carry
+    pooled: Replay | None = None  # of a prefill and a decode pool, as replayed: what its requests see
+    without_pools_cents: int | None = None  # the cheapest plan of replicas that do both phases; None: none, not asked
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether a prefill pool and a decode pool serve the workload."""
+        return any(group.candidate.role is not Role.SERVE for group in self.groups)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,9 @@ class Variables:
         self._lost: dict[tuple[int, int], IntVar] = {}
         self._stands: dict[tuple[int, Place], IntVar] = {}
         self._facts: dict[Fact, IntVar] = {}
+        pools = () if instance.pools is None else instance.pools.choices
+        self._split = cp.new_bool_var("split") if pools else None
+        self._pairs = [cp.new_bool_var(f"pair[{i}]") for i in range(len(pools))]
         self._relaxed: dict[str, IntVar] = {}
         self._excess: dict[str, IntVar] = {}
         self._factor: IntVar | None = None
@@ -110,7 +113,23 @@ class Variables:
 
     def most(self, literal: IntVar) -> LinearExprT:
         """As many of a workload's slots as may be chosen at all where the literal is 1, none where it is 0."""
+        if self._pairs:
+            return 2 * literal
         return self.instance.rules.configurations * literal if self._shares else literal
+
+    @property
+    def several(self) -> bool:
+        """Whether several slots may be chosen for a workload: in a mix, or a prefill and a decode worker."""
+        return self.instance.rules.mixed or bool(self._pairs)
+
+    def split(self) -> IntVar:
+        """1 where a prefill pool and a decode pool serve the workload."""
+        assert self._split is not None
+        return self._split
+
+    def pair(self, index: int) -> IntVar:
+        """1 where the pools are those of a pair."""
+        return self._pairs[index]
 
     def slots(self, workload: int | None = None) -> list[tuple[int, Slot]]:
         """Slots of a workload, or all, with their index."""

@@ -51,6 +51,7 @@ _PARTS: dict[str, dict[str, Any]] = {
     "group": {
         "workload": "string",
         "length_class?": "string",
+        "role": "string",
         "share": "number",
         "model": "string",
         "gpu": "string",
@@ -207,6 +208,7 @@ _PARTS: dict[str, dict[str, Any]] = {
         "nodes": ["node"],
         "groups": ["group"],
         "predicted": ["prediction"],
+        "without_pools_monthly_cost?": "number|null",
         "simulated?": ["replay"],
         "minimality?": ["minimality"],
         "remaining?": ["remaining"],

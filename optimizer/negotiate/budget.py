@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from optimizer.demand import Metric
 from optimizer.errors import Finding, UsageError
 from optimizer.negotiate.plan_file import Asked, inputs_of, replays
+from optimizer.problem import pools_wanted
 from optimizer.progress import Clock, Say, silent
 from optimizer.units import to_cents
 
@@ -57,6 +58,7 @@ class BudgetAnswer:
     fastest: tuple[Fastest, ...]  # empty where the file states no load
     stated_load_cents: int | None  # cheapest way to carry the planned load, budget aside; None: no way, or no load
     replayed: bool = True
+    pools_apart: bool = False  # pools may serve the planned load at least cost, and nothing else here
 
 
 def budget(
@@ -130,6 +132,7 @@ def budget(
         fastest=fastest,
         stated_load_cents=cheapest,
         replayed=simulate,
+        pools_apart=pools_wanted(asked),
     )
 
 

@@ -188,6 +188,8 @@ def _setups(first: Answer, even: Answer, today: int | None) -> Iterator[_Setup]:
         in_first = number < len(first.outcome.plans[:1])
         if not in_first and today is not None and plan.monthly_cents >= today:
             continue
+        if plan.has_pools:  # judged by the error of disaggregated serving, which no setup measured alone narrows
+            continue
         for group, chosen in zip(plan.groups, solution.groups, strict=True):
             spec = chosen.candidate.spec
             setup = own_setup(spec)

@@ -50,8 +50,8 @@ _VERSION = re.compile(r"[-]?[vV]?\d.*$")
 _LADDER = (Grade.A, Grade.B, Grade.C)
 
 LARGE_EXPERT_MODEL = 200e9
-"""Mixture-of-experts models from this size on (DeepSeek-V3 class) usually run with prefill and decode on separate pools
-or with speculative decoding, neither of which plans have."""
+"""Mixture-of-experts models from this size on (DeepSeek-V3 class) usually run with prefill and decode on separate
+pools, which plans have only where they are asked for, or with speculative decoding, which they have not."""
 
 
 OWN = "own"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from optimizer.demand import Metric
 from optimizer.plan.replayed import LatencyMs
-from optimizer.vocabulary import UNSTATED_REGIONS, Evidence, Link, Tier, split_words
+from optimizer.vocabulary import UNSTATED_REGIONS, Evidence, Link, Role, Tier, split_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class Group:
     needs_engine: str = ""  # engine and first release that loads the checkpoint: "vllm 0.12.0"; empty: not known
     attention_dp: int = 1  # attention ranks of a replica, each with its own batch and cache
     expert_parallel: int = 1  # groups of GPUs that routed experts are dealt to; 1: cut by all, or none
+    role: Role = Role.SERVE  # of its replicas: all of a request, its prompt or its answer
 
     @property
     def gpus(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from optimizer.demand import Lengths, Metric
@@ -143,6 +143,25 @@ def experiment_of(group: Group, stated: Stated, planned: Prediction, router: Rou
     elif stated.recorded:
         remark = "requests arrive at random at the rate of the trace, with its mean lengths"
     return Experiment(group.workload, Offered.ARRIVING, test, brackets, None, remark)
+
+
+POOLS_REMARK = "sent to the router in front of both pools"
+
+
+def experiment_of_pools(groups: Sequence[Group], stated: Stated, planned: Prediction) -> Experiment:
+    """The test of a prefill pool and a decode pool: all of their workers at the whole planned load, since neither pool
+    answers a request alone."""
+    rate, flight = planned.requests_per_second, max(1, ceil_guarded(planned.concurrency))
+    brackets = tuple(
+        Bracket(p.metric, p.percentile, p.limit_s, p.estimate_s, p.low_s, p.high_s, p.length_class)
+        for p in planned.promises
+    )
+    count, workers = requests_for(planned.promises, stated.lengths, flight), sum(group.replicas for group in groups)
+    kind, router = (Offered.ARRIVING, Router.LEAST_OUTSTANDING)
+    test = LoadTest(stated.lengths, count, significant(rate, 3), replicas=workers, router=router)
+    if holds(stated, planned, 1):
+        kind, test = Offered.HELD, replace(test, rate=significant(_STAGGER * rate, 3), cap=flight)
+    return Experiment(groups[0].workload, kind, test, brackets, None, POOLS_REMARK)
 
 
 def holds(stated: Stated, planned: Prediction, replicas: int) -> bool:

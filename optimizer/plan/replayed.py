@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optimizer.demand import Metric
-from optimizer.vocabulary import Survive
+from optimizer.vocabulary import Role, Survive
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,13 @@ class Replay:
         return all(promise.kept for promise in self.promises)
 
 
+SATURATION = "saturation"
+"""In place of a promise: a load that replicas may not take whatever their latencies."""
+
+NOTHING_SMALLER = "nothing smaller to buy"
+KEEPS_TOO = "fewer replicas keep every promise in the replay too: another rule asks for these"
+
+
 @dataclass(frozen=True, slots=True)
 class StandsAt:
     """Replicas of a group at one place."""
@@ -146,3 +153,4 @@ class Minimality:
     fewer: Fewer | None
     reason: str = ""  # where ``fewer`` is None
     length_class: str = ""
+    role: Role = Role.SERVE  # of the group

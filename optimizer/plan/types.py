@@ -38,7 +38,7 @@ from optimizer.plan.replayed import (
     ReplayedPromise,
     StandsAt,
 )
-from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Survive, Tier
+from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Role, Survive, Tier
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -272,6 +272,12 @@ class Plan:
     owed: Owed = NOTHING_OWED  # commitments and purchases
     experiments: tuple[Experiment, ...] = ()  # in the order of ``groups``; empty where plans were not replayed
     recoverable_tax_cents: int = 0  # a month, in no total: ``payment.tax_recoverable``
+    without_pools_cents: int | None = None  # of a plan with pools: the cheapest without; None: there is none, not asked
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether a prefill pool and a decode pool serve the workload."""
+        return any(group.role is not Role.SERVE for group in self.groups)
 
     @property
     def price_evidence(self) -> Evidence | None:

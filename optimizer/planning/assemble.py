@@ -20,6 +20,7 @@ from optimizer.performance import memory_bill
 from optimizer.plan.key import plan_key
 from optimizer.plan.types import Binding, Elsewhere, Group, MemoryGib, NodeLine, Plan, PlanPeriod, Prediction
 from optimizer.planning.periods import busiest_period, payment_notes, periods_of_plans
+from optimizer.planning.pool_expectation import expected_of_pools, pool_notes
 from optimizer.planning.predict import Expectation, GroupLoad, expect, joint
 from optimizer.planning.price_notes import price_notes
 from optimizer.planning.remainder import asked_of, remainder_of
@@ -66,12 +67,21 @@ def assemble(inputs: Inputs, solutions: Sequence[FleetSolution], options: Sequen
         GroupLoad(group, solution.load_factor if maximize else 1.0)
         for solution in solutions
         for group in solution.groups
+        if not solution.has_pools
     ]
     expected = iter(expect(inputs, asked))
     used = [bought.option for solution in solutions for bought in solution.nodes]
     other = counterparts(used, options, option_rules(inputs.problem, inputs.catalog))
     plans = [
-        _plan(inputs, solution, (options, other), [next(expected) for _ in solution.groups], periods)
+        _plan(
+            inputs,
+            solution,
+            (options, other),
+            [expected_of_pools(inputs, solution)]
+            if solution.has_pools
+            else [next(expected) for _ in solution.groups],
+            periods,
+        )
         for solution, periods in zip(solutions, periods_of_plans(inputs, solutions), strict=True)
     ]
     return _with_ties(plans, inputs.problem.objective)
@@ -122,6 +132,7 @@ def _plan(
         owed=owed(pairs, problem, inputs.catalog),
         recoverable_tax_cents=recoverable_tax_cents(pairs, problem, inputs.catalog, running),
         remainder=remainder_of(inputs, solution, None, asked_of(inputs, replayed=False)),
+        without_pools_cents=solution.without_pools_cents,
     )
 
 
@@ -178,6 +189,7 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         engine_version=spec.engine_version,
         published_as=weights.checkpoint if weights else "",
         needs_engine=weights.min_version if weights else "",
+        role=candidate.role,
     )
 
 
@@ -293,6 +305,8 @@ def _notes(
             f"{name} is served class by class: the router has to send each request to the servers of its class, by the"
             " length of its input or by the application that it comes from"
         )
+    if solution.has_pools:
+        yield from pool_notes(solution)
     yield from payment_notes(inputs.problem, solution)
     yield from price_notes(inputs, solution, options)
     market = inputs.problem.hardware.market

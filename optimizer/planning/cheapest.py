@@ -22,6 +22,7 @@ from optimizer.fleet.lower_bounds import THOUSANDTHS
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.inputs import loads_of
 from optimizer.planning.least_replicas import Least, LeastReplicas
+from optimizer.problem import pools_wanted
 from optimizer.units import ceil_guarded
 
 if TYPE_CHECKING:
@@ -99,9 +100,15 @@ def cheapest(
         if not _learnt(result, least, clock) and not _contradicted(result, least):
             complete = not clock.over
             break
-    replayed = sum(one.replayed for one in least.every)
+    replayed, kinds = sum(one.replayed for one in least.every), len(least.every)
+    if complete and pools_wanted(inputs.problem):
+        from optimizer.planning.pooled import with_pools
+
+        found = with_pools(inputs, wanted, result, racing, options, replayer.memory, settings, clock)
+        result, wanted, complete = found.result, found.candidates, found.complete
+        replayed, kinds = replayed + found.replayed, kinds + found.pairs
     reported = replace(result, solutions=tuple(_reported(inputs, one, candidates) for one in result.solutions))
-    return Cheapest(reported, wanted, complete, replayed, len(least.every) - replayed, least)
+    return Cheapest(reported, wanted, complete, replayed, kinds - replayed, least)
 
 
 def _is_full(result: FleetResult, top: int, enough: int) -> bool:
@@ -323,6 +330,8 @@ def _by_score(ranked: tuple[int, Candidate | None, int]) -> tuple[int, int]:
 def _reported(inputs: Inputs, solution: FleetSolution, candidates: CandidateSet) -> FleetSolution:
     """The plan with what its replicas carry: by the closed form where that is more than the load, else the load that
     the replay keeps."""
+    if solution.has_pools:
+        return solution
     loads = loads_of(inputs.problem)
     by_key = {candidate.key: candidate for candidate in candidates.candidates}
     groups = tuple(

@@ -126,6 +126,11 @@ def drill(
 
     Offline work is left out: nobody waits for one of its requests. Raises ``UsageError`` where nothing else is served.
     """
+    if plan.has_pools:
+        raise UsageError(
+            "nothing to drill: a plan with a prefill and a decode pool is replayed as a whole, not with a node gone; "
+            "margins.spare_nodes keeps a node in reserve for each kind that its pools stand on"
+        )
     loads = {part.name: part.load for part in inputs.parts}
     online = [index for index, group in enumerate(plan.groups) if not loads[group.workload].is_batch]
     if not online:

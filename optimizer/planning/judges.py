@@ -104,7 +104,9 @@ class Judge:
         return None if least >= NEVER else least
 
     def keeps(self, solution: FleetSolution) -> bool:
-        """Whether a plan keeps every promise."""
+        """Whether a plan keeps every promise. Pools are listed as replayed."""
+        if solution.has_pools:
+            return solution.pooled is not None and solution.pooled.kept
         for group in solution.groups:
             fewest = self.fewest(group.candidate, group.share)
             if fewest is None or group.left < fewest:
@@ -131,7 +133,10 @@ class Judge:
 
     def _as_replayed(self, solution: FleetSolution) -> SeenByUsers:
         assert self._replayer is not None
-        replays = [(trial.workload, self._replayer.replay(trial)) for trial in trials_of(self._inputs, solution)]
+        if solution.pooled is not None:
+            replays = [(solution.groups[0].candidate.workload, solution.pooled)]
+        else:
+            replays = [(trial.workload, self._replayer.replay(trial)) for trial in trials_of(self._inputs, solution)]
         rows = [
             ((place, one.path, one.length_class), one.simulated_s / one.limit_s)
             for place, replay in replays

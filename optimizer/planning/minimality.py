@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optimizer.plan.replayed import Fewer, Minimality
+from optimizer.plan.replayed import KEEPS_TOO, NOTHING_SMALLER, SATURATION, Fewer, Minimality
+from optimizer.planning.pool_minimality import fewer_workers
 from optimizer.planning.replicas_replayed import Trial
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.replicas_replayed import Replayer
 
-SATURATION = "saturation"
-
-NOTHING_SMALLER = "nothing smaller to buy"
-KEEPS_TOO = "fewer replicas keep every promise in the replay too: another rule asks for these"
 ONE_SIDED = "the closed form decides the number here, the replay only refuses"
 
 
@@ -31,7 +28,8 @@ def with_minimality(
     """The plans, each with the certificate of every group."""
     names = [(part.name, part.length_class) for part in inputs.parts]
     if two_sided:
-        groups = [(solution, group) for solution in solutions for group in solution.groups]
+        plain = [solution for solution in solutions if not solution.has_pools]
+        groups = [(solution, group) for solution in plain for group in solution.groups]
         smaller = [(group, _smaller(inputs, solution, group)) for solution, group in groups]
         replayer.predict([_trial(group, one[0]) for group, one in smaller if one is not None])
     found = []
@@ -39,8 +37,12 @@ def with_minimality(
         rows = []
         for group in solution.groups:
             name, of_class = names[group.candidate.workload]
-            fewer, reason = _fewer(inputs, solution, group, replayer) if two_sided else (None, ONE_SIDED)
-            rows.append(Minimality(name, group.replicas, fewer, reason, of_class))
+            if solution.has_pools:
+                found_fewer = _smaller(inputs, solution, group)
+                fewer, reason = fewer_workers(inputs, solution, group, found_fewer, replayer.memory)
+            else:
+                fewer, reason = _fewer(inputs, solution, group, replayer) if two_sided else (None, ONE_SIDED)
+            rows.append(Minimality(name, group.replicas, fewer, reason, of_class, group.candidate.role))
         found.append(replace(plan, minimality=tuple(rows)))
     return tuple(found)
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def remainder_of(
     inputs: Inputs, solution: FleetSolution, replayer: Replayer | None, asked: Sequence[Survive]
 ) -> tuple[Remainder, ...]:
-    """What is left of every group of a plan, for each of what may be gone."""
+    """What is left of every group of a plan, for each of what may be gone; of pools nothing is told."""
+    if solution.has_pools:
+        return ()
     trials = trials_of(inputs, solution)
     found = []
     for gone in asked:

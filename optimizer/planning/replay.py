@@ -18,9 +18,10 @@ from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEf
 from optimizer.planning.experiment import experiments_of
 from optimizer.planning.judges import trials_of, trials_of_what_is_left
 from optimizer.planning.minimality import with_minimality
+from optimizer.planning.pool_expectation import pools_as_replayed
 from optimizer.planning.remainder import asked_of, remainder_of
 from optimizer.planning.replicas_replayed import Replayer, ReplayMemory, Trial, say_replaying
-from optimizer.problem import load_of
+from optimizer.problem import load_of, pools_wanted
 from optimizer.progress import NO_LIMIT, Clock
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def survivors(
         if two_sided is not None:
             return two_sided
     if not result.solutions:
-        return Survivors(candidates, result, (), ())
+        return _without_pools(inputs, Survivors(candidates, result, (), ()))
     plans = assemble(inputs, result.solutions, options) if tell else ()
     _say_replaying(inputs, say)
     replayer, rejected = _replayer(inputs, memory), list[Rejection]()
@@ -189,10 +190,27 @@ def survivors(
         plans = assemble(inputs, result.solutions, options) if tell else ()
     candidates = replace(candidates, rules=rules)
     if not tell:
-        return Survivors(candidates, result, (), ())
+        return _without_pools(inputs, Survivors(candidates, result, (), ()))
     plans = with_minimality(inputs, result.solutions, plans, replayer, two_sided=False)
     replayed = tuple(_with_replays(inputs, replayer, result, plans, tested=tested))
-    return Survivors(candidates, result, replayed, tuple(_priced(rejection, replayed) for rejection in rejected))
+    told = tuple(_priced(rejection, replayed) for rejection in rejected)
+    return _without_pools(inputs, Survivors(candidates, result, replayed, told))
+
+
+def _without_pools(inputs: Inputs, left: Survivors) -> Survivors:
+    """What the closed form and replays left, where pools may compete and the time did not suffice to look for them:
+    nothing of it is proven, nor that there is nothing."""
+    from optimizer.fleet.types import FleetStatus
+
+    if not pools_wanted(inputs.problem):
+        return left
+    result = left.result
+    status = FleetStatus.FEASIBLE if result.solutions else FleetStatus.UNKNOWN
+    solutions = tuple(replace(one, proven=False, bound=0) for one in result.solutions)
+    plans = tuple(replace(one, proven=False) for one in left.plans)
+    warnings = (*result.warnings, "the time was up before prefill and decode pools were looked for")
+    result = replace(result, status=status, solutions=solutions, warnings=warnings)
+    return replace(left, result=result, plans=plans)
 
 
 def _two_sided(
@@ -290,8 +308,8 @@ def _replayer(inputs: Inputs, memory: ReplayMemory | None) -> Replayer:
 
 
 def _trials(inputs: Inputs, result: FleetResult) -> list[list[Trial]]:
-    """The trials of each plan, one per group at its share."""
-    return [trials_of(inputs, solution) for solution in result.solutions]
+    """The trials of each plan, one per group at its share; none of pools, which are replayed where they are found."""
+    return [[] if solution.has_pools else trials_of(inputs, solution) for solution in result.solutions]
 
 
 def _every_trial(inputs: Inputs, solution: FleetSolution) -> list[tuple[int, Trial]]:
@@ -427,6 +445,9 @@ def _with_replays(
 ) -> Iterator[Plan]:
     """What is ``tested`` comes with its tests, and the first plan where it is ``filmed`` with what charts show."""
     for solution, plan, trials in zip(result.solutions, plans, _trials(inputs, result), strict=True):
+        if solution.has_pools:
+            yield pools_as_replayed(inputs, solution, plan)
+            continue
         show = replayer.filmed if filmed and tested and plan.rank == 1 else replayer.replay
         specs = [trial.spec for trial in trials]
         experiments = experiments_of(inputs, plan, specs, replayer.memory.tests) if tested else ()

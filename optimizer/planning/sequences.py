@@ -32,11 +32,15 @@ def sequences_of(inputs: Inputs, group: GroupChoice) -> int:
     """``max_num_seqs`` that a group is launched with.
 
     That of its candidate (stated, or the largest up to the engine's default that starts) where it is stated, the load
-    is what is maximised, or the work is offline, which fills every slot. What a replica could carry beyond the planned
-    load is predicted with the candidate's: it needs a larger flag, not other hardware.
+    is what is maximised, or the work is offline, which fills every slot. Of a decode pool its slots, of a prefill pool
+    what starts. What a replica could carry beyond the planned load is predicted with the candidate's: it needs a larger
+    flag, not other hardware.
     """
     part = inputs.parts[group.candidate.workload]
     most = group.candidate.spec.max_num_seqs
+    if group.candidate.worker is not None:  # slots are what was replayed; prompts wait for the step budget
+        slots = group.candidate.worker.slots // group.candidate.spec.attention_dp
+        return min(most, slots) if slots else most
     stated = inputs.problem.engine.max_num_seqs is not None
     if stated or inputs.problem.objective == "maximize_load" or part.load.is_batch:
         return most

@@ -163,6 +163,8 @@ class _Ties:
         less was found before.
         """
         last = best[-1]
+        if last.has_pools:
+            return []
         found: dict[PlanKey, FleetSolution] = {}
         block = [one for one in best if (one.objective, one.monthly_cents) == (last.objective, last.monthly_cents)]
         places = self._top - (len(best) - len(block))
@@ -188,7 +190,10 @@ class _Ties:
         return list(found.values())
 
     def _settled(self, solution: FleetSolution) -> FleetSolution:
-        """The best at its money; where groups are changed one at a time, until no change is for the better."""
+        """The best at its money; where groups are changed one at a time, until no change is for the better. Pools stay
+        as the solver chose them: their numbers of workers hang together."""
+        if solution.has_pools:
+            return solution
         for _ in solution.groups:
             best = self._best(solution)
             if best is solution:

@@ -15,6 +15,7 @@ from optimizer.problem.load import (
     sessions_of,
     slo_of,
 )
+from optimizer.problem.pooling import judged_by_replays, obstacles, pools_left_out, pools_wanted
 from optimizer.problem.reader import load_problem, parse_problem, problem_from_bytes, problem_with
 from optimizer.problem.references import KnownIds, calibration_path, config_path, trace_path
 from optimizer.problem.schema import READ_FROM, Problem, Workload
@@ -39,14 +40,18 @@ __all__ = [
     "figure_of",
     "figures_of",
     "is_split",
+    "judged_by_replays",
     "lengths_of",
     "load_of",
     "load_problem",
+    "obstacles",
     "parse_problem",
     "parts_of",
     "people_words",
     "periods_of",
     "place_of",
+    "pools_left_out",
+    "pools_wanted",
     "population_of",
     "problem_from_bytes",
     "problem_with",

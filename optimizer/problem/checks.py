@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from optimizer.problem.checks_workload import check_workloads
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.load import is_split, peak_of
+from optimizer.problem.pooling import pools_possible
 from optimizer.problem.schema import Exclude, ProblemFile, ProfilePeriod, Quote
 from optimizer.vocabulary import Nvlink, Objective, Survive, Tier
 
@@ -31,6 +32,7 @@ def check(problem: ProblemFile) -> Iterator[Issue]:
     yield from _latency_objective(problem)
     yield from _bounded_load(problem)
     yield from _mixes(problem)
+    yield from pools_possible(problem)
 
 
 def _owned_only(problem: ProblemFile) -> Iterator[Issue]:

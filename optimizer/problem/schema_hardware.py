@@ -34,6 +34,7 @@ from optimizer.vocabulary import (
     RANKABLE_EVIDENCE,
     WEIGHT_QUANT_ALIASES,
     WEIGHT_QUANTS,
+    Disaggregation,
     Evidence,
     ExpertParallel,
     Link,
@@ -508,6 +509,14 @@ class EngineSection(Section):
     )
     """Whether routed experts are dealt to the GPUs of a replica: ``any``, ``off`` (each expert is cut by all of them)
     or ``required`` (on every replica of several GPUs)."""
+
+    disaggregation: Annotated[Disaggregation, Field(strict=False), BeforeValidator(one_of(Disaggregation))] = (
+        Disaggregation.OFF
+    )
+    """Whether a prefill pool and a decode pool may serve the workload: ``off``, ``any`` (where that costs less than
+    replicas that do both) or ``required``. Of one workload, under ``minimize_cost``, with arrivals or requests in
+    flight; both pools on one node, or on nodes of one provider and region that state ``network_gbps``. Off unless
+    stated: pools take a search of their own, and few models were measured so."""
 
     gpu_memory_utilization: Annotated[
         Shares | None,

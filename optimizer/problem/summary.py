@@ -119,11 +119,12 @@ def _providers(hardware: Hardware) -> str:
 
 
 def _expert_shapes(problem: Problem) -> str:
-    """What is stated about attention ranks and dealt experts."""
+    """What is stated about attention ranks, dealt experts and pools."""
     engine = problem.engine
     ranks = "" if engine.attention_dp is None else f"; attention ranks {', '.join(map(str, engine.attention_dp))}"
     experts = "" if engine.expert_parallel == "any" else f"; expert parallel {engine.expert_parallel}"
-    return ranks + experts
+    pools = "" if engine.disaggregation == "off" else f"; prefill and decode pools {engine.disaggregation}"
+    return ranks + experts + pools
 
 
 def _engine(problem: Problem) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from optimizer.plan.experiment import Experiment, LoadTest, Offered, experiment_of
+from optimizer.plan.experiment import Experiment, LoadTest, Offered, experiment_of, experiment_of_pools
 from optimizer.plan.types import Asked, Group, Plan
 from optimizer.report.serve_commands import engine_family, model_to_load, serve_words, version_numbers
 from optimizer.report.words import limit, promise_of, two_digits
-from optimizer.vocabulary import Router
+from optimizer.vocabulary import Role, Router
 
 _COLUMNS = 74
 _EVEN = 1000
@@ -35,6 +35,12 @@ def experiments_in(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, 
     questions = {one.workload: one for one in asked}
     predictions = {one.workload: one for one in plan.predicted}
     router = Router(plan.simulated[0].router) if plan.simulated else Router.ROUND_ROBIN
+    if plan.has_pools and not plan.experiments:
+        name = plan.groups[0].workload
+        if name in questions and name in predictions:
+            whole = experiment_of_pools(plan.groups, questions[name].stated, predictions[name])
+            yield from ((group, whole) for group in plan.groups)
+        return
     for place, group in enumerate(plan.groups):
         if plan.experiments:
             yield group, plan.experiments[place]
@@ -43,13 +49,19 @@ def experiments_in(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, 
             yield group, experiment_of(group, question.stated, prediction, router)
 
 
+def tests_in(plan: Plan, asked: Sequence[Asked]) -> Iterator[tuple[Group, Experiment]]:
+    """The same, each test once: a prefill pool is tested with its decode pool."""
+    return ((group, test) for group, test in experiments_in(plan, asked) if group.role is not Role.PREFILL)
+
+
 def confirm_commands(plan: Plan, asked: Sequence[Asked]) -> tuple[str, ...]:
     """Server and client command of one replica per group, ready for a shell."""
     commands: list[str] = []
     for group, experiment in experiments_in(plan, asked):
         serve = serve_words(group)
         commands += [shell(serve)] if serve else []
-        commands.append(shell([*bench_words(group, experiment), "--seed", "1"]))
+        if group.role is not Role.PREFILL:  # both pools are tested at once
+            commands.append(shell([*bench_words(group, experiment), "--seed", "1"]))
     return tuple(commands)
 
 

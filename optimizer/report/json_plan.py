@@ -54,6 +54,7 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "nodes": [_node(node) for node in plan.nodes],
         "groups": [_group(group) for group in plan.groups],
         "predicted": [_prediction(prediction, plan) for prediction in plan.predicted],
+        **({"without_pools_monthly_cost": _without_pools(plan)} if plan.has_pools else {}),
         **({"simulated": [replay_document(replay) for replay in plan.simulated]} if plan.simulated else {}),
         **({"minimality": [_minimality(one) for one in plan.minimality]} if plan.minimality else {}),
         **({"remaining": [_remaining(one) for one in plan.remainder]} if plan.remainder else {}),
@@ -174,10 +175,15 @@ def _node(node: NodeLine) -> dict[str, Json]:
     }
 
 
+def _without_pools(plan: Plan) -> Json:
+    return None if plan.without_pools_cents is None else Money(plan.without_pools_cents)
+
+
 def _group(group: Group) -> dict[str, Json]:
     memory = group.memory
     return {
         **served(group.workload, group.length_class),
+        "role": str(group.role),
         "share": group.class_share * group.share / SHARE_UNITS,
         "model": group.model,
         "gpu": group.gpu,
@@ -383,7 +389,7 @@ def _minimality(one: Minimality) -> dict[str, Json]:
     fewer = one.fewer
     return {
         **served(one.workload, one.length_class),
-        "role": "serve",
+        "role": str(one.role),
         "replicas": one.replicas,
         "fewer": None
         if fewer is None

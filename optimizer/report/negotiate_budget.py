@@ -48,6 +48,11 @@ def _lines(answer: BudgetAnswer) -> Iterator[Line]:
     per_month = f"{money(answer.budget_cents, answer.currency)} a month"
     yield from heading(f"What {per_month} buys", answer.most.problem_name, answer.most.problem_path)
     yield from not_replayed(replayed=answer.replayed)
+    if answer.pools_apart:
+        yield from wrapped(
+            "Prefill and decode pools (engine.disaggregation) are planned for the least cost alone: only the last"
+            " figure, what the planned load costs, is with them."
+        )
     yield BLANK
     yield Line("Most load, every promise kept", Style.HEADING)
     if not answer.most.plans:

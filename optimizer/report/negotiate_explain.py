@@ -13,6 +13,7 @@ from optimizer.report.json_report import document
 from optimizer.report.negotiate_budget import Gain
 from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
 from optimizer.report.negotiate_words import finished, heading, not_replayed, signed, sources, winner, wrapped
+from optimizer.report.pools import pool_sentence
 from optimizer.report.verdicts import no_plan
 from optimizer.report.words import (
     BLANK,
@@ -56,6 +57,8 @@ def _lines(answer: Explanation) -> Iterator[Line]:
         yield from wrapped(gain.result(), "", "  ", Style.STRONG)
     yield from wrapped(f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}", "", "  ", Style.STRONG)
     yield from wrapped(sources(plan))
+    if text := pool_sentence(plan):
+        yield from wrapped(f"Pools: {text}.")
     yield BLANK
     yield from _binding(plan, answer.moves, names, gain)
     yield from _moves(answer.moves, names, gain)

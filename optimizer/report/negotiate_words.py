@@ -24,7 +24,7 @@ from optimizer.report.words import (
     quant_name,
     tier_name,
 )
-from optimizer.vocabulary import Evidence, Tier
+from optimizer.vocabulary import Evidence, Role, Tier
 
 
 def winner(plan: Plan) -> str:
@@ -44,9 +44,11 @@ def hardware(plan: Plan) -> str:
 
 
 def setup(group: Group, several: bool, kinds: bool = False) -> str:
-    """``FP8, KV 16-bit, TP2 x 4``; of several groups the workload first, on several kinds of GPU the kind last."""
+    """``FP8, KV 16-bit, TP2 x 4``; of several groups the workload (of a pool its role) first, on several kinds of GPU
+    the kind last."""
     sizes = f"{group.split} x {group.replicas:,}"
     name = f"{group.workload}: " if several else ""
+    name = name if group.role is Role.SERVE else f"{group.role}: "
     place = f" on {gpu_name(group.gpu)}" if kinds else ""
     return f"{name}{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {sizes}{place}"
 

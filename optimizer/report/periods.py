@@ -42,7 +42,7 @@ from optimizer.report.words import (
     two_digits,
     two_digits_beyond,
 )
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import Role, Tier
 
 BY_USE = (Tier.ON_DEMAND, Tier.SPOT)
 
@@ -171,7 +171,8 @@ def _fewer(one: Minimality) -> str:
     fewer = one.fewer
     if fewer is None:
         return one.reason
-    gone = f"{plural(one.replicas - fewer.replicas, 'replica')} fewer"
+    kind = "replica" if one.role is Role.SERVE else f"{one.role} worker"
+    gone = f"{plural(one.replicas - fewer.replicas, kind)} fewer"
     if fewer.left is not None:
         gone += f", {fewer.left:,} left"
     if fewer.metric is None:

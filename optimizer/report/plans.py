@@ -19,6 +19,7 @@ from optimizer.plan.types import (
 )
 from optimizer.problem import Figure, place_of
 from optimizer.report.periods import fewer_replicas, followed, replayed
+from optimizer.report.pools import pool_sentence
 from optimizer.report.prices import dated, indicative
 from optimizer.report.words import (
     BLANK,
@@ -43,7 +44,7 @@ from optimizer.report.words import (
     what_if,
 )
 from optimizer.units import SHARE_UNITS
-from optimizer.vocabulary import Link, Survive, Tier
+from optimizer.vocabulary import Link, Role, Survive, Tier
 
 _INDENT = "    "
 
@@ -75,10 +76,12 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
         yield from _quiet([_source(plan.nodes[0]), *_context(plan)])
         return
     yield from _quiet([*_flags(plan), *summary, *_context(plan)])
+    if text := pool_sentence(plan):
+        yield from _quiet([text])
     for group, last in zip(plan.groups, _last_of_workload(plan.groups), strict=True):
         together = [*_promised(_of(group, plan.predicted), outcome), replayed(plan, group.workload)]
         together += [fewer_replicas(plan, group.workload)]
-        if group.share == SHARE_UNITS:
+        if group.share == SHARE_UNITS and group.role is Role.SERVE:
             yield from _quiet([_group(group), *together])
             continue
         yield from _quiet([_group(group)])
@@ -125,6 +128,7 @@ def _group(group: Group) -> str:
     shares += [] if group.share == SHARE_UNITS else [f"{percent(group.share / SHARE_UNITS)} of it"]
     share = f" ({', '.join(shares)})" if shares else ""
     gpus = group.gpus * group.replicas
+    share += "" if group.role is Role.SERVE else f", {group.role} pool"
     return f"{group.workload}{share}: {gpus}x {gpu_name(group.gpu)}, {', '.join(_setup(group))}"
 
 

@@ -11,6 +11,7 @@ from optimizer.report.api import never
 from optimizer.report.bill import fractions
 from optimizer.report.periods import asked_profile, fewer_replicas, followed, replayed_name, replayed_unit
 from optimizer.report.plans import promise_name, repaired
+from optimizer.report.pools import pool_sentence
 from optimizer.report.prefixes import prefix_lines
 from optimizer.report.quotes import verdict_of
 from optimizer.report.screen_table import Row, one_gone
@@ -139,6 +140,7 @@ def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
         yield Fact("day", text, 6)
     if text := _binds(plan):
         yield Fact("binds", text, 7, 3)
+    yield from (Fact("pools", text, 6, 2) for text in [pool_sentence(plan)] if text)
     yield Fact("trust", _trust(plan), 7, 3)
     yield from (Fact("weights", text, 5) for text in _to_quantize(plan))
     yield from (Fact("prefix", text, 6, 3) for text in prefix_lines(outcome, plan))
@@ -278,6 +280,8 @@ def _elsewhere(outcome: Outcome, rows: Sequence[Row]) -> str:
 
 def _confirm(plan: Plan) -> str:
     """What to measure before signing."""
+    if plan.has_pools:
+        return "before you sign, load both pools through their router: optimize launch writes the benchmark"
     group = plan.groups[0]
     which = "one replica" if len(plan.groups) == 1 else "one replica of each kind"
     size = f" ({group.gpus}x {short_gpu(group.gpu)})" if len(plan.groups) == 1 else ""

@@ -286,7 +286,7 @@ def _prices(plans: Sequence[Plan]) -> list[ScreenColumn]:
 
 def served(plan: Plan, width: int) -> list[Line]:
     """Who runs where and sees what under the first plan, where one row cannot say it."""
-    if simple(plan) and len(plan.groups) == 1:
+    if simple(plan) and (len(plan.groups) == 1 or plan.has_pools):
         return []
     groups = plan.groups[:_MOST_GROUPS]
     names, where, sizes, promised = [], [], [], []

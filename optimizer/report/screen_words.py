@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from optimizer.plan.types import Asked, Group, LoadFloor, NodeLine, Plan
 from optimizer.problem import place_of
 from optimizer.report.words import Line, Style, exact, gpu_name, plural
-from optimizer.vocabulary import Evidence, Tier
+from optimizer.vocabulary import Evidence, Role, Tier
 
 PIPE = 80
 """Columns on a pipe."""
@@ -114,18 +114,31 @@ def short_tier(node: NodeLine) -> str:
 
 def hardware(plan: Plan) -> str:
     """``8x H100 SXM qubrid 1y``; kinds and sellers are joined by ``+``, idle and spare ones are told. How a mixture's
-    replica is split follows where it is by attention ranks or dealt experts: ``16x B300 SXM verda DP4 EP4``."""
-    split = plan.groups[0].split if len(plan.groups) == 1 and _is_dealt(plan.groups[0]) else ""
-    return " + ".join(of_node(node) for node in plan.nodes) + (f" {split}" if split else "")
+    replica is split follows where it is by attention ranks or dealt experts: ``16x B300 SXM verda DP4 EP4``. Of pools
+    on one line of nodes the GPUs of each, prefill first: ``4+4x H100 SXM qubrid``; on several who does what."""
+    if not plan.has_pools:
+        split = plan.groups[0].split if len(plan.groups) == 1 and _is_dealt(plan.groups[0]) else ""
+        return " + ".join(of_node(node) for node in plan.nodes) + (f" {split}" if split else "")
+    sizes = {group.role: group.gpus * group.replicas for group in plan.groups}
+    if len(plan.nodes) == 1:
+        return of_node(plan.nodes[0], f"{sizes[Role.PREFILL]:,}+{sizes[Role.DECODE]:,}")
+    return " + ".join(f"{of_node(node)}{_roles_on(node, plan)}" for node in plan.nodes)
 
 
 def _is_dealt(group: Group) -> bool:
     return group.attention_dp > 1 or group.expert_parallel > 1
 
 
-def of_node(node: NodeLine) -> str:
-    """The nodes of one line."""
-    name = f"{node.count * node.gpus_per_node:,}x {short_gpu(node.gpu)}"
+def _roles_on(node: NodeLine, plan: Plan) -> str:
+    """Which pools stand on the nodes of a line."""
+    kind = (node.gpu, node.gpus_per_node, node.link)
+    roles = [str(one.role) for one in plan.groups if (one.gpu, one.gpus_per_node, one.link) == kind]
+    return f" {'+'.join(roles)}" if roles else ""
+
+
+def of_node(node: NodeLine, gpus: str = "") -> str:
+    """The nodes of one line; ``gpus`` in place of their number."""
+    name = f"{gpus or format(node.count * node.gpus_per_node, ',')}x {short_gpu(node.gpu)}"
     words = [name, "" if node.tier is Tier.OWNED else node.provider, short_tier(node)]
     aside = [f"{node.idle_gpus} idle"] if node.idle_gpus else []
     aside += [f"{node.spare} spare"] if node.spare else []

@@ -10,6 +10,7 @@ import re
 
 from optimizer.plan.types import Group
 from optimizer.report.words import quant_name
+from optimizer.vocabulary import Role
 
 _CALIBRATED = frozenset({"int8", "int4", "nvfp4", "mxfp4"})
 """Formats that need a checkpoint of their own where they are not the model's; fp8 can be made while loading."""
@@ -43,7 +44,17 @@ def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None
     serve = {"vllm": _serve_vllm, "sglang": _serve_sglang, "trtllm": _serve_trtllm}.get(engine_family(group.engine))
     if serve is None or why_not_served(group, checkpoint):
         return None
-    return serve(group, checkpoint or group.published_as or None)
+    return [*serve(group, checkpoint or group.published_as or None), *_pool_words(group)]
+
+
+def _pool_words(group: Group) -> list[str]:
+    """What makes a server a worker of a pool; TensorRT-LLM is told in its file of options."""
+    family = engine_family(group.engine)
+    if group.role is Role.SERVE or family == "trtllm":
+        return []
+    if family == "vllm":
+        return ["--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}']
+    return ["--disaggregation-mode", str(group.role), "--disaggregation-transfer-backend", "nixl"]
 
 
 def why_not_served(group: Group, checkpoint: str | None = None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from optimizer.performance.expert_ranks import GATHER_RDMA, domain_gpus
 from optimizer.performance.memory import memory_table, weight_parts
 from optimizer.performance.parameters import Parameters
+from optimizer.performance.pooling import TRANSFER_SHARE
 from optimizer.performance.rates import link_bandwidth, part_formats
 from optimizer.performance.replicas import coefficients
 from optimizer.performance.step import StepCoefficients, step_seconds
@@ -22,9 +23,6 @@ from optimizer.simulate.pools import Between, DecodePool, Floats, PrefillPool, R
 
 LEAST_TOKENS, ROUND_SIZES = 16.0, 24
 """Rounds of at least so many tokens are tabled, in so many sizes up to the budget, then by whole budgets."""
-
-TRANSFER_SHARE = 0.7
-"""Share of a link's one-way bandwidth that sending a cache reaches."""
 
 
 def prefill_pool(spec: ReplicaSpec, workers: int, prompt: float, longest: float, params: Parameters) -> PrefillPool:

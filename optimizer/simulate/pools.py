@@ -117,7 +117,7 @@ class _DecodeWorker:
 
     @property
     def load(self) -> int:
-        """Requests that decode or wait."""
+        """PooledRequests that decode or wait."""
         return len(self.ends) + len(self.waiting)
 
     def catch_up(self, now: float) -> float:
@@ -148,39 +148,26 @@ _SENT, _ARRIVED, _ROUND_OVER, _HANDED_OVER, _STRETCH_OVER = range(5)
 
 
 class _Run:
-    """One run of the two pools."""
+    """One run of the two pools: of the ``requests`` the first ``given`` come by themselves, each further one is sent
+    when an earlier one ends, never before its time."""
 
-    def __init__(self, prefill: PrefillPool, decode: DecodePool, between: Between, pattern: Pattern) -> None:
-        count = max(pattern.requests, 1)
-        self.between, self.pattern = between, pattern
-        self.warm = pattern.concurrency if pattern.arrivals is Arrivals.STEADY else 0
-        self.total = count + self.warm
-        prompt, output = draw_lengths(pattern, self.total)
-        self.prompt: list[float] = prompt.tolist()
-        self.output = output
-        made = np.maximum(np.ceil((output - 1.0) / decode.advance), 0.0) + 1.0
+    def __init__(
+        self, prefill: PrefillPool, decode: DecodePool, between: Between, requests: PooledRequests, given: int
+    ) -> None:
+        self.between, self.total = between, requests.arrive.size
+        self.prompt: list[float] = requests.prompt.tolist()
+        made = np.maximum(np.ceil((requests.output - 1.0) / decode.advance), 0.0) + 1.0
         self.steps: list[float] = made.tolist()
-        self.arrive, self.first, self.finish = ([0.0] * self.total for _ in range(3))
+        self.arrive: list[float] = requests.arrive.tolist()
+        self.sent, self.handed, self.first, self.finish = ([0.0] * self.total for _ in range(4))
         self.before = [_PrefillWorker(prefill) for _ in range(prefill.workers)]
         self.after = [_DecodeWorker(decode) for _ in range(decode.workers)]
         self.events: list[tuple[float, int, int, int, int]] = []
         self.order = 0
         self.front = 0.0
-        self.following = self._first_arrivals()
-
-    def _first_arrivals(self) -> int:
-        """Send the requests that wait for no other; how many they are."""
-        pattern, total = self.pattern, self.total
-        given = min(pattern.concurrency, total)
-        if pattern.arrivals is Arrivals.POISSON:
-            rng = np.random.default_rng(SEED + 1)
-            self.arrive = np.cumsum(rng.exponential(1.0 / pattern.rate, total)).tolist()
-            given = min(pattern.cap, total) if pattern.cap else total
-        elif pattern.arrivals is Arrivals.STEADY:
-            self.arrive[:given] = [i * pattern.spread_s / given for i in range(given)]
-        for i in range(given):
+        self.following = min(given, self.total)
+        for i in range(self.following):
             self._put(self.arrive[i], _SENT, i)
-        return given
 
     def _put(self, time: float, kind: int, which: int, stamp: int = 0) -> None:
         self.order += 1
@@ -192,7 +179,8 @@ class _Run:
             now, _, kind, which, stamp = heapq.heappop(self.events)
             if kind == _SENT:  # the front end first
                 self.front = max(self.front, now) + self.between.service_s
-                self._put(self.front + self.between.frontend_s, _ARRIVED, which)
+                self.sent[which] = self.front + self.between.frontend_s
+                self._put(self.sent[which], _ARRIVED, which)
             elif kind == _ARRIVED:
                 chosen = min(range(len(self.before)), key=lambda worker: self.before[worker].load)
                 self.before[chosen].waiting.append(which)
@@ -240,6 +228,7 @@ class _Run:
             i = worker.waiting.popleft()
             heapq.heappush(worker.ends, (worker.step + self.steps[i], i))
             worker.kv += self.prompt[i]
+            self.handed[i] = worker.since
             fresh.append(i)
         end = worker.stretch()
         for i in fresh:
@@ -248,16 +237,47 @@ class _Run:
             self._put(end, _STRETCH_OVER, which, worker.stamp)
 
 
+@dataclass(frozen=True, slots=True)
+class PooledRequests:
+    """PooledRequests in the order in which they are sent: seconds, tokens."""
+
+    arrive: Floats
+    prompt: Floats
+    output: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class PooledTimes:
+    """What became of each request, seconds: when it was sent, its prompt waited at a worker, it got its slot of the
+    decode pool, its first token was out and its last."""
+
+    arrive: Floats
+    ready: Floats
+    admit: Floats
+    first: Floats
+    finish: Floats
+
+
+def serve_pools(
+    prefill: PrefillPool, decode: DecodePool, between: Between, requests: PooledRequests, given: int | None = None
+) -> PooledTimes:
+    """Serve requests on the two pools; with ``given`` so many come by themselves, and as many are held in flight."""
+    run = _Run(prefill, decode, between, requests, requests.arrive.size if given is None else given)
+    run.run()
+    return PooledTimes(*(np.array(times) for times in (run.arrive, run.sent, run.handed, run.first, run.finish)))
+
+
 def simulate_pools(prefill: PrefillPool, decode: DecodePool, between: Between, pattern: Pattern) -> ReplicaTrace:
     """Replay ``pattern`` on the two pools."""
-    run = _Run(prefill, decode, between, pattern)
-    run.run()
-    arrive, first, finish = (np.array(times) for times in (run.arrive, run.first, run.finish))
-    output, keep = run.output, slice(run.warm, run.total)
+    warm = pattern.concurrency if pattern.arrivals is Arrivals.STEADY else 0
+    requests, given = _requests_of(pattern, max(pattern.requests, 1) + warm)
+    served = serve_pools(prefill, decode, between, requests, given)
+    arrive, first, finish, output = served.arrive, served.first, served.finish, requests.output
+    keep = slice(warm, arrive.size)
     end = float(finish.max())
     rate = float(output.sum()) / max(end, 1e-9)
-    if run.warm:  # the tail in which no client sends any more does not count
-        begin, last = float(arrive[run.warm]), float(arrive.max())
+    if warm:  # the tail in which no client sends any more does not count
+        begin, last = float(arrive[warm]), float(arrive.max())
         seen = np.minimum(finish, last) - np.maximum(first, begin)
         overlap = np.clip(seen / np.maximum(finish - first, 1e-9), 0.0, 1.0)
         rate = float((output * overlap).sum()) / max(last - begin, 1e-9)
@@ -269,3 +289,16 @@ def simulate_pools(prefill: PrefillPool, decode: DecodePool, between: Between, p
         duration=end,
         output_tokens_per_second=rate,
     )
+
+
+def _requests_of(pattern: Pattern, total: int) -> tuple[PooledRequests, int]:
+    """The requests of a benchmark's load, and how many of them wait for no other."""
+    prompt, output = draw_lengths(pattern, total)
+    arrive, given = np.zeros(total), min(pattern.concurrency, total)
+    if pattern.arrivals is Arrivals.POISSON:
+        rng = np.random.default_rng(SEED + 1)
+        arrive = np.cumsum(rng.exponential(1.0 / pattern.rate, total))
+        given = min(pattern.cap, total) if pattern.cap else total
+    elif pattern.arrivals is Arrivals.STEADY:
+        arrive[:given] = [i * pattern.spread_s / given for i in range(given)]
+    return PooledRequests(arrive, prompt, output), given

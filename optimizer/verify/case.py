@@ -16,6 +16,7 @@ from optimizer.performance.types import ReplicaSpec
 from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_key, option_rules
 from optimizer.problem import parts_of, periods_of
 from optimizer.units import SHARE_UNITS
+from optimizer.vocabulary import Role
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -101,6 +102,11 @@ class CheckedCase:
     nodes: tuple[NodeCase, ...]
     groups: tuple[GroupCase, ...]
     period: int | None = None  # of the day profile, where it is that period alone; else the largest numbers of any
+
+    @property
+    def serving(self) -> tuple[GroupCase, ...]:
+        """Groups whose replicas do all of a request; pools are judged together (``verify.pools``)."""
+        return tuple(group for group in self.groups if group.group.role is Role.SERVE)
 
     @property
     def running(self) -> dict[tuple[str, str], tuple[int, ...]] | None:

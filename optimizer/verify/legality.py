@@ -21,7 +21,7 @@ from optimizer.pricing import has_nvlink
 from optimizer.problem import is_split, parts_of
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import CheckedCase, GroupCase, Mismatch
-from optimizer.vocabulary import GRADES, Link
+from optimizer.vocabulary import GRADES, Link, Role
 
 GIB = 2.0**30
 GIB_TOLERANCE = 0.01
@@ -187,6 +187,8 @@ def sequences(case: CheckedCase) -> Iterator[Mismatch]:
         if not 1 <= launched <= most:
             yield Mismatch("sequences", path, f"1 to {most}", launched, "what starts, up to the engine's default")
         servers = group.group.replicas * spec.attention_dp
+        if group.group.role is Role.PREFILL:
+            continue
         least = -(-group.load.inflight * group.group.share // (SHARE_UNITS * servers))
         if launched < min(least, most):
             yield Mismatch("sequences", path, f"at least {least:.0f}", launched, "requests held in flight on a rank")
@@ -263,7 +265,7 @@ def configurations(case: CheckedCase) -> Iterator[Mismatch]:
     """No more configurations share a workload, or a length class served apart, than
     ``ranking.max_configurations_per_workload`` permits."""
     most = case.problem.ranking.max_configurations_per_workload
-    for part in parts_of(case.problem):
+    for part in parts_of(case.problem) if not case.plan.has_pools else ():
         kinds = {
             (
                 *(group.node_type, spec.weight_quant, spec.kv_cache, spec.tensor_parallel, spec.pipeline_parallel),
@@ -285,7 +287,10 @@ def shares(case: CheckedCase) -> Iterator[Mismatch]:
     """
     totals: Counter[str] = Counter()
     for group in case.groups:
-        totals[group.name] += group.group.share
+        if group.group.role is not Role.DECODE:  # the same requests go through both pools
+            totals[group.name] += group.group.share
+        elif group.group.share != SHARE_UNITS:
+            yield Mismatch("shares", group.path, SHARE_UNITS, group.group.share, "share of the decode pool")
     parts = parts_of(case.problem)
     whole = {part.workload.name: bool(totals[part.name]) for part in parts if part.whole is None}
     for part in parts:

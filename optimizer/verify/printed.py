@@ -33,6 +33,8 @@ _SCALES = {"s": 1.0, "ms": 1e3}
 
 def grades(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
     """A plan is graded like its worst group, each workload like its worst group."""
+    if case.plan.has_pools:
+        return
     if case.plan.grade != _worst(served):
         yield Mismatch("grades", "grade", _worst(served), case.plan.grade, "the worst grade of its groups")
     for prediction in case.plan.predicted:

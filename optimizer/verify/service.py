@@ -286,7 +286,7 @@ class _Ask:
 
 def serve(cases: Sequence[CheckedCase], params: Parameters) -> list[tuple[GroupAtLoad, ...]]:
     """The groups of each plan at their loads."""
-    groups = [(case, group) for case in cases for group in case.groups]
+    groups = [(case, group) for case in cases for group in case.serving]
     answers = {floor: _answers(list(_asks(groups, floor)), params, floor) for floor in Floor}
 
     def carried(index: int, claim: Claim) -> Carried:
@@ -306,7 +306,7 @@ def serve(cases: Sequence[CheckedCase], params: Parameters) -> list[tuple[GroupA
         )
         for index, (_, group) in enumerate(groups)
     )
-    return [tuple(next(rows) for _ in case.groups) for case in cases]
+    return [tuple(next(rows) for _ in case.serving) for case in cases]
 
 
 def _asks(groups: Iterable[tuple[CheckedCase, GroupCase]], floor: Floor) -> Iterator[_Ask]:

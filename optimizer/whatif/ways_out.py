@@ -62,6 +62,17 @@ class Way:
         return Relaxation(first.path, first.before, first.after, self.cents, also, absurd)
 
 
+def without_pools(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
+    """The ways out where pools are required and none keeps every promise: replicas that do both phases; where those do
+    not either, what helps them."""
+    path, stated, opened = "engine.disaggregation", str(case.inputs.problem.engine.disaggregation), "any"
+    found = _solved(case, (Edit(path, stated, opened),))
+    if found is not None:
+        return (Relaxation(path, stated, opened, found.monthly_cents),)
+    ways = ways_out(case.edited([f"{path}={opened}"]), say)
+    return tuple(replace(way, also=(*way.also, (path, stated, opened))) for way in ways)
+
+
 def ways_out(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
     """Single changes, cheapest first, then a joint change that is cheaper still; empty: nothing could ever help.
 

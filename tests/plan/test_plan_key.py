@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from optimizer.plan.key import plan_key
+from optimizer.vocabulary import Role
 
 
 def group(**changes):
@@ -21,6 +22,7 @@ def group(**changes):
         "pipeline_parallel": 1,
         "attention_dp": 1,
         "expert_parallel": 1,
+        "role": Role.SERVE,
         "replicas": 3,
         "offer_id": "a",
     }

@@ -14,10 +14,9 @@ from optimizer.decide import answer, decide
 from optimizer.fleet.funnel import configuration_allowed
 from optimizer.fleet.instance import slot_facts
 from optimizer.fleet.lower_bounds import UsableOptions
-from optimizer.plan.replayed import Replay
+from optimizer.plan.replayed import SATURATION, Replay
 from optimizer.plan.types import Infeasible, Outcome, Plan
 from optimizer.planning.inputs import Inputs, read_inputs
-from optimizer.planning.minimality import SATURATION
 from optimizer.planning.replicas_replayed import Replayer, Trial
 from optimizer.verify import verify_plan
 from optimizer.whatif.case import Case, open_case

@@ -134,6 +134,7 @@ class _Memory(_Strict):
 
 class _Group(_Strict):
     workload: str
+    role: Literal["serve", "prefill", "decode"]
     share: Number
     model: str
     gpu: str

@@ -11,6 +11,13 @@ from optimizer.handover.launch.compose import can_compose, compose, document_nam
 from optimizer.handover.launch.kubernetes import can_span_nodes, manifest
 from optimizer.handover.launch.notes import notes
 from optimizer.handover.launch.operations import operations
+from optimizer.handover.launch.pools import (
+    NO_MANIFESTS,
+    behind_a_router,
+    pool_doubts,
+    router_script,
+    router_words,
+)
 from optimizer.handover.launch.scripts import serve_script
 from optimizer.handover.launch.server import (
     NodeLayout,
@@ -48,9 +55,13 @@ def launch_files(
     servers = servers_of(outcome, plan, catalog, facts, version)
     nodes = busiest_layouts(plan, servers)
     origin = f"Plan #{plan.rank} of {plain(outcome.problem_name)} ({outcome.problem_sha256[:12]})"
-    files = [*_per_server(servers, origin), *_per_node(nodes, facts, version, origin, _router(plan))]
-    missing = [*_without_command(servers), *_without_image(servers), *_without_task(nodes, facts)]
+    if plan.has_pools:
+        files, missing = list(_of_pools(servers)), [*_without_command(servers), NO_MANIFESTS]
+    else:
+        files = [*_per_server(servers, origin), *_per_node(nodes, facts, version, origin, _router(plan))]
+        missing = [*_without_command(servers), *_without_image(servers), *_without_task(nodes, facts)]
     doubts = list(dict.fromkeys(doubt for server in servers for doubt in doubts_of(server, facts)))
+    doubts += pool_doubts(servers) if plan.has_pools else []
     listed = [(file.name, file.purpose) for file in files]
     page = notes(outcome, plan, servers, nodes, listed, missing, doubts)
     return (LaunchFile("README.md", "read this first", page), *files)
@@ -75,6 +86,23 @@ def _per_server(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
             yield LaunchFile(f"{server.name}-kubernetes.yaml", f"{kind} and Service of {of}", manifest(server, origin))
             about = "alert rules at the edge of what was proven, disruption budget"
             yield LaunchFile(f"{server.name}-operations.yaml", f"{about} of {of}", operations(server, origin))
+
+
+def _of_pools(servers: list[Server]) -> Iterator[LaunchFile]:
+    """A script for the workers of each pool, one for the router, and the test of both."""
+    for server in servers:
+        if server.serve is not None:
+            purpose = f"starts one {server.group.role} worker of workload {plain(server.group.workload)}"
+            yield LaunchFile(f"{server.name}-serve.sh", purpose, serve_script(server), True)
+    whole = behind_a_router(servers)
+    of = f"workload {plain(whole.group.workload)}"
+    if router_words(servers) is not None:
+        yield LaunchFile(f"{whole.name}-router.sh", f"starts the router of {of}", router_script(servers), True)
+    yield LaunchFile(
+        f"{whole.name}-benchmark.sh", f"loads both pools of {of} and measures", benchmark_script(whole), True
+    )
+    purpose = "what was set, to complete with what was measured"
+    yield LaunchFile(f"{whole.name}-measurement.csv", purpose, measurement_csv(whole))
 
 
 def _router(plan: Plan) -> Router:

@@ -10,7 +10,7 @@ from optimizer.handover.safe_text import code, table, text
 from optimizer.report.confirm import acceptance, brackets, offer_sentence
 from optimizer.report.words import gpu_name, money, plural, tier_name
 from optimizer.units import SHARE_UNITS
-from optimizer.vocabulary import Evidence, Link
+from optimizer.vocabulary import Evidence, Link, Role
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.server import NodeLayout, Server
@@ -47,6 +47,7 @@ def notes(
         *(
             "\n".join([f"**{text(server.name)}**: {text(offer_sentence(server.experiment))}", "", *_judged(server)])
             for server in servers
+            if server.group.role is not Role.PREFILL  # both pools are tested at once
         ),
         "## Worth knowing",
         "\n".join(f"- {line}" for line in [*map(text, doubts), *_remarks(servers)]),
@@ -62,11 +63,18 @@ def _judged(server: Server) -> Iterator[str]:
 
 
 def _steps(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
-    yield "Get **one** node, start **one** server (`...-serve.sh`), run its benchmark, compare with the thresholds."
+    if plan.has_pools:
+        yield (
+            "Get the nodes, start **all** workers of both pools (`...-serve.sh`), then the router (`...-router.sh`), "
+            "run the benchmark against it, compare with the thresholds: neither pool answers a request alone."
+        )
+    else:
+        yield "Get **one** node, start **one** server (`...-serve.sh`), run its benchmark, compare with the thresholds."
     if any(not server.experiment.test.lengths.classes for server in servers):
         row = "Complete the row in `...-measurement.csv`"
         yield f"{row}: it has the columns of `optimize predict`, which adds our figures."
-    yield "If it passes, get the rest and roll out with the manifests, the compose files or the SkyPilot tasks."
+    if not plan.has_pools:
+        yield "If it passes, get the rest and roll out with the manifests, the compose files or the SkyPilot tasks."
     if any(node.spare for node in plan.nodes):
         yield "Nodes in reserve stay empty. If a node fails, start its servers there; Kubernetes does so itself."
 
@@ -129,6 +137,7 @@ def _settings(server: Server) -> str:
     of_rank = " of each rank" if group.attention_dp > 1 else ""
     rows = [
         ("workload", text(group.workload)),
+        *([] if group.role is Role.SERVE else [("pool", str(group.role))]),
         ("model", code(group.model)),
         ("weights", f"{group.weight_quant}: {code(server.checkpoint) if server.checkpoint else weights}"),
         ("KV cache", "16 bit" if group.kv_cache == "auto" else group.kv_cache),
@@ -156,6 +165,12 @@ def _per_server(server: Server) -> str:
 
 
 def _remarks(servers: Sequence[Server]) -> Iterator[str]:
+    if any(server.group.role is not Role.SERVE for server in servers):
+        yield (
+            "Caches are handed over by RDMA: GPUDirect on every node, and one fabric between all of them. Over plain "
+            "TCP the figures do not hold."
+        )
+        return
     yield (
         "The prediction splits requests evenly. A Kubernetes Service spreads connections, not requests: keep-alive "
         "clients need a gateway in front that balances requests."

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from optimizer.handover.launch.pools import side_channel
 from optimizer.handover.safe_text import bash_command, plain
+from optimizer.vocabulary import Role
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.server import Server
@@ -22,16 +24,22 @@ def serve_script(server: Server) -> str:
     """Start one server in the foreground. ``PORT`` and the devices may be set from outside."""
     group = server.group
     lines = [
-        f"{_HEAD}# Starts one of the {group.replicas} servers of workload: {plain(group.workload)}",
+        f"{_HEAD}# Starts one of the {group.replicas} {_servers(server)} of workload: {plain(group.workload)}",
         f"# on {server.gpus} x {group.gpu}. Choose its cards with {visible_devices(server.vendor)}=0,1,...",
         "# and its port with PORT; HF_TOKEN is read from the environment where the model is gated.",
         "set -euo pipefail",
     ]
     if server.nodes > 1:
         lines += _across(server)
+    handing_over, more = side_channel(server)
+    lines += handing_over
     command = bash_command(server.command(None))
-    lines.append(f'exec {command} \\\n    --port "${{PORT:-{server.port}}}"{_several(server)}')
+    lines.append(f'exec {command} \\\n    --port "${{PORT:-{server.port}}}"{_several(server)}{more}')
     return "\n".join(lines) + "\n"
+
+
+def _servers(server: Server) -> str:
+    return "servers" if server.group.role is Role.SERVE else f"{server.group.role} workers"
 
 
 def _across(server: Server) -> list[str]:

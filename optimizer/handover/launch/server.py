@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 
 from optimizer.catalog.checkpoints import checkpoint_for
 from optimizer.handover.launch.facts import Accelerator, Image
+from optimizer.handover.launch.pool_row import pool_columns
 from optimizer.handover.safe_text import plain, slug
 from optimizer.plan.experiment import Offered
 from optimizer.report.confirm import bench_words, client_of, experiments_in
 from optimizer.report.csv_report import safe_cell
 from optimizer.report.serve_commands import engine_family, serve_words, version_numbers, why_not_served
+from optimizer.vocabulary import Role
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -58,6 +60,7 @@ class Server:
     resource: str  # of the Kubernetes device plugin
     accelerator: Accelerator
     port: int
+    before: Group | None = None  # the prefill pool, of the decode pool as it is tested behind the router
 
     @property
     def gpus(self) -> int:
@@ -72,12 +75,16 @@ class Server:
     def command(self, port: int | None, host: str = "0.0.0.0") -> list[str]:
         """The command with where to listen; without a port, one may be appended.
 
-        TensorRT-LLM takes its KV type and attention ranks from a file, so a shell writes that first.
+        TensorRT-LLM takes its KV type, attention ranks and role in a pool from a file, so a shell writes that first.
         """
         assert self.serve is not None
         words = [*self.serve, "--host", host]
         lines = ["kv_cache_config:", "  dtype: fp8"] if self.group.kv_cache == "fp8" else []
         lines += ["enable_attention_dp: true"] if self.group.attention_dp > 1 else []
+        if self.group.role is not Role.SERVE:
+            lines += ["cache_transceiver_config:", "  backend: DEFAULT"]
+            lines += [f"  max_tokens_in_buffer: {self.group.max_model_len}"]
+        lines += ["disable_overlap_scheduler: true"] if self.group.role is Role.PREFILL else []
         if self.group.engine == "trtllm" and lines:
             options = f"printf '{_NEW_LINE.join(lines)}{_NEW_LINE}' > {_TRTLLM_OPTIONS}"
             words = ["bash", "-c", f'{options} && exec "$@"', "serve", *words]
@@ -92,7 +99,8 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
     found: list[Server] = []
     for position, (planned, experiment) in enumerate(experiments_in(plan, outcome.asked)):
         group = replace(planned, engine_version=planned.engine_version or version or "")
-        name = slug(group.workload, [server.name for server in found], fallback="workload")
+        called = group.workload if group.role is Role.SERVE else f"{group.workload} {group.role}"
+        name = slug(called, [server.name for server in found], fallback="workload")
         vendor = catalog.gpus[group.gpu].vendor
         checkpoint = checkpoint_of(group, catalog)
         image = facts.images.get((group.engine, vendor))
@@ -278,6 +286,8 @@ _MEASURED = ("output_tokens_per_s", *_LATENCIES)
 def settings_of(server: Server) -> dict[str, str]:
     """What was set, in the columns that ``optimize predict`` and ``optimize calibrate`` read: engine, card, formats."""
     group, test = server.group, server.experiment.test
+    if server.before is not None:
+        return pool_columns(server.before, group)
     return {
         "gpu": group.gpu,
         "gpu_count": str(server.gpus * test.replicas),
@@ -316,8 +326,11 @@ _START = {Offered.HELD: "steady", Offered.AT_ONCE: "burst"}
 
 
 def lengths_of(server: Server) -> dict[str, str]:
-    """How lengths spread and prefixes are shared, and how replicas are chosen: what makes a row one of a test."""
+    """How lengths spread and prefixes are shared, and how replicas are chosen: what makes a row one of a test. Of pools
+    nothing: they are predicted for requests of one length."""
     test = server.experiment.test
+    if server.before is not None:
+        return {}
     lengths = test.lengths
     return {
         "input_p95": _cell(lengths.input_p95),

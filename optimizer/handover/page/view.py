@@ -14,7 +14,7 @@ from optimizer.negotiate.page_curves import Picture
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
 from optimizer.report.bill import unit_rows, units
-from optimizer.report.confirm import bench_words, experiments_in
+from optimizer.report.confirm import bench_words, tests_in
 from optimizer.report.periods import replayed_name, replayed_unit
 from optimizer.report.quotes import node_of, price_of, terms_of, verdict_of
 from optimizer.report.serve_commands import serve_words
@@ -238,7 +238,7 @@ def _ways_out(outcome: Outcome, say: Say) -> Table:
 
 def _commands(plan: Plan, outcome: Outcome) -> Iterator[str]:
     """Server and client of every group, quoted for a shell."""
-    for group, experiment in experiments_in(plan, outcome.asked):
+    for group, experiment in tests_in(plan, outcome.asked):
         serve = serve_words(group)
         if serve:
             yield bash_command(serve)

@@ -24,6 +24,7 @@ from optimizer.report.words import (
     tier_name,
     two_digits,
 )
+from optimizer.vocabulary import Role
 
 if TYPE_CHECKING:
     from optimizer.plan.types import Group, KeptPromise, NodeLine, Plan, Prediction
@@ -131,7 +132,8 @@ def setup(plan: Plan) -> str:
 def _group(group: Group) -> str:
     split = f"{group.split} x {group.replicas:,}"
     link = interconnect_name(group.interconnect, group.link)
-    return f"{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {split}, {link}"
+    pool = "" if group.role is Role.SERVE else f"{group.role}: "
+    return f"{pool}{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {split}, {link}"
 
 
 def source(node: NodeLine) -> str:

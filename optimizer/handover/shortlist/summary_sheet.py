@@ -14,7 +14,7 @@ from optimizer.handover.shortlist.cost_sheet import YEARS
 from optimizer.handover.shortlist.plain_forms import hardware, kept, setup, sources
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
-from optimizer.report.confirm import acceptance, bench_words, brackets, experiments_in, offer_sentence
+from optimizer.report.confirm import acceptance, bench_words, brackets, offer_sentence, tests_in
 from optimizer.report.words import money as amount
 from optimizer.vocabulary import NVLINK_CLASS, Evidence, Tier
 
@@ -207,7 +207,7 @@ def request_sheet(case: ShortlistCase, say: Say) -> Sheet:
             sheet.add(say(label), value)
     sheet.gap()
     sheet.head(say("3. Acceptance test"), "")
-    for group, experiment in experiments_in(plan, case.outcome.asked):
+    for group, experiment in tests_in(plan, case.outcome.asked):
         for label, value, look in _test(group, experiment, say):
             sheet.add(label, Cell(value, look))
     sheet.gap()
@@ -240,6 +240,12 @@ def _needed(plan: Plan, line: PricedLine, say: Say) -> Iterator[tuple[str, str]]
         )
     elif node.gpus_per_node > 1:
         yield "Links between accelerators", say("PCI Express is enough")
+    pools = [str(one.role) for one in plan.groups if (one.gpu, one.gpus_per_node) == (node.gpu, node.gpus_per_node)]
+    if plan.has_pools:
+        yield "Pool", ", ".join(say(role) for role in pools)
+        if node.network_gbps:
+            least = say("RDMA into GPU memory, one fabric for both pools, Gb/s of a node at least")
+            yield "Network between nodes", f"{least}: {node.network_gbps:,.0f}"
     yield "Terms", say(terms) + months
 
 
