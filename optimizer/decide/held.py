@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from optimizer.decide.solve import Answer
 from optimizer.plan.carried import Json, NotCarriedError, Reference, References, decode, encode
 from optimizer.progress import NO_LIMIT, Clock, Say, silent
+from optimizer.vocabulary import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +80,7 @@ def _candidate() -> type[Candidate]:
 
 
 def _references(candidates: Sequence[Candidate], options: Sequence[NodeOption]) -> References:
+    from optimizer.candidates.types import PoolWorker
     from optimizer.performance.types import OperatingPoint
     from optimizer.pricing import NodeOption
 
@@ -86,10 +88,14 @@ def _references(candidates: Sequence[Candidate], options: Sequence[NodeOption]) 
     ways = {one.key: one for one in options}
 
     def candidate(data: Json) -> Candidate:
-        known = by_key.get(tuple(data["key"]))
+        key = tuple(data["key"])
+        role = Role(key[-1]) if key and key[-1] in tuple(Role) else Role.SERVE
+        known = by_key.get(key if role is Role.SERVE else key[:-1])
         if known is None:
             raise NotCarriedError(f"the problem leads to no candidate {data['key']}")
-        return replace(known, points=decode(data["points"], tuple[OperatingPoint, ...]))
+        points = decode(data["points"], tuple[OperatingPoint, ...])
+        worker = decode(data["worker"], PoolWorker) if "worker" in data else None
+        return replace(known, role=role, points=points, worker=worker)
 
     def option(data: Json) -> NodeOption:
         known = ways.get((data[0], data[1]))
@@ -104,6 +110,8 @@ def _references(candidates: Sequence[Candidate], options: Sequence[NodeOption]) 
 
 
 def _named(candidate: Candidate) -> Json:
+    from optimizer.candidates.types import PoolWorker
     from optimizer.performance.types import OperatingPoint
 
-    return {"key": list(candidate.key), "points": encode(candidate.points, tuple[OperatingPoint, ...])}
+    named = {"key": list(candidate.key), "points": encode(candidate.points, tuple[OperatingPoint, ...])}
+    return named if candidate.worker is None else {**named, "worker": encode(candidate.worker, PoolWorker)}
