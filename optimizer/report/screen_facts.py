@@ -151,7 +151,7 @@ def held_up(outcome: Outcome, rows: Sequence[Row]) -> Iterator[Fact]:
     if text := _price(outcome):
         yield Fact("price", text, 7, 3)
     if text := _stock(outcome):
-        yield Fact("stock", text, 4)
+        yield Fact("stock", text, 3)
     for number, text in enumerate(_quotes(outcome)):
         yield Fact("" if number else "quotes", text, 6, 3)
     if text := _elsewhere(outcome, rows):

@@ -27,7 +27,7 @@ from optimizer.fleet.screening import prepare
 from optimizer.fleet.solve import Found, build_model, solve_levels
 from optimizer.pricing.types import NodeType
 from optimizer.progress import Clock
-from optimizer.vocabulary import Link
+from optimizer.vocabulary import Link, Survive
 from tests.fleet.fleet_cases import CandidateSpec, Case, Maker, make_candidate, make_gpu, make_type
 from tests.fleet.mix_oracle import mixed_case, scip_mixes
 
@@ -240,12 +240,13 @@ def test_a_budget_below_the_bound_is_proven_infeasible() -> None:
             UserRules,
             "workloads options nvlink kv_caches tensor_parallel pipeline_parallel limits fixed_cents spare_nodes"
             " named_gpus objective distinct_by top configurations periods"
+            " survive pools_required"  # refused by applies
             " min_grade attention_dp expert_parallel",  # of single candidates: the screen, which applies asks for
         ),
         (WorkloadRules, "name load slo quants min_recovery workload classes whole"),
         (PlanLimits, "gpus nodes power_w gpu_kinds budget_cents quotas provider_share"),
         (Load, "requests_per_second inflight decided_by hours_per_month factors min_replicas users think_s"),
-        (Slot, "candidate point latencies_us capacity max_replicas objective_us"),
+        (Slot, "candidate point latencies_us capacity left max_replicas objective_us"),
     ],
 )
 def test_every_rule_is_known_to_the_search_for_large_problems(known: type, names: str) -> None:
@@ -260,6 +261,7 @@ def test_what_the_search_does_not_know_it_leaves_to_the_whole_model() -> None:
     changes: list[dict[str, Any]] = [
         {"objective": "minimize_gpus"}, {"distinct_by": ("provider",)}, {"workloads": kept},
         {"periods": (Period("day", 365.0, 30.0),)}, {"limits": replace(rules.limits, provider_share=500)},
+        {"survive": Survive.NODE}, {"pools_required": True},
     ]  # fmt: skip
     assert applies(instance, LARGE)
     for change in changes:

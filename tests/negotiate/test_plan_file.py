@@ -26,6 +26,7 @@ from optimizer.planning.seal import seal_of
 from optimizer.progress import TODAY
 from optimizer.report import render
 from optimizer.report.plan_file import render_plan_file
+from optimizer.vocabulary import Role
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 FILES = sorted(path.name for path in PROBLEMS.glob("*.yaml"))
@@ -68,6 +69,16 @@ def test_every_output_is_the_same_from_the_file(name: str, tmp_path: Path) -> No
         assert [one.key for one in again.case.candidates.candidates] == [
             one.key for one in found.case.candidates.candidates
         ]
+
+
+def test_prefill_and_decode_pools_are_held_open_too(tmp_path: Path) -> None:
+    found = solved(PROBLEMS / "rag_disaggregated_unlike.yaml", sets=["ranking.top=1"])
+    assert found.outcome.plans[0].has_pools
+    with opened(read_plan(written_to(tmp_path / "plan.json", found, simulate=True))) as plan:
+        again = answer_to(plan, plan.inputs)
+        assert again.result == found.result
+        workers = [group.candidate for group in again.result.solutions[0].groups]
+        assert [one.role for one in workers] == [Role.PREFILL, Role.DECODE] and all(one.worker for one in workers)
 
 
 @pytest.fixture(scope="session")

@@ -64,8 +64,8 @@ def applies(instance: Instance, settings: SolveSettings) -> bool:
     Where ranks differ by provider, more replicas than needed may be wanted, to stand on nodes of several. Under a day
     profile nodes and replicas change with the period; replicas kept whatever the load may be more than a way has. With
     length classes that may be served apart not every workload of the model is served. Where something of a plan may be
-    gone, a way has more replicas than it needs. A share of the money per provider
-    and offers sold in certain numbers only tie the numbers of nodes to each other.
+    gone, a way has more replicas than it needs; where pools may serve, two kinds of worker go together. A share of the
+    money per provider and offers sold in certain numbers only tie the numbers of nodes to each other.
     """
     rules = instance.rules
     by_provider = rules.top > 1 and "provider" in rules.distinct_by
@@ -74,7 +74,9 @@ def applies(instance: Instance, settings: SolveSettings) -> bool:
     split = any(asked.whole is not None for asked in rules.workloads)
     contracts = rules.limits.provider_share is not None or any(one.ordered_in_lots for one in instance.options)
     gone = rules.survive is not Survive.NONE
-    return settings.screens and by_money and not (by_provider or kept or rules.periods or split or contracts or gone)
+    pools = instance.pools is not None or rules.pools_required
+    unknown = by_provider or kept or rules.periods or split or contracts or gone or pools
+    return settings.screens and by_money and not unknown
 
 
 def rank_large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -> RankedPlans | None:
