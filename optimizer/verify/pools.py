@@ -149,8 +149,12 @@ def pool_replays(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator
 
 
 def pool_printed(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[Mismatch]:
-    """What is predicted is what was replayed, with the bands of disaggregated serving and the worse grade of both."""
+    """What is predicted is what was replayed, with the bands of disaggregated serving and the worse grade of both; what
+    it costs without pools is said of pools alone, and is never less where they are free to compete."""
     del served
+    without, free = case.plan.without_pools_cents, case.problem.engine.disaggregation is Disaggregation.ANY
+    if without is not None and not (_pooled(case) and (without >= case.plan.monthly_cents or not free)):
+        yield Mismatch("pool printed", "without_pools_cents", None, without, "pools serve only where they cost less")
     if not _pooled(case) or not case.plan.simulated:
         return
     grade, replay = _grade(case), case.plan.simulated[0]
