@@ -24,7 +24,7 @@ PROBLEMS = Path(__file__).resolve().parents[2] / "problems"
 CASES = ("sessions_and_router", "one_user_70b_20tps")
 """The first one's winner by the closed form does not survive its replay."""
 
-TOP = ["ranking.top=1", "hardware.gpus=[h200_sxm_141, h100_sxm_80, rtx_4090_24, l4_24]"]
+TOP = ["ranking.top=1", "hardware.gpus=[h200_sxm_141, rtx_4090_24]", "engine.weight_quant=[fp8]"]
 """Enough cards for another winner by the closed form."""
 
 _LOADS = ("concurrency", "requests_per_second", "active")
