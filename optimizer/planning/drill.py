@@ -264,7 +264,7 @@ def _runs(
             if talk is not None:
                 sessions = of_people(lengths, talk.first.size, count, stay, engines)
             launched = replace(replica.open_loop, max_seqs=group.max_num_seqs)
-            return attend(replica.c, launched, sessions, engines, at_ranks(router, ranks), outage)
+            return attend(replica.c, launched, sessions, engines, at_ranks(router, ranks), outage, warm=True)
         requests = routed(given, lengths, engines, router, ranks)
         if talk is not None:
             return converse(replica.c, replica.open_loop, requests, talk, engines, router, outage)

@@ -16,7 +16,9 @@ from optimizer.fleet.lower_bounds import replicas_needed
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.replicas_replayed import Trial
 from optimizer.problem import Part, parts_of
+from optimizer.simulate.sessions import at_ranks
 from optimizer.units import ceil_guarded
+from optimizer.vocabulary import Router
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -35,6 +37,10 @@ GALLOPS = 8
 
 MANY = 256
 """Times the bound: replicas that are as good as idle. A kind that misses even then is left out."""
+
+MANY_DEALT = 16
+"""The same where each turn of a session goes to any engine: the more there are, the less each finds of what was read
+before, so that 256 times as many are no better than these."""
 
 Kind = tuple[object, ...]
 """A workload and what tells its replicas apart."""
@@ -164,7 +170,11 @@ class LeastReplicas:
         """Find the fewest from the bound up, at most ``most``; False where none are enough or the time is up: a kind
         that no number of replicas helps is forgotten."""
         low = least.replicas
-        lone = MANY * low if most is None else most
+        lone = self._many(least) * low if most is None else most
+        likely = least.closed_form or 0
+        if low <= likely < lone and self.keeps(least, likely):
+            self.settle(least, likely)
+            return True
         if not self.keeps(least, lone):
             if most is None:
                 self.forget(least)
@@ -185,6 +195,13 @@ class LeastReplicas:
             return False
         self.settle(least, high)
         return True
+
+    def _many(self, least: Least) -> int:
+        """Times the bound: so many that more would not help."""
+        lengths = self._inputs.parts[least.workload].lengths
+        router, ranks = Router(self._inputs.problem.engine.router), least.spec.attention_dp
+        dealt = lengths.sessions is not None and at_ranks(router, ranks) is not Router.PREFIX_AFFINITY
+        return MANY_DEALT if dealt else MANY
 
     def forget(self, least: Least) -> None:
         """No number of them keeps every promise."""

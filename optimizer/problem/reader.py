@@ -41,7 +41,7 @@ from optimizer.problem.references import KnownIds, check_references, with_whole_
 from optimizer.problem.schema import READ_FROM, Problem, ProblemFile, Sessions, Workload
 from optimizer.problem.session_lengths import session_lengths_of
 from optimizer.progress import today
-from optimizer.vocabulary import Nvlink, Objective, Tier
+from optimizer.vocabulary import Nvlink, Objective, Router, Tier
 
 _ROUNDS = 6
 """Dropping a value can leave its parent incomplete; a path of the schema is at most this deep."""
@@ -371,6 +371,13 @@ def _workloads(problem: ProblemFile) -> Iterator[str]:
                 " as long as for a lone request"
             )
         yield from _sessions(workload, path)
+        router = Router(problem.engine.router)
+        if workload.sessions is not None and router is not Router.PREFIX_AFFINITY:
+            yield (
+                f"engine.router: {router} deals the turns of a session to any replica, which holds an older context of"
+                f" it or none, the less the more replicas there are; {Router.PREFIX_AFFINITY} keeps a session where it"
+                " was, which is what predictions count on; replays go by the router"
+            )
         online = traffic.batch is None and problem.objective is not Objective.MAXIMIZE_LOAD
         if online and not thinking and not slo_of(workload).promises:
             yield f"{path}.slo: no latency promise is stated, so replicas may run at 0.9 of saturation"

@@ -53,11 +53,11 @@ def replay_arrivals(
     def run(window: MeasuringWindow) -> Served:
         if lengths.earns_hits:
             plan = arriving(lengths, shown_rate, window.total, residence_s, shown)
-            return attend(replica.c, replica.open_loop, plan, shown, at_ranks(router, homes))
+            return attend(replica.c, replica.open_loop, plan, shown, at_ranks(router, homes), warm=True)
         given = routed(requests(shown_rate, window.total), lengths, replicas, router, homes)
         return serve(replica.c, replica.open_loop, given, shown, router)
 
-    warm = _warm(replica, lengths, shown, shown_rate)
+    warm = _warm(replica, lengths, shown, shown_rate, at_ranks(router, homes))
     return observe(run, wanted, shown_rate * residence_s, warm, runs)
 
 
@@ -113,12 +113,12 @@ def replay_people(
     def run(window: MeasuringWindow) -> Served:
         if lengths.earns_hits:
             plan = of_people(lengths, users, window.total, residence_s, shown)
-            return attend(replica.c, replica.open_loop, plan, shown, at_ranks(router, homes))
+            return attend(replica.c, replica.open_loop, plan, shown, at_ranks(router, homes), warm=True)
         given = routed(requests(users / cycle, window.total), lengths, replicas, router, homes)
         talk = Talk(first, thinking(people.think_s, window.total))
         return converse(replica.c, replica.open_loop, given, talk, shown, router)
 
-    warm = _warm(replica, lengths, shown, users / cycle)
+    warm = _warm(replica, lengths, shown, users / cycle, at_ranks(router, homes))
     return observe(run, wanted, users * residence_s / cycle, warm, runs)
 
 
@@ -128,13 +128,14 @@ def _shown(replicas: int, lengths: Lengths, router: Router) -> int:
     return replicas if meets_all else min(replicas, MOST_REPLICAS)
 
 
-def _warm(replica: Replica, lengths: Lengths, shown: int, rate: float) -> float:
-    """Requests until caches that were empty say nothing any more: they have turned over twice, or three times the 90th
-    percentile of the gap has passed."""
+def _warm(replica: Replica, lengths: Lengths, shown: int, rate: float, router: Router) -> float:
+    """Requests until caches say nothing any more of what they began with: they have turned over twice, or the 90th
+    percentile of the gap has passed three times. Once is enough where they began with all that sessions had left."""
     if not lengths.earns_hits:
         return 0.0
+    stays = lengths.sessions is not None and (shown == 1 or router is Router.PREFIX_AFFINITY)
     twice = 2.0 * replica.open_loop.kv_tokens / (lengths.input_mean + lengths.output_mean) * shown
-    return min(twice, 3.0 * gap_at(lengths.gaps, 0.9) * rate)
+    return min(twice, (1.0 if stays else 3.0) * gap_at(lengths.gaps, 0.9) * rate)
 
 
 def poisson_requests(lengths: Lengths) -> Callable[[float, int], Stream]:

@@ -2,7 +2,8 @@
 
 Stated as ``requests_per_prefix``, the turns of a session are alike long and reuse the same part of each other's prompt.
 Stated as ``sessions``, contexts grow from turn to turn. The next turn comes a gap after the answer before. A run begins
-as if sessions had long been under way, but with empty caches, so a warm-up is left out of what is measured.
+as if sessions had long been under way; caches begin empty, or with what growing sessions have left by then
+(``contexts_left``). A warm-up is left out of what is measured.
 
 Cheap to import; the event loop is imported when a simulation runs.
 """
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.demand import Gap, Lengths, mean_gap
+from optimizer.demand import Gap, Lengths, gap_at, mean_gap
 from optimizer.performance.step import StepCoefficients
 from optimizer.session_turns import drawn_turns, means_of
+from optimizer.simulate.contexts_left import ContextsLeft, fill_caches, left_before
 from optimizer.simulate.draws import SEED, Floats, Ints, Stream, lengths_for
 from optimizer.simulate.fleet import Outage, Served, fleet_of, gone_in, limits_of, requests_in, served_of
 from optimizer.simulate.replica import Settings
@@ -28,7 +30,7 @@ _SPARE = 8.0
 _POOL = 200
 """Sessions at least that those under way are taken from."""
 
-_START, _GAP, _AHEAD, _HOME, _GROWN = 31, 32, 33, 34, 35
+_START, _GAP, _AHEAD, _HOME, _GROWN, _SINCE = 31, 32, 33, 34, 35, 36
 """Streams of random numbers of their own."""
 
 
@@ -62,6 +64,7 @@ class GrownTurns:
     groups: int
     shared: float
     carry: float
+    held: ContextsLeft
 
 
 def arriving(lengths: Lengths, rate: float, count: int, stay_s: float, replicas: int, seed: int = SEED) -> SessionPlan:
@@ -71,13 +74,15 @@ def arriving(lengths: Lengths, rate: float, count: int, stay_s: float, replicas:
     rng = np.random.default_rng([seed, _AHEAD])
     between = round(rate * mean_gap(gaps) * (turns - 1) / turns)
     inside = round(rate * stay_s)
-    ahead = np.concatenate([_residual(gaps, between, rng), rng.random(inside) * stay_s])
+    left, gone = _met(gaps, between, rng, seed)
+    ahead = np.concatenate([left, rng.random(inside) * stay_s])
     needed = math.ceil(count / turns)
     needed += math.ceil(_SPARE * math.sqrt(needed)) + 20
     starts = np.cumsum(np.random.default_rng([seed, _START]).exponential(turns / rate, needed))
     order = np.argsort(ahead, kind="stable")
     if lengths.sessions is not None:
-        grown = _grown(lengths, (between, inside), needed, order, seed)
+        since = _since(gaps, gone, ahead, seed)[order]
+        grown = _grown(lengths, (between, inside), needed, order, since, rate / turns, replicas, seed)
         return _plan(lengths, (ahead[order], grown.turns[: order.size], starts), count, grown, replicas, seed)
     left = np.concatenate([rng.integers(1, int(turns), between), rng.integers(1, int(turns) + 1, inside)])
     known = (ahead[order], left[order].astype(np.int64), starts)
@@ -90,14 +95,18 @@ def of_people(lengths: Lengths, users: int, count: int, stay_s: float, replicas:
     mean = mean_gap(gaps)
     rng = np.random.default_rng([seed, _AHEAD])
     inside = round(users * stay_s / (stay_s + mean))
-    ahead = np.sort(np.concatenate([_residual(gaps, users - inside, rng), rng.random(inside) * stay_s]))
+    left, gone = _met(gaps, users - inside, rng, seed)
+    ahead = np.concatenate([left, rng.random(inside) * stay_s])
+    order = np.argsort(ahead, kind="stable")
+    since, ahead = _since(gaps, gone, ahead, seed)[order], ahead[order]
     if lengths.sessions is not None:
         needed = math.ceil(count / turns)
         needed += users + math.ceil(_SPARE * math.sqrt(needed)) + 20
-        grown = _grown(lengths, (0, users), needed, np.arange(users), seed)
+        ends = users / (stay_s + mean) / turns
+        grown = _grown(lengths, (0, users), needed, np.arange(users), since, ends, replicas, seed)
         return _plan(lengths, (ahead, grown.turns[:users], np.zeros(0)), count, grown, replicas, seed)
-    left = rng.integers(1, int(turns) + 1, users)
-    return _plan(lengths, (ahead, left, np.zeros(0)), count, 2 * users + count // int(turns) + 2, replicas, seed)
+    still = rng.integers(1, int(turns) + 1, users)
+    return _plan(lengths, (ahead, still, np.zeros(0)), count, 2 * users + count // int(turns) + 2, replicas, seed)
 
 
 def turns_per_session(lengths: Lengths) -> float:
@@ -109,8 +118,12 @@ def turns_per_session(lengths: Lengths) -> float:
     return lengths.requests_per_prefix
 
 
-def _grown(lengths: Lengths, under_way: tuple[int, int], fresh: int, order: Ints, seed: int) -> GrownTurns:
-    """Sessions under way, in the order in which they take their next turns, and fresh ones.
+def _grown(
+    lengths: Lengths, under_way: tuple[int, int], fresh: int, order: Ints, since: Floats, ends: float, replicas: int,
+    seed: int,
+) -> GrownTurns:  # fmt: skip
+    """Sessions under way, in the order in which they take their next turns, and fresh ones. ``since``: seconds since
+    the last answer of each under way; ``ends``: sessions that end in a second.
 
     A session is met between two of its turns the more often the more gaps it has, and while it is being answered the
     more often the more turns it has; each of them alike.
@@ -128,16 +141,21 @@ def _grown(lengths: Lengths, under_way: tuple[int, int], fresh: int, order: Ints
         met.append(who)
         taken.append(gone + np.floor(rng.random(who.size) * weight[who]).astype(np.int64))
     who, after = np.concatenate(met)[order], np.concatenate(taken)[order]
+    group = rng.integers(0, sessions.groups, who.size + fresh)
+    rng_of_left = np.random.default_rng([seed, _SINCE, 1])
+    before, last = np.where(after > 0, begins[who] + after - 1, -1), (begins + turns - 1)[:pool]
+    held = left_before(before, since, last, ends, gap_at(lengths.gaps, 0.9), replicas, rng_of_left)
     return GrownTurns(
         begins=np.concatenate([begins[who] + after, begins[pool:]]),
         turns=np.concatenate([turns[who] - after, turns[pool:]]),
         sent=t.input,
         answered=t.output,
         reach=t.head,
-        group=rng.integers(0, sessions.groups, who.size + fresh),
+        group=group,
         groups=sessions.groups,
         shared=sessions.shared,
         carry=sessions.carry,
+        held=held,
     )
 
 
@@ -154,8 +172,11 @@ def attend(
     replicas: int,
     router: Router,
     outage: Outage | None = None,
+    *,
+    warm: bool = False,
 ) -> Served:
-    """Serve sessions on ``replicas`` replicas whose step times are ``c`` (one row, floats)."""
+    """Serve sessions on ``replicas`` replicas whose step times are ``c`` (one row, floats); ``warm``: caches begin with
+    what growing sessions left before."""
     from optimizer.simulate.session_loop import NOBODY, Caches, SessionRules, serve_sessions
 
     total, sessions = plan.output.size, plan.prompt.size
@@ -169,11 +190,13 @@ def attend(
         turns = grown.turns.copy()
     groups = 1 if grown is None else grown.groups
     none = np.zeros(0)
+    held = grown.held if warm and grown is not None else None
+    known_before = total + (0 if held is None else held.session.size)
     caches = Caches(
-        session=np.zeros(total, np.int64),
-        head=np.zeros(total),
-        left=np.zeros(total),
-        order=np.zeros((replicas, total + 1), np.int64),
+        session=np.zeros(known_before, np.int64),
+        head=np.zeros(known_before),
+        left=np.zeros(known_before),
+        order=np.zeros((replicas, known_before + 1), np.int64),
         oldest=np.zeros(replicas, np.int64),
         newest=np.zeros(replicas, np.int64),
         idle=np.zeros(replicas),
@@ -186,7 +209,7 @@ def attend(
         sent=none if grown is None else grown.sent,
         answered=none if grown is None else grown.answered,
         reach=none if grown is None else grown.reach,
-        place=np.zeros(total, np.int64),
+        place=np.zeros(known_before, np.int64),
         common=np.zeros((replicas, groups)),
         using=np.zeros((replicas, groups), np.int64),
         latest=np.full((replicas, groups), NOBODY, np.int64),
@@ -194,6 +217,8 @@ def attend(
     people, shared, carry = int(plan.starts.size == 0), 0.0, 1.0
     if grown is not None:
         shared, carry = grown.shared, grown.carry
+    if held is not None:
+        fill_caches(caches, held, plan.home if router is Router.PREFIX_AFFINITY else None, shared, settings.kv_tokens)
     rules = SessionRules(plan.share, plan.turns, plan.longest, people, int(grown is not None), shared, carry)
     times, ids = np.zeros(sessions + 1), np.zeros(sessions + 1, np.int64)
     known = plan.first.size
@@ -248,17 +273,30 @@ def _of_kind(gap: Gap, count: int, rng: np.random.Generator) -> Floats:
     return np.asarray(gap.median * np.exp(gap.sigma * rng.standard_normal(count)))
 
 
-def _residual(gaps: tuple[Gap, ...], count: int, rng: np.random.Generator) -> Floats:
-    """What is left of gaps at a moment: a long one is met more often (length-biased), anywhere in it alike."""
+def _met(gaps: tuple[Gap, ...], count: int, rng: np.random.Generator, seed: int) -> tuple[Floats, Floats]:
+    """What is left of gaps at a moment, and what has passed of them: a long one is met more often (length-biased),
+    anywhere in it alike."""
+    other = np.random.default_rng([seed, _SINCE])
     if len(gaps) == 1:
-        return _residual_of(gaps[0], count, rng)
+        return _met_of(gaps[0], count, rng, other)
     met = np.array([gap.share * gap.mean for gap in gaps])
     kinds = rng.choice(len(gaps), count, p=met / met.sum())
-    return np.asarray(np.choose(kinds, [_residual_of(gap, count, rng) for gap in gaps]))
+    parts = [_met_of(gap, count, rng, other) for gap in gaps]
+    left, gone = (np.asarray(np.choose(kinds, [part[side] for part in parts])) for side in (0, 1))
+    return left, gone
 
 
-def _residual_of(gap: Gap, count: int, rng: np.random.Generator) -> Floats:
+def _met_of(gap: Gap, count: int, rng: np.random.Generator, other: np.random.Generator) -> tuple[Floats, Floats]:
     if gap.sigma is None:
-        return _of_kind(gap, count, rng)
+        return _of_kind(gap, count, rng), _of_kind(gap, count, other)
     met = gap.median * np.exp(gap.sigma * rng.standard_normal(count) + gap.sigma**2)
-    return np.asarray(met * rng.random(count))
+    left = np.asarray(met * rng.random(count))
+    return left, np.asarray(met - left)
+
+
+def _since(gaps: tuple[Gap, ...], gone: Floats, ahead: Floats, seed: int) -> Floats:
+    """Seconds since the last answer of each session under way. Those that are about to be answered, which come last,
+    have waited a whole gap when they ask."""
+    asking = ahead.size - gone.size
+    waited = _drawn(gaps, asking, np.random.default_rng([seed, _SINCE, 2]))
+    return np.concatenate([gone, np.maximum(waited - ahead[gone.size :], 0.0)])

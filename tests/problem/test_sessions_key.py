@@ -104,6 +104,13 @@ def test_loads(tmp_path: Path) -> None:
 def test_one_number_as_gap_is_warned_of(tmp_path: Path) -> None:
     assert any("exponential" in warning for warning in problem(tmp_path, gap="20").warnings)
     assert not any("exponential" in warning for warning in problem(tmp_path).warnings)
+
+
+def test_a_router_that_deals_the_turns_of_a_session_is_worth_a_word(tmp_path: Path) -> None:
+    assert any(warning.startswith("engine.router: round_robin") for warning in problem(tmp_path).warnings)
+    path = tmp_path / "p.yaml"
+    path.write_text(path.read_text() + "engine: {router: prefix_affinity}\n")
+    assert not any("engine.router" in warning for warning in load_problem(path).warnings)
     assert lengths_of(workload(tmp_path, gap="{p50: 9, p90: 71}")).gaps == (Gap(p50_s=9.0, p90_s=71.0),)
 
 

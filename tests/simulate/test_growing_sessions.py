@@ -47,18 +47,24 @@ def settings(kv_tokens: float) -> Settings:
 
 
 def run(
-    contexts: float, sessions: SessionLengths = CHAT, router: Router = Router.PREFIX_AFFINITY, count: int = 8_000
+    contexts: float,
+    sessions: SessionLengths = CHAT,
+    router: Router = Router.PREFIX_AFFINITY,
+    count: int = 8_000,
+    *,
+    warm: bool = False,
 ) -> Served:
     plan = arriving(lengths(sessions), 4.0, count, 2.0, 2)
-    return attend(C, settings(contexts * CONTEXT), plan, 2, router)
+    return attend(C, settings(contexts * CONTEXT), plan, 2, router, warm=warm)
 
 
 def hit_rate(served: Served, skip: int = 2_500) -> float:
     return float(served.found[skip:].sum() / served.prompt[skip:].sum())
 
 
-def counted(served: Served, plan: SessionPlan, kv_tokens: float) -> list[float]:
-    """One replica, from what happened to each request: blocks in an ordered dictionary, pinned while they run."""
+def counted(served: Served, plan: SessionPlan, kv_tokens: float, *, warm: bool) -> list[float]:
+    """One replica, from what happened to each request: blocks in an ordered dictionary, pinned while they run. Requests
+    of before have negative numbers."""
     assert plan.grown is not None
     shared = [("shared", position) for position in range(int(plan.grown.shared) // BLOCK)]
     reach = dict(zip(zip(plan.grown.sent, plan.grown.answered, strict=True), plan.grown.reach, strict=True))
@@ -66,6 +72,19 @@ def counted(served: Served, plan: SessionPlan, kv_tokens: float) -> list[float]:
     idle: OrderedDict[object, int] = OrderedDict()  # least recent first
     running: dict[int, float] = {}
     found = [0.0] * served.prompt.size
+    grown, earlier = plan.grown, dict[int, float]()
+    first = {round(float(when), 9): number for number, when in enumerate(plan.first)}
+    asks = {first[round(t, 9)]: i for i, t in enumerate(served.arrive.tolist()) if round(t, 9) in first}
+    for n, place in enumerate(grown.held.place if warm else ()):
+        own = int((grown.sent[place] + grown.answered[place] - grown.shared) // BLOCK)
+        idle.update({(-1 - n, position): BLOCK for position in reversed(range(own))})
+        earlier[-1 - n] = float(grown.reach[place])
+        if grown.held.lives[n] and grown.held.session[n] in asks:
+            before[session[asks[grown.held.session[n]]]] = -1 - n
+    if warm:
+        idle.update(dict.fromkeys(reversed(shared), BLOCK))
+    while BLOCK * len(idle) > kv_tokens:
+        idle.popitem(last=False)
     events = sorted([(t, 1, i) for i, t in enumerate(served.admit)] + [(t, 0, i) for i, t in enumerate(served.finish)])
     for now, starts, i in events:
         if starts:
@@ -74,7 +93,8 @@ def counted(served: Served, plan: SessionPlan, kv_tokens: float) -> list[float]:
                 idle.pop(block, None)
             prior, head = before.pop(session[i], None), 0
             if prior is not None:
-                limit = int(reach[served.prompt[prior], served.output[prior]] // BLOCK)
+                left = reach[served.prompt[prior], served.output[prior]] if prior >= 0 else earlier[prior]
+                limit = int(left // BLOCK)
                 while head < limit and (prior, head) in idle:
                     del idle[prior, head]
                     head += 1
@@ -107,11 +127,11 @@ def sessions_of(served: Served, plan: SessionPlan) -> list[int]:
     return sessions
 
 
-@pytest.mark.parametrize("contexts", [4, 15, 60])
-def test_hits_are_those_of_blocks_counted_one_by_one(contexts: int) -> None:
+@pytest.mark.parametrize(("contexts", "warm"), [(4, False), (15, False), (15, True), (60, False), (60, True)])
+def test_hits_are_those_of_blocks_counted_one_by_one(contexts: int, warm: bool) -> None:
     plan = arriving(lengths(), 1.0, 1_200, 2.0, 1)
-    served = attend(C, settings(contexts * CONTEXT), plan, 1, Router.PREFIX_AFFINITY)
-    blocks = counted(served, plan, contexts * CONTEXT)
+    served = attend(C, settings(contexts * CONTEXT), plan, 1, Router.PREFIX_AFFINITY, warm=warm)
+    blocks = counted(served, plan, contexts * CONTEXT, warm=warm)
     assert sum(blocks) == pytest.approx(float(served.found.sum()), rel=0.03)
     same = sum(abs(one - other) <= BLOCK for one, other in zip(blocks, served.found.tolist(), strict=True))
     assert same >= 0.95 * len(blocks)
@@ -126,6 +146,34 @@ def test_it_agrees_with_the_closed_form_where_a_replica_holds_30_contexts(contex
     free = contexts * CONTEXT - (inflight + 2.33 * inflight**0.5) * CONTEXT
     said = float(growing_curve(sessions, LONGEST).hit_rate(free, 2.0))
     assert hit_rate(served) == pytest.approx(said, abs=0.06)
+
+
+@pytest.mark.parametrize("groups", [1, 30])
+@pytest.mark.parametrize("contexts", [10, 100, 400])
+def test_caches_begin_with_what_sessions_left_before(contexts: int, groups: int) -> None:
+    """The first requests find what all later ones do, where empty caches would have them read everything again."""
+    sessions = replace(CHAT, groups=groups)
+    served, cold = (run(contexts, sessions, warm=warm) for warm in (True, False))
+
+    def found(one: Served, part: slice) -> float:
+        return float(one.found[part].sum() / one.prompt[part].sum())
+
+    begin, later = slice(0, 500), slice(2_500, None)
+    assert found(served, later) == pytest.approx(found(cold, later), abs=0.02)
+    assert found(served, begin) == pytest.approx(found(served, later), abs=0.06)
+    if contexts >= 100:
+        assert found(cold, begin) < found(served, begin) - 0.1
+
+
+def test_people_whose_contexts_all_fit_meet_no_pile_of_work_at_the_beginning() -> None:
+    """600 callers ten seconds apart on one replica that reads what is new with ease, but not all of it at once."""
+    call = SessionLengths(Spread(10), Spread(100), Spread(40), Spread(60), (Gap(p50_s=8, p90_s=20),), shared=1_000)
+    plan = of_people(lengths(call), 600, 6_000, 1.0, 1)
+    slower = C._replace(dense_token=40e-6)
+    served, cold = (attend(slower, settings(3e6), plan, 1, Router.PREFIX_AFFINITY, warm=warm) for warm in (True, False))
+    begin, later = slice(0, 1_000), slice(4_000, None)
+    assert np.percentile(served.ttft[begin], 95) < 1.5 * np.percentile(served.ttft[later], 95)
+    assert np.percentile(cold.ttft[begin], 95) > 3.0 * np.percentile(cold.ttft[later], 95)
 
 
 def test_drawn_turns_are_as_long_as_the_laws_say() -> None:
