@@ -225,7 +225,8 @@ def _plain_value_problem(
     elif kind == "tuple_type":
         message, hint = f"needs a list, not {seen}", "start every item with '- ', or write [a, b]"
     elif kind == "too_short":
-        message, hint = "is an empty list, which would allow nothing", "leave the key out for no restriction"
+        message = "is an empty list, which would allow nothing"
+        hint = "state at least one" if _is_required(path) else "leave the key out for no restriction"
     elif kind == "string_type":
         message, hint = f"needs text, not {seen}", _text_hint(node)
     elif kind in ("string_too_short", "string_too_long"):
@@ -248,6 +249,13 @@ def _seen(node: Node | None) -> str:
     return shorten(node.raw)
 
 
+def _is_required(path: Path) -> bool:
+    """Whether a problem is refused without this key."""
+    section = section_at(path[:-1])
+    field = section.model_fields.get(str(path[-1])) if section and path else None
+    return field is not None and field.is_required()
+
+
 def _bound_hint(path: Path, node: Node | None, unit: str) -> str | None:
     value = node.value if isinstance(node, ScalarNode) else None
     figure = _figure(path)
@@ -259,7 +267,9 @@ def _bound_hint(path: Path, node: Node | None, unit: str) -> str | None:
     ):
         return f"it is a share: {value} % is {value / 100:g}"
     if isinstance(value, (int, float)) and value <= 0:
-        return "leave the key out, or write null, for no such value" if value == 0 else "is the sign a slip?"
+        if value < 0:
+            return "is the sign a slip?"
+        return None if _is_required(path) else "leave the key out, or write null, for no such value"
     return f"the unit is {unit}" if unit else None
 
 

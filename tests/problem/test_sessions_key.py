@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from optimizer.demand import Gap, Spread
+from optimizer.errors import ProblemError
 from optimizer.gamma_law import gamma_at, gamma_below, gamma_shape, largest_ratio
 from optimizer.problem import lengths_of, load_of, load_problem, parse_problem, sessions_of
 from optimizer.session_turns import turns_of
+
+PROBLEMS = Path(__file__).parents[2] / "problems"
 
 AGENT = """
 workloads:
@@ -143,3 +146,10 @@ def test_the_gamma_law() -> None:
 def test_a_plain_file_states_no_sessions(tmp_path: Path) -> None:
     text = "workloads: [{name: c, model: m, traffic: {concurrency: 1}, tokens: {input: 5, output: 5}}]"
     assert parse_problem(text).workloads[0].sessions is None
+
+
+@pytest.mark.parametrize(("key", "value"), [("turns", "0"), ("gap", "[]")])
+def test_no_hint_says_to_leave_out_what_sessions_cannot_be_without(key: str, value: str) -> None:
+    with pytest.raises(ProblemError) as refused:
+        load_problem(PROBLEMS / "coding_agents.yaml", sets=[f"workloads.agents.sessions.{key}={value}"])
+    assert "leave the key out" not in str(refused.value)

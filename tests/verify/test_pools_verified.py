@@ -104,6 +104,8 @@ CASES: list[tuple[str, str, Callable[[Plan], Plan]]] = [
     ("pool printed", "broken", lambda plan: replace(plan, grade="A")),
     ("pool printed", "broken", carries(0.99)),
     ("pool printed", "boundary", carries(1.0)),
+    ("pool printed", "broken", lambda plan: replace(plan, without_pools_cents=plan.monthly_cents - 1)),
+    ("pool printed", "boundary", lambda plan: replace(plan, without_pools_cents=plan.monthly_cents)),
 ]
 
 
