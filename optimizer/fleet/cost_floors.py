@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.fleet.lower_bounds import UsableOptions, least_cents, replicas_needed
+from optimizer.fleet.objective_floors import beside
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -43,7 +44,7 @@ class CostFloors:
             parts = [NEVER] * len(rules.workloads)
             for one in candidates.candidates:
                 parts[one.workload] = min(parts[one.workload], self._shared(one))
-            self._rest = self._everything_else(parts)
+            self._rest = beside(parts, rules)
 
     def cents(self, candidate: Candidate) -> int:
         """The bound."""
@@ -98,15 +99,3 @@ class CostFloors:
             fewest = min((count for count in counts if count is not None), default=None)
             known = self._fewest[about] = (candidate.points, fewest)
         return known[1]
-
-    def _everything_else(self, parts: Sequence[int]) -> list[int]:
-        """For each part of the problem the least of all that a plan with it serves beside it."""
-        ways = self._rules.ways_to_serve()
-        least = [min(sum(parts[part] for part in way) for way in of_one) for of_one in ways]
-        rest = [0] * len(parts)
-        for number, of_one in enumerate(ways):
-            others = sum(least) - least[number]
-            for way in of_one:
-                for part in way:
-                    rest[part] = others + sum(parts[other] for other in way if other != part)
-        return rest

@@ -33,6 +33,7 @@ from optimizer.fleet.instance import (
     worker_slots,
 )
 from optimizer.fleet.lower_bounds import DEMAND, NodeKey, UsableOptions, most_cents
+from optimizer.fleet.objective_floors import ObjectiveFloors
 from optimizer.fleet.requirements import UserRules
 from optimizer.fleet.starting_plans import (
     Ceiling,
@@ -81,6 +82,8 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
     upper = upper_bound(bounded, rules)
     racing = part_bounds(known, rules, market, scale) if rules.mixed else bounded
     kept = [(slot, bound) for slot, bound in racing if upper is None or bound.score <= upper]
+    if ObjectiveFloors.apply(rules):
+        kept = _able(kept, rules, market, sure, scale)
     activity = _activity(racing, upper, rules, market) + _lots(allowed)
     pools = candidate_set.pools
     workers = () if pools is None else pools.workers()
@@ -110,6 +113,17 @@ def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, scree
         screened=_candidates(racing) - _candidates(kept),
         flagged=tuple((slot, bound) for slot, bound in bounded if rules.is_flagged(slot.candidate) and bound.nodes),
     )
+
+
+def _able(
+    bounded: list[tuple[Slot, Standalone]], rules: UserRules, market: UsableOptions, sure: UsableOptions, scale: int
+) -> list[tuple[Slot, Standalone]]:
+    """The slots that may be part of a plan which reaches what the last rank surely does."""
+    floors = ObjectiveFloors([slot for slot, _ in bounded], rules, market, scale)
+    reached = floors.surely_reached(sure)
+    if reached is None:
+        return bounded
+    return [pair for pair, able in zip(bounded, floors.able(reached), strict=True) if able]
 
 
 def _with_pools(activity: int, pools: PoolSet, slots: Sequence[Slot], market: UsableOptions) -> int:

@@ -66,7 +66,7 @@ def standalone(
         return _standalone_load(slot, rules, market, scale)
     if rules.periods:
         return _standalone_running(slot, rules, market)
-    there = _filled(slot, rules, market, filled)
+    there = filled_for(slot.candidate, slot.left, rules, market, filled)
     if there is None:
         return None
     count = sum(of_option for _, of_option in there.nodes)
@@ -81,13 +81,14 @@ def standalone(
     return Standalone(score, score if exists else None, there.cents, there.nodes)
 
 
-def _filled(slot: Slot, rules: UserRules, market: UsableOptions, known: KnownFills) -> Filled | None:
-    """The cheapest nodes that hold what a slot needs; None where stock does not suffice."""
-    candidate = slot.candidate
-    count = candidate.nodes_for(slot.left) + rules.reserve(candidate)
-    key = (slot.node_type.key, count, candidate.nodes_per_replica > 0)
+def filled_for(
+    candidate: Candidate, replicas: int, rules: UserRules, market: UsableOptions, known: KnownFills
+) -> Filled | None:
+    """The cheapest nodes that hold what so many replicas need; None where stock does not suffice."""
+    count = candidate.nodes_for(replicas) + rules.reserve(candidate)
+    key = (candidate.node_type.key, count, candidate.nodes_per_replica > 0)
     if key not in known:
-        nodes = market.fill_for(candidate, slot.left, rules)
+        nodes = market.fill_for(candidate, replicas, rules)
         known[key] = None if nodes is None else _as_filled(nodes, rules)
     return known[key]
 

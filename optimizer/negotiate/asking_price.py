@@ -14,6 +14,7 @@ The search for the highest price that still wins.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -67,8 +68,22 @@ class TargetPrice:
         return (self.per_gpu_hour or 0.0, self.gpus_per_node, self.offer_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was found about quotes for one kind of node, whoever makes them."""
+
+    quoted: Quoted  # the quote that was asked about
+    price: int | None  # the highest that is within the bar; None: none, or below ``less_than``
+    less_than: int | None = None  # where it was sought from a price on, and there is none
+    told: TargetPrice | None = None  # of a price that is below the bar, not at it: wins whoever asks it
+
+
 class PriceToBeat:
-    """What a quote has to beat."""
+    """What a quote has to beat.
+
+    Quotes for one kind of node differ in who makes them, which no plan asks for unless a rule does: then, and where
+    the maker has usable offers of its own, each is asked by itself; else the first answer stands for all.
+    """
 
     def __init__(self, case: Case, best: Winner, tier: Tier) -> None:
         assert best.cents is not None
@@ -80,10 +95,21 @@ class PriceToBeat:
         lean = case.cheaper_than(best.cents + 1, alone=True) if self._by_cost else case
         self._rivals = lean.candidates.candidates
         self._known: dict[object, int] = {}  # the price found last for a node type: a good first guess
+        self._asked: dict[object, _Asked] = {}
+        self._usable = {o.offer.id for o in case.options if not case.candidates.rules.forbidden_by(o)}
         self._bars: dict[tuple[str, str], int] = {}
 
     def target(self, shape: NodeShape, best: TargetPrice | None = None) -> TargetPrice | None:
         """The highest winning price of a node; None where it could not serve, or comes after ``best`` anyway."""
+        low, known = self._first_price(shape, best), self._of_others(shape)
+        if known is not None and known.told is not None and known.price is not None:
+            return None if low is not None and known.price < low else self._told_of(known, shape)
+        if known is not None and known.less_than is not None and low is not None and known.less_than <= low:
+            return None
+        return self._sought(shape, best)
+
+    def _sought(self, shape: NodeShape, best: TargetPrice | None) -> TargetPrice | None:
+        """The highest winning price of a node, by asking for it."""
         served = self._served.get(shape.node_type.key, []) if shape.node_type is not None else []
         if shape.node_type is not None and not self._could_serve(served):
             return None
@@ -95,17 +121,66 @@ class PriceToBeat:
         if not self._by_cost or self._cents > EXACT:
             return self._searched(quoted)
         climb = Climb(quoted, self._without(quoted))
-        if best is not None and best.cents is not None:
-            ties_first = (shape.gpus_per_node, shape.offer_id) > (best.gpus_per_node, best.offer_id)
-            start = best.cents + (0 if ties_first else 1)
-        else:
-            start = self._known.get(key) or self._guess(quoted)
-        price = climb.highest(start, only_from=None if best is None or best.cents is None else start)
+        low = self._first_price(shape, best)
+        start = low if low is not None else self._known.get(key) or self._guess(quoted)
+        price = climb.highest(start, only_from=low)
+        if price is None and low is not None:
+            self._note(shape, _Asked(quoted, None, low))
         if price is None and (best is not None or not self._serves(quoted)):
             return None
         if price is not None:
             self._known[key] = price
         return self._settled(quoted, price, climb.bar)
+
+    def _first_price(self, shape: NodeShape, best: TargetPrice | None) -> int | None:
+        """The lowest price that comes before what is known of the pair; None: any."""
+        if best is None or best.cents is None:
+            return None
+        ties_first = (shape.gpus_per_node, shape.offer_id) > (best.gpus_per_node, best.offer_id)
+        return best.cents + (0 if ties_first else 1)
+
+    def _kind(self, shape: NodeShape) -> object:
+        """What of a quote for a node decides up to which price it wins; None: everything may.
+
+        A usable offer that the quote stands for costs more than the quote as long as that wins: where both are of one
+        node type no plan beside the quote has a node of it, so it makes no difference that it is set aside.
+        """
+        from optimizer.pricing import facts_asked_for
+        from optimizer.vocabulary import Survive
+
+        rules, stated = self._case.candidates.rules, self._case.inputs.problem.offers
+        if shape.node_type is None or not self._by_cost or any(quote.id == shape.offer_id for quote in stated):
+            return None
+        who_counts = rules.limits.provider_share is not None or rules.limits.quotas or rules.survive is Survive.SITE
+        spans_nodes = shape.offer_id in self._usable and shape.node_type.fabric_gbps
+        if who_counts or spans_nodes or self._is_set_aside(shape.gpu):
+            return None
+        facts = facts_asked_for(rules.options, self._case.inputs.catalog.offers.get(shape.offer_id))
+        return (shape.node_type.key, json.dumps(facts, sort_keys=True))
+
+    def _is_set_aside(self, gpu: str) -> bool:
+        """Whether plans on a card may not come first while nobody names it: a quote does."""
+        named = gpu in self._case.candidates.rules.named_gpus
+        return not named and any(one.node_type.gpu.id == gpu and one.has_unmeasured_topology for one in self._rivals)
+
+    def _of_others(self, shape: NodeShape) -> _Asked | None:
+        """What is known from a quote of another provider for the same node, at the same cost a month."""
+        kind = self._kind(shape)
+        known = None if kind is None else self._asked.get(kind)
+        if known is None:
+            return None
+        same = known.quoted.by(shape).node(_MANY).monthly_cents == known.quoted.node(_MANY).monthly_cents
+        return known if same else None
+
+    def _note(self, shape: NodeShape, asked: _Asked) -> None:
+        kind = self._kind(shape)
+        if kind is not None:
+            self._asked[kind] = asked
+
+    def _told_of(self, known: _Asked, shape: NodeShape) -> TargetPrice:
+        """The answer to the quote of one provider, of another."""
+        assert known.told is not None
+        return replace(self._answer(known.quoted.by(shape), known.price, None), plan=known.told.plan)
 
     def _serves(self, quoted: Quoted) -> bool:
         """Whether some plan on such nodes keeps every promise and limit, beside nodes of others where there may be."""
@@ -119,11 +194,15 @@ class PriceToBeat:
         the price some plan on it costs no more than the ``bar``."""
         from optimizer.fleet.types import SolveSettings
 
+        highest_within = price
         while price:
             case = quoted.at(price)
             winner = Winner(case, case.solve(settings=SolveSettings(clock=case.clock, at_most=bar)))
             if _quoted_nodes(winner.solution, quoted.shape.offer_id):
-                return self._answer(quoted, price, winner)
+                told = self._answer(quoted, price, winner)
+                if winner.cents is not None and winner.cents < bar and price == highest_within:
+                    self._note(quoted.shape, _Asked(quoted, price, told=told))
+                return told
             price -= 1
         return self._answer(quoted, None, None)
 
@@ -172,9 +251,7 @@ class PriceToBeat:
         """What the best plan without the quote costs. A quote names its card: plans on it that are set aside while the
         user has not named it are in the race then."""
         rules, shape = quoted.case.candidates.rules, quoted.shape
-        if shape.gpu in self._case.candidates.rules.named_gpus or not any(
-            one.node_type.gpu.id == shape.gpu and one.has_unmeasured_topology for one in self._rivals
-        ):
+        if not self._is_set_aside(shape.gpu):
             return self._cents
         own = any(o.offer.id == shape.offer_id and not rules.forbidden_by(o) for o in self._case.options)
         key = (shape.gpu, shape.offer_id if own else "")

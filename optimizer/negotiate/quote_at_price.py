@@ -53,6 +53,16 @@ class Quoted:
         """One quoted node at a price."""
         return self._node(self._inputs(price))
 
+    def by(self, shape: NodeShape) -> Quoted:
+        """The same quote made by another provider of the same node, to see what it costs: not to be solved."""
+        problem = self.case.inputs.problem
+        named = {"id": shape.offer_id, "provider": shape.provider}
+        offers = tuple(
+            quote.model_copy(update=named) if quote.id == self.shape.offer_id else quote for quote in problem.offers
+        )
+        inputs = replace(self.case.inputs, problem=problem.model_copy(update={"offers": offers}))
+        return replace(self, case=replace(self.case, inputs=inputs), shape=shape)
+
     def _node(self, inputs: Inputs) -> NodeOption:
         from optimizer.pricing import node_options
 

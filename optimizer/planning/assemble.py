@@ -77,9 +77,7 @@ def assemble(inputs: Inputs, solutions: Sequence[FleetSolution], options: Sequen
             inputs,
             solution,
             (options, other),
-            [expected_of_pools(inputs, solution)]
-            if solution.has_pools
-            else [next(expected) for _ in solution.groups],
+            [expected_of_pools(inputs, solution)] if solution.has_pools else [next(expected) for _ in solution.groups],
             periods,
         )
         for solution, periods in zip(solutions, periods_of_plans(inputs, solutions), strict=True)

@@ -43,9 +43,7 @@ def fewer_workers(
     return Fewer(count, cents, *of_promise), ""
 
 
-def _beyond(
-    inputs: Inputs, workers: PoolWorkers, trial: PoolTrial, role: Role
-) -> tuple[float, float, float] | None:
+def _beyond(inputs: Inputs, workers: PoolWorkers, trial: PoolTrial, role: Role) -> tuple[float, float, float] | None:
     """Where fewer workers of a pool may not take the load whatever their latencies: the share of their saturation rate,
     network or slots that it takes, model error, limit; None: they may."""
     pair, load = trial.pair, workers.part.load

@@ -131,9 +131,7 @@ class PoolWorkers:
         rate = min(share * float(rates.max()), float(kept.max())) if kept.size else 0.0
         return self._worker(candidate, Role.DECODE, rate, after.slots, latencies)
 
-    def _worker(
-        self, candidate: Candidate, role: Role, rate: float, slots: int, latencies: list[float]
-    ) -> Candidate:
+    def _worker(self, candidate: Candidate, role: Role, rate: float, slots: int, latencies: list[float]) -> Candidate:
         spec, node_type = candidate.spec, candidate.node_type
         sent = 0.0
         if not network_refusal(spec, node_type.fabric_gbps):

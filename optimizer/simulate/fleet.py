@@ -140,9 +140,11 @@ def fleet_of(settings: Settings, total: int, replicas: int, router: Router, room
     home = homes(total if router is Router.PREFIX_AFFINITY else 0, replicas)
     up = np.ones(replicas, np.int64)
     limit = np.full(replicas, settings.max_seqs, np.int64)
+    line, seat, busy = np.zeros(replicas, np.int64), np.full(replicas, -1, np.int64), np.zeros(1, np.int64)
     return Fleet(
-        queue, active, head, tail, batch, blocked, limit, up, warm, used, most, now, free, ticks, turn, place, home
-    )
+        queue, active, head, tail, batch, blocked, limit, up, warm, used, most, now, free, ticks, turn, place, home,
+        line, seat, busy,
+    )  # fmt: skip
 
 
 def requests_in(given: Stream) -> Requests:

@@ -47,6 +47,9 @@ class Fleet(NamedTuple):
     turn: Ints  # one entry: where round robin goes on
     place: Ints  # one entry per request: the replica it went to
     home: Ints  # one entry per request: the replica of its prefix; empty where the router pays no heed to it
+    line: Ints  # a heap of the replicas with work, the one whose clock is the earliest first
+    seat: Ints  # where in ``line`` each replica is; -1: it has no work
+    busy: Ints  # one entry: how many have work
 
 
 class LoopOutage(NamedTuple):
@@ -185,10 +188,80 @@ def resend(r: Requests, f: Fleet, lost: Ints, held: int, when: float, limits: Re
 
 
 @kernel
-def _catch_up(c: StepCoefficients, r: Requests, f: Fleet, limits: ReplicaLimits, until: float) -> None:
-    """Every replica that is up works until ``until``."""
+def _is_behind(f: Fleet, one: int, other: int) -> bool:
+    """Whether a replica's clock is earlier than another's; of equal ones the first replica's."""
+    return f.now[one] < f.now[other] or (f.now[one] == f.now[other] and one < other)
+
+
+@kernel
+def _swap(f: Fleet, a: int, b: int) -> None:
+    one, other = f.line[a], f.line[b]
+    f.line[a], f.line[b] = other, one
+    f.seat[one], f.seat[other] = b, a
+
+
+@kernel
+def line_up(f: Fleet, k: int) -> None:
+    """Replica ``k`` finds its place among those with work, after its work or its clock has changed."""
+    has_work = f.batch[k] > 0 or f.head[k] < f.tail[k]
+    at = f.seat[k]
+    if at < 0:
+        if not has_work:
+            return
+        at = f.busy[0]
+        f.line[at], f.seat[k] = k, at
+        f.busy[0] += 1
+    elif not has_work:
+        last = f.busy[0] - 1
+        _swap(f, at, last)
+        f.busy[0] = last
+        f.seat[k] = -1
+        if at == last:
+            return
+    while at > 0 and _is_behind(f, f.line[at], f.line[(at - 1) // 2]):
+        _swap(f, at, (at - 1) // 2)
+        at = (at - 1) // 2
+    while True:
+        least = at
+        for child in range(2 * at + 1, min(2 * at + 3, f.busy[0])):
+            if _is_behind(f, f.line[child], f.line[least]):
+                least = child
+        if least == at:
+            return
+        _swap(f, at, least)
+        at = least
+
+
+@kernel
+def line_up_all(f: Fleet) -> None:
+    """Every replica finds its place, after the work of many has changed."""
+    f.busy[0] = 0
     for k in range(f.up.size):
-        if f.up[k] == 1:
+        f.seat[k] = -1
+    for k in range(f.up.size):
+        line_up(f, k)
+
+
+@kernel
+def furthest_behind(f: Fleet) -> tuple[int, float]:
+    """The replica with work whose clock is the earliest (-1: none has any), and the clock of the next one."""
+    if f.busy[0] == 0:
+        return -1, FOREVER
+    then = FOREVER
+    for place in range(1, min(3, f.busy[0])):
+        then = min(then, f.now[f.line[place]])
+    return f.line[0], then
+
+
+@kernel
+def _catch_up(c: StepCoefficients, r: Requests, f: Fleet, limits: ReplicaLimits, until: float) -> None:
+    """Every replica that is up works until ``until``: of thousands most have nothing to do."""
+    for k in range(f.up.size):
+        if f.up[k] == 0 or f.now[k] >= until:
+            continue
+        if f.batch[k] == 0 and f.head[k] == f.tail[k]:
+            f.limit[k] = limits.max_seqs
+        else:
             _serve(c, r, f, k, limits, until)
 
 

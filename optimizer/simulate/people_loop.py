@@ -14,7 +14,18 @@ from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.admission import Floats, Ints, ReplicaLimits, Requests, admit, fitting, retire
 from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
-from optimizer.simulate.fleet_loop import FOREVER, Fleet, LoopOutage, drop, resend, route, send
+from optimizer.simulate.fleet_loop import (
+    FOREVER,
+    Fleet,
+    LoopOutage,
+    drop,
+    furthest_behind,
+    line_up,
+    line_up_all,
+    resend,
+    route,
+    send,
+)
 
 
 @kernel
@@ -86,19 +97,6 @@ def _step(c: StepCoefficients, r: Requests, f: Fleet, k: int, limits: ReplicaLim
     return ended
 
 
-@kernel
-def _furthest_behind(f: Fleet) -> tuple[int, float]:
-    """The replica with work whose clock is the earliest (-1: none has any), and the clock of the next one."""
-    first, now, then = -1, FOREVER, FOREVER
-    for k in range(f.up.size):
-        if f.batch[k] > 0 or f.head[k] < f.tail[k]:
-            if f.now[k] < now:
-                first, now, then = k, f.now[k], now
-            elif f.now[k] < then:
-                then = f.now[k]
-    return first, then
-
-
 @entry
 def serve_people(
     c: StepCoefficients, r: Requests, f: Fleet, limits: ReplicaLimits, policy: int, heap: Floats, think: Floats,
@@ -115,11 +113,12 @@ def serve_people(
     while ended < total:
         next_question = heap[0] if size > 0 and asked < total else FOREVER
         change = outage.begin if stage == 0 else outage.end if stage == 1 else FOREVER
-        k, then = _furthest_behind(f)
+        k, then = furthest_behind(f)
         if k >= 0 and f.now[k] < min(next_question, change):
             for _ in range(_step(c, r, f, k, limits, min(next_question, change, then))):
                 size = _push(heap, size, f.now[k] + think[ended])
                 ended += 1
+            line_up(f, k)
             continue
         if change <= next_question and change < FOREVER:
             for j in range(outage.first, outage.last):
@@ -129,6 +128,7 @@ def serve_people(
                     f.up[j], f.now[j], f.free[j] = 1, change, change
             again = held if stage == 0 else again
             held = resend(r, f, lost, held, change, limits, policy)
+            line_up_all(f)
             stage += 1
             continue
         r.arrive[asked] = next_question
@@ -141,5 +141,6 @@ def serve_people(
             if f.batch[k] == 0 and f.head[k] == f.tail[k]:
                 f.now[k] = max(f.now[k], next_question)
             send(r, f, k, asked, next_question, limits)
+            line_up(f, k)
         asked += 1
     return again

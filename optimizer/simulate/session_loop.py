@@ -28,7 +28,20 @@ from optimizer.performance.step import StepCoefficients
 from optimizer.simulate.admission import Floats, Ints, ReplicaLimits, Requests, fitting
 from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
-from optimizer.simulate.fleet_loop import FOREVER, PREFIX_AFFINITY, Fleet, LoopOutage, Table, drop, resend, route, send
+from optimizer.simulate.fleet_loop import (
+    FOREVER,
+    PREFIX_AFFINITY,
+    Fleet,
+    LoopOutage,
+    Table,
+    drop,
+    furthest_behind,
+    line_up,
+    line_up_all,
+    resend,
+    route,
+    send,
+)
 
 BLOCK = 16.0
 """Tokens of a block: engines keep whole blocks."""
@@ -275,19 +288,6 @@ def _step(
 
 
 @kernel
-def _furthest_behind(f: Fleet) -> tuple[int, float]:
-    """The replica with work whose clock is the earliest (-1: none has any), and the clock of the next one."""
-    first, now, then = -1, FOREVER, FOREVER
-    for k in range(f.up.size):
-        if f.batch[k] > 0 or f.head[k] < f.tail[k]:
-            if f.now[k] < now:
-                first, now, then = k, f.now[k], now
-            elif f.now[k] < then:
-                then = f.now[k]
-    return first, then
-
-
-@kernel
 def _begin(r: Requests, f: Fleet, h: Caches, rules: SessionRules, policy: int, i: int, who: int, when: float) -> None:
     """Request ``i`` is the next turn of a session."""
     r.arrive[i] = when
@@ -318,8 +318,6 @@ def _change(
                 h.common[k, group], h.using[k, group], h.latest[k, group] = 0.0, 0, NOBODY
             for who in range(h.turns.size):
                 h.last[who, k] = NOBODY
-            for who in range(h.turns.size):
-                h.last[who, k] = NOBODY
         else:
             f.up[k], f.now[k], f.free[k] = 1, when, when
     return held
@@ -344,7 +342,7 @@ def serve_sessions(
         start = starts[begun] if begun < starts.size and known < h.turns.size else FOREVER
         arrival = min(turn, start) if asked < total else FOREVER
         change = outage.begin if stage == 0 else outage.end if stage == 1 else FOREVER
-        k, then = _furthest_behind(f)
+        k, then = furthest_behind(f)
         if k >= 0 and f.now[k] < min(arrival, change):
             for place in range(_step(c, r, f, h, rules, k, limits, min(arrival, change, then + lead), ended)):
                 who = h.session[ended[place]]
@@ -353,11 +351,13 @@ def serve_sessions(
                     known += 1
                 size = _push(times, ids, size, f.now[k] + gaps[done], who, h.turns[who])
                 done += 1
+            line_up(f, k)
             continue
         if change <= arrival and change < FOREVER:
             held = _change(f, h, lost, held, stage, change, outage, limits)
             again = held if stage == 0 else again
             held = resend(r, f, lost, held, change, limits, policy)
+            line_up_all(f)
             stage += 1
             continue
         if arrival >= FOREVER:
@@ -377,5 +377,6 @@ def serve_sessions(
         else:
             f.now[k] = max(f.now[k], arrival) if f.batch[k] == 0 and f.head[k] == f.tail[k] else f.now[k]
             send(r, f, k, asked, arrival, limits)
+            line_up(f, k)
         asked += 1
     return again

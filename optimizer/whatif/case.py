@@ -365,7 +365,12 @@ class Winner:
         """The plan in full, not confirmed: for a guess, never for a report."""
         from optimizer.planning.assemble import assemble
 
-        plans = assemble(self.case.inputs, self.result.solutions, self.case.options)
+        case, first = self.case, replace(self.result, solutions=self.result.solutions[:1])
+        plans = assemble(case.inputs, first.solutions, case.options)
+        if case.replays is not None:
+            from optimizer.planning.replay import with_replays
+
+            plans = with_replays(case.inputs, first, plans, case.replays, tested=False)
         return plans[0] if plans else None
 
     def plan(self) -> Plan | None:

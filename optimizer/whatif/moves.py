@@ -102,9 +102,19 @@ def axis_from(figure: Figure, start: float, end: float) -> Axis:
 
 def _looser(case: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
     """The nearest looser value at which the answer is better. The loosest is asked first: often nothing is gained."""
-    asked = _AskedOnce(case, axis, _of(best, 1))
-    index = first_where(lambda i: score(asked.at(i)) < score(best), 1, len(axis.values) - 1)
-    return None if index is None else asked.next_at(index, goal)
+    last = len(axis.values) - 1
+    if not last:
+        return None
+    from_loosest = Axis(axis.figure, axis.values[::-1])
+    asked = _AskedOnce(case, from_loosest, _of(best, 1))
+
+    def no_better(winner: Winner) -> bool:
+        return score(winner) >= score(best)
+
+    if no_better(asked.at(0)):
+        return None
+    index = first_change(asked.at, guess_on(from_loosest), no_better, last - 1) or last
+    return asked.next_at(index - 1, goal)
 
 
 def _tighter(case: Case, as_cheap: Case, best: Winner, goal: Goal, axis: Axis) -> Next | None:
@@ -116,7 +126,7 @@ def _tighter(case: Case, as_cheap: Case, best: Winner, goal: Goal, axis: Axis) -
     from optimizer.fleet.requirements import LATENCY_OBJECTIVES
 
     any_change = goal.objective in LATENCY_OBJECTIVES
-    asked = _AskedOnce(as_cheap, axis, _of(best))
+    asked = _AskedOnce(as_cheap, axis, _of(best), at_first=best)
 
     def worse(winner: Winner) -> bool:
         return score(winner) != score(best) if any_change else score(winner) > score(best)
@@ -152,13 +162,13 @@ class _AskedOnce:
     the plans of one price is the best is settled where the answer is told. ``at_most``: dearer answers are not wanted.
     """
 
-    def __init__(self, case: Case, axis: Axis, at_most: int | None = None) -> None:
+    def __init__(self, case: Case, axis: Axis, at_most: int | None = None, *, at_first: Winner | None = None) -> None:
         from optimizer.fleet.types import SolveSettings
 
         by_cost = case.candidates.rules.objective == "minimize_cost"
         self._case, self._axis = case, axis
         self._how = SolveSettings(first_level=by_cost, clock=case.clock, at_most=at_most)
-        self._known: dict[int, Winner] = {}
+        self._known: dict[int, Winner] = {} if at_first is None else {0: at_first}
 
     def at(self, index: int) -> Winner:
         """The answer at a position."""
@@ -179,22 +189,23 @@ def first_change(
     changed: Callable[[Winner], bool],
     last: int,
 ) -> int | None:
-    """Smallest position in 1..last whose answer has changed, where once changed stays changed; None: none has."""
-    low, high, stride = 0, last + 1, 1
+    """Smallest position in 1..last whose answer has changed, where once changed stays changed; None: none has.
+
+    The position after the one where an answer is thought to end is asked first, then the neighbours in growing steps
+    from the side that was last asked, and between two sides that are known the middle.
+    """
+    low, high, stride, turns, fell = 0, last + 1, 1, 0, False
     while high - low > 1:
-        guessed = guess(low, at(low))
-        if guessed is not None and low < guessed < high:
-            probe = guessed
-        elif guessed == low and stride == 1:
-            probe, stride = low + 1, 2
-        elif high <= last:
+        guessed = None if fell else guess(low, at(low))
+        if guessed is not None and guessed < high - 1 and (guessed > low or (guessed == low and stride == 1)):
+            probe, stride = guessed + 1, 1 if guessed > low else 4
+        elif turns > 1:
             probe = (low + high) // 2
         else:
-            probe, stride = min(low + stride, last), stride * 4
-        if changed(at(probe)):
-            high = probe
-        else:
-            low, stride = probe, stride if stride > 2 else 1
+            probe, stride = (max(high - stride, low + 1) if fell else min(low + stride, high - 1)), stride * 4
+        has_changed = changed(at(probe))
+        turns += has_changed is not fell
+        low, high, fell = (low, probe, True) if has_changed else (probe, high, False)
     return high if high <= last else None
 
 

@@ -149,5 +149,3 @@ def test_own_bands_are_narrower_and_hold_setups_that_did_not_make_them() -> None
         assert usual.low < band.low < 1 < band.high < usual.high
     for coverage in own_coverage(errors):
         assert coverage.groups >= 20 and 80 <= coverage.by_row <= 98 and 80 <= coverage.by_group <= 98, coverage
-
-

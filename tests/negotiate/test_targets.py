@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from optimizer.decide import read_inputs
-from optimizer.negotiate.asking_price import highest
+from optimizer.negotiate.asking_price import PriceToBeat, highest
+from optimizer.negotiate.quote_at_price import NodeShape
 from optimizer.negotiate.targets import ANY, Targets, targets
 from optimizer.report.negotiate_targets import render_targets
-from optimizer.whatif.case import open_case
+from optimizer.vocabulary import Tier
+from optimizer.whatif.case import Winner, open_case
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"
@@ -135,3 +137,27 @@ def test_those_who_only_sell_are_asked_for_a_purchase_price() -> None:
         mine["purchase_price"] = (sold.purchase_price + more) * sold.gpus_per_node
         solution = open_case(read_inputs(path, sets=[fewer, f"offers={json.dumps(quotes)}"])).solve().solutions[0]
         assert any(bought.option.offer.id == sold.offer_id for bought in solution.nodes) is wins
+
+
+def test_an_answer_that_stands_for_other_providers_is_what_each_would_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quotes for one kind of node are asked about once; each asked by itself comes to the same, ties included."""
+    sets = [
+        "hardware.gpus=[h200_sxm_141]",
+        "engine.weight_quant=[fp8]",
+        "engine.tensor_parallel=[2, 4, 8]",
+        "ranking.top=1",
+    ]
+    shared = targets(CHAT, sets=sets, simulate=False)
+    monkeypatch.setattr(PriceToBeat, "_kind", lambda *_: None)
+    assert render_targets(shared, "json") == render_targets(targets(CHAT, sets=sets, simulate=False), "json")
+    assert len({one.provider for one in shared.prices if one.cents is not None}) > 3
+
+
+@pytest.mark.parametrize("rule", ["hardware.limits.max_share_per_provider=0.6", "margins.survive=site"])
+def test_where_a_rule_asks_who_makes_a_quote_each_is_asked(rule: str) -> None:
+    case = open_case(read_inputs(CHAT, sets=[CARDS, rule]))
+    best = Winner(case, case.solve())
+    bar = PriceToBeat(case, best, Tier.ON_DEMAND)
+    option = next(one for one in case.options if one.tier is Tier.ON_DEMAND)
+    shape = NodeShape(option.offer.gpu, option.offer.provider, option.node_type.gpus_per_node, "q", option.node_type)
+    assert bar._kind(shape) is None

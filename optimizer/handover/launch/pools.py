@@ -71,7 +71,7 @@ def _start(servers: Sequence[Server]) -> list[str]:
             '  echo "  num_instances: $#"; echo "  urls:"; printf \'    - "%s"\\n\' "$@"',
             "}",
             f'{{ echo "hostname: 0.0.0.0"; echo "port: ${{PORT:-{_ROUTER_PORT}}}"; echo "backend: pytorch"',
-            "  listed context_servers $PREFILL; listed generation_servers $DECODE; } > \"$config\"",
+            '  listed context_servers $PREFILL; listed generation_servers $DECODE; } > "$config"',
             f'exec {" ".join(words)} "$config"',
         ]
     bootstrap = f' "${{SIDE_PORT:-{_BOOTSTRAP}}}"' if family == "sglang" else ""
