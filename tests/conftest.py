@@ -25,7 +25,8 @@ SLOW = {
     "catalog": "*",
     "commands": "*",
     "decide": "*",
-    "fleet": "canary classes contracts dominance large metamorphic mixes objective_floors optimum profile ranking relax survival",
+    "fleet": "canary classes contracts dominance large metamorphic mixes objective_floors optimum profile ranking "
+    "relax survival",
     "handover": "day_profile docs every_problem experiment language launch length_classes_handed_over page shortlist",
     "house": "notebooks",
     "negotiate": "*",
