@@ -13,6 +13,7 @@ from optimizer.negotiate.plan_file import Asked, inputs_of, replays
 from optimizer.problem import pools_wanted
 from optimizer.progress import Clock, Say, silent
 from optimizer.units import to_cents
+from optimizer.vocabulary import Disaggregation
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -112,6 +113,9 @@ def budget(
     progress("reading the problem and the catalogs")
     inputs, simulate = _with_budget(inputs_of(problem, sets, catalog), monthly), replays(problem, simulate=simulate)
     asked = inputs.problem
+    if asked.engine.disaggregation is Disaggregation.REQUIRED:
+        message = "what a budget buys is told of replicas that do both phases; engine.disaggregation: required has none"
+        raise UsageError([Finding(message, hint="--set engine.disaggregation=any, which leaves pools out here")])
     progress("looking for the most load")
     loaded = inputs.with_sets(["objective=maximize_load"])
     most = decide(loaded, progress=progress, simulate=simulate, clock=clock, tested=False)

@@ -84,3 +84,11 @@ def test_text_fits_the_page(answer: BudgetAnswer) -> None:
     text = render_budget(answer, "text")
     assert max(len(line) for line in text.splitlines() if "(" not in line[:3]) <= 100
     assert "Quickest first token (TTFT) for the planned load" in text
+
+
+def test_where_pools_are_required_the_question_is_refused_in_words_of_the_file() -> None:
+    with pytest.raises(UsageError) as refused:
+        budget(ROOT / "problems" / "rag_disaggregated_unlike.yaml", 60000, sets=["engine.disaggregation=required"])
+    (finding,) = refused.value.findings
+    assert "engine.disaggregation: required" in finding.message
+    assert "maximize_load" not in finding.message
