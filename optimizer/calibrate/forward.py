@@ -252,7 +252,8 @@ def replica_for(spec: ReplicaSpec, lengths: Lengths, params: Parameters) -> Repl
     """Step times, scheduler and all KV blocks of a replica for requests of such lengths."""
     table, resident = memory_table([spec]), moments_of(lengths).resident_seen
     tokens = float(table.kv_budget[0] / table.kv.sequence(resident)[0]) * resident
-    open_loop, closed_loop = (settings_of(spec, tokens, params, way) for way in (True, False))
+    drafts = (spec.speculation.tokens, spec.speculation.acceptance) if spec.speculation else (0, 0.0)
+    open_loop, closed_loop = (replace(settings_of(spec, tokens, params, way), drafts=drafts) for way in (True, False))
     return Replica(coefficients([spec], params).row(0), open_loop, closed_loop)
 
 

@@ -6,11 +6,9 @@ Options as in the engines' argument parsers (catalogs/engine_options.csv): ``vll
 
 from __future__ import annotations
 
-import re
-
 from optimizer.plan.types import Group
 from optimizer.report.words import quant_name
-from optimizer.vocabulary import Role
+from optimizer.vocabulary import Role, split_version
 
 _CALIBRATED = frozenset({"int8", "int4", "nvfp4", "mxfp4"})
 """Formats that need a checkpoint of their own where they are not the model's; fp8 can be made while loading."""
@@ -27,12 +25,6 @@ between the two the name of that option changed, so that there neither is safe."
 def engine_family(engine: str) -> str:
     """``vllm`` for vllm-ascend too: the same command line."""
     return engine.partition("-")[0]
-
-
-def version_numbers(version: str) -> tuple[int, ...]:
-    """``0.5.12`` and ``v0.5.12.post1`` as (0, 5, 12); empty where it does not begin with numbers."""
-    found = re.match(r"v?(\d+(?:\.\d+)*)", version)
-    return tuple(int(part) for part in found[1].split(".")[:3]) if found else ()
 
 
 def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None:
@@ -104,7 +96,7 @@ def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
     """``--tp-size`` counts the GPUs of all attention ranks, which share the requests and the chunk that are stated
     (``server_args.py``: both are divided by ``--dp-size``)."""
     ranks = group.attention_dp
-    version = version_numbers(group.engine_version)
+    version = split_version(group.engine_version)
     new = not version or version >= _SGLANG_SERVE
     command = ["sglang", "serve"] if new else ["python", "-m", "sglang.launch_server"]
     command += ["--model-path", model_to_load(group, checkpoint), "--tp-size", str(group.tensor_parallel * ranks)]
