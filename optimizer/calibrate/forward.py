@@ -196,7 +196,7 @@ def predict_case(case: RowCase, c: StepCoefficients, kv_tokens: float, params: P
     Rows that state no start pattern get the mixture ``unknown_start_burst_share``.
     """
     drafts = case.spec.speculation
-    if drafts is not None and case.row.load not in (DECODE_STEP, PROMPT_STEP):
+    if drafts is not None and case.row.load not in (DECODE_STEP, PROMPT_STEP) and not case.row.router:
         return _speculating(case, c, kv_tokens, params, drafts.tokens_per_step)
     return _stepwise(case, c, kv_tokens, params)
 

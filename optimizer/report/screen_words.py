@@ -114,7 +114,8 @@ def short_tier(node: NodeLine) -> str:
 
 def hardware(plan: Plan) -> str:
     """``8x H100 SXM qubrid 1y``; kinds and sellers are joined by ``+``, idle and spare ones are told. How a mixture's
-    replica is split follows where it is by attention ranks or dealt experts: ``16x B300 SXM verda DP4 EP4``. Of pools
+    replica is split follows where it is by attention ranks or dealt experts, or drafts: ``16x B300 SXM verda DP4 EP4``,
+    ``1x B200 SXM verda TP1 MTP2``. Of pools
     on one line of nodes the GPUs of each, prefill first: ``4+4x H100 SXM qubrid``; on several who does what."""
     if not plan.has_pools:
         split = plan.groups[0].split if len(plan.groups) == 1 and _is_dealt(plan.groups[0]) else ""
@@ -126,7 +127,7 @@ def hardware(plan: Plan) -> str:
 
 
 def _is_dealt(group: Group) -> bool:
-    return group.attention_dp > 1 or group.expert_parallel > 1
+    return group.attention_dp > 1 or group.expert_parallel > 1 or group.drafts is not None
 
 
 def _roles_on(node: NodeLine, plan: Plan) -> str:

@@ -6,6 +6,8 @@ Options as in the engines' argument parsers (catalogs/engine_options.csv): ``vll
 
 from __future__ import annotations
 
+import json
+
 from optimizer.plan.types import Group
 from optimizer.report.words import quant_name
 from optimizer.vocabulary import Role, split_version
@@ -36,7 +38,24 @@ def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None
     serve = {"vllm": _serve_vllm, "sglang": _serve_sglang, "trtllm": _serve_trtllm}.get(engine_family(group.engine))
     if serve is None or why_not_served(group, checkpoint):
         return None
-    return [*serve(group, checkpoint or group.published_as or None), *_pool_words(group)]
+    return [*serve(group, checkpoint or group.published_as or None), *_pool_words(group), *_draft_words(group)]
+
+
+def _draft_words(group: Group) -> list[str]:
+    """How an engine is told to draft: one chain of tokens. SGLang runs MTP under the name EAGLE, by the layers of the
+    checkpoint where no draft is named (SGLang documentation, "Speculative decoding"), and counts the last token of the
+    step before as one of those it verifies."""
+    drafts, family = group.drafts, engine_family(group.engine)
+    if drafts is None:
+        return []
+    own = drafts.method == "mtp"
+    if family == "vllm":
+        head = {} if own else {"model": drafts.head}
+        stated = {"method": drafts.method, **head, "num_speculative_tokens": drafts.tokens}
+        return ["--speculative-config", json.dumps(stated)]
+    words = ["--speculative-algorithm", "EAGLE" if own else "EAGLE3", "--speculative-num-steps", str(drafts.tokens)]
+    words += ["--speculative-eagle-topk", "1", "--speculative-num-draft-tokens", str(drafts.tokens + 1)]
+    return words if own else [*words, "--speculative-draft-model-path", drafts.head]
 
 
 def _pool_words(group: Group) -> list[str]:

@@ -119,10 +119,10 @@ def homes(count: int, replicas: int, seed: int = SEED) -> Ints:
 def paces(output: Floats, drafted: int, acceptance: float, seed: int = SEED) -> Floats:
     """Tokens that each request gets out of a step after its first one, as its luck with the drafts has it.
 
-    A step yields 1 + the drafts accepted, so the steps of T further tokens are a renewal count: mean (T + overshoot) / m
-    and variance T v / m^3, m and v the mean and variance of a step's yield X, overshoot E[X^2] / 2m - 1/2 what the
-    last step yields beyond the end (Feller, "An Introduction to Probability Theory and Its Applications" II, XI); at least
-    T / (1 + k), at most T. Every request takes a whole number of steps.
+    A step yields 1 + the drafts accepted, so the steps of T further tokens are a renewal count: mean (T + o) / m and
+    variance T v / m^3, where m and v are the mean and variance of a step's yield X, and o = E[X^2] / 2m - 1/2 is what
+    the last step yields beyond the end (Feller, "An Introduction to Probability Theory and Its Applications" II, XI).
+    At least T / (1 + k) of them, at most T; every request takes a whole number of steps.
     """
     if not drafted:
         return np.ones(output.size)

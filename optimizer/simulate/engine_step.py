@@ -92,8 +92,9 @@ def _stretch(
 ) -> tuple[float, float]:
     """Steps without prompt work until a request ends, ``room`` tokens are used up or the scheduler admits requests.
 
-    ``pace``: tokens that a step yields in all; ``horizon``: seconds until a request is there to be admitted, steps until
-    the scheduler looks at the queue next, and steps between two such looks. Returns how many steps and their seconds.
+    ``pace``: tokens that a step yields in all; ``horizon``: seconds until a request is there to be admitted, steps
+    until the scheduler looks at the queue next, and steps between two such looks. Returns how many steps and their
+    seconds.
     """
     until, pause, interval = horizon
     kv, least = 0.0, 1e18

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from optimizer.handover.launch.kubernetes import GFD_LABEL, OWN_LABEL, node_selector, takes_key
 from optimizer.handover.safe_text import code, table, text
 from optimizer.report.confirm import acceptance, brackets, offer_sentence
+from optimizer.report.drafts import drafting_of
 from optimizer.report.words import gpu_name, money, plural, tier_name
 from optimizer.units import SHARE_UNITS
 from optimizer.vocabulary import Evidence, Link, Role
@@ -144,6 +145,7 @@ def _settings(server: Server) -> str:
         ("tensor parallel", str(group.tensor_parallel)),
         ("pipeline parallel", str(group.pipeline_parallel)),
         *_shared_experts(group),
+        *([("drafts (speculative decoding)", text(drafting_of(group)))] if group.drafts else []),
         ("servers", str(group.replicas)),
         ("longest request (max-model-len)", str(group.max_model_len)),
         (f"requests at once{of_rank} (max-num-seqs)", str(group.max_num_seqs)),

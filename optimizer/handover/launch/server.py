@@ -300,6 +300,7 @@ def settings_of(server: Server) -> dict[str, str]:
         "tp": str(group.tensor_parallel),
         "pp": str(group.pipeline_parallel),
         **_expert_degrees(group),
+        **_drafts(group),
         "replicas": str(test.replicas),
         "gpu_memory_utilization": f"{group.gpu_memory_utilization:g}",
         "max_num_seqs": str(group.max_num_seqs),
@@ -312,6 +313,18 @@ def _expert_degrees(group: Group) -> dict[str, str]:
     if group.attention_dp == group.expert_parallel == 1:
         return {}
     return {"attention_dp": str(group.attention_dp), "expert_parallel": str(group.expert_parallel)}
+
+
+def _drafts(group: Group) -> dict[str, str]:
+    """How it drafts, where it does."""
+    drafts = group.drafts
+    if drafts is None:
+        return {}
+    return {
+        "speculative": drafts.method,
+        "speculative_tokens": str(drafts.tokens),
+        "acceptance": f"{drafts.acceptance:g}",
+    }
 
 
 def load_words(server: Server) -> dict[str, str]:
