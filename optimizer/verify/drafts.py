@@ -28,7 +28,7 @@ def published_drafts(case: CheckedCase) -> Iterator[Mismatch]:
         path, drafts = f"{group.path}.drafts", group.group.drafts
         if drafts is None:
             if asked is Speculative.REQUIRED:
-                yield Mismatch("drafts", "engine.speculative", "required", None, f"{path}: nothing drafts")
+                yield Mismatch("published drafts", "engine.speculative", "required", None, f"{path}: nothing drafts")
             continue
         head, accepted = _published(case, group)
         spec = group.spec
@@ -55,7 +55,7 @@ def published_drafts(case: CheckedCase) -> Iterator[Mismatch]:
         )  # fmt: skip
         for where, holds, expected, message in rules:
             if not holds:
-                yield Mismatch("drafts", where, expected, drafts.words, message)
+                yield Mismatch("published drafts", where, expected, drafts.words, message)
 
 
 def _published(case: CheckedCase, group: GroupCase) -> tuple[DraftFact | None, float | None]:
