@@ -54,6 +54,7 @@ def test_drafts_keep_a_promise_on_half_the_cards(solved) -> None:
 def test_report_names_the_drafts(solved) -> None:
     outcome: Outcome = solved(NAME)
     drafts = outcome.plans[0].groups[0].drafts
+    assert drafts is not None
     assert f" {drafts.words}" in render(outcome, "text")
     stated = json.loads(render(outcome, "json"))["plans"][0]["groups"][0]["speculative"]
     assert (stated["method"], stated["tokens"]) == (drafts.method, drafts.tokens)
@@ -61,9 +62,10 @@ def test_report_names_the_drafts(solved) -> None:
 
 def test_a_head_drafts_where_one_step_a_token_is_too_slow(tmp_path: Path) -> None:
     outcome = solve_problem(small(tmp_path))
-    (group,) = outcome.plans[0].groups
-    assert group.drafts.head == "yuhuili/EAGLE3-LLaMA3.1-Instruct-8B"
-    assert group.drafts.acceptance == pytest.approx(0.774)  # low end of the model's own runs on chat
+    drafts = outcome.plans[0].groups[0].drafts
+    assert drafts is not None
+    assert drafts.head == "yuhuili/EAGLE3-LLaMA3.1-Instruct-8B"
+    assert drafts.acceptance == pytest.approx(0.774)  # low end of the model's own runs on chat
     assert isinstance(solve_problem(small(tmp_path, ASKED="off")), Infeasible)
 
 

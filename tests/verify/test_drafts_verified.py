@@ -33,6 +33,7 @@ def drafting(**changes) -> Callable[[Plan], Plan]:
 
     def changed(plan: Plan) -> Plan:
         (group,) = plan.groups
+        assert group.drafts is not None
         return replace(plan, groups=(replace(group, drafts=replace(group.drafts, **changes) if changes else None),))
 
     return changed

@@ -130,6 +130,14 @@ def _shared_experts(group: Group) -> list[tuple[str, str]]:
     ]
 
 
+def _drafts(group: Group) -> list[tuple[str, str]]:
+    """How a server drafts, where it does; drafts of made-up prompts are accepted otherwise than those of real ones."""
+    if group.drafts is None:
+        return []
+    prompts = "the benchmark's random tokens say nothing of it: to measure it, send prompts of your own"
+    return [("drafts (speculative decoding)", text(f"{drafting_of(group)}; {prompts}"))]
+
+
 def _settings(server: Server) -> str:
     group = server.group
     weights = server.checkpoint or (
@@ -145,7 +153,7 @@ def _settings(server: Server) -> str:
         ("tensor parallel", str(group.tensor_parallel)),
         ("pipeline parallel", str(group.pipeline_parallel)),
         *_shared_experts(group),
-        *([("drafts (speculative decoding)", text(drafting_of(group)))] if group.drafts else []),
+        *_drafts(group),
         ("servers", str(group.replicas)),
         ("longest request (max-model-len)", str(group.max_model_len)),
         (f"requests at once{of_rank} (max-num-seqs)", str(group.max_num_seqs)),
