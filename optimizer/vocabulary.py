@@ -5,6 +5,7 @@ Closed sets of words that a problem file may use, beyond those every room shares
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 
@@ -135,6 +136,33 @@ POOL_ENGINES = ("vllm", "sglang", "trtllm")
 """Engines whose servers can be prefill or decode workers: vLLM with the NIXL connector (vLLM documentation,
 "NixlConnector Usage Guide", 0.12), SGLang (``--disaggregation-mode``), TensorRT-LLM (``trtllm-serve`` behind
 ``trtllm-serve disaggregated``)."""
+
+
+class Speculative(StrEnum):
+    """Whether replicas may draft tokens that a step of the model then verifies together."""
+
+    OFF = "off"
+    ANY = "any"
+    REQUIRED = "required"
+
+
+class TextTask(StrEnum):
+    """The kind of text that is written: how often drafts are accepted follows from it."""
+
+    CHAT = "chat"
+    CODE = "code"
+    REASONING = "reasoning"
+    RAG = "rag"
+
+
+DRAFT_WORDS = {"mtp": "MTP", "eagle3": "EAGLE3-"}
+"""What a way to draft is called before the tokens drafted in a step: ``MTP2``, ``EAGLE3-3``."""
+
+
+def split_version(version: str) -> tuple[int, ...]:
+    """``0.5.12`` and ``v0.5.12.post1`` as (0, 5, 12); empty where it does not begin with numbers."""
+    found = re.match(r"v?(\d+(?:\.\d+)*)", version)
+    return tuple(int(part) for part in found[1].split(".")[:3]) if found else ()
 
 
 class Market(StrEnum):

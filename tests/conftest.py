@@ -38,7 +38,7 @@ SLOW = {
     "report": "front_page screen width",
     "service": "*",
     "simulate": "*",
-    "verify": "mutations pools_verified replays",
+    "verify": "drafts_verified mutations pools_verified replays",
 }
 """Files of tests, by room (all with ``*``), that take seconds; the others together take less than a minute on two
 cores."""

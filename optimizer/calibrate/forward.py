@@ -196,7 +196,7 @@ def predict_case(case: RowCase, c: StepCoefficients, kv_tokens: float, params: P
     Rows that state no start pattern get the mixture ``unknown_start_burst_share``.
     """
     drafts = case.spec.speculation
-    if drafts is not None and case.row.load not in (DECODE_STEP, PROMPT_STEP):
+    if drafts is not None and case.row.load not in (DECODE_STEP, PROMPT_STEP) and not case.row.router:
         return _speculating(case, c, kv_tokens, params, drafts.tokens_per_step)
     return _stepwise(case, c, kv_tokens, params)
 
@@ -252,7 +252,8 @@ def replica_for(spec: ReplicaSpec, lengths: Lengths, params: Parameters) -> Repl
     """Step times, scheduler and all KV blocks of a replica for requests of such lengths."""
     table, resident = memory_table([spec]), moments_of(lengths).resident_seen
     tokens = float(table.kv_budget[0] / table.kv.sequence(resident)[0]) * resident
-    open_loop, closed_loop = (settings_of(spec, tokens, params, way) for way in (True, False))
+    drafts = (spec.speculation.tokens, spec.speculation.acceptance) if spec.speculation else (0, 0.0)
+    open_loop, closed_loop = (replace(settings_of(spec, tokens, params, way), drafts=drafts) for way in (True, False))
     return Replica(coefficients([spec], params).row(0), open_loop, closed_loop)
 
 

@@ -245,8 +245,6 @@ def degree_defects(row: MeasuredRow, model: Model, *, gpu_count_stated: bool) ->
             "gpu_count",
             (f"gpu_count {row.gpu_count} is not replicas {copies} x pp {row.pp} x tp {row.tp} x attention_dp {ranks}"),
         )
-    if row.speculative != NO_SPECULATION and row.router:
-        yield "router", "a test that is sent as described is not predicted with speculative decoding"
 
 
 def speculation_of(row: MeasuredRow, model: Model, catalog: Catalog) -> Speculation | None:

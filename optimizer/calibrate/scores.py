@@ -281,15 +281,10 @@ def _specs(case: RowCase | PoolCase | None) -> tuple[ReplicaSpec, ...]:
 
 
 def case_grade(case: RowCase, params: Parameters) -> Grade:
-    """Grade of a case: an engine the catalog does not know is C, speculative decoding one grade lower."""
+    """Grade of a case: an engine the catalog does not know is C."""
     if case.unknown_engine:
         return Grade.C
-    return _drafted(grade_of(case.spec, params)[0], case.spec)
-
-
-def _drafted(grade: Grade, spec: ReplicaSpec) -> Grade:
-    """Speculative decoding was measured on few cards, and its acceptance is the prompts'."""
-    return (Grade.B if grade is Grade.A else Grade.C) if spec.speculation else grade
+    return grade_of(case.spec, params)[0]
 
 
 def _cells(case: RowCase, p: MedianEstimate, known: tuple[Parameters, Bands], *, beyond: bool) -> dict[str, str]:
@@ -326,7 +321,7 @@ def pool_grade(case: PoolCase, params: Parameters) -> Grade:
     """The worse grade of both pools; an engine the catalog does not know is C. Layouts count that were measured as
     pools."""
     grades = [grade_of(spec, params.of_pools)[0] for spec in (case.prefill, case.decode)]
-    return Grade.C if case.unknown_engine else _drafted(max(grades), case.decode)
+    return Grade.C if case.unknown_engine else max(grades)
 
 
 def _written(p: MedianEstimate, ttft: Band, tpot: Band, flow: Band, grade: Grade) -> dict[str, str]:

@@ -12,27 +12,35 @@ One replica as it would be set up on a node type.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Lengths, Load, Slo
+from optimizer.performance.drafting import choices, format_refusal, offered
 from optimizer.performance.startup import default_share
 from optimizer.performance.types import OperatingPoint, ReplicaSpec
+from optimizer.plan.deployment import Drafting
 from optimizer.pricing.types import NodeType
 from optimizer.units import floor_guarded
+from optimizer.vocabulary import Speculative
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Engine, Gpu, Model
     from optimizer.performance import Parameters
     from optimizer.performance.degrees import Shape
+    from optimizer.performance.drafting import PublishedDraft
     from optimizer.performance.operating_points import Memo
+    from optimizer.performance.speculation import Speculation
     from optimizer.problem import Part, Problem
 
 
 EXCHANGE = "attention ranks have a domain of switched links"
 """A physical rule of mixtures alone."""
+
+SPECULATION = "a published draft (engine.speculative)"
+"""What plain replicas lack where drafts are required."""
 
 _TENSOR_PARALLEL = (1, 2, 4, 8)
 _PIPELINE_PARALLEL = (1, 2, 4)
@@ -82,6 +90,7 @@ class CandidateBuilder:
         setting = self._setting(self._parts[index])
         places = list(self._places(setting, node_types))
         specs = {content: spec for _, spec, content in places}
+        heads = {offer.method: offer for offer in setting.drafts}
         if setting.max_num_seqs is None:
             specs = dict(zip(specs, settled(list(specs.values())), strict=True))
         bills = dict(zip(specs, memory_bills(list(specs.values()), self._lengths(index)), strict=True))
@@ -107,6 +116,7 @@ class CandidateBuilder:
                 points=points[content],
                 grade=grades[content],
                 recovery=kept[formats],
+                drafts=_drafting(spec, heads),
             )
 
     def replicas(self, index: int, node_types: Sequence[NodeType]) -> list[ReplicaSpec]:
@@ -172,23 +182,57 @@ class CandidateBuilder:
                             spec = known.get(content)
                             if spec is None:
                                 spec = known[content] = replica_on(defaults, node_type, (quant, cache), shape)
-                            yield node_type, spec, content
+                            yield from self._ways(setting, node_type, known, content)
+
+    def _ways(
+        self, setting: Setting, node_type: NodeType, known: dict[Content, ReplicaSpec], content: Content
+    ) -> Iterator[tuple[NodeType, ReplicaSpec, Content]]:
+        """A replica as it is, unless it has to draft, and with every way to draft."""
+        spec = known[content]
+        if setting.must_draft:
+            self.removed[SPECULATION] += 1
+        else:
+            yield node_type, spec, content
+        for way in setting.ways_to_draft:
+            if not format_refusal(way.method, spec.model, spec.weight_quant, spec.pipeline_parallel):
+                self.enumerated += 1
+                more = (*content, way.method, way.tokens)
+                if more not in known:
+                    known[more] = replace(spec, speculation=way)
+                yield node_type, known[more], more
 
     def _lengths(self, index: int) -> Lengths:
         return self._parts[index].lengths
 
     def _setting(self, part: Part) -> Setting:
+        from optimizer.problem import may_draft
+
         stated = self._problem.engine
         engine = self._catalog.engines[stated.name]
+        model, version = self._catalog.models[part.workload.model], stated.version or ""
+        offers: list[PublishedDraft] = []
+        if may_draft(self._problem, part.workload):
+            offers = offered(model, engine, version, str(part.workload.task or ""), self._catalog.drafts)
         return Setting(
-            model=self._catalog.models[part.workload.model],
+            model=model,
             engine=engine,
             utilization=stated.gpu_memory_utilization,
             max_num_seqs=stated.max_num_seqs,
             max_num_batched_tokens=stated.max_num_batched_tokens,
             max_model_len=part.lengths.context_max,
-            version=stated.version or "",
+            version=version,
+            drafts=tuple(offers),
+            ways_to_draft=tuple(way for _, way in choices(model, offers)),
+            must_draft=stated.speculative is Speculative.REQUIRED,
         )
+
+
+def _drafting(spec: ReplicaSpec, heads: Mapping[str, PublishedDraft]) -> Drafting | None:
+    """How a replica drafts, with what is published of it."""
+    if spec.speculation is None:
+        return None
+    offer = heads[spec.method]
+    return Drafting(spec.method, spec.drafted, offer.acceptance, offer.head, offer.source)
 
 
 def _whole_requests(points: tuple[OperatingPoint, ...], ranks: int) -> tuple[OperatingPoint, ...]:
@@ -215,6 +259,9 @@ class Setting:
     max_num_batched_tokens: int | None
     max_model_len: int
     version: str  # of the engine; empty: not stated
+    drafts: tuple[PublishedDraft, ...] = ()
+    ways_to_draft: tuple[Speculation, ...] = ()
+    must_draft: bool = False
 
 
 def fits_nodes(node_type: NodeType, shape: Shape) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from optimizer.performance.types import Grade, MemoryBill, OperatingPoint, ReplicaSpec
+from optimizer.plan.deployment import Drafting
 from optimizer.pricing.types import NodeType
 from optimizer.vocabulary import NVLINK_CLASS, Link, Role
 
@@ -31,6 +32,7 @@ class Candidate:
     recovery: float  # weight recovery x KV recovery against native precision
     role: Role = Role.SERVE
     worker: PoolWorker | None = None  # of a pool
+    drafts: Drafting | None = None  # how the specification drafts, with its sources
     key: tuple[str | int | float, ...] = field(init=False, compare=False, repr=False)
     """Content key: orders candidates and names them in a plan, whatever order the catalog came in."""
 
@@ -47,6 +49,7 @@ class Candidate:
             spec.attention_dp,
             spec.expert_parallel,
             *(() if self.role is Role.SERVE else (str(self.role),)),
+            *(() if spec.speculation is None else (spec.method, spec.drafted)),
         )
         object.__setattr__(self, "key", key)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optimizer.candidates.drafts_left_out import drafts_left_out
 from optimizer.decide.understood import asked, demand, loads, rules, understood
 from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import (
@@ -257,6 +258,7 @@ def outcome_of(
         warnings=(
             *problem.warnings,
             *pools_left_out(problem),
+            *drafts_left_out(problem, inputs.catalog),
             *refused_quotes(options, candidates.rules.options),
             *unused_discounts(problem, inputs.catalog, options),
             *candidates.warnings,

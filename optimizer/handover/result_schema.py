@@ -63,6 +63,7 @@ _PARTS: dict[str, dict[str, Any]] = {
         "pipeline_parallel": "integer",
         "attention_dp": "integer",
         "expert_parallel": "integer",
+        "speculative": "drafts|null",
         "replicas": "integer",
         "interconnect": "string",
         "max_num_seqs": "integer",
@@ -70,6 +71,13 @@ _PARTS: dict[str, dict[str, Any]] = {
         "memory_gib_per_gpu": dict.fromkeys(
             ("weights", "kv_cache", "activations", "overhead", "total", "usable"), "number"
         ),
+    },
+    "drafts": {
+        "method": "string",
+        "tokens": "integer",
+        "acceptance": "number",
+        "head": "string",
+        "source": "string",
     },
     "promise": {
         "promise": "string|null",

@@ -49,6 +49,7 @@ class Explanation:
     stress: tuple[Stress, ...] = ()
     leverage: Leverage | None = None
     replayed: bool = True
+    without_drafts: Next | None = None  # the best plan under ``engine.speculative: off``; None: nothing drafts anyway
 
 
 def explain(
@@ -109,7 +110,16 @@ def explain(
     stressed = stress(case, best, plan)
     progress("pricing what comes without its sellers")
     told = leverage(case, best)
-    return Explanation(outcome, plan, goal, goal.reached(best), moved, reign, stressed, told, simulate)
+    plain = _undrafted(case, plan, goal, progress)
+    return Explanation(outcome, plan, goal, goal.reached(best), moved, reign, stressed, told, simulate, plain)
+
+
+def _undrafted(case: Case, plan: Plan, goal: Goal, progress: Say) -> Next | None:
+    """What the problem takes without speculative decoding, where the plan drafts."""
+    if not any(group.drafts for group in plan.groups):
+        return None
+    progress("pricing what comes without drafts")
+    return next_at(0.0, ask(case, ["engine.speculative=off"]), goal)
 
 
 def _reign(case: Case, best: Winner, goal: Goal) -> Reign:

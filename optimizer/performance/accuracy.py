@@ -75,10 +75,10 @@ def is_own(spec: ReplicaSpec, params: Parameters) -> bool:
 
 
 def may_be_own(spec: ReplicaSpec) -> bool:
-    """Whether measurements of its setup can narrow a specification's band: not where the layout, which a setup does not
-    name, decides how fast it is."""
+    """Whether measurements of its setup can narrow a specification's band: not where the layout or drafts, which a
+    setup does not name, decide how fast it is."""
     whole = spec.pipeline_parallel == spec.attention_dp == spec.expert_parallel == 1
-    return whole and not is_wide_pcie(spec)
+    return whole and not is_wide_pcie(spec) and spec.speculation is None
 
 
 def band_source(spec: ReplicaSpec, params: Parameters) -> str:
@@ -104,6 +104,13 @@ ASSUMED_HITS = "gap not stated, hits assumed (tokens.prefix_gap_s)"
 """Why a prediction with prefix hits that nobody earned is graded C."""
 
 
+DRAFTED = (
+    "speculative decoding: no row with drafts has a part in the fit or its bands, and acceptance is that of the"
+    " prompts: one grade down"
+)
+"""Why a prediction with drafts is never of grade A."""
+
+
 def grade_of(spec: ReplicaSpec, params: Parameters, lengths: Lengths | None = None) -> tuple[Grade, tuple[str, ...]]:
     """Grade of a specification, serving requests of such ``lengths``, and the sentences that explain it."""
     if is_own(spec, params):
@@ -126,6 +133,8 @@ def grade_of(spec: ReplicaSpec, params: Parameters, lengths: Lengths | None = No
         reasons.append(f"{spec.model.id} usually runs with techniques that are not modelled: one grade down")
     if spec.model.plain_keys:
         reasons.append(f"{spec.model.id} was read by the standard keys of its configuration alone")
+    if spec.speculation is not None:
+        reasons.append(DRAFTED)
     if spec.pipeline_parallel > 1:
         reasons.append("pipeline parallelism has never been measured under load")
     if is_wide_pcie(spec):
@@ -156,7 +165,8 @@ def grades_of(specs: Sequence[ReplicaSpec], params: Parameters, lengths: Lengths
 def _grade(spec: ReplicaSpec, missing: int) -> Grade:
     if spec.pipeline_parallel > 1 or is_wide_pcie(spec) or spec.gpu.custom or spec.model.plain_keys:
         return Grade.C
-    step = missing + bool(spec.gpu.sibling) + spec.gpu.memory_is_fallback + is_upper_bound(spec.model)
+    unlike = bool(spec.gpu.sibling) + spec.gpu.memory_is_fallback + is_upper_bound(spec.model)
+    step = missing + unlike + (spec.speculation is not None)
     return _LADDER[min(step, 2)]
 
 

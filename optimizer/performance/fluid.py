@@ -14,7 +14,9 @@ TPOT):
   percentile is at least that of the own prompts, and at most of the mean prompt is asked;
 * of those in flight as many may be waiting for a first token as the promise on TTFT allows, which decode nothing;
 * the 90th and higher percentiles of TPOT are at least its mean, which is what Little's law speaks of; of lower ones
-  only the step of a lone request is asked.
+  only the step of a lone request is asked, and of one that drafts only what no luck can beat: every draft accepted;
+* a request of T further tokens takes at least T over the mean yield of a step on average (Wald: the drafts of its last
+  step may go beyond its end).
 
 Saturation (0.9 of it, batch work all of it) and slots are rules, not predictions, and hold here as they stand.
 """
@@ -54,7 +56,7 @@ class FluidFlow:
 
     tpot: Array
     rate: Array  # requests per second, by Little's law
-    alone: Array  # a decode step of a lone request
+    alone: Array  # a token of a lone request; where it drafts, with every draft accepted
 
     def at_least(self, promise: Promise, r: Replicas, m: LengthMoments) -> Array:
         """What the promised percentile is at least."""
@@ -85,19 +87,21 @@ def first_token(r: Replicas, m: LengthMoments, prompt: float) -> Array:
 
 def fluid_at(r: Replicas, m: LengthMoments, decoding: Array) -> FluidFlow:
     """With a mean of ``decoding`` requests being decoded."""
-    n = np.asarray(decoding)
+    n, m = np.asarray(decoding), r.in_steps(m)
     batch = np.maximum(n, 1.0)
     kv, nothing = batch * m.resident_seen, 0.0 * batch
     decode = step_seconds(r.c, batch, kv, nothing, nothing)
     beside = r.mixed * batch
-    room = np.maximum(r.budget - beside, 1.0)
+    room = np.maximum(r.budget - beside * r.width, 1.0)
     least = np.minimum(room, min([m.prompt, *m.prompt_cells]))
     chunks = np.stack([least ** (1.0 - weight) * room**weight for weight in (0.0, 0.25, 0.5, 0.75, 1.0)])
     steps = step_seconds(r.c, beside, r.mixed * kv, chunks, m.context + nothing)
     insert = np.min(np.maximum(steps - r.mixed * decode, 0.0) * m.prompt / chunks, axis=0)
     tpot = decode + np.maximum(n - 1.0, 0.0) * insert / m.steps
     rate = n / (m.steps * tpot)
-    return FluidFlow(tpot, rate, r.alone_s)
+    if r.drafts is None:
+        return FluidFlow(tpot, rate, r.alone_s)
+    return FluidFlow(tpot / r.drafts.yielded, rate, r.alone_s / r.width)
 
 
 def fluid_points(

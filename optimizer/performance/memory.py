@@ -210,16 +210,17 @@ class _Alike:
     def row(self, spec: ReplicaSpec) -> tuple[float, ...]:
         """Weights, activations, overhead, usable memory and the needs of the KV cache, in bytes."""
         model, quant, split = id(spec.model), spec.weight_quant, (spec.tensor_parallel, spec.pipeline_parallel)
-        of_weights = (model, quant, split, spec.attention_dp, spec.expert_parallel, id(spec.speculation))
+        drafts = spec.speculation and spec.speculation.content
+        of_weights = (model, quant, split, spec.attention_dp, spec.expert_parallel, drafts)
         known = self._weights.get(of_weights)
         if known is None:
             parts = self._parts.get((model, quant))
             if parts is None:
                 parts = self._parts[model, quant] = weight_parts(spec.model, quant)
-            drafts, draft_token = _draft_per_gpu(spec)
-            known = self._weights[of_weights] = (_weights_per_gpu(spec, parts) + drafts, draft_token)
+            of_drafts, draft_token = _draft_per_gpu(spec)
+            known = self._weights[of_weights] = (_weights_per_gpu(spec, parts) + of_drafts, draft_token)
         weights, draft_token = known
-        of_need = (model, split, spec.kv_cache)
+        of_need = (model, split, spec.kv_cache, states_of(spec))
         need = self._needs.get(of_need)
         if need is None:
             need = self._needs[of_need] = kv_need_of(spec)
@@ -250,7 +251,7 @@ def _draft_per_gpu(spec: ReplicaSpec) -> tuple[float, float]:
 
 def most_sequences(spec: ReplicaSpec) -> int | None:
     """Sequences whose recurrent state fits a hybrid model's replica, which bounds max_num_seqs; None for others."""
-    return state_blocks(spec, float(memory_table([spec]).kv_budget[0]))
+    return state_blocks(spec, float(memory_table([spec]).kv_budget[0]), states_of(spec))
 
 
 def _weights_per_gpu(spec: ReplicaSpec, parts: WeightParts) -> float:
@@ -265,6 +266,12 @@ def _weights_per_gpu(spec: ReplicaSpec, parts: WeightParts) -> float:
     return sharded / spec.tensor_parallel + parts.everywhere * share
 
 
+def states_of(spec: ReplicaSpec) -> int:
+    """Recurrent states kept of a sequence: beside the last one that after each drafted token, as a rejected draft has
+    to be taken back (vLLM ``MambaSpec.num_speculative_blocks``)."""
+    return 1 + spec.drafted
+
+
 def kv_need_of(spec: ReplicaSpec) -> tuple[float, float, float, float]:
     """KV bytes on the fullest GPU: per token, per token inside the window, the window, per sequence.
 
@@ -277,5 +284,5 @@ def kv_need_of(spec: ReplicaSpec) -> tuple[float, float, float, float]:
         (stored.full + stored.index) * layers,
         stored.sliding * layers,
         float(model.sliding_window or model.context_limit),
-        model.linear_state_bytes / tp * layers,
+        states_of(spec) * model.linear_state_bytes / tp * layers,
     )

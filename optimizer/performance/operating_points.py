@@ -223,7 +223,7 @@ def content_of_spec(spec: ReplicaSpec) -> tuple[object, ...]:
         id(spec.gpu), id(spec.model), id(spec.engine), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
         spec.pipeline_parallel, spec.link, spec.gpu_memory_utilization, spec.max_num_seqs, spec.max_num_batched_tokens,
         spec.attention_dp, spec.expert_parallel, spec.overlap, spec.engine_version, spec.crosses_nodes,
-        spec.known_host, id(spec.speculation),
+        spec.known_host, spec.speculation and spec.speculation.content,
     )  # fmt: skip
 
 
@@ -413,13 +413,19 @@ class Prepared:
             return self
         at = np.array([self.columns[content] for content in kept], dtype=np.intp)
         coefficients = self.replicas.c._replace(**{k: v[at] for k, v in self.replicas.c._asdict().items()})
-        names = [f.name for f in fields(self.replicas) if f.name not in ("c", "prefixes")]
+        names = [f.name for f in fields(self.replicas) if f.name not in ("c", "prefixes", "drafts")]
         arrays = {name: getattr(self.replicas, name)[at] for name in names}
-        prefixes = self.replicas.prefixes
+        prefixes, drafts = self.replicas.prefixes, self.replicas.drafts
         return Prepared(
             self.specs,
             {content: number for number, content in enumerate(kept)},
-            replace(self.replicas, c=coefficients, prefixes=prefixes and prefixes.part(at), **arrays),
+            replace(
+                self.replicas,
+                c=coefficients,
+                prefixes=prefixes and prefixes.part(at),
+                drafts=drafts and drafts.part(at),
+                **arrays,
+            ),
             self.moments,
             _flow(self.limit, at),
             self.kinds,

@@ -113,6 +113,7 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
     n = np.maximum(decoding, TINY)
     if r.prefixes is not None:
         m = r.prefixes.left_of_prompts(m, n, closed=closed)
+    m = r.in_steps(m)
     s = steps_at(r, m, n, closed=closed)
     front = r.frontend_s + r.service_s + _deterministic_queue(s.rate, r.service_s)
     others = np.minimum(s.batch - 1.0, 1.0) if closed else -np.expm1(-n)
@@ -137,6 +138,8 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
     hits = np.maximum(tpot - s.decode, 0.0) * clump * (1.0 + m.prompt_scv) * m.inverse_steps
     if not closed:
         hits = hits * (tpot / s.decode) ** 2
+    if r.drafts is not None:  # luck with the drafts of all its steps: a request's own part of the spread
+        hits = hits + r.drafts.scatter * tpot**2 * m.inverse_steps
     swing = 0.0 if closed else (tpot * growth) ** 2 * LIFE_AVERAGING / np.maximum(n * (1.0 - growth), 1.0)
     tpot_var = hits + swing
     flow = Flow(
@@ -148,7 +151,7 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
         ttft_floor=r.frontend_s + s.base,
         tpot=tpot,
         tpot_var=tpot_var,
-        tpot_floor=np.minimum(r.alone_s, tpot),
+        tpot_floor=np.minimum(_fastest(r), tpot),
         e2e=ttft + m.steps * tpot,
         e2e_var=ttft_var + (m.steps * tpot) ** 2 * m.steps_scv + m.steps**2 * tpot_var,
         slot_chance=np.zeros_like(n),
@@ -156,9 +159,29 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
         found=m.found + np.zeros_like(n),
     )
     if not m.classes:
-        return flow
+        return _per_token(flow, r)
     shared = _Shared(ttft - own, wait_var + queue_var, sharing * (1.0 + m.prompt_scv) * m.prompt**2, hits, swing)
-    return replace(flow, classes=tuple((name, _seen_by(of, m, s, flow, shared)) for name, of in m.classes))
+    classes = tuple((name, _seen_by(of, m, s, flow, shared)) for name, of in m.classes)
+    return _per_token(replace(flow, classes=classes), r)
+
+
+def _fastest(r: Replicas) -> Array:
+    """Seconds between two steps of a lone request; where it drafts, with every draft accepted, of an average step."""
+    return r.alone_s if r.drafts is None else r.alone_s * r.drafts.yielded / r.width
+
+
+def _per_token(flow: Flow, r: Replicas) -> Flow:
+    """The flow with TPOT per token in place of per step, where a step yields several."""
+    if r.drafts is None:
+        return flow
+    each = r.drafts.yielded
+    return replace(
+        flow,
+        tpot=flow.tpot / each,
+        tpot_var=flow.tpot_var / each**2,
+        tpot_floor=flow.tpot_floor / each,
+        classes=tuple((name, _per_token(one, r)) for name, one in flow.classes),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +273,8 @@ _HAIR = 1e-10
 def saturation(r: Replicas, m: LengthMoments) -> Flow:
     """The closed loop that keeps every slot filled: the largest rate and number in flight a replica sustains."""
     low = np.zeros_like(r.slots)
-    high = np.minimum(r.slots, m.steps * r.budget / (m.prompt + r.mixed * m.steps))
+    steps = r.in_steps(m).steps
+    high = np.minimum(r.slots, steps * r.budget / (m.prompt + r.mixed * steps * r.width))
     best = flow_at(r, m, high, closed=True)
     over = best.inflight > r.slots
 

@@ -24,7 +24,7 @@ from optimizer.performance.parameters import Parameters
 from optimizer.performance.rates import LinkRates, Rates, Work, link_rates_of, rates_of, scopes_of, work_of
 from optimizer.performance.speculation import draft_quant
 from optimizer.performance.step import StepCoefficients, step_seconds
-from optimizer.performance.step_load import Array, Replicas
+from optimizer.performance.step_load import Array, Drafts, Replicas
 from optimizer.performance.types import ReplicaSpec
 
 
@@ -41,13 +41,22 @@ def replicas_of(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Paramete
     most = np.array([spec.max_num_seqs for spec in specs], dtype=np.float64)
     frontend, service, mixed, reserve = _engine_columns(specs, params)
     requests, fits = _room_for_kv(specs, moments, reserve)
-    slots = np.maximum(np.minimum(most, np.minimum(requests, budget)), 1.0)
+    slots = np.maximum(np.minimum(most, np.minimum(requests, budget / (1.0 + np.asarray(c.drafted)))), 1.0)
     one = np.ones(len(specs))
     alone = step_seconds(c, one, one * moments.resident_seen, 0.0 * one, 0.0 * one)
     idle = step_seconds(c, 0.0 * one, 0.0 * one, 0.0 * one, 0.0 * one)
     ranks = np.array([spec.attention_dp for spec in specs], dtype=np.float64)
-    found = Replicas(c, ranks, slots, budget, mixed, frontend, service, alone, idle, fits)
+    found = Replicas(c, ranks, slots, budget, mixed, frontend, service, alone, idle, fits, drafts=_drafts_of(specs))
     return with_prefixes(found, memory_table(specs), lengths, moments)
+
+
+def _drafts_of(specs: Sequence[ReplicaSpec]) -> Drafts | None:
+    """What steps yield; None where not one of the replicas drafts."""
+    if not any(spec.speculation for spec in specs):
+        return None
+    laws = [spec.speculation.law if spec.speculation else (1.0, 0.0) for spec in specs]
+    mean, scatter = np.array(laws, dtype=np.float64).T
+    return Drafts(mean, scatter)
 
 
 def _room_for_kv(specs: Sequence[ReplicaSpec], m: LengthMoments, reserve: Array) -> tuple[Array, npt.NDArray[np.bool_]]:

@@ -33,6 +33,24 @@ class Speculation:
         """Tokens that a sequence gets out of a step, on average."""
         return tokens_per_step(self.acceptance, self.tokens)
 
+    @property
+    def content(self) -> tuple[str, int, float, str]:
+        """What tells two of one model apart: the draft follows from method and model, a small model has an id."""
+        return self.method, self.tokens, self.acceptance, self.draft.id
+
+    @property
+    def law(self) -> tuple[float, float]:
+        """Tokens out of a step: their mean, and variance over squared mean."""
+        mean = self.tokens_per_step
+        return mean, token_variance(self.acceptance, self.tokens) / mean**2
+
+
+def token_variance(acceptance: float, tokens: int) -> float:
+    """Variance of the tokens out of a step: i + 1 of them with chance a^i (1 - a), all k + 1 with a^k."""
+    chances = [acceptance**i * (1.0 - acceptance) for i in range(tokens)] + [acceptance**tokens]
+    mean = tokens_per_step(acceptance, tokens)
+    return sum(chance * (i + 1.0 - mean) ** 2 for i, chance in enumerate(chances))
+
 
 def tokens_per_step(acceptance: float, tokens: int) -> float:
     """1 + a + ... + a^k."""

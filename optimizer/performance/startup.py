@@ -197,15 +197,15 @@ def graph_sizes(spec: ReplicaSpec) -> int:
     return small + min(largest, 256) // 8 + max(largest - 256, 0) // 16
 
 
-def state_blocks(spec: ReplicaSpec, kv_budget: float) -> int | None:
+def state_blocks(spec: ReplicaSpec, kv_budget: float, states: int = 1) -> int | None:
     """Sequences whose recurrent state fits: vLLM refuses to start a hybrid model with a larger max_num_seqs.
 
     Layers are kept in groups of equal length, one page of state or tokens a layer; a block is a page of every layer of
-    the smallest group (``vllm/v1/core/kv_cache_utils.py``). None for models without a state.
+    the smallest group (``vllm/v1/core/kv_cache_utils.py``). A sequence has so many ``states``. None for models without.
     """
     model = spec.model
     if not model.linear_layers or model.linear_state_bytes <= 0 or spec.engine.profile not in VLLM_LIKE:
         return None
     page = model.linear_state_bytes / model.linear_layers / spec.tensor_parallel
     group = min(model.full_attention_layers or model.linear_layers, model.linear_layers) / spec.pipeline_parallel
-    return max(int(kv_budget / (page * group)), 0)
+    return max(int(kv_budget / (page * group * states)), 0)

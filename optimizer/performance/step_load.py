@@ -5,7 +5,8 @@ What waits and percentiles are made of in ``queueing``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,18 @@ from optimizer.performance.step import StepCoefficients, step_seconds
 Array = npt.NDArray[np.float64]
 
 TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Tokens that a sequence gets out of a step of speculative decoding, one entry per replica."""
+
+    yielded: Array  # mean
+    scatter: Array  # squared coefficient of variation, from one step to the next
+
+    def part(self, at: npt.NDArray[np.intp]) -> Drafts:
+        """Some of the replicas."""
+        return Drafts(self.yielded[at], self.scatter[at])
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,21 @@ class Replicas:
     idle_s: Array  # step with neither decode nor prompt
     fits: npt.NDArray[np.bool_]
     prefixes: PrefixRoom | None = None  # None: what is found of a prompt does not depend on the load
+    drafts: Drafts | None = None  # None: not one of them drafts, a step yields one token
+
+    @property
+    def width(self) -> Array:
+        """Tokens that a decoding sequence brings into a step: its own and the drafted ones."""
+        return 1.0 + np.asarray(self.c.drafted)
+
+    def in_steps(self, m: LengthMoments) -> LengthMoments:
+        """The moments with decode steps in place of output tokens, where a step yields several."""
+        if self.drafts is None:
+            return m
+        steps: Any = m.steps / self.drafts.yielded
+        inverse: Any = m.inverse_steps * self.drafts.yielded
+        classes = tuple((name, self.in_steps(one)) for name, one in m.classes)
+        return replace(m, steps=steps, inverse_steps=inverse, classes=classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +97,7 @@ class StepLoad:
 
 
 def steps_at(r: Replicas, m: LengthMoments, n: Array, *, closed: bool) -> StepLoad:
-    """Durations of plain and shared steps, and how often prompts arrive.
+    """Durations of plain and shared steps, and how often prompts arrive. ``m`` counts steps (``Replicas.in_steps``).
 
     Poisson arrivals come by the clock: rate x duration of the step they find running. In a closed loop a request is
     issued when another one ends, and each of the n decoding ones ends with probability 1 / steps per step, however
@@ -81,7 +109,7 @@ def steps_at(r: Replicas, m: LengthMoments, n: Array, *, closed: bool) -> StepLo
     decode = step_seconds(r.c, batch, kv, nothing, nothing)
     base = np.where(r.mixed > 0.5, decode, r.idle_s)
     beside = r.mixed * batch
-    room = np.maximum(r.budget - beside, 1.0)
+    room = np.maximum(r.budget - beside * r.width, 1.0)
     arrivals = n / m.steps
     for _ in range(1 if closed else 2):
         shared = np.minimum(room, m.prompt * _company(arrivals))

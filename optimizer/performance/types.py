@@ -60,6 +60,16 @@ class ReplicaSpec:
         return self.tensor_parallel * self.pipeline_parallel * self.attention_dp
 
     @property
+    def method(self) -> str:
+        """What drafts; empty: nothing does."""
+        return self.speculation.method if self.speculation else ""
+
+    @property
+    def drafted(self) -> int:
+        """Tokens drafted in a step."""
+        return self.speculation.tokens if self.speculation else 0
+
+    @property
     def split(self) -> str:
         """How its GPUs share the work, in short."""
         return split_words(self.tensor_parallel, self.pipeline_parallel, self.attention_dp, self.expert_parallel)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from optimizer.demand import Metric
 from optimizer.plan.replayed import LatencyMs
-from optimizer.vocabulary import UNSTATED_REGIONS, Evidence, Link, Role, Tier, split_words
+from optimizer.vocabulary import DRAFT_WORDS, UNSTATED_REGIONS, Evidence, Link, Role, Tier, split_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,22 @@ class MemoryGib:
 
 
 @dataclass(frozen=True, slots=True)
+class Drafting:
+    """How the replicas of a group draft the tokens that a step verifies together."""
+
+    method: str  # mtp: the model's own prediction layers; eagle3: a head of its own
+    tokens: int  # drafted in a step
+    acceptance: float  # chance that one is accepted, those before it being so: the low end of what was published
+    head: str  # what drafts, as it is published
+    source: str  # of the acceptance
+
+    @property
+    def words(self) -> str:
+        """In short: ``MTP2``, ``EAGLE3-3``."""
+        return f"{DRAFT_WORDS[self.method]}{self.tokens}"
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Identical replicas serving one workload, or one of its length classes."""
 
@@ -95,6 +111,7 @@ class Group:
     attention_dp: int = 1  # attention ranks of a replica, each with its own batch and cache
     expert_parallel: int = 1  # groups of GPUs that routed experts are dealt to; 1: cut by all, or none
     role: Role = Role.SERVE  # of its replicas: all of a request, its prompt or its answer
+    drafts: Drafting | None = None  # None: a step yields one token
 
     @property
     def gpus(self) -> int:
@@ -103,8 +120,9 @@ class Group:
 
     @property
     def split(self) -> str:
-        """How its GPUs share the work, in short."""
-        return split_words(self.tensor_parallel, self.pipeline_parallel, self.attention_dp, self.expert_parallel)
+        """How its GPUs share the work, in short, and how it drafts: ``TP2``, ``TP8 EP8``, ``TP2 MTP2``."""
+        split = split_words(self.tensor_parallel, self.pipeline_parallel, self.attention_dp, self.expert_parallel)
+        return f"{split} {self.drafts.words}" if self.drafts else split
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,4 +55,5 @@ def configuration(group: Group) -> tuple[str, ...]:
         str(group.attention_dp),
         str(group.expert_parallel),
         *(() if group.role is Role.SERVE else (str(group.role),)),
+        *((group.drafts.words,) if group.drafts else ()),
     )

@@ -188,6 +188,7 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         published_as=weights.checkpoint if weights else "",
         needs_engine=weights.min_version if weights else "",
         role=candidate.role,
+        drafts=candidate.drafts,
     )
 
 
@@ -320,6 +321,7 @@ def spec_of(inputs: Inputs, group: Group) -> ReplicaSpec:
     A ``max_num_seqs`` that was decided has room for the planned load and bounds only what is beyond it: what the
     hardware carries there is told with the largest that starts.
     """
+    from optimizer.performance.drafting import drafted_by
     from optimizer.performance.starting import settled
     from optimizer.performance.types import ReplicaSpec
 
@@ -341,6 +343,7 @@ def spec_of(inputs: Inputs, group: Group) -> ReplicaSpec:
         expert_parallel=group.expert_parallel,
         engine_version=inputs.problem.engine.version or "",
         crosses_nodes=group.crosses_nodes,
+        speculation=drafted_by(catalog.models[group.model], group.drafts),
     )
     if inputs.problem.engine.max_num_seqs is not None:
         return launched

@@ -21,6 +21,7 @@ from optimizer.problem.references import KnownIds, calibration_path, config_path
 from optimizer.problem.schema import READ_FROM, Problem, Workload
 from optimizer.problem.session_lengths import session_lengths_of
 from optimizer.problem.session_words import people_words, session_words
+from optimizer.problem.speculating import may_draft
 from optimizer.vocabulary import KV_CACHES, WEIGHT_QUANT_ALIASES, WEIGHT_QUANTS
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "lengths_of",
     "load_of",
     "load_problem",
+    "may_draft",
     "obstacles",
     "parse_problem",
     "parts_of",

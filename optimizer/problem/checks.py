@@ -12,6 +12,7 @@ from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.load import is_split, peak_of
 from optimizer.problem.pooling import pools_possible
 from optimizer.problem.schema import Exclude, ProblemFile, ProfilePeriod, Quote
+from optimizer.problem.speculating import speculation_possible
 from optimizer.vocabulary import Nvlink, Objective, Survive, Tier
 
 COMMITMENT_MONTHS = ((Tier.RESERVED_1Y, 12), (Tier.RESERVED_3Y, 36))
@@ -33,6 +34,7 @@ def check(problem: ProblemFile) -> Iterator[Issue]:
     yield from _bounded_load(problem)
     yield from _mixes(problem)
     yield from pools_possible(problem)
+    yield from speculation_possible(problem)
 
 
 def _owned_only(problem: ProblemFile) -> Iterator[Issue]:

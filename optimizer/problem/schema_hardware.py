@@ -42,6 +42,7 @@ from optimizer.vocabulary import (
     Nvlink,
     ProviderClass,
     Router,
+    Speculative,
     Tier,
 )
 
@@ -517,6 +518,12 @@ class EngineSection(Section):
     replicas that do both) or ``required``. Of one workload, under ``minimize_cost``, with arrivals or requests in
     flight; both pools on one node, or on nodes of one provider and region that state ``network_gbps``. Off unless
     stated: pools take a search of their own, and few models were measured so."""
+
+    speculative: Annotated[Speculative, Field(strict=False), BeforeValidator(one_of(Speculative))] = Speculative.OFF
+    """Whether replicas may draft tokens that a step then verifies together (speculative decoding): ``off``, ``any`` (a
+    choice of the plan, with how many tokens) or ``required``. By the model's own prediction layers (MTP) or a published
+    EAGLE-3 head, on vLLM and SGLang, where both the draft and its acceptance on the workload's ``task`` are published;
+    judged at the low end of that. Not of sessions, and not in prefill and decode pools."""
 
     gpu_memory_utilization: Annotated[
         Shares | None,

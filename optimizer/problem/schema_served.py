@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from optimizer.problem.fields import Name, Section, Text
+from optimizer.problem.fields import Name, Section, Text, one_of
 from optimizer.problem.schema_sessions import Sessions
 from optimizer.problem.schema_workload import Quality, SloSection, Tokens, Traffic
 from optimizer.problem.session_lengths import filled_tokens
+from optimizer.vocabulary import TextTask
 
 
 class Workload(Section):
@@ -20,6 +21,10 @@ class Workload(Section):
 
     model: Text
     """Id in catalogs/models.csv, or the path of a Hugging Face config.json relative to this file."""
+
+    task: Annotated[TextTask, Field(strict=False), BeforeValidator(one_of(TextTask))] | None = None
+    """The kind of text that is written: ``chat``, ``code``, ``reasoning`` or ``rag``. How often drafts are accepted
+    under ``engine.speculative`` follows from it; left out, nothing is drafted."""
 
     traffic: Traffic = Traffic()
     """The load; may be left out under ``objective: maximize_load`` only."""

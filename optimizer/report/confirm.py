@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from optimizer.plan.experiment import Experiment, LoadTest, Offered, experiment_of, experiment_of_pools
 from optimizer.plan.types import Asked, Group, Plan
-from optimizer.report.serve_commands import engine_family, model_to_load, serve_words, version_numbers
+from optimizer.report.serve_commands import engine_family, model_to_load, serve_words
 from optimizer.report.words import limit, promise_of, two_digits
-from optimizer.vocabulary import Role, Router
+from optimizer.vocabulary import Role, Router, split_version
 
 _COLUMNS = 74
 _EVEN = 1000
@@ -103,7 +103,7 @@ def _vllm(group: Group, experiment: Experiment, checkpoint: str | None, requests
 
 def _sglang(group: Group, experiment: Experiment, checkpoint: str | None, _: str) -> list[str]:
     """SGLang's range ratio 1 means constant lengths; ``random-ids`` needs no file of conversations."""
-    version = version_numbers(group.engine_version)
+    version = split_version(group.engine_version)
     module = "sglang.benchmark.serving" if not version or version >= _SGLANG_MODULE else "sglang.bench_serving"
     command = ["python", "-m", module, "--backend", "sglang", "--model", model_to_load(group, checkpoint)]
     return [*command, "--dataset-name", "random-ids", *_lengths(experiment.test), "--random-range-ratio", "1.0"]

@@ -32,6 +32,8 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("TP2 x 3", "3 copies of the model (replicas), each split over 2 GPUs that share the work on every token"),
     ("PP2", "the layers of each copy sit on 2 GPUs (or groups of them) one after the other"),
     ("DP8 EP8", "a mixture of experts on 8 ranks with requests of their own (DP), its experts dealt to 8 GPUs (EP)"),
+    ("MTP2", "2 tokens drafted by the model's own prediction layers, which one step then verifies together"),
+    ("EAGLE3-3", "the same with 3 tokens, drafted by a published EAGLE-3 head: a small model beside the large one"),
     ("NVLink", "direct links between GPUs (AMD: xGMI); PCIe is the slower way through the host"),
     ("node", "one server with all its GPUs: rented or bought as a whole"),
     ("idle", "GPUs that are paid for, because the node comes with them, but serve nothing"),

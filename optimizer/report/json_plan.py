@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from optimizer.demand import Metric, workload_of
 from optimizer.plan.costs import CostLine, LongRun, UnitCosts
+from optimizer.plan.deployment import Drafting
 from optimizer.plan.types import (
     Binding,
     Group,
@@ -179,6 +180,16 @@ def _without_pools(plan: Plan) -> Json:
     return None if plan.without_pools_cents is None else Money(plan.without_pools_cents)
 
 
+def _drafts(drafts: Drafting) -> dict[str, Json]:
+    return {
+        "method": drafts.method,
+        "tokens": drafts.tokens,
+        "acceptance": drafts.acceptance,
+        "head": drafts.head,
+        "source": drafts.source,
+    }
+
+
 def _group(group: Group) -> dict[str, Json]:
     memory = group.memory
     return {
@@ -195,6 +206,7 @@ def _group(group: Group) -> dict[str, Json]:
         "pipeline_parallel": group.pipeline_parallel,
         "attention_dp": group.attention_dp,
         "expert_parallel": group.expert_parallel,
+        "speculative": None if group.drafts is None else _drafts(group.drafts),
         "replicas": group.replicas,
         "interconnect": group.interconnect,
         "max_num_seqs": group.max_num_seqs,

@@ -8,6 +8,7 @@ from optimizer.negotiate.explain import Explanation, Reign
 from optimizer.plan.types import Binding, Plan, Stress
 from optimizer.problem import place_of
 from optimizer.report.api import api_sentence
+from optimizer.report.drafts import drafts_told, without_drafts
 from optimizer.report.json_plan import Json, Money, dump, plan_document
 from optimizer.report.json_report import document
 from optimizer.report.negotiate_budget import Gain
@@ -59,6 +60,8 @@ def _lines(answer: Explanation) -> Iterator[Line]:
     yield from wrapped(sources(plan))
     if text := pool_sentence(plan):
         yield from wrapped(f"Pools: {text}.")
+    if answer.without_drafts is not None:
+        yield from wrapped(f"{drafts_told(plan)}; {without_drafts(plan, answer.without_drafts.plan)}.")
     yield BLANK
     yield from _binding(plan, answer.moves, names, gain)
     yield from _moves(answer.moves, names, gain)
@@ -209,6 +212,7 @@ def _document(answer: Explanation) -> dict[str, Json]:
         "wins_up_to_times_stated_load": None if reign is None else reign.last,
         "leverage": leverage_document(answer.leverage),
         "then": None if reign is None else _next(reign.after),
+        "without_speculation": _next(answer.without_drafts),
         "stress": [
             {
                 "what": one.what,

@@ -114,10 +114,11 @@ def short_tier(node: NodeLine) -> str:
 
 def hardware(plan: Plan) -> str:
     """``8x H100 SXM qubrid 1y``; kinds and sellers are joined by ``+``, idle and spare ones are told. How a mixture's
-    replica is split follows where it is by attention ranks or dealt experts: ``16x B300 SXM verda DP4 EP4``. Of pools
+    replica is split follows where it is by attention ranks or dealt experts, or drafts: ``16x B300 SXM verda DP4 EP4``,
+    ``1x B200 SXM verda MTP2``. Of pools
     on one line of nodes the GPUs of each, prefill first: ``4+4x H100 SXM qubrid``; on several who does what."""
     if not plan.has_pools:
-        split = plan.groups[0].split if len(plan.groups) == 1 and _is_dealt(plan.groups[0]) else ""
+        split = _told_of(plan.groups[0]) if len(plan.groups) == 1 else ""
         return " + ".join(of_node(node) for node in plan.nodes) + (f" {split}" if split else "")
     sizes = {group.role: group.gpus * group.replicas for group in plan.groups}
     if len(plan.nodes) == 1:
@@ -125,8 +126,10 @@ def hardware(plan: Plan) -> str:
     return " + ".join(f"{of_node(node)}{_roles_on(node, plan)}" for node in plan.nodes)
 
 
-def _is_dealt(group: Group) -> bool:
-    return group.attention_dp > 1 or group.expert_parallel > 1
+def _told_of(group: Group) -> str:
+    if group.attention_dp > 1 or group.expert_parallel > 1:
+        return group.split
+    return group.drafts.words if group.drafts else ""
 
 
 def _roles_on(node: NodeLine, plan: Plan) -> str:

@@ -6,11 +6,11 @@ Options as in the engines' argument parsers (catalogs/engine_options.csv): ``vll
 
 from __future__ import annotations
 
-import re
+import json
 
 from optimizer.plan.types import Group
 from optimizer.report.words import quant_name
-from optimizer.vocabulary import Role
+from optimizer.vocabulary import Role, split_version
 
 _CALIBRATED = frozenset({"int8", "int4", "nvfp4", "mxfp4"})
 """Formats that need a checkpoint of their own where they are not the model's; fp8 can be made while loading."""
@@ -29,12 +29,6 @@ def engine_family(engine: str) -> str:
     return engine.partition("-")[0]
 
 
-def version_numbers(version: str) -> tuple[int, ...]:
-    """``0.5.12`` and ``v0.5.12.post1`` as (0, 5, 12); empty where it does not begin with numbers."""
-    found = re.match(r"v?(\d+(?:\.\d+)*)", version)
-    return tuple(int(part) for part in found[1].split(".")[:3]) if found else ()
-
-
 def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None:
     """The server's command as words; None where the engine's command is not known, or ``why_not_served``.
 
@@ -44,7 +38,24 @@ def serve_words(group: Group, checkpoint: str | None = None) -> list[str] | None
     serve = {"vllm": _serve_vllm, "sglang": _serve_sglang, "trtllm": _serve_trtllm}.get(engine_family(group.engine))
     if serve is None or why_not_served(group, checkpoint):
         return None
-    return [*serve(group, checkpoint or group.published_as or None), *_pool_words(group)]
+    return [*serve(group, checkpoint or group.published_as or None), *_pool_words(group), *_draft_words(group)]
+
+
+def _draft_words(group: Group) -> list[str]:
+    """How an engine is told to draft: one chain of tokens. SGLang runs MTP under the name EAGLE, by the layers of the
+    checkpoint where no draft is named (SGLang documentation, "Speculative decoding"), and counts the last token of the
+    step before as one of those it verifies."""
+    drafts, family = group.drafts, engine_family(group.engine)
+    if drafts is None:
+        return []
+    own = drafts.method == "mtp"
+    if family == "vllm":
+        head = {} if own else {"model": drafts.head}
+        stated = {"method": drafts.method, **head, "num_speculative_tokens": drafts.tokens}
+        return ["--speculative-config", json.dumps(stated)]
+    words = ["--speculative-algorithm", "EAGLE" if own else "EAGLE3", "--speculative-num-steps", str(drafts.tokens)]
+    words += ["--speculative-eagle-topk", "1", "--speculative-num-draft-tokens", str(drafts.tokens + 1)]
+    return words if own else [*words, "--speculative-draft-model-path", drafts.head]
 
 
 def _pool_words(group: Group) -> list[str]:
@@ -104,7 +115,7 @@ def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
     """``--tp-size`` counts the GPUs of all attention ranks, which share the requests and the chunk that are stated
     (``server_args.py``: both are divided by ``--dp-size``)."""
     ranks = group.attention_dp
-    version = version_numbers(group.engine_version)
+    version = split_version(group.engine_version)
     new = not version or version >= _SGLANG_SERVE
     command = ["sglang", "serve"] if new else ["python", "-m", "sglang.launch_server"]
     command += ["--model-path", model_to_load(group, checkpoint), "--tp-size", str(group.tensor_parallel * ranks)]

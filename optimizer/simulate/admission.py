@@ -20,6 +20,10 @@ FILLED = 0.95
 """Share of the cache that requests of all ages may fill without overflowing: their sum swings by some percent."""
 
 
+HAIR = 1e-6
+"""Tokens: how far sums of paces that are no whole numbers may be off."""
+
+
 class ReplicaLimits(NamedTuple):
     """What bounds a replica: scheduler settings, cache size and the front end."""
 
@@ -48,6 +52,7 @@ class Requests(NamedTuple):
     due: Floats  # 1 where the step under way puts out a token
     late: Floats  # what the step after the first token took: overlapped schedulers deliver a step late
     admit: Floats  # when it went from the queue into the batch, the last time it did
+    pace: Floats  # tokens that it gets out of a step after its first one: 1 but for speculative decoding
 
 
 @kernel
@@ -121,7 +126,7 @@ def retire(r: Requests, active: Ints, count: int, used: float, now: float) -> tu
     kept = 0
     for k in range(count):
         i = active[k]
-        if r.made[i] < r.output[i]:
+        if r.made[i] < r.output[i] - HAIR:
             active[kept] = i
             kept += 1
         else:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from optimizer.demand import Lengths
 from optimizer.performance.lengths import sigma_of
+from optimizer.performance.speculation import token_variance, tokens_per_step
 from optimizer.session_turns import drawn_turns
 from optimizer.vocabulary import Router
 
@@ -22,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 SEED = 20260101
 """The same question gives the same answer, byte by byte."""
 
-_INPUT, _OUTPUT, _ARRIVAL, _CLASS, _THINK, _FIRST, _TURN, _LUCK, _HOME = 1, 2, 3, 4, 5, 6, 11, 12, 13
+_INPUT, _OUTPUT, _ARRIVAL, _CLASS, _THINK, _FIRST, _TURN, _LUCK, _HOME, _DRAFT = 1, 2, 3, 4, 5, 6, 11, 12, 13, 14
 
 
 _SESSIONS = 2_000
@@ -113,6 +114,24 @@ def routed(given: Stream, lengths: Lengths, replicas: int, router: Router, homes
 def homes(count: int, replicas: int, seed: int = SEED) -> Ints:
     """The replica that the prefix of each request is always sent to, as a hash spreads them."""
     return np.random.default_rng([seed, _HOME]).integers(0, replicas, count)
+
+
+def paces(output: Floats, drafted: int, acceptance: float, seed: int = SEED) -> Floats:
+    """Tokens that each request gets out of a step after its first one, as its luck with the drafts has it.
+
+    A step yields 1 + the drafts accepted, so the steps of T further tokens are a renewal count: mean (T + o) / m and
+    variance T v / m^3, where m and v are the mean and variance of a step's yield X, and o = E[X^2] / 2m - 1/2 is what
+    the last step yields beyond the end (Feller, "An Introduction to Probability Theory and Its Applications" II, XI).
+    At least T / (1 + k) of them, at most T; every request takes a whole number of steps.
+    """
+    if not drafted:
+        return np.ones(output.size)
+    left = np.maximum(output - 1.0, 1.0)
+    mean, variance = tokens_per_step(acceptance, drafted), token_variance(acceptance, drafted)
+    overshoot = (variance + mean**2) / (2.0 * mean) - 0.5
+    luck = np.random.default_rng([seed, _DRAFT]).standard_normal(output.size)
+    steps = np.rint((left + overshoot) / mean + luck * np.sqrt(left * variance / mean**3))
+    return np.asarray(left / np.clip(steps, np.ceil(left / (1.0 + drafted)), left))
 
 
 def _lognormal(mean: float, p95: float | None, count: int, seed: int, column: int) -> Floats:

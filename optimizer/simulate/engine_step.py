@@ -1,6 +1,7 @@
 """Engine steps of one replica: which tokens a step makes, how long it takes, who gets one.
 
-Steps without prompt work are taken many at a time, at the step time of the middle of the stretch.
+Steps without prompt work are taken many at a time, at the step time of the middle of the stretch. With speculative
+decoding a request gets its own mean number of tokens out of each of its steps; how many steps it takes was drawn.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.performance.step import StepCoefficients, step_seconds
-from optimizer.simulate.admission import Ints, ReplicaLimits, Requests
+from optimizer.simulate.admission import HAIR, Ints, ReplicaLimits, Requests
 from optimizer.simulate.compiled import kernel
 
 _step = kernel(step_seconds)
@@ -34,7 +35,7 @@ def _prompt_step(c: StepCoefficients, r: Requests, active: Ints, count: int, lim
             kv += r.done[i]
     if not limits.mixed:
         batch, kv = 0.0, 0.0
-    left = max(limits.token_budget - batch, 1.0)
+    left = max(limits.token_budget - batch * (1.0 + c.drafted), 1.0)
     tokens, pairs = 0.0, 0.0
     for k in range(count):
         i = active[k]
@@ -55,15 +56,16 @@ def _prompt_step(c: StepCoefficients, r: Requests, active: Ints, count: int, lim
 
 @kernel
 def _emit(r: Requests, active: Ints, count: int, now: float) -> float:
-    """Requests that are due put out one token at ``now``; returns how many did."""
+    """Requests that are due put out what a step yields at ``now``, the first time one token; returns the tokens."""
     emitted = 0.0
     for k in range(count):
         i = active[k]
         if r.due[i] > 0.0:
             r.due[i] = 0.0
-            r.made[i] += 1.0
+            tokens = r.pace[i] if r.made[i] > 0.0 else 1.0
+            r.made[i] += tokens
             r.done[i] = r.prompt[i] + r.made[i]
-            emitted += 1.0
+            emitted += tokens
             if r.made[i] == 1.0:
                 r.first[i] = now
     return emitted
@@ -85,25 +87,27 @@ def _stretch(
     active: Ints,
     count: int,
     room: float,
+    pace: float,
     horizon: tuple[float, float, float],
 ) -> tuple[float, float]:
     """Steps without prompt work until a request ends, ``room`` tokens are used up or the scheduler admits requests.
 
-    ``horizon``: seconds until a request is there to be admitted, steps until the scheduler looks at the queue next,
-    and steps between two such looks. Returns how many steps and their seconds.
+    ``pace``: tokens that a step yields in all; ``horizon``: seconds until a request is there to be admitted, steps
+    until the scheduler looks at the queue next, and steps between two such looks. Returns how many steps and their
+    seconds.
     """
     until, pause, interval = horizon
     kv, least = 0.0, 1e18
     for k in range(count):
         i = active[k]
         kv += r.done[i]
-        least = min(least, r.output[i] - r.made[i])
-    steps = max(min(least, np.floor(room / count)), 1.0)
+        least = min(least, np.ceil((r.output[i] - r.made[i]) / r.pace[i] - HAIR))
+    steps = max(min(least, np.floor(room / pace)), 1.0)
     once = _step(c, float(count), kv, 0.0, 0.0)
     if steps * once > until:
         late = max(np.ceil(until / once) - pause, 0.0)
         steps = min(steps, pause + np.ceil(late / interval) * interval)
-    return steps, steps * _step(c, float(count), kv + 0.5 * count * (steps - 1.0), 0.0, 0.0)
+    return steps, steps * _step(c, float(count), kv + 0.5 * pace * (steps - 1.0), 0.0, 0.0)
 
 
 @kernel
@@ -116,9 +120,13 @@ def advance(
         seconds = _prompt_step(c, r, active, count, limits)
         _deliver(r, active, count, seconds)
         return seconds, 1.0, used + _emit(r, active, count, now + seconds)
-    steps, seconds = _stretch(c, r, active, count, limits.kv_tokens - used, horizon)
+    pace = 0.0
+    for k in range(count):
+        pace += r.pace[active[k]]
+    steps, seconds = _stretch(c, r, active, count, limits.kv_tokens - used, pace, horizon)
     _deliver(r, active, count, seconds / steps)
     for k in range(count):
-        r.made[active[k]] += steps
-        r.done[active[k]] += steps
-    return seconds, steps, used + steps * count
+        i = active[k]
+        r.made[i] += steps * r.pace[i]
+        r.done[i] = r.prompt[i] + r.made[i]
+    return seconds, steps, used + steps * pace

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.draws import Stream, homes
+from optimizer.simulate.draws import Stream, homes, paces
 from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
 
@@ -76,7 +76,7 @@ def serve(
     """Send a stream of requests to ``replicas`` replicas whose step times are ``c`` (one row, floats)."""
     from optimizer.simulate import fleet_loop
 
-    r, total = requests_in(requests), requests.arrive.size
+    r, total = requests_in(requests, settings), requests.arrive.size
     fleet = fleet_of(settings, total, replicas, router, total if outage is None else 2 * total)
     policy, lost = tuple(Router).index(router), np.empty(total, np.int64)
     resent = fleet_loop.serve_fleet(c, r, fleet, limits_of(settings), policy, gone_in(outage), lost)
@@ -98,7 +98,7 @@ def converse(
     """
     from optimizer.simulate.people_loop import serve_people
 
-    r, total = requests_in(requests), requests.arrive.size
+    r, total = requests_in(requests, settings), requests.arrive.size
     fleet = fleet_of(settings, total, replicas, router, total if outage is None else 2 * total)
     policy, heap = tuple(Router).index(router), people.first.copy()  # ascending, hence a heap
     lost = np.empty(total, np.int64)
@@ -115,7 +115,7 @@ def hold(c: StepCoefficients, settings: Settings, requests: Stream, inflight: in
     """
     from optimizer.simulate.loop import room_for, run
 
-    r, limits = requests_in(requests), limits_of(settings)
+    r, limits = requests_in(requests, settings), limits_of(settings)
     run(c, r, limits, min(inflight, requests.arrive.size), *room_for(limits, requests.arrive.size), capped)
     return served_of(requests, r, settings, float("nan"), 0, np.zeros(requests.arrive.size, np.int64))
 
@@ -147,12 +147,13 @@ def fleet_of(settings: Settings, total: int, replicas: int, router: Router, room
     )  # fmt: skip
 
 
-def requests_in(given: Stream) -> Requests:
+def requests_in(given: Stream, settings: Settings) -> Requests:
     from optimizer.simulate.admission import Requests
 
     ready, first, finish, done, made, due, late, admit = (np.zeros(given.arrive.size) for _ in range(8))
     arrive, cached = given.arrive.copy(), given.cached.copy()
-    return Requests(arrive, ready, first, finish, given.prompt, cached, given.output, done, made, due, late, admit)
+    prompt, output, pace = given.prompt, given.output, paces(given.output, *settings.drafts)
+    return Requests(arrive, ready, first, finish, prompt, cached, output, done, made, due, late, admit, pace)
 
 
 def limits_of(settings: Settings) -> ReplicaLimits:

@@ -40,6 +40,7 @@ class Settings:
     reserve: float = 0.0
     poll_steps: float = 1.0
     lag_steps: float = 0.0  # steps between the making of a token and its delivery
+    drafts: tuple[int, float] = (0, 0.0)  # tokens drafted in a step, and the chance that one is accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,10 @@ def simulate(c: StepCoefficients, settings: Settings, pattern: Pattern) -> Repli
     elif steady:
         arrive[:given] = np.arange(given) * (pattern.spread_s / given)
     blank = [np.zeros(total) for _ in range(8)]
+    pace = np.ones(total)
     ready, first, finish, done, made, due, late, admit = blank
     cached = np.floor(pattern.shared_prefix * prompt)
-    requests = Requests(arrive, ready, first, finish, prompt, cached, output, done, made, due, late, admit)
+    requests = Requests(arrive, ready, first, finish, prompt, cached, output, done, made, due, late, admit, pace)
     limits = ReplicaLimits(
         settings.max_seqs, settings.token_budget, float(settings.kv_tokens), settings.frontend_s, settings.service_s,
         settings.mixed, settings.poll_steps, settings.reserve,

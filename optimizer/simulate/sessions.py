@@ -181,7 +181,7 @@ def attend(
 
     total, sessions = plan.output.size, plan.prompt.size
     stream = Stream(np.zeros(total), np.ones(total), plan.output, np.zeros(total))
-    r = requests_in(stream)
+    r = requests_in(stream, settings)
     r = r._replace(prompt=r.prompt.copy(), output=r.output.copy())
     fleet = fleet_of(settings, total, replicas, router, total if outage is None else 2 * total)
     turns, grown = np.full(sessions, plan.turns, np.int64), plan.grown

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.performance import memory_bill
 from optimizer.performance.compatibility import KV_CACHES, QUANTS
+from optimizer.performance.drafting import drafted_by
 from optimizer.performance.starting import settled
 from optimizer.performance.types import ReplicaSpec
 from optimizer.pricing import NodeOption, NodeType, OptionRules, node_options, option_key, option_rules
@@ -213,6 +214,7 @@ def spec_of(group: Group, catalog: Catalog, workload: Workload, node_type: NodeT
         expert_parallel=group.expert_parallel,
         engine_version=version,
         crosses_nodes=group.crosses_nodes,
+        speculation=drafted_by(catalog.models[workload.model], group.drafts),
     )
 
 

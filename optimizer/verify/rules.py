@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from optimizer.verify import (
     api,
     contracts,
+    drafts,
     hardware,
     legality,
     money,
@@ -44,6 +45,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     legality.memory,
     legality.shares,
     legality.configurations,
+    drafts.published_drafts,
     pools.pool_pair,
     pools.pool_site,
     pools.pool_transfer,

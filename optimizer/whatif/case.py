@@ -255,6 +255,9 @@ def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ..
         stated.gpu_memory_utilization,
         stated.max_num_seqs,
         stated.max_num_batched_tokens,
+        stated.speculative,
+        stated.disaggregation,  # drafts are not planned in pools
+        *(workload.task for workload in problem.workloads),
     )
     sizes = (*stated.tensor_parallel, 0, *stated.pipeline_parallel, 0, *(stated.attention_dp or ()))
     custom, types = problem.hardware.custom, frozenset(option.node_type.key for option in options)

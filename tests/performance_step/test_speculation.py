@@ -151,7 +151,6 @@ def test_acceptance_that_is_not_stated_is_that_of_the_task() -> None:
         ({"model": "meta-llama/Llama-3.1-8B-Instruct", "tp": "1"}, "no layers for multi-token prediction are known"),
         ({"speculative": "draft"}, "needs draft_model"),
         ({"speculative": "draft", "draft_model": "Qwen/Qwen3-0.6B"}, "different vocabularies"),
-        ({"router": "round_robin"}, "not predicted with speculative decoding"),
     ],
 )
 def test_rows_that_state_too_little_are_errors(change: dict[str, str], names: str) -> None:

@@ -23,6 +23,7 @@ def group(**changes):
         "attention_dp": 1,
         "expert_parallel": 1,
         "role": Role.SERVE,
+        "drafts": None,
         "replicas": 3,
         "offer_id": "a",
     }
@@ -42,6 +43,7 @@ def node(**changes):
         ("configuration", {}, {"workload": "rag"}),
         ("configuration", {}, {"expert_parallel": 2}),
         ("configuration", {}, {"tensor_parallel": 1, "attention_dp": 2}),
+        ("configuration", {}, {"drafts": SimpleNamespace(words="MTP2")}),
         ("weight_quant", {"gpu": "a100", "tensor_parallel": 8}, {"weight_quant": "int4"}),
         ("gpu", {"weight_quant": "int4"}, {"gpu": "a100"}),
     ],

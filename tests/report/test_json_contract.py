@@ -132,6 +132,14 @@ class _Memory(_Strict):
     usable: Number
 
 
+class _Drafts(_Strict):
+    method: Literal["mtp", "eagle3"]
+    tokens: int
+    acceptance: float
+    head: str
+    source: str
+
+
 class _Group(_Strict):
     workload: str
     role: Literal["serve", "prefill", "decode"]
@@ -146,6 +154,7 @@ class _Group(_Strict):
     pipeline_parallel: int
     attention_dp: int
     expert_parallel: int
+    speculative: _Drafts | None
     replicas: int
     interconnect: Literal["nvlink", "pcie", "none"]
     max_num_seqs: int

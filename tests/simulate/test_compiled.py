@@ -41,7 +41,8 @@ def arguments(count: int = 60) -> tuple[Requests, tuple[np.ndarray, np.ndarray]]
     blank = [np.zeros(count) for _ in range(9)]
     arrive, ready, first, finish, done, made, due, late, admit = blank
     prompt, output = rng.integers(50, 900, count).astype(float), rng.integers(5, 90, count).astype(float)
-    r = Requests(arrive, ready, first, finish, prompt, np.zeros(count), output, done, made, due, late, admit)
+    cached, pace = np.zeros(count), np.ones(count)
+    r = Requests(arrive, ready, first, finish, prompt, cached, output, done, made, due, late, admit, pace)
     return r, loop.room_for(LIMITS, count)
 
 

@@ -36,8 +36,8 @@ SERVER = {
 }
 """The same node as ``acme-4x``, bought."""
 
-POOLS = Path(__file__).with_name("test_pools_verified.py")
-"""Where the rules about pools have their three tests: on a plan that was found, not on one made by hand."""
+ON_PLANS = [Path(__file__).with_name(f"test_{name}_verified.py") for name in ("pools", "drafts")]
+"""Where the rules about pools and drafts have their three tests: on a plan that was found, not on one made by hand."""
 
 OWNED = {"gpu": "h100_sxm_80", "gpus_per_node": 4, "nodes": 2}
 
@@ -986,8 +986,9 @@ def test_rule(world, has, gets, rule, kind, make):
 def test_no_rule_is_without_its_three_tests():
     """Every function of the registries, by its name, is kept, broken and on its boundary once."""
     tested: dict[str, set[str]] = defaultdict(set)
-    pools = re.findall(r'^    \("(pool [a-z]+)", "([a-z]+)"', POOLS.read_text(), re.M)
-    for rule, kind in [*((rule, kind) for rule, kind, _ in CHECKS), *COVERED, *pools]:
+    text = "".join(path.read_text() for path in ON_PLANS)
+    found = re.findall(r'^    \("(pool [a-z]+|published drafts)", "([a-z]+)"', text, re.M)
+    for rule, kind in [*((rule, kind) for rule, kind, _ in CHECKS), *COVERED, *found]:
         tested[rule].add(kind)
     rules = {rule.__name__.replace("_", " ") for rule in (*STATIC_RULES, *SERVICE_RULES, *RANKING_RULES)}
     assert {*rules, "references"} == set(tested)

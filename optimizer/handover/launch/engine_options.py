@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from optimizer.report.serve_commands import version_numbers
+from optimizer.vocabulary import split_version
 
 _COMMANDS = (
     (("vllm", "serve"), "vllm serve"),
@@ -72,8 +72,8 @@ def _around(read: Sequence[str], version: str) -> tuple[str, ...] | None:
     """The releases that were read on either side of one; None where it lies outside them or cannot be compared."""
     if not version:
         return (read[-1],)
-    asked = version_numbers(version)
-    numbered = [(version_numbers(one), one) for one in read]
+    asked = split_version(version)
+    numbered = [(split_version(one), one) for one in read]
     if not asked or not all(number for number, _ in numbered):
         return None
     below = [one for number, one in numbered if number <= asked]

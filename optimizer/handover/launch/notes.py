@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from optimizer.handover.launch.kubernetes import GFD_LABEL, OWN_LABEL, node_selector, takes_key
 from optimizer.handover.safe_text import code, table, text
 from optimizer.report.confirm import acceptance, brackets, offer_sentence
+from optimizer.report.drafts import drafting_of
 from optimizer.report.words import gpu_name, money, plural, tier_name
 from optimizer.units import SHARE_UNITS
 from optimizer.vocabulary import Evidence, Link, Role
@@ -129,6 +130,14 @@ def _shared_experts(group: Group) -> list[tuple[str, str]]:
     ]
 
 
+def _drafts(group: Group) -> list[tuple[str, str]]:
+    """How a server drafts, where it does; drafts of made-up prompts are accepted otherwise than those of real ones."""
+    if group.drafts is None:
+        return []
+    prompts = "the benchmark's random tokens say nothing of it: to measure it, send prompts of your own"
+    return [("drafts (speculative decoding)", text(f"{drafting_of(group)}; {prompts}"))]
+
+
 def _settings(server: Server) -> str:
     group = server.group
     weights = server.checkpoint or (
@@ -144,6 +153,7 @@ def _settings(server: Server) -> str:
         ("tensor parallel", str(group.tensor_parallel)),
         ("pipeline parallel", str(group.pipeline_parallel)),
         *_shared_experts(group),
+        *_drafts(group),
         ("servers", str(group.replicas)),
         ("longest request (max-model-len)", str(group.max_model_len)),
         (f"requests at once{of_rank} (max-num-seqs)", str(group.max_num_seqs)),

@@ -21,8 +21,8 @@ from optimizer.handover.safe_text import plain, slug
 from optimizer.plan.experiment import Offered
 from optimizer.report.confirm import bench_words, client_of, experiments_in
 from optimizer.report.csv_report import safe_cell
-from optimizer.report.serve_commands import engine_family, serve_words, version_numbers, why_not_served
-from optimizer.vocabulary import Role
+from optimizer.report.serve_commands import engine_family, serve_words, why_not_served
+from optimizer.vocabulary import Role, split_version
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -135,7 +135,7 @@ def servers_of(outcome: Outcome, plan: Plan, catalog: Catalog, facts: LaunchFact
 def _pin(engine: str, serve: Sequence[str] | None, facts: LaunchFacts) -> str | None:
     """The newest release of an engine whose options were read; None where that is not known as an image's tag."""
     newest = facts.options.newest(serve) if serve and engine in _PINNED else ""
-    return newest if version_numbers(newest) else None
+    return newest if split_version(newest) else None
 
 
 _PINNED = ("vllm", "sglang")
@@ -152,8 +152,8 @@ def doubts_of(server: Server, facts: LaunchFacts) -> list[str]:
     if not own and server.client == "vllm":
         found.append(f"{server.name}: the client is vLLM {_CLIENT} or newer, whatever release serves")
     engine, _, least = group.needs_engine.partition(" ")
-    stated = version_numbers(group.engine_version)
-    if least and stated and engine == engine_family(group.engine) and stated < version_numbers(least):
+    stated = split_version(group.engine_version)
+    if least and stated and engine == engine_family(group.engine) and stated < split_version(least):
         found.append(f"{group.published_as} needs {group.needs_engine} or newer; {group.engine_version} is stated")
     elif least and engine == engine_family(group.engine):
         found.append(f"{group.published_as} needs {group.needs_engine} or newer")
@@ -300,6 +300,7 @@ def settings_of(server: Server) -> dict[str, str]:
         "tp": str(group.tensor_parallel),
         "pp": str(group.pipeline_parallel),
         **_expert_degrees(group),
+        **_drafts(group),
         "replicas": str(test.replicas),
         "gpu_memory_utilization": f"{group.gpu_memory_utilization:g}",
         "max_num_seqs": str(group.max_num_seqs),
@@ -312,6 +313,18 @@ def _expert_degrees(group: Group) -> dict[str, str]:
     if group.attention_dp == group.expert_parallel == 1:
         return {}
     return {"attention_dp": str(group.attention_dp), "expert_parallel": str(group.expert_parallel)}
+
+
+def _drafts(group: Group) -> dict[str, str]:
+    """How it drafts, where it does."""
+    drafts = group.drafts
+    if drafts is None:
+        return {}
+    return {
+        "speculative": drafts.method,
+        "speculative_tokens": str(drafts.tokens),
+        "acceptance": f"{drafts.acceptance:g}",
+    }
 
 
 def load_words(server: Server) -> dict[str, str]:

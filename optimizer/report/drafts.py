@@ -1,0 +1,36 @@
+"""Words for what a plan drafts: speculative decoding."""
+
+from __future__ import annotations
+
+from optimizer.plan.types import Group, Plan
+from optimizer.report.words import money, percent
+
+_METHODS = {"mtp": "the model's own prediction layers (MTP)", "eagle3": "an EAGLE-3 head"}
+
+
+def drafting_of(group: Group) -> str:
+    """How a group drafts, and what is taken for granted; empty where it does not."""
+    drafts = group.drafts
+    if drafts is None:
+        return ""
+    head = "" if drafts.method == "mtp" else f", {drafts.head}"
+    tokens = "1 token" if drafts.tokens == 1 else f"{drafts.tokens} tokens"
+    return (
+        f"{tokens} a step by {_METHODS[drafts.method]}{head}; {percent(drafts.acceptance)} of drafts accepted, the low"
+        f" end of what is published ({drafts.source})"
+    )
+
+
+def drafts_told(plan: Plan) -> str:
+    """How the groups of a plan draft, as the beginning of a sentence."""
+    told = dict.fromkeys(f"{group.workload}: {drafting_of(group)}" for group in plan.groups if group.drafts)
+    return f"Drafts: {'; '.join(told)}"
+
+
+def without_drafts(plan: Plan, other: Plan | None) -> str:
+    """What the best plan that drafts nothing costs."""
+    if other is None:
+        return "without speculation nothing keeps every promise"
+    more = other.monthly_cents / plan.monthly_cents - 1.0
+    sign = "+" if more >= 0 else ""
+    return f"without speculation {money(other.monthly_cents, plan.currency)} a month ({sign}{percent(more)})"
