@@ -4,7 +4,8 @@ Enumerated are node types x weight formats x KV types x shapes (tensor and pipel
 ranks and dealt experts) for each workload. Removed here, and nowhere else: a card the engine does not run on, a format
 the card or model has no way to serve, a tensor-parallel degree that does not divide the model, a replica that neither
 fits a node nor fills whole nodes joined by a stated fabric, attention ranks without a domain of switched links or, over
-nodes, without the fabric and kernels that takes, and one whose memory cannot hold the weights and one request of ``context_max``.
+nodes, without the fabric and kernels that takes, and one whose memory cannot hold the weights and one request of
+``context_max``.
 
 One replica as it would be set up on a node type.
 """
@@ -232,8 +233,8 @@ def _forbids(node_type: NodeType, shape: Shape, layers: int, *, only_inside: boo
 
 
 def fits_nodes(node_type: NodeType, shape: Shape) -> bool:
-    """A replica sits inside one node; or it fills whole nodes: each stage inside one, over a stated fabric, or attention
-    ranks that fill the domain of each."""
+    """A replica sits inside one node; or it fills whole nodes: with stages inside one each, over a stated fabric, or
+    with attention ranks that fill the domain of each."""
     from optimizer.performance.degrees import fills_domains
 
     gpus, per_node = shape.gpus, node_type.gpus_per_node

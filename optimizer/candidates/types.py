@@ -80,6 +80,11 @@ class Candidate:
         return "nvlink" if self.in_nvlink_domain else "pcie"
 
     @property
+    def ranks_over_nodes(self) -> bool:
+        """Whether attention ranks fill several nodes: each node is a domain of switched links, a network joins them."""
+        return self.spec.attention_dp > 1 and self.nodes_per_replica > 0
+
+    @property
     def in_nvlink_domain(self) -> bool:
         """Whether a replica on several GPUs sits inside one NVLink domain: a bridge joins two GPUs, a board a node."""
         link = self.node_type.link

@@ -17,6 +17,7 @@ from optimizer.performance.compatibility import DEALS_EXPERTS
 from optimizer.performance.expert_ranks import SWITCHED, domain_gpus
 from optimizer.performance.parameters import version_number
 from optimizer.performance.types import ReplicaSpec
+from optimizer.vocabulary import WIDE_GBPS
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Engine, Gpu, Model
@@ -36,10 +37,6 @@ ATTENTION_RANKS = (2, 4, 8, 16, 32, 64)
 
 WIDE_NODES = (2, 4, 8)
 """Nodes that the attention ranks of one replica may fill together."""
-
-WIDE_GBPS = 400.0
-"""Least network of each GPU, in Gb/s (10^9 bits): one adapter a GPU, as all published wide deployments have it (DeepEP
-README, "8 GPUs x 400 Gb/s InfiniBand"; LMSYS, 2025-05-05), and what the rates of ``expert_ranks`` were measured on."""
 
 WIDE_SINCE = {"vllm": (0, 26), "sglang": (0, 5), "trtllm": (1, 0)}
 """First release, major and minor, whose all-to-all kernels serve prompts and decoding of one replica over nodes: vLLM

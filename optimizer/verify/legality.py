@@ -56,7 +56,8 @@ def identity(case: CheckedCase) -> Iterator[Mismatch]:
 def _interconnect(group: GroupCase) -> str:
     if group.spec.gpus == 1:
         return "none"
-    return "nvlink" if in_nvlink_domain(group) else "pcie"
+    ranks_over_nodes = group.spec.attention_dp > 1 and group.spec.gpus > group.node_type.gpus_per_node
+    return "nvlink" if in_nvlink_domain(group) or (ranks_over_nodes and has_nvlink(group.node_type)) else "pcie"
 
 
 def _checkpoint(case: CheckedCase, group: GroupCase) -> str:
