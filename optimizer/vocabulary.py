@@ -99,6 +99,7 @@ class ExpertParallel(StrEnum):
     """Whether the routed experts of a mixture are dealt to the GPUs of a replica."""
 
     ANY = "any"
+    NODE = "node"  # inside one node only
     OFF = "off"
     REQUIRED = "required"
 

@@ -67,9 +67,10 @@ class Candidate:
 
     @property
     def experts(self) -> str:
-        """How routed experts lie on the GPUs of the replica: ``dealt``, ``cut``, or ``whole`` (one GPU, or none)."""
+        """How routed experts lie on the GPUs of the replica: ``dealt``, ``dealt over nodes``, ``cut``, or ``whole`` (on
+        one GPU, or none)."""
         if self.spec.expert_parallel > 1:
-            return "dealt"
+            return "dealt over nodes" if self.nodes_per_replica else "dealt"
         return "cut" if self.spec.model.is_moe and self.spec.gpus > 1 else "whole"
 
     @property

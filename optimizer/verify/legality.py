@@ -173,6 +173,7 @@ def engine_settings(case: CheckedCase) -> Iterator[Mismatch]:
             ("pipeline_parallel", spec.pipeline_parallel, stated.pipeline_parallel),
             ("attention_dp", spec.attention_dp, stated.attention_dp if spec.model.num_experts else None),
             ("expert_parallel", spec.expert_parallel > 1, _dealt(group, str(stated.expert_parallel))),
+            ("crosses_nodes", spec.expert_parallel > 1 and spec.crosses_nodes, _spread(str(stated.expert_parallel))),
             ("gpu_memory_utilization", spec.gpu_memory_utilization, (_utilization(case, group),)),
             ("max_num_seqs", spec.max_num_seqs, (stated.max_num_seqs,) if stated.max_num_seqs else None),
             (
@@ -195,6 +196,11 @@ def _dealt(group: GroupCase, stated: str) -> tuple[bool, ...] | None:
     if stated == "required" and group.spec.model.num_experts and group.spec.gpus > 1:
         return (True,)
     return (False,) if stated == "off" else None
+
+
+def _spread(stated: str) -> tuple[bool, ...] | None:
+    """Whether dealt experts may lie on several nodes; None: either way."""
+    return (False,) if stated in ("off", "node") else None
 
 
 def _utilization(case: CheckedCase, group: GroupCase) -> float:
