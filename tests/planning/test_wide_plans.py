@@ -116,6 +116,15 @@ def test_fewer_nodes_in_stock_than_a_replica_fills(wide: Inputs) -> None:
     assert not group.crosses_nodes
 
 
+def test_why_not_over_nodes_names_the_fabric(inputs: Inputs) -> None:
+    from optimizer.negotiate.why_not import why_not
+
+    sets = ["hardware.gpus=[h200_sxm_141, h20_141]"]
+    told = why_not(inputs.problem, "h20_141 dp16", catalog=inputs.catalog, sets=sets, simulate=False)
+    (reason,) = told.impossible
+    assert "need 400 Gb/s for each GPU; the offer states no network between nodes" in reason
+
+
 def test_the_answer_for_machines_says_the_degrees(outcome: Outcome, plan: Plan) -> None:
     (group,) = json.loads(render_json(outcome))["plans"][0]["groups"]
     planned = plan.groups[0]
