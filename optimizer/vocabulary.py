@@ -100,6 +100,7 @@ class ExpertParallel(StrEnum):
     """Whether the routed experts of a mixture are dealt to the GPUs of a replica."""
 
     ANY = "any"
+    NODE = "node"  # inside one node only
     OFF = "off"
     REQUIRED = "required"
 
@@ -131,6 +132,11 @@ class Role(StrEnum):
     PREFILL = "prefill"
     DECODE = "decode"
 
+
+WIDE_GBPS = 400.0
+"""Least network of each GPU where attention ranks of one replica exchange tokens between nodes, in Gb/s (10^9 bits):
+one adapter a GPU, as all published deployments have it (DeepEP, docs/legacy.md: H800 with CX7 InfiniBand of 400 Gb/s;
+LMSYS, 2025-05-05), and what the model's rates were measured on."""
 
 POOL_ENGINES = ("vllm", "sglang", "trtllm")
 """Engines whose servers can be prefill or decode workers: vLLM with the NIXL connector (vLLM documentation,

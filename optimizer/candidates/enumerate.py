@@ -3,8 +3,9 @@
 Enumerated are node types x weight formats x KV types x shapes (tensor and pipeline parallel; of mixtures also attention
 ranks and dealt experts) for each workload. Removed here, and nowhere else: a card the engine does not run on, a format
 the card or model has no way to serve, a tensor-parallel degree that does not divide the model, a replica that neither
-fits a node nor fills whole nodes joined by a stated fabric, attention ranks without a domain of switched links, and one
-whose memory cannot hold the weights and one request of ``context_max``.
+fits a node nor fills whole nodes joined by a stated fabric, attention ranks without a domain of switched links or, over
+nodes, without the fabric and kernels that takes, and one whose memory cannot hold the weights and one request of
+``context_max``.
 
 One replica as it would be set up on a node type.
 """
@@ -41,6 +42,8 @@ EXCHANGE = "attention ranks have a domain of switched links"
 
 SPECULATION = "a published draft (engine.speculative)"
 """What plain replicas lack where drafts are required."""
+WIDE = "fabric and kernels for attention ranks over nodes"
+"""The same, of replicas that fill several nodes: 400 Gb/s for each GPU, on cards and engines that have the kernels."""
 
 _TENSOR_PARALLEL = (1, 2, 4, 8)
 _PIPELINE_PARALLEL = (1, 2, 4)
@@ -145,7 +148,7 @@ class CandidateBuilder:
     ) -> Iterator[tuple[NodeType, ReplicaSpec, Content]]:
         """Node types and replicas that pass every gate but memory; one specification for all nodes it is alike on."""
         from optimizer.performance import engine_refusal, kv_caches, tp_refusal, weight_quants
-        from optimizer.performance.degrees import exchange_refusal, shapes_of
+        from optimizer.performance.degrees import shapes_of, wide_refusal
 
         engine, model = self._problem.engine, setting.model
         tensor = sorted({*_TENSOR_PARALLEL, *engine.tensor_parallel})
@@ -161,7 +164,8 @@ class CandidateBuilder:
         defaults = DefaultsOnCards(setting)
         for node_type in node_types:
             self.enumerated += formats * sizes
-            gpu = node_type.gpu
+            gpu, size = node_type.gpu, node_type.gpus_per_node
+            wide = bool(wide_refusal(gpu, size, node_type.fabric_gbps, setting.engine, setting.version))
             if engine_refusal(gpu, setting.engine):
                 self.removed["engine runs on the card"] += formats * sizes
                 continue
@@ -171,13 +175,11 @@ class CandidateBuilder:
             for quant in quants:
                 self.removed["tensor parallel divides the model"] += (sizes - len(legal[quant])) * len(caches)
                 for shape in legal[quant]:
-                    if shape.pipeline_parallel > model.num_layers or not fits_nodes(node_type, shape):
-                        self.removed["fits a node or fills nodes"] += len(caches)
-                    elif exchange_refusal(gpu, node_type.link, node_type.gpus_per_node, shape):
-                        self.removed[EXCHANGE] += len(caches)
+                    if rule := _forbids(node_type, shape, model.num_layers, only_inside=wide):
+                        self.removed[rule] += len(caches)
                     else:
                         for cache in caches:
-                            crosses = shape.gpus > node_type.gpus_per_node
+                            crosses = shape.gpus > size
                             content = (gpu.id, str(node_type.link), quant, cache, *shape, crosses)
                             spec = known.get(content)
                             if spec is None:
@@ -264,11 +266,28 @@ class Setting:
     must_draft: bool = False
 
 
+def _forbids(node_type: NodeType, shape: Shape, layers: int, *, only_inside: bool) -> str:
+    """The rule that keeps a shape off a kind of node, whose attention ranks may have to stay inside; empty: none."""
+    from optimizer.performance.degrees import exchange_refusal
+
+    if shape.pipeline_parallel > layers or not fits_nodes(node_type, shape):
+        return "fits a node or fills nodes"
+    size = node_type.gpus_per_node
+    if shape.attention_dp > 1 and shape.gpus > size:
+        return WIDE if only_inside else ""
+    return EXCHANGE if exchange_refusal(node_type.gpu, node_type.link, size, shape) else ""
+
+
 def fits_nodes(node_type: NodeType, shape: Shape) -> bool:
-    """A replica sits inside one node; or it fills whole nodes, each stage inside one, over a stated fabric."""
+    """A replica sits inside one node; or it fills whole nodes: with stages inside one each, over a stated fabric, or
+    with attention ranks that fill the domain of each."""
+    from optimizer.performance.degrees import fills_domains
+
     gpus, per_node = shape.gpus, node_type.gpus_per_node
     if gpus <= per_node:
         return True
+    if shape.attention_dp > 1:
+        return fills_domains(node_type.gpu, node_type.link, per_node, shape)
     return node_type.fabric_gbps > 0 and gpus % per_node == 0 and per_node % shape.tensor_parallel == 0
 
 

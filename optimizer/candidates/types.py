@@ -70,9 +70,10 @@ class Candidate:
 
     @property
     def experts(self) -> str:
-        """How routed experts lie on the GPUs of the replica: ``dealt``, ``cut``, or ``whole`` (one GPU, or none)."""
+        """How routed experts lie on the GPUs of the replica: ``dealt``, ``dealt over nodes``, ``cut``, or ``whole`` (on
+        one GPU, or none)."""
         if self.spec.expert_parallel > 1:
-            return "dealt"
+            return "dealt over nodes" if self.nodes_per_replica else "dealt"
         return "cut" if self.spec.model.is_moe and self.spec.gpus > 1 else "whole"
 
     @property
@@ -81,6 +82,11 @@ class Candidate:
         if self.spec.gpus == 1:
             return "none"
         return "nvlink" if self.in_nvlink_domain else "pcie"
+
+    @property
+    def ranks_over_nodes(self) -> bool:
+        """Whether attention ranks fill several nodes: each node is a domain of switched links, a network joins them."""
+        return self.spec.attention_dp > 1 and self.nodes_per_replica > 0
 
     @property
     def in_nvlink_domain(self) -> bool:

@@ -278,8 +278,9 @@ def parallel_sizes(v: Variables) -> None:
 
 
 def expert_shapes(v: Variables) -> None:
-    """``sum over numbers d not allowed of dp[w,d] <= 0`` (``engine.attention_dp``); ``experts[w,dealt] <= 0`` where
-    ``engine.expert_parallel`` is off, ``experts[w,cut] <= 0`` where it is required."""
+    """``sum over numbers d not allowed of dp[w,d] <= 0`` (``engine.attention_dp``); ``experts[w,x] <= 0``: of
+    experts dealt where ``engine.expert_parallel`` is off, dealt over nodes where it is off or node, cut where it is
+    required."""
     rules = v.instance.rules
     for workload, decisions in enumerate(v.instance.decisions):
         if rules.attention_dp is not None:

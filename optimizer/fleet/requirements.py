@@ -151,8 +151,10 @@ class UserRules:
         return allowed is None or not candidate.spec.model.is_moe or candidate.spec.attention_dp in allowed
 
     def experts_allowed(self, experts: str) -> bool:
-        """``engine.expert_parallel``: off keeps them from being dealt, required from being cut."""
-        return experts != {"off": "dealt", "required": "cut"}.get(self.expert_parallel)
+        """``engine.expert_parallel``: off keeps them from being dealt, node from being dealt over several nodes,
+        required from being cut."""
+        forbidden = {"off": ("dealt", "dealt over nodes"), "node": ("dealt over nodes",), "required": ("cut",)}
+        return experts not in forbidden.get(self.expert_parallel, ())
 
     def is_flagged(self, candidate: Candidate) -> bool:
         """TP >= 4 over PCIe on a card the user did not name: never rank 1, never cheaper than rank 1."""

@@ -20,7 +20,7 @@ from optimizer.whatif.case import Goal, Winner, goal_of
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
-    from optimizer.catalog.types import Catalog
+    from optimizer.catalog.types import Catalog, Gpu
     from optimizer.fleet.types import Edit
     from optimizer.plan.types import Plan
     from optimizer.planning.inputs import Inputs
@@ -372,6 +372,23 @@ def _impossible(inputs: Inputs, rest: Case, wish: Wish) -> Iterator[str]:
             sizes = [tp_refusal(shape, q, t, experts_dealt=dealt) for q in quants for t in wish.tensor_parallel]
             sizes += [pp_refusal(shape, size) for size in wish.pipeline_parallel]
             yield from (reason for reason in sorted(sizes) if reason)
+        yield from _kept_inside(gpu, rest, wish)
+
+
+def _kept_inside(gpu: Gpu, rest: Case, wish: Wish) -> Iterator[str]:
+    """Why ranks of the wish, more than any node of a card has GPUs, exchange no tokens between nodes: of the nodes that
+    are whole domains those that state most."""
+    from optimizer.performance.degrees import wide_refusal
+
+    problem, catalog = rest.inputs.problem, rest.inputs.catalog
+    nodes = [option.node_type for option in rest.options if option.node_type.gpu.id == gpu.id]
+    least = max(min(wish.attention_dp, default=1) * min(wish.tensor_parallel, default=1), *wish.expert_parallel, 1)
+    if wish.attention_dp - {1} and nodes and least > max(node.gpus_per_node for node in nodes):
+        whole = [node for node in nodes if node.gpus_per_node == gpu.link_domain_gpus] or nodes
+        best = max(whole, key=lambda node: node.fabric_gbps / node.gpus_per_node)
+        engine, version = catalog.engines[problem.engine.name], problem.engine.version or ""
+        if reason := wide_refusal(gpu, best.gpus_per_node, best.fabric_gbps, engine, version):
+            yield reason
 
 
 def why_nothing_fits(inputs: Inputs, gpu: str) -> str:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.performance.compatibility import DEALS_EXPERTS
 from optimizer.performance.expert_ranks import SWITCHED, domain_gpus
+from optimizer.performance.parameters import version_number
 from optimizer.performance.types import ReplicaSpec
+from optimizer.vocabulary import WIDE_GBPS
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Engine, Gpu, Model
@@ -32,6 +34,18 @@ OVERLAP = frozenset({"vllm", "sglang"})
 
 ATTENTION_RANKS = (2, 4, 8, 16, 32, 64)
 """Attention ranks of a replica that plans consider beside one."""
+
+WIDE_NODES = (2, 4, 8)
+"""Nodes that the attention ranks of one replica may fill together."""
+
+WIDE_SINCE = {"vllm": (0, 26), "sglang": (0, 5), "trtllm": (1, 0)}
+"""First release, major and minor, whose all-to-all kernels serve prompts and decoding of one replica over nodes: vLLM
+``--all2all-backend deepep_v2`` (before it one kernel for prompts or one for decoding had to do for both, which the step
+model does not describe), SGLang ``--moe-a2a-backend deepep`` (``--deepep-mode auto`` takes a kernel for each phase),
+TensorRT-LLM's wide expert parallelism."""
+
+WIDE_VENDORS = ("nvidia",)
+"""Cards whose all-to-all kernels over nodes were timed."""
 
 
 class Shape(NamedTuple):
@@ -81,6 +95,29 @@ def exchange_refusal(gpu: Gpu, link: Link, gpus_per_node: int, shape: Shape) -> 
             f"attention_dp {shape.attention_dp} exchanges tokens between {shape.gpus} GPUs: they lie in one domain of "
             f"switched links, which {gpu.id} on {link} has {domain if link in SWITCHED else 'none'} of in a node"
         )
+    return ""
+
+
+def fills_domains(gpu: Gpu, link: Link, gpus_per_node: int, shape: Shape) -> bool:
+    """Whether the attention ranks of a replica fill 2, 4 or 8 nodes, each a whole domain of switched links, no rank
+    across two of them."""
+    nodes, rest = divmod(shape.gpus, gpus_per_node)
+    whole = link in SWITCHED and gpus_per_node == gpu.link_domain_gpus
+    return whole and not rest and nodes in WIDE_NODES and gpus_per_node % shape.tensor_parallel == 0
+
+
+def wide_refusal(gpu: Gpu, gpus_per_node: int, fabric_gbps: float, engine: Engine, version: str) -> str:
+    """Why attention ranks do not exchange tokens between nodes; empty where they do. ``fabric_gbps`` is of a node."""
+    each = fabric_gbps / gpus_per_node
+    if each < WIDE_GBPS:
+        stated = f"{each:,.0f} Gb/s for each GPU" if fabric_gbps else "no network between nodes"
+        return f"attention ranks over several nodes need {WIDE_GBPS:.0f} Gb/s for each GPU; the offer states {stated}"
+    if gpu.vendor not in WIDE_VENDORS or not gpu.datacenter_licensed:
+        return f"all-to-all kernels over several nodes were timed on NVIDIA's data-centre cards, not on {gpu.id}"
+    first, stated_version = WIDE_SINCE.get(engine.profile), version_number(version)
+    if first is None or (stated_version is not None and stated_version < first):
+        since = f" before {first[0]}.{first[1]}" if first else ""
+        return f"{engine.display_name}{since} has no all-to-all kernels for prompts and decoding over several nodes"
     return ""
 
 

@@ -94,7 +94,7 @@ class Group:
     tensor_parallel: int
     pipeline_parallel: int
     replicas: int
-    interconnect: str  # nvlink | pcie | none
+    interconnect: str  # nvlink | pcie | none; of attention ranks over nodes: inside each node
     gpu_memory_utilization: float
     max_num_seqs: int
     max_num_batched_tokens: int
@@ -117,6 +117,11 @@ class Group:
     def gpus(self) -> int:
         """GPUs of one replica."""
         return self.tensor_parallel * self.pipeline_parallel * self.attention_dp
+
+    @property
+    def ranks_over_nodes(self) -> bool:
+        """Whether the attention ranks of one replica fill several nodes, between which they exchange tokens."""
+        return self.crosses_nodes and self.attention_dp > 1
 
     @property
     def split(self) -> str:

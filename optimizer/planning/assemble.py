@@ -173,7 +173,7 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         attention_dp=spec.attention_dp,
         expert_parallel=spec.expert_parallel,
         replicas=chosen.replicas,
-        interconnect=candidate.interconnect,
+        interconnect="nvlink" if candidate.ranks_over_nodes else candidate.interconnect,
         gpu_memory_utilization=spec.gpu_memory_utilization,
         max_num_seqs=launched.max_num_seqs,
         max_num_batched_tokens=spec.max_num_batched_tokens,

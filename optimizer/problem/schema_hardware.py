@@ -465,7 +465,8 @@ class Quote(Section):
     """Memory of the host in GiB."""
 
     network_gbps: Annotated[Positive | None, _of_quote("fabric between nodes", "Gb/s", axis=_NODE)] = None
-    """Fabric between nodes in Gb/s; left out: that of the offer it replaces, else nothing spans nodes."""
+    """Fabric between nodes in Gb/s of a node; left out: that of the offer it replaces, else nothing spans nodes. From
+    100 on pipeline stages may lie on several nodes, from 400 for each GPU attention ranks of a mixture, over RDMA."""
 
     @model_validator(mode="before")
     @classmethod
@@ -503,13 +504,14 @@ class EngineSection(Section):
 
     attention_dp: Listed[ParallelSize] | None = None
     """Attention ranks of a mixture's replica to consider, each with its own batch and cache, in lock step over experts
-    dealt to all their GPUs; null: all that model, engine and links allow. ``tensor_parallel`` is that of one rank."""
+    dealt to all their GPUs; null: all that model, engine and links allow. ``tensor_parallel`` is that of one rank. Over
+    2, 4 or 8 nodes only where the offer states 400 Gb/s for each GPU (``network_gbps`` of a node: 3200 for eight)."""
 
     expert_parallel: Annotated[ExpertParallel, Field(strict=False), BeforeValidator(one_of(ExpertParallel))] = (
         ExpertParallel.ANY
     )
-    """Whether routed experts are dealt to the GPUs of a replica: ``any``, ``off`` (each expert is cut by all of them)
-    or ``required`` (on every replica of several GPUs)."""
+    """Whether routed experts are dealt to the GPUs of a replica: ``any``, ``node`` (inside one node only), ``off``
+    (each expert is cut by all of them) or ``required`` (on every replica of several GPUs)."""
 
     disaggregation: Annotated[Disaggregation, Field(strict=False), BeforeValidator(one_of(Disaggregation))] = (
         Disaggregation.OFF

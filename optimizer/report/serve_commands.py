@@ -102,6 +102,9 @@ def _serve_vllm(group: Group, checkpoint: str | None) -> list[str]:
         command += ["--data-parallel-size", str(group.attention_dp)]
     if group.expert_parallel > 1:
         command += ["--enable-expert-parallel"]
+    if group.ranks_over_nodes:  # a kernel that serves prompts and decoding, as predicted
+        command += ["--data-parallel-size-local", str(group.gpus_per_node // group.tensor_parallel)]
+        command += ["--all2all-backend", "deepep_v2"]
     if group.weight_quant == "fp8" and checkpoint is None:
         command += ["--quantization", "fp8"]
     if group.kv_cache != "auto":
@@ -125,7 +128,7 @@ def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
         command += ["--dp-size", str(ranks), "--enable-dp-attention"]
     if group.expert_parallel > 1:
         command += ["--ep-size", str(group.expert_parallel)]
-    if new and ranks > 1 and group.expert_parallel == group.tensor_parallel * ranks:
+    if (new or group.ranks_over_nodes) and ranks > 1 and group.expert_parallel == group.tensor_parallel * ranks:
         command += ["--moe-a2a-backend", "deepep"]  # as predicted; without it every rank gets every token
     if group.weight_quant == "fp8" and checkpoint is None:
         command += ["--quantization", "fp8"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -55,7 +56,8 @@ def identity(case: CheckedCase) -> Iterator[Mismatch]:
 def _interconnect(group: GroupCase) -> str:
     if group.spec.gpus == 1:
         return "none"
-    return "nvlink" if in_nvlink_domain(group) else "pcie"
+    ranks_over_nodes = group.spec.attention_dp > 1 and group.spec.gpus > group.node_type.gpus_per_node
+    return "nvlink" if in_nvlink_domain(group) or (ranks_over_nodes and has_nvlink(group.node_type)) else "pcie"
 
 
 def _checkpoint(case: CheckedCase, group: GroupCase) -> str:
@@ -98,7 +100,7 @@ def parallelism(case: CheckedCase) -> Iterator[Mismatch]:
             yield Mismatch("parallelism", path, node.gpus_per_node, tensor, "a stage leaves its node")
         if crosses != spec.crosses_nodes:
             yield Mismatch("parallelism", f"{group.path}.crosses_nodes", crosses, spec.crosses_nodes, "several nodes")
-        if crosses and not node.fabric_gbps:
+        if crosses and not node.fabric_gbps and spec.attention_dp == 1:
             path = f"{group.path}.pipeline_parallel"
             yield Mismatch("parallelism", path, "a stated fabric of 100 Gb/s", "none", "stages on several nodes")
 
@@ -113,6 +115,7 @@ def _expert_degrees(group: GroupCase) -> Iterator[Mismatch]:
     if ranks == experts == 1:
         return
     gpus = spec.tensor_parallel * ranks
+    domain = min(node.gpus_per_node, node.gpu.link_domain_gpus)
     switched = (Link.NVSWITCH, Link.XGMI, Link.HCCS)
     rules = (
         ("expert_parallel", spec.model.num_experts > 0, "a mixture of experts", spec.model.id),
@@ -121,12 +124,38 @@ def _expert_degrees(group: GroupCase) -> Iterator[Mismatch]:
         ("expert_parallel", experts == gpus, gpus, experts),
         ("expert_parallel", spec.model.num_experts % experts == 0, "experts dealt evenly", experts),
         ("attention_dp", ranks == 1 or node.link in switched, "a switched domain", str(node.link)),
-        ("attention_dp", ranks == 1 or gpus <= min(node.gpus_per_node, node.gpu.link_domain_gpus), "one domain", gpus),
+        ("attention_dp", ranks == 1 or gpus <= domain or gpus > node.gpus_per_node, "one domain", gpus),
         ("attention_dp", spec.engine.profile != "trtllm" or 1 in (ranks, spec.tensor_parallel), "all or none", ranks),
     )
     for name, holds, expected, found in rules:
         if not holds:
             yield Mismatch("parallelism", f"{group.path}.{name}", expected, found, "attention ranks, dealt experts")
+    if ranks > 1 and gpus > node.gpus_per_node:
+        yield from _ranks_over_nodes(group)
+
+
+_KERNELS_SINCE = {"vllm": (0, 26), "sglang": (0, 5), "trtllm": (1, 0)}
+"""Release from which an engine has all-to-all kernels over nodes for both phases, as its manual says."""
+
+
+def _ranks_over_nodes(group: GroupCase) -> Iterator[Mismatch]:
+    """Attention ranks over several nodes fill 2, 4 or 8 of them, each one whole domain with an adapter of 400 Gb/s for
+    every GPU, on NVIDIA's data-centre cards, under a release that has the kernels."""
+    spec, node = group.spec, group.node_type
+    gpus, inside = spec.tensor_parallel * spec.attention_dp, node.gpus_per_node
+    numbers = re.findall(r"\d+", spec.engine_version)[:2]
+    release = tuple(map(int, numbers)) if len(numbers) == 2 else _KERNELS_SINCE.get(spec.engine.profile, (0, 0))
+    rules = (
+        (gpus in (2 * inside, 4 * inside, 8 * inside), f"2, 4 or 8 nodes of {inside}", gpus),
+        (inside == node.gpu.link_domain_gpus, node.gpu.link_domain_gpus, inside),
+        (inside % spec.tensor_parallel == 0, "ranks inside a node", spec.tensor_parallel),
+        (node.fabric_gbps >= 400 * inside, f"{400 * inside} Gb/s of a node", node.fabric_gbps),
+        (node.gpu.vendor == "nvidia" and node.gpu.datacenter_licensed, "a card with the kernels", node.gpu.id),
+        (release >= _KERNELS_SINCE.get(spec.engine.profile, (0, 0)), "a release with the kernels", spec.engine_version),
+    )
+    for holds, expected, found in rules:
+        if not holds:
+            yield Mismatch("parallelism", f"{group.path}.attention_dp", expected, found, "attention ranks over nodes")
 
 
 def engine_settings(case: CheckedCase) -> Iterator[Mismatch]:
@@ -144,6 +173,7 @@ def engine_settings(case: CheckedCase) -> Iterator[Mismatch]:
             ("pipeline_parallel", spec.pipeline_parallel, stated.pipeline_parallel),
             ("attention_dp", spec.attention_dp, stated.attention_dp if spec.model.num_experts else None),
             ("expert_parallel", spec.expert_parallel > 1, _dealt(group, str(stated.expert_parallel))),
+            ("crosses_nodes", spec.expert_parallel > 1 and spec.crosses_nodes, _spread(str(stated.expert_parallel))),
             ("gpu_memory_utilization", spec.gpu_memory_utilization, (_utilization(case, group),)),
             ("max_num_seqs", spec.max_num_seqs, (stated.max_num_seqs,) if stated.max_num_seqs else None),
             (
@@ -166,6 +196,11 @@ def _dealt(group: GroupCase, stated: str) -> tuple[bool, ...] | None:
     if stated == "required" and group.spec.model.num_experts and group.spec.gpus > 1:
         return (True,)
     return (False,) if stated == "off" else None
+
+
+def _spread(stated: str) -> tuple[bool, ...] | None:
+    """Whether dealt experts may lie on several nodes; None: either way."""
+    return (False,) if stated in ("off", "node") else None
 
 
 def _utilization(case: CheckedCase, group: GroupCase) -> float:

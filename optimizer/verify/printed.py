@@ -51,7 +51,8 @@ def _layouts(case: CheckedCase, prediction: Prediction, served: list[GroupAtLoad
     for spec in (entry.group.spec for entry in served):
         if prediction.grade != Grade.A or spec.attention_dp == spec.expert_parallel == 1:
             continue
-        kind = "ranks" if spec.attention_dp > 1 else "experts"
+        spans = spec.attention_dp > 1 and spec.crosses_nodes
+        kind = "wide_ranks" if spans else "ranks" if spec.attention_dp > 1 else "experts"
         card = spec.gpu.sibling or spec.gpu.id
         rows = {(cell.gpu, cell.engine, cell.layout) for cell in case.params.coverage}
         if (card, spec.engine.profile, kind) not in rows:

@@ -145,7 +145,7 @@ def test_keys_choose_among_what_is_enumerated(tmp_path: Path, edit: str, allowed
         ("meta-llama/Llama-3.1-70B-Instruct", ["engine.expert_parallel=required"], "has no routed experts"),
         (V3, ["engine.attention_dp=[3]"], "expected one of 1, 2, 4"),
         (V3, ["engine.attention_dp=[0]"], "expected one of 1, 2, 4"),
-        (V3, ["engine.expert_parallel=never"], "expected one of any, off, required"),
+        (V3, ["engine.expert_parallel=never"], "expected one of any, node, off, required"),
         (V3, ["engine.attention_dp=[8]", "engine.name=tgi"], "tgi has no such option"),
         (V3, ["engine.attention_dp=[8]", "engine.expert_parallel=off"], "the experts are always dealt"),
         ("mistralai/Mixtral-8x7B-Instruct-v0.1", ["engine.attention_dp=[16]"], "do not divide the 8 experts"),

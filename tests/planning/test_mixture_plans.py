@@ -82,7 +82,7 @@ def outcome(inputs: Inputs) -> Outcome:
 @pytest.fixture(scope="module")
 def of_eight(inputs: Inputs) -> Plan:
     """The best plan of eight attention ranks, one GPU each."""
-    return decide(inputs.with_sets(["engine.attention_dp=[8]"])).plans[0]
+    return decide(inputs.with_sets(["engine.attention_dp=[8]", "engine.expert_parallel=node"])).plans[0]
 
 
 def test_attention_ranks_win_where_throughput_is_bought(inputs: Inputs, outcome: Outcome) -> None:
@@ -99,7 +99,7 @@ def test_tensor_parallelism_wins_where_a_few_requests_are_to_be_fast(tmp_path: P
     few = read(tmp_path, stated("few users, in a hurry"))
     best = decide(few).plans[0]
     assert (best.groups[0].split, best.groups[0].replicas) == ("TP8", 1)
-    assert isinstance(decide(few.with_sets(["engine.attention_dp=[8]"])), Infeasible)
+    assert isinstance(decide(few.with_sets(["engine.attention_dp=[8]", "engine.expert_parallel=node"])), Infeasible)
 
 
 def test_every_plan_is_replayed_rank_by_rank_and_verified(inputs: Inputs, outcome: Outcome) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.server import PORT
+from optimizer.handover.launch.wide import as_worker, joins_ranks, to_head
 from optimizer.handover.safe_text import Value, bash_line, plain, render_yaml
 
 if TYPE_CHECKING:
@@ -111,6 +112,10 @@ def _across(server: Server) -> tuple[list[str], list[str]]:
         )
         start = ["bash", "-c", f"exec {bash_line(command)} {place}"]
         return start, start
+    if joins_ranks(server):
+        everywhere = f"exec {bash_line(command)}{to_head('LWS_LEADER_ADDRESS')}"
+        others = f"{everywhere} {as_worker(server, 'LWS_WORKER_INDEX')}"
+        return ["bash", "-c", everywhere], ["bash", "-c", others]
     helper = "/vllm-workspace/examples/online_serving/multi-node-serving.sh"
     serve = bash_line([*command, "--distributed-executor-backend", "ray"])
     leader = f'bash {helper} leader --ray_cluster_size="$LWS_GROUP_SIZE" && exec {serve}'
@@ -135,6 +140,8 @@ def _pod(server: Server, command: list[str], *, serves: bool) -> dict[str, Value
             {"name": "models", "mountPath": "/root/.cache/huggingface"},
         ],
     }
+    if server.group.ranks_over_nodes:  # memory that adapters read and write stays where it is
+        container["securityContext"] = {"capabilities": {"add": ["IPC_LOCK"]}}
     if serves:
         port: Value = {"name": "http", "containerPort": PORT}
         container |= {"ports": [port], **_probes()}

@@ -181,6 +181,12 @@ def _remarks(servers: Sequence[Server]) -> Iterator[str]:
             "TCP the figures do not hold."
         )
         return
+    if any(server.group.ranks_over_nodes for server in servers):
+        yield (
+            "Attention ranks over nodes exchange tokens by RDMA in every layer: DeepEP in the image, GPUDirect, an "
+            "adapter of 400 Gb/s or more for each GPU, all nodes of a server on one fabric. In Kubernetes add the "
+            "cluster's own RDMA device to the limits of the pods, and start all pods of a server or none."
+        )
     yield (
         "The prediction splits requests evenly. A Kubernetes Service spreads connections, not requests: keep-alive "
         "clients need a gateway in front that balances requests."

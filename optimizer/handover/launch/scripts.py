@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.pools import side_channel
+from optimizer.handover.launch.wide import as_worker, joins_ranks, to_head
 from optimizer.handover.safe_text import bash_command, plain
 from optimizer.vocabulary import Role
 
@@ -44,15 +45,18 @@ def _servers(server: Server) -> str:
 
 def _across(server: Server) -> list[str]:
     """What a server on several nodes needs before it starts."""
+    if server.group.engine == "sglang" or joins_ranks(server):
+        lines = [
+            f"# It spans {server.nodes} nodes: run this on each, with HEAD=address of the first and RANK=0, 1, ...",
+            ': "${HEAD:?address of the first node}" "${RANK:?number of this node, from 0}"',
+        ]
+        if not joins_ranks(server):
+            return lines
+        return [*lines, "others=()", f'[ "$RANK" = 0 ] || others=({as_worker(server, "RANK")})']
     if server.group.engine.startswith("vllm"):
         return [
             f"# It spans {server.nodes} nodes. First: `ray start --head --port=6379` on this node, and",
             "# `ray start --address=THIS_NODE:6379` on the others.",
-        ]
-    if server.group.engine == "sglang":
-        return [
-            f"# It spans {server.nodes} nodes: run this on each, with HEAD=address of the first and RANK=0, 1, ...",
-            ': "${HEAD:?address of the first node}" "${RANK:?number of this node, from 0}"',
         ]
     return [f"# It spans {server.nodes} nodes: start it under mpirun or srun as the engine's documentation says."]
 
@@ -61,6 +65,8 @@ def _several(server: Server) -> str:
     """Further options of a server on several nodes."""
     if server.nodes == 1:
         return ""
+    if joins_ranks(server):
+        return to_head("HEAD") + ' "${others[@]}"'
     ray = " --distributed-executor-backend ray" if server.group.engine.startswith("vllm") else ""
     place = f' --dist-init-addr "$HEAD:20000" --nnodes {server.nodes} --node-rank "$RANK"'
     return place if server.group.engine == "sglang" else ray

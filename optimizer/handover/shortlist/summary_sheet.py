@@ -16,7 +16,7 @@ from optimizer.report import status_of
 from optimizer.report.api import api_sentence
 from optimizer.report.confirm import acceptance, bench_words, brackets, offer_sentence, tests_in
 from optimizer.report.words import money as amount
-from optimizer.vocabulary import NVLINK_CLASS, Evidence, Tier
+from optimizer.vocabulary import NVLINK_CLASS, WIDE_GBPS, Evidence, Tier
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Gpu
@@ -240,12 +240,16 @@ def _needed(plan: Plan, line: PricedLine, say: Say) -> Iterator[tuple[str, str]]
         )
     elif node.gpus_per_node > 1:
         yield "Links between accelerators", say("PCI Express is enough")
-    pools = [str(one.role) for one in plan.groups if (one.gpu, one.gpus_per_node) == (node.gpu, node.gpus_per_node)]
+    here = [one for one in plan.groups if (one.gpu, one.gpus_per_node) == (node.gpu, node.gpus_per_node)]
+    pools = [str(one.role) for one in here]
     if plan.has_pools:
         yield "Pool", ", ".join(say(role) for role in pools)
         if node.network_gbps:
             least = say("RDMA into GPU memory, one fabric for both pools, Gb/s of a node at least")
             yield "Network between nodes", f"{least}: {node.network_gbps:,.0f}"
+    if any(one.ranks_over_nodes for one in here):
+        least = say("RDMA into GPU memory, one fabric for all nodes of a copy, Gb/s for each accelerator at least")
+        yield "Network between nodes", f"{least}: {WIDE_GBPS:.0f}"
     yield "Terms", say(terms) + months
 
 
