@@ -17,7 +17,7 @@ class Checked:
     """Everything that ``optimize check`` says of a sound problem."""
 
     problem: Problem
-    lines: tuple[str, ...]  # plain text, as printed
+    said: tuple[tuple[str, str], ...]  # what was understood: label and text
     remarks: tuple[str, ...]  # promises that nothing can keep, then what to know of its models, each once
 
 
@@ -57,7 +57,7 @@ def check(
     names = dict.fromkeys(workload.model for workload in read.workloads)
     return Checked(
         problem=read,
-        lines=tuple(summary_of(read)),
+        said=tuple(summary_of(read)),
         remarks=(
             *(f"warning: {sentence}" for sentence in doubts),
             *(line for name in names for line in remarks(known.models[name])),

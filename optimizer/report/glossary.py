@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from optimizer.report.words import labelled
+from optimizer.report.layout import labelled
 
 TERMS: tuple[tuple[str, str], ...] = (
     ("TTFT", "time to first token: waiting in the queue plus reading the prompt, at the server"),

@@ -12,6 +12,7 @@ from optimizer.plan.deployment import PeriodService, PlanPeriod
 from optimizer.plan.quotes import MissedPromise
 from optimizer.plan.types import Binding, Outcome, SingleKind
 from optimizer.report import bill, negotiate_compare, negotiate_explain, negotiate_frontier, periods, render, screen
+from optimizer.report.layout import drawn
 from optimizer.report.negotiate_words import signed
 from optimizer.report.quotes import missed_of
 from optimizer.report.words import Names
@@ -97,7 +98,7 @@ def test_savings_against_each_single_kind(outcomes: dict[str, Outcome]) -> None:
         SingleKind("a10g_24", None, 0),
         SingleKind("l40s_48", 0, 1),
     )
-    lines = [line.text for line in bill.single_kinds(replace(outcome, single_kinds=kinds))]
+    lines = [line.text for line in drawn(bill.single_kinds(replace(outcome, single_kinds=kinds)))]
     assert [line.split("#1 ")[-1].split(" against")[0] for line in lines if "#1" in line][1:] == [
         "saves 50 %", "saves 25 %", "saves 0 %",
     ]  # fmt: skip
