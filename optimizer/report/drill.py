@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric
 from optimizer.report.json_plan import Json, Money, dump, served
-from optimizer.report.layout import BLANK, Block, Passage, Rows, Say, drawn
+from optimizer.report.layout import BLANK, Block, Name, Passage, Rows, Say, drawn
 from optimizer.report.words import exact, gpu_name, money, percent, plural, promise_of, two_digits
 
 if TYPE_CHECKING:
@@ -102,8 +102,11 @@ def render_drill(told: Drilled, say: Say = str) -> str:
     length = told.minutes if told.minutes < 60 else told.minutes / 60
     away = plural_of(length, "minute" if told.minutes < 60 else "hour")
     head = (
-        f"Drill: a {told.what} of plan #{told.plan.rank} ({told.name}) dies and is back after {away}; router: "
-        f"{told.router.replace('_', ' ')}"
+        f"Drill: a {told.what} of plan #{told.plan.rank}",
+        Name(f" ({told.name})"),
+        f" dies and is back after {away}",
+        "; ",
+        f"router: {told.router.replace('_', ' ')}",
     )
     blocks: list[Block] = [Passage(head, indent="")]
     for group in told.groups:
@@ -142,10 +145,15 @@ def _verdict(told: Drilled) -> str:
 def _group(group: GroupDrill, what: str) -> list[Block]:
     calm = group.without_spare
     late = "the promised TTFT" if group.promised else "twice the calm TTFT p99"
-    head = f"{group.workload}{_which(group)}: {_load(group)} on "
-    head += (
-        f"{plural(calm.replicas, 'replica')}, {calm.lost} on the {what}; late is above {late} of "
-        f"{_seconds(group.limit_s)}"
+    head = (
+        f"{group.workload}{_which(group)}: ",
+        _load(group),
+        " on ",
+        plural(calm.replicas, "replica"),
+        ", ",
+        f"{calm.lost} on the {what}",
+        "; ",
+        f"late is above {late} of {_seconds(group.limit_s)}",
     )
     blocks: list[Block] = [Passage(head, indent="")]
     for label, course in (("without spare nodes", group.without_spare), ("with spare nodes", group.with_spare)):

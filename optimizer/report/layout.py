@@ -22,6 +22,17 @@ Say = Callable[[str], str]
 """A sentence in the reader's language; ``str``: as it was written."""
 
 
+class Name(str):
+    """What somebody called something: the same in any language."""
+
+    __slots__ = ()
+
+
+def told(parts: Iterable[str], say: Say) -> list[str]:
+    """Each part in the reader's language; names as they are."""
+    return [part if isinstance(part, Name) or not part else say(part) for part in parts]
+
+
 class Style(Enum):
     """What a line is; the terminal gives each a look, a pipe none."""
 
@@ -68,7 +79,7 @@ class Passage:
 
     def lines(self, say: Say) -> Iterable[Line]:
         """Wrapped at the width of a report."""
-        text = say(self.text) if isinstance(self.text, str) else "".join(map(say, self.text))
+        text = say(self.text) if isinstance(self.text, str) else "".join(told(self.text, say))
         hang = self.indent + " " * self.column if self.hang is None else self.hang
         head = self.indent + padded(say(self.label) if self.label else "", self.column)
         return [Line(line, self.style) for line in wrap(text, WIDTH, head, hang)]
@@ -86,8 +97,7 @@ class Joined:
 
     def lines(self, say: Say) -> Iterable[Line]:
         """Wrapped at the width of a report."""
-        parts = [say(part) for part in self.parts if part]
-        lines = segments(parts, indent=self.indent, joint=self.joint, hang=self.hang)
+        lines = segments(told(self.parts, say), indent=self.indent, joint=self.joint, hang=self.hang)
         return [Line(line, self.style) for line in lines]
 
 
@@ -113,7 +123,7 @@ class RemarkedRows:
     def lines(self, say: Say) -> Iterator[Line]:
         """As printed."""
         rows = said(self.rows, say)
-        texts = columns([row[:-1] for row in rows], self.align)
+        texts = columns([row[:-1] for row in rows], self.align, folds=False)
         wide = max(map(columns_of, texts))
         for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
             if number == 0:
@@ -126,7 +136,7 @@ class RemarkedRows:
 
 def said(rows: Iterable[Sequence[str]], say: Say) -> list[tuple[str, ...]]:
     """Every cell in the reader's language."""
-    return [tuple(say(cell) if cell else "" for cell in row) for row in rows]
+    return [tuple(told(row, say)) for row in rows]
 
 
 def drawn(blocks: Iterable[Block], say: Say = str) -> Iterator[Line]:
@@ -176,14 +186,16 @@ def labelled(label: str, text: str, column: int, width: int = WIDTH) -> list[str
     return paragraph(text, indent=f"  {padded(label, column)}", hang=" " * (column + 2), width=width)
 
 
-def columns(rows: Sequence[Sequence[str]], align: str, *, indent: str = "  ", gap: str = "  ") -> list[str]:
+def columns(
+    rows: Sequence[Sequence[str]], align: str, *, indent: str = "  ", gap: str = "  ", folds: bool = True
+) -> list[str]:
     """Rows as aligned columns.
 
-    Where they are wider than a report, the first column goes on below itself.
+    Where they are wider than a report, the first column goes on below itself; unless ``folds`` a row is one line.
     """
     widths = [max(columns_of(row[i]) for row in rows) for i in range(len(align))]
     over = len(indent) + sum(widths) + len(gap) * (len(widths) - 1) - WIDTH
-    folds = align[0] == "<" and 0 < over <= widths[0] - _LEAST_COLUMN
+    folds = folds and align[0] == "<" and 0 < over <= widths[0] - _LEAST_COLUMN
     if folds:
         widths[0] -= over
     lines = []

@@ -25,7 +25,7 @@ def render_comparison(answer: Comparison, style: str, say: Say = str) -> str:
 def _lines(answer: Comparison) -> Iterator[Block]:
     yield from wrapped(f"What changed from {answer.before} to {answer.after}", "", "  ", Style.HEADING)
     yield BLANK
-    yield from wrapped(f"cost  {_costs(answer)}", style=Style.STRONG)
+    yield from wrapped(("cost  ", _costs(answer)), style=Style.STRONG)
     if answer.same:
         yield from wrapped("Both give the same best plan, the same cost lines and the same promises.")
     yield BLANK
@@ -65,7 +65,7 @@ class _ChangeRows:
     def lines(self, say: Say) -> Iterator[Line]:
         """As printed."""
         rows = said(self.rows, say)
-        for row, text in zip(rows, columns(rows, "<<<<"), strict=True):
+        for row, text in zip(rows, columns(rows, "<<<<", folds=False), strict=True):
             if columns_of(text) <= _FAR:
                 yield Line(text)
             else:

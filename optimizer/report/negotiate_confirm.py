@@ -36,7 +36,8 @@ def _lines(answer: Confirmation) -> Iterator[Block]:
     yield from not_replayed(replayed=answer.replayed)
     yield BLANK
     for confidence, plan in ((answer.confidence, _first(outcome.plans)), (EVEN, _first(answer.even.plans))):
-        yield from wrapped(f"at confidence {confidence:g}: {_bill(plan, answer.currency)}", "", "    ", Style.STRONG)
+        bill = (f"at confidence {confidence:g}", ": ", _bill(plan, answer.currency))
+        yield from wrapped(bill, "", "    ", Style.STRONG)
     if not outcome.plans and not answer.measurements:
         yield from ways_out(outcome)
     yield BLANK
@@ -44,7 +45,7 @@ def _lines(answer: Confirmation) -> Iterator[Block]:
     yield from wrapped(_verdict(answer, worth), "", "", Style.STRONG)
     for number, one in enumerate(answer.measurements, start=1):
         yield BLANK
-        yield from wrapped(f"{number}  {_setup(one)}", "", "   ", Style.STRONG)
+        yield from wrapped((f"{number}  ", *_setup(one)), "", "   ", Style.STRONG)
         yield from wrapped(_rent(one, answer.currency), "   ")
         yield from wrapped(_worth(one, answer), "   ")
     if answer.measurements:
@@ -80,11 +81,11 @@ def _verdict(answer: Confirmation, worth: list[Measurement]) -> str:
     return f"A better forecast saves nothing here:{why}. Measure before you sign all the same."
 
 
-def _setup(one: Measurement) -> str:
+def _setup(one: Measurement) -> tuple[str, ...]:
     group = one.group
-    which = "of #1" if one.in_first else f"of {winner(one.plan)}"
+    which = (", of #1",) if one.in_first else (", of ", winner(one.plan))
     made = " (no published checkpoint is known: make one first)" if has_to_be_made(group) else ""
-    return f"{group.model} in {quant_name(group.weight_quant)}{made} on {gpu_name(group.gpu)}, {which}"
+    return f"{group.model} in {quant_name(group.weight_quant)}{made} on {gpu_name(group.gpu)}", *which
 
 
 def _rent(one: Measurement, currency: str) -> str:

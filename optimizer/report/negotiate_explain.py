@@ -11,7 +11,7 @@ from optimizer.problem import place_of
 from optimizer.report.api import api_sentence
 from optimizer.report.json_plan import Json, Money, dump, plan_document
 from optimizer.report.json_report import document
-from optimizer.report.layout import BLANK, Block, Line, Passage, Rows, Say, Style, said
+from optimizer.report.layout import BLANK, Block, Line, Name, Passage, Rows, Say, Style, said
 from optimizer.report.negotiate_budget import Gain
 from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
 from optimizer.report.negotiate_words import finished, heading, not_replayed, signed, sources, winner, wrapped
@@ -49,7 +49,7 @@ def _lines(answer: Explanation) -> Iterator[Block]:
     yield from wrapped(f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}", "", "  ", Style.STRONG)
     yield from wrapped(sources(plan))
     if text := pool_sentence(plan):
-        yield from wrapped(f"Pools: {text}.")
+        yield from wrapped(("Pools: ", text, "."))
     yield BLANK
     yield from _binding(plan, answer.moves, names, gain)
     yield from _moves(answer.moves, names, gain)
@@ -78,7 +78,7 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> I
         more = percent(plan.load_factor - 1.0)
         yield from wrapped(f"It carries {more} more than the planned load before a promise breaks.")
     if sentence := api_sentence(plan):
-        yield from wrapped(f"By API, {sentence}.")
+        yield from wrapped(("By API, ", sentence, "."))
     yield BLANK
 
 
@@ -116,26 +116,27 @@ def _moves(moves: tuple[Move, ...], names: Names, gain: Gain) -> Iterator[Block]
         return
     yield Line("What each promise costs: the next value either way at which the answer changes", Style.HEADING)
     for move in moves:
-        yield from wrapped(f"{names.of(move.path)}: now {names.beside(move.path, move.stated)}  ({move.path})")
+        now = names.beside(move.path, move.stated)
+        yield from wrapped((names.of(move.path), ": ", "now ", now, Name(f"  ({move.path})")))
         yield Passage(_looser(move, names, gain), "    ", label="looser", column=10)
         yield Passage(_tighter(move, names, gain), "    ", label="stricter", column=10)
     yield BLANK
 
 
-def _looser(move: Move, names: Names, gain: Gain) -> str:
+def _looser(move: Move, names: Names, gain: Gain) -> str | tuple[str, ...]:
     if move.loosest == move.stated:
         return "it is as loose as it gets"
     if move.looser is None:
         return f"nothing is gained, not even at {names.beside(move.path, move.loosest)}"
-    return f"from {names.beside(move.path, move.looser.value)}: {gain.change(move.looser)}"
+    return "from ", names.beside(move.path, move.looser.value), ": ", gain.change(move.looser)
 
 
-def _tighter(move: Move, names: Names, gain: Gain) -> str:
+def _tighter(move: Move, names: Names, gain: Gain) -> str | tuple[str, ...]:
     if move.strictest == move.stated:
         return "it is as strict as it gets"
     if move.tighter is None:
         return f"costs nothing, not even at {names.beside(move.path, move.strictest)}"
-    return f"from {names.beside(move.path, move.tighter.value)}: {gain.change(move.tighter)}"
+    return "from ", names.beside(move.path, move.tighter.value), ": ", gain.change(move.tighter)
 
 
 def _reign(reign: Reign, gain: Gain) -> Iterator[Block]:

@@ -62,9 +62,12 @@ def _priced(prices: Sequence[TargetPrice], tier: Tier, currency: str) -> Iterato
     unit = "per GPU, paid once, in whole nodes" if bought else "per GPU and hour"
     price_of = "purchase price" if bought else f"price, {tier_name(tier, 0)}"
     yield from wrapped(
-        f"Each of these wins with a quote at or below the {price_of}, for whole nodes of that many GPUs; {step} more"
-        " and it does not. Remark: why a listed price does not compete as it is, or else how the winner would be set"
-        " up."
+        (
+            f"Each of these wins with a quote at or below the {price_of}, for whole nodes of that many GPUs; {step}"
+            " more and it does not.",
+            " ",
+            "Remark: why a listed price does not compete as it is, or else how the winner would be set up.",
+        )
     )
     yield BLANK
     rows = [("GPU", "provider", "node", "wins up to", "listed", "remark")]

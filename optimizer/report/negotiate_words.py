@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from optimizer.errors import UsageError
 from optimizer.plan.types import Group, NodeLine, Plan
-from optimizer.report.layout import Block, Line, Passage, Say, Style, drawn, fold
+from optimizer.report.layout import Block, Line, Name, Passage, Say, Style, drawn, fold
 from optimizer.report.words import gpu_name, kv_name, money, plural, quant_name, tier_name
 from optimizer.vocabulary import Evidence, Role, Tier
 
@@ -73,7 +73,7 @@ def wrapped(
 
 def heading(title: str, problem: str, path: str) -> tuple[Block]:
     """The first lines of a report: what it answers, about which problem, in which file."""
-    return wrapped((title, f": {problem}  ({path})"), "", "  ", Style.HEADING)
+    return wrapped((title, Name(f": {problem}  ({path})")), "", "  ", Style.HEADING)
 
 
 def not_replayed(*, replayed: bool) -> Iterator[Block]:

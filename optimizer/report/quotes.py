@@ -33,7 +33,7 @@ class _QuoteRows:
 
     def lines(self, say: Say) -> Iterator[Line]:
         """As printed."""
-        for text, verdict in zip(columns(said(self.rows, say), "<<><"), self.verdicts, strict=True):
+        for text, verdict in zip(columns(said(self.rows, say), "<<><", folds=False), self.verdicts, strict=True):
             yield from (Line(part) for part in fold(text, " " * 6))
             yield from (Line(part) for part in fold(f"      {say(verdict)}", " " * 8))
 

@@ -344,11 +344,9 @@ def sentence(outcome: Outcome) -> tuple[str, ...]:
     """The answer in one sentence: money, load, model, hardware, claim; then what a node that is gone does to it."""
     plan = outcome.plans[0]
     kind = " (indicative price)" if plan.price_evidence == "indicative" else ""
-    text = (
-        f"{money(plan.monthly_cents, plan.currency)} a month{kind} {_serves(outcome)}: {hardware(plan)}, "
-        f"{_formats(plan)}; {_claim(outcome)}."
-    )
-    return (text, " ", said) if (said := _ONE_GONE.get(one_gone(plan))) else (text,)
+    cost = f"{money(plan.monthly_cents, plan.currency)} a month{kind}"
+    text = (cost, " ", _serves(outcome), ": ", hardware(plan), ", ", _formats(plan), "; ", _claim(outcome), ".")
+    return (*text, " ", said) if (said := _ONE_GONE.get(one_gone(plan))) else text
 
 
 _ONE_GONE = {

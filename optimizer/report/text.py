@@ -14,7 +14,7 @@ from optimizer.plan.types import Asked, Demand, LoadFloor, Outcome, WorkloadLoad
 from optimizer.problem import people_words, place_of, session_words
 from optimizer.report.api import api_line
 from optimizer.report.bill import ledger, single_kinds
-from optimizer.report.layout import BLANK, WIDTH, Block, Joined, Line, Passage, Say, Style, drawn
+from optimizer.report.layout import BLANK, WIDTH, Block, Joined, Line, Name, Passage, Say, Style, drawn
 from optimizer.report.periods import asked_profile, day_profile, rejections
 from optimizer.report.plans import ranked
 from optimizer.report.prices import prices
@@ -76,7 +76,9 @@ _COLUMN = 10
 
 def question(outcome: Outcome) -> Iterator[Block]:
     """What was asked: per workload the lengths, the promises and the load; then the rules that narrow the choice."""
-    yield Joined((outcome.problem_name, f"({outcome.problem_path})"), joint="  ", hang="  ", style=Style.HEADING)
+    yield Joined(
+        (Name(outcome.problem_name), Name(f"({outcome.problem_path})")), joint="  ", hang="  ", style=Style.HEADING
+    )
     loads = {load.workload: load for load in outcome.loads}
     demand = {one.workload: one for one in outcome.demand}
     for asked in (one for one in outcome.asked if not one.length_class):
