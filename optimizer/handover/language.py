@@ -37,13 +37,16 @@ def _read(name: str) -> dict[str, str]:
 
 _GAP = "{}"
 _NEXT = "; "
+_SEVERAL = (_NEXT, "(source: {})")
+"""Marks of a pattern that is more than one sentence, or that has a gap of several: it is tried before they part."""
+
 _PHRASES = ((". ", "。"), ("  ", "  "), (", ", "，"), (" + ", " + "), (" -> ", " -> "))
 """What parts a text that no sentence matches into phrases, and what stands between them then."""
 
 _FEW, _SOME = 8, 12
 """Letters of a pattern that says nothing about the sentence around it (``{} of {}``), and little: phrases go first."""
 
-_PROSE = re.compile("[a-z]{2,} [a-z]{2,}")
+_PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b")
 """What is left of a sentence that is not known: no pattern of few letters may tear it apart."""
 
 _BETWEEN = re.compile("(?<=[\u3000-\u9fff\uff00-\uff60]) (?=[\u3000-\u9fff\uff00-\uff60])")
@@ -60,7 +63,9 @@ class _Translator:
         self._labels = {**whole, **labels}
         patterned = sorted((one for one in sentences if _GAP in one), key=lambda one: -_words(one))
         self._one = [_Pattern.of(one, sentences[one], _WITHIN) for one in patterned if _words(one) > _FEW]
-        self._long = [_Pattern.of(one, sentences[one], "(.+?)") for one in patterned if _NEXT in one]
+        self._long = [
+            _Pattern.of(one, sentences[one], "(.+?)") for one in patterned if any(mark in one for mark in _SEVERAL)
+        ]
         self._any = [_Pattern.of(one, sentences[one], "(.+?)") for one in patterned if _words(one) > _SOME]
         self._few = [_Pattern.of(one, sentences[one], "(.+?)") for one in patterned if _words(one) <= _SOME]
         self._known: dict[str, str] = {}  # a report is laid out several times, to see what fits

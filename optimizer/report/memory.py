@@ -36,7 +36,7 @@ def render_memory(answer: MemoryAnswer, style: str = "text", say: Say = str) -> 
     lines = [
         *_as_text(spec, result, spec.max_model_len, users, say),
         *_start_text(spec, start, say),
-        *_notes(answer.model, say),
+        *_notes(answer.model),
     ]
     return _joined(lines)
 
@@ -74,11 +74,11 @@ def _facts_text(facts: dict[str, object], say: Say) -> list[str]:
 
     shown = {key: value for key, value in facts.items() if key not in ("id", "notes", "takes")}
     lines = [str(facts["id"]), *(line(key, value) for key, value in shown.items() if value is not None)]
-    return [*lines, *_wrapped(say(str(facts["notes"])))]
+    return [*lines, *_wrapped(str(facts["notes"]))]
 
 
-def _notes(model: Model, say: Say) -> list[str]:
-    return ["", *_wrapped(say(model.notes))] if model.notes and model.source.startswith("config.json") else []
+def _notes(model: Model) -> list[str]:
+    return ["", *_wrapped(model.notes)] if model.notes and model.source.startswith("config.json") else []
 
 
 def _wrapped(notes: str) -> list[str]:

@@ -86,6 +86,13 @@ def _frontier(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog
     return optimizer.render(stairs, "json")
 
 
+def _export(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
+    from optimizer.service.exports import exported
+
+    assert isinstance(question, ask.ExportQuestion)
+    return exported(problem, catalog, form=question.form, lang=question.lang, **_how(question))
+
+
 _ABOUT: Mapping[
     type[ask.ServedQuestion], Callable[[ask.ProblemQuestion, optimizer.Problem, optimizer.Catalog], str]
 ] = MappingProxyType(
@@ -96,6 +103,7 @@ _ABOUT: Mapping[
         ask.BudgetQuestion: _budget,
         ask.TargetsQuestion: _targets,
         ask.FrontierQuestion: _frontier,
+        ask.ExportQuestion: _export,
     }
 )
 

@@ -8,11 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from optimizer.catalog import load_catalog
-from optimizer.decide import answer, read_inputs
-from optimizer.negotiate.your_quotes import with_quotes
 from optimizer.plan.types import OtherWinner, OtherWinners, Outcome, Plan
 from optimizer.report import render
 from optimizer.report.screen import MOST_LINES, render_screen
@@ -20,20 +16,8 @@ from optimizer.report.screen_table import decisions
 from optimizer.report.screen_words import PIPE, short_gpu
 
 ROOT = Path(__file__).resolve().parents[2]
-PROBLEMS = sorted((ROOT / "problems").glob("*.yaml"))
 _FIGURE = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 _SCALES = (1.0, 100.0, 1e3, 1e-3, 1e-6, 1e6, 1 / 3600.0)
-
-
-@pytest.fixture(scope="module")
-def solved() -> dict[str, Outcome]:
-    """Every shipped problem, answered as the command does, without replays."""
-    found = {}
-    for path in PROBLEMS:
-        inputs = read_inputs(path, sets=["ranking.top=4"])  # enough for every kind of row, at half the time
-        one = answer(inputs, simulate=False)
-        found[path.name] = with_quotes(one.outcome, one.case, lambda _: None)
-    return found
 
 
 def _numbers(value: object) -> Iterator[float]:
