@@ -46,7 +46,7 @@ _PHRASES = ((". ", "。"), ("  ", "  "), (", ", "，"), (" + ", " + "), (" -> ",
 _FEW, _SOME = 8, 12
 """Letters of a pattern that says nothing about the sentence around it (``{} of {}``), and little: phrases go first."""
 
-_PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b")
+_PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b|\b(?:a|an|the) ")
 """What is left of a sentence that is not known: no pattern of few letters may tear it apart."""
 
 _BETWEEN = re.compile("(?<=[\u3000-\u9fff\uff00-\uff60]) (?=[\u3000-\u9fff\uff00-\uff60])")
@@ -59,8 +59,7 @@ class _Translator:
     """Labels word for word, sentences by their pattern, several sentences one by one, else phrase by phrase."""
 
     def __init__(self, labels: dict[str, str], sentences: dict[str, str]) -> None:
-        whole = {one: told for one, told in sentences.items() if _GAP not in one}
-        self._labels = {**whole, **labels}
+        self._labels = {**{one: told for one, told in sentences.items() if _GAP not in one}, **labels}
         patterned = sorted((one for one in sentences if _GAP in one), key=lambda one: -_words(one))
         self._one = [_Pattern.of(one, sentences[one], _WITHIN) for one in patterned if _words(one) > _FEW]
         self._long = [

@@ -56,7 +56,9 @@ def _about_problem(question: ask.ProblemQuestion, catalog: optimizer.Catalog) ->
 
 
 def _solve(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
-    return optimizer.render(optimizer.solve(problem, catalog, **_how(question)), "json")
+    from optimizer.negotiate.solve import solved
+
+    return optimizer.render(solved(problem, catalog, **_how(question), tested=False).outcome, "json")  # JSON has no tests
 
 
 def _check(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:

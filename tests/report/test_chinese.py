@@ -63,7 +63,9 @@ def test_every_problem_is_told_in_chinese(solved: dict[str, Outcome], names: lis
         assert max(map(columns_of, lines)) <= 80, name
         nodes = [node for plan in outcome.plans for node in plan.nodes]
         own = [outcome.problem_name, *(one.workload for one in outcome.asked)]
-        own += [one for node in nodes for one in (node.price_source or "", node.region, node.provider) if one]
+        own += [one for node in nodes for one in (node.region, node.provider) if one]
+        references = [(node.price_source or "").removeprefix("your quote ") for node in nodes]
+        own += [part for one in references for part in one.split(", ") if part]
         said: list[str] = []
         render(outcome, "screen", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]
         render(outcome, "text", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]

@@ -7,6 +7,7 @@ let answer = null;
 let kept = null;
 let running = null;
 let stated = null;
+const read = { problem: null };
 
 const state = () => ({
   problem: at("problem").value,
@@ -258,10 +259,12 @@ async function run() {
   const clock = setInterval(() => { at("status").textContent = `Working, ${Math.round((Date.now() - begin) / 1000)} s`; }, 1000);
   at("status").textContent = "Working";
   try {
-    const read = await ask("check", { set: [] });
-    name(read.understood.workloads.map((one) => one.name));
-    stated = read.understood;
-    slide();
+    if (asked.problem !== read.problem) {
+      stated = (await ask("check", { set: [] })).understood;
+      read.problem = asked.problem;
+      name(stated.workloads.map((one) => one.name));
+      slide();
+    }
     asked.workload = at("workload").value;
     answer = await ask("solve", question());
     clearInterval(clock);
