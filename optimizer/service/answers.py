@@ -58,7 +58,8 @@ def _about_problem(question: ask.ProblemQuestion, catalog: optimizer.Catalog) ->
 def _solve(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
     from optimizer.negotiate.solve import solved
 
-    return optimizer.render(solved(problem, catalog, **_how(question), tested=False).outcome, "json")  # JSON has no tests
+    found = solved(problem, catalog, **_how(question), tested=False)  # its JSON shows no tests
+    return optimizer.render(found.outcome, "json")
 
 
 def _check(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:

@@ -143,9 +143,7 @@ class ExportQuestion(ProblemQuestion):
 
     form: Annotated[
         Literal["report", "shortlist", "plan", "launch"],
-        Field(
-            description="report: HTML; shortlist: .xlsx; plan: the plan file; launch: a .zip of what starts #1."
-        ),
+        Field(description="report: HTML; shortlist: .xlsx; plan: the plan file; launch: a .zip of what starts #1."),
     ]
     lang: Annotated[Literal["en", "zh"], Field(description="Language of report and shortlist.")] = "en"
 

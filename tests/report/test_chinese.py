@@ -17,6 +17,7 @@ from optimizer.errors import UsageError
 from optimizer.handover.language import translator
 from optimizer.plan.types import Outcome
 from optimizer.report import render
+from optimizer.report.glossary import glossary
 from optimizer.report.screen import MOST_LINES, render_screen
 from optimizer.report.widths import columns_of
 
@@ -25,7 +26,20 @@ PROBLEMS = ROOT / "problems"
 ENGLISH = re.compile(r"\b[a-z]{2,}(?:[ ,]+[a-z]{2,})+\b|\b(?:the|of|and|is|are|with|for|not|from|more|than|than)\b")
 """Two words in a row, or one that only a sentence has."""
 
-PRINTS = ("solve", "check", "explain", "targets", "budget", "frontier", "diff", "confirm", "drill", "memory", "verify")
+PRINTS = (
+    "solve",
+    "check",
+    "explain",
+    "targets",
+    "budget",
+    "frontier",
+    "diff",
+    "confirm",
+    "drill",
+    "memory",
+    "verify",
+    "glossary",
+)
 
 
 def _names() -> list[str]:
@@ -134,6 +148,11 @@ def test_memory_in_chinese(names: list[str]) -> None:
             done = CliRunner().invoke(cli, ["memory", model, *rest, "--lang", "zh"])
             assert done.exit_code == 0
             assert left_in_english(done.stdout, [*names, *load_catalog().models[model].notes.split("\n")]) == []
+
+
+def test_every_term_in_chinese() -> None:
+    assert left_in_english("\n".join(glossary(say=translator("zh"))), []) == []
+    assert list(glossary(["在途"], translator("zh"))) == list(glossary(["in flight"], translator("zh")))
 
 
 def test_every_sentence_can_be_filled() -> None:
