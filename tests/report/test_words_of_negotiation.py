@@ -131,3 +131,12 @@ def test_a_screen_is_as_wide_as_its_terminal(outcomes: dict[str, Outcome], monke
     narrow = render(outcomes["optimal"], "screen", terminal=True)
     piped = render(outcomes["optimal"], "screen")
     assert max(map(len, narrow.splitlines())) <= 60 < max(map(len, piped.splitlines())) <= 80
+
+
+def test_a_change_of_a_long_value_is_one_row() -> None:
+    """``optimize diff`` failed where the first column folded: more lines than rows."""
+    change = ("workloads.chat.traffic.concurrency", "100", "->", "115")
+    longer = ("hardware.gpus", "-", "->", "[h100_sxm_80, h200_sxm_141, b200_sxm_180]")
+    for rows in ((change, longer), (change, ("x" * 90, "-", "->", "y"))):
+        told = " ".join(line.text for line in negotiate_compare._ChangeRows(rows).lines(str))
+        assert all(word in told for row in rows for cell in row for word in cell.split())
