@@ -44,11 +44,13 @@ def command(
         outcome, picture = _drawn(file, sets, catalogs, simulate=not no_simulate)
     else:
         outcome, picture = plan.outcome, plan.carried.picture
+    say = translator(lang)
     if outcome.plans and picture is None:
-        click.echo(f"{file} holds no charts of what more load and other promises cost: the page has none", err=True)
-    write_atomic(output, render_page(outcome, picture, translator(lang), lang))
-    click.echo(f"{output}: {len(outcome.plans)} plans, {status_of(outcome)}")
-    say_next("report", file, say=translator(lang))
+        missing = say("holds no charts of what more load and other promises cost: the page has none")
+        click.echo(f"{file} {missing}", err=True)
+    write_atomic(output, render_page(outcome, picture, say, lang))
+    click.echo(f"{output}: {say(f'{len(outcome.plans)} plans, {status_of(outcome)}')}")
+    say_next("report", file, say=say)
     sys.exit(EXIT_CODES[status_of(outcome)])
 
 

@@ -47,10 +47,11 @@ def command(
             [Finding(f"no shortlist ends in {output.suffix!r}", str(output), hint="known: .xlsx, .md, .csv")]
         )
     inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
-    book = workbook_of(outcome, inputs.problem, inputs.catalog, translator(lang))
+    say = translator(lang)
+    book = workbook_of(outcome, inputs.problem, inputs.catalog, say)
     write_atomic(output, _rendered(book, output.suffix))
-    click.echo(f"{output}: {len(book.sheets)} sheets, {len(outcome.plans)} plans, {status_of(outcome)}")
-    say_next("shortlist", file, say=translator(lang))
+    click.echo(f"{output}: {say(f'{len(book.sheets)} sheets, {len(outcome.plans)} plans, {status_of(outcome)}')}")
+    say_next("shortlist", file, say=say)
     sys.exit(EXIT_CODES[status_of(outcome)])
 
 
