@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from optimizer.problem import Problem
 
 
+COLUMN = 10
+"""Columns of the label before each line of what was understood."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Everything that ``optimize check`` says of a sound problem."""
@@ -19,6 +23,16 @@ class Checked:
     problem: Problem
     said: tuple[tuple[str, str], ...]  # what was understood: label and text
     remarks: tuple[str, ...]  # promises that nothing can keep, then what to know of its models, each once
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was understood in plain text, as printed."""
+        return self.title, *(f"  {label:<{COLUMN}}{text}" for label, text in self.said)
+
+    @property
+    def title(self) -> str:
+        """Name and file of the problem."""
+        return f"{self.problem.name} ({self.problem.path})"
 
 
 def check(

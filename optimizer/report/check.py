@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.errors import UsageError
+from optimizer.negotiate.check import COLUMN
 from optimizer.report.layout import Say
 from optimizer.report.widths import padded, wrap
 from optimizer.version import SCHEMA_VERSION, VERSION
@@ -13,17 +14,13 @@ if TYPE_CHECKING:
     from optimizer.negotiate.check import Checked
 
 
-_COLUMN = 10
-
-
 def render_check(checked: Checked, style: str = "text", say: Say = str, width: int | None = None) -> str:
     """The answer of ``optimize check`` as ``text``, wrapped at a width where one is given, or ``json``."""
     if style == "text":
-        head = f"{checked.problem.name} ({checked.problem.path})"
-        lines = [head, *(f"  {padded(say(label), _COLUMN)}{say(text)}" for label, text in checked.said)]
+        lines = [checked.title, *(f"  {padded(say(label), COLUMN)}{say(text)}" for label, text in checked.said)]
         lines += [say(remark) for remark in checked.remarks]
         if width is not None:
-            lines = [piece for line in lines for piece in wrap(line, width, hang=" " * (_COLUMN + 2), break_words=True)]
+            lines = [piece for line in lines for piece in wrap(line, width, hang=" " * (COLUMN + 2), break_words=True)]
         return "\n".join(lines) + "\n"
     if style != "json":
         raise UsageError(f"no report format {style!r} for this answer; there are text, json")
