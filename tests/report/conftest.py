@@ -447,7 +447,7 @@ _OUTCOMES: tuple[tuple[str, Outcome], ...] = (
 
 
 @pytest.fixture(scope="session")
-def solved() -> dict[str, Outcome]:
+def shipped() -> dict[str, Outcome]:
     """Every shipped problem, answered as the command does, without replays."""
     found = {}
     for path in sorted((Path(__file__).parents[2] / "problems").glob("*.yaml")):

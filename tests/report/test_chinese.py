@@ -69,9 +69,9 @@ def left_in_english(text: str, names: list[str], *own: str) -> list[str]:
     return [line for line in lines if ENGLISH.search(line)]
 
 
-def test_every_problem_is_told_in_chinese(solved: dict[str, Outcome], names: list[str]) -> None:
+def test_every_problem_is_told_in_chinese(shipped: dict[str, Outcome], names: list[str]) -> None:
     say = translator("zh")
-    for name, outcome in solved.items():
+    for name, outcome in shipped.items():
         lines = render(outcome, "screen", say=say).splitlines()
         assert len(lines) <= MOST_LINES, name
         assert max(map(columns_of, lines)) <= 80, name
