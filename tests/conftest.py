@@ -35,7 +35,7 @@ SLOW = {
     "pricing": "units_grow",
     "problem": "check_command one_defect problem_fuzz trace",
     "problems": "*",
-    "report": "front_page screen width",
+    "report": "chinese front_page screen width",
     "service": "*",
     "simulate": "*",
     "verify": "drafts_verified mutations pools_verified replays",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import OutputFile, problem_options
+from optimizer.commands.options import OutputFile, language_option, problem_options, say_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.plan_file import PlanFile
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--monthly", type=float, metavar="MONEY", help="The budget a month; left out: budget.monthly of FILE.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
+@language_option
 def command(
     file: Path,
     plan: PlanFile | None,
@@ -28,6 +29,7 @@ def command(
     monthly: float | None,
     style: str,
     output: Path | None,
+    lang: str,
 ) -> None:
     """What a budget buys: the most users, requests or tokens per second, and the best latencies.
 
@@ -41,10 +43,11 @@ def command(
     from optimizer.report import status_of, write_output
     from optimizer.report.negotiate_budget import render_budget
 
+    say = say_of(lang, style)
     with Progress(sys.stderr) as progress:
         answer = budget(
             plan or file, monthly, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate
         )
-    write_output(render_budget(answer, style), output)
-    say_next("budget", file, style=style, output=output)
+    write_output(render_budget(answer, style, say), output)
+    say_next("budget", file, style=style, output=output, say=say)
     sys.exit(EXIT_CODES[status_of(answer.most)])

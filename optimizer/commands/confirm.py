@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import OutputFile, problem_options
+from optimizer.commands.options import OutputFile, language_option, problem_options, say_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.plan_file import PlanFile
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @problem_options
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
+@language_option
 def command(
     file: Path,
     plan: PlanFile | None,
@@ -26,6 +27,7 @@ def command(
     no_simulate: bool,
     style: str,
     output: Path | None,
+    lang: str,
 ) -> None:
     """Which benchmark, on which rented node, would lower the bill of the problem FILE most, in expectation.
 
@@ -39,8 +41,9 @@ def command(
     from optimizer.report import status_of, write_output
     from optimizer.report.negotiate_confirm import render_confirmation
 
+    say = say_of(lang, style)
     with Progress(sys.stderr) as progress:
         answer = confirm(plan or file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
-    write_output(render_confirmation(answer, style), output)
-    say_next("confirm", file, style=style, output=output)
+    write_output(render_confirmation(answer, style, say), output)
+    say_next("confirm", file, style=style, output=output, say=say)
     sys.exit(EXIT_CODES[status_of(answer.outcome)])

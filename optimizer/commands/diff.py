@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from optimizer.commands.options import OutputFile, calibration_option
+from optimizer.commands.options import OutputFile, calibration_option, language_option, say_of
 
 
 @click.command(name="diff")
@@ -26,6 +26,7 @@ from optimizer.commands.options import OutputFile, calibration_option
 @click.option("--no-simulate", is_flag=True, help="Do not replay plans request by request before they are compared.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
+@language_option
 def command(
     before: Path,
     after: Path,
@@ -34,6 +35,7 @@ def command(
     no_simulate: bool,
     style: str,
     output: Path | None,
+    lang: str,
 ) -> None:
     """What changed from BEFORE to AFTER in plan, cost lines and promises, and which input caused it.
 
@@ -46,7 +48,8 @@ def command(
     from optimizer.report import write_output
     from optimizer.report.negotiate_compare import render_comparison
 
+    say = say_of(lang, style)
     with Progress(sys.stderr) as progress:
         answer = compare(before, after, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
-    write_output(render_comparison(answer, style), output)
-    say_next("diff", after, style=style, output=output)
+    write_output(render_comparison(answer, style, say), output)
+    say_next("diff", after, style=style, output=output, say=say)

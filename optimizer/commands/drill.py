@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import FiniteRange, problem_options
+from optimizer.commands.options import FiniteRange, language_option, problem_options, say_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.plan_file import PlanFile
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     type=click.Choice(["round_robin", "least_outstanding", "shortest_queue", "prefix_affinity"]),
     help="How requests find a replica; left out: engine.router of FILE.",
 )
+@language_option
 def command(
     file: Path,
     plan: PlanFile | None,
@@ -40,6 +41,7 @@ def command(
     site: bool,
     style: str,
     router: str | None,
+    lang: str,
 ) -> None:
     """Let a node of plan RANK of the problem FILE die under load and return: what users see meanwhile.
 
@@ -54,6 +56,7 @@ def command(
     from optimizer.report.drill import Drilled, drill_json, render_drill
     from optimizer.vocabulary import Router
 
+    say = say_of(lang, style)
     asked = None if router is None else Router(router)
     if asked is not None and plan is None:
         sets = (*sets, f"engine.router={asked}")
@@ -64,6 +67,6 @@ def command(
     with Progress(sys.stderr) as progress:
         groups = drill(inputs, chosen, away, asked, say=progress.say, site=site)
     told = Drilled(outcome.problem_name, chosen, away, str(asked or inputs.problem.engine.router), groups, site)
-    click.echo(drill_json(told) if style == "json" else render_drill(told), nl=False)
+    click.echo(drill_json(told) if style == "json" else render_drill(told, say), nl=False)
     if style == "text":
-        say_next("drill", file)
+        say_next("drill", file, say=say)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import OutputFile, problem_options
+from optimizer.commands.options import OutputFile, language_option, problem_options, say_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.plan_file import PlanFile
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--why-not", "wish", metavar="WORDS", help='Why not this, e.g. "a100_sxm_80 int4 tp2", or a provider.')
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
+@language_option
 def command(
     file: Path,
     plan: PlanFile | None,
@@ -28,6 +29,7 @@ def command(
     wish: str | None,
     style: str,
     output: Path | None,
+    lang: str,
 ) -> None:
     """Why the best plan of the problem FILE is the best: what buys the hardware, what each promise costs.
 
@@ -39,6 +41,7 @@ def command(
     from optimizer.commands.progress import Progress
     from optimizer.report import status_of, write_output
 
+    say = say_of(lang, style)
     with Progress(sys.stderr) as progress:
         if wish is not None:
             from optimizer.negotiate.why_not import why_not
@@ -47,13 +50,13 @@ def command(
             refusal = why_not(
                 plan or file, wish, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate
             )
-            report, code = render_why_not(refusal, style), 0
+            report, code = render_why_not(refusal, style, say), 0
         else:
             from optimizer.negotiate.explain import explain
             from optimizer.report.negotiate_explain import render_explanation
 
             answer = explain(plan or file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
-            report, code = render_explanation(answer, style), EXIT_CODES[status_of(answer.outcome)]
+            report, code = render_explanation(answer, style, say), EXIT_CODES[status_of(answer.outcome)]
     write_output(report, output)
-    say_next("explain" if wish is None else "why_not", file, style=style, output=output)
+    say_next("explain" if wish is None else "why_not", file, style=style, output=output, say=say)
     sys.exit(code)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import OutputFile, problem_options
+from optimizer.commands.options import OutputFile, language_option, problem_options, say_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.plan_file import PlanFile
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--chart", type=OutputFile(), metavar="FILE.svg|png", help="Also draw it (extra: charts).")
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 @click.option("-o", "--output", type=OutputFile(), help="Write the table to a file instead of stdout.")
+@language_option
 def command(
     file: Path,
     plan: PlanFile | None,
@@ -40,6 +41,7 @@ def command(
     chart: Path | None,
     style: str,
     output: Path | None,
+    lang: str,
 ) -> None:
     """The exact cost of every value of a numeric field of FILE, and where another deployment wins.
 
@@ -53,6 +55,7 @@ def command(
     from optimizer.report import write_output
     from optimizer.report.negotiate_frontier import draw, render_frontier
 
+    say = say_of(lang, style)
     with Progress(sys.stderr) as progress:
         answer = frontier(
             plan or file,
@@ -68,5 +71,5 @@ def command(
         )
     if chart is not None:
         write_atomic(chart, draw(answer, chart))
-    write_output(render_frontier(answer, style), output)
-    say_next("frontier", file, style=style, output=output)
+    write_output(render_frontier(answer, style, say), output)
+    say_next("frontier", file, style=style, output=output, say=say)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from optimizer.commands.completion import complete_cards, complete_models
+from optimizer.commands.options import language_option, say_of
 
 _MOST_USERS = 10**9
 
@@ -49,6 +50,7 @@ _MOST_USERS = 10**9
     "--catalogs", type=click.Path(path_type=Path), metavar="DIR", help="Catalogs that override the packaged ones."
 )
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@language_option
 def command(
     model: str,
     gpu: str | None,
@@ -68,6 +70,7 @@ def command(
     batched: int | None,
     engine: str,
     version: str,
+    lang: str,
 ) -> None:
     """Print what MODEL (a catalog id, a Hugging Face config.json or its folder) needs on a GPU, and whether it starts.
 
@@ -77,9 +80,10 @@ def command(
     from optimizer.negotiate.memory import ReplicaOptions, memory
     from optimizer.report.memory import render_memory
 
+    say = say_of(lang, style)
     asked = ReplicaOptions(
         engine, version, quant, kv_cache, tp, pp, attention_dp, expert_parallel, speculative, share, sequences, batched,
         context,
     )  # fmt: skip
-    click.echo(render_memory(memory(model, gpu, catalogs, users=users, options=asked), style), nl=False)
-    say_next("memory", None, style=style)
+    click.echo(render_memory(memory(model, gpu, catalogs, users=users, options=asked), style, say), nl=False)
+    say_next("memory", None, style=style, say=say)

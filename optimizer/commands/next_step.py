@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
+
+from optimizer.report.widths import columns_of, padded
 
 _NEXT = {
     "explain": ("targets", "prices to ask for; or drill, report, shortlist"),
@@ -26,7 +28,7 @@ _NEXT = {
     "calibrate": ("predict", "rows of your own, with --calibration"),
     "quotes": ("", "the answer, with --quotes"),
 }
-_COLUMNS = 80
+_COLUMNS, _LABEL = 80, 9
 _SPARE = {"launch": " -o DIR", "report": " -o page.html", "shortlist": " -o list.xlsx", "frontier": " --over FIELD"}
 
 
@@ -37,25 +39,27 @@ def say_next(
     style: str = "text",
     output: Path | None = None,
     sets: Sequence[str] = (),
+    say: Callable[[str], str] = str,
 ) -> None:
     """What to type next on standard output; nothing where a program reads it, or where it went to a file."""
     if style != "text" or output is not None:
         return
-    click.echo(next_line(command, file, sets))
+    click.echo(next_line(command, file, sets, say))
 
 
-def next_line(command: str, file: Path | None, sets: Sequence[str] = ()) -> str:
+def next_line(command: str, file: Path | None, sets: Sequence[str] = (), say: Callable[[str], str] = str) -> str:
     """``next     optimize explain FILE   (why)``, at most 80 columns: a long path is left to the reader. Edits that the
     question was asked with stay with it, one a line where they do not fit."""
     step, why = _NEXT[command]
+    head, why = padded(say("next"), _LABEL), say(why)
     name = "" if file is None else shlex.quote(str(file))
     whole = [_typed(step, target) for target in (name, "FILE" if name else "")]
     if sets:
         edits = [f"--set {shlex.quote(one)}" for one in sets]
-        line = f"next     {' '.join([whole[0], *edits])}"
-        return line if len(line) <= _COLUMNS else " \\\n           ".join([f"next     {whole[0]}", *edits])
-    lines = [f"next     {whole[0]}   ({why})", f"next     {whole[0]}", f"next     {whole[1]}   ({why})"]
-    return next((line for line in lines if len(line) <= _COLUMNS), f"next     {whole[1]}")
+        line = f"{head}{' '.join([whole[0], *edits])}"
+        return line if len(line) <= _COLUMNS else " \\\n           ".join([f"{head}{whole[0]}", *edits])
+    lines = [f"{head}{whole[0]}   ({why})", f"{head}{whole[0]}", f"{head}{whole[1]}   ({why})"]
+    return next((line for line in lines if columns_of(line) <= _COLUMNS), f"{head}{whole[1]}")
 
 
 def _typed(step: str, target: str) -> str:

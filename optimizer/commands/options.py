@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from optimizer.commands.completion import complete_edits
+from optimizer.errors import UsageError
 from optimizer.files.guard import will_write
 
 if TYPE_CHECKING:
@@ -53,6 +54,20 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+language_option = click.option(
+    "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of what people read."
+)
+
+
+def say_of(lang: str, style: str = "text") -> Callable[[str], str]:
+    """What says a sentence in that language. Raises ``UsageError`` for a form that programs read."""
+    from optimizer.handover.language import translator
+
+    if lang != "en" and style in ("json", "csv"):
+        raise UsageError(f"--lang {lang} is for what people read: {style} has names that programs know")
+    return translator(lang)
 
 
 def calibration_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import OutputFile, answer_options
+from optimizer.commands.options import OutputFile, answer_options, language_option
 
 if TYPE_CHECKING:
     from optimizer.negotiate.page_curves import Picture
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 @click.command(name="report")
 @answer_options
 @click.option("-o", "--output", type=OutputFile(), required=True, help="The page, e.g. report.html.")
-@click.option(
-    "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the labels."
-)
+@language_option
 def command(
     file: Path,
     plan: PlanText | None,
@@ -46,11 +44,13 @@ def command(
         outcome, picture = _drawn(file, sets, catalogs, simulate=not no_simulate)
     else:
         outcome, picture = plan.outcome, plan.carried.picture
+    say = translator(lang)
     if outcome.plans and picture is None:
-        click.echo(f"{file} holds no charts of what more load and other promises cost: the page has none", err=True)
-    write_atomic(output, render_page(outcome, picture, translator(lang), lang))
-    click.echo(f"{output}: {len(outcome.plans)} plans, {status_of(outcome)}")
-    say_next("report", file)
+        missing = say("holds no charts of what more load and other promises cost: the page has none")
+        click.echo(f"{file} {missing}", err=True)
+    write_atomic(output, render_page(outcome, picture, say, lang))
+    click.echo(f"{output}: {say(f'{len(outcome.plans)} plans, {status_of(outcome)}')}")
+    say_next("report", file, say=say)
     sys.exit(EXIT_CODES[status_of(outcome)])
 
 

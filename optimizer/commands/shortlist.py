@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import OutputFile, problem_options
+from optimizer.commands.options import OutputFile, language_option, problem_options
 
 if TYPE_CHECKING:
     from optimizer.negotiate.plan_file import PlanFile
@@ -19,9 +19,7 @@ _FORMS = (".xlsx", ".csv", ".md")
 @click.command(name="shortlist")
 @problem_options
 @click.option("-o", "--output", type=OutputFile(), required=True, help="A file: .xlsx, .md or .csv.")
-@click.option(
-    "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the labels."
-)
+@language_option
 def command(
     file: Path,
     plan: PlanFile | None,
@@ -49,10 +47,11 @@ def command(
             [Finding(f"no shortlist ends in {output.suffix!r}", str(output), hint="known: .xlsx, .md, .csv")]
         )
     inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
-    book = workbook_of(outcome, inputs.problem, inputs.catalog, translator(lang))
+    say = translator(lang)
+    book = workbook_of(outcome, inputs.problem, inputs.catalog, say)
     write_atomic(output, _rendered(book, output.suffix))
-    click.echo(f"{output}: {len(book.sheets)} sheets, {len(outcome.plans)} plans, {status_of(outcome)}")
-    say_next("shortlist", file)
+    click.echo(f"{output}: {say(f'{len(book.sheets)} sheets, {len(outcome.plans)} plans, {status_of(outcome)}')}")
+    say_next("shortlist", file, say=say)
     sys.exit(EXIT_CODES[status_of(outcome)])
 
 

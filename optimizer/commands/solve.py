@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import EXIT_CODES, FiniteRange, OutputFile, answer_options
+from optimizer.commands.options import EXIT_CODES, FiniteRange, OutputFile, answer_options, language_option, say_of
 from optimizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ _ENDINGS = {".json": "json", ".csv": "csv"}
     metavar="SECONDS",
     help="Stop after so many seconds: the best plans found by then, with their gap (exit code 4).",
 )
+@language_option
 def command(
     file: Path,
     plan: PlanText | None,
@@ -56,6 +57,7 @@ def command(
     save_model: Path | None,
     charts: bool,
     time_limit: float,
+    lang: str,
 ) -> None:
     """Rank the cheapest deployments that keep every promise of the problem FILE, with a proof.
 
@@ -67,6 +69,7 @@ def command(
     from optimizer.report import render, status_of, write_output
 
     style = style or _ENDINGS.get("" if output is None else output.suffix.lower(), "text")
+    say = say_of(lang, style)
     kept = output is not None and style == "json"
     if charts and not kept:
         raise UsageError("--charts are kept in a plan file: add -o plan.json")
@@ -82,8 +85,8 @@ def command(
         outcome, told = plan.outcome, _rendered(plan.carried) if kept else ""
     to_terminal = output is None and sys.stdout.isatty()
     shown = "screen" if style == "text" and not full else style
-    write_output(told or render(outcome, shown, terminal=to_terminal, file=str(file)), output)
-    say_age(outcome, sys.stderr)
+    write_output(told or render(outcome, shown, terminal=to_terminal, file=str(file), say=say), output)
+    say_age(outcome, sys.stderr, say=say)
     sys.exit(EXIT_CODES[status_of(outcome)])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import OutputFile, problem_options
+from optimizer.commands.options import OutputFile, language_option, problem_options, say_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.plan_file import PlanFile
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @problem_options
 @click.option("--format", "style", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 @click.option("-o", "--output", type=OutputFile(), help="Write the report to a file instead of stdout.")
+@language_option
 def command(
     file: Path,
     plan: PlanFile | None,
@@ -26,6 +27,7 @@ def command(
     no_simulate: bool,
     style: str,
     output: Path | None,
+    lang: str,
 ) -> None:
     """The price per GPU-hour below which each other card and provider would win the problem FILE.
 
@@ -39,8 +41,9 @@ def command(
     from optimizer.report import status_of, write_output
     from optimizer.report.negotiate_targets import render_targets
 
+    say = say_of(lang, style)
     with Progress(sys.stderr) as progress:
         answer = targets(plan or file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
-    write_output(render_targets(answer, style), output)
-    say_next("targets", file, style=style, output=output)
+    write_output(render_targets(answer, style, say), output)
+    say_next("targets", file, style=style, output=output, say=say)
     sys.exit(EXIT_CODES[status_of(answer.outcome)])

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import click
 
+from optimizer.commands.options import language_option, say_of
+
 _DISAGREES = 1
 
 
 @click.command(name="verify")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(file: Path, style: str) -> None:
+@language_option
+def command(file: Path, style: str, lang: str) -> None:
     """Recheck the plan FILE (of `optimize PROBLEM -o plan.json`) without the solver and without the network.
 
     Money, placement, limits, quality, memory and load are worked out anew from the problem inside it; its fingerprints
@@ -25,8 +28,9 @@ def command(file: Path, style: str) -> None:
     from optimizer.report.json_report import render_json
     from optimizer.report.recheck import render_recheck
 
+    say = say_of(lang, style)
     answer = recheck(file, render_json)
-    click.echo(render_recheck(answer, style), nl=False)
+    click.echo(render_recheck(answer, style, say), nl=False)
     if not answer.holds:
         sys.exit(_DISAGREES)
-    say_next("verify", file, style=style)
+    say_next("verify", file, style=style, say=say)

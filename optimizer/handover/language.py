@@ -13,6 +13,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib import import_module, resources
 from pathlib import Path
 from types import ModuleType
@@ -36,48 +37,115 @@ def _read(name: str) -> dict[str, str]:
 
 _GAP = "{}"
 _NEXT = "; "
+_SEVERAL = (_NEXT, "(source: {})")
+"""Marks of a pattern that is more than one sentence, or that has a gap of several: it is tried before they part."""
+
+_PHRASES = ((". ", "。"), ("  ", "  "), (", ", "，"), (" + ", " + "), (" -> ", " -> "))
+"""What parts a text that no sentence matches into phrases, and what stands between them then."""
+
+_FEW, _SOME = 8, 12
+"""Letters of a pattern that says nothing about the sentence around it (``{} of {}``), and little: phrases go first."""
+
+_PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b|\b(?:a|an|the) ")
+"""What is left of a sentence that is not known: no pattern of few letters may tear it apart."""
+
+_BETWEEN = re.compile("(?<=[\u3000-\u9fff\uff00-\uff60]) (?=[\u3000-\u9fff\uff00-\uff60])")
+"""A blank between two Chinese characters, where a value was put."""
+
+_ASIDE = re.compile(r"([^()]+) \(([^()]+)\)([^()]*)", re.DOTALL)
 
 
 class _Translator:
-    """Labels word for word, sentences by their pattern, several sentences one by one."""
+    """Labels word for word, sentences by their pattern, several sentences one by one, else phrase by phrase."""
 
     def __init__(self, labels: dict[str, str], sentences: dict[str, str]) -> None:
-        whole = {one: told for one, told in sentences.items() if _GAP not in one}
-        self._labels = {**whole, **labels}
-        patterned = sorted((one for one in sentences if _GAP in one), key=lambda one: -len(one.replace(_GAP, "")))
-        self._one = [(_pattern(one, _WITHIN), _numbered(sentences[one])) for one in patterned]
-        self._any = [(_pattern(one, "(.+?)"), _numbered(sentences[one])) for one in patterned]
+        self._labels = {**{one: told for one, told in sentences.items() if _GAP not in one}, **labels}
+        patterned = sorted((one for one in sentences if _GAP in one), key=lambda one: -_words(one))
+        self._one = [_Pattern.of(one, sentences[one], _WITHIN) for one in patterned if _words(one) > _FEW]
+        self._long = [
+            _Pattern.of(one, sentences[one], "(.+?)") for one in patterned if any(mark in one for mark in _SEVERAL)
+        ]
+        self._any = [_Pattern.of(one, sentences[one], "(.+?)") for one in patterned if _words(one) > _SOME]
+        self._few = [_Pattern.of(one, sentences[one], "(.+?)") for one in patterned if _words(one) <= _SOME]
+        self._known: dict[str, str] = {}  # a report is laid out several times, to see what fits
 
     def __call__(self, text: str) -> str:
         """The text in the other language, as far as it is known."""
+        if text not in self._known:
+            self._known[text] = self._told(text)
+        return self._known[text]
+
+    def _told(self, text: str) -> str:
         if text in self._labels:
             return self._labels[text]
-        parts = text.split(_NEXT)
-        return self._matched(self._one, text) or self._joined(parts) or self._matched(self._any, text) or text
+        parts = _apart(text, _NEXT)
+        whole = self._matched(self._long, text) or self._matched(self._one, text) or self._joined(parts, "；")
+        return (
+            whole or self._matched(self._any, text) or self._in_phrases(text) or self._matched(self._few, text) or text
+        )
 
-    def _matched(self, sentences: Sequence[tuple[re.Pattern[str], str]], text: str) -> str:
-        for pattern, told in sentences:
-            if match := pattern.fullmatch(text):
-                return told.format(*("", *map(self, match.groups())))
+    def _matched(self, sentences: Sequence[_Pattern], text: str) -> str:
+        for one in sentences:
+            if one.longest in text and (match := one.pattern.fullmatch(text)):
+                values = [self(value) for value in match.groups()]
+                if sentences is not self._few or not any(_PROSE.search(value) for value in values):
+                    return _BETWEEN.sub("", one.told.format("", *values))
         return ""
 
-    def _joined(self, parts: Sequence[str]) -> str:
+    def _in_phrases(self, text: str) -> str:
+        """Phrase by phrase; empty where none is known."""
+        if text.endswith(".") and (said := self(text[:-1])) != text[:-1]:
+            return f"{said}。"
+        head, colon, rest = text.partition(": ")
+        if colon and rest and (self(head), self(rest)) != (head, rest) and head.count("(") == head.count(")"):
+            return f"{self(head)}：{self(rest)}"
+        for joint, told in _PHRASES:
+            if joined := self._joined(_apart(text, joint), told):
+                return joined
+        if match := _ASIDE.fullmatch(text):
+            said, aside, rest = (self(part) if part else "" for part in match.groups())
+            if (said, aside, rest) != match.groups():
+                return f"{said}（{aside}）{rest}"
+        return ""
+
+    def _joined(self, parts: Sequence[str], joint: str) -> str:
         translated = [self(part) for part in parts] if len(parts) > 1 else list(parts)
-        return "" if translated == list(parts) else "；".join(translated)
+        return "" if translated == list(parts) else joint.join(translated)
 
 
-_WITHIN = "((?:(?!; ).)+?)"
-"""A gap that does not reach into the next sentence, as far as that can be."""
+def _words(sentence: str) -> int:
+    """Characters of a sentence beside its gaps and blanks."""
+    return len(sentence.replace(_GAP, "").replace(" ", ""))
 
 
-def _pattern(sentence: str, gap: str) -> re.Pattern[str]:
-    return re.compile(gap.join(re.escape(part) for part in sentence.split(_GAP)), re.DOTALL)
+def _apart(text: str, joint: str) -> list[str]:
+    """What stands between joints; none of them is inside brackets."""
+    parts = [""]
+    for piece in text.split(joint):
+        inside = parts[-1].count("(") > parts[-1].count(")")
+        parts = [*parts[:-1], f"{parts[-1]}{joint}{piece}"] if inside else [*parts, piece]
+    return parts[1:] if not parts[0] and len(parts) > 1 else parts
 
 
-def _numbered(told: str) -> str:
-    """``{}`` and ``{2}`` alike as places of the values, the first of which is 1."""
-    count = itertools.count(1)
-    return re.sub(r"\{(\d*)\}", lambda gap: f"{{{gap[1] or next(count)}}}", told)
+_WITHIN = "((?:(?![;,] ).)+?)"
+"""A gap that does not reach into the next phrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A sentence with gaps, what it is in the other language, and the part that a text must have at the least."""
+
+    pattern: re.Pattern[str]
+    told: str
+    longest: str
+
+    @classmethod
+    def of(cls, sentence: str, told: str, gap: str) -> _Pattern:
+        """``{}`` and ``{2}`` alike as places of the values, the first of which is 1."""
+        parts, count = sentence.split(_GAP), itertools.count(1)
+        pattern = re.compile(gap.join(map(re.escape, parts)), re.DOTALL)
+        numbered = re.sub(r"\{(\d*)\}", lambda place: f"{{{place[1] or next(count)}}}", told)
+        return cls(pattern, numbered, max(parts, key=len))
 
 
 EXTRA = "handover"

@@ -12,13 +12,27 @@ if TYPE_CHECKING:
     from optimizer.problem import Problem
 
 
+COLUMN = 10
+"""Columns of the label before each line of what was understood."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Everything that ``optimize check`` says of a sound problem."""
 
     problem: Problem
-    lines: tuple[str, ...]  # plain text, as printed
+    said: tuple[tuple[str, str], ...]  # what was understood: label and text
     remarks: tuple[str, ...]  # promises that nothing can keep, then what to know of its models, each once
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was understood in plain text, as printed."""
+        return self.title, *(f"  {label:<{COLUMN}}{text}" for label, text in self.said)
+
+    @property
+    def title(self) -> str:
+        """Name and file of the problem."""
+        return f"{self.problem.name} ({self.problem.path})"
 
 
 def check(
@@ -57,7 +71,7 @@ def check(
     names = dict.fromkeys(workload.model for workload in read.workloads)
     return Checked(
         problem=read,
-        lines=tuple(summary_of(read)),
+        said=tuple(summary_of(read)),
         remarks=(
             *(f"warning: {sentence}" for sentence in doubts),
             *(line for name in names for line in remarks(known.models[name])),

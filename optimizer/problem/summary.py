@@ -9,23 +9,21 @@ from optimizer.problem.load import lengths_of, load_of, sessions_of, slo_of
 from optimizer.problem.schema import Exclude, Hardware, Problem, ProviderFilter, Workload
 from optimizer.problem.session_words import people_words, session_words
 
-_INDENT = "  "
 
-
-def summary_of(problem: Problem) -> Iterator[str]:
-    """Lines for ``optimize check``: workloads with load and promises, hardware, engine, payment, aim, warnings."""
-    yield f"{problem.name} ({problem.path})"
+def summary_of(problem: Problem) -> Iterator[tuple[str, str]]:
+    """Label and text of the lines of ``optimize check``: workloads with load and promises, hardware, engine, payment,
+    aim, warnings."""
     for workload in problem.workloads:
         yield from _workload(workload, problem)
-    yield f"{_INDENT}hardware  {_hardware(problem.hardware)}"
-    yield f"{_INDENT}engine    {_engine(problem)}"
-    yield f"{_INDENT}payment   {_payment(problem)}"
-    yield f"{_INDENT}aim       {_aim(problem)}"
+    yield "hardware", _hardware(problem.hardware)
+    yield "engine", _engine(problem)
+    yield "payment", _payment(problem)
+    yield "aim", _aim(problem)
     for warning in problem.warnings:
-        yield f"{_INDENT}warning   {warning}"
+        yield "warning", warning
 
 
-def _workload(workload: Workload, problem: Problem) -> Iterator[str]:
+def _workload(workload: Workload, problem: Problem) -> Iterator[tuple[str, str]]:
     lengths = lengths_of(workload)
     tokens = _tokens(lengths)
     if lengths.classes:
@@ -33,19 +31,19 @@ def _workload(workload: Workload, problem: Problem) -> Iterator[str]:
     means = sessions_of(workload)
     if means is not None:
         tokens = f"sessions, at most {lengths.context_max:,} tokens at a time"
-    yield f"{_INDENT}workload  {workload.name}: {workload.model}, {tokens}"
+    yield "workload", f"{workload.name}: {workload.model}, {tokens}"
     if means is not None:
-        yield f"{_INDENT}sessions  {session_words(means)}"
-    yield f"{_INDENT}load      {_load(load_of(workload, problem), lengths.output_mean, means)}"
+        yield "sessions", session_words(means)
+    yield "load", _load(load_of(workload, problem), lengths.output_mean, means)
     if workload.traffic.profile is not None:
         parts = [f"{p.name} {p.hours_per_month:g} h x {p.factor:g}" for p in workload.traffic.profile]
-        yield f"{_INDENT}profile   {', '.join(parts)}"
+        yield "profile", ", ".join(parts)
     promises = [
         f"{_of_class(promise)}{promise.metric.value.upper()} p{promise.percentile:g} <= {_seconds(promise.limit_s)}"
         for promise in slo_of(workload).promises
     ]
     promises.append(f"quality >= {workload.quality.min_recovery:g} of native precision")
-    yield f"{_INDENT}promises  {', '.join(promises)}"
+    yield "promises", ", ".join(promises)
 
 
 def _tokens(lengths: Lengths) -> str:

@@ -6,6 +6,7 @@ The renderers are imported inside the functions, so that a run pays only for the
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["render", "status_of", "write_output"]
 
 
-def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = False, file: str = "") -> str:
+def render(
+    outcome: Outcome | Answer,
+    style: str = "text",
+    *,
+    terminal: bool = False,
+    file: str = "",
+    say: Callable[[str], str] = str,
+) -> str:
     """Render an answer as text, JSON or CSV.
 
     Parameters
@@ -46,6 +54,9 @@ def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = F
         else 80 columns.
     file : str
         The problem as the user typed it, for the commands to type next.
+    say : callable
+        Says a sentence of ``screen`` or ``text`` in another language; ``translator("zh")`` of
+        ``optimizer.handover.language``.
 
     Returns
     -------
@@ -60,7 +71,7 @@ def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = F
     if not isinstance(outcome, Outcome):
         from optimizer.report.negotiate_words import render_answer
 
-        return render_answer(outcome, style)
+        return render_answer(outcome, style, say)
     if style == "json":
         from optimizer.report.json_report import render_json
 
@@ -73,12 +84,12 @@ def render(outcome: Outcome | Answer, style: str = "text", *, terminal: bool = F
 
     colour = terminal and wants_colour()
     if style == "screen":
-        return render_screen(outcome, width=terminal_width() if terminal else None, file=file, colour=colour)
+        return render_screen(outcome, width=terminal_width() if terminal else None, file=file, colour=colour, say=say)
     if style != "text":
         raise UsageError(f"no report format {style!r}; there are screen, text, json and csv")
     from optimizer.report.text import render_coloured, render_text
 
-    return render_coloured(outcome) if colour else render_text(outcome)
+    return render_coloured(outcome, say) if colour else render_text(outcome, say)
 
 
 def write_output(report: str, output: Path | None) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from optimizer.plan.costs import ApiComparison
 from optimizer.plan.types import Outcome, Plan
 from optimizer.report.json_plan import Json, Money
-from optimizer.report.words import BLANK, Line, Style, count, labelled, money, percent, plural
+from optimizer.report.layout import BLANK, Block, Passage, Style
+from optimizer.report.words import count, money, percent, plural
 
 
-def api_line(outcome: Outcome) -> Iterator[Line]:
+def api_line(outcome: Outcome) -> Iterator[Block]:
     """One paragraph below the ranking; nothing where nobody sells the models of the problem by the token."""
     text = api_sentence(outcome.plans[0]) if outcome.plans else ""
     if text:
-        for line in labelled("API", text, 8):
-            yield Line(line, Style.QUIET)
+        yield Passage(text, style=Style.QUIET, label="API", column=8)
         yield BLANK
 
 

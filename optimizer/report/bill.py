@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from optimizer.plan.costs import CostLine, RentOrBuy, UnitCosts
 from optimizer.plan.types import Outcome, Plan
-from optimizer.report.words import (
-    BLANK,
-    WIDTH,
-    Line,
-    Style,
-    columns,
-    count,
-    gpu_name,
-    money,
-    paragraph,
-    percent,
-    plural,
-    price,
-)
+from optimizer.report.layout import BLANK, WIDTH, Block, Line, Passage, Rows, Say, Style, columns, said
+from optimizer.report.widths import columns_of, padded
+from optimizer.report.words import count, gpu_name, money, percent, plural, price
 from optimizer.units import significant
 
 _MONTH_HOURS = 730.0
@@ -82,7 +72,7 @@ def _hours(outcome: Outcome) -> str:
     return f"if each stated load runs all its hours a month ({each})"
 
 
-def single_kinds(outcome: Outcome) -> Iterator[Line]:
+def single_kinds(outcome: Outcome) -> Iterator[Block]:
     """What the first plan saves against the best on each kind of GPU alone."""
     if not outcome.single_kinds:
         return
@@ -96,38 +86,46 @@ def single_kinds(outcome: Outcome) -> Iterator[Line]:
         saving = 1.0 - plan.monthly_cents / one.monthly_cents if one.monthly_cents else 0.0
         cost = f"{money(one.monthly_cents, plan.currency)}/mo"
         rows.append((gpu_name(one.gpu), f"{one.gpus:,}x", cost, f"#{plan.rank} saves {percent(saving)}"))
-    yield from (Line(text) for text in columns(rows, "<>><"))
+    yield Rows(tuple(rows), "<>><")
     yield BLANK
 
 
-def ledger(outcome: Outcome) -> Iterator[Line]:
+def ledger(outcome: Outcome) -> Iterator[Block]:
     """What the first plan costs, line by line, and what that leaves out."""
     plan = outcome.plans[0]
     yield Line(f"What #{plan.rank} costs a month", Style.HEADING)
     lines = [line for line in plan.cost_lines if line.monthly_cents]
     rows = [(line.name, _quantity(line, plan.currency), money(line.monthly_cents, plan.currency)) for line in lines]
     rows.append(("total", "", money(plan.monthly_cents, plan.currency)))
-    figures = columns([row[1:] for row in rows], ">>", indent="")
-    wide = min(max(len(row[0]) for row in rows), WIDTH - 4 - max(map(len, figures)))
-    for row, figure in zip(rows, figures, strict=True):
-        beside = row[0] if len(row[0]) <= wide else ""
-        if not beside:
-            yield Line(f"  {row[0]}")
-        yield Line(f"  {beside:<{wide}}  {figure}")
+    yield _CostRows(tuple(rows))
     if plan.cost_per_million_output_tokens is not None:
         each = price(round(plan.cost_per_million_output_tokens, 2), plan.currency)
-        for text in paragraph(f"{each} per million output tokens, {_running(outcome)}"):
-            yield Line(text)
+        yield Passage(f"{each} per million output tokens, {_running(outcome)}")
     if plan.unit_costs is not None:
-        for text in paragraph(volume(plan.unit_costs, plan.currency), hang="    "):
-            yield Line(text)
+        yield Passage(volume(plan.unit_costs, plan.currency), hang="    ")
     for sentence in _long_run(plan):
-        for text in paragraph(sentence, hang="    "):
-            yield Line(text)
+        yield Passage(sentence, hang="    ")
     if plan.excludes:
-        for text in paragraph(f"not in the price: {', '.join(plan.excludes)}", hang="    "):
-            yield Line(text)
+        yield Passage(f"not in the price: {', '.join(plan.excludes)}", hang="    ")
     yield BLANK
+
+
+@dataclass(frozen=True, slots=True)
+class _CostRows:
+    """Name, quantity and money of each line; a name that leaves the figures no room stands on a line above them."""
+
+    rows: tuple[tuple[str, str, str], ...]
+
+    def lines(self, say: Say) -> Iterator[Line]:
+        """As printed."""
+        rows = said(self.rows, say)
+        figures = columns([row[1:] for row in rows], ">>", indent="")
+        wide = min(max(columns_of(row[0]) for row in rows), WIDTH - 4 - max(map(columns_of, figures)))
+        for row, figure in zip(rows, figures, strict=True):
+            beside = row[0] if columns_of(row[0]) <= wide else ""
+            if not beside:
+                yield Line(f"  {row[0]}")
+            yield Line(f"  {padded(beside, wide)}  {figure}")
 
 
 def _long_run(plan: Plan) -> Iterator[str]:

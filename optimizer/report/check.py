@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optimizer.errors import UsageError
+from optimizer.negotiate.check import COLUMN
+from optimizer.report.layout import Say
+from optimizer.report.widths import padded, wrap
 from optimizer.version import SCHEMA_VERSION, VERSION
 
 if TYPE_CHECKING:
     from optimizer.negotiate.check import Checked
 
 
-def render_check(checked: Checked, style: str = "text") -> str:
-    """The answer of ``optimize check`` as ``text`` or ``json``."""
+def render_check(checked: Checked, style: str = "text", say: Say = str, width: int | None = None) -> str:
+    """The answer of ``optimize check`` as ``text``, wrapped at a width where one is given, or ``json``."""
     if style == "text":
-        return "\n".join([*checked.lines, *checked.remarks]) + "\n"
+        lines = [checked.title, *(f"  {padded(say(label), COLUMN)}{say(text)}" for label, text in checked.said)]
+        lines += [say(remark) for remark in checked.remarks]
+        if width is not None:
+            lines = [piece for line in lines for piece in wrap(line, width, hang=" " * (COLUMN + 2), break_words=True)]
+        return "\n".join(lines) + "\n"
     if style != "json":
         raise UsageError(f"no report format {style!r} for this answer; there are text, json")
     from optimizer.decide.understood import demand, loads, understood

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from optimizer.demand import Metric
 from optimizer.report.json_plan import Json, Money, dump, served
-from optimizer.report.words import columns, exact, gpu_name, money, paragraph, percent, plural, promise_of, two_digits
+from optimizer.report.layout import BLANK, Block, Name, Passage, Rows, Say, drawn
+from optimizer.report.words import exact, gpu_name, money, percent, plural, promise_of, two_digits
 
 if TYPE_CHECKING:
     from optimizer.plan.types import Plan
@@ -96,22 +97,25 @@ def _told(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def render_drill(told: Drilled) -> str:
+def render_drill(told: Drilled, say: Say = str) -> str:
     """The whole answer as text."""
     length = told.minutes if told.minutes < 60 else told.minutes / 60
     away = plural_of(length, "minute" if told.minutes < 60 else "hour")
     head = (
-        f"Drill: a {told.what} of plan #{told.plan.rank} ({told.name}) dies and is back after {away}; router: "
-        f"{told.router.replace('_', ' ')}"
+        f"Drill: a {told.what} of plan #{told.plan.rank}",
+        Name(f" ({told.name})"),
+        f" dies and is back after {away}",
+        "; ",
+        f"router: {told.router.replace('_', ' ')}",
     )
-    lines = list(paragraph(head, indent=""))
+    blocks: list[Block] = [Passage(head, indent="")]
     for group in told.groups:
-        lines += ["", *_group(group, told.what)]
-    lines += ["", *paragraph(_verdict(told))]
-    lines += paragraph("TTFT counts from the first sending, so a request that was sent again shows its whole wait.")
+        blocks += [BLANK, *_group(group, told.what)]
+    blocks += [BLANK, Passage(_verdict(told))]
+    blocks.append(Passage("TTFT counts from the first sending, so a request that was sent again shows its whole wait."))
     if any(group.share < 1.0 for group in told.groups):
-        lines += paragraph("Replicas of one kind stand in for each other only: the other kind keeps its own share.")
-    return "\n".join(lines) + "\n"
+        blocks.append(Passage("Replicas of one kind stand in for each other only: the other kind keeps its own share."))
+    return "\n".join(line.text for line in drawn(blocks, say)) + "\n"
 
 
 def plural_of(value: float, unit: str) -> str:
@@ -138,23 +142,27 @@ def _verdict(told: Drilled) -> str:
     return f"{least}; {with_one} (one more node costs {cost}). {asks} plans for it."
 
 
-def _group(group: GroupDrill, what: str) -> list[str]:
+def _group(group: GroupDrill, what: str) -> list[Block]:
     calm = group.without_spare
     late = "the promised TTFT" if group.promised else "twice the calm TTFT p99"
-    head = f"{group.workload}{_which(group)}: {_load(group)} on "
-    head += (
-        f"{plural(calm.replicas, 'replica')}, {calm.lost} on the {what}; late is above {late} of "
-        f"{_seconds(group.limit_s)}"
+    head = (
+        f"{group.workload}{_which(group)}: ",
+        _load(group),
+        " on ",
+        plural(calm.replicas, "replica"),
+        ", ",
+        f"{calm.lost} on the {what}",
+        "; ",
+        f"late is above {late} of {_seconds(group.limit_s)}",
     )
-    lines = list(paragraph(head, indent=""))
+    blocks: list[Block] = [Passage(head, indent="")]
     for label, course in (("without spare nodes", group.without_spare), ("with spare nodes", group.with_spare)):
         rows: list[tuple[str, ...]] = [(label, "limit", "before", "while away", "after", "")]
         rows += [_promise(one) for one in course.promises]
         phases = (course.before, course.down, course.after)
         rows.append(("TTFT p99", "-", *(_seconds(phase.ttft_p99) for phase in phases), ""))
-        lines += columns(rows, "<>>>><")
-        lines += paragraph("; ".join(_counts(course)), indent="    ")
-    return lines
+        blocks += [Rows(tuple(rows), "<>>>><"), Passage("; ".join(_counts(course)), indent="    ")]
+    return blocks
 
 
 def _load(group: GroupDrill) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from optimizer.report.words import labelled
+from optimizer.report.layout import Say, labelled
 
 TERMS: tuple[tuple[str, str], ...] = (
     ("TTFT", "time to first token: waiting in the queue plus reading the prompt, at the server"),
@@ -52,8 +52,8 @@ TERMS: tuple[tuple[str, str], ...] = (
 _COLUMN = 14
 
 
-def glossary(words: Sequence[str] = ()) -> Iterator[str]:
-    """The terms that hold any of the words, in letters of any size; without words all of them."""
+def glossary(words: Sequence[str] = (), say: Say = str) -> Iterator[str]:
+    """The terms that hold any of the words, in either language and letters of any size; without words all of them."""
     for term, meaning in TERMS:
-        if not words or any(word.lower() in term.lower() for word in words):
-            yield from labelled(term, meaning, _COLUMN)
+        if not words or any(word.lower() in f"{term} {say(term)}".lower() for word in words):
+            yield from labelled(say(term), say(meaning), _COLUMN)

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from optimizer.errors import UsageError
+from optimizer.report.layout import Say
+from optimizer.report.widths import padded, wrap
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Model
@@ -20,18 +22,22 @@ _RULE_WIDTH = 42
 _HOLDS = 0.03
 
 
-def render_memory(answer: MemoryAnswer, style: str = "text") -> str:
+def render_memory(answer: MemoryAnswer, style: str = "text", say: Say = str) -> str:
     """The answer of ``optimize memory`` as ``text`` or ``json``."""
     facts, replica = _model_facts(answer), answer.replica
     if style not in ("text", "json"):
         raise UsageError(f"no report format {style!r} for this answer; there are text, json")
     if replica is None:
-        return json.dumps({"model": facts}, indent=2) + "\n" if style == "json" else _joined(_facts_text(facts))
+        return json.dumps({"model": facts}, indent=2) + "\n" if style == "json" else _joined(_facts_text(facts, say))
     spec, result, start, users = replica.spec, replica.statement, replica.starting, replica.users
     if style == "json":
         told = _as_json(spec, result, spec.max_model_len, users)
         return json.dumps({**told, "model": facts, **_start_json(spec, start)}, indent=2) + "\n"
-    lines = [*_as_text(spec, result, spec.max_model_len, users), *_start_text(spec, start), *_notes(answer.model)]
+    lines = [
+        *_as_text(spec, result, spec.max_model_len, users, say),
+        *_start_text(spec, start, say),
+        *_notes(answer.model),
+    ]
     return _joined(lines)
 
 
@@ -61,10 +67,10 @@ def _model_facts(answer: MemoryAnswer) -> dict[str, object]:
     }
 
 
-def _facts_text(facts: dict[str, object]) -> list[str]:
+def _facts_text(facts: dict[str, object], say: Say) -> list[str]:
     def line(name: str, value: object) -> str:
         text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-        return f"  {name.replace('_', ' '):40s}{text}"
+        return f"  {padded(say(name.replace('_', ' ')), 40)}{say(text)}"
 
     shown = {key: value for key, value in facts.items() if key not in ("id", "notes", "takes")}
     lines = [str(facts["id"]), *(line(key, value) for key, value in shown.items() if value is not None)]
@@ -76,9 +82,7 @@ def _notes(model: Model) -> list[str]:
 
 
 def _wrapped(notes: str) -> list[str]:
-    from textwrap import wrap
-
-    return wrap(notes, 98)
+    return wrap(notes, 98, break_words=True, hyphens=True)
 
 
 def _start_json(spec: ReplicaSpec, start: Starting) -> dict[str, object]:
@@ -108,7 +112,7 @@ def _start_json(spec: ReplicaSpec, start: Starting) -> dict[str, object]:
     }
 
 
-def _start_text(spec: ReplicaSpec, start: Starting) -> list[str]:
+def _start_text(spec: ReplicaSpec, start: Starting, say: Say) -> list[str]:
     """Whether the engine starts, as its log would say it."""
     version = f" {spec.engine_version}" if spec.engine_version else ""
     name = f"{spec.engine.display_name}{version}"
@@ -117,32 +121,33 @@ def _start_text(spec: ReplicaSpec, start: Starting) -> list[str]:
         f"peak {start.start.activations / _GIB:.2f}, graphs {start.start.graphs / _GIB:.2f} GiB"
     )
     asked = f"max_num_seqs {spec.max_num_seqs:,}, max_num_batched_tokens {spec.max_num_batched_tokens:,}"
-    lines = ["", f"{name} at start: {asked}", f"  {figures}"]
+    lines = ["", say(f"{name} at start: {asked}"), f"  {say(figures)}"]
     if start.starts:
-        return [*lines, f"  It starts with max_model_len {spec.max_model_len:,}."]
+        return [*lines, "  " + say(f"It starts with max_model_len {spec.max_model_len:,}.")]
     change = f"The least change that does: {start.least_change}." if start.least_change else "Nothing tried helps."
-    return [*lines, *_wrapped(f"It does not start, because {start.reason}."), *_wrapped(change)]
+    return [*lines, *_wrapped(say(f"It does not start, because {start.reason}.")), *_wrapped(say(change))]
 
 
-def _as_text(spec: ReplicaSpec, s: Statement, context: int, users: int) -> list[str]:
+def _as_text(spec: ReplicaSpec, s: Statement, context: int, users: int, say: Say) -> list[str]:
     model, bill = spec.model, s.bill
     kv = "fp8 KV" if spec.kv_cache == "fp8" else "16-bit KV"
     lines = [
-        f"{model.id} in {spec.weight_quant}, {kv}, {users:,} x {context:,} tokens",
-        f"on {spec.gpus} x {spec.gpu.id} (TP{spec.tensor_parallel}, PP{spec.pipeline_parallel})",
+        say(f"{model.id} in {spec.weight_quant}, {kv}, {users:,} x {context:,} tokens"),
+        say(f"on {spec.gpus} x {spec.gpu.id} (TP{spec.tensor_parallel}, PP{spec.pipeline_parallel})"),
         "",
-        "Weights, whole model                                layers     parameters   bits         GB",
+        _part_row(say("Weights, whole model"), say("layers"), say("parameters"), say("bits"), "GB"),
     ]
     for p in s.parts:
-        told = f"{p.name:48s}{p.layers:8,d} {p.params / 1e9:12.2f} B {p.bits:6.2f}" if p.params else p.name
-        lines.append(f"  {told:78s}{p.size / _GB:10.2f}")
-    lines += [f"  {'total':78s}{s.weights / _GB:10.2f}", "", "KV cache, whole model"]
+        figures = f"{p.layers:8,d} {p.params / 1e9:12.2f} B {p.bits:6.2f}" if p.params else ""
+        told = padded(say(p.name), 48) + figures if figures else say(p.name)
+        lines.append(f"  {padded(told, 78)}{p.size / _GB:10.2f}")
+    lines += [_sized(say("total"), s.weights), "", say("KV cache, whole model")]
     lines += [
-        f"  {f'per token: {s.kv_per_token:,.0f} bytes':78s}{s.kv_per_token / _GB:10.6f}",
-        f"  {f'per request of {context:,} tokens':78s}{s.kv_per_user / _GB:10.2f}",
-        f"  {_count(users):78s}{s.kv_total / _GB:10.2f}",
+        f"  {padded(say(f'per token: {s.kv_per_token:,.0f} bytes'), 78)}{s.kv_per_token / _GB:10.6f}",
+        _sized(say(f"per request of {context:,} tokens"), s.kv_per_user),
+        _sized(say(_count(users)), s.kv_total),
         "",
-        "One GPU (the fullest)",
+        say("One GPU (the fullest)"),
     ]
     share = f"{spec.gpu_memory_utilization:.0%} of {spec.gpu.total_mib / 1024:,.2f} GiB as CUDA reports"
     rows = (
@@ -153,15 +158,26 @@ def _as_text(spec: ReplicaSpec, s: Statement, context: int, users: int) -> list[
         ("needed", s.total_per_gpu),
         (f"usable: {share}", bill.usable),
     )
-    lines += [f"  {name:78s}{size / _GB:10.2f}" for name, size in rows]
-    title = f"{'Rule of thumb':{_RULE_WIDTH}s}  says GB    bill GB   where it misleads"
-    lines += ["", _verdict(spec, s, context), "", title]
+    lines += [_sized(say(name), size) for name, size in rows]
+    heads = f"{padded(say('says GB'), 9, '>')} {padded(say('bill GB'), 10, '>')}   {say('where it misleads')}"
+    lines += ["", say(_verdict(spec, s, context)), "", padded(say("Rule of thumb"), _RULE_WIDTH) + heads]
     for rule in s.rules:
         figures = f"{rule.says / _GB:9,.1f} {rule.bill / _GB:10,.1f}"
         misleads = abs(rule.says / rule.bill - 1.0) > _HOLDS
-        lines.append(f"{rule.name:{_RULE_WIDTH}s}{figures}   {_ratio(rule.says / rule.bill)}")
-        lines += [f"    {rule.note}"] if rule.note and misleads else []
+        lines.append(f"{padded(say(rule.name), _RULE_WIDTH)}{figures}   {say(_ratio(rule.says / rule.bill))}")
+        lines += [f"    {say(rule.note)}"] if rule.note and misleads else []
     return lines
+
+
+def _part_row(*heads: str) -> str:
+    """The heads of the table of parts."""
+    name, layers, parameters, bits, size = heads
+    figures = f"{padded(layers, 6, '>')}{padded(parameters, 15, '>')}{padded(bits, 7, '>')}{padded(size, 11, '>')}"
+    return f"{padded(name, 52)}{figures}"
+
+
+def _sized(name: str, size: float) -> str:
+    return f"  {padded(name, 78)}{size / _GB:10.2f}"
 
 
 def _count(users: int) -> str:

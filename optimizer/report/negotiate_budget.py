@@ -13,13 +13,11 @@ from optimizer.negotiate.budget import BudgetAnswer, Fastest, Reach
 from optimizer.plan.types import KeptPromise, Plan, Prediction
 from optimizer.report.json_plan import Money, dump, plan_document
 from optimizer.report.json_report import document
+from optimizer.report.layout import BLANK, Block, Line, Say, Style
 from optimizer.report.negotiate_words import finished, heading, not_replayed, signed, sources, winner, wrapped
 from optimizer.report.verdicts import ways_out
 from optimizer.report.words import (
-    BLANK,
-    Line,
     Names,
-    Style,
     count,
     exact,
     latency,
@@ -38,12 +36,12 @@ from optimizer.whatif.moves import Next
 _GOAL = {Metric.TTFT: "Quickest first token", Metric.TPOT: "Quickest stream of tokens"}
 
 
-def render_budget(answer: BudgetAnswer, style: str) -> str:
+def render_budget(answer: BudgetAnswer, style: str, say: Say = str) -> str:
     """The answer as ``text`` or ``json``."""
-    return _json(answer) if style == "json" else finished(_lines(answer))
+    return _json(answer) if style == "json" else finished(_lines(answer), say)
 
 
-def _lines(answer: BudgetAnswer) -> Iterator[Line]:
+def _lines(answer: BudgetAnswer) -> Iterator[Block]:
     names = Names(len(answer.most.loads) > 1, answer.currency)
     per_month = f"{money(answer.budget_cents, answer.currency)} a month"
     yield from heading(f"What {per_month} buys", answer.most.problem_name, answer.most.problem_path)
@@ -67,7 +65,7 @@ def _lines(answer: BudgetAnswer) -> Iterator[Line]:
         yield from _stated(answer, per_month)
 
 
-def _most(plan: Plan, reach: tuple[Reach, ...], names: Names, *, stated: bool) -> Iterator[Line]:
+def _most(plan: Plan, reach: tuple[Reach, ...], names: Names, *, stated: bool) -> Iterator[Block]:
     figures = "; ".join(f"{names.value(one.path, _down(one.reached))}" for one in reach)
     share = f"  ({plan.load_factor:.3g} times the planned load)" if stated else ""
     yield from wrapped(f"#{plan.rank}  {figures}{share}", "", "    ", Style.STRONG)
@@ -83,7 +81,7 @@ def _down(value: float) -> float:
     return math.floor(value * unit + 1e-9) / unit
 
 
-def _fastest(fastest: Fastest, answer: BudgetAnswer) -> Iterator[Line]:
+def _fastest(fastest: Fastest, answer: BudgetAnswer) -> Iterator[Block]:
     yield Line(f"{_GOAL[fastest.metric]} ({metric_name(fastest.metric)}) for the planned load", Style.HEADING)
     plan = fastest.plan
     if plan is None:
@@ -109,7 +107,7 @@ def _unpromised(plan: Plan, metric: Metric) -> str:
     return f"{metric_name(metric)} p95 {latency(max(values) / 1e3)}"
 
 
-def _stated(answer: BudgetAnswer, per_month: str) -> Iterator[Line]:
+def _stated(answer: BudgetAnswer, per_month: str) -> Iterator[Block]:
     yield Line("The planned load", Style.HEADING)
     cents = answer.stated_load_cents
     if cents is None:

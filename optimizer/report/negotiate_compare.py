@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from optimizer.negotiate.compare import Cause, Change, Comparison
 from optimizer.report.json_plan import Json, Money, dump
+from optimizer.report.layout import BLANK, Block, Line, Passage, Say, Style, columns, said
 from optimizer.report.negotiate_words import finished, signed, wrapped
-from optimizer.report.words import BLANK, Line, Style, columns, exact, money, yaml_scalar
+from optimizer.report.widths import columns_of
+from optimizer.report.words import exact, money, yaml_scalar
 
 _NONE = "-"
+_FAR = 100
+"""Columns beyond which a row is no row any more."""
 
 
-def render_comparison(answer: Comparison, style: str) -> str:
+def render_comparison(answer: Comparison, style: str, say: Say = str) -> str:
     """The comparison as ``text`` or ``json``."""
-    return dump(_document(answer)) if style == "json" else finished(_lines(answer))
+    return dump(_document(answer)) if style == "json" else finished(_lines(answer), say)
 
 
-def _lines(answer: Comparison) -> Iterator[Line]:
+def _lines(answer: Comparison) -> Iterator[Block]:
     yield from wrapped(f"What changed from {answer.before} to {answer.after}", "", "  ", Style.HEADING)
     yield BLANK
-    yield from wrapped(f"cost  {_costs(answer)}", style=Style.STRONG)
+    yield from wrapped(("cost  ", _costs(answer)), style=Style.STRONG)
     if answer.same:
         yield from wrapped("Both give the same best plan, the same cost lines and the same promises.")
     yield BLANK
@@ -42,17 +47,29 @@ def _costs(answer: Comparison) -> str:
     return f"{texts[0]} -> {texts[1]} ({signed(after - before, answer.currency[0])})"
 
 
-def _table(title: str, changes: Sequence[Change], answer: Comparison) -> Iterator[Line]:
+def _table(title: str, changes: Sequence[Change], answer: Comparison) -> Iterator[Block]:
     if not changes:
         return
     yield Line(title, Style.HEADING)
     rows = [(change.path, _value(change.before), "->", _value(change.after)) for change in changes]
-    for row, text in zip(rows, columns(rows, "<<<<"), strict=True):
-        if len(text) <= 100:
-            yield Line(text)
-        else:
-            yield from wrapped(f"{row[0]}: {row[1]} -> {row[3]}", "  ", "      ")
+    yield _ChangeRows(tuple(rows))
     yield BLANK
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangeRows:
+    """A change a row; as running text where that is far too wide."""
+
+    rows: tuple[tuple[str, str, str, str], ...]
+
+    def lines(self, say: Say) -> Iterator[Line]:
+        """As printed."""
+        rows = said(self.rows, say)
+        for row, text in zip(rows, columns(rows, "<<<<", folds=False), strict=True):
+            if columns_of(text) <= _FAR:
+                yield Line(text)
+            else:
+                yield from Passage(f"{row[0]}: {row[1]} -> {row[3]}", "  ", "      ").lines(str)
 
 
 def _value(value: object) -> str:
@@ -65,7 +82,7 @@ def _value(value: object) -> str:
     return yaml_scalar(value)
 
 
-def _causes(answer: Comparison) -> Iterator[Line]:
+def _causes(answer: Comparison) -> Iterator[Block]:
     """Each changed input alone in the first problem."""
     if not answer.are_problems or not answer.inputs:
         return

@@ -12,10 +12,11 @@ from optimizer.plan.types import Group, Plan
 from optimizer.report.confirm import shell
 from optimizer.report.json_plan import Json, Money, dump
 from optimizer.report.json_report import document
+from optimizer.report.layout import BLANK, Block, Line, Say, Style
 from optimizer.report.negotiate_words import finished, heading, not_replayed, winner, wrapped
 from optimizer.report.serve_commands import has_to_be_made, model_to_load, serve_words
 from optimizer.report.verdicts import ways_out
-from optimizer.report.words import BLANK, Line, Style, gpu_name, money, quant_name
+from optimizer.report.words import gpu_name, money, quant_name
 
 _RESULTS = "own_runs__"
 """Stands for ``own-*.json``, which is as long, while lines are folded."""
@@ -24,18 +25,19 @@ _LEVELS = 7
 """Numbers in flight of the loads to measure, from one to what the replica takes."""
 
 
-def render_confirmation(answer: Confirmation, style: str) -> str:
+def render_confirmation(answer: Confirmation, style: str, say: Say = str) -> str:
     """The answer as ``text`` or ``json``."""
-    return _json(answer) if style == "json" else finished(_lines(answer))
+    return _json(answer) if style == "json" else finished(_lines(answer), say)
 
 
-def _lines(answer: Confirmation) -> Iterator[Line]:
+def _lines(answer: Confirmation) -> Iterator[Block]:
     outcome = answer.outcome
     yield from heading("What a measurement is worth", outcome.problem_name, outcome.problem_path)
     yield from not_replayed(replayed=answer.replayed)
     yield BLANK
     for confidence, plan in ((answer.confidence, _first(outcome.plans)), (EVEN, _first(answer.even.plans))):
-        yield from wrapped(f"at confidence {confidence:g}: {_bill(plan, answer.currency)}", "", "    ", Style.STRONG)
+        bill = (f"at confidence {confidence:g}", ": ", _bill(plan, answer.currency))
+        yield from wrapped(bill, "", "    ", Style.STRONG)
     if not outcome.plans and not answer.measurements:
         yield from ways_out(outcome)
     yield BLANK
@@ -43,7 +45,7 @@ def _lines(answer: Confirmation) -> Iterator[Line]:
     yield from wrapped(_verdict(answer, worth), "", "", Style.STRONG)
     for number, one in enumerate(answer.measurements, start=1):
         yield BLANK
-        yield from wrapped(f"{number}  {_setup(one)}", "", "   ", Style.STRONG)
+        yield from wrapped((f"{number}  ", *_setup(one)), "", "   ", Style.STRONG)
         yield from wrapped(_rent(one, answer.currency), "   ")
         yield from wrapped(_worth(one, answer), "   ")
     if answer.measurements:
@@ -52,7 +54,7 @@ def _lines(answer: Confirmation) -> Iterator[Line]:
         asked = _asked(answer, first.group)
         yield Line(f"To measure {gpu_name(first.group.gpu)} at {len(_grid(first.group, asked))} loads", Style.HEADING)
         for command in commands(first.group, asked, str(outcome.problem_path), answer.sets):
-            yield from (Line(f"  {line}") for line in command.split("\n"))
+            yield from (Line(f"  {line}", command=True) for line in command.split("\n"))
 
 
 def _first(plans: tuple[Plan, ...]) -> Plan | None:
@@ -79,11 +81,11 @@ def _verdict(answer: Confirmation, worth: list[Measurement]) -> str:
     return f"A better forecast saves nothing here:{why}. Measure before you sign all the same."
 
 
-def _setup(one: Measurement) -> str:
+def _setup(one: Measurement) -> tuple[str, ...]:
     group = one.group
-    which = "of #1" if one.in_first else f"of {winner(one.plan)}"
+    which = (", of #1",) if one.in_first else (", of ", winner(one.plan))
     made = " (no published checkpoint is known: make one first)" if has_to_be_made(group) else ""
-    return f"{group.model} in {quant_name(group.weight_quant)}{made} on {gpu_name(group.gpu)}, {which}"
+    return f"{group.model} in {quant_name(group.weight_quant)}{made} on {gpu_name(group.gpu)}", *which
 
 
 def _rent(one: Measurement, currency: str) -> str:

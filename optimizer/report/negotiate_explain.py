@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from optimizer.negotiate.explain import Explanation, Reign
 from optimizer.plan.types import Binding, Plan, Stress
@@ -11,36 +12,26 @@ from optimizer.report.api import api_sentence
 from optimizer.report.drafts import drafts_told, without_drafts
 from optimizer.report.json_plan import Json, Money, dump, plan_document
 from optimizer.report.json_report import document
+from optimizer.report.layout import BLANK, Block, Line, Name, Passage, Rows, Say, Style, said
 from optimizer.report.negotiate_budget import Gain
 from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
 from optimizer.report.negotiate_words import finished, heading, not_replayed, signed, sources, winner, wrapped
 from optimizer.report.pools import pool_sentence
 from optimizer.report.verdicts import no_plan
-from optimizer.report.words import (
-    BLANK,
-    Line,
-    Names,
-    Style,
-    columns,
-    counted,
-    exact,
-    money,
-    percent,
-    two_digits,
-    what_if,
-)
+from optimizer.report.widths import columns_of
+from optimizer.report.words import Names, counted, exact, money, percent, two_digits, what_if
 from optimizer.whatif.moves import Move, Next
 
 _MANY = 2.0
 """From so many times the planned load on, it is told as a multiple."""
 
 
-def render_explanation(answer: Explanation, style: str) -> str:
+def render_explanation(answer: Explanation, style: str, say: Say = str) -> str:
     """The explanation as ``text`` or ``json``."""
-    return dump(_document(answer)) if style == "json" else finished(_lines(answer))
+    return dump(_document(answer)) if style == "json" else finished(_lines(answer), say)
 
 
-def _lines(answer: Explanation) -> Iterator[Line]:
+def _lines(answer: Explanation) -> Iterator[Block]:
     outcome, plan = answer.outcome, answer.plan
     title = "Why this plan" if plan else "Why no plan"
     yield from heading(title, outcome.problem_name, outcome.problem_path)
@@ -59,9 +50,9 @@ def _lines(answer: Explanation) -> Iterator[Line]:
     yield from wrapped(f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}", "", "  ", Style.STRONG)
     yield from wrapped(sources(plan))
     if text := pool_sentence(plan):
-        yield from wrapped(f"Pools: {text}.")
+        yield from wrapped(("Pools: ", text, "."))
     if answer.without_drafts is not None:
-        yield from wrapped(f"{drafts_told(plan)}; {without_drafts(plan, answer.without_drafts.plan)}.")
+        yield from wrapped((drafts_told(plan), "; ", without_drafts(plan, answer.without_drafts.plan), "."))
     yield BLANK
     yield from _binding(plan, answer.moves, names, gain)
     yield from _moves(answer.moves, names, gain)
@@ -71,12 +62,12 @@ def _lines(answer: Explanation) -> Iterator[Line]:
     yield from _stress(answer.stress, plan, gain)
 
 
-def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> Iterator[Line]:
+def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> Iterator[Block]:
     """Every promise and limit, the one that is closest to breaking first; then those that the answer hangs on."""
     yield Line(gain.title, Style.HEADING)
     if plan.binding:
         rows = [("promise", "reaches", "limit", "left"), *(_row(binding, names) for binding in plan.binding)]
-        yield from (Line(text) for text in columns(rows, "<>>>"))
+        yield Rows(tuple(rows), "<>>>")
         if any(place_of(binding.promise).section == "slo" for binding in plan.binding):
             yield from wrapped('"Reaches" includes the safety margin for model error (margins.confidence).')
     else:
@@ -90,7 +81,7 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> I
         more = percent(plan.load_factor - 1.0)
         yield from wrapped(f"It carries {more} more than the planned load before a promise breaks.")
     if sentence := api_sentence(plan):
-        yield from wrapped(f"By API, {sentence}.")
+        yield from wrapped(("By API, ", sentence, "."))
     yield BLANK
 
 
@@ -123,34 +114,35 @@ def _left(left: float, unit: str) -> str:
     return two_digits(left) if abs(left) >= 0.005 else "0"
 
 
-def _moves(moves: tuple[Move, ...], names: Names, gain: Gain) -> Iterator[Line]:
+def _moves(moves: tuple[Move, ...], names: Names, gain: Gain) -> Iterator[Block]:
     if not moves:
         return
     yield Line("What each promise costs: the next value either way at which the answer changes", Style.HEADING)
     for move in moves:
-        yield from wrapped(f"{names.of(move.path)}: now {names.beside(move.path, move.stated)}  ({move.path})")
-        yield from wrapped(f"looser    {_looser(move, names, gain)}", "    ", " " * 14)
-        yield from wrapped(f"stricter  {_tighter(move, names, gain)}", "    ", " " * 14)
+        now = names.beside(move.path, move.stated)
+        yield from wrapped((names.of(move.path), ": ", "now ", now, Name(f"  ({move.path})")))
+        yield Passage(_looser(move, names, gain), "    ", label="looser", column=10)
+        yield Passage(_tighter(move, names, gain), "    ", label="stricter", column=10)
     yield BLANK
 
 
-def _looser(move: Move, names: Names, gain: Gain) -> str:
+def _looser(move: Move, names: Names, gain: Gain) -> str | tuple[str, ...]:
     if move.loosest == move.stated:
         return "it is as loose as it gets"
     if move.looser is None:
         return f"nothing is gained, not even at {names.beside(move.path, move.loosest)}"
-    return f"from {names.beside(move.path, move.looser.value)}: {gain.change(move.looser)}"
+    return "from ", names.beside(move.path, move.looser.value), ": ", gain.change(move.looser)
 
 
-def _tighter(move: Move, names: Names, gain: Gain) -> str:
+def _tighter(move: Move, names: Names, gain: Gain) -> str | tuple[str, ...]:
     if move.strictest == move.stated:
         return "it is as strict as it gets"
     if move.tighter is None:
         return f"costs nothing, not even at {names.beside(move.path, move.strictest)}"
-    return f"from {names.beside(move.path, move.tighter.value)}: {gain.change(move.tighter)}"
+    return "from ", names.beside(move.path, move.tighter.value), ": ", gain.change(move.tighter)
 
 
-def _reign(reign: Reign, gain: Gain) -> Iterator[Line]:
+def _reign(reign: Reign, gain: Gain) -> Iterator[Block]:
     yield Line("Up to which load it wins", Style.HEADING)
     if reign.after is None:
         yield from wrapped(f"It stays the best up to {exact(reign.last)} times the planned load, and beyond.")
@@ -164,12 +156,24 @@ def _reign(reign: Reign, gain: Gain) -> Iterator[Line]:
     yield BLANK
 
 
-def _stress(stress: tuple[Stress, ...], plan: Plan, gain: Gain) -> Iterator[Line]:
+def _stress(stress: tuple[Stress, ...], plan: Plan, gain: Gain) -> Iterator[Block]:
     yield Line("What if", Style.HEADING)
-    width = max(len(what_if(one)) for one in stress) + 2
-    for one in stress:
-        yield from wrapped(f"{what_if(one):<{width}}{_verdict(one, plan, gain)}", hang=" " * (width + 2))
+    yield _StressRows(tuple((what_if(one), _verdict(one, plan, gain)) for one in stress))
     yield BLANK
+
+
+@dataclass(frozen=True, slots=True)
+class _StressRows:
+    """A what-if and its verdict beside it."""
+
+    rows: tuple[tuple[str, str], ...]
+
+    def lines(self, say: Say) -> Iterator[Line]:
+        """As printed."""
+        rows = said(self.rows, say)
+        width = max(columns_of(what) for what, _ in rows) + 2
+        for what, verdict in rows:
+            yield from Passage(verdict, label=what, column=width).lines(str)
 
 
 def _verdict(one: Stress, plan: Plan, gain: Gain) -> str:

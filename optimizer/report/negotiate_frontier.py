@@ -10,8 +10,9 @@ from pathlib import Path
 from optimizer.negotiate.frontier import Curve, Frontier, Step
 from optimizer.plan.types import Plan
 from optimizer.report.json_plan import Json, Money, dump
+from optimizer.report.layout import BLANK, Block, RemarkedRows, Say
 from optimizer.report.negotiate_words import finished, hardware, heading, not_replayed, sources, winner, wrapped
-from optimizer.report.words import BLANK, Line, Names, Style, columns, exact, money, percentile_name
+from optimizer.report.words import Names, exact, money, percentile_name
 from optimizer.whatif.case import Goal
 
 _TITLES = {
@@ -24,14 +25,14 @@ _TITLES = {
 NONE = "no deployment keeps every promise"
 
 
-def render_frontier(answer: Frontier, style: str) -> str:
+def render_frontier(answer: Frontier, style: str, say: Say = str) -> str:
     """The frontier as ``text``, ``json`` or ``csv``."""
     if style == "json":
         return dump(_document(answer))
-    return _csv(answer) if style == "csv" else finished(_lines(answer))
+    return _csv(answer) if style == "csv" else finished(_lines(answer), say)
 
 
-def _lines(answer: Frontier) -> Iterator[Line]:
+def _lines(answer: Frontier) -> Iterator[Block]:
     names = Names(answer.several_workloads, answer.currency)
     path, values = answer.over.path, answer.over.values
     ends = f"{exact(min(values))} to {names.value(path, max(values))}"
@@ -75,7 +76,7 @@ def _short(curve: Curve, names: Names, path: str) -> str:
     return "; ".join(f"{_range(first, last)} {cost}" for first, last, cost in parts)
 
 
-def _steps(curve: Curve, answer: Frontier, names: Names) -> Iterator[Line]:
+def _steps(curve: Curve, answer: Frontier, names: Names) -> Iterator[Block]:
     """A row per step: values, what the objective reaches where it is not the money, the money, the deployment."""
     result = _result(answer.goal)
     head = [names.of(answer.over.path), *([result] if result else []), "a month"]
@@ -83,12 +84,9 @@ def _steps(curve: Curve, answer: Frontier, names: Names) -> Iterator[Line]:
     for step in curve.steps:
         reached = [_reached(step, answer.goal)] if result else []
         rows.append([_range(step.first, step.last), *reached, _cost(step, names)])
-    texts = columns(rows, ">" * (len(head) - 1) + "<")
-    wide = max(map(len, texts)) + 2
-    yield Line(f"{texts[0]:<{wide}}deployment that wins", Style.HEADING)
-    for text, step in zip(texts[1:], curve.steps, strict=True):
-        what = winner(step.plan) if step.plan else NONE
-        yield from wrapped(f"{text.strip():>{len(text) - 2}}".ljust(wide - 2) + what, "  ", " " * wide)
+    whats = ["deployment that wins", *(winner(step.plan) if step.plan else NONE for step in curve.steps)]
+    remarked = ((*row, what) for row, what in zip(rows, whats, strict=True))
+    yield RemarkedRows(tuple(remarked), ">" * (len(head) - 1) + "<")
 
 
 def _result(goal: Goal) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from optimizer.negotiate.leverage import Leverage, Without
 from optimizer.plan.types import Plan
 from optimizer.report.json_plan import Json, Money, in_money
+from optimizer.report.layout import BLANK, Block, Line, Style
 from optimizer.report.negotiate_words import signed, winner, wrapped
-from optimizer.report.words import BLANK, Line, Style, money, price
+from optimizer.report.words import money, price
 
 
-def leverage_lines(told: Leverage | None, best: Plan) -> Iterator[Line]:
+def leverage_lines(told: Leverage | None, best: Plan) -> Iterator[Block]:
     """What to bargain with; nothing where money is not the objective."""
     if told is None:
         return

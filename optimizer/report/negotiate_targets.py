@@ -10,22 +10,23 @@ from optimizer.negotiate.asking_price import TargetPrice
 from optimizer.negotiate.targets import ANY, Targets
 from optimizer.report.json_plan import Json, dump
 from optimizer.report.json_report import document
+from optimizer.report.layout import BLANK, Block, Passage, RemarkedRows, Say
 from optimizer.report.negotiate_leverage import leverage_document, leverage_lines
 from optimizer.report.negotiate_words import finished, heading, not_replayed, setup, sources, winner, wrapped
 from optimizer.report.verdicts import no_plan
-from optimizer.report.words import BLANK, Line, Style, columns, gpu_name, money, plural, price, tier_name
+from optimizer.report.words import gpu_name, money, plural, price, tier_name
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
 
 
-def render_targets(answer: Targets, style: str) -> str:
+def render_targets(answer: Targets, style: str, say: Say = str) -> str:
     """The prices as ``text``, ``json`` or ``csv``."""
     if style == "json":
         return dump(_document(answer))
-    return _csv(answer) if style == "csv" else finished(_lines(answer))
+    return _csv(answer) if style == "csv" else finished(_lines(answer), say)
 
 
-def _lines(answer: Targets) -> Iterator[Line]:
+def _lines(answer: Targets) -> Iterator[Block]:
     outcome = answer.outcome
     yield from heading("Prices to ask for", outcome.problem_name, outcome.problem_path)
     yield from not_replayed(replayed=answer.replayed)
@@ -34,8 +35,8 @@ def _lines(answer: Targets) -> Iterator[Line]:
         yield from no_plan(outcome)
         return
     best = outcome.plans[0]
-    text = f"to beat  {money(best.monthly_cents, best.currency)}/mo  {winner(best)}; {sources(best)}"
-    yield from wrapped(text, "  ", " " * 11)
+    text = f"{money(best.monthly_cents, best.currency)}/mo  {winner(best)}; {sources(best)}"
+    yield Passage(text, label="to beat", column=9)
     yield from leverage_lines(answer.leverage, best)
     if not answer.prices:
         why = "The file allows hardware of your own only (hardware.only_owned)." if answer.only_owned else (
@@ -54,24 +55,24 @@ def _lines(answer: Targets) -> Iterator[Line]:
     yield BLANK
 
 
-def _priced(prices: Sequence[TargetPrice], tier: Tier, currency: str) -> Iterator[Line]:
+def _priced(prices: Sequence[TargetPrice], tier: Tier, currency: str) -> Iterator[Block]:
     """The prices of one way to pay."""
     bought = tier is Tier.PURCHASE
     step = f"{currency} 1 per GPU" if bought else "one cent per GPU-hour"
     unit = "per GPU, paid once, in whole nodes" if bought else "per GPU and hour"
     price_of = "purchase price" if bought else f"price, {tier_name(tier, 0)}"
     yield from wrapped(
-        f"Each of these wins with a quote at or below the {price_of}, for whole nodes of that many GPUs; {step} more"
-        " and it does not. Remark: why a listed price does not compete as it is, or else how the winner would be set"
-        " up."
+        (
+            f"Each of these wins with a quote at or below the {price_of}, for whole nodes of that many GPUs; {step}"
+            " more and it does not.",
+            " ",
+            "Remark: why a listed price does not compete as it is, or else how the winner would be set up.",
+        )
     )
     yield BLANK
     rows = [("GPU", "provider", "node", "wins up to", "listed", "remark")]
     rows += [_row(one, currency) for one in prices if one.per_gpu_hour is not None]
-    texts = columns([row[:-1] for row in rows], "<<>>>")
-    yield Line(f"{texts[0]}  {rows[0][-1]}", Style.HEADING)
-    for text, row in zip(texts[1:], rows[1:], strict=True):
-        yield from wrapped(f"{text.lstrip()}  {row[-1]}", text[: len(text) - len(text.lstrip())], " " * (len(text) + 2))
+    yield RemarkedRows(tuple(rows), "<<>>>")
     yield from wrapped(f"Prices are {unit}, before tax, as a quote states them.")
     yield BLANK
 

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from optimizer.negotiate.why_not import Broken, WhyNot
 from optimizer.plan.types import Plan
 from optimizer.report.json_plan import Json, Money, dump, plan_document
+from optimizer.report.layout import BLANK, Block, Line, Passage, Rows, Say, Style
 from optimizer.report.negotiate_budget import Gain
 from optimizer.report.negotiate_words import finished, heading, not_replayed, sources, winner, wrapped
 from optimizer.report.verdicts import edits
-from optimizer.report.words import BLANK, Line, Names, Style, columns, money, percent, two_digits
+from optimizer.report.words import Names, money, percent, two_digits
 
 
-def render_why_not(answer: WhyNot, style: str) -> str:
+def render_why_not(answer: WhyNot, style: str, say: Say = str) -> str:
     """The answer as ``text`` or ``json``."""
-    return dump(_document(answer)) if style == "json" else finished(_lines(answer))
+    return dump(_document(answer)) if style == "json" else finished(_lines(answer), say)
 
 
-def _lines(answer: WhyNot) -> Iterator[Line]:
+def _lines(answer: WhyNot) -> Iterator[Block]:
     yield from heading(f"Why not {answer.wish.text}", answer.problem_name, answer.problem_path)
     yield from not_replayed(replayed=answer.replayed)
     yield BLANK
@@ -37,42 +38,40 @@ def _lines(answer: WhyNot) -> Iterator[Line]:
         yield from _compared(answer, answer.plan, answer.best)
 
 
-def _plan(what: str, plan: Plan) -> Iterator[Line]:
-    text = (
-        f"{what:<6}{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}; {sources(plan)}; grade {plan.grade}"
-    )
-    yield from wrapped(text, "  ", " " * 8)
+def _plan(what: str, plan: Plan) -> Iterator[Block]:
+    text = f"{money(plan.monthly_cents, plan.currency)}/mo  {winner(plan)}; {sources(plan)}; grade {plan.grade}"
+    yield Passage(text, label=what, column=6)
 
 
 def _same(one: Plan, other: Plan) -> bool:
     return one.groups == other.groups and one.nodes == other.nodes
 
 
-def _compared(answer: WhyNot, plan: Plan, best: Plan) -> Iterator[Line]:
+def _compared(answer: WhyNot, plan: Plan, best: Plan) -> Iterator[Block]:
     assert answer.goal is not None
     first, second = (value or 0.0 for value in answer.reached)
     gap, cost = plan.monthly_cents - best.monthly_cents, answer.goal.objective == "minimize_cost"
     share = f" ({percent(gap / best.monthly_cents)})" if best.monthly_cents else ""
     better = second > first if answer.goal.objective == "maximize_load" else second < first
     if cost and gap == 0:
-        text = "It keeps every promise for the same price; the best plan comes first by fewer GPUs, then by name."
+        text = ["It keeps every promise for the same price; the best plan comes first by fewer GPUs, then by name."]
     elif cost and gap > 0:
-        text = f"It keeps every promise and costs {money(gap, plan.currency)} a month more{share}."
+        text = [f"It keeps every promise and costs {money(gap, plan.currency)} a month more{share}."]
     else:
         gain = Gain(answer.goal, best, first, several=answer.several_workloads)
-        text = f"It keeps every promise: {gain.against(plan, second)}."
+        text = [f"It keeps every promise: {gain.against(plan, second)}."]
     if better:
-        text += (
+        text.append(
             " It is not ranked first all the same: how its GPUs reach each other (TP of four or more over PCIe) was"
             " never measured, and the card is not named in hardware.gpus."
         )
     if answer.several_workloads:
-        text = f"All workloads were put on what was asked for. {text}"
-    yield from wrapped(text, style=Style.STRONG)
+        text.insert(0, "All workloads were put on what was asked for. ")
+    yield from wrapped(tuple(text), style=Style.STRONG)
     yield Line("Where the difference comes from", Style.HEADING)
     rows = [("asked", *_ledger(line, plan.currency)) for line in _nodes(plan)]
     rows += [("best", *_ledger(line, best.currency)) for line in _nodes(best)]
-    yield from (Line(text) for text in columns(rows, "<<>"))
+    yield Rows(tuple(rows), "<<>")
     yield BLANK
 
 
@@ -85,7 +84,7 @@ def _ledger(line: tuple[str, int], currency: str) -> tuple[str, str]:
     return line[0], f"{money(line[1], currency)}/mo"
 
 
-def _refused(answer: WhyNot, names: Names) -> Iterator[Line]:
+def _refused(answer: WhyNot, names: Names) -> Iterator[Block]:
     yield BLANK
     yield from wrapped("It is not possible as the problem stands.", style=Style.STRONG)
     yield from (line for reason in answer.impossible for line in wrapped(reason, "    ", "      "))

@@ -12,18 +12,8 @@ from types import MappingProxyType
 
 from optimizer.errors import UsageError
 from optimizer.plan.types import Group, NodeLine, Plan
-from optimizer.report.words import (
-    Line,
-    Style,
-    fold,
-    gpu_name,
-    kv_name,
-    money,
-    paragraph,
-    plural,
-    quant_name,
-    tier_name,
-)
+from optimizer.report.layout import Block, Line, Name, Passage, Say, Style, drawn, fold
+from optimizer.report.words import gpu_name, kv_name, money, plural, quant_name, tier_name
 from optimizer.vocabulary import Evidence, Role, Tier
 
 
@@ -74,29 +64,31 @@ def signed(cents: int, currency: str) -> str:
     return f"{'+' if cents > 0 else '-'}{money(abs(cents), currency)}"
 
 
-def wrapped(text: str, indent: str = "  ", hang: str | None = None, style: Style = Style.PLAIN) -> Iterator[Line]:
-    """Running text as lines."""
-    return (Line(piece, style) for piece in paragraph(text, indent=indent, hang=hang))
+def wrapped(
+    text: str | tuple[str, ...], indent: str = "  ", hang: str | None = None, style: Style = Style.PLAIN
+) -> tuple[Block]:
+    """Running text."""
+    return (Passage(text, indent, hang, style),)
 
 
-def heading(title: str, problem: str, path: str) -> Iterator[Line]:
+def heading(title: str, problem: str, path: str) -> tuple[Block]:
     """The first lines of a report: what it answers, about which problem, in which file."""
-    return wrapped(f"{title}: {problem}  ({path})", "", "  ", Style.HEADING)
+    return wrapped((title, Name(f": {problem}  ({path})")), "", "  ", Style.HEADING)
 
 
-def not_replayed(*, replayed: bool) -> Iterator[Line]:
+def not_replayed(*, replayed: bool) -> Iterator[Block]:
     """That no plan of a report was replayed, where it is so."""
     if not replayed:
         yield from wrapped("Not replayed (--no-simulate): what is said here is the closed form's word alone.")
 
 
-def finished(lines: Iterable[Line]) -> str:
+def finished(blocks: Iterable[Block], say: Say = str) -> str:
     """A whole report: the lines, no blank one twice or last, none wider than a report but for a word that is.
 
     Its terms are told by ``optimize glossary``.
     """
     printed: list[Line] = []
-    for line in (Line(piece, one.style) for one in lines for piece in _folded(one.text)):
+    for line in (Line(piece, one.style) for one in drawn(blocks, say) for piece in _folded(one.text)):
         if line.text or not printed or printed[-1].text:
             printed.append(line)
     while printed and not printed[-1].text:
@@ -129,11 +121,12 @@ _RENDERERS = MappingProxyType(
 )
 
 
-def render_answer(answer: object, style: str) -> str:
+def render_answer(answer: object, style: str, say: Say = str) -> str:
     """The report of an answer. Raises ``UsageError`` for a format that it does not have."""
     module, name, styles = _RENDERERS[type(answer).__name__]
     if style not in styles:
         raise UsageError(f"no report format {style!r} for this answer; there are {', '.join(styles)}")
-    report = getattr(import_module(f"optimizer.report.{module}"), name)(answer, style)
+    render = getattr(import_module(f"optimizer.report.{module}"), name)
+    report = render(answer, style, say) if style == "text" else render(answer, style)
     assert isinstance(report, str)
     return report

@@ -6,6 +6,7 @@ What the replay says, in words: beside each plan, and about the configurations i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from optimizer.plan.types import (
     Asked,
@@ -20,12 +21,9 @@ from optimizer.plan.types import (
     ReplayedPromise,
 )
 from optimizer.problem import place_of
+from optimizer.report.layout import BLANK, WIDTH, Block, Line, Passage, Say, Style, columns, said
+from optimizer.report.widths import columns_of
 from optimizer.report.words import (
-    BLANK,
-    WIDTH,
-    Line,
-    Style,
-    columns,
     count,
     exact,
     gpu_name,
@@ -33,7 +31,6 @@ from optimizer.report.words import (
     latency,
     latency_unit,
     money,
-    paragraph,
     percent,
     plural,
     promise_of,
@@ -65,20 +62,29 @@ def followed(plan: Plan) -> str:
     return f"nodes: {', '.join(counts)}"
 
 
-def day_profile(outcome: Outcome) -> Iterator[Line]:
+def day_profile(outcome: Outcome) -> Iterator[Block]:
     """Replicas, nodes and latencies of the first plan in each period."""
     plan = outcome.plans[0]
     if not plan.periods:
         return
     yield Line(f"What #{plan.rank} runs through the day (nodes by way to pay)", Style.HEADING)
-    for text in _table(plan):
-        yield Line(text)
-    for text in paragraph(_paid(plan), hang="    "):
-        yield Line(text)
+    yield _DayRows(plan)
+    yield Passage(_paid(plan), hang="    ")
     yield BLANK
 
 
-def _table(plan: Plan) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _DayRows:
+    """The periods of a plan as a table."""
+
+    plan: Plan
+
+    def lines(self, say: Say) -> Iterator[Line]:
+        """As printed."""
+        return (Line(text) for text in _table(self.plan, say))
+
+
+def _table(plan: Plan, say: Say = str) -> list[str]:
     """The columns that fit: latencies are left out where several workloads take their room."""
     names = [service.workload for service in plan.periods[0].services]
     head = ["period", "hours", *_titles("load", names), *_titles("replicas", [group.workload for group in plan.groups])]
@@ -86,8 +92,8 @@ def _table(plan: Plan) -> list[str]:
     head += [*payments, "GPUs", "by use", *_titles("TTFT p95", names), *_titles("TPOT p95", names)]
     rows = [tuple(head), *(_row(plan, period, payments) for period in plan.periods)]
     while True:
-        lines = columns(rows, "<" + ">" * (len(rows[0]) - 1))
-        if max(map(len, lines)) <= WIDTH or not rows[0][-1].startswith("T"):
+        lines = columns(said(rows, say), "<" + ">" * (len(rows[0]) - 1))
+        if max(map(columns_of, lines)) <= WIDTH or not rows[0][-1].startswith("T"):
             return lines
         rows = [row[:-1] for row in rows]
 
@@ -199,7 +205,7 @@ def _seen(promise: ReplayedPromise) -> str:
     return f"{text} (too close to tell: {two_digits(promise.low_s * factor)}-{two_digits(promise.high_s * factor)})"
 
 
-def rejections(outcome: Outcome) -> Iterator[Line]:
+def rejections(outcome: Outcome) -> Iterator[Block]:
     """Each rejected configuration: both numbers, the limit and the smallest repair."""
     if not outcome.rejected:
         return
@@ -208,9 +214,9 @@ def rejections(outcome: Outcome) -> Iterator[Line]:
         "The closed form proposed these, the request-by-request replay of the same model refused them; "
         "margins.confidence is included in every number:"
     )
-    yield from (Line(text) for text in paragraph(head))
+    yield Passage(head)
     for rejection in outcome.rejected:
-        yield from (Line(text) for text in paragraph(rejection_line(rejection, outcome.currency), hang="    "))
+        yield Passage(rejection_line(rejection, outcome.currency), hang="    ")
     yield BLANK
 
 

@@ -18,13 +18,11 @@ from optimizer.plan.types import (
     Stress,
 )
 from optimizer.problem import Figure, place_of
+from optimizer.report.layout import BLANK, Block, Joined, Style
 from optimizer.report.periods import fewer_replicas, followed, replayed
 from optimizer.report.pools import pool_sentence
 from optimizer.report.prices import dated, indicative
 from optimizer.report.words import (
-    BLANK,
-    Line,
-    Style,
     count,
     exact,
     gpu_name,
@@ -38,7 +36,6 @@ from optimizer.report.words import (
     plural,
     promise_of,
     quant_name,
-    segments,
     tier_name,
     two_digits,
     what_if,
@@ -52,19 +49,18 @@ _CLOSE = 0.1
 """A promise with less than this share of its limit left counts as binding."""
 
 
-def ranked(outcome: Outcome) -> Iterator[Line]:
+def ranked(outcome: Outcome) -> Iterator[Block]:
     """Every plan, best first."""
     for plan in outcome.plans:
         yield from _plan(plan, outcome)
         yield BLANK
 
 
-def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
+def _plan(plan: Plan, outcome: Outcome) -> Iterator[Block]:
     single = len(plan.groups) == 1 and len(plan.nodes) == 1
     head = [f"#{plan.rank}  {money(plan.monthly_cents, plan.currency)}/mo{_indicative(plan)}", _hardware(plan)]
     head += [*(_setup(plan.groups[0]) if single else []), f"grade {plan.grade}"]
-    for text in segments(head, joint="  ", hang=_INDENT):
-        yield Line(text, Style.STRONG)
+    yield Joined(tuple(head), joint="  ", hang=_INDENT, style=Style.STRONG)
     summary = [
         _headroom(plan, outcome),
         _binds(plan.binding, plan.groups[0].workload if single else ""),
@@ -91,9 +87,8 @@ def _plan(plan: Plan, outcome: Outcome) -> Iterator[Line]:
         yield from _quiet([f"get {node.count}x {node.gpus_per_node}-GPU node: {_source(node)}", _idle(node)])
 
 
-def _quiet(parts: list[str]) -> Iterator[Line]:
-    for text in segments(parts, indent=_INDENT):
-        yield Line(text, Style.QUIET)
+def _quiet(parts: list[str]) -> Iterator[Block]:
+    yield Joined(tuple(parts), indent=_INDENT, style=Style.QUIET)
 
 
 def _hardware(plan: Plan) -> str:

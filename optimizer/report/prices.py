@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from optimizer.plan.types import NodeLine, OtherWinner, Outcome, Plan
-from optimizer.report.words import BLANK, Line, Style, gpu_name, labelled, money, tier_name
+from optimizer.report.layout import BLANK, Block, Line, Passage, Style
+from optimizer.report.words import gpu_name, money, tier_name
 from optimizer.vocabulary import Evidence
 
 _MEANS = {
@@ -32,7 +33,7 @@ def dated(node: NodeLine) -> str:
     return f"{_PRICES.get(node.evidence, 'price')} of {node.price_date}{until}"
 
 
-def prices(outcome: Outcome) -> Iterator[Line]:
+def prices(outcome: Outcome) -> Iterator[Block]:
     """Below the verdicts: four lines about what the first plan costs and for how long."""
     first, others = outcome.plans[0], outcome.others
     if first.price_evidence is None:
@@ -51,7 +52,7 @@ def prices(outcome: Outcome) -> Iterator[Line]:
         rows.append(("own format", f"with weights in the model's own format {_wins(others.as_published, first)}"))
     rows += [(f"grade {grade}", f"of grade {grade} {_wins(one, first)}") for grade, one in others.by_grade if one.plan]
     for label, text in rows:
-        yield from (Line(line) for line in labelled(label, text, 12))
+        yield Passage(text, label=label, column=12)
     yield BLANK
 
 

@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from optimizer.plan.quotes import MissedPromise, QuoteVerdict, Verdict
 from optimizer.plan.types import Outcome
 from optimizer.report.json_plan import Json, Money, in_money
+from optimizer.report.layout import BLANK, Block, Line, Say, Style, columns, fold, said
 from optimizer.report.plans import promise_name
-from optimizer.report.words import (
-    BLANK,
-    WIDTH,
-    Line,
-    Style,
-    columns,
-    exact,
-    fold,
-    gpu_name,
-    money,
-    percent,
-    price,
-    tier_name,
-    two_digits,
-)
+from optimizer.report.words import exact, gpu_name, money, percent, price, tier_name, two_digits
 from optimizer.units import CENTS_PER_UNIT
 
 
-def your_quotes(outcome: Outcome) -> Iterator[Line]:
+def your_quotes(outcome: Outcome) -> Iterator[Block]:
     """The table; nothing where the problem has no quotes."""
     if not outcome.quotes:
         return
     yield Line("Your quotes", Style.HEADING)
     rows = [(one.provider, node_of(one), price_of(one), terms_of(one)) for one in outcome.quotes]
-    for text, one in zip(columns(rows, "<<><"), outcome.quotes, strict=True):
-        for part in fold(text, " " * 6, WIDTH):
-            yield Line(part)
-        for part in fold(f"      {verdict_of(one, outcome)}", " " * 8, WIDTH):
-            yield Line(part)
+    yield _QuoteRows(tuple(rows), tuple(verdict_of(one, outcome) for one in outcome.quotes))
     yield BLANK
+
+
+@dataclass(frozen=True, slots=True)
+class _QuoteRows:
+    """A quote a row, its verdict below it."""
+
+    rows: tuple[tuple[str, str, str, str], ...]
+    verdicts: tuple[str, ...]
+
+    def lines(self, say: Say) -> Iterator[Line]:
+        """As printed."""
+        for text, verdict in zip(columns(said(self.rows, say), "<<><", folds=False), self.verdicts, strict=True):
+            yield from (Line(part) for part in fold(text, " " * 6))
+            yield from (Line(part) for part in fold(f"      {say(verdict)}", " " * 8))
 
 
 def node_of(one: QuoteVerdict) -> str:

@@ -11,11 +11,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from optimizer.plan.types import Infeasible, Outcome, Relaxation
+from optimizer.report.layout import BLANK, Line, Say, Style
 from optimizer.report.screen_facts import asked, held_up, sentence
 from optimizer.report.screen_no_plan import blocked, refused
 from optimizer.report.screen_table import decisions, served, table
 from optimizer.report.screen_words import LABEL, PIPE, WIDEST, Fact, cut
-from optimizer.report.words import BLANK, Line, Style, yaml_scalar
+from optimizer.report.widths import padded
+from optimizer.report.words import yaml_scalar
 
 MOST_LINES = 40
 _NARROWEST = 60
@@ -28,10 +30,12 @@ _LOOKS = {
 }
 
 
-def render_screen(outcome: Outcome, *, width: int | None = None, file: str = "", colour: bool = False) -> str:
+def render_screen(
+    outcome: Outcome, *, width: int | None = None, file: str = "", colour: bool = False, say: Say = str
+) -> str:
     """The screen at a width in columns, 80 where none is given; ``file`` is the problem as the reader typed it."""
     width = min(max(width or PIPE, _NARROWEST), WIDEST)
-    lines = list(screen_lines(outcome, width=width, file=file or outcome.problem_path))
+    lines = list(screen_lines(outcome, width=width, file=file or outcome.problem_path, say=say))
     if not colour:
         return "\n".join(line.text for line in lines) + "\n"
     from rich.console import Console
@@ -54,48 +58,48 @@ def wants_colour() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def screen_lines(outcome: Outcome, *, width: int, file: str) -> Iterator[Line]:
+def screen_lines(outcome: Outcome, *, width: int, file: str, say: Say = str) -> Iterator[Line]:
     """The lines; facts that matter least go where there would be more than forty."""
     if outcome.plans:
-        head = cut(sentence(outcome), width, 4)
+        head = cut("".join(map(say, sentence(outcome))), width, 4)
         rows = decisions(outcome)
-        middle = table(outcome, rows, width)
-        serves = served(outcome.plans[0], width)
+        middle = table(outcome, rows, width, say)
+        serves = served(outcome.plans[0], width, say)
         middle += [BLANK, *serves] if serves else []
         below = list(held_up(outcome, rows))
     else:
-        head = cut(refused(outcome), width, 3)
-        middle, below = blocked(outcome, width)
-    last = next_steps(outcome, file, width)
+        head = cut(say(refused(outcome)), width, 3)
+        middle, below = blocked(outcome, width, say)
+    last = next_steps(outcome, file, width, say)
     above = list(asked(outcome))
     fixed = len(head) + len(middle) + len(last) + 2 + (1 if middle else 0)
-    above, below = _fitting(above, below, MOST_LINES - fixed, width)
+    above, below = _fitting(above, below, MOST_LINES - fixed, width, say)
     yield from (Line(text, Style.STRONG) for text in head)
     yield BLANK
-    yield from _printed(above, width)
+    yield from _printed(above, width, say)
     if middle:
         yield BLANK
         yield from middle
     yield BLANK
-    yield from _printed(below, width)
+    yield from _printed(below, width, say)
     yield from last
 
 
-def _printed(facts: Sequence[Fact], width: int) -> Iterator[Line]:
+def _printed(facts: Sequence[Fact], width: int, say: Say) -> Iterator[Line]:
     for fact in facts:
-        yield from fact.lines(width)
+        yield from fact.lines(width, say)
 
 
-def _fitting(above: list[Fact], below: list[Fact], room: int, width: int) -> tuple[list[Fact], list[Fact]]:
+def _fitting(above: list[Fact], below: list[Fact], room: int, width: int, say: Say) -> tuple[list[Fact], list[Fact]]:
     """The facts that fit: those of the lowest ``keep`` go first, of several the last."""
-    while (kept := [*above, *below]) and sum(len(fact.lines(width)) for fact in kept) > room:
+    while (kept := [*above, *below]) and sum(len(fact.lines(width, say)) for fact in kept) > room:
         least = min(fact.keep for fact in kept)
         side = below if any(fact.keep == least for fact in below) else above
         side.remove(next(fact for fact in reversed(side) if fact.keep == least))
     return above, below
 
 
-def next_steps(outcome: Outcome, file: str, width: int) -> list[Line]:
+def next_steps(outcome: Outcome, file: str, width: int, say: Say = str) -> list[Line]:
     """What to type next, with the file where the line has room for it."""
     name = file if len(f"optimize explain {file}") + LABEL <= width and " " not in file else "FILE"
     if outcome.plans:
@@ -107,9 +111,9 @@ def next_steps(outcome: Outcome, file: str, width: int) -> list[Line]:
     else:
         steps = [f"optimize check {name}"]
         tail = "or budget: what a budget buys; --full: everything;"
-    head, hang = f"{'next':<{LABEL}}", " " * LABEL
+    head, hang = padded(say("next"), LABEL), " " * LABEL
     lines = [f"{head if number == 0 else hang}{step}" for number, step in enumerate(steps)]
-    lines += cut(f"{tail} terms: optimize glossary", width, 2, hang, hang)
+    lines += cut(say(f"{tail} terms: optimize glossary"), width, 2, hang, hang)
     return [Line(line) for line in lines]
 
 

@@ -9,6 +9,7 @@ from optimizer.plan.types import Asked, Binding, Demand, Outcome, Plan, Replayed
 from optimizer.problem import Figure, place_of, session_means
 from optimizer.report.api import never
 from optimizer.report.bill import fractions
+from optimizer.report.layout import Style
 from optimizer.report.periods import asked_profile, fewer_replicas, followed, replayed_name, replayed_unit
 from optimizer.report.plans import promise_name, repaired
 from optimizer.report.pools import pool_sentence
@@ -20,7 +21,6 @@ from optimizer.report.seen import SeenLatency, is_replayed, seen
 from optimizer.report.serve_commands import has_to_be_made
 from optimizer.report.verdicts import GRADE_MEANS, SUPERLATIVE
 from optimizer.report.words import (
-    Style,
     count,
     exact,
     limit,
@@ -340,15 +340,13 @@ def _proof(outcome: Outcome) -> str:
     return text
 
 
-def sentence(outcome: Outcome) -> str:
-    """The answer in one sentence: money, load, model, hardware, claim."""
+def sentence(outcome: Outcome) -> tuple[str, ...]:
+    """The answer in one sentence: money, load, model, hardware, claim; then what a node that is gone does to it."""
     plan = outcome.plans[0]
     kind = " (indicative price)" if plan.price_evidence == "indicative" else ""
-    text = (
-        f"{money(plan.monthly_cents, plan.currency)} a month{kind} {_serves(outcome)}: {hardware(plan)}, "
-        f"{_formats(plan)}; {_claim(outcome)}."
-    )
-    return f"{text} {said}" if (said := _ONE_GONE.get(one_gone(plan))) else text
+    cost = f"{money(plan.monthly_cents, plan.currency)} a month{kind}"
+    text = (cost, " ", _serves(outcome), ": ", hardware(plan), ", ", _formats(plan), "; ", _claim(outcome), ".")
+    return (*text, " ", said) if (said := _ONE_GONE.get(one_gone(plan))) else text
 
 
 _ONE_GONE = {

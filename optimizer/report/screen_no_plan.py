@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from optimizer.plan.types import Infeasible, Outcome, Relaxation
+from optimizer.report.layout import Line, Say, Style
 from optimizer.report.periods import rejection_line
 from optimizer.report.screen_table import ScreenColumn, laid_out
 from optimizer.report.screen_words import Fact, between, short_gpu
 from optimizer.report.verdicts import arrow, hint
-from optimizer.report.words import Line, Style, money, plural
+from optimizer.report.words import money, plural
 
 _EDITS = 6
 _ASKED = 2
@@ -26,13 +27,13 @@ def refused(outcome: Outcome) -> str:
     return f"Unknown: the time ran out with neither a plan nor a proof that there is none, over {setups}."
 
 
-def blocked(outcome: Outcome, width: int) -> tuple[list[Line], list[Fact]]:
+def blocked(outcome: Outcome, width: int, say: Say = str) -> tuple[list[Line], list[Fact]]:
     """The edits as a table, and the facts below it."""
-    lines = _edits(outcome.relaxations, outcome.currency, width) if isinstance(outcome, Infeasible) else []
+    lines = _edits(outcome.relaxations, outcome.currency, width, say) if isinstance(outcome, Infeasible) else []
     return lines, list(_facts(outcome))
 
 
-def _edits(relaxations: Sequence[Relaxation], currency: str, width: int) -> list[Line]:
+def _edits(relaxations: Sequence[Relaxation], currency: str, width: int, say: Say) -> list[Line]:
     if not relaxations:
         return []
     rows: list[tuple[str, str, str]] = []
@@ -50,10 +51,10 @@ def _edits(relaxations: Sequence[Relaxation], currency: str, width: int) -> list
         ScreenColumn("from -> to", tuple(row[1] for row in rows), "<"),
         ScreenColumn("then a month", tuple(row[2] for row in rows)),
     ]
-    lines = laid_out(columns, title, width)
+    lines = laid_out(columns, title, width, say)
     plain = [Line(line.text, Style.HEADING if number == 0 else Style.PLAIN) for number, line in enumerate(lines)]
     rest = len(relaxations) - _EDITS
-    return plain + ([Line(f"and {plural(rest, 'more edit')} (--full)", Style.QUIET)] if rest > 0 else [])
+    return plain + ([Line(say(f"and {plural(rest, 'more edit')} (--full)"), Style.QUIET)] if rest > 0 else [])
 
 
 def _facts(outcome: Outcome) -> Iterator[Fact]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optimizer.plan.types import Group, OtherWinner, Outcome, Plan
 from optimizer.report.bill import fractions
+from optimizer.report.layout import Line, Say, Style
 from optimizer.report.screen_words import NBSP, evidence, hardware, of_node
 from optimizer.report.seen import SeenLatency, batch_hours, is_replayed, seen
-from optimizer.report.words import Line, Style, count, kv_name, percent, quant_name
+from optimizer.report.widths import columns_of, padded, wrap
+from optimizer.report.words import count, kv_name, percent, quant_name
 from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS
 
 _NEXT = 3
@@ -48,7 +49,11 @@ class ScreenColumn:
     @property
     def width(self) -> int:
         """Of the widest cell."""
-        return max(len(cell) for cell in (self.title, *self.cells))
+        return max(columns_of(cell) for cell in (self.title, *self.cells))
+
+    def said(self, say: Say) -> ScreenColumn:
+        """The column in the reader's language."""
+        return replace(self, title=say(self.title), cells=tuple(say(cell) if cell else "" for cell in self.cells))
 
 
 def decisions(outcome: Outcome) -> list[Row]:
@@ -100,7 +105,7 @@ def _kind(plan: Plan) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(node.gpu, node.provider) for node in plan.nodes}))
 
 
-def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
+def table(outcome: Outcome, rows: Sequence[Row], width: int, say: Say = str) -> list[Line]:
     """The rows at a width, the best one stressed; below it why a row is shown that is not simply the next."""
     plans = [row.plan for row in rows]
     columns = [
@@ -117,11 +122,13 @@ def table(outcome: Outcome, rows: Sequence[Row], width: int) -> list[Line]:
         *_prices(plans),
         ScreenColumn("gr", tuple(plan.grade for plan in plans), "<", 8),
     ]
-    lines = laid_out(columns, "hardware, who", width)
+    lines = laid_out(columns, "hardware, who", width, say)
     while len(lines) > _TALLEST and (extra := next((row for row in reversed(rows[1:]) if not row.why), None)):
-        return table(outcome, [row for row in rows if row is not extra], width)
+        return table(outcome, [row for row in rows if row is not extra], width, say)
     notes = "; ".join([row.why for row in rows if row.why] + _skipped(outcome, rows))
-    return lines + [Line(text, Style.QUIET) for text in textwrap.wrap(notes, width)]
+    return lines + [
+        Line(text, Style.QUIET) for text in wrap(say(notes) if notes else "", width, break_words=True, hyphens=True)
+    ]
 
 
 def _skipped(outcome: Outcome, rows: Sequence[Row]) -> list[str]:
@@ -135,9 +142,9 @@ def _skipped(outcome: Outcome, rows: Sequence[Row]) -> list[str]:
     return told + ([f"{', '.join(others)}: --full"] if others else [])
 
 
-def laid_out(columns: Sequence[ScreenColumn], wide: str, width: int) -> list[Line]:
+def laid_out(columns: Sequence[ScreenColumn], wide: str, width: int, say: Say = str) -> list[Line]:
     """Columns beside each other; the one titled ``wide`` takes what is left and goes on below itself."""
-    shown = list(columns)
+    shown, wide = [one.said(say) for one in columns], say(wide)
     while len(shown) > 1 and _narrowest(shown, wide) > width:
         shown.remove(min((one for one in shown if one.title != wide), key=lambda one: one.keep))
     others = sum(one.width + _GAP for one in shown if one.title != wide)
@@ -146,19 +153,21 @@ def laid_out(columns: Sequence[ScreenColumn], wide: str, width: int) -> list[Lin
     for number in range(-1, len(columns[0].cells)):
         cells = [one.title if number < 0 else one.cells[number] for one in shown]
         folded = [
-            textwrap.wrap(cell, room, break_on_hyphens=False) or [""] if one.title == wide else [cell]
+            wrap(cell, room, break_words=True) or [""] if one.title == wide else [cell]
             for one, cell in zip(shown, cells, strict=True)
         ]
         style = Style.HEADING if number < 0 else Style.STRONG if number == 0 else Style.PLAIN
         table.append((folded, style))
-    taken = max(len(piece) for folded, _ in table for one, cell in zip(shown, folded, strict=True) if one.title == wide
-                for piece in cell)  # fmt: skip
+    place = next(number for number, one in enumerate(shown) if one.title == wide)
+    taken = max(columns_of(piece) for folded, _ in table for piece in folded[place])
     sizes = [taken if one.title == wide else one.width for one in shown]
     lines = []
     for folded, style in table:
         for height in range(max(map(len, folded))):
             pieces = [cell[height] if height < len(cell) else "" for cell in folded]
-            text = " ".join(f"{piece:{one.side}{size}}" for piece, one, size in zip(pieces, shown, sizes, strict=True))
+            text = " ".join(
+                padded(piece, size, one.side) for piece, one, size in zip(pieces, shown, sizes, strict=True)
+            )
             lines.append(Line(text.replace(NBSP, " ").rstrip(), style))
     return lines
 
@@ -284,7 +293,7 @@ def _prices(plans: Sequence[Plan]) -> list[ScreenColumn]:
     return [ScreenColumn("price", tuple(evidence(plan) for plan in plans), "<", 6)]
 
 
-def served(plan: Plan, width: int) -> list[Line]:
+def served(plan: Plan, width: int, say: Say = str) -> list[Line]:
     """Who runs where and sees what under the first plan, where one row cannot say it."""
     if simple(plan) and (len(plan.groups) == 1 or plan.has_pools):
         return []
@@ -316,7 +325,7 @@ def served(plan: Plan, width: int) -> list[Line]:
         ScreenColumn("weights", tuple(sizes), "<", 7),
         ScreenColumn(head, tuple(promised), "<"),
     ]
-    lines = laid_out(columns, head, width)
+    lines = laid_out(columns, head, width, say)
     lines = [Line(line.text, Style.HEADING if number == 0 else Style.PLAIN) for number, line in enumerate(lines)]
     rest = len(plan.groups) - len(groups)
-    return lines + ([Line(f"and {rest} more (--full)", Style.QUIET)] if rest else [])
+    return lines + ([Line(say(f"and {rest} more (--full)"), Style.QUIET)] if rest else [])

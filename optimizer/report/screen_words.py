@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from optimizer.plan.types import Asked, Group, LoadFloor, NodeLine, Plan
 from optimizer.problem import place_of
-from optimizer.report.words import Line, Style, exact, gpu_name, plural
+from optimizer.report.layout import Line, Say, Style
+from optimizer.report.widths import columns_of, padded, wrap
+from optimizer.report.words import exact, gpu_name, plural
 from optimizer.vocabulary import Evidence, Role, Tier
 
 PIPE = 80
@@ -61,27 +62,24 @@ class Fact:
     most: int = 2
     style: Style = Style.PLAIN
 
-    def lines(self, width: int) -> list[Line]:
+    def lines(self, width: int, say: Say = str) -> list[Line]:
         """The fact at a width. What does not fit into its lines is told to be left out."""
-        head = f"{self.label:<{LABEL}}"
-        return [Line(text, self.style) for text in cut(self.text, width, self.most, head, " " * LABEL)]
+        head = padded(say(self.label) if self.label else "", LABEL)
+        return [Line(text, self.style) for text in cut(say(self.text), width, self.most, head, " " * LABEL)]
 
 
 def cut(text: str, width: int, most: int, head: str = "", hang: str = "") -> list[str]:
     """Running text in at most so many lines; a mark at the end of the last where there were more."""
     whole = _UNIT.sub(r"\1" + NBSP + r"\2", text)
-    lines = textwrap.wrap(
-        whole, width, initial_indent=head, subsequent_indent=hang, break_long_words=True, break_on_hyphens=False
-    )
-    lines = [line.replace(NBSP, " ") for line in lines]
+    lines = [line.replace(NBSP, " ") for line in wrap(whole, width, head, hang, break_words=True)]
     if len(lines) <= most:
         return lines
     mark = " ... (--full)"
     kept = lines[:most]
     last = kept[-1]
-    while len(last) + len(mark) > width and " " in last.strip():
-        last = last.rstrip().rpartition(" ")[0]
-    return [*kept[:-1], last.rstrip(" ,;:") + mark]
+    while columns_of(last) + len(mark) > width and last.strip():
+        last = last.rstrip().rpartition(" ")[0] if last.isascii() else last[:-1]
+    return [*kept[:-1], last.rstrip(" ,;:，；：、") + mark]
 
 
 def some(parts: Sequence[str], most: int, noun: str, joint: str = "; ") -> str:

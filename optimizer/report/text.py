@@ -14,64 +14,52 @@ from optimizer.plan.types import Asked, Demand, LoadFloor, Outcome, WorkloadLoad
 from optimizer.problem import people_words, place_of, session_words
 from optimizer.report.api import api_line
 from optimizer.report.bill import ledger, single_kinds
+from optimizer.report.layout import BLANK, WIDTH, Block, Joined, Line, Name, Passage, Say, Style, drawn
 from optimizer.report.periods import asked_profile, day_profile, rejections
 from optimizer.report.plans import ranked
 from optimizer.report.prices import prices
 from optimizer.report.quotes import your_quotes
 from optimizer.report.verdicts import funnel, no_plan, targets, unpriced, verdicts
-from optimizer.report.words import (
-    BLANK,
-    WIDTH,
-    Line,
-    Style,
-    count,
-    exact,
-    limit,
-    metric_name,
-    paragraph,
-    percent,
-    percentile_name,
-    segments,
-)
+from optimizer.report.words import count, exact, limit, metric_name, percent, percentile_name
 
 _LOOKS = {Style.HEADING: "bold", Style.STRONG: "bold cyan", Style.QUIET: "", Style.CAUTION: "yellow", Style.PLAIN: ""}
 
 
-def render_text(outcome: Outcome) -> str:
+def render_text(outcome: Outcome, say: Say = str) -> str:
     """The whole report without escape codes, at most 80 columns wide wherever words allow."""
-    return "\n".join(line.text for line in report_lines(outcome)) + "\n"
+    return "\n".join(line.text for line in report_lines(outcome, say)) + "\n"
 
 
-def report_lines(outcome: Outcome) -> Iterator[Line]:
+def report_lines(outcome: Outcome, say: Say = str) -> Iterator[Line]:
     """Question, ranking, ledger, verdicts, funnel; without a plan: why not, and what would help."""
-    lines = list(question(outcome))
+    blocks: list[Block] = list(question(outcome))
     if outcome.plans:
-        lines += ranked(outcome)
-        lines += api_line(outcome)
-        lines += your_quotes(outcome)
-        lines += single_kinds(outcome)
-        lines += day_profile(outcome)
-        lines += ledger(outcome)
-        lines += prices(outcome)
-        lines += verdicts(outcome)
-        lines += rejections(outcome)
-        lines += funnel(outcome)
-        lines += unpriced(outcome)
-        lines += targets(outcome)
+        blocks += ranked(outcome)
+        blocks += api_line(outcome)
+        blocks += your_quotes(outcome)
+        blocks += single_kinds(outcome)
+        blocks += day_profile(outcome)
+        blocks += ledger(outcome)
+        blocks += prices(outcome)
+        blocks += verdicts(outcome)
+        blocks += rejections(outcome)
+        blocks += funnel(outcome)
+        blocks += unpriced(outcome)
+        blocks += targets(outcome)
     else:
-        lines += no_plan(outcome)
-        lines += your_quotes(outcome)
-    return iter(_without_trailing_blanks(lines))
+        blocks += no_plan(outcome)
+        blocks += your_quotes(outcome)
+    return iter(_without_trailing_blanks(list(drawn(blocks, say))))
 
 
-def render_coloured(outcome: Outcome) -> str:
+def render_coloured(outcome: Outcome, say: Say = str) -> str:
     """The same lines with escape codes for a terminal."""
     from rich.console import Console
     from rich.text import Text
 
     stream = io.StringIO()
     console = Console(file=stream, width=WIDTH, highlight=False, markup=False, soft_wrap=True, force_terminal=True)
-    for line in report_lines(outcome):
+    for line in report_lines(outcome, say):
         console.print(Text(line.text, style=_LOOKS[line.style]))
     return stream.getvalue()
 
@@ -86,10 +74,11 @@ def _without_trailing_blanks(lines: list[Line]) -> list[Line]:
 _COLUMN = 10
 
 
-def question(outcome: Outcome) -> Iterator[Line]:
+def question(outcome: Outcome) -> Iterator[Block]:
     """What was asked: per workload the lengths, the promises and the load; then the rules that narrow the choice."""
-    for text in segments([outcome.problem_name, f"({outcome.problem_path})"], joint="  ", hang="  "):
-        yield Line(text, Style.HEADING)
+    yield Joined(
+        (Name(outcome.problem_name), Name(f"({outcome.problem_path})")), joint="  ", hang="  ", style=Style.HEADING
+    )
     loads = {load.workload: load for load in outcome.loads}
     demand = {one.workload: one for one in outcome.demand}
     for asked in (one for one in outcome.asked if not one.length_class):
@@ -98,12 +87,11 @@ def question(outcome: Outcome) -> Iterator[Line]:
         yield from _field("rules", "; ".join(outcome.rules))
     yield from _field("margin", _margin(outcome.confidence))
     for warning in outcome.warnings:
-        for text in paragraph(f"warning   {warning}", hang=" " * (_COLUMN + 2)):
-            yield Line(text, Style.CAUTION)
+        yield Passage(warning, style=Style.CAUTION, label="warning", column=_COLUMN)
     yield BLANK
 
 
-def _workload(asked: Asked, load: WorkloadLoad | None, demand: Demand | None) -> Iterator[Line]:
+def _workload(asked: Asked, load: WorkloadLoad | None, demand: Demand | None) -> Iterator[Block]:
     yield from _field("workload", f"{asked.workload}: {asked.model}")
     yield from _field("tokens", _tokens(asked))
     if load is not None and load.sessions is not None:
@@ -117,9 +105,8 @@ def _workload(asked: Asked, load: WorkloadLoad | None, demand: Demand | None) ->
         yield from _field("profile" if asked.periods else "replicas", profile)
 
 
-def _field(label: str, text: str) -> Iterator[Line]:
-    for line in paragraph(f"{label:<{_COLUMN}}{text}", hang=" " * (_COLUMN + 2)):
-        yield Line(line)
+def _field(label: str, text: str) -> Iterator[Block]:
+    yield Passage(text, label=label, column=_COLUMN)
 
 
 def _tokens(asked: Asked) -> str:

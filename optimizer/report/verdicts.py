@@ -7,24 +7,9 @@ from collections.abc import Iterator, Sequence
 from optimizer.plan.types import FunnelStep, Infeasible, Outcome, Plan, Proof, Relaxation
 from optimizer.problem import place_of
 from optimizer.report.confirm import REQUESTS_FILE, brackets, confirm_commands, offer_sentence, tests_in
+from optimizer.report.layout import BLANK, Block, Line, Passage, Rows, Style
 from optimizer.report.periods import rejections
-from optimizer.report.words import (
-    BLANK,
-    Line,
-    Style,
-    columns,
-    counted,
-    distinction,
-    gpu_name,
-    labelled,
-    money,
-    paragraph,
-    percent,
-    plural,
-    price,
-    unit_of,
-    yaml_scalar,
-)
+from optimizer.report.words import counted, distinction, gpu_name, money, percent, plural, price, unit_of, yaml_scalar
 
 _SUPERLATIVE = {
     "minimize_cost": "is the cheapest",
@@ -52,20 +37,19 @@ GRADE_MEANS = {
 }
 
 
-def verdicts(outcome: Outcome) -> Iterator[Line]:
+def verdicts(outcome: Outcome) -> Iterator[Block]:
     """Two verdicts, never one: whether the sum is right, and whether the machine will behave."""
     first = outcome.plans[0]
     yield Line("Two verdicts", Style.HEADING)
-    for text in labelled("arithmetic", _arithmetic(outcome), 12):
-        yield Line(text)
-    for text in labelled("physics", _physics(first), 12):
-        yield Line(text)
+    yield Passage(tuple(_arithmetic(outcome)), label="arithmetic", column=12)
+    yield Passage(tuple(_physics(first)), label="physics", column=12)
     yield from _confirm(outcome, first)
     yield from _notes(outcome.plans)
     yield BLANK
 
 
-def _arithmetic(outcome: Outcome) -> str:
+def _arithmetic(outcome: Outcome) -> Iterator[str]:
+    """Sentence by sentence, each with the blank before it."""
     proof = outcome.proof
     best = _SUPERLATIVE.get(proof.objective, f"is best by {proof.objective}")
     if outcome.plans[0].proven:
@@ -73,14 +57,16 @@ def _arithmetic(outcome: Outcome) -> str:
     else:
         gap = "an unknown gap" if proof.gap is None else f"a gap of at most {percent(proof.gap)}"
         claim = f"not proven: #1 {best} found so far, with {gap} to the best possible, among the"
-    others = ""
+    yield f"{claim} {_basis(proof)}."
+    yield from _set_aside(proof, len(outcome.plans))
     if len(outcome.plans) > 1 and outcome.distinct_by:
         proven = "Each further rank is proven" if all(plan.proven for plan in outcome.plans) else "Each further rank is"
         differs = " or ".join(distinction(name) for name in outcome.distinct_by)
-        others = f" {proven} the best that differs from all above it in {differs}."
+        yield " "
         if outcome.mixes:
-            others = f" {proven} the best that lacks some {differs} of each above it."
-    return f"{claim} {_basis(proof)}.{_set_aside(proof, len(outcome.plans))}{others}"
+            yield f"{proven} the best that lacks some {differs} of each above it."
+        else:
+            yield f"{proven} the best that differs from all above it in {differs}."
 
 
 def _basis(proof: Proof) -> str:
@@ -97,50 +83,48 @@ def _basis(proof: Proof) -> str:
     )
 
 
-def _set_aside(proof: Proof, ranks: int) -> str:
-    text = f" {proof.candidates_feasible:,} of them can keep every promise."
+def _set_aside(proof: Proof, ranks: int) -> Iterator[str]:
+    yield from (" ", f"{proof.candidates_feasible:,} of them can keep every promise.")
     if proof.candidates_screened:
-        unsolved = f" {proof.candidates_screened:,} were set aside unsolved:"
-        text += f"{unsolved} their cheapest nodes alone cost more than #{ranks}."
+        unsolved = f"{proof.candidates_screened:,} were set aside unsolved:"
+        yield from (" ", f"{unsolved} their cheapest nodes alone cost more than #{ranks}.")
     if proof.replay.replayed is not None:
         bounded = f"{proof.replay.bounded:,} that could not have been cheaper by a bound"
-        text += f" {plural(proof.replay.replayed, 'kind')} of replica replayed, {bounded}."
+        yield from (" ", f"{plural(proof.replay.replayed, 'kind')} of replica replayed, {bounded}.")
     if proof.replay_rejected:
-        text += f" {plural(proof.replay_rejected, 'configuration')} rejected by replay (below)."
-    return text
+        yield from (" ", f"{plural(proof.replay_rejected, 'configuration')} rejected by replay (below).")
 
 
-def _physics(plan: Plan) -> str:
+def _physics(plan: Plan) -> Iterator[str]:
     reasons = dict.fromkeys(reason for one in plan.predicted for reason in one.grade_reasons)
-    why = f" ({'; '.join(reasons)})" if reasons else ""
-    text = f"#{plan.rank} is grade {plan.grade}: {GRADE_MEANS.get(plan.grade, 'see the notes')}{why}."
+    yield f"#{plan.rank} is grade {plan.grade}: {GRADE_MEANS.get(plan.grade, 'see the notes')}"
+    yield from (" (", "; ".join(reasons), ").") if reasons else (".",)
     if any(one.upper_bound for one in plan.predicted):
-        text += (
-            " Its cost is an upper bound: models of this kind usually run with techniques that are not modelled yet"
-            " (speculative decoding, prefill and decode on separate pools), which make them cheaper."
+        yield from (
+            " ",
+            "Its cost is an upper bound: models of this kind usually run with techniques that are not modelled yet"
+            " (speculative decoding, prefill and decode on separate pools), which make them cheaper.",
         )
-    return text
 
 
-def _confirm(outcome: Outcome, plan: Plan) -> Iterator[Line]:
+def _confirm(outcome: Outcome, plan: Plan) -> Iterator[Block]:
     commands = confirm_commands(plan, outcome.asked)
     if not commands:
         return
     text = "Confirm before you sign: start a server, send what was promised, another --seed in every run:"
-    yield from (Line(piece) for piece in paragraph(text))
+    yield Passage(text)
     for command in commands:
-        yield from (Line(f"    {text}") for text in command.splitlines())
+        yield from (Line(f"    {text}", command=True) for text in command.splitlines())
     for group, experiment in tests_in(plan, outcome.asked):
         about = f"{group.workload}: " if len(plan.groups) > 1 else ""
-        for text in paragraph(f"    {about}{offer_sentence(experiment)}", hang="      "):
-            yield Line(text)
+        yield Passage((about, offer_sentence(experiment)), indent="      ", hang="      ")
         for text in brackets(experiment):
             yield Line(f"      {text}")
         if not experiment.test.plain:
             yield Line(f"      {REQUESTS_FILE} is written by the benchmark of `optimize launch`")
 
 
-def _notes(plans: tuple[Plan, ...]) -> Iterator[Line]:
+def _notes(plans: tuple[Plan, ...]) -> Iterator[Block]:
     """Each note once, with the ranks it concerns; what the verdict on the first plan already says is left out."""
     said = {reason for one in plans[0].predicted for reason in one.grade_reasons}
     ranks: dict[str, list[str]] = {}
@@ -152,11 +136,10 @@ def _notes(plans: tuple[Plan, ...]) -> Iterator[Line]:
         yield BLANK
         yield Line("Notes on the ranking", Style.HEADING)
     for note, concerned in ranks.items():
-        for text in paragraph(f"{', '.join(concerned)}: {note}", hang="    "):
-            yield Line(text, Style.CAUTION)
+        yield Passage((f"{', '.join(concerned)}: ", note), hang="    ", style=Style.CAUTION)
 
 
-def funnel(outcome: Outcome) -> Iterator[Line]:
+def funnel(outcome: Outcome) -> Iterator[Block]:
     """How the configurations dwindled, rule by rule."""
     if not outcome.funnel:
         return
@@ -166,14 +149,13 @@ def funnel(outcome: Outcome) -> Iterator[Line]:
         removed = step.cheapest_removed_cents
         cheapest = "" if removed is None else f"{money(removed, outcome.currency)}/mo"
         rows.append((step.rule, f"{step.remaining:,}", cheapest))
-    for text in columns(rows, "<>>"):
-        yield Line(text)
+    yield Rows(tuple(rows), "<>>")
     silent = len(outcome.funnel) + 1 - len(rows)
     if silent:
         yield Line(f"  {plural(silent, 'further rule')} removed nothing")
     for step in outcome.funnel:
         if step.note:
-            yield from (Line(text) for text in paragraph(f"{step.rule}: {step.note}", hang="    "))
+            yield Passage((step.rule, ": ", step.note), hang="    ")
     yield BLANK
 
 
@@ -183,7 +165,7 @@ def _telling(steps: tuple[FunnelStep, ...]) -> list[FunnelStep]:
     return [step for step, left in zip(steps, before, strict=False) if step.remaining != left]
 
 
-def no_plan(outcome: Outcome) -> Iterator[Line]:
+def no_plan(outcome: Outcome) -> Iterator[Block]:
     """Nothing to rank: say what that means and what to change."""
     if isinstance(outcome, Infeasible):
         head = (
@@ -196,21 +178,20 @@ def no_plan(outcome: Outcome) -> Iterator[Line]:
             "Unknown: the search ended at its time limit with neither a plan nor a proof that none exists, "
             f"over the {_basis(outcome.proof)}. Allow more time, or narrow hardware.gpus or hardware.providers."
         )
-    for text in paragraph(head, indent=""):
-        yield Line(text, Style.STRONG)
+    yield Passage(head, indent="", style=Style.STRONG)
     yield BLANK
     yield from rejections(outcome)
     yield from funnel(outcome)
     yield from ways_out(outcome)
 
 
-def ways_out(outcome: Outcome) -> Iterator[Line]:
+def ways_out(outcome: Outcome) -> Iterator[Block]:
     """Edits of the problem file that would make it possible."""
     if not isinstance(outcome, Infeasible):
         return
     yield Line("What would make it possible", Style.HEADING)
     if not outcome.relaxations and not outcome.unpriced:
-        yield from (Line(piece) for piece in paragraph(hint(outcome.funnel)))
+        yield Passage(hint(outcome.funnel))
         yield BLANK
         return
     yield from unpriced(outcome)
@@ -229,7 +210,7 @@ def hint(steps: Sequence[FunnelStep] = ()) -> str:
     )
 
 
-def unpriced(outcome: Outcome) -> Iterator[Line]:
+def unpriced(outcome: Outcome) -> Iterator[Block]:
     """Nodes that would do, but that nobody prices within the buyer's rules: what to bring a quote for."""
     if not outcome.unpriced:
         return
@@ -237,7 +218,7 @@ def unpriced(outcome: Outcome) -> Iterator[Line]:
         yield Line("Not priced", Style.HEADING)
     else:
         text = "These nodes keep every promise, but have no price that may be ranked under the rules of the file:"
-        yield from (Line(piece) for piece in paragraph(text))
+        yield Passage(text)
     for one in outcome.unpriced[:_ASKED]:
         nodes = "" if one.nodes == 1 else f"{one.nodes} nodes of "
         quote = f"bring a quote for {nodes}{one.gpus_per_node}x {gpu_name(one.gpu)}"
@@ -245,21 +226,21 @@ def unpriced(outcome: Outcome) -> Iterator[Line]:
         wins = "any price is better than no plan"
         if one.ask_below_cents is not None:
             wins = f"wins below {money(one.ask_below_cents, outcome.currency)} per node and month"
-        yield from (Line(piece) for piece in paragraph(f"{quote} ({served}): {wins}", hang="    "))
+        yield Passage(f"{quote} ({served}): {wins}", hang="    ")
     if len(outcome.unpriced) > _ASKED:
         more = plural(len(outcome.unpriced) - _ASKED, "further card")
-        yield from (Line(piece) for piece in paragraph(f"{more}: `unpriced` in --format json"))
+        yield Passage(f"{more}: `unpriced` in --format json")
     yield BLANK
 
 
-def edits(relaxations: Sequence[Relaxation], currency: str) -> Iterator[Line]:
+def edits(relaxations: Sequence[Relaxation], currency: str) -> Iterator[Block]:
     """Changes of the problem file with what the answer then costs."""
-    yield from (Line(text) for text in paragraph(_edits_head(relaxations)))
+    yield Passage(_edits_head(relaxations))
     rows = [row for relaxation in relaxations for row in _edits(relaxation, currency)]
-    yield from (Line(text) for text in columns(rows, "<<>"))
+    yield Rows(tuple(rows), "<<>")
     for path, after, cents in dict.fromkeys(one for relaxation in relaxations for one in relaxation.left_out):
         why = f"Left out, as nobody could mean it: {path} at {_value(path, after, currency)} would do from"
-        yield from (Line(text) for text in paragraph(f"{why} {money(cents, currency)}/mo."))
+        yield Passage(f"{why} {money(cents, currency)}/mo.")
     yield BLANK
 
 
@@ -294,7 +275,7 @@ def _value(path: str, value: object, currency: str) -> str:
     return counted(yaml_scalar(value), unit) if unit and value is not None else yaml_scalar(value)
 
 
-def targets(outcome: Outcome) -> Iterator[Line]:
+def targets(outcome: Outcome) -> Iterator[Block]:
     """Prices to negotiate for."""
     if not outcome.targets:
         return

@@ -56,7 +56,10 @@ def _about_problem(question: ask.ProblemQuestion, catalog: optimizer.Catalog) ->
 
 
 def _solve(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
-    return optimizer.render(optimizer.solve(problem, catalog, **_how(question)), "json")
+    from optimizer.negotiate.solve import solved
+
+    found = solved(problem, catalog, **_how(question), tested=False)  # its JSON shows no tests
+    return optimizer.render(found.outcome, "json")
 
 
 def _check(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
@@ -86,6 +89,13 @@ def _frontier(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog
     return optimizer.render(stairs, "json")
 
 
+def _export(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
+    from optimizer.service.exports import exported
+
+    assert isinstance(question, ask.ExportQuestion)
+    return exported(problem, catalog, form=question.form, lang=question.lang, **_how(question))
+
+
 _ABOUT: Mapping[
     type[ask.ServedQuestion], Callable[[ask.ProblemQuestion, optimizer.Problem, optimizer.Catalog], str]
 ] = MappingProxyType(
@@ -96,6 +106,7 @@ _ABOUT: Mapping[
         ask.BudgetQuestion: _budget,
         ask.TargetsQuestion: _targets,
         ask.FrontierQuestion: _frontier,
+        ask.ExportQuestion: _export,
     }
 )
 

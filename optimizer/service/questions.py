@@ -5,7 +5,7 @@ Names and meanings are those of the command line. No field names a file: what a 
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -136,6 +136,18 @@ class PredictQuestion(ServedQuestion):
     ]
 
 
+class ExportQuestion(ProblemQuestion):
+    """Hand the answer over as a file: the page of the report, the workbook, the plan file, or what starts a plan."""
+
+    command = "export"
+
+    form: Annotated[
+        Literal["report", "shortlist", "plan", "launch"],
+        Field(description="report: HTML; shortlist: .xlsx; plan: the plan file; launch: a .zip of what starts #1."),
+    ]
+    lang: Annotated[Literal["en", "zh"], Field(description="Language of report and shortlist.")] = "en"
+
+
 QUESTIONS: tuple[type[ServedQuestion], ...] = (
     SolveQuestion,
     CheckQuestion,
@@ -146,3 +158,6 @@ QUESTIONS: tuple[type[ServedQuestion], ...] = (
     MemoryQuestion,
     PredictQuestion,
 )
+
+OVER_HTTP: tuple[type[ServedQuestion], ...] = (*QUESTIONS, ExportQuestion)
+"""Those, and files, which an assistant has no use for."""

@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from optimizer.service.questions import QUESTIONS, ServedQuestion
+from optimizer.service.questions import OVER_HTTP, ServedQuestion
 
 MOST_WAITING = 64
 """Questions that may wait in line."""
@@ -146,7 +146,7 @@ def refused(ending: Ending, error: str, findings: list[dict[str, object]] | None
 def _work(questions: Connection, answers: Connection) -> None:
     """Answer until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
-    kinds = {kind.command: kind for kind in QUESTIONS}
+    kinds = {kind.command: kind for kind in OVER_HTTP}
     with suppress(EOFError, OSError):
         while True:
             command, text = questions.recv()

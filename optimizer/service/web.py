@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from optimizer import __version__
 from optimizer.service.door import App, Door, Rules
-from optimizer.service.questions import QUESTIONS, ServedQuestion
+from optimizer.service.questions import OVER_HTTP, ServedQuestion
 from optimizer.service.solver import Ending, Solver, Told, refused
 
 STATUS = MappingProxyType(
@@ -75,7 +75,7 @@ def app_of(solver: Solver, rules: Rules) -> App:
         redoc_url=None,
         lifespan=running,
     )
-    for kind in QUESTIONS:
+    for kind in OVER_HTTP:
         app.post(
             f"/v1/{kind.command}",
             summary=kind.__doc__,

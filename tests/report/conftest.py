@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from optimizer.decide import answer, read_inputs
 from optimizer.demand import Lengths, Metric, Promise
+from optimizer.negotiate.your_quotes import with_quotes
 from optimizer.plan.costs import ApiComparison, ApiSeller, CostLine, LongRun, RentOrBuy, UnitCosts
 from optimizer.plan.experiment import Stated
 from optimizer.plan.types import (
@@ -441,3 +444,14 @@ _OUTCOMES: tuple[tuple[str, Outcome], ...] = (
     ("owned", _owned()),
     ("cny", _cny()),
 )
+
+
+@pytest.fixture(scope="session")
+def shipped() -> dict[str, Outcome]:
+    """Every shipped problem, answered as the command does, without replays."""
+    found = {}
+    for path in sorted((Path(__file__).parents[2] / "problems").glob("*.yaml")):
+        inputs = read_inputs(path, sets=["ranking.top=4"])  # enough for every kind of row, at half the time
+        one = answer(inputs, simulate=False)
+        found[path.name] = with_quotes(one.outcome, one.case, lambda _: None)
+    return found

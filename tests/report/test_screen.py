@@ -8,11 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from optimizer.catalog import load_catalog
-from optimizer.decide import answer, read_inputs
-from optimizer.negotiate.your_quotes import with_quotes
 from optimizer.plan.types import OtherWinner, OtherWinners, Outcome, Plan
 from optimizer.report import render
 from optimizer.report.screen import MOST_LINES, render_screen
@@ -20,20 +16,8 @@ from optimizer.report.screen_table import decisions
 from optimizer.report.screen_words import PIPE, short_gpu
 
 ROOT = Path(__file__).resolve().parents[2]
-PROBLEMS = sorted((ROOT / "problems").glob("*.yaml"))
 _FIGURE = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 _SCALES = (1.0, 100.0, 1e3, 1e-3, 1e-6, 1e6, 1 / 3600.0)
-
-
-@pytest.fixture(scope="module")
-def solved() -> dict[str, Outcome]:
-    """Every shipped problem, answered as the command does, without replays."""
-    found = {}
-    for path in PROBLEMS:
-        inputs = read_inputs(path, sets=["ranking.top=4"])  # enough for every kind of row, at half the time
-        one = answer(inputs, simulate=False)
-        found[path.name] = with_quotes(one.outcome, one.case, lambda _: None)
-    return found
 
 
 def _numbers(value: object) -> Iterator[float]:
@@ -97,8 +81,8 @@ def _strange(outcome: Outcome, text: str) -> list[str]:
     return [figure for figure in _FIGURE.findall(text) if not _stands_in(figure, known)]
 
 
-def test_every_problem_fits_a_screen_and_a_pipe(solved: dict[str, Outcome]) -> None:
-    for name, outcome in solved.items():
+def test_every_problem_fits_a_screen_and_a_pipe(shipped: dict[str, Outcome]) -> None:
+    for name, outcome in shipped.items():
         lines = render(outcome, "screen").splitlines()
         assert len(lines) <= MOST_LINES, name
         assert max(map(len, lines)) <= PIPE, name
@@ -106,19 +90,19 @@ def test_every_problem_fits_a_screen_and_a_pipe(solved: dict[str, Outcome]) -> N
         assert lines[0] and lines[-1], name
 
 
-def test_every_figure_stands_in_the_json(solved: dict[str, Outcome]) -> None:
-    for name, outcome in solved.items():
+def test_every_figure_stands_in_the_json(shipped: dict[str, Outcome]) -> None:
+    for name, outcome in shipped.items():
         assert not _strange(outcome, render(outcome, "screen")), name
 
 
-def test_the_check_of_figures_can_fail(solved: dict[str, Outcome]) -> None:
-    outcome = solved["chatbot_100users.yaml"]
+def test_the_check_of_figures_can_fail(shipped: dict[str, Outcome]) -> None:
+    outcome = shipped["chatbot_100users.yaml"]
     assert _strange(outcome, "$4,463 a month") == ["4,463"]
     assert _strange(outcome, "TPOT p95 38.913 ms") == ["38.913"]
 
 
-def test_money_of_every_row_is_that_of_the_json(solved: dict[str, Outcome]) -> None:
-    for name, outcome in solved.items():
+def test_money_of_every_row_is_that_of_the_json(shipped: dict[str, Outcome]) -> None:
+    for name, outcome in shipped.items():
         document = json.loads(render(outcome, "json"))
         costs = {str(plan["rank"]): plan["monthly_cost"] for plan in document["plans"]}
         costs["list"] = (document["at_list_prices"] or {}).get("monthly_cost")
@@ -134,8 +118,8 @@ def test_money_of_every_row_is_that_of_the_json(solved: dict[str, Outcome]) -> N
             assert one.plan.monthly_cents / 100 == costs[one.name], (name, one.name)
 
 
-def test_the_whole_report_of_every_problem_fits_a_pipe(solved: dict[str, Outcome]) -> None:
-    for name, outcome in solved.items():
+def test_the_whole_report_of_every_problem_fits_a_pipe(shipped: dict[str, Outcome]) -> None:
+    for name, outcome in shipped.items():
         lines = [line for line in render(outcome, "text").splitlines() if str(ROOT) not in line]
         assert max(map(len, lines)) <= PIPE, name
 
@@ -242,16 +226,16 @@ def test_short_names_of_cards_stay_apart() -> None:
     assert len({short_gpu(gpu) for gpu in gpus}) == len(gpus)
 
 
-def test_a_mixture_is_named_with_how_it_is_split(solved: dict[str, Outcome]) -> None:
-    outcome = solved["deepseek_company.yaml"]
+def test_a_mixture_is_named_with_how_it_is_split(shipped: dict[str, Outcome]) -> None:
+    outcome = shipped["deepseek_company.yaml"]
     split = outcome.plans[0].groups[0].split
     assert "EP" in split
     assert split in " ".join(render(outcome, "screen").split())
-    assert not re.search(r"\bTP\d", render(solved["chatbot_100users.yaml"], "screen"))  # obvious: one GPU to a replica
+    assert not re.search(r"\bTP\d", render(shipped["chatbot_100users.yaml"], "screen"))  # obvious: one GPU to a replica
 
 
-def test_ranks_between_those_shown_are_accounted_for(solved: dict[str, Outcome]) -> None:
-    for name, outcome in solved.items():
+def test_ranks_between_those_shown_are_accounted_for(shipped: dict[str, Outcome]) -> None:
+    for name, outcome in shipped.items():
         if not outcome.plans:
             continue
         text = render(outcome, "screen")
@@ -261,8 +245,8 @@ def test_ranks_between_those_shown_are_accounted_for(solved: dict[str, Outcome])
         assert missing <= {int(one) for one in told}, name
 
 
-def test_what_binds_is_close_to_its_limit_or_said_to_be_nothing(solved: dict[str, Outcome]) -> None:
-    outcome = solved["chatbot_100users.yaml"]
+def test_what_binds_is_close_to_its_limit_or_said_to_be_nothing(shipped: dict[str, Outcome]) -> None:
+    outcome = shipped["chatbot_100users.yaml"]
     plan = outcome.plans[0]
     near = [replace(one, slack=0.05) for one in plan.binding]
     far = [replace(one, slack=0.4) for one in plan.binding]

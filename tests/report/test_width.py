@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from optimizer.commands import cli
+from optimizer.report.layout import Line
 from optimizer.report.negotiate_words import finished
-from optimizer.report.words import Line
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 QUESTIONS = (

@@ -12,6 +12,7 @@ from optimizer.plan.deployment import PeriodService, PlanPeriod
 from optimizer.plan.quotes import MissedPromise
 from optimizer.plan.types import Binding, Outcome, SingleKind
 from optimizer.report import bill, negotiate_compare, negotiate_explain, negotiate_frontier, periods, render, screen
+from optimizer.report.layout import drawn
 from optimizer.report.negotiate_words import signed
 from optimizer.report.quotes import missed_of
 from optimizer.report.words import Names
@@ -97,7 +98,7 @@ def test_savings_against_each_single_kind(outcomes: dict[str, Outcome]) -> None:
         SingleKind("a10g_24", None, 0),
         SingleKind("l40s_48", 0, 1),
     )
-    lines = [line.text for line in bill.single_kinds(replace(outcome, single_kinds=kinds))]
+    lines = [line.text for line in drawn(bill.single_kinds(replace(outcome, single_kinds=kinds)))]
     assert [line.split("#1 ")[-1].split(" against")[0] for line in lines if "#1" in line][1:] == [
         "saves 50 %", "saves 25 %", "saves 0 %",
     ]  # fmt: skip
@@ -130,3 +131,12 @@ def test_a_screen_is_as_wide_as_its_terminal(outcomes: dict[str, Outcome], monke
     narrow = render(outcomes["optimal"], "screen", terminal=True)
     piped = render(outcomes["optimal"], "screen")
     assert max(map(len, narrow.splitlines())) <= 60 < max(map(len, piped.splitlines())) <= 80
+
+
+def test_a_change_of_a_long_value_is_one_row() -> None:
+    """``optimize diff`` failed where the first column folded: more lines than rows."""
+    change = ("workloads.chat.traffic.concurrency", "100", "->", "115")
+    longer = ("hardware.gpus", "-", "->", "[h100_sxm_80, h200_sxm_141, b200_sxm_180]")
+    for rows in ((change, longer), (change, ("x" * 90, "-", "->", "y"))):
+        told = " ".join(line.text for line in negotiate_compare._ChangeRows(rows).lines(str))
+        assert all(word in told for row in rows for cell in row for word in cell.split())

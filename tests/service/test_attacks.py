@@ -19,7 +19,7 @@ from optimizer.errors import UsageError
 from optimizer.service import answers, solver
 from optimizer.service.door import HEADERS, MAX_BODY, Door, Rules
 from optimizer.service.listen import rules_of
-from optimizer.service.questions import QUESTIONS, CheckQuestion, SolveQuestion
+from optimizer.service.questions import OVER_HTTP, CheckQuestion, SolveQuestion
 from optimizer.service.solver import Ending, Solver, Told, told_of
 from optimizer.service.web import app_of
 
@@ -57,7 +57,7 @@ def test_an_honest_question_is_answered(browser: TestClient) -> None:
     assert check(browser, problem="workloads: []").status_code == 422
     assert browser.get("/").status_code == 200
     described = browser.get("/openapi.json").json()
-    assert set(described["paths"]) == {f"/v1/{kind.command}" for kind in QUESTIONS}
+    assert set(described["paths"]) == {f"/v1/{kind.command}" for kind in OVER_HTTP}
     own = browser.post(
         "/v1/check", json={"problem": PROBLEM}, headers={"Origin": HERE, "Sec-Fetch-Site": "same-origin"}
     )

@@ -6,6 +6,8 @@ const history = [];
 let answer = null;
 let kept = null;
 let running = null;
+let stated = null;
+const read = { problem: null };
 
 const state = () => ({
   problem: at("problem").value,
@@ -15,12 +17,35 @@ const state = () => ({
   fields: Object.fromEntries(FIELDS.map((field) => [field.dataset.set, field.value])),
 });
 
+const slider = (field) => field.parentElement.querySelector("input[type=range]");
+
+function slide() {
+  FIELDS.filter(slider).forEach((field) => {
+    const value = field.value === "" ? statedValue(field) : Number(field.value);
+    if (value === null || !Number.isFinite(value)) {
+      slider(field).value = slider(field).min;
+      return;
+    }
+    if (value > Number(slider(field).max)) slider(field).max = String(value * 2);
+    if (value < Number(slider(field).min)) slider(field).min = String(value / 2);
+    slider(field).value = String(value);
+  });
+}
+
+function statedValue(field) {
+  let found = field.dataset.of === "workload" ? stated?.workloads.find((one) => one.name === at("workload").value) : stated;
+  for (const key of field.dataset.set.split(".")) found = found?.[key];
+  if (found && typeof found === "object" && !Array.isArray(found)) found = found.p95 ?? found.p90 ?? found.p50 ?? found.p99;
+  return typeof found === "number" ? found : null;
+}
+
 function show(saved) {
   at("problem").value = String(saved.problem ?? "");
   at("quotes").value = String(saved.quotes ?? "");
   at("simulate").checked = saved.simulate !== false;
   FIELDS.forEach((field) => { field.value = String(saved.fields?.[field.dataset.set] ?? ""); });
   name([String(saved.workload ?? "")].filter(Boolean));
+  slide();
 }
 
 function name(workloads) {
@@ -38,6 +63,8 @@ function edits() {
     return `${base}${field.dataset.set}=${value}`;
   });
 }
+
+const question = () => ({ set: edits(), simulate: at("simulate").checked });
 
 async function ask(command, more) {
   const headers = { "Content-Type": "application/json" };
@@ -92,8 +119,26 @@ function tell(told) {
     }));
   }
   const rows = told.plans.map((plan) => [plan.rank, money(plan), hardware(plan), seller(plan), setup(plan), plan.grade]);
+  const fewer = best ? best.minimality.map(less).filter(Boolean) : [];
+  fill("fewer", fewer);
+  fill("quoted", (told.quotes ?? []).map((one) => `${one.offer_id}: ${one.reason}`));
   table(at("plans"), told.plans.length ? ["#", "a month", "hardware", "from", "replicas", "grade"] : [], rows);
   compare();
+}
+
+function fill(id, sentences) {
+  at(`${id}-title`).hidden = sentences.length === 0;
+  at(id).replaceChildren(...sentences.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+}
+
+function less(one) {
+  const kind = `${one.role === "serve" ? "replica" : `${one.role} worker`}${one.replicas === 1 ? "" : "s"}`;
+  if (!one.fewer) return one.reason ? `${one.workload}: ${one.replicas} ${kind}; ${one.reason}.` : "";
+  const { replicas, promise, replayed, margin, limit } = one.fewer;
+  const [name, factor, unit] = promise === "saturation" ? ["what they can carry", 100, "%"]
+    : promise.endsWith("within_hours") ? ["the batch", 1 / 3600, "hours"] : [promise, 1000, "ms"];
+  const shownAs = (value) => `${Number((value * factor).toPrecision(3)).toLocaleString("en")} ${unit}`;
+  return `${one.workload}: with ${replicas} instead of ${one.replicas} ${kind} ${name} breaks: ${shownAs(replayed * margin)} with its margin, at most ${shownAs(limit)}.`;
 }
 
 function compare() {
@@ -114,6 +159,95 @@ function list(sentences) {
 function busy(is) {
   at("ask").disabled = is;
   at("cancel").disabled = !is;
+  document.querySelectorAll("[data-export], #frontier").forEach((button) => { button.disabled = is || !answer?.plans.length; });
+}
+
+async function further(what, work) {
+  running = new AbortController();
+  busy(true);
+  const begin = Date.now();
+  const tell = () => { at("busy").textContent = `${what}, ${Math.round((Date.now() - begin) / 1000)} s`; };
+  const clock = setInterval(tell, 1000);
+  tell();
+  try {
+    at("busy").textContent = await work();
+  } catch (error) {
+    const findings = (error.findings ?? []).map((one) => one.message).join("; ");
+    at("busy").textContent = error.name === "AbortError" ? "Cancelled." : `${error.message}${findings ? `: ${findings}` : ""}`;
+  } finally {
+    clearInterval(clock);
+    busy(false);
+  }
+}
+
+function save(content, kind, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content], { type: kind }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+async function hand(form) {
+  const file = await ask("export", { ...question(), form, lang: at("lang").value });
+  save(Uint8Array.from(atob(file.base64), (letter) => letter.charCodeAt(0)), file.kind, file.name);
+  return `${file.name} is saved.`;
+}
+
+async function stairs() {
+  const field = FIELDS.find((one) => one.dataset.set === at("over").value);
+  const base = field.dataset.of === "workload" ? `workloads.${at("workload").value}.` : "";
+  const path = /^slo\.(ttft|tpot)_ms$/.test(field.dataset.set) ? `${field.dataset.set}.p95` : field.dataset.set;
+  const set = edits().filter((edit) => !edit.startsWith(`${base}${field.dataset.set}=`));
+  const over = [`${base}${path}`, `${at("over-from").value}:${at("over-to").value}`];
+  const told = await ask("frontier", { ...question(), set, over, simulate: false });
+  const { steps } = told.curves[0];
+  const shownCost = (step) => (step.monthly_cost_from === null ? "no plan" : `${step.monthly_cost_from.toLocaleString("en")} ${told.currency}`);
+  table(at("steps"), ["from", "to", "a month", "deployment that wins"], steps.map((step) => [
+    step.from, step.to, shownCost(step), step.winner?.deployment ?? "no deployment keeps every promise"]));
+  draw(steps, path, told.currency);
+  return `${steps.length} steps, not replayed.`;
+}
+
+function shape(kind, attributes, text) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
+  Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, String(value)));
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function draw(steps, path, currency) {
+  const priced = steps.filter((step) => step.monthly_cost_from !== null);
+  at("stairs").hidden = priced.length === 0;
+  if (!priced.length) return;
+  const [left, right, top, bottom] = [70, 620, 16, 220];
+  const ends = steps.flatMap((step) => [step.from, step.to]);
+  const [low, high] = [Math.min(...ends), Math.max(...ends)];
+  const most = Math.max(...priced.flatMap((step) => [step.monthly_cost_from, step.monthly_cost_to]));
+  const x = (value) => left + ((value - low) / (high - low || 1)) * (right - left);
+  const y = (cost) => bottom - (cost / most) * (bottom - top);
+  const parts = priced.map((step) => `M${x(step.from)} ${y(step.monthly_cost_from)} L${x(step.to)} ${y(step.monthly_cost_to)}`);
+  const title = shape("title", { id: "drawn-title" }, `Cost a month over ${path}`);
+  at("drawn").replaceChildren(title,
+    shape("line", { x1: left, x2: right, y1: bottom, y2: bottom }), shape("line", { x1: left, x2: left, y1: top, y2: bottom }),
+    shape("text", { x: left, y: bottom + 18, "text-anchor": "middle" }, low.toLocaleString("en")),
+    shape("text", { x: right, y: bottom + 18, "text-anchor": "middle" }, high.toLocaleString("en")),
+    shape("text", { x: (left + right) / 2, y: bottom + 34, "text-anchor": "middle" }, path),
+    shape("text", { x: left - 6, y: top + 8, "text-anchor": "end" }, most.toLocaleString("en", { maximumFractionDigits: 0 })),
+    shape("text", { x: left - 6, y: bottom, "text-anchor": "end" }, `0 ${currency}`),
+    shape("path", { d: parts.join(" ") }));
+}
+
+function addQuote() {
+  const [provider, gpu, size, price, currency] = ["provider", "gpu", "size", "price", "currency"].map((one) => at(`quote-${one}`).value.trim());
+  if (!provider || !gpu || !size || !price || !currency) {
+    at("status").textContent = "A quote has a provider, a card, cards in a node, a price and a currency.";
+    return;
+  }
+  const cells = [provider, gpu, size, price, currency, "on_demand"].map((cell) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell));
+  const before = at("quotes").value.trim() || "provider,gpu,gpus_per_node,price_per_hour,currency,tier";
+  at("quotes").value = `${before}\n${cells.join(",")}\n`;
+  at("status").textContent = `The quote of ${provider} is added. Choose Answer.`;
 }
 
 async function run() {
@@ -125,15 +259,20 @@ async function run() {
   const clock = setInterval(() => { at("status").textContent = `Working, ${Math.round((Date.now() - begin) / 1000)} s`; }, 1000);
   at("status").textContent = "Working";
   try {
-    const read = await ask("check", { set: [] });
-    name(read.understood.workloads.map((one) => one.name));
+    if (asked.problem !== read.problem) {
+      stated = (await ask("check", { set: [] })).understood;
+      read.problem = asked.problem;
+      name(stated.workloads.map((one) => one.name));
+      slide();
+    }
     asked.workload = at("workload").value;
-    answer = await ask("solve", { set: edits(), simulate: at("simulate").checked });
+    answer = await ask("solve", question());
     clearInterval(clock);
     history.push(asked);
     at("undo").disabled = false;
     at("keep").disabled = false;
     tell(answer);
+    if (at("over-from").value === "") range();
   } catch (error) {
     clearInterval(clock);
     at("status").textContent = error.name === "AbortError" ? "Cancelled." : error.message;
@@ -155,13 +294,27 @@ at("undo").addEventListener("click", () => {
   if (before) { show(before); run(); }
 });
 at("keep").addEventListener("click", () => { kept = answer; compare(); });
-at("share").addEventListener("click", () => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(state(), null, 2)], { type: "application/json" }));
-  link.download = "question.json";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+at("share").addEventListener("click", () => save(JSON.stringify(state(), null, 2), "application/json", "question.json"));
+at("quote-add").addEventListener("click", addQuote);
+at("frontier").addEventListener("click", () => further("Drawing", stairs));
+document.querySelectorAll("[data-export]").forEach((button) => {
+  button.addEventListener("click", () => further("Writing", () => hand(button.dataset.export)));
 });
+FIELDS.filter(slider).forEach((field) => {
+  slider(field).addEventListener("input", () => { field.value = String(Number(Number(slider(field).value).toPrecision(3))); });
+  field.addEventListener("input", slide);
+});
+at("over").replaceChildren(...FIELDS.filter((field) => slider(field) && field.dataset.of === "workload").map(
+  (field) => new Option(field.parentElement.firstChild.textContent, field.dataset.set)));
+at("over").addEventListener("change", range);
+
+function range() {
+  const field = FIELDS.find((one) => one.dataset.set === at("over").value);
+  const value = field.value === "" ? statedValue(field) : Number(field.value);
+  if (value === null) return;
+  at("over-from").value = String(Number((value / 2).toPrecision(3)));
+  at("over-to").value = String(Number((value * 2).toPrecision(3)));
+}
 at("open").addEventListener("change", async () => {
   const [file] = at("open").files;
   if (!file) return;

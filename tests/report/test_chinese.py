@@ -1,0 +1,165 @@
+"""``--lang zh`` on the terminal: whole sentences, as wide as the terminal counts, and every command that has it."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from optimizer.catalog import load_catalog
+from optimizer.commands import _COMMANDS, cli
+from optimizer.errors import UsageError
+from optimizer.handover.language import translator
+from optimizer.plan.types import Outcome
+from optimizer.report import render
+from optimizer.report.glossary import glossary
+from optimizer.report.screen import MOST_LINES, render_screen
+from optimizer.report.widths import columns_of
+
+ROOT = Path(__file__).parents[2]
+PROBLEMS = ROOT / "problems"
+ENGLISH = re.compile(r"\b[a-z]{2,}(?:[ ,]+[a-z]{2,})+\b|\b(?:the|of|and|is|are|with|for|not|from|more|than|than)\b")
+"""Two words in a row, or one that only a sentence has."""
+
+PRINTS = (
+    "solve",
+    "check",
+    "explain",
+    "targets",
+    "budget",
+    "frontier",
+    "diff",
+    "confirm",
+    "drill",
+    "memory",
+    "verify",
+    "glossary",
+)
+
+
+def _names() -> list[str]:
+    """What stands as somebody else wrote it: sellers, instances, regions, remarks of price lists, market notes; and
+    what people and commands of the problems are called."""
+    found: set[str] = set()
+    for name in ("offers", "markets", "api_prices"):
+        with (ROOT / f"catalogs/{name}.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        found |= {cell for row in rows for cell in row.values() if " " in cell or "-" in cell}
+        found |= {row["provider"] for row in rows if "provider" in row}
+    found |= {part for cell in found for part in cell.split("; ")}
+    return sorted(found, key=len, reverse=True)
+
+
+@pytest.fixture(scope="session")
+def names() -> list[str]:
+    return _names()
+
+
+def left_in_english(text: str, names: list[str], *own: str) -> list[str]:
+    """Lines that hold more English than names, ids and commands."""
+    whole = text
+    for one in (*own, *names):
+        whole = whole.replace(one, "*")
+    lines = [re.sub(r"optimize [a-z]+|`[^`]*`|--\S+|\S*[./_=]\S*", "*", line) for line in whole.splitlines()]
+    return [line for line in lines if ENGLISH.search(line)]
+
+
+def test_every_problem_is_told_in_chinese(shipped: dict[str, Outcome], names: list[str]) -> None:
+    say = translator("zh")
+    for name, outcome in shipped.items():
+        lines = render(outcome, "screen", say=say).splitlines()
+        assert len(lines) <= MOST_LINES, name
+        assert max(map(columns_of, lines)) <= 80, name
+        nodes = [node for plan in outcome.plans for node in plan.nodes]
+        own = [outcome.problem_name, *(one.workload for one in outcome.asked)]
+        own += [one for node in nodes for one in (node.region, node.provider) if one]
+        references = [(node.price_source or "").removeprefix("your quote ") for node in nodes]
+        own += [part for one in references for part in one.split(", ") if part]
+        said: list[str] = []
+        render(outcome, "screen", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]
+        render(outcome, "text", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]
+        assert left_in_english("\n".join(said), names, *own) == [], name
+
+
+def test_chinese_tables_are_aligned(outcomes: dict[str, Outcome]) -> None:
+    for width in (60, 80, 120):
+        text = render_screen(outcomes["optimal"], width=width, say=translator("zh"))
+        assert max(map(columns_of, text.splitlines())) <= width
+    head, row = (line for line in text.splitlines() if "硬件与供应商" in line or line.lstrip().startswith("1 "))
+    before = head[: head.index("硬件与供应商")]
+    assert row[columns_of(before) - 1] == " "
+    assert row[columns_of(before)] != " "
+
+
+def test_english_is_the_default(outcomes: dict[str, Outcome]) -> None:
+    for outcome in outcomes.values():
+        for style in ("screen", "text"):
+            assert render(outcome, style, say=translator("en")) == render(outcome, style)
+
+
+@pytest.mark.parametrize("command", PRINTS)
+def test_one_option_for_every_command_that_prints_for_people(command: str) -> None:
+    (option,) = (one for one in cli.get_command(None, command).params if one.name == "lang")  # type: ignore[arg-type,union-attr]
+    (other,) = (one for one in cli.get_command(None, "report").params if one.name == "lang")  # type: ignore[arg-type,union-attr]
+    assert (option.opts, option.help) == (other.opts, other.help)
+    assert command in _COMMANDS
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("explain", "calibrated.yaml"),
+        ("explain", "calibrated.yaml", "--why-not", "l40s_48"),
+        ("targets", "calibrated.yaml"),
+        ("budget", "calibrated.yaml", "--monthly", "60000"),
+        ("frontier", "calibrated.yaml", "--over", "concurrency", "100:120:10"),
+        ("confirm", "calibrated.yaml"),
+        ("check", "coding_agents.yaml"),
+        ("drill", "calibrated.yaml"),
+    ],
+    ids=" ".join,
+)
+def test_answers_of_the_negotiation_in_chinese(asked: tuple[str, ...], names: list[str]) -> None:
+    command, file, *rest = asked
+    simulate = [] if command == "check" else ["--no-simulate"]
+    done = CliRunner().invoke(cli, [command, str(PROBLEMS / file), *simulate, *rest, "--lang", "zh"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    title = re.search(r"^name: (.*)$", (PROBLEMS / file).read_text(encoding="utf-8"), re.M)
+    assert title is not None
+    prose = re.sub(r"\n +", " ", done.stdout.split("\n  vllm serve")[0])  # what follows are commands
+    assert left_in_english(prose, names, title[1], *rest) == []
+
+
+def test_what_programs_read_has_one_language(tmp_path: Path) -> None:
+    for form in ("--format=json", f"-o{tmp_path / 'plan.json'}", "--format=csv"):
+        done = CliRunner().invoke(cli, [str(PROBLEMS / "chatbot_100users.yaml"), "--lang", "zh", form])
+        assert isinstance(done.exception, UsageError)
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_memory_in_chinese(names: list[str]) -> None:
+    for model in ("meta-llama/Llama-3.1-70B-Instruct", "deepseek-ai/DeepSeek-V3"):
+        for rest in ((), ("--gpu", "h100_sxm_80"), ("--gpu", "h200_sxm_141", "--tp", "8")):
+            done = CliRunner().invoke(cli, ["memory", model, *rest, "--lang", "zh"])
+            assert done.exit_code == 0
+            assert left_in_english(done.stdout, [*names, *load_catalog().models[model].notes.split("\n")]) == []
+
+
+def test_every_term_in_chinese() -> None:
+    assert left_in_english("\n".join(glossary(say=translator("zh"))), []) == []
+    assert list(glossary(["在途"], translator("zh"))) == list(glossary(["in flight"], translator("zh")))
+
+
+def test_every_sentence_can_be_filled() -> None:
+    """Each translation takes the values of its sentence and no others; the table loses none."""
+    table = json.loads((ROOT / "optimizer/handover/templates/zh_sentences.json").read_text(encoding="utf-8"))
+    for sentence, told in table.items():
+        gaps = sentence.count("{}")
+        count = itertools.count(1)  # a place without a number is the next one
+        places = {int(one or next(count)) for one in re.findall(r"\{(\d*)\}", told)}
+        assert places == set(range(1, gaps + 1)), sentence
