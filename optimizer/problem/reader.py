@@ -36,6 +36,7 @@ from optimizer.files.text_file import MAX_BYTES, decode, did_you_mean, read_byte
 from optimizer.files.yaml_file import parse_value, parse_yaml
 from optimizer.problem.checks import COMMITMENT_MONTHS, check, is_bounded
 from optimizer.problem.findings import Defect, Issue, defect_of, node_at, place_of
+from optimizer.problem.histogram_file import with_histograms
 from optimizer.problem.load import population_of, sessions_of, slo_of
 from optimizer.problem.references import KnownIds, check_references, with_whole_ids
 from optimizer.problem.schema import READ_FROM, Problem, ProblemFile, Sessions, Workload
@@ -111,6 +112,8 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
     for option in sets:
         root, found = apply_set(root, option)
         findings += found
+    root, found = with_histograms(root, path.parent)
+    findings += found
     checked = _validated(root)
     findings += checked.findings
     known = known or KnownIds()

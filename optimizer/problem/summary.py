@@ -49,6 +49,12 @@ def _workload(workload: Workload, problem: Problem) -> Iterator[str]:
 
 
 def _tokens(lengths: Lengths) -> str:
+    if lengths.histogram is not None:
+        return (
+            f"{_length(round(lengths.input_mean, 1), lengths.input_p95)} in,"
+            f" {_length(round(lengths.output_mean, 1), lengths.output_p95)} out as counted"
+            f" ({len(lengths.histogram.share):,} rows), at most {lengths.context_max:,} tokens together"
+        )
     return (
         f"{_length(lengths.input_mean, lengths.input_p95)} in, {_length(lengths.output_mean, lengths.output_p95)} out, "
         f"at most {lengths.context_max:,} tokens together"

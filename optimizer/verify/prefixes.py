@@ -86,7 +86,8 @@ def _earned(entry: GroupAtLoad, lengths: Lengths) -> Iterator[Mismatch]:
         return
     context = lengths.input_mean + lengths.output_mean
     model = entry.group.spec.model
-    if model.sliding_window or model.linear_state_bytes or lengths.input_p95 or lengths.output_p95:
+    spread = lengths.input_p95 or lengths.output_p95 or lengths.histogram
+    if model.sliding_window or model.linear_state_bytes or spread:
         return  # contexts of unlike size, of which this says nothing
     pool = entry.group.bill.kv_budget / entry.group.bill.kv_bytes_per_token
     inflight = seen.inflight - seen.requests_per_second * seen.ttft.mean  # those that wait hold nothing

@@ -10,6 +10,7 @@ from optimizer.verify import (
     contracts,
     hardware,
     legality,
+    lengths,
     money,
     periods,
     pools,
@@ -77,6 +78,7 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     money.rent_or_buy,
     money.per_token,
     api.by_the_token,
+    lengths.counted_lengths,
 )
 """Rules about what a plan is."""
 

@@ -74,6 +74,11 @@ FULL = {
     "workloads.4.sessions.gap.1.p90_s": 1930,
     "workloads.4.traffic.concurrent_sessions": 40,
     "workloads.4.traffic.sessions_per_second": None,
+    "workloads.5.tokens.histogram.0.input": 400,
+    "workloads.5.tokens.histogram.1.output": 9000,
+    "workloads.5.tokens.histogram.1.share": 0.1,
+    "workloads.5.tokens.input": 450,  # mean over the rows
+    "workloads.5.tokens.context_max": 9900,  # the longest row
     "workloads.0.tokens.kv_sizing": "worst_case",
     "workloads.2.tokens.classes.0.name": "short",
     "workloads.2.tokens.classes.1.name": "class_2",  # by its place

@@ -811,6 +811,29 @@ def test_hits_that_no_memory_earns_are_found_out(world, has, gets, monkeypatch):
     assert world.broken(problem, plan) == {"prefix hits"}
 
 
+COUNTED = (
+    {"input": 1000.0, "output": 200.0, "share": 0.9},
+    {"input": 400.0, "output": 3000.0, "share": 0.1},
+)
+
+
+@covers("counted lengths", "kept", "broken", "boundary")
+@pytest.mark.parametrize("sizing", ["typical", "worst_case"])
+@pytest.mark.parametrize("figure", ["resident_seen", "resident"])
+def test_lengths_as_counted_are_added_up_again(world, has, gets, monkeypatch, sizing, figure):
+    from optimizer.verify import lengths
+
+    problem = world.problem(tokens={"histogram": COUNTED, "kv_sizing": sizing}, traffic={"requests_per_second": 2.0})
+    plan = Kit(world, has, gets).plan(problem)
+    assert not world.broken(problem, plan)
+    honest = lengths.moments_of
+    for off, broken in ((1e-9, set()), (1e-3, {"counted lengths"})):
+        changed = replace(honest(parts_of(problem)[0].lengths), **{figure: 0.0})
+        changed = replace(changed, **{figure: getattr(honest(parts_of(problem)[0].lengths), figure) * (1.0 + off)})
+        monkeypatch.setattr(lengths, "moments_of", lambda _, changed=changed: changed)
+        assert world.broken(problem, plan) == broken
+
+
 AGENTS = {
     "turns": {"mean": 12, "p90": 25},
     "shared_prefix": {"tokens": 600, "groups": 3},
