@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from optimizer.errors import ProblemError
 from optimizer.files.carried import carried, recorded
+from optimizer.handover.trace_problem import counted, figures_of, problem_of
 from optimizer.length_histogram import histogram_of
 from optimizer.performance.lengths import moments_of
 from optimizer.problem import lengths_of, load_problem
+from optimizer.problem.schema_tokens import MOST_ROWS
+from optimizer.problem.trace import Trace, read_trace
 from optimizer.simulate.draws import lengths_for
 
 REASONING = """
@@ -152,3 +155,46 @@ def test_draws_keep_pairs_together_and_shares(tmp_path: Path) -> None:
     assert (output > 1000).mean() == pytest.approx(0.1, abs=0.005)
     more = lengths_for(lengths, 50_000)[1]
     assert (more[:40_000] == output).all()
+
+
+def recorded_trace(folder: Path, count: int = 2000) -> Trace:
+    """Nine in ten answers short, one in ten a long chain of thought; longer for longer questions."""
+    rng = np.random.default_rng(5)
+    sent = np.rint(rng.lognormal(6.0, 0.6, count)) + 1
+    made = np.rint(np.where(rng.random(count) < 0.9, rng.lognormal(5, 0.5, count), 20.0 * sent)) + 1
+    rows = "\n".join(f"{at},{i:g},{o:g}" for at, i, o in zip(range(count), sent, made, strict=True))
+    (folder / "trace.csv").write_text(f"arrival_s,input_tokens,output_tokens\n{rows}\n")
+    return read_trace(folder / "trace.csv")
+
+
+def test_a_trace_that_no_lognormal_fits_becomes_a_histogram(tmp_path: Path) -> None:
+    trace = recorded_trace(tmp_path)
+    figures = figures_of(trace, 512)
+    assert figures.output.p95 > 3.87 * figures.output.mean
+    path = tmp_path / "p.yaml"
+    path.write_text(problem_of(trace, figures, "meta-llama/Llama-3.1-8B-Instruct", Path("trace.csv"), 131_072))
+    found = lengths_of(load_problem(path).workloads[0])
+    assert found.input_mean == pytest.approx(figures.input.mean, rel=1e-4)
+    assert found.output_mean == pytest.approx(figures.output.mean, rel=1e-4)
+    assert (found.input_p95, found.output_p95) == (figures.input.p95, figures.output.p95)
+    sent, made = np.array(trace.input_tokens), np.array(trace.output_tokens)
+    resident = float(((made - 1) * (sent + made / 2)).sum() / (made - 1).sum())
+    assert moments_of(found).resident_seen == pytest.approx(resident, rel=0.05)
+
+
+def test_a_trace_that_a_lognormal_fits_stays_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    rows = "\n".join(f"{at},{rng.lognormal(6, 0.6) + 1:.0f},{rng.lognormal(5, 0.5) + 1:.0f}" for at in range(500))
+    (tmp_path / "trace.csv").write_text(f"arrival_s,input_tokens,output_tokens\n{rows}\n")
+    trace = read_trace(tmp_path / "trace.csv")
+    text = problem_of(trace, figures_of(trace, 512), "m", Path("trace.csv"), None)
+    assert "histogram" not in text
+
+
+def test_bins_stay_within_the_longest_context(tmp_path: Path) -> None:
+    trace = recorded_trace(tmp_path)
+    longest = int(figures_of(trace, 512).longest)
+    rows = counted(trace, longest)
+    assert max(sent + made for sent, made, _ in rows) <= longest
+    assert len(rows) <= MOST_ROWS
+    assert sum(share for _, _, share in rows) == pytest.approx(1.0, abs=1e-6)
