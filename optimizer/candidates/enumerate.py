@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Lengths, Load, Slo
+from optimizer.performance.host_tier import host_gib_of, tier_refusal
 from optimizer.performance.startup import default_share
 from optimizer.performance.types import OperatingPoint, ReplicaSpec
 from optimizer.pricing.types import NodeType
 from optimizer.units import floor_guarded
+from optimizer.vocabulary import KvTiers
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Engine, Gpu, Model
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 EXCHANGE = "attention ranks have a domain of switched links"
 """A physical rule of mixtures alone."""
+
+HOST_MEMORY = "host memory for KV cache"
+"""What ``kv_tiers: host`` asks of a node and a replica."""
 
 _TENSOR_PARALLEL = (1, 2, 4, 8)
 _PIPELINE_PARALLEL = (1, 2, 4)
@@ -172,7 +177,23 @@ class CandidateBuilder:
                             spec = known.get(content)
                             if spec is None:
                                 spec = known[content] = replica_on(defaults, node_type, (quant, cache), shape)
-                            yield node_type, spec, content
+                            for of_tier in self._in_tiers(setting, node_type, spec):
+                                host = of_tier.host_kv_gib
+                                about = content if host == 0.0 else (*content, round(host))
+                                yield node_type, known.setdefault(about, of_tier), about
+
+    def _in_tiers(self, setting: Setting, node_type: NodeType, spec: ReplicaSpec) -> Iterator[ReplicaSpec]:
+        """A replica without KV cache in the memory of the host, and with it, as far as ``engine.kv_tiers`` allows."""
+        if setting.kv_tiers is not KvTiers.HOST:
+            yield spec
+        if setting.kv_tiers is KvTiers.NONE:
+            return
+        gib = host_gib_of(node_type.host_gib, spec.gpus, node_type.gpus_per_node)
+        if gib > 0.0 and not tier_refusal(spec):
+            self.enumerated += setting.kv_tiers is KvTiers.ANY
+            yield replace(spec, host_kv_gib=gib)
+        elif setting.kv_tiers is KvTiers.HOST:
+            self.removed[HOST_MEMORY] += 1
 
     def _lengths(self, index: int) -> Lengths:
         return self._parts[index].lengths
@@ -188,6 +209,7 @@ class CandidateBuilder:
             max_num_batched_tokens=stated.max_num_batched_tokens,
             max_model_len=part.lengths.context_max,
             version=stated.version or "",
+            kv_tiers=stated.kv_tiers if part.lengths.earns_hits else KvTiers.NONE,
         )
 
 
@@ -215,6 +237,7 @@ class Setting:
     max_num_batched_tokens: int | None
     max_model_len: int
     version: str  # of the engine; empty: not stated
+    kv_tiers: KvTiers = KvTiers.NONE  # that matter to the workload
 
 
 def fits_nodes(node_type: NodeType, shape: Shape) -> bool:

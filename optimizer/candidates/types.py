@@ -47,6 +47,7 @@ class Candidate:
             spec.attention_dp,
             spec.expert_parallel,
             *(() if self.role is Role.SERVE else (str(self.role),)),
+            *(() if spec.host_kv_gib == 0.0 else ("host",)),
         )
         object.__setattr__(self, "key", key)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from optimizer.candidates.enumerate import EXCHANGE
+from optimizer.candidates.enumerate import EXCHANGE, HOST_MEMORY
 from optimizer.candidates.types import Candidate
 from optimizer.fleet.lower_bounds import NodeKey, UsableOptions, least_cents, replicas_needed
 from optimizer.fleet.requirements import OFFER_RULES, SHARE_PARTS, UserRules
@@ -31,6 +31,7 @@ PHYSICAL_ORDER = (
     "tensor parallel divides the model",
     "fits a node or fills nodes",
     EXCHANGE,
+    HOST_MEMORY,
     "memory",
 )
 
@@ -144,7 +145,7 @@ class _Counter:
         remaining = physical.enumerated
         self.steps.append(FunnelStep("enumerated", remaining, None))
         for rule in PHYSICAL_ORDER:
-            if rule == EXCHANGE and not physical.removed.get(rule):
+            if rule in (EXCHANGE, HOST_MEMORY) and not physical.removed.get(rule):
                 continue
             remaining -= physical.removed.get(rule, 0)
             self.steps.append(FunnelStep(rule, remaining, None))

@@ -63,6 +63,7 @@ _PARTS: dict[str, dict[str, Any]] = {
         "pipeline_parallel": "integer",
         "attention_dp": "integer",
         "expert_parallel": "integer",
+        "kv_tier?": "object",
         "replicas": "integer",
         "interconnect": "string",
         "max_num_seqs": "integer",

@@ -188,6 +188,7 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         published_as=weights.checkpoint if weights else "",
         needs_engine=weights.min_version if weights else "",
         role=candidate.role,
+        host_kv_gib=spec.host_kv_gib,
     )
 
 
@@ -252,8 +253,8 @@ def _nodes(solution: FleetSolution) -> Iterator[NodeLine]:
             )
 
 
-def _by_type(solution: FleetSolution) -> dict[tuple[str, int, str, float], list[NodeChoice]]:
-    found: dict[tuple[str, int, str, float], list[NodeChoice]] = {}
+def _by_type(solution: FleetSolution) -> dict[tuple[str, int, str, float, float], list[NodeChoice]]:
+    found: dict[tuple[str, int, str, float, float], list[NodeChoice]] = {}
     for nodes in solution.nodes:
         found.setdefault(nodes.option.node_type.key, []).append(nodes)
     return found
@@ -341,6 +342,7 @@ def spec_of(inputs: Inputs, group: Group) -> ReplicaSpec:
         expert_parallel=group.expert_parallel,
         engine_version=inputs.problem.engine.version or "",
         crosses_nodes=group.crosses_nodes,
+        host_kv_gib=group.host_kv_gib,
     )
     if inputs.problem.engine.max_num_seqs is not None:
         return launched

@@ -63,7 +63,7 @@ class _OptionBuilder:
     def __init__(self, catalog: Catalog, terms: Terms) -> None:
         self._catalog = catalog
         self._terms = terms
-        self._node_types: dict[tuple[str, int, Link, float], NodeType] = {}
+        self._node_types: dict[tuple[str, int, Link, float, float], NodeType] = {}
 
     def of_offer(self, offer: Offer, origin: Origin) -> Iterator[NodeOption]:
         """One option per tier, at the price that counts."""
@@ -139,10 +139,11 @@ class _OptionBuilder:
     def _node_type(self, offer: Offer, gpu: Gpu) -> NodeType:
         stated = offer.network_gbps or 0.0
         fabric = stated if stated >= MIN_FABRIC_GBPS else 0.0
-        key = (gpu.id, offer.gpus_per_node, offer.link, fabric)
+        host = (offer.host_memory_gib or 0.0) if self._terms.host_tier else 0.0
+        key = (gpu.id, offer.gpus_per_node, offer.link, fabric, host)
         found = self._node_types.get(key)
         if found is None:
-            found = self._node_types[key] = NodeType(gpu, offer.gpus_per_node, offer.link, fabric)
+            found = self._node_types[key] = NodeType(gpu, offer.gpus_per_node, offer.link, fabric, host)
         return found
 
 
@@ -298,6 +299,7 @@ def owned_offers(problem: Problem, catalog: Catalog) -> Iterator[tuple[Offer, Ow
                 gpus_per_node=entry.gpus_per_node,
                 link=link_of(gpu, entry.gpus_per_node, entry.nvlink),
                 region="",
+                host_memory_gib=entry.host_memory_gib,
                 prices=(),
                 stock=entry.nodes,
             ),

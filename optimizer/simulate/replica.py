@@ -40,6 +40,9 @@ class Settings:
     reserve: float = 0.0
     poll_steps: float = 1.0
     lag_steps: float = 0.0  # steps between the making of a token and its delivery
+    host_tokens: float = 0.0  # of KV cache in the memory of the host; 0: nothing is kept there
+    load_s: float = 0.0  # seconds to bring in one of them
+    load_floor_s: float = 0.0  # seconds that any load takes
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,7 @@ def spec_of(group: Group, catalog: Catalog, workload: Workload, node_type: NodeT
         expert_parallel=group.expert_parallel,
         engine_version=version,
         crosses_nodes=group.crosses_nodes,
+        host_kv_gib=group.host_kv_gib,
     )
 
 
