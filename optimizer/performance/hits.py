@@ -69,7 +69,7 @@ def with_prefixes(
         found = _shares(r, m, hits, decoding, larger, closed=closed)
         rate = steps_at(r, prompts_left(m, hits.curve, found), decoding, closed=closed).rate
         both.append(found)
-        near.append(np.minimum(hits.share(room, rate), found))
+        near.append(np.where(larger > room, np.minimum(hits.share(room, rate), found), found))
     host = HostRoom(near[0], near[1], token_s, LOAD_FLOOR_S)
     return replace(r, prefixes=PrefixRoom(r.slots, both[0], both[1], hits.curve, host))
 

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 COMPILING = Notice("compiling the simulation, which takes some seconds: only the first run needs to")
 
 _MS = 1e3
-TrialKey = tuple[int, str, str, str, str, int, int, int, int, bool, int, float, float]
+TrialKey = tuple[int, str, str, str, str, int, int, int, int, bool, float, int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class Trial:
         spec = self.spec
         return (
             self.workload, spec.gpu.id, str(spec.link), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
-            spec.pipeline_parallel, spec.attention_dp, spec.expert_parallel, spec.crosses_nodes, self.replicas,
-            self.factor, spec.host_kv_gib,
+            spec.pipeline_parallel, spec.attention_dp, spec.expert_parallel, spec.crosses_nodes, spec.host_kv_gib,
+            self.replicas, self.factor,
         )  # fmt: skip
 
     def is_same_replica(self, workload: int, spec: ReplicaSpec) -> bool:

@@ -42,7 +42,7 @@ from optimizer.problem.references import KnownIds, check_references, with_whole_
 from optimizer.problem.schema import READ_FROM, Problem, ProblemFile, Sessions, Workload
 from optimizer.problem.session_lengths import session_lengths_of
 from optimizer.progress import today
-from optimizer.vocabulary import Nvlink, Objective, Router, Tier
+from optimizer.vocabulary import KvTiers, Nvlink, Objective, Router, Tier
 
 _ROUNDS = 6
 """Dropping a value can leave its parent incomplete; a path of the schema is at most this deep."""
@@ -353,6 +353,11 @@ def warnings_of(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
     yield from _workloads(problem)
     yield from _objective(problem)
     yield from _links(problem)
+    if problem.engine.kv_tiers is not KvTiers.NONE:
+        yield (
+            "engine.kv_tiers: a node whose host_memory_gib no offer, quote or owned entry states keeps no KV cache in"
+            " the memory of its host; nodes with other memory are other kinds, which one configuration does not mix"
+        )
     yield from _tiers(problem)
     yield from _regions(problem, known)
     yield from _dates(problem, known)

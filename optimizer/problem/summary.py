@@ -125,12 +125,13 @@ def _providers(hardware: Hardware) -> str:
 
 
 def _expert_shapes(problem: Problem) -> str:
-    """What is stated about attention ranks, dealt experts and pools."""
+    """What is stated about attention ranks, dealt experts, pools and host memory."""
     engine = problem.engine
     ranks = "" if engine.attention_dp is None else f"; attention ranks {', '.join(map(str, engine.attention_dp))}"
     experts = "" if engine.expert_parallel == "any" else f"; expert parallel {engine.expert_parallel}"
     pools = "" if engine.disaggregation == "off" else f"; prefill and decode pools {engine.disaggregation}"
-    return ranks + experts + pools
+    tiers = "" if engine.kv_tiers == "none" else f"; KV cache in host memory: {engine.kv_tiers}"
+    return ranks + experts + pools + tiers
 
 
 def _engine(problem: Problem) -> str:

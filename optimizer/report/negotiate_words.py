@@ -15,9 +15,9 @@ from optimizer.plan.types import Group, NodeLine, Plan
 from optimizer.report.words import (
     Line,
     Style,
+    cache_words,
     fold,
     gpu_name,
-    kv_name,
     money,
     paragraph,
     plural,
@@ -50,7 +50,7 @@ def setup(group: Group, several: bool, kinds: bool = False) -> str:
     name = f"{group.workload}: " if several else ""
     name = name if group.role is Role.SERVE else f"{group.role}: "
     place = f" on {gpu_name(group.gpu)}" if kinds else ""
-    return f"{name}{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {sizes}{place}"
+    return f"{name}{quant_name(group.weight_quant)}, {cache_words(group)}, {sizes}{place}"
 
 
 def sources(plan: Plan) -> str:

@@ -25,11 +25,11 @@ from optimizer.report.words import (
     WIDTH,
     Line,
     Style,
+    cache_words,
     columns,
     count,
     exact,
     gpu_name,
-    kv_name,
     latency,
     latency_unit,
     money,
@@ -225,7 +225,7 @@ def rejection_line(rejection: Rejection, currency: str) -> str:
 
 def _setup(group: Group) -> str:
     parallel = f"{group.split} x {group.replicas:,}"
-    return f"{gpu_name(group.gpu)}, {quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {parallel}"
+    return f"{gpu_name(group.gpu)}, {quant_name(group.weight_quant)}, {cache_words(group)}, {parallel}"
 
 
 def _missed(promise: ReplayedPromise) -> str:

@@ -25,11 +25,11 @@ from optimizer.report.words import (
     BLANK,
     Line,
     Style,
+    cache_words,
     count,
     exact,
     gpu_name,
     interconnect_name,
-    kv_name,
     latency,
     latency_unit,
     metric_name,
@@ -113,7 +113,7 @@ def _indicative(plan: Plan) -> str:
 
 
 def _setup(group: Group) -> list[str]:
-    quant = f"{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}"
+    quant = f"{quant_name(group.weight_quant)}, {cache_words(group)}"
     return [quant, _parallel(group), interconnect_name(group.interconnect, group.link)]
 
 

@@ -802,6 +802,46 @@ check("prefix hits", "broken")(lambda kit: earned_at(kit, 0.01))
 check("prefix hits", "boundary")(lambda kit: earned_at(kit, 1e-8))
 
 
+IN_MEMORY = {
+    "id": "mine",
+    "provider": "dealer",
+    "gpu": "h100_sxm_80",
+    "gpus_per_node": 4,
+    "tier": "on_demand",
+    "price_per_hour": 10.0,
+    "currency": "USD",
+    "host_memory_gib": 600.0,
+}
+"""Three quarters less 64 GiB are 386, of which two cards get 193."""
+
+
+def in_host_memory(kit, gib, tiers="any", gap=400.0, **groups):
+    tokens = {**SESSIONS, "prefix_gap_s": gap}
+    problem = kit.world.problem(
+        tokens=tokens, traffic={"requests_per_second": 6.0}, offers=(IN_MEMORY,), engine={"kv_tiers": tiers}
+    )
+    has = kit.has("mine", replicas=2, tp=2, host_gib=gib, **groups)
+    return problem, kit.plan(problem, [has], [kit.gets("mine")])
+
+
+check("host tier", "kept")(lambda kit: in_host_memory(kit, 100.0))
+check("host tier", "broken")(lambda kit: in_host_memory(kit, 194.0))
+check("host tier", "boundary")(lambda kit: in_host_memory(kit, 193.0))
+check("host tier", "kept")(lambda kit: in_host_memory(kit, 0.0))
+check("host tier", "broken")(lambda kit: in_host_memory(kit, 0.0, "host"))
+check("host tier", "broken")(lambda kit: in_host_memory(kit, 100.0, "none"))
+check("host tier", "kept")(lambda kit: in_host_memory(kit, 193.0, "host"))
+
+
+@pytest.mark.parametrize(("change", "most"), [({"found": 0.01}, 0.0), ({"host": 0.01}, 0.0)])
+def test_what_is_told_of_a_host_is_what_it_brings(world, has, gets, change, most):
+    problem, plan = in_host_memory(Kit(world, has, gets), 193.0)
+    (told,) = plan.predicted
+    assert told.prefix.host > most
+    hits = replace(told.prefix, **{name: getattr(told.prefix, name) + by for name, by in change.items()})
+    assert world.broken(problem, replace(plan, predicted=(replace(told, prefix=hits),))) == {"prefix hits"}
+
+
 def test_hits_that_no_memory_earns_are_found_out(world, has, gets, monkeypatch):
     """The characteristic time, worked out by the verifier alone, tells a retention that forgot who fills the cache."""
     from optimizer.verify import prefixes
