@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Lengths, Load, Slo
-from optimizer.performance.host_tier import host_gib_of, tier_refusal
+from optimizer.performance.host_tier import tier_refusal
 from optimizer.performance.startup import default_share
 from optimizer.performance.types import OperatingPoint, ReplicaSpec
 from optimizer.pricing.types import NodeType
@@ -179,7 +179,7 @@ class CandidateBuilder:
                                 spec = known[content] = replica_on(defaults, node_type, (quant, cache), shape)
                             for of_tier in self._in_tiers(setting, node_type, spec):
                                 host = of_tier.host_kv_gib
-                                about = content if host == 0.0 else (*content, round(host))
+                                about = content if host == 0.0 else (*content, str(host))
                                 yield node_type, known.setdefault(about, of_tier), about
 
     def _in_tiers(self, setting: Setting, node_type: NodeType, spec: ReplicaSpec) -> Iterator[ReplicaSpec]:
@@ -188,7 +188,7 @@ class CandidateBuilder:
             yield spec
         if setting.kv_tiers is KvTiers.NONE:
             return
-        gib = host_gib_of(node_type.host_gib, spec.gpus, node_type.gpus_per_node)
+        gib = node_type.host_gib * spec.gpus
         if gib > 0.0 and not tier_refusal(spec):
             self.enumerated += setting.kv_tiers is KvTiers.ANY
             yield replace(spec, host_kv_gib=gib)

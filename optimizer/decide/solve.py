@@ -127,6 +127,7 @@ def answer(
     from optimizer.fleet.candidate_set import enumerate_candidates
     from optimizer.performance.operating_points import Memo
     from optimizer.planning.assemble import assemble, confirm
+    from optimizer.planning.host_memory import hosts_are_known
     from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.planning.ties import best_as_estimated, solve_first
     from optimizer.pricing import node_options
@@ -141,6 +142,7 @@ def answer(
     say("predicting every possible replica")
     memo = Memo()
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
+    hosts_are_known(inputs.problem, candidates.rules, options)
     case = case_of(inputs, options, candidates, clock, memo, ReplayMemory() if simulate else None)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))

@@ -15,10 +15,9 @@ NVLink-C2C, which two cards of a GB200 share (NVIDIA, GB200 NVL72 and GH200 data
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
-
-from optimizer.units import floor_guarded
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Gpu
@@ -45,10 +44,14 @@ _FIRST_RELEASE = {"vllm": (0, 19), "sglang": (0, 5, 12)}
 """Engines with an option for it, and the first release in which it was read (catalogs/engine_options.csv)."""
 
 
-def host_gib_of(node_gib: float, gpus: int, gpus_per_node: int) -> float:
-    """Whole GiB of a node's memory for the KV cache of a replica on so many of its cards: its part of them."""
-    free = HOST_SHARE * node_gib - KEPT_GIB
-    return float(max(floor_guarded(free * gpus / gpus_per_node), 0))
+def host_gib_of_a_card(node_gib: float, gpus_per_node: int) -> float:
+    """GiB of a node's memory for the KV cache of each of its cards, rounded down to a quarter of a power of two (64,
+    80, 96, 112, 128, 160, ..), so that nodes with about as much memory are one kind of node."""
+    each = (HOST_SHARE * node_gib - KEPT_GIB) / gpus_per_node
+    if each < 1.0:
+        return 0.0
+    quarter = 2.0 ** (math.floor(math.log2(each)) - 2)
+    return quarter * math.floor(each / quarter)
 
 
 def link_gb_s(gpu: Gpu) -> float:

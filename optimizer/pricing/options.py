@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.catalog.types import Offer, Price, link_of
 from optimizer.errors import CatalogError
+from optimizer.performance.host_tier import host_gib_of_a_card
 from optimizer.plan.costs import CostLine
 from optimizer.pricing.terms import COMMITMENT_MONTHS, PAID_BY_USE, Terms, purchase_lines, running_lines, terms_of
 from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice
@@ -139,7 +140,7 @@ class _OptionBuilder:
     def _node_type(self, offer: Offer, gpu: Gpu) -> NodeType:
         stated = offer.network_gbps or 0.0
         fabric = stated if stated >= MIN_FABRIC_GBPS else 0.0
-        host = (offer.host_memory_gib or 0.0) if self._terms.host_tier else 0.0
+        host = host_gib_of_a_card(offer.host_memory_gib or 0.0, offer.gpus_per_node) if self._terms.host_tier else 0.0
         key = (gpu.id, offer.gpus_per_node, offer.link, fabric, host)
         found = self._node_types.get(key)
         if found is None:

@@ -28,7 +28,7 @@ class NodeType:
     gpus_per_node: int
     link: Link
     fabric_gbps: float  # between nodes; 0 = not stated, so nothing spans nodes
-    host_gib: float = 0.0  # memory, where KV cache may lie in it; 0 = it may not, or is not stated
+    host_gib: float = 0.0  # of its memory for the KV cache of each card; 0 = none may lie there, or none is stated
     key: tuple[str, int, str, float, float] = field(init=False, compare=False, repr=False)
     """Content key, stable across runs and orders."""
 

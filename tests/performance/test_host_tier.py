@@ -10,7 +10,7 @@ import pytest
 from optimizer.catalog.types import Catalog
 from optimizer.demand import Gap, Lengths
 from optimizer.performance import behaviours
-from optimizer.performance.host_tier import host_gib_of, host_tokens, link_gb_s, tier_refusal
+from optimizer.performance.host_tier import host_gib_of_a_card, host_tokens, link_gb_s, tier_refusal
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.types import ReplicaSpec
 from tests.performance.conftest import SpecMaker
@@ -25,15 +25,11 @@ def spec(make: SpecMaker) -> ReplicaSpec:
 
 
 @pytest.mark.parametrize(
-    ("node", "gpus", "gib"), [(2000.0, 2, 359), (2000.0, 8, 1436), (85.0, 8, 0), (87.0, 8, 1), (0.0, 1, 0)]
+    ("node", "gib"), [(2000.0, 160.0), (1920.0, 160.0), (1500.0, 128.0), (96.0, 1.0), (95.0, 0.0), (0.0, 0.0)]
 )
-def test_three_quarters_less_what_else_runs(node: float, gpus: int, gib: int) -> None:
-    assert host_gib_of(node, gpus, 8) == gib
-
-
-def test_replicas_of_a_full_node_never_ask_for_more(spec: ReplicaSpec) -> None:
-    for gpus in (1, 2, 4, 8):
-        assert 8 // gpus * host_gib_of(1500.0, gpus, 8) <= 0.75 * 1500.0 - 64.0
+def test_three_quarters_less_what_else_runs_in_quarters_of_a_power_of_two(node: float, gib: float) -> None:
+    assert host_gib_of_a_card(node, 8) == gib
+    assert 8 * gib <= max(0.75 * node - 64.0, 0.0)
 
 
 def test_bandwidth_is_within_a_quarter_of_what_was_measured(catalog: Catalog) -> None:

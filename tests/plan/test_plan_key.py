@@ -23,6 +23,7 @@ def group(**changes):
         "attention_dp": 1,
         "expert_parallel": 1,
         "role": Role.SERVE,
+        "host_kv_gib": 0.0,
         "replicas": 3,
         "offer_id": "a",
     }
@@ -41,6 +42,7 @@ def node(**changes):
         ("configuration", {}, {"tensor_parallel": 4}),
         ("configuration", {}, {"workload": "rag"}),
         ("configuration", {}, {"expert_parallel": 2}),
+        ("configuration", {}, {"host_kv_gib": 200.0}),
         ("configuration", {}, {"tensor_parallel": 1, "attention_dp": 2}),
         ("weight_quant", {"gpu": "a100", "tensor_parallel": 8}, {"weight_quant": "int4"}),
         ("gpu", {"weight_quant": "int4"}, {"gpu": "a100"}),
