@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.decide import solve_problem
+from optimizer.decide import read_inputs, solve_problem
 from optimizer.errors import ProblemError
 from optimizer.plan.types import Outcome
 from optimizer.report import render
 from optimizer.report.screen import render_screen
+from optimizer.whatif.case import open_case
 
 LONG_THOUGHTS = """
 workloads:
@@ -22,11 +23,11 @@ workloads:
       prefix_gap_s: 90}
     slo: {ttft_ms: {p50: 900}, tpot_ms: {p95: 60}}
 engine: {router: prefix_affinity, weight_quant: [fp8], kv_cache: [auto], tensor_parallel: [2]}
-hardware: {providers: [acme], gpus: [h200_sxm_141]}
-offers:
-  - {id: plain, provider: acme, gpu: h200_sxm_141, gpus_per_node: 2, price_per_hour: 6, tier: on_demand}
-  - {id: roomy, provider: acme, gpu: h200_sxm_141, gpus_per_node: 2, price_per_hour: PRICE, tier: on_demand,
-     host_memory_gib: 1000}
+hardware:
+  only_owned: yes
+  owned:
+    - {gpu: h200_sxm_141, gpus_per_node: 2, nodes: 20, monthly_cost: 8000}
+    - {gpu: h200_sxm_141, gpus_per_node: 2, nodes: 20, monthly_cost: 9500, host_memory_gib: 1000}
 ranking: {top: 1}
 payment: {as_of: 2026-11-20}
 """
@@ -35,7 +36,7 @@ payment: {as_of: 2026-11-20}
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiers") / "p.yaml"
-    path.write_text(LONG_THOUGHTS.replace("PRICE", "7"))
+    path.write_text(LONG_THOUGHTS)
     return path
 
 
@@ -44,17 +45,11 @@ def answer(file: Path, *sets: str, simulate: bool = False) -> Outcome:
 
 
 def test_a_tier_is_taken_where_it_costs_less(file: Path) -> None:
-    """Nodes with memory cost a sixth more and carry more: fewer of them do. Where they cost twice as much they do not
-    pay; then ``any`` is ``none``."""
+    """Nodes with memory cost a fifth more and carry more: fewer of them do."""
     none, best = answer(file), answer(file, "engine.kv_tiers=any")
     assert none.plans[0].groups[0].host_kv_gib == 0.0
     assert best.plans[0].groups[0].host_kv_gib == 640.0  # two cards, (0.75 x 1000 - 64) / 2 = 343 each, rounded down
     assert best.plans[0].monthly_cents < none.plans[0].monthly_cents
-    (dear,) = answer(file, "engine.kv_tiers=any", "offers.roomy.price_per_hour=14").plans
-    assert (dear.monthly_cents, dear.groups[0].host_kv_gib) == (none.plans[0].monthly_cents, 0.0)
-    (forced,) = answer(file, "engine.kv_tiers=host", "offers.roomy.price_per_hour=14").plans
-    assert forced.groups[0].host_kv_gib == 640.0
-    assert forced.monthly_cents > none.plans[0].monthly_cents
 
 
 def test_the_replay_finds_what_the_closed_form_says_and_all_is_told(file: Path) -> None:
@@ -73,12 +68,12 @@ def test_the_replay_finds_what_the_closed_form_says_and_all_is_told(file: Path) 
 
 
 def test_a_node_whose_memory_nobody_states_keeps_none(file: Path) -> None:
-    unknown = "offers.roomy.host_memory_gib=null"
+    unknown = "hardware.owned.1.host_memory_gib=null"
     with pytest.raises(ProblemError, match="no node that may be used states host_memory_gib"):
         answer(file, "engine.kv_tiers=host", unknown)
-    outcome = answer(file, "engine.kv_tiers=any", unknown)
-    assert outcome.plans[0].groups[0].host_kv_gib == 0.0
-    assert any("host_memory_gib" in one for one in outcome.warnings)
+    case = open_case(read_inputs(file, sets=["engine.kv_tiers=any", unknown]))
+    assert {one.spec.host_kv_gib for one in case.candidates.candidates} == {0.0}
+    assert any("host_memory_gib" in one for one in case.inputs.problem.warnings)
 
 
 @pytest.mark.parametrize(
