@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from optimizer.length_histogram import Histogram
+
 
 class Metric(StrEnum):
     """A latency that users feel, per request."""
@@ -164,7 +166,8 @@ class SessionMeans:
 class Lengths:
     """Token lengths of one workload.
 
-    A length with a ``p95`` is lognormal with that mean and 95th percentile; without, it is constant.
+    A length with a ``p95`` is lognormal with that mean and 95th percentile; without, it is constant. With a
+    ``histogram`` both are as counted, and mean and ``p95`` are its own.
     ``context_max`` is the longest input + output that must be accepted and clips the distribution.
     ``shared_prefix`` is the share of input tokens found in a prefix cache that holds them (no prefill work, but KV is
     occupied); ``requests_per_prefix`` how many requests share one prefix (None: all); ``prefix_gap`` how long after an
@@ -182,6 +185,7 @@ class Lengths:
     prefix_gap: Gap | None = None
     classes: tuple[LengthShare, ...] = ()  # of a mix of length classes; the means above are then over all requests
     sessions: SessionLengths | None = None  # whose turns these are; the means above and ``shared_prefix`` follow
+    histogram: Histogram | None = None  # lengths as counted
 
     @property
     def earns_hits(self) -> bool:

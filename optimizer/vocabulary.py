@@ -105,6 +105,14 @@ class ExpertParallel(StrEnum):
     REQUIRED = "required"
 
 
+class KvTiers(StrEnum):
+    """Where prefixes are kept beside the memory of the cards."""
+
+    NONE = "none"
+    HOST = "host"
+    ANY = "any"
+
+
 class Survive(StrEnum):
     """What of a plan may be gone with every promise still kept by what is left."""
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from optimizer.calibrate.rows import DECODE_STEP, PROMPT_STEP, MeasuredRow, RowCase
 from optimizer.demand import Lengths
+from optimizer.performance.host_tier import LOAD_FLOOR_S, host_tokens, load_seconds
 from optimizer.performance.lengths import moments_of
 from optimizer.performance.memory import memory_table
 from optimizer.performance.parameters import Parameters
@@ -254,6 +255,12 @@ def replica_for(spec: ReplicaSpec, lengths: Lengths, params: Parameters) -> Repl
     tokens = float(table.kv_budget[0] / table.kv.sequence(resident)[0]) * resident
     drafts = (spec.speculation.tokens, spec.speculation.acceptance) if spec.speculation else (0, 0.0)
     open_loop, closed_loop = (replace(settings_of(spec, tokens, params, way), drafts=drafts) for way in (True, False))
+    if spec.host_kv_gib:
+        each = float(table.kv.sequence(resident)[0]) / resident
+        held, load_s = host_tokens(spec, each), load_seconds(spec, each)
+        open_loop, closed_loop = (
+            replace(way, host_tokens=held, load_s=load_s, load_floor_s=LOAD_FLOOR_S) for way in (open_loop, closed_loop)
+        )
     return Replica(coefficients([spec], params).row(0), open_loop, closed_loop)
 
 

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 from optimizer.candidates.types import Candidate
 from optimizer.demand import Lengths, Load, Slo
 from optimizer.performance.drafting import choices, format_refusal, offered
+from optimizer.performance.host_tier import tier_refusal
 from optimizer.performance.startup import default_share
 from optimizer.performance.types import OperatingPoint, ReplicaSpec
 from optimizer.plan.deployment import Drafting
 from optimizer.pricing.types import NodeType
 from optimizer.units import floor_guarded
-from optimizer.vocabulary import Speculative
+from optimizer.vocabulary import KvTiers, Speculative
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Engine, Gpu, Model
@@ -44,6 +45,8 @@ SPECULATION = "a published draft (engine.speculative)"
 """What plain replicas lack where drafts are required."""
 WIDE = "fabric and kernels for attention ranks over nodes"
 """The same, of replicas that fill several nodes: 400 Gb/s for each GPU, on cards and engines that have the kernels."""
+HOST_MEMORY = "host memory for KV cache"
+"""What ``kv_tiers: host`` asks of a node and a replica."""
 
 _TENSOR_PARALLEL = (1, 2, 4, 8)
 _PIPELINE_PARALLEL = (1, 2, 4)
@@ -184,7 +187,11 @@ class CandidateBuilder:
                             spec = known.get(content)
                             if spec is None:
                                 spec = known[content] = replica_on(defaults, node_type, (quant, cache), shape)
-                            yield from self._ways(setting, node_type, known, content)
+                            for of_tier in self._in_tiers(setting, node_type, spec):
+                                host = of_tier.host_kv_gib
+                                about = content if host == 0.0 else (*content, str(host))
+                                known.setdefault(about, of_tier)
+                                yield from self._ways(setting, node_type, known, about)
 
     def _ways(
         self, setting: Setting, node_type: NodeType, known: dict[Content, ReplicaSpec], content: Content
@@ -202,6 +209,19 @@ class CandidateBuilder:
                 if more not in known:
                     known[more] = replace(spec, speculation=way)
                 yield node_type, known[more], more
+
+    def _in_tiers(self, setting: Setting, node_type: NodeType, spec: ReplicaSpec) -> Iterator[ReplicaSpec]:
+        """A replica without KV cache in the memory of the host, and with it, as far as ``engine.kv_tiers`` allows."""
+        if setting.kv_tiers is not KvTiers.HOST:
+            yield spec
+        if setting.kv_tiers is KvTiers.NONE:
+            return
+        gib = node_type.host_gib * spec.gpus
+        if gib > 0.0 and not tier_refusal(spec):
+            self.enumerated += setting.kv_tiers is KvTiers.ANY
+            yield replace(spec, host_kv_gib=gib)
+        elif setting.kv_tiers is KvTiers.HOST:
+            self.removed[HOST_MEMORY] += 1
 
     def _lengths(self, index: int) -> Lengths:
         return self._parts[index].lengths
@@ -226,6 +246,7 @@ class CandidateBuilder:
             drafts=tuple(offers),
             ways_to_draft=tuple(way for _, way in choices(model, offers)),
             must_draft=stated.speculative is Speculative.REQUIRED,
+            kv_tiers=stated.kv_tiers if part.lengths.earns_hits else KvTiers.NONE,
         )
 
 
@@ -264,6 +285,7 @@ class Setting:
     drafts: tuple[PublishedDraft, ...] = ()
     ways_to_draft: tuple[Speculation, ...] = ()
     must_draft: bool = False
+    kv_tiers: KvTiers = KvTiers.NONE  # that matter to the workload
 
 
 def _forbids(node_type: NodeType, shape: Shape, layers: int, *, only_inside: bool) -> str:

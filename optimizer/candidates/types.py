@@ -50,6 +50,7 @@ class Candidate:
             spec.expert_parallel,
             *(() if self.role is Role.SERVE else (str(self.role),)),
             *(() if spec.speculation is None else (spec.method, spec.drafted)),
+            *(() if spec.host_kv_gib == 0.0 else ("host",)),
         )
         object.__setattr__(self, "key", key)
 

@@ -30,6 +30,7 @@ from optimizer.plan.types import (
     SingleKind,
     Unknown,
 )
+from optimizer.planning.host_memory import hosts_are_known
 from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.planning.seal import seal_of
 from optimizer.pricing import option_rules, refused_quotes, unused_discounts
@@ -142,7 +143,14 @@ def answer(
     say("predicting every possible replica")
     memo = Memo()
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
-    case = case_of(inputs, options, candidates, clock, memo, ReplayMemory() if simulate else None)
+    case = case_of(
+        inputs,
+        hosts_are_known(inputs.problem, candidates, options),
+        candidates,
+        clock,
+        memo,
+        ReplayMemory() if simulate else None,
+    )
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = (solve_first if simulate else best_as_estimated)(inputs, candidates, options, settings)

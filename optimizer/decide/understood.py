@@ -55,9 +55,9 @@ def _asked(part: Part, problem: Problem) -> Asked:
     return Asked(
         workload=part.name,
         model=workload.model,
-        input_tokens=lengths.input_mean if lengths.sessions is None else round(lengths.input_mean),
+        input_tokens=round(lengths.input_mean) if lengths.sessions or lengths.histogram else lengths.input_mean,
         input_p95=lengths.input_p95,
-        output_tokens=lengths.output_mean if lengths.sessions is None else round(lengths.output_mean),
+        output_tokens=round(lengths.output_mean) if lengths.sessions or lengths.histogram else lengths.output_mean,
         output_p95=lengths.output_p95,
         context_max=lengths.context_max,
         promises=part.slo.promises,

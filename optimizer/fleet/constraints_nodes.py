@@ -124,7 +124,7 @@ def offer_rules(v: Variables) -> None:
 
 def by_type(v: Variables) -> list[tuple[NodeType, list[tuple[int, Slot]]]]:
     """Node types in use by some slot, each with its slots, in content order."""
-    found: dict[tuple[str, int, str, float], list[tuple[int, Slot]]] = defaultdict(list)
+    found: dict[tuple[str, int, str, float, float], list[tuple[int, Slot]]] = defaultdict(list)
     for index, slot in v.slots():
         found[slot.node_type.key].append((index, slot))
     return [(found[key][0][1].node_type, found[key]) for key in sorted(found)]

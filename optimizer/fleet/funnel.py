@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from optimizer.candidates.enumerate import EXCHANGE, SPECULATION, WIDE
+from optimizer.candidates.enumerate import EXCHANGE, HOST_MEMORY, SPECULATION, WIDE
 from optimizer.candidates.types import Candidate
 from optimizer.fleet.lower_bounds import NodeKey, UsableOptions, least_cents, replicas_needed
 from optimizer.fleet.requirements import OFFER_RULES, SHARE_PARTS, UserRules
@@ -33,6 +33,7 @@ PHYSICAL_ORDER = (
     WIDE,
     EXCHANGE,
     SPECULATION,
+    HOST_MEMORY,
     "memory",
 )
 
@@ -146,7 +147,7 @@ class _Counter:
         remaining = physical.enumerated
         self.steps.append(FunnelStep("enumerated", remaining, None))
         for rule in PHYSICAL_ORDER:
-            if rule in (EXCHANGE, SPECULATION, WIDE) and not physical.removed.get(rule):
+            if rule in (EXCHANGE, HOST_MEMORY, SPECULATION, WIDE) and not physical.removed.get(rule):
                 continue
             remaining -= physical.removed.get(rule, 0)
             self.steps.append(FunnelStep(rule, remaining, None))

@@ -332,6 +332,7 @@ def _of_candidate(name: str, candidate: Candidate, rules: UserRules) -> tuple[Fa
                     str(spec.expert_parallel),
                     *(() if candidate.role is Role.SERVE else (str(candidate.role),)),
                     *((candidate.drafts.words,) if candidate.drafts else ()),
+                    *(() if spec.host_kv_gib == 0.0 else ("host",)),
                 ),
             )
         case "weight_quant":

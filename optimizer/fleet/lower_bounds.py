@@ -110,7 +110,7 @@ def _needed_in(point: OperatingPoint, load: Load, period: int) -> int:
     return replicas_needed(point, there) or load.min_replicas
 
 
-NodeKey = tuple[str, int, str, float]
+NodeKey = tuple[str, int, str, float, float]
 """Content key of a node type."""
 
 

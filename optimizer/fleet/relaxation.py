@@ -122,7 +122,7 @@ def _instance(candidate_set: CandidateSet, options: Sequence[NodeOption], rules:
 
 
 def _most_money(slots: Iterable[Slot], options: Sequence[NodeOption]) -> int:
-    dearest: dict[tuple[str, int, str, float], int] = {}
+    dearest: dict[tuple[str, int, str, float, float], int] = {}
     for option in options:
         key = option.node_type.key
         dearest[key] = max(dearest.get(key, 0), most_cents(option))

@@ -286,7 +286,7 @@ def _open_numbers(v: Variables, found: Found) -> list[LinearExprT]:
     return [level.expression for level in merged] if len(counts) > 1 else []
 
 
-def _types_of(instance: Instance, found: Found) -> dict[tuple[str, int, str, float], NodeType]:
+def _types_of(instance: Instance, found: Found) -> dict[tuple[str, int, str, float, float], NodeType]:
     """Node types that a plan has nodes of."""
     return {instance.options[index].node_type.key: instance.options[index].node_type for index in found.nodes}
 

@@ -333,7 +333,7 @@ def undominated_slots(slots: Sequence[Slot], rules: UserRules) -> list[Slot]:
     ranked = rules.top > 1
     if rules.objective not in ("minimize_cost", "minimize_gpus") or (ranked and "provider" in rules.distinct_by):
         return list(slots)
-    fronts: dict[tuple[int, tuple[str, int, str, float], int, bool, tuple[Fact, ...]], list[Slot]] = defaultdict(list)
+    fronts: dict[tuple[int, NodeKey, int, bool, tuple[Fact, ...]], list[Slot]] = defaultdict(list)
     kept: list[Slot] = []
     for slot in slots:
         flagged = rules.is_flagged(slot.candidate)

@@ -52,7 +52,7 @@ class Variables:
             for node_type in instance.node_types
             for p in self.periods
         }
-        self._spares: dict[tuple[tuple[str, int, str, float], int], IntVar] = {}
+        self._spares: dict[tuple[tuple[str, int, str, float, float], int], IntVar] = {}
         self._lost: dict[tuple[int, int], IntVar] = {}
         self._stands: dict[tuple[int, Place], IntVar] = {}
         self._facts: dict[Fact, IntVar] = {}

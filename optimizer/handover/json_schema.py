@@ -23,6 +23,7 @@ from pydantic_core import core_schema
 from optimizer.problem.fields import OneOf, as_tuple, yes_no
 from optimizer.problem.schema import ProblemFile
 from optimizer.problem.schema_hardware import parallel_size
+from optimizer.problem.schema_tokens import rows_of_a_file
 from optimizer.vocabulary import ENGINE_PARALLELISM
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class _Generator(GenerateJsonSchema):
         inner = self.generate_inner(schema["schema"])
         if isinstance(function, OneOf):
             return {"enum": [*function.words, *(alias for alias, _ in function.aliases)]}
+        if function is rows_of_a_file:
+            return {"anyOf": [inner, {"type": "string", "minLength": 1}]}
         if function is as_tuple:
             return {"anyOf": [inner["items"], inner]}
         if function is yes_no:

@@ -64,6 +64,7 @@ _PARTS: dict[str, dict[str, Any]] = {
         "attention_dp": "integer",
         "expert_parallel": "integer",
         "speculative": "drafts|null",
+        "kv_tier?": "object",
         "replicas": "integer",
         "interconnect": "string",
         "max_num_seqs": "integer",

@@ -97,6 +97,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 Value: TypeAlias = "str | int | float | bool | Sequence[Value] | dict[str, Value] | None"
 
 
+class InOneLine(dict[str, Value]):
+    """A mapping that is written in one line: a row of a table."""
+
+
 def render_yaml(documents: Sequence[Value], comment: str = "") -> str:
     """One or more documents, with a comment on top. Several lines become a literal block where that is exact."""
     from ruamel.yaml import YAML
@@ -114,12 +118,17 @@ def render_yaml(documents: Sequence[Value], comment: str = "") -> str:
 
 
 def _quoted(value: Value) -> object:
+    from ruamel.yaml.comments import CommentedMap
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
     if isinstance(value, str):
         plain = all(char.isascii() and (char.isprintable() or char == "\n") for char in value)
         block = plain and "\n" in value and not value.startswith((" ", "\n"))
         return LiteralScalarString(value) if block else DoubleQuotedScalarString(value)
+    if isinstance(value, InOneLine):
+        row = CommentedMap((key, _quoted(item)) for key, item in value.items())
+        row.fa.set_flow_style()
+        return row
     if isinstance(value, dict):
         return {key: _quoted(item) for key, item in value.items()}
     if isinstance(value, Sequence):

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from optimizer.errors import UsageError
-from optimizer.handover.safe_text import Value, render_yaml
+from optimizer.handover.safe_text import InOneLine, Value, render_yaml
+from optimizer.problem.checks_workload import LARGEST_P95_TO_MEAN
+from optimizer.problem.schema_tokens import ROW_KEYS
 from optimizer.problem.trace import MOONCAKE_BLOCK, Trace
 from optimizer.simulate.prefix_cache import PrefixHits, PrefixRequest, PrefixRouter, prefix_hits
 
 _BUSY_WINDOWS = 60
 """The busiest of so many equal stretches is the peak that a problem file plans for."""
+
+
+_EDGES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.99, 0.997)
+"""Where bins of lengths end, as shares of the requests; finer where few requests hold many tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,20 @@ def problem_of(trace: Trace, figures: TraceFigures, model: str, trace_path: Path
             f"the longest request of the trace holds {longest:,} tokens; {model} stops at {context_limit:,}:"
             " name a model with a longer context by --model"
         )
+    lognormal = _is_lognormal(trace.input_tokens, figures.input) and _is_lognormal(trace.output_tokens, figures.output)
+    if lognormal:
+        tokens: dict[str, Value] = {
+            "input": _distribution(figures.input),
+            "output": _distribution(figures.output),
+            "context_max": longest,
+        }
+    else:
+        rows = counted(trace, context_limit)
+        longest = max(longest, *(math.ceil(sent + made) for sent, made, _ in rows))
+        tokens = {
+            "context_max": longest,
+            "histogram": [InOneLine(zip(ROW_KEYS, row, strict=True)) for row in rows],
+        }
     document: dict[str, Value] = {
         "name": f"Load of {trace_path.name}",
         "workloads": [
@@ -113,11 +135,7 @@ def problem_of(trace: Trace, figures: TraceFigures, model: str, trace_path: Path
                 "name": "recorded",
                 "model": model,
                 "traffic": {"requests_per_second": _short(figures.busiest_rate), "trace": str(trace_path)},
-                "tokens": {
-                    "input": _distribution(figures.input),
-                    "output": _distribution(figures.output),
-                    "context_max": longest,
-                },
+                "tokens": tokens,
                 "slo": {"ttft_ms": {"p95": 2000}, "tpot_ms": {"p95": 60}},
             }
         ],
@@ -129,7 +147,41 @@ def problem_of(trace: Trace, figures: TraceFigures, model: str, trace_path: Path
         f"requests_per_second is that of the busiest of {_BUSY_WINDOWS} equal stretches; the latency promises are\n"
         "placeholders: put yours. Prefix-cache hits are not counted in until tokens.shared_prefix states them."
     )
+    if not lognormal:
+        comment += (
+            "\nNo lognormal has such a mean and p95, so the lengths stand as they were counted, in bins that keep the"
+            "\nmeans and the 95th percentiles of input and of output."
+        )
     return render_yaml([document], comment)
+
+
+def _is_lognormal(tokens: Sequence[float], found: TokenFigures) -> bool:
+    """Whether a lognormal has such a mean and p95; lengths that are all alike pass too."""
+    return found.mean < found.p95 <= LARGEST_P95_TO_MEAN * found.mean or max(tokens) - min(tokens) < 1.0
+
+
+def counted(trace: Trace, context_limit: int | None) -> tuple[tuple[float, float, float], ...]:
+    """Input tokens, output tokens and share of the requests, bin by bin. Each bin of inputs stands for its mean, and so
+    does each of outputs; what is just the 95th percentile is a bin of its own. Means and p95 stay, and which inputs go
+    with which outputs stays by bins."""
+    outputs = [max(made, 1.0) for made in trace.output_tokens]
+    sent, made = _binned(trace.input_tokens), _binned(outputs)
+    pairs = Counter((sent[i], made[o]) for i, o in zip(trace.input_tokens, outputs, strict=True))
+    most = math.inf if context_limit is None else float(context_limit)
+    return tuple(
+        (max(min(i, most - o), 1.0), o, round(number / len(outputs), 9)) for (i, o), number in sorted(pairs.items())
+    )
+
+
+def _binned(lengths: Sequence[float]) -> dict[float, float]:
+    """What stands for each length: the mean of its bin."""
+    ordered = sorted(lengths)
+    p95 = ordered[math.ceil(0.95 * len(ordered)) - 1]
+    edges = sorted({p95, *(ordered[min(int(share * len(ordered)), len(ordered) - 1)] for share in _EDGES)})
+    bins: dict[tuple[int, bool], list[float]] = {}
+    for length in ordered:
+        bins.setdefault((bisect_right(edges, length), length == p95), []).append(length)
+    return {length: round(fmean(each), 2) for each in bins.values() for length in each}
 
 
 def _distribution(lengths: TokenFigures) -> Value:

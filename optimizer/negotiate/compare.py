@@ -278,12 +278,12 @@ def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> Itera
 
 
 def _stated(problem: Problem) -> Flat:
-    """Values of a problem by path, without the mean lengths that its length classes or sessions tell."""
+    """Values of a problem by path, without the mean lengths that its length classes, histogram or sessions tell."""
     flat = _flat(problem.model_dump(mode="json", exclude={*READ_FROM, "name"}))
     told = {
         f"workloads.{workload.name}.tokens.{key}"
         for workload in problem.workloads
-        if workload.tokens.classes or workload.sessions
+        if workload.tokens.classes or workload.tokens.histogram or workload.sessions
         for key in ("input", "output")
     }
     return {path: value for path, value in flat.items() if path not in told}

@@ -169,6 +169,7 @@ def _rows(flow: Flow, limit: Flow, stable: npt.NDArray[np.bool_], m: LengthMomen
                 kv_tokens_used=float(flow.inflight[i]) * m.resident,
                 stable=good,
                 prefix_hit_rate=float(flow.found[i]),
+                host_hit_rate=float(flow.brought[i]),
                 classes=tuple((name, rows[i]) for name, rows in of_classes),
             )
         )

@@ -8,18 +8,21 @@ the less is found.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from optimizer.demand import Lengths
+from optimizer.performance.host_tier import LOAD_FLOOR_S, host_tokens, load_seconds
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.memory import MemoryTable
-from optimizer.performance.prefix_room import SLOT_SHARES, HitTable, PrefixRoom, hit_table, prompts_left
+from optimizer.performance.prefix_room import SLOT_SHARES, HitTable, HostRoom, PrefixRoom, hit_table, prompts_left
 from optimizer.performance.retention import prefix_curve
 from optimizer.performance.session_retention import growing_curve
 from optimizer.performance.step_load import Array, Replicas, steps_at
+from optimizer.performance.types import ReplicaSpec
 
 P99_SCORE = 2.33
 """Requests in flight take what is exceeded 1 % of the time; the rest of the cache is for contexts that lie idle."""
@@ -36,8 +39,13 @@ def are_computed(lengths: Lengths) -> bool:
     return lengths.requests_per_prefix is not None and lengths.shared_prefix > 0.0 and not lengths.classes
 
 
-def with_prefixes(r: Replicas, table: MemoryTable, lengths: Lengths, m: LengthMoments) -> Replicas:
-    """The replicas with what they find of shared prefixes, where that is computed."""
+def with_prefixes(
+    r: Replicas, table: MemoryTable, lengths: Lengths, m: LengthMoments, specs: Sequence[ReplicaSpec]
+) -> Replicas:
+    """The replicas with what they find of shared prefixes, where that is computed.
+
+    What the host holds is written through, so cards and host together find what the larger of the two finds.
+    """
     if not are_computed(lengths):
         return r
     context = m.input + m.output
@@ -46,11 +54,24 @@ def with_prefixes(r: Replicas, table: MemoryTable, lengths: Lengths, m: LengthMo
     hits = _hits(lengths)
     decoding = SLOT_SHARES[:, None] * r.slots
     swing = P99_SCORE * np.sqrt(decoding)
-    arriving, held = (
-        _shares(r, m, hits, decoding, np.maximum(pool - inflight * running, 0.0), closed=closed)
-        for inflight, closed in ((decoding + swing, False), (decoding, True))
-    )
-    return replace(r, prefixes=PrefixRoom(r.slots, arriving, held, hits.curve))
+    sides = ((decoding + swing, False), (decoding, True))
+    rooms = [np.maximum(pool - inflight * running, 0.0) for inflight, _ in sides]
+    if not any(spec.host_kv_gib for spec in specs):
+        arriving, held = (
+            _shares(r, m, hits, decoding, room, closed=closed) for room, (_, closed) in zip(rooms, sides, strict=True)
+        )
+        return replace(r, prefixes=PrefixRoom(r.slots, arriving, held, hits.curve))
+    beyond = np.array([host_tokens(spec, one) for spec, one in zip(specs, each.tolist(), strict=True)])
+    token_s = np.array([load_seconds(spec, one) for spec, one in zip(specs, each.tolist(), strict=True)])
+    both, near = [], []
+    for room, (inflight, closed) in zip(rooms, sides, strict=True):
+        larger = np.maximum(room, beyond - inflight * running)
+        found = _shares(r, m, hits, decoding, larger, closed=closed)
+        rate = steps_at(r, prompts_left(m, hits.curve, found), decoding, closed=closed).rate
+        both.append(found)
+        near.append(np.where(larger > room, np.minimum(hits.share(room, rate), found), found))
+    host = HostRoom(near[0], near[1], token_s, LOAD_FLOOR_S)
+    return replace(r, prefixes=PrefixRoom(r.slots, both[0], both[1], hits.curve, host))
 
 
 @lru_cache(maxsize=64)

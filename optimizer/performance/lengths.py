@@ -1,7 +1,8 @@
 """Moments of a workload's token lengths: what the closed forms need to know of a distribution.
 
 A length with a 95th percentile is lognormal with the stated mean, else constant; outputs are clipped at the context
-limit and inputs at what the output leaves of it (design.md section 3). Input and output are independent.
+limit and inputs at what the output leaves of it (design.md section 3). Input and output are independent. Those of a
+histogram are taken pair by pair, as counted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from statistics import NormalDist
 import numpy as np
 
 from optimizer.demand import KvSizing, Lengths
+from optimizer.length_histogram import Histogram
 from optimizer.session_turns import Floats, turns_of
 
 _CELLS = 48
@@ -23,6 +25,9 @@ _CELLS = 48
 
 _PROMPTS = 8
 """Equiprobable values of a prompt of sessions: enough to count chunks."""
+
+_COUNTED_PROMPTS = 20
+"""Equiprobable values of a prompt of a histogram, whose few lengths may lie far apart."""
 
 _SCORE_95 = 1.6448536269514722
 
@@ -78,6 +83,8 @@ def moments_of(lengths: Lengths) -> LengthMoments:
         return _mixed(lengths)
     if lengths.sessions is not None:
         return _of_turns(lengths)
+    if lengths.histogram is not None:
+        return _as_counted(lengths, lengths.histogram)
     outputs = [min(value, lengths.context_max - 1.0) for value in _cells(lengths.output_mean, lengths.output_p95)]
     inputs = _cells(lengths.input_mean, lengths.input_p95)
     pairs = [(max(min(i, lengths.context_max - o), 1.0), max(o, 1.0)) for i in inputs for o in outputs]
@@ -108,6 +115,46 @@ def moments_of(lengths: Lengths) -> LengthMoments:
         context_max=lengths.context_max,
         found=lengths.shared_prefix,
     )
+
+
+def _as_counted(lengths: Lengths, counted: Histogram) -> LengthMoments:
+    """Moments over the rows of a histogram by their shares; what is a mean over time by their decode steps too."""
+    sent, made, share = (np.array(column) for column in (counted.input, counted.output, counted.share))
+    left = 1.0 - lengths.shared_prefix
+    weight = np.maximum(made - 1.0, 1.0)  # decode steps of a request, and what time goes by
+
+    def mean(values: Floats) -> float:
+        return float((share * values).sum())
+
+    mean_in, squares, mean_steps, time = mean(sent), mean(sent**2), max(mean(made - 1.0), 1.0), mean(weight)
+    prompt = max(mean_in * left, 1.0)
+    seen, whole = mean(weight * (sent + made / 2.0)) / time, mean(weight * (sent + made)) / time
+    worst = lengths.kv_sizing is KvSizing.WORST_CASE
+    return LengthMoments(
+        input=mean_in,
+        prompt=prompt,
+        prompt_cells=tuple(max(one * left, 1.0) for one in _equal_parts(sent, share)),
+        prompt_scv=max(squares / mean_in**2 - 1.0, 0.0),
+        context=left * (1.0 - left / 2.0) * squares / prompt,
+        steps=mean_steps,
+        steps_scv=max(mean(weight**2) / mean_steps**2 - 1.0, 0.0),
+        inverse_steps=mean(1.0 / weight),
+        output=mean(made),
+        resident_seen=seen,
+        resident=float(lengths.context_max) if worst else seen,
+        reserved=float(lengths.context_max) if worst else whole,
+        context_max=lengths.context_max,
+        found=lengths.shared_prefix,
+    )
+
+
+def _equal_parts(values: Floats, shares: Floats) -> list[float]:
+    """Means of the shortest twentieth, of the next one, and so on; a row may lie in several."""
+    order = np.argsort(values, kind="stable")
+    ends = np.concatenate(([0.0], np.cumsum(shares[order])))
+    below = np.concatenate(([0.0], np.cumsum((values * shares)[order])))
+    at = np.interp(np.linspace(0.0, ends[-1], _COUNTED_PROMPTS + 1), ends, below)
+    return [float(part) * _COUNTED_PROMPTS / float(ends[-1]) for part in np.diff(at)]
 
 
 def _mixed(lengths: Lengths) -> LengthMoments:

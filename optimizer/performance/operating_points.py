@@ -223,7 +223,7 @@ def content_of_spec(spec: ReplicaSpec) -> tuple[object, ...]:
         id(spec.gpu), id(spec.model), id(spec.engine), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
         spec.pipeline_parallel, spec.link, spec.gpu_memory_utilization, spec.max_num_seqs, spec.max_num_batched_tokens,
         spec.attention_dp, spec.expert_parallel, spec.overlap, spec.engine_version, spec.crosses_nodes,
-        spec.known_host, spec.speculation and spec.speculation.content,
+        spec.known_host, spec.speculation and spec.speculation.content, spec.host_kv_gib,
     )  # fmt: skip
 
 

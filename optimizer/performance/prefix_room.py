@@ -59,6 +59,30 @@ def _place(value: Array, axis: Array) -> tuple[npt.NDArray[np.intp], Array]:
 
 
 @dataclass(frozen=True, slots=True)
+class HostRoom:
+    """What of it lies in the memory of the host alone; replicas as columns."""
+
+    arriving: Array  # of what could be found the share that the cards hold, by number being decoded; Poisson arrivals
+    held: Array  # the same with a steady number in flight
+    token_s: Array  # seconds to bring in one token; 0: the replica keeps nothing there
+    floor_s: float  # seconds that any load takes
+
+    def part(self, at: npt.NDArray[np.intp]) -> HostRoom:
+        """Some of the replicas."""
+        return replace(self, arriving=self.arriving[:, at], held=self.held[:, at], token_s=self.token_s[at])
+
+
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """What requests wait for prefixes to be brought in, column by column; seconds over all requests."""
+
+    found: Array  # share of the input tokens that is brought in
+    chance: Array  # share of the requests that wait for some
+    mean: Array
+    square: Array  # mean square
+
+
+@dataclass(frozen=True, slots=True)
 class PrefixRoom:
     """Replicas as columns."""
 
@@ -66,18 +90,40 @@ class PrefixRoom:
     arriving: Array  # of what could be found the share that is, by number being decoded; under Poisson arrivals
     held: Array  # the same with a steady number in flight
     curve: RetentionCurve
+    host: HostRoom | None = None  # None: no replica keeps anything in the memory of its host
 
     def part(self, at: npt.NDArray[np.intp]) -> PrefixRoom:
         """Some of the replicas."""
-        return replace(self, slots=self.slots[at], arriving=self.arriving[:, at], held=self.held[:, at])
+        host = None if self.host is None else self.host.part(at)
+        return replace(self, slots=self.slots[at], arriving=self.arriving[:, at], held=self.held[:, at], host=host)
 
     def left_of_prompts(self, m: LengthMoments, n: Array, *, closed: bool) -> LengthMoments:
         """Moments of what is left of the prompts with ``n`` requests being decoded, column by column."""
-        table = self.held if closed else self.arriving
+        return prompts_left(m, self.curve, self._at(self.held if closed else self.arriving, n))
+
+    def loads(self, m: LengthMoments, n: Array, *, closed: bool) -> Loads | None:
+        """What is brought in from the memory of hosts with ``n`` requests being decoded, and how long that takes. A
+        turn finds its whole prefix there, or nothing."""
+        if self.host is None:
+            return None
+        table, near = (self.held, self.host.held) if closed else (self.arriving, self.host.arriving)
+        brought = np.maximum(self._at(table, n) - self._at(near, n), 0.0) * (self.host.token_s > 0.0)
+        curve, weight = self.curve, float(self.curve.weight.sum())
+        head = curve.shared + float((curve.weight * curve.head).sum()) / weight
+        square = float((curve.weight * (curve.shared + curve.head) ** 2).sum()) / weight
+        uneven = max(square / head**2, 1.0) * (1.0 if m.left else 1.0 + m.prompt_scv)
+        found = brought * curve.ceiling
+        chance = np.minimum(found * curve.input / head, 1.0)
+        each, floor = head * self.host.token_s, self.host.floor_s
+        mean = chance * (floor + each)
+        return Loads(found, chance, mean, chance * (floor**2 + 2.0 * floor * each + uneven * each**2))
+
+    def _at(self, table: Array, n: Array) -> Array:
+        """A table at ``n`` requests being decoded, column by column."""
         below, on = _place(n / self.slots, SLOT_SHARES)
         columns = np.arange(self.slots.size)
         low, high = table[below, columns], table[below + 1, columns]
-        return prompts_left(m, self.curve, low + on * (high - low))
+        return np.asarray(low + on * (high - low))
 
 
 def prompts_left(m: LengthMoments, curve: RetentionCurve, share: Array) -> LengthMoments:

@@ -42,6 +42,7 @@ import numpy.typing as npt
 from optimizer.demand import Metric
 from optimizer.performance.bisection import bisected
 from optimizer.performance.lengths import LengthMoments
+from optimizer.performance.prefix_room import Loads
 from optimizer.performance.step_load import TINY, Array, Replicas, StepLoad, steps_at
 from optimizer.performance.types import gamma_quantile
 
@@ -67,6 +68,7 @@ class Flow:
     slot_chance: Array  # of having to wait for a free slot
     slot_wait: Array  # mean of those who wait, seconds; in the means above, not in the variances
     found: Array  # share of the input tokens found in the prefix cache
+    brought: Array  # of it, what comes from the memory of the host
     classes: tuple[tuple[str, Flow], ...] = ()  # what the requests of each length class of a mix see of it
 
     def seen_by(self, length_class: str) -> Flow:
@@ -111,7 +113,9 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
     steps between issue and first token, and the N - 1 others insert their share of prompts into one's decoding.
     """
     n = np.maximum(decoding, TINY)
+    loads = None
     if r.prefixes is not None:
+        loads = r.prefixes.loads(m, n, closed=closed)
         m = r.prefixes.left_of_prompts(m, n, closed=closed)
     m = r.in_steps(m)
     s = steps_at(r, m, n, closed=closed)
@@ -124,9 +128,11 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
     ttft = front + wait + queue + own
     sharing = np.minimum(s.arrivals, s.room / m.prompt)  # others' prompts in the same step, Poisson
     ttft_var = wait_var + queue_var + (s.slope * m.prompt) ** 2 * (m.prompt_scv + sharing * (1.0 + m.prompt_scv))
+    brought, loading, loading_var = _loading(s, loads)
+    ttft, ttft_var = ttft + loading, ttft_var + loading_var
     if closed:
         usual = s.mixed_share * s.step + (1.0 - s.mixed_share) * s.decode
-        inflight = n * (1.0 + ((front + wait) / usual + queue / s.full + chunks) / m.steps)
+        inflight = n * (1.0 + ((front + wait + loading) / usual + queue / s.full + chunks) / m.steps)
         tpot = s.decode + np.maximum(1.0 - 1.0 / np.maximum(inflight, 1.0), 0.0) * s.arrivals * s.insert
         rate = inflight / (m.steps * tpot + ttft)
     else:
@@ -157,6 +163,7 @@ def flow_at(r: Replicas, m: LengthMoments, decoding: Array, *, closed: bool) -> 
         slot_chance=np.zeros_like(n),
         slot_wait=np.zeros_like(n),
         found=m.found + np.zeros_like(n),
+        brought=brought + np.zeros_like(n),
     )
     if not m.classes:
         return _per_token(flow, r)
@@ -182,6 +189,20 @@ def _per_token(flow: Flow, r: Replicas) -> Flow:
         tpot_floor=flow.tpot_floor / each,
         classes=tuple((name, _per_token(one, r)) for name, one in flow.classes),
     )
+
+
+def _loading(s: StepLoad, loads: Loads | None) -> tuple[Array | float, Array | float, Array | float]:
+    """Share of the input that is brought in from the host, and what a request waits for that: mean and variance.
+
+    A replica loads one prefix after the other (M/G/1, Pollaczek-Khinchine), beside its steps.
+    """
+    if loads is None:
+        return 0.0, 0.0, 0.0
+    busy = np.minimum(s.rate * loads.mean, NEAR_ONE)
+    ahead = s.rate * loads.square / (2.0 * (1.0 - busy))
+    mean = loads.mean + loads.chance * ahead
+    square = loads.square + 2.0 * loads.mean * ahead + loads.chance * 2.0 * ahead**2
+    return loads.found, mean, np.maximum(square - mean**2, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def replicas_of(specs: Sequence[ReplicaSpec], lengths: Lengths, params: Paramete
     idle = step_seconds(c, 0.0 * one, 0.0 * one, 0.0 * one, 0.0 * one)
     ranks = np.array([spec.attention_dp for spec in specs], dtype=np.float64)
     found = Replicas(c, ranks, slots, budget, mixed, frontend, service, alone, idle, fits, drafts=_drafts_of(specs))
-    return with_prefixes(found, memory_table(specs), lengths, moments)
+    return with_prefixes(found, memory_table(specs), lengths, moments, specs)
 
 
 def _drafts_of(specs: Sequence[ReplicaSpec]) -> Drafts | None:

@@ -52,6 +52,7 @@ class ReplicaSpec:
     engine_version: str = ""
     crosses_nodes: bool = False  # pipeline stages on several nodes
     speculation: Speculation | None = None
+    host_kv_gib: float = 0.0  # of the host's memory for KV cache; 0: only what is left of the cards' own
     known_host: bool = False  # measured rows only: over PCIe not the slowest host stands, but those that were measured
 
     @property
@@ -128,7 +129,8 @@ class Behaviour:
     kv_tokens_used: float  # on a rank; of a closed population at the 99th percentile of the number in flight
     stable: bool  # False: the load exceeds what the replica can carry; latencies are then infinite
     inflight_p99: float | None = None  # of a closed population: exceeded 1 % of the time
-    prefix_hit_rate: float = 0.0  # share of the input tokens found in the prefix cache
+    prefix_hit_rate: float = 0.0  # share of the input tokens found in the prefix cache, wherever it lies
+    host_hit_rate: float = 0.0  # of it, what is brought in from the memory of the host
     classes: tuple[tuple[str, Behaviour], ...] = ()  # the same as the requests of each length class of a mix see it
 
     def seen_by(self, length_class: str) -> Behaviour:

@@ -112,6 +112,7 @@ class Group:
     expert_parallel: int = 1  # groups of GPUs that routed experts are dealt to; 1: cut by all, or none
     role: Role = Role.SERVE  # of its replicas: all of a request, its prompt or its answer
     drafts: Drafting | None = None  # None: a step yields one token
+    host_kv_gib: float = 0.0  # of the host's memory that a replica keeps prefixes in; 0: none
 
     @property
     def gpus(self) -> int:
@@ -164,6 +165,7 @@ class CacheHits:
     could: float  # with memory without end, as stated
     found: float
     one_more_node: float | None  # found with a node more; None: hits are assumed, or that changes nothing that is known
+    host: float = 0.0  # of what is found, what is brought in from the memory of the host
 
 
 @dataclass(frozen=True, slots=True)

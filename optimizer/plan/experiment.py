@@ -67,11 +67,16 @@ class LoadTest:
         return self.replicas * self.ranks
 
     @property
+    def predictable(self) -> bool:
+        """Whether a row for ``predict`` can say its lengths: one law each."""
+        return not (self.lengths.classes or self.lengths.histogram)
+
+    @property
     def plain(self) -> bool:
         """Whether every request is alike and shares nothing: what every client's random data set sends."""
         lengths = self.lengths
         spread = lengths.input_p95 is not None or lengths.output_p95 is not None
-        return not (lengths.classes or spread or lengths.shared_prefix)
+        return not (lengths.classes or lengths.histogram or spread or lengths.shared_prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,8 @@ def experiment_of(group: Group, stated: Stated, planned: Prediction, router: Rou
     if stated.people:
         remark = "no client lets people think: requests arrive at the rate at which the people ask"
     elif stated.recorded:
-        remark = "requests arrive at random at the rate of the trace, with its mean lengths"
+        those = "its mean lengths" if lengths.histogram is None else "the lengths stated"
+        remark = f"requests arrive at random at the rate of the trace, with {those}"
     return Experiment(group.workload, Offered.ARRIVING, test, brackets, None, remark)
 
 

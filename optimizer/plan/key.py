@@ -3,8 +3,8 @@
 A key is a set of facts about a plan, sorted, each tagged with the name that asked for it. Two plans are the same when
 their sets are equal: how many replicas or nodes there are never counts.
 
-- ``configuration``: (workload, gpu, link, weight_quant, kv, tp, pp, attention ranks, expert groups, and of pools the
-  role) of every group; no offer, region or tier.
+- ``configuration``: (workload, gpu, link, weight_quant, kv, tp, pp, attention ranks, expert groups, of pools the
+  role, and whether the host keeps KV cache) of every group; no offer, region or tier.
 - ``weight_quant``, ``gpu``: of every group.
 - ``provider``: of every node line.
 - ``node``: the node type of every node line (GPUs per node, GPU, link), whoever sells it.
@@ -56,4 +56,5 @@ def configuration(group: Group) -> tuple[str, ...]:
         str(group.expert_parallel),
         *(() if group.role is Role.SERVE else (str(group.role),)),
         *((group.drafts.words,) if group.drafts else ()),
+        *(() if group.host_kv_gib == 0.0 else ("host",)),
     )

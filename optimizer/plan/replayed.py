@@ -82,6 +82,7 @@ class Replay:
     inflight: float = 0.0  # held on the fullest
     users: float = 0.0  # of all of them
     prefix_hit_rate: float | None = None  # share of the input tokens found in the cache; None: no prefix is shared
+    host_hit_rate: float = 0.0  # of it, what was brought in from the memory of the host
 
     @property
     def kept(self) -> bool:

@@ -189,6 +189,7 @@ def _group(inputs: Inputs, chosen: GroupChoice, nodes: Sequence[NodeChoice]) -> 
         needs_engine=weights.min_version if weights else "",
         role=candidate.role,
         drafts=candidate.drafts,
+        host_kv_gib=spec.host_kv_gib,
     )
 
 
@@ -253,8 +254,8 @@ def _nodes(solution: FleetSolution) -> Iterator[NodeLine]:
             )
 
 
-def _by_type(solution: FleetSolution) -> dict[tuple[str, int, str, float], list[NodeChoice]]:
-    found: dict[tuple[str, int, str, float], list[NodeChoice]] = {}
+def _by_type(solution: FleetSolution) -> dict[tuple[str, int, str, float, float], list[NodeChoice]]:
+    found: dict[tuple[str, int, str, float, float], list[NodeChoice]] = {}
     for nodes in solution.nodes:
         found.setdefault(nodes.option.node_type.key, []).append(nodes)
     return found
@@ -344,6 +345,7 @@ def spec_of(inputs: Inputs, group: Group) -> ReplicaSpec:
         engine_version=inputs.problem.engine.version or "",
         crosses_nodes=group.crosses_nodes,
         speculation=drafted_by(catalog.models[group.model], group.drafts),
+        host_kv_gib=group.host_kv_gib,
     )
     if inputs.problem.engine.max_num_seqs is not None:
         return launched

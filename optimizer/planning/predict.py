@@ -215,11 +215,14 @@ def _prefix_hits(
     lengths = inputs.parts[workload].lengths
     if not lengths.shared_prefix:
         return [None for _ in groups]
-    now = [_busiest(sides).prefix_hit_rate for sides in under]
+    busiest = [_busiest(sides) for sides in under]
     more: list[float | None] = [None for _ in groups]
     if lengths.earns_hits:
         more = [_busiest(sides).prefix_hit_rate for sides in _under_load(inputs, workload, groups, one_more=True)]
-    return [CacheHits(lengths.shared_prefix, *pair) for pair in zip(now, more, strict=True)]
+    return [
+        CacheHits(lengths.shared_prefix, seen.prefix_hit_rate, then, seen.host_hit_rate)
+        for seen, then in zip(busiest, more, strict=True)
+    ]
 
 
 def _busiest(under: Sequence[Behaviour]) -> Behaviour:
@@ -236,8 +239,9 @@ def _joint_hits(parts: Sequence[tuple[CacheHits | None, float]]) -> CacheHits | 
     known = [(hits, share) for hits, share in parts if hits is not None]
     if not known:
         return None
-    found = sum(hits.found * share for hits, share in known) / sum(share for _, share in known)
-    return CacheHits(known[0][0].could, found, None)
+    total = sum(share for _, share in known)
+    found, host = (sum(getattr(hits, of) * share for hits, share in known) / total for of in ("found", "host"))
+    return CacheHits(known[0][0].could, found, None, host)
 
 
 def _joint_latency(parts: Sequence[LatencyMs], shares: Sequence[float]) -> LatencyMs:

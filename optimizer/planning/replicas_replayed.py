@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 COMPILING = Notice("compiling the simulation, which takes some seconds: only the first run needs to")
 
 _MS = 1e3
-TrialKey = tuple[int, str, str, str, str, int, int, int, int, bool, str, int, int, float]
+TrialKey = tuple[int, str, str, str, str, int, int, int, int, bool, str, int, float, int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Trial:
         return (
             self.workload, spec.gpu.id, str(spec.link), spec.weight_quant, spec.kv_cache, spec.tensor_parallel,
             spec.pipeline_parallel, spec.attention_dp, spec.expert_parallel, spec.crosses_nodes, spec.method,
-            spec.drafted, self.replicas, self.factor,
+            spec.drafted, spec.host_kv_gib, self.replicas, self.factor,
         )  # fmt: skip
 
     def is_same_replica(self, workload: int, spec: ReplicaSpec) -> bool:
@@ -362,6 +362,7 @@ class Replayer:
             ),
             length_class=part.length_class,
             prefix_hit_rate=busier.prefix_hit_rate if lengths.shared_prefix else None,
+            host_hit_rate=busier.host_hit_rate,
             **trial.load(inputs),
         )
 

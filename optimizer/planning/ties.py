@@ -140,7 +140,7 @@ class _Ties:
             for one in candidates.candidates
             if one.node_type.key in standing and configuration_allowed(one, self._rules)
         ]
-        self._types: dict[tuple[str, int, str, float], NodeType] = {
+        self._types: dict[tuple[str, int, str, float, float], NodeType] = {
             one.node_type.key: one.node_type for one in self._racing
         }
         self._anywhere = listing.anywhere and len(self._rules.workloads) == 1 and not self._rules.periods
@@ -258,7 +258,7 @@ class _Ties:
                     if groups is not None:
                         yield self._with(elsewhere, groups)
 
-    def _nodes_at(self, key: tuple[str, int, str, float], cents: int) -> tuple[NodeChoice, ...] | None:
+    def _nodes_at(self, key: tuple[str, int, str, float, float], cents: int) -> tuple[NodeChoice, ...] | None:
         """The cheapest nodes of a type that come to exactly so much, spares among them; None where none do."""
         node_type, spare, fixed = self._types[key], self._rules.spare_nodes, self._rules.fixed_cents
         if self._rules.survive is Survive.SITE:  # the cheapest nodes need not be of several sites

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.catalog.types import Offer, Price, link_of
 from optimizer.errors import CatalogError
+from optimizer.performance.host_tier import host_gib_of_a_card
 from optimizer.plan.costs import CostLine
 from optimizer.pricing.terms import COMMITMENT_MONTHS, PAID_BY_USE, Terms, purchase_lines, running_lines, terms_of
 from optimizer.pricing.types import NodeOption, NodeType, Origin, PeriodPrice
@@ -63,7 +64,7 @@ class _OptionBuilder:
     def __init__(self, catalog: Catalog, terms: Terms) -> None:
         self._catalog = catalog
         self._terms = terms
-        self._node_types: dict[tuple[str, int, Link, float], NodeType] = {}
+        self._node_types: dict[tuple[str, int, Link, float, float], NodeType] = {}
 
     def of_offer(self, offer: Offer, origin: Origin) -> Iterator[NodeOption]:
         """One option per tier, at the price that counts."""
@@ -139,10 +140,11 @@ class _OptionBuilder:
     def _node_type(self, offer: Offer, gpu: Gpu) -> NodeType:
         stated = offer.network_gbps or 0.0
         fabric = stated if stated >= MIN_FABRIC_GBPS else 0.0
-        key = (gpu.id, offer.gpus_per_node, offer.link, fabric)
+        host = host_gib_of_a_card(offer.host_memory_gib or 0.0, offer.gpus_per_node) if self._terms.host_tier else 0.0
+        key = (gpu.id, offer.gpus_per_node, offer.link, fabric, host)
         found = self._node_types.get(key)
         if found is None:
-            found = self._node_types[key] = NodeType(gpu, offer.gpus_per_node, offer.link, fabric)
+            found = self._node_types[key] = NodeType(gpu, offer.gpus_per_node, offer.link, fabric, host)
         return found
 
 
@@ -298,6 +300,7 @@ def owned_offers(problem: Problem, catalog: Catalog) -> Iterator[tuple[Offer, Ow
                 gpus_per_node=entry.gpus_per_node,
                 link=link_of(gpu, entry.gpus_per_node, entry.nvlink),
                 region="",
+                host_memory_gib=entry.host_memory_gib,
                 prices=(),
                 stock=entry.nodes,
             ),

@@ -30,7 +30,7 @@ from optimizer.errors import CatalogError, Finding
 from optimizer.plan.costs import CostLine
 from optimizer.pricing.types import Origin
 from optimizer.units import to_cents
-from optimizer.vocabulary import Tier
+from optimizer.vocabulary import KvTiers, Tier
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog, Offer
@@ -193,6 +193,7 @@ class Terms:
     startup_hours: float = 0.0  # billed each time a node starts
     spot_uplift: float = 0.0  # share of the rent
     tax_recoverable: bool = False  # taxes come back, so that they are no cost
+    host_tier: bool = False  # KV cache may lie in the host's memory, so nodes with other memory are other nodes
 
     def uplift(self, tier: Tier) -> float:
         """Share that interruptions add to the rent in a tier."""
@@ -238,6 +239,7 @@ def terms_of(problem: Problem, catalog: Catalog) -> Terms:
         startup_hours=payment.startup_minutes / _MINUTES_PER_HOUR,
         spot_uplift=spot_uplift(problem) or 0.0,
         tax_recoverable=payment.tax_recoverable,
+        host_tier=problem.engine.kv_tiers is not KvTiers.NONE,
     )
 
 

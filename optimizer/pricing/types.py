@@ -28,12 +28,14 @@ class NodeType:
     gpus_per_node: int
     link: Link
     fabric_gbps: float  # between nodes; 0 = not stated, so nothing spans nodes
-    key: tuple[str, int, str, float] = field(init=False, compare=False, repr=False)
+    host_gib: float = 0.0  # of its memory for the KV cache of each card; 0 = none may lie there, or none is stated
+    key: tuple[str, int, str, float, float] = field(init=False, compare=False, repr=False)
     """Content key, stable across runs and orders."""
 
     def __post_init__(self) -> None:
         """The key is asked for so often that it is made once."""
-        object.__setattr__(self, "key", (self.gpu.id, self.gpus_per_node, str(self.link), self.fabric_gbps))
+        key = (self.gpu.id, self.gpus_per_node, str(self.link), self.fabric_gbps, self.host_gib)
+        object.__setattr__(self, "key", key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from optimizer.problem.checks_workload import check_workloads
 from optimizer.problem.findings import Issue, KeyPath
-from optimizer.problem.load import is_split, peak_of
+from optimizer.problem.load import is_split, peak_of, prefix_gap_of
 from optimizer.problem.pooling import pools_possible
-from optimizer.problem.schema import Exclude, ProblemFile, ProfilePeriod, Quote
+from optimizer.problem.schema import Exclude, ProblemFile, ProfilePeriod, Quote, Workload
 from optimizer.problem.speculating import speculation_possible
-from optimizer.vocabulary import Nvlink, Objective, Survive, Tier
+from optimizer.vocabulary import KvTiers, Nvlink, Objective, Survive, Tier
 
 COMMITMENT_MONTHS = ((Tier.RESERVED_1Y, 12), (Tier.RESERVED_3Y, 36))
 """Months that a reservation binds for."""
@@ -35,6 +35,22 @@ def check(problem: ProblemFile) -> Iterator[Issue]:
     yield from _mixes(problem)
     yield from pools_possible(problem)
     yield from speculation_possible(problem)
+    yield from _tiers_of_hits(problem)
+
+
+def _tiers_of_hits(problem: ProblemFile) -> Iterator[Issue]:
+    """The memory of hosts holds what comes again after a time that is stated: some workload has such."""
+    if problem.engine.kv_tiers is KvTiers.NONE or any(_earns_hits(workload) for workload in problem.workloads):
+        return
+    message = f"kv_tiers is {problem.engine.kv_tiers}, but no workload states when a prefix is asked for again"
+    hint = "state sessions, or tokens.requests_per_prefix and prefix_gap_s (users: think_time_s)"
+    about: tuple[KeyPath, ...] = tuple(("workloads", index) for index in range(len(problem.workloads)))
+    yield Issue(("engine", "kv_tiers"), message, hint, about)
+
+
+def _earns_hits(workload: Workload) -> bool:
+    stated = workload.tokens.shared_prefix > 0.0 and prefix_gap_of(workload) is not None
+    return workload.sessions is not None or stated
 
 
 def _owned_only(problem: ProblemFile) -> Iterator[Issue]:

@@ -15,6 +15,7 @@ _TOLD = {
     "requests_per_prefix": "the sessions tell it as their turns",
     "prefix_gap_s": "the sessions tell it as gap",
     "classes": "the sessions tell the lengths",
+    "histogram": "the sessions tell the lengths",
     "split_classes": "sessions have no length classes",
 }
 """Keys of ``tokens`` that sessions answer."""

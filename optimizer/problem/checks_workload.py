@@ -11,7 +11,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from optimizer.demand import part_name
+from optimizer.problem.checks_histogram import check_histogram
 from optimizer.problem.checks_sessions import check_sessions
+from optimizer.problem.fields import SHARE_TOLERANCE
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.load import PERCENTILE_KEYS, mean_and_p95, slo_of
 from optimizer.problem.schema import (
@@ -47,6 +49,7 @@ def check_workloads(problem: ProblemFile) -> Iterator[Issue]:
         yield from _prefix_gap(workload, base)
         yield from _promises(workload.slo, (*base, "slo"))
         yield from check_classes(workload, base, _lengths, _promises)
+        yield from check_histogram(workload, base)
         yield from _users(workload, base)
         yield from _batch(workload, base)
         yield from _some_traffic(problem, workload, base)
@@ -85,7 +88,10 @@ def _distributions(stated: Tokens | LengthClass, base: KeyPath) -> Iterator[Issu
             yield Issue(path, f"p95 of {length.p95:g} tokens is not above the mean of {length.mean:g}", hint, about)
         elif length.p95 > LARGEST_P95_TO_MEAN * length.mean:
             message = f"p95 of {length.p95:g} tokens is more than {LARGEST_P95_TO_MEAN:.2f} times the mean"
-            hint = "no lognormal has such a tail: split the requests into two workloads"
+            hint = (
+                "no lognormal has such a tail: state the lengths as counted, histogram: a list of {input, output,"
+                " share} or a CSV file, or split the requests into two workloads"
+            )
             yield Issue(path, message, hint, about)
         if length.p95 > stated.context_max:
             message = f"p95 of {length.p95:g} tokens is beyond context_max of {stated.context_max:,}"
@@ -94,6 +100,8 @@ def _distributions(stated: Tokens | LengthClass, base: KeyPath) -> Iterator[Issu
 
 def _context(stated: Tokens | LengthClass, base: KeyPath) -> Iterator[Issue]:
     """mean input + mean output <= context_max."""
+    if isinstance(stated, Tokens) and stated.histogram:
+        return  # told by the row that is too long
     total = sum(mean_and_p95(length)[0] for length in (stated.input, stated.output))
     if total > stated.context_max:
         yield Issue(
@@ -233,9 +241,6 @@ def _some_traffic(problem: ProblemFile, workload: Workload, base: KeyPath) -> It
         hint = "state concurrency, requests_per_second, output_tokens_per_second, users or batch"
         yield Issue(path, f"the workload {workload.name!r} has no traffic", hint, (path, ("objective",)))
 
-
-SHARE_TOLERANCE = 0.005
-"""Shares that add up to 1 but for rounding are taken in proportion."""
 
 Lengths = Callable[["Tokens | LengthClass", KeyPath], Iterator[Issue]]
 Promises = Callable[[SloSection, KeyPath], Iterator[Issue]]

@@ -199,3 +199,6 @@ CountOrZero = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 Ids = Listed[Text]
 """A list of catalog ids."""
+
+SHARE_TOLERANCE = 0.005
+"""Shares that add up to 1 but for rounding are taken in proportion."""

@@ -54,9 +54,8 @@ _VARIANTS = frozenset({"number", "mapping", "list", "rates"})
 _NOT_MODELLED = {
     "documents": "passages that sessions share are not modelled; count them as first_input and new_input",
     "compaction": "contexts that are replaced by a summary are not modelled; a session ends at tokens.context_max",
-    "kv_tiers": "KV cache in host memory or a remote store is not modelled; hits are those of the cards' memory",
-    "host_kv_share": "KV cache in host memory is not modelled; hits are those of the cards' memory",
-    "remote_kv_gib": "KV cache in a remote store is not modelled; hits are those of the cards' memory",
+    "host_kv_share": "under kv_tiers three quarters of a node's memory less 64 GiB are taken, which cannot be stated",
+    "remote_kv_gib": "KV cache in a remote store is not modelled; hits are those of cards and host (kv_tiers)",
 }
 """Keys that a reader of the literature would look for: said plainly, never ignored."""
 

@@ -39,6 +39,7 @@ from optimizer.demand import (
     mean_gap,
     part_name,
 )
+from optimizer.length_histogram import histogram_of
 from optimizer.problem.schema import (
     GapPercentiles,
     LengthClass,
@@ -123,6 +124,8 @@ def prefix_gap_of(workload: Workload) -> Gap | None:
 
 
 def _lengths(stated: Tokens | LengthClass, tokens: Tokens) -> Lengths:
+    if isinstance(stated, Tokens) and stated.histogram:
+        return _as_counted(stated)
     input_mean, input_p95 = mean_and_p95(stated.input)
     output_mean, output_p95 = mean_and_p95(stated.output)
     return Lengths(
@@ -134,6 +137,22 @@ def _lengths(stated: Tokens | LengthClass, tokens: Tokens) -> Lengths:
         shared_prefix=tokens.shared_prefix,
         requests_per_prefix=tokens.requests_per_prefix,
         kv_sizing=tokens.kv_sizing,
+    )
+
+
+def _as_counted(tokens: Tokens) -> Lengths:
+    """Lengths of a histogram; where all requests are alike, those of one that states no histogram."""
+    counted = histogram_of((row.input, row.output, row.share) for row in tokens.histogram)
+    return Lengths(
+        input_mean=counted.input_mean,
+        output_mean=counted.output_mean,
+        context_max=tokens.context_max,
+        input_p95=counted.input_p95,
+        output_p95=counted.output_p95,
+        shared_prefix=tokens.shared_prefix,
+        requests_per_prefix=tokens.requests_per_prefix,
+        kv_sizing=tokens.kv_sizing,
+        histogram=counted if len(counted.share) > 1 else None,
     )
 
 

@@ -36,12 +36,13 @@ from optimizer.files.text_file import MAX_BYTES, decode, did_you_mean, read_byte
 from optimizer.files.yaml_file import parse_value, parse_yaml
 from optimizer.problem.checks import COMMITMENT_MONTHS, check, is_bounded
 from optimizer.problem.findings import Defect, Issue, defect_of, node_at, place_of
+from optimizer.problem.histogram_file import with_histograms
 from optimizer.problem.load import population_of, sessions_of, slo_of
 from optimizer.problem.references import KnownIds, check_references, with_whole_ids
 from optimizer.problem.schema import READ_FROM, Problem, ProblemFile, Sessions, Workload
 from optimizer.problem.session_lengths import session_lengths_of
 from optimizer.progress import today
-from optimizer.vocabulary import Nvlink, Objective, Router, Tier
+from optimizer.vocabulary import KvTiers, Nvlink, Objective, Router, Tier
 
 _ROUNDS = 6
 """Dropping a value can leave its parent incomplete; a path of the schema is at most this deep."""
@@ -111,6 +112,8 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
     for option in sets:
         root, found = apply_set(root, option)
         findings += found
+    root, found = with_histograms(root, path.parent)
+    findings += found
     checked = _validated(root)
     findings += checked.findings
     known = known or KnownIds()
@@ -350,6 +353,11 @@ def warnings_of(problem: ProblemFile, known: KnownIds) -> Iterator[str]:
     yield from _workloads(problem)
     yield from _objective(problem)
     yield from _links(problem)
+    if problem.engine.kv_tiers is not KvTiers.NONE:
+        yield (
+            "engine.kv_tiers: a node whose host_memory_gib no offer, quote or owned entry states keeps no KV cache in"
+            " the memory of its host; nodes with other memory are other kinds, which one configuration does not mix"
+        )
     yield from _tiers(problem)
     yield from _regions(problem, known)
     yield from _dates(problem, known)

@@ -38,16 +38,13 @@ from optimizer.problem.schema_hardware import (
 )
 from optimizer.problem.schema_served import Workload
 from optimizer.problem.schema_sessions import Sessions
+from optimizer.problem.schema_tokens import GapPercentiles, LengthClass, LengthDistribution, Tokens
 from optimizer.problem.schema_workload import (
     Batch,
-    GapPercentiles,
-    LengthClass,
-    LengthDistribution,
     PercentileLimits,
     ProfilePeriod,
     Quality,
     SloSection,
-    Tokens,
     Traffic,
     Users,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from optimizer.problem.fields import (
     Count,
@@ -37,6 +38,7 @@ from optimizer.vocabulary import (
     Disaggregation,
     Evidence,
     ExpertParallel,
+    KvTiers,
     Link,
     Market,
     Nvlink,
@@ -138,6 +140,12 @@ class OwnedHardware(Section):
         Number("cost of an own node", "a month", "1", Looser.UNKNOWN, axis=True, reads=Reads.MONEY, monotone=False),
     ] = None
     """Cost of one node per month in the problem's currency; left out: energy and space only."""
+
+    host_memory_gib: Annotated[
+        Positive | None,
+        Number("memory of the host of an own node", "GiB", "1", Looser.UP, axis=True, monotone=False),
+    ] = None
+    """Memory of the host in GiB, in which ``engine.kv_tiers`` may keep KV cache; left out: it keeps none."""
 
 
 class Quota(Section):
@@ -478,6 +486,14 @@ class Quote(Section):
         return data
 
 
+def no_remote_store(value: Any) -> Any:
+    """A validator: a store for many nodes is refused by name."""
+    if value == "remote" or (isinstance(value, tuple) and "remote" in value):
+        reason = "a remote store is not modelled: its size, and the network to it, are in no offer"
+        raise PydanticCustomError("remote_store", f"{reason}; expected none, host or any")
+    return value
+
+
 class EngineSection(Section):
     """The serving engine and the settings that may be chosen."""
 
@@ -526,6 +542,13 @@ class EngineSection(Section):
     choice of the plan, with how many tokens) or ``required``. By the model's own prediction layers (MTP) or a published
     EAGLE-3 head, on vLLM and SGLang, where both the draft and its acceptance on the workload's ``task`` are published;
     judged at the low end of that. Not of sessions, and not in prefill and decode pools."""
+    kv_tiers: Annotated[
+        KvTiers, Field(strict=False), BeforeValidator(one_of(KvTiers)), BeforeValidator(no_remote_store)
+    ] = KvTiers.NONE
+    """Whether prefixes are kept in the memory of the host too, from where a hit costs the time of the transfer:
+    ``none``, ``host`` (every replica) or ``any`` (whichever costs less). Three quarters of a node's memory less 64 GiB,
+    dealt to its replicas by their cards; nodes whose ``host_memory_gib`` is not stated keep none. Only where hits are
+    computed: ``sessions``, or a stated gap between the requests of a prefix."""
 
     gpu_memory_utilization: Annotated[
         Shares | None,

@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from optimizer.problem.fields import Name, Section, Text, one_of
 from optimizer.problem.schema_sessions import Sessions
-from optimizer.problem.schema_workload import Quality, SloSection, Tokens, Traffic
+from optimizer.problem.schema_tokens import Tokens
+from optimizer.problem.schema_workload import Quality, SloSection, Traffic
 from optimizer.problem.session_lengths import filled_tokens
 from optimizer.vocabulary import TextTask
 

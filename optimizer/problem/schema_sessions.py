@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag
 
 from optimizer.problem.fields import Looser, Number, PartOf, Reads, Section, YesNo
-from optimizer.problem.schema_workload import MAX_TOKENS, GapPercentiles, is_mapping
+from optimizer.problem.schema_tokens import MAX_TOKENS, GapPercentiles
+from optimizer.problem.schema_workload import is_mapping
 
 MOST_GAP_KINDS = 8
 MOST_TURNS = 10_000

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from optimizer.demand import Gap, SessionLengths, Spread
+from optimizer.problem.fields import SHARE_TOLERANCE
 from optimizer.problem.schema_sessions import GapKind, Sessions, TurnCount, TurnLength
-from optimizer.problem.schema_workload import GapPercentiles
+from optimizer.problem.schema_tokens import GapPercentiles
 
 Fault = tuple[tuple[str | int, ...], str, str]
 """Where in ``sessions`` something is wrong, what, and how to mend it."""
@@ -17,9 +18,6 @@ Fault = tuple[tuple[str | int, ...], str, str]
 _PERCENTILES = (("p50", 50.0), ("p90", 90.0), ("p95", 95.0))
 _ANY_CONTEXT = 1_000_000_000
 """Beyond it a longest context is no number of tokens."""
-
-_TOLERANCE = 0.005
-"""Shares that add up to 1 but for rounding are taken in proportion."""
 
 
 def session_lengths_of(sessions: Sessions) -> SessionLengths:
@@ -122,7 +120,7 @@ def _gap_faults(gap: float | GapPercentiles | tuple[GapKind, ...]) -> Iterator[F
             message = f"the p50 of {kind.p50_s:g} s is above the p90 of {kind.p90_s:g} s"
             yield ("gap", number, "p50_s"), message, "are the two swapped?"
     total = sum(kind.share for kind in gap)
-    if abs(total - 1.0) > _TOLERANCE:
+    if abs(total - 1.0) > SHARE_TOLERANCE:
         message = f"the shares of the kinds add up to {total:g}, not to 1"
         yield ("gap", 0, "share"), message, "a share is the part of all waits that are of the kind"
 

@@ -47,6 +47,12 @@ def _workload(workload: Workload, problem: Problem) -> Iterator[tuple[str, str]]
 
 
 def _tokens(lengths: Lengths) -> str:
+    if lengths.histogram is not None:
+        return (
+            f"{_length(round(lengths.input_mean, 1), lengths.input_p95)} in,"
+            f" {_length(round(lengths.output_mean, 1), lengths.output_p95)} out as counted"
+            f" ({len(lengths.histogram.share):,} rows), at most {lengths.context_max:,} tokens together"
+        )
     return (
         f"{_length(lengths.input_mean, lengths.input_p95)} in, {_length(lengths.output_mean, lengths.output_p95)} out, "
         f"at most {lengths.context_max:,} tokens together"
@@ -117,13 +123,14 @@ def _providers(hardware: Hardware) -> str:
 
 
 def _expert_shapes(problem: Problem) -> str:
-    """What is stated about attention ranks, dealt experts, pools and drafts."""
+    """What is stated about attention ranks, dealt experts, pools, drafts and host memory."""
     engine = problem.engine
     ranks = "" if engine.attention_dp is None else f"; attention ranks {', '.join(map(str, engine.attention_dp))}"
     experts = "" if engine.expert_parallel == "any" else f"; expert parallel {engine.expert_parallel}"
     pools = "" if engine.disaggregation == "off" else f"; prefill and decode pools {engine.disaggregation}"
     drafts = "" if engine.speculative == "off" else f"; speculative decoding {engine.speculative}"
-    return ranks + experts + pools + drafts
+    tiers = "" if engine.kv_tiers == "none" else f"; KV cache in host memory: {engine.kv_tiers}"
+    return ranks + experts + pools + drafts + tiers
 
 
 def _engine(problem: Problem) -> str:

@@ -138,7 +138,8 @@ def offer_sentence(experiment: Experiment) -> str:
         how = f"{count}, all there from the beginning"
     else:
         how = f"{test.rate:g} requests/s that arrive at random; {count} in all"
-    return f"{copies}: {how}" + (f" ({experiment.remark})" if experiment.remark else "")
+    counted = "" if test.lengths.histogram is None else ", each as long as a row of tokens.histogram, by its share"
+    return f"{copies}: {how}{counted}" + (f" ({experiment.remark})" if experiment.remark else "")
 
 
 def acceptance(experiment: Experiment) -> list[tuple[str, str]]:

@@ -207,6 +207,7 @@ def _group(group: Group) -> dict[str, Json]:
         "attention_dp": group.attention_dp,
         "expert_parallel": group.expert_parallel,
         "speculative": None if group.drafts is None else _drafts(group.drafts),
+        **({"kv_tier": {"tier": "host", "gib_per_node": _host_gib(group)}} if group.host_kv_gib else {}),
         "replicas": group.replicas,
         "interconnect": group.interconnect,
         "max_num_seqs": group.max_num_seqs,
@@ -220,6 +221,11 @@ def _group(group: Group) -> dict[str, Json]:
             "usable": memory.usable,
         },
     }
+
+
+def _host_gib(group: Group) -> float:
+    """GiB that the replicas of a full node take of its memory."""
+    return group.host_kv_gib * max(group.gpus_per_node // group.gpus, 1)
 
 
 def _prediction(prediction: Prediction, plan: Plan) -> dict[str, Json]:
@@ -249,7 +255,10 @@ def _prediction(prediction: Prediction, plan: Plan) -> dict[str, Json]:
 def _hits(plan: Plan, prediction: Prediction) -> Json:
     """Share of the input tokens found in the prefix cache, by where; null: no such place, or no prefix is shared."""
     hits = hits_of(plan, prediction)
-    return {"hbm": None if hits is None else hits.found, "host": None, "remote": None}
+    if hits is None:
+        return dict.fromkeys(("hbm", "host", "remote"))
+    tiers = any(group.host_kv_gib for group in plan.groups if group.workload == prediction.workload)
+    return {"hbm": hits.found - hits.host, "host": hits.host if tiers else None, "remote": None}
 
 
 def _bands(latencies: Sequence[SeenLatency], metric: Metric) -> dict[str, Json]:

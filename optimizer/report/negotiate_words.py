@@ -13,7 +13,7 @@ from types import MappingProxyType
 from optimizer.errors import UsageError
 from optimizer.plan.types import Group, NodeLine, Plan
 from optimizer.report.layout import Block, Line, Name, Passage, Say, Style, drawn, fold
-from optimizer.report.words import gpu_name, kv_name, money, plural, quant_name, tier_name
+from optimizer.report.words import cache_words, gpu_name, money, plural, quant_name, tier_name
 from optimizer.vocabulary import Evidence, Role, Tier
 
 
@@ -40,7 +40,7 @@ def setup(group: Group, several: bool, kinds: bool = False) -> str:
     name = f"{group.workload}: " if several else ""
     name = name if group.role is Role.SERVE else f"{group.role}: "
     place = f" on {gpu_name(group.gpu)}" if kinds else ""
-    return f"{name}{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {sizes}{place}"
+    return f"{name}{quant_name(group.weight_quant)}, {cache_words(group)}, {sizes}{place}"
 
 
 def sources(plan: Plan) -> str:

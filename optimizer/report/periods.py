@@ -24,10 +24,10 @@ from optimizer.problem import place_of
 from optimizer.report.layout import BLANK, WIDTH, Block, Line, Passage, Say, Style, columns, said
 from optimizer.report.widths import columns_of
 from optimizer.report.words import (
+    cache_words,
     count,
     exact,
     gpu_name,
-    kv_name,
     latency,
     latency_unit,
     money,
@@ -231,7 +231,7 @@ def rejection_line(rejection: Rejection, currency: str) -> str:
 
 def _setup(group: Group) -> str:
     parallel = f"{group.split} x {group.replicas:,}"
-    return f"{gpu_name(group.gpu)}, {quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {parallel}"
+    return f"{gpu_name(group.gpu)}, {quant_name(group.weight_quant)}, {cache_words(group)}, {parallel}"
 
 
 def _missed(promise: ReplayedPromise) -> str:

@@ -23,11 +23,11 @@ from optimizer.report.periods import fewer_replicas, followed, replayed
 from optimizer.report.pools import pool_sentence
 from optimizer.report.prices import dated, indicative
 from optimizer.report.words import (
+    cache_words,
     count,
     exact,
     gpu_name,
     interconnect_name,
-    kv_name,
     latency,
     latency_unit,
     metric_name,
@@ -108,7 +108,7 @@ def _indicative(plan: Plan) -> str:
 
 
 def _setup(group: Group) -> list[str]:
-    quant = f"{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}"
+    quant = f"{quant_name(group.weight_quant)}, {cache_words(group)}"
     return [quant, _parallel(group), interconnect_name(group.interconnect, group.link)]
 
 

@@ -19,16 +19,17 @@ def hits_of(plan: Plan, prediction: Prediction) -> CacheHits | None:
     """What the prefix caches of a workload find: as replayed where it was, what a node more brings beside it; None:
     no prefix is shared."""
     estimated, several = prediction.prefix, 0
-    found, shares = 0.0, 0.0
+    found, host, shares = 0.0, 0.0, 0.0
     for group, replay in zip(plan.groups, plan.simulated, strict=False):
         if replay.workload == prediction.workload and replay.prefix_hit_rate is not None:
             found, shares, several = found + group.share * replay.prefix_hit_rate, shares + group.share, several + 1
+            host += group.share * replay.host_hit_rate
     if estimated is None or not several:
         return estimated
     more = estimated.one_more_node
     if more is not None:
         more = min(max(found / shares + more - estimated.found, 0.0), max(estimated.could, found / shares))
-    return CacheHits(estimated.could, found / shares, more)
+    return CacheHits(estimated.could, found / shares, more, host / shares)
 
 
 def prefix_lines(outcome: Outcome, plan: Plan) -> Iterator[str]:
@@ -44,6 +45,8 @@ def prefix_lines(outcome: Outcome, plan: Plan) -> Iterator[str]:
             yield f"{whose}{percent(hits.found)} of the input found in the cache: gap not stated, hits assumed"
         if stated.lengths.earns_hits:
             text = f"{whose}{percent(hits.found)} of the input found in the cache"
+            if any(group.host_kv_gib for group in plan.groups if group.workload == one.workload):
+                text += f" ({percent(hits.host)} brought in from the memory of the host)"
             lost = hits.could - hits.found
             if abs(hits.found - one.prefix.found) > _APART:
                 text += f" ({percent(one.prefix.found)} in closed form: the replay decides)"

@@ -89,7 +89,8 @@ def _lengths(one: Asked) -> str:
         lengths = f"{exact(one.input_tokens)} in + {exact(one.output_tokens)} out a turn"
         return f"sessions of {turns:.3g} turns, {lengths}, at most {one.context_max:,} together"
     means = [_length(one.input_tokens, one.input_p95, "in"), _length(one.output_tokens, one.output_p95, "out")]
-    return f"{' + '.join(means)}, at most {one.context_max:,} together"
+    counted = ", as counted" if one.stated.lengths.histogram is not None else ""
+    return f"{' + '.join(means)}{counted}, at most {one.context_max:,} together"
 
 
 def _length(mean: float, p95: float | None, what: str) -> str:

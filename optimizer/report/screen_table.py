@@ -221,6 +221,7 @@ def _layouts(plans: Sequence[Plan]) -> list[ScreenColumn]:
 def _layout(group: Group) -> str:
     """``TP2 x 4``, ``TP4 PP2 x 1 KV FP8``."""
     kv = "" if group.kv_cache == "auto" else f" {kv_name(group.kv_cache)}"
+    kv += " + host" if group.host_kv_gib else ""
     return f"{group.split} x {group.replicas:,}{kv}"
 
 

@@ -109,6 +109,8 @@ def _serve_vllm(group: Group, checkpoint: str | None) -> list[str]:
         command += ["--quantization", "fp8"]
     if group.kv_cache != "auto":
         command += ["--kv-cache-dtype", group.kv_cache]
+    if group.host_kv_gib:  # GiB of all ranks together (vLLM, CacheConfig); blocks are written through
+        command += ["--kv-offloading-backend", "native", "--kv-offloading-size", f"{group.host_kv_gib:g}"]
     command += ["--gpu-memory-utilization", f"{group.gpu_memory_utilization:g}"]
     command += ["--max-model-len", str(group.max_model_len), "--max-num-seqs", str(group.max_num_seqs)]
     return [*command, "--max-num-batched-tokens", str(group.max_num_batched_tokens), "--enable-chunked-prefill"]
@@ -134,6 +136,10 @@ def _serve_sglang(group: Group, checkpoint: str | None) -> list[str]:
         command += ["--quantization", "fp8"]
     if group.kv_cache != "auto":
         command += ["--kv-cache-dtype", "fp8_e4m3"]
+    if group.host_kv_gib:  # GB of 10^9 bytes of each rank (SGLang, HiCache System Design); blocks are written through
+        each = int(group.host_kv_gib * 2**30 / 1e9 / group.gpus)
+        command += ["--enable-hierarchical-cache", "--hicache-size", str(each)]
+        command += ["--hicache-write-policy", "write_through"]
     command += ["--mem-fraction-static", f"{group.gpu_memory_utilization:g}"]
     command += ["--context-length", str(group.max_model_len)]
     command += ["--max-running-requests", str(group.max_num_seqs * ranks)]

@@ -112,7 +112,9 @@ def _field(label: str, text: str) -> Iterator[Block]:
 def _tokens(asked: Asked) -> str:
     if asked.classes:
         return _classes(asked)
-    tail = f"; at most {asked.context_max:,} together (context)"
+    counted = asked.stated.lengths.histogram
+    rows = "" if counted is None else f", as counted ({len(counted.share):,} rows of tokens.histogram)"
+    tail = f"{rows}; at most {asked.context_max:,} together (context)"
     return (
         f"{_length(asked.input_tokens, asked.input_p95)} in, {_length(asked.output_tokens, asked.output_p95)} out{tail}"
     )

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from optimizer.demand import Metric, part_name
-from optimizer.plan.types import Stress
+from optimizer.plan.types import Group, Stress
 from optimizer.problem.figures import Figure, Reads, place_of
 from optimizer.units import CENTS_PER_UNIT, significant
 from optimizer.vocabulary import Link, Tier
@@ -159,6 +159,12 @@ def quant_name(quant: str) -> str:
 def kv_name(kv: str) -> str:
     """KV-cache format as printed: ``KV 16-bit``, ``KV FP8``."""
     return _KV.get(kv, f"KV {kv.upper()}")
+
+
+def cache_words(group: Group) -> str:
+    """Its KV cache as printed: ``KV 16-bit``, ``KV FP8 + 255 GiB of the host``."""
+    host = f" + {group.host_kv_gib:,.0f} GiB of the host" if group.host_kv_gib else ""
+    return f"{kv_name(group.kv_cache)}{host}"
 
 
 def interconnect_name(interconnect: str, link: Link) -> str:

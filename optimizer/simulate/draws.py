@@ -52,6 +52,12 @@ def lengths_for(lengths: Lengths, count: int, seed: int = SEED) -> tuple[Floats,
         turns = drawn_turns(lengths.sessions, lengths.context_max, _SESSIONS, np.random.default_rng([seed, _TURN]))
         which = np.random.default_rng([seed, _INPUT]).integers(0, turns.input.size, count)
         return turns.input[which], turns.output[which]
+    if lengths.histogram is not None:
+        ends = np.cumsum(lengths.histogram.share)
+        places = np.random.default_rng([seed, _INPUT]).random(count) * ends[-1]
+        rows = np.minimum(np.searchsorted(ends, places, side="right"), ends.size - 1)
+        sent, made = np.array(lengths.histogram.whole(lengths.context_max), np.float64).T
+        return sent[rows], made[rows]
     output = _lognormal(lengths.output_mean, lengths.output_p95, count, seed, _OUTPUT)
     output = np.clip(np.rint(output), 1.0, max(lengths.context_max - 1.0, 1.0))
     prompt = _lognormal(lengths.input_mean, lengths.input_p95, count, seed, _INPUT)

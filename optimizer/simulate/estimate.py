@@ -91,6 +91,7 @@ class Seen:
     tpot: tuple[float, ...]
     e2e: tuple[float, ...]
     prefix_hit_rate: float  # share of the input tokens of the requests measured that was found in the prefix cache
+    host_hit_rate: float  # of it, what was brought in from the memory of the host
     requests: int
     window: MeasuringWindow
     run: Callable[[MeasuringWindow], Served]
@@ -110,6 +111,7 @@ class Run:
     tpot: tuple[float, ...]
     e2e: tuple[float, ...]
     prefix_hit_rate: float
+    host_hit_rate: float
 
 
 Runs = dict[MeasuringWindow, Run]
@@ -141,7 +143,8 @@ def observe(
         if missed or all(e.narrow and not _close(e, w) for e, w in pairs) or measured >= LARGEST:
             break
         measured = min(2 * measured, LARGEST)
-    return Seen(estimates, showed.ttft, showed.tpot, showed.e2e, showed.prefix_hit_rate, window.measured, window, run)
+    seen = (showed.ttft, showed.tpot, showed.e2e, showed.prefix_hit_rate, showed.host_hit_rate)
+    return Seen(estimates, *seen, window.measured, window, run)
 
 
 def _run(served: Served, window: MeasuringWindow, wanted: Sequence[Wanted]) -> Run:
@@ -150,7 +153,9 @@ def _run(served: Served, window: MeasuringWindow, wanted: Sequence[Wanted]) -> R
         (w.metric, w.percentile, w.length_class): estimate(_values(served, keep, w), w.percentile) for w in wanted
     }
     ttft, tpot, e2e = (summary(values[keep]) for values in (served.ttft, served.tpot, served.e2e))
-    return Run(estimates, ttft, tpot, e2e, float(served.found[keep].sum() / served.prompt[keep].sum()))
+    sent = served.prompt[keep].sum()
+    brought = 0.0 if served.brought is None else float(served.brought[keep].sum() / sent)
+    return Run(estimates, ttft, tpot, e2e, float(served.found[keep].sum() / sent), brought)
 
 
 def _values(served: Served, keep: slice, wanted: Wanted) -> Floats:

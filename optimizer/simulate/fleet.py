@@ -63,6 +63,7 @@ class Served:
     most_kv_tokens: float  # largest number of tokens that a replica's cache held
     resent: int  # requests lost with a node and sent again
     length_class: Ints | None = None  # which class of a mix each is of
+    brought: Floats | None = None  # of what was found, tokens brought in from the memory of the host; None: nothing
 
 
 def serve(

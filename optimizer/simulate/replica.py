@@ -41,6 +41,9 @@ class Settings:
     poll_steps: float = 1.0
     lag_steps: float = 0.0  # steps between the making of a token and its delivery
     drafts: tuple[int, float] = (0, 0.0)  # tokens drafted in a step, and the chance that one is accepted
+    host_tokens: float = 0.0  # of KV cache in the memory of the host; 0: nothing is kept there
+    load_s: float = 0.0  # seconds to bring in one of them
+    load_floor_s: float = 0.0  # seconds that any load takes
 
 
 @dataclass(frozen=True, slots=True)

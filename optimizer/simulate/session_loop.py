@@ -15,6 +15,10 @@ the group: while a request of it runs it is pinned, and afterwards it is as old 
 whose context it leaves last. Running requests take room for their whole context each, the shared prefix included.
 
 A request that is put back for want of room loses what it held.
+
+The memory of the host may hold contexts too. Engines write them through, so the host is a second queue of the same
+contexts, only longer. What of a context lies there and no longer on the cards is brought in when its next turn arrives,
+one load after the other, before the engine sees the request; the turn then finds it.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.performance.step import StepCoefficients
-from optimizer.simulate.admission import Floats, Ints, ReplicaLimits, Requests, fitting
+from optimizer.simulate.admission import Floats, Ints, ReplicaLimits, Requests, enqueue, fitting
 from optimizer.simulate.compiled import entry, kernel
 from optimizer.simulate.engine_step import advance
 from optimizer.simulate.fleet_loop import (
@@ -80,6 +84,9 @@ class Caches(NamedTuple):
     common: Measures  # per replica and group: tokens of the shared prefix that lie idle
     using: Table  # per replica and group: running requests
     latest: Table  # per replica and group: the last request that ended
+    link: Floats  # per replica: when the link to the memory of the host is free again
+    brought: Floats  # of each request: tokens brought in from there
+    planned: Floats  # of each request: tokens that it finds with those
 
 
 class SessionRules(NamedTuple):
@@ -92,6 +99,9 @@ class SessionRules(NamedTuple):
     grows: int  # 1: turns are laid out beforehand
     shared: float  # tokens of a group's prefix
     carry: float  # share of a context that is still a prefix one turn later
+    host_tokens: float  # that the memory of the host holds for a replica; 0: none
+    load_s: float  # seconds to bring in one of them
+    load_floor_s: float  # seconds that any load takes
 
 
 @kernel
@@ -172,26 +182,68 @@ def _unpin(h: Caches, k: int, i: int, shared: float) -> None:
 
 
 @kernel
-def _find(r: Requests, h: Caches, rules: SessionRules, k: int, i: int) -> None:
-    """Request ``i`` takes over what replica ``k`` still holds of its session."""
-    r.cached[i] = _pin(h, k, i, rules.shared)
+def _held(h: Caches, rules: SessionRules, k: int, i: int) -> float:
+    """Tokens of its session's last context on replica ``k`` that request ``i`` can take over, in whole blocks."""
     before = h.last[h.session[i], k]
     if before < 0:
-        return
+        return 0.0
     if rules.grows == 1:
         reach = h.head[before] * rules.carry ** (h.place[i] - h.place[before] - 1)
         taken = min(h.left[before], reach)
     else:
         taken = min(h.left[before], h.head[before], h.head[i])
-    taken = np.floor(taken / BLOCK) * BLOCK
-    r.cached[i] += taken
-    h.left[before] -= taken
-    h.idle[k] -= taken
-    h.last[h.session[i], k] = NOBODY
+    return float(np.floor(taken / BLOCK) * BLOCK)
 
 
 @kernel
-def _admit(r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, limits: ReplicaLimits) -> None:
+def _take(h: Caches, rules: SessionRules, k: int, i: int) -> float:
+    """Request ``i`` takes over what replica ``k`` still holds of its session; returns the tokens of its prompt."""
+    found = _pin(h, k, i, rules.shared)
+    taken = _held(h, rules, k, i)
+    before = h.last[h.session[i], k]
+    if before >= 0:
+        h.left[before] -= taken
+        h.idle[k] -= taken
+        h.last[h.session[i], k] = NOBODY
+    return found + taken
+
+
+@kernel
+def _find(r: Requests, h: Caches, g: Caches, rules: SessionRules, k: int, i: int) -> None:
+    """What request ``i`` finds on the cards of replica ``k``, and of what the host held when it arrived."""
+    r.cached[i] = _take(h, rules, k, i)
+    if rules.host_tokens > 0.0:
+        beyond = min(_take(g, rules, k, i), h.planned[i])
+        h.brought[i] = min(h.brought[i], max(beyond - r.cached[i], 0.0))
+        r.cached[i] = max(r.cached[i], beyond)
+
+
+@kernel
+def _bring_in(r: Requests, f: Fleet, h: Caches, g: Caches, rules: SessionRules, k: int, i: int) -> None:
+    """Request ``i`` waits at replica ``k`` until what the host alone holds of its prompt is on the cards."""
+    near, far = _held(h, rules, k, i), _held(g, rules, k, i)
+    if rules.shared > 0.0:
+        group = h.group[h.session[i]]
+        for_cards, for_host = h.common[k, group], g.common[k, group]
+        near += np.floor((rules.shared if h.using[k, group] > 0 else for_cards) / BLOCK) * BLOCK
+        far += np.floor((rules.shared if g.using[k, group] > 0 else for_host) / BLOCK) * BLOCK
+    h.planned[i], h.brought[i] = max(near, far), max(far - near, 0.0)
+    if h.brought[i] > 0.0:
+        begin = max(r.ready[i], h.link[k])
+        f.tail[k] -= 1  # it stands in the queue by when the engine sees it
+        place = f.tail[k]
+        while f.queue[k, place] != i:
+            place -= 1
+        while place < f.tail[k]:
+            f.queue[k, place] = f.queue[k, place + 1]
+            place += 1
+        r.ready[i] = begin + rules.load_floor_s + h.brought[i] * rules.load_s
+        h.link[k] = r.ready[i]
+        f.tail[k] = enqueue(r, f.queue[k], f.head[k], f.tail[k], i)
+
+
+@kernel
+def _admit(r: Requests, f: Fleet, h: Caches, g: Caches, rules: SessionRules, k: int, limits: ReplicaLimits) -> None:
     """Move waiting requests that are ready and fit into the batch, as ``admission.admit`` does."""
     queue, active = f.queue[k], f.active[k]
     budget, promised = float(limits.token_budget), 0.0
@@ -207,7 +259,7 @@ def _admit(r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, limits
         wanted = limits.reserve * (r.output[i] - r.made[i])
         if f.used[k] + promised + held + wanted + 1.0 > limits.kv_tokens and f.batch[k] > 0:
             break
-        _find(r, h, rules, k, i)
+        _find(r, h, g, rules, k, i)
         r.done[i] = min(r.cached[i], r.prompt[i] - 1.0)
         f.used[k] += held
         promised += wanted
@@ -217,10 +269,23 @@ def _admit(r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, limits
         f.batch[k] += 1
         f.head[k] += 1
         _evict(h, k, max(limits.kv_tokens - f.used[k], 0.0))
+        if rules.host_tokens > 0.0:
+            _evict(g, k, max(rules.host_tokens - f.used[k], 0.0))
 
 
 @kernel
-def _retire(r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, ended: Ints) -> int:
+def _leave(h: Caches, rules: SessionRules, k: int, i: int, context: float) -> None:
+    """The context of request ``i`` lies idle on replica ``k`` from now on."""
+    h.left[i] = context - rules.shared
+    h.idle[k] += context - rules.shared
+    _unpin(h, k, i, rules.shared)
+    h.order[k, h.newest[k]] = i
+    h.newest[k] += 1
+    h.last[h.session[i], k] = i
+
+
+@kernel
+def _retire(r: Requests, f: Fleet, h: Caches, g: Caches, rules: SessionRules, k: int, ended: Ints) -> int:
     """Take complete requests out of the batch into the idle part of the cache; returns how many, noted in ``ended``."""
     active, kept, many = f.active[k], 0, 0
     for place in range(f.batch[k]):
@@ -232,12 +297,9 @@ def _retire(r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, ended
         r.finish[i] = f.now[k]
         context = r.prompt[i] + r.made[i]
         f.used[k] -= context
-        h.left[i] = context - rules.shared
-        h.idle[k] += context - rules.shared
-        _unpin(h, k, i, rules.shared)
-        h.order[k, h.newest[k]] = i
-        h.newest[k] += 1
-        h.last[h.session[i], k] = i
+        _leave(h, rules, k, i, context)
+        if rules.host_tokens > 0.0:
+            _leave(g, rules, k, i, context)
         ended[many] = i
         many += 1
     f.batch[k] = kept
@@ -246,15 +308,15 @@ def _retire(r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, ended
 
 @kernel
 def _step(
-    c: StepCoefficients, r: Requests, f: Fleet, h: Caches, rules: SessionRules, k: int, limits: ReplicaLimits,
-    until: float, ended: Ints,
+    c: StepCoefficients, r: Requests, f: Fleet, h: Caches, g: Caches, rules: SessionRules, k: int,
+    limits: ReplicaLimits, until: float, ended: Ints,
 ) -> int:  # fmt: skip
     """Replica ``k`` takes one stretch of steps, to ``until`` or one step beyond; returns how many answers ended."""
     queue, active = f.queue[k], f.active[k]
     interval = max(np.rint(limits.poll_steps), 1.0)
     looked = f.blocked[k] == 0 and (f.batch[k] == 0 or (f.batch[k] < f.limit[k] and f.ticks[k] % interval == 0.0))
     if looked:
-        _admit(r, f, h, rules, k, limits)
+        _admit(r, f, h, g, rules, k, limits)
     if f.head[k] == f.tail[k]:
         f.limit[k] = limits.max_seqs
     while f.batch[k] > 1 and f.used[k] + f.batch[k] > limits.kv_tokens:  # no room for a token each
@@ -264,6 +326,8 @@ def _step(
         queue[f.head[k]] = i
         f.used[k] -= r.prompt[i] + r.made[i]
         _unpin(h, k, i, 0.0)
+        if rules.host_tokens > 0.0:
+            _unpin(g, k, i, 0.0)
         f.blocked[k] = 1
     if f.blocked[k] == 1:
         f.limit[k] = min(limits.max_seqs, max(f.batch[k], fitting(r, active, f.batch[k], limits)))
@@ -281,7 +345,9 @@ def _step(
     f.most[k] = max(f.most[k], used)
     f.ticks[k] += steps
     _evict(h, k, max(limits.kv_tokens - used, 0.0))
-    many = _retire(r, f, h, rules, k, ended)
+    if rules.host_tokens > 0.0:
+        _evict(g, k, max(rules.host_tokens - used, 0.0))
+    many = _retire(r, f, h, g, rules, k, ended)
     if many > 0:
         f.blocked[k] = 0
     return many
@@ -306,18 +372,26 @@ def _begin(r: Requests, f: Fleet, h: Caches, rules: SessionRules, policy: int, i
 
 
 @kernel
+def _empty(h: Caches, k: int) -> None:
+    """Replica ``k`` holds nothing any more."""
+    h.oldest[k], h.idle[k] = h.newest[k], 0.0
+    for group in range(h.common.shape[1]):
+        h.common[k, group], h.using[k, group], h.latest[k, group] = 0.0, 0, NOBODY
+    for who in range(h.turns.size):
+        h.last[who, k] = NOBODY
+
+
+@kernel
 def _change(
-    f: Fleet, h: Caches, lost: Ints, held: int, stage: int, when: float, outage: LoopOutage, limits: ReplicaLimits
-) -> int:
+    f: Fleet, h: Caches, g: Caches, lost: Ints, held: int, stage: int, when: float, outage: LoopOutage,
+    limits: ReplicaLimits,
+) -> int:  # fmt: skip
     """The replicas of a node die with their caches (``stage`` 0), or are back; returns how many requests are lost."""
     for k in range(outage.first, outage.last):
         if stage == 0:
             held = drop(f, k, lost, held, limits)
-            h.oldest[k], h.idle[k] = h.newest[k], 0.0
-            for group in range(h.common.shape[1]):
-                h.common[k, group], h.using[k, group], h.latest[k, group] = 0.0, 0, NOBODY
-            for who in range(h.turns.size):
-                h.last[who, k] = NOBODY
+            _empty(h, k)
+            _empty(g, k)
         else:
             f.up[k], f.now[k], f.free[k] = 1, when, when
     return held
@@ -325,11 +399,13 @@ def _change(
 
 @entry
 def serve_sessions(
-    c: StepCoefficients, r: Requests, f: Fleet, h: Caches, rules: SessionRules, limits: ReplicaLimits, policy: int,
-    times: Floats, ids: Ints, known: int, starts: Floats, gaps: Floats, ended: Ints, outage: LoopOutage, lost: Ints,
+    c: StepCoefficients, r: Requests, f: Fleet, h: Caches, g: Caches, rules: SessionRules, limits: ReplicaLimits,
+    policy: int, times: Floats, ids: Ints, known: int, starts: Floats, gaps: Floats, ended: Ints, outage: LoopOutage,
+    lost: Ints,
 ) -> int:  # fmt: skip
     """Serve as many requests as ``r`` has; returns how many were sent a second time.
 
+    ``g``: what the hosts hold; ``h`` again where they hold nothing.
     ``times`` and ``ids``: a heap of when each of the ``known`` sessions takes its next turn; it has room for all
     sessions. ``starts``: when new ones begin, ascending. ``gaps``: seconds from the end of each answer to the next
     turn, in the order in which answers end. ``ended`` and ``lost`` have room for every request.
@@ -344,7 +420,7 @@ def serve_sessions(
         change = outage.begin if stage == 0 else outage.end if stage == 1 else FOREVER
         k, then = furthest_behind(f)
         if k >= 0 and f.now[k] < min(arrival, change):
-            for place in range(_step(c, r, f, h, rules, k, limits, min(arrival, change, then + lead), ended)):
+            for place in range(_step(c, r, f, h, g, rules, k, limits, min(arrival, change, then + lead), ended)):
                 who = h.session[ended[place]]
                 if h.turns[who] == 0 and rules.people == 1 and known < h.turns.size:
                     who = known
@@ -354,7 +430,7 @@ def serve_sessions(
             line_up(f, k)
             continue
         if change <= arrival and change < FOREVER:
-            held = _change(f, h, lost, held, stage, change, outage, limits)
+            held = _change(f, h, g, lost, held, stage, change, outage, limits)
             again = held if stage == 0 else again
             held = resend(r, f, lost, held, change, limits, policy)
             line_up_all(f)
@@ -377,6 +453,8 @@ def serve_sessions(
         else:
             f.now[k] = max(f.now[k], arrival) if f.batch[k] == 0 and f.head[k] == f.tail[k] else f.now[k]
             send(r, f, k, asked, arrival, limits)
+            if rules.host_tokens > 0.0:
+                _bring_in(r, f, h, g, rules, k, asked)
             line_up(f, k)
         asked += 1
     return again

@@ -11,7 +11,8 @@ Cheap to import; the event loop is imported when a simulation runs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from optimizer.simulate.draws import SEED, Floats, Ints, Stream, lengths_for
 from optimizer.simulate.fleet import Outage, Served, fleet_of, gone_in, limits_of, requests_in, served_of
 from optimizer.simulate.replica import Settings
 from optimizer.vocabulary import Router
+
+if TYPE_CHECKING:
+    from optimizer.simulate.session_loop import Caches
 
 _SPARE = 8.0
 """Standard deviations of a Poisson number by which more sessions are laid out than should begin."""
@@ -213,22 +217,37 @@ def attend(
         common=np.zeros((replicas, groups)),
         using=np.zeros((replicas, groups), np.int64),
         latest=np.full((replicas, groups), NOBODY, np.int64),
+        link=np.zeros(replicas),
+        brought=np.zeros(total),
+        planned=np.zeros(total),
     )
+    on_hosts = caches if settings.host_tokens <= 0.0 else _second(caches)
     people, shared, carry = int(plan.starts.size == 0), 0.0, 1.0
     if grown is not None:
         shared, carry = grown.shared, grown.carry
     if held is not None:
-        fill_caches(caches, held, plan.home if router is Router.PREFIX_AFFINITY else None, shared, settings.kv_tokens)
-    rules = SessionRules(plan.share, plan.turns, plan.longest, people, int(grown is not None), shared, carry)
+        home = plan.home if router is Router.PREFIX_AFFINITY else None
+        fill_caches(caches, held, home, shared, settings.kv_tokens)
+        if settings.host_tokens > 0.0:
+            fill_caches(on_hosts, held, home, shared, settings.host_tokens)
+    tier = (settings.host_tokens, settings.load_s, settings.load_floor_s)
+    rules = SessionRules(plan.share, plan.turns, plan.longest, people, int(grown is not None), shared, carry, *tier)
     times, ids = np.zeros(sessions + 1), np.zeros(sessions + 1, np.int64)
     known = plan.first.size
     times[:known], ids[:known] = plan.first, np.arange(known)  # ascending, hence a heap
     policy, ended, lost = tuple(Router).index(router), np.zeros(total, np.int64), np.zeros(total, np.int64)
     resent = serve_sessions(
-        c, r, fleet, caches, rules, limits_of(settings), policy, times, ids, known, plan.starts, plan.gaps, ended,
-        gone_in(outage), lost,
+        c, r, fleet, caches, on_hosts, rules, limits_of(settings), policy, times, ids, known, plan.starts, plan.gaps,
+        ended, gone_in(outage), lost,
     )  # fmt: skip
-    return served_of(stream, r, settings, float(fleet.most.max()), int(resent), fleet.place)
+    served = served_of(stream, r, settings, float(fleet.most.max()), int(resent), fleet.place)
+    return served if settings.host_tokens <= 0.0 else replace(served, brought=caches.brought)
+
+
+def _second(first: Caches) -> Caches:
+    """A second level of the same sessions, empty."""
+    own = ("left", "order", "oldest", "newest", "idle", "last", "common", "using", "latest")
+    return first._replace(**{name: getattr(first, name).copy() for name in own})
 
 
 def _plan(

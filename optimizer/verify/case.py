@@ -215,6 +215,7 @@ def spec_of(group: Group, catalog: Catalog, workload: Workload, node_type: NodeT
         engine_version=version,
         crosses_nodes=group.crosses_nodes,
         speculation=drafted_by(catalog.models[workload.model], group.drafts),
+        host_kv_gib=group.host_kv_gib,
     )
 
 

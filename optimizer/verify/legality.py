@@ -304,7 +304,7 @@ def configurations(case: CheckedCase) -> Iterator[Mismatch]:
         kinds = {
             (
                 *(group.node_type, spec.weight_quant, spec.kv_cache, spec.tensor_parallel, spec.pipeline_parallel),
-                *(spec.attention_dp, spec.expert_parallel),
+                *(spec.attention_dp, spec.expert_parallel, spec.host_kv_gib),
             )
             for group in case.groups
             for spec in (group.spec,)

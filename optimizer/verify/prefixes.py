@@ -37,6 +37,7 @@ LUCK = 0.03
 """Hit rate by which a run may find more than could be found on average: its sessions are a sample."""
 
 _P99 = 2.33
+_GIB = 2.0**30
 _PARTS = 400
 
 
@@ -60,12 +61,18 @@ def prefix_hits(case: CheckedCase, served: tuple[GroupAtLoad, ...]) -> Iterator[
         expected = _mean([(_busiest(entry).prefix_hit_rate, entry.group.group.share) for entry in groups])
         if not math.isclose(told.found, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             yield Mismatch("prefix hits", path, expected, told.found, "share found under the fullest load")
+        expected = _mean([(_busiest(entry).host_hit_rate, entry.group.group.share) for entry in groups])
+        if not math.isclose(told.host, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+            yield Mismatch("prefix hits", path, expected, told.host, "share brought in from the memory of the host")
         for entry in groups:
             yield from _earned(entry, lengths)
     for entry, replay in zip(served, case.plan.simulated, strict=False):
         most, found = entry.group.lengths.shared_prefix, replay.prefix_hit_rate
         if (found is None) == (most > 0) and not entry.group.load.is_batch:
             yield Mismatch("prefix hits", f"{entry.group.path} replayed", most, found, "told where a prefix is shared")
+        brought = replay.host_hit_rate
+        if found is not None and not 0.0 <= brought <= found:
+            yield Mismatch("prefix hits", f"{entry.group.path} replayed", f"at most {found}", brought, "from the host")
         if found is not None and found > most + LUCK:
             yield Mismatch("prefix hits", f"{entry.group.path} replayed", f"at most {most}", found, "more than shared")
 
@@ -86,9 +93,12 @@ def _earned(entry: GroupAtLoad, lengths: Lengths) -> Iterator[Mismatch]:
         return
     context = lengths.input_mean + lengths.output_mean
     model = entry.group.spec.model
-    if model.sliding_window or model.linear_state_bytes or lengths.input_p95 or lengths.output_p95:
+    spread = lengths.input_p95 or lengths.output_p95 or lengths.histogram
+    if model.sliding_window or model.linear_state_bytes or spread:
         return  # contexts of unlike size, of which this says nothing
     pool = entry.group.bill.kv_budget / entry.group.bill.kv_bytes_per_token
+    beyond = entry.group.spec.host_kv_gib * _GIB / entry.group.spec.gpus / entry.group.bill.kv_bytes_per_token
+    pool = max(pool, beyond)  # written through, so the host holds what the cards hold, and more
     inflight = seen.inflight - seen.requests_per_second * seen.ttft.mean  # those that wait hold nothing
     most_in_flight = inflight + _P99 * math.sqrt(max(inflight, 0.0))
     if lengths.sessions is not None:

@@ -11,6 +11,7 @@ from optimizer.verify import (
     drafts,
     hardware,
     legality,
+    lengths,
     money,
     periods,
     pools,
@@ -19,6 +20,7 @@ from optimizer.verify import (
     replays,
     service,
     survival,
+    tiers,
 )
 from optimizer.verify.case import CheckedCase, Mismatch, case_of, references
 from optimizer.verify.printed import RANKING_RULES
@@ -79,6 +81,8 @@ STATIC_RULES: tuple[StaticRule, ...] = (
     money.rent_or_buy,
     money.per_token,
     api.by_the_token,
+    lengths.counted_lengths,
+    tiers.host_tier,
 )
 """Rules about what a plan is."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.pricing.types import Origin
 from optimizer.problem.checks import is_purchase_bounded
-from optimizer.vocabulary import RANKABLE_EVIDENCE, Objective, Speculative, Tier
+from optimizer.vocabulary import RANKABLE_EVIDENCE, KvTiers, Objective, Speculative, Tier
 
 if TYPE_CHECKING:
     from optimizer.fleet.types import Edit, FleetSolution
@@ -71,6 +71,8 @@ def _all(problem: Problem) -> Iterator[RuleChoice]:
     yield _switch("engine.expert_parallel", str(engine.expert_parallel), "any")
     if engine.speculative is Speculative.REQUIRED:
         yield _switch("engine.speculative", str(engine.speculative), "any")
+    if engine.kv_tiers is KvTiers.HOST:
+        yield _switch("engine.kv_tiers", str(engine.kv_tiers), "any")
     for key in _SETTINGS:
         yield _switch(f"engine.{key}", getattr(engine, key), None)
     for workload in problem.workloads:

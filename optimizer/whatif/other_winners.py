@@ -119,6 +119,7 @@ def _content_of_solution(case: Case, solution: FleetSolution) -> tuple[object, .
         (
             names[group.candidate.workload], group.candidate.spec.gpu.id, group.candidate.spec.weight_quant,
             group.candidate.spec.kv_cache, group.candidate.spec.split, group.replicas,
+            group.candidate.spec.host_kv_gib,
         )
         for group in solution.groups
     )  # fmt: skip
@@ -127,5 +128,7 @@ def _content_of_solution(case: Case, solution: FleetSolution) -> tuple[object, .
 
 def _content(plan: Plan) -> tuple[object, ...]:
     nodes = sorted((node.offer_id, str(node.tier), node.count) for node in plan.nodes)
-    groups = sorted((g.workload, g.gpu, g.weight_quant, g.kv_cache, g.split, g.replicas) for g in plan.groups)
+    groups = sorted(
+        (g.workload, g.gpu, g.weight_quant, g.kv_cache, g.split, g.replicas, g.host_kv_gib) for g in plan.groups
+    )
     return (nodes, groups)

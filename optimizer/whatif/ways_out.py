@@ -232,6 +232,8 @@ def _shortest_context(case: Case, name: str) -> int:
     if lengths.sessions is not None:
         means = session_means(lengths.sessions, lengths.context_max)
         return math.ceil(means.input_p95 + means.output_p95)
+    if lengths.histogram is not None:
+        return math.ceil(lengths.histogram.longest)
     each = [one.lengths for one in lengths.classes] or [lengths]
     return max(math.ceil((one.input_p95 or one.input_mean) + (one.output_p95 or one.output_mean)) for one in each)
 

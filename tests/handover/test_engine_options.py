@@ -54,6 +54,24 @@ def test_every_option_exists_in_the_release(engine: str, version: str, outcome: 
             assert not doubts, doubts
 
 
+@pytest.mark.parametrize(("engine", "version"), [("vllm", "0.19.0"), ("vllm", "0.33.0"), ("sglang", "0.5.12"),
+                                                  ("sglang", "0.5.23"), ("vllm", ""), ("sglang", "")])  # fmt: skip
+def test_kv_cache_in_host_memory_in_the_words_of_each_engine(
+    engine: str, version: str, outcome: Outcome, inputs: Inputs
+) -> None:
+    """vLLM: GiB of all ranks; SGLang: GB of each; both options are in the release."""
+    changed = _changed(outcome, engine=engine, weight_quant="bf16", tensor_parallel=2, host_kv_gib=300.0)
+    (server,) = servers_of(changed, changed.plans[0], inputs.catalog, load_facts(), version or None)
+    words = list(server.serve or ())
+    if engine == "vllm":
+        assert words[words.index("--kv-offloading-backend") + 1] == "native"
+        assert words[words.index("--kv-offloading-size") + 1] == "300"
+    else:
+        assert "--enable-hierarchical-cache" in words
+        assert words[words.index("--hicache-size") + 1] == "161"  # 150 GiB
+    assert not [one for one in doubts_of(server, load_facts()) if "or newer" not in one]
+
+
 SHAPES = {
     "tensor parallel": ((8, 1, 1), {"--tensor-parallel-size": "8"}, {"--tp-size": "8"}, {"--tp_size": "8"}),
     "experts dealt": (

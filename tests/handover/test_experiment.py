@@ -26,6 +26,7 @@ from optimizer.demand import Lengths, LengthShare, Metric
 from optimizer.handover.launch import launch_files
 from optimizer.handover.launch.facts import load_facts
 from optimizer.handover.launch.server import measurement_csv, servers_of
+from optimizer.length_histogram import histogram_of
 from optimizer.plan.experiment import Experiment, LoadTest, Offered, requests_for
 from optimizer.plan.types import KeptPromise, Outcome
 from optimizer.planning.inputs import Inputs
@@ -249,6 +250,21 @@ def test_the_script_writes_the_requests_that_are_predicted(outcome: Outcome, inp
     )
     assert _run(script, tmp_path, SEED="8").returncode == 0
     assert not {row["prompt"] for row in rows} & {row["prompt"] for row in _requests(tmp_path)}
+
+
+def test_the_script_sends_lengths_as_counted(outcome: Outcome, inputs: Inputs, tmp_path: Path) -> None:
+    counted = histogram_of([(200, 60, 0.8), (50, 900, 0.2)])
+    lengths = Lengths(170, 228, 4000, 200, 900, histogram=counted)
+    changed = _with_lengths(outcome, lengths)
+    script = _script(changed, inputs)
+    assert "each as long as a row of tokens.histogram" in script.splitlines()[1]
+    files = launch_files(changed, changed.plans[0], inputs.catalog, load_facts(), None)
+    assert not [file.name for file in files if file.name.endswith("measurement.csv")]  # no row says such lengths
+    done = _run(script, tmp_path, SEED="7")
+    assert done.returncode == 0, done.stderr
+    rows = [(row["prompt_tokens"], row["output_tokens"]) for row in _requests(tmp_path)]
+    assert set(rows) == {(200, 60), (50, 900)}
+    assert rows.count((50, 900)) / len(rows) == pytest.approx(0.2, abs=0.03)
 
 
 def _result(ttft: float, tpot: float, count: int = 1000, failed: int = 0) -> str:

@@ -24,6 +24,7 @@ def group(**changes):
         "expert_parallel": 1,
         "role": Role.SERVE,
         "drafts": None,
+        "host_kv_gib": 0.0,
         "replicas": 3,
         "offer_id": "a",
     }
@@ -42,6 +43,7 @@ def node(**changes):
         ("configuration", {}, {"tensor_parallel": 4}),
         ("configuration", {}, {"workload": "rag"}),
         ("configuration", {}, {"expert_parallel": 2}),
+        ("configuration", {}, {"host_kv_gib": 200.0}),
         ("configuration", {}, {"tensor_parallel": 1, "attention_dp": 2}),
         ("configuration", {}, {"drafts": SimpleNamespace(words="MTP2")}),
         ("weight_quant", {"gpu": "a100", "tensor_parallel": 8}, {"weight_quant": "int4"}),

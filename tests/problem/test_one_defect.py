@@ -139,7 +139,7 @@ MUTATIONS = [
     ("max_num_seqs: 128", "name: vllm", "a second time", "first in line"),
     # across keys
     ("input: {mean: 1024, p95: 3000}", "input: {mean: 1024, p95: 1000}", "not above the mean", "constant"),
-    ("input: {mean: 1024, p95: 3000}", "input: {mean: 1024, p95: 4000}", "3.87 times the mean", "two workloads"),
+    ("input: {mean: 1024, p95: 3000}", "input: {mean: 1024, p95: 4000}", "3.87 times the mean", "histogram: "),
     ("input: {mean: 1024, p95: 3000}", "input: {mean: 8000, p95: 9000}", "beyond context_max", "raise"),
     ("context_max: 8192", "context_max: 1200", "input + output are 1,324", "longest input + output"),
     ("p95: 1000, p99", "p95: 700, p99", "the p90 limit of 800 is above the p95 limit of 700", "swapped"),

@@ -75,6 +75,11 @@ FULL = {
     "workloads.4.sessions.gap.1.p90_s": 1930,
     "workloads.4.traffic.concurrent_sessions": 40,
     "workloads.4.traffic.sessions_per_second": None,
+    "workloads.5.tokens.histogram.0.input": 400,
+    "workloads.5.tokens.histogram.1.output": 9000,
+    "workloads.5.tokens.histogram.1.share": 0.1,
+    "workloads.5.tokens.input": 450,  # mean over the rows
+    "workloads.5.tokens.context_max": 9900,  # the longest row
     "workloads.0.tokens.kv_sizing": "worst_case",
     "workloads.2.tokens.classes.0.name": "short",
     "workloads.2.tokens.classes.1.name": "class_2",  # by its place
@@ -109,6 +114,7 @@ FULL = {
     "hardware.owned.0.nodes": 2,
     "hardware.owned.0.nvlink": True,
     "hardware.owned.0.monthly_cost": 900,
+    "hardware.owned.0.host_memory_gib": 1024,
     "hardware.only_owned": False,
     "hardware.quota.0.provider": "aws",
     "hardware.quota.0.gpu": "h100_sxm_80",
@@ -190,6 +196,7 @@ FULL = {
     "engine.expert_parallel": "off",
     "engine.disaggregation": "any",
     "engine.speculative": "any",
+    "engine.kv_tiers": "any",
     "engine.gpu_memory_utilization": 0.85,
     "engine.router": "least_outstanding",
     "engine.max_num_seqs": 128,
@@ -269,6 +276,7 @@ DEFAULTS = {
     "engine.expert_parallel": "any",
     "engine.disaggregation": "off",
     "engine.speculative": "off",
+    "engine.kv_tiers": "none",
     "engine.gpu_memory_utilization": None,
     "payment.tiers": ("on_demand",),
     "payment.max_commitment_months": None,

@@ -18,7 +18,7 @@ from optimizer.report import render
 from optimizer.whatif.case import Case, open_case
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "mixed_kinds.yaml"
-Placed = dict[tuple[str, int, str, float], tuple[int, ...]]
+Placed = dict[tuple[str, int, str, float, float], tuple[int, ...]]
 
 
 Best = Callable[..., Plan]

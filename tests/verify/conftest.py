@@ -112,6 +112,7 @@ class Has:
     kv: str = "auto"
     workload: str = "chat"
     share: int = 2520
+    host_gib: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,7 @@ class World:
             max_num_batched_tokens=group.max_num_batched_tokens,
             max_model_len=group.max_model_len,
             crosses_nodes=group.crosses_nodes,
+            host_kv_gib=group.host_kv_gib,
         )
 
     def _group(self, problem: Problem, has: Has, option: NodeOption) -> tuple[Group, ReplicaSpec]:
@@ -259,6 +261,7 @@ class World:
             engine_version=stated.version or "",
             published_as=weights.checkpoint if weights else "",
             needs_engine=weights.min_version if weights else "",
+            host_kv_gib=has.host_gib,
         )
         spec = self.spec(problem, group)
         bill = memory_bill(spec, part.lengths)
@@ -320,7 +323,9 @@ class World:
             grade_reasons=reasons,
             promises=tuple(kept),
             length_class=part.length_class,
-            prefix=CacheHits(lengths.shared_prefix, fuller.prefix_hit_rate, None) if lengths.shared_prefix else None,
+            prefix=CacheHits(lengths.shared_prefix, fuller.prefix_hit_rate, None, fuller.host_hit_rate)
+            if lengths.shared_prefix
+            else None,
         )
         return prediction, bindings
 

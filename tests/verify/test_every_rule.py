@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -801,6 +802,46 @@ check("prefix hits", "broken")(lambda kit: earned_at(kit, 0.01))
 check("prefix hits", "boundary")(lambda kit: earned_at(kit, 1e-8))
 
 
+IN_MEMORY = {
+    "id": "mine",
+    "provider": "dealer",
+    "gpu": "h100_sxm_80",
+    "gpus_per_node": 4,
+    "tier": "on_demand",
+    "price_per_hour": 10.0,
+    "currency": "USD",
+    "host_memory_gib": 600.0,
+}
+"""Three quarters less 64 GiB are 386, of which two cards get 193."""
+
+
+def in_host_memory(kit, gib, tiers="any", gap=400.0, **groups):
+    tokens = {**SESSIONS, "prefix_gap_s": gap}
+    problem = kit.world.problem(
+        tokens=tokens, traffic={"requests_per_second": 6.0}, offers=(IN_MEMORY,), engine={"kv_tiers": tiers}
+    )
+    has = kit.has("mine", replicas=2, tp=2, host_gib=gib, **groups)
+    return problem, kit.plan(problem, [has], [kit.gets("mine")])
+
+
+check("host tier", "kept")(lambda kit: in_host_memory(kit, 100.0))
+check("host tier", "broken")(lambda kit: in_host_memory(kit, 194.0))
+check("host tier", "boundary")(lambda kit: in_host_memory(kit, 193.0))
+check("host tier", "kept")(lambda kit: in_host_memory(kit, 0.0))
+check("host tier", "broken")(lambda kit: in_host_memory(kit, 0.0, "host"))
+check("host tier", "broken")(lambda kit: in_host_memory(kit, 100.0, "none"))
+check("host tier", "kept")(lambda kit: in_host_memory(kit, 193.0, "host"))
+
+
+@pytest.mark.parametrize(("change", "most"), [({"found": 0.01}, 0.0), ({"host": 0.01}, 0.0)])
+def test_what_is_told_of_a_host_is_what_it_brings(world, has, gets, change, most):
+    problem, plan = in_host_memory(Kit(world, has, gets), 193.0)
+    (told,) = plan.predicted
+    assert told.prefix.host > most
+    hits = replace(told.prefix, **{name: getattr(told.prefix, name) + by for name, by in change.items()})
+    assert world.broken(problem, replace(plan, predicted=(replace(told, prefix=hits),))) == {"prefix hits"}
+
+
 def test_hits_that_no_memory_earns_are_found_out(world, has, gets, monkeypatch):
     """The characteristic time, worked out by the verifier alone, tells a retention that forgot who fills the cache."""
     from optimizer.verify import prefixes
@@ -809,6 +850,29 @@ def test_hits_that_no_memory_earns_are_found_out(world, has, gets, monkeypatch):
     assert not world.broken(problem, plan)
     monkeypatch.setattr(prefixes, "APART", 0.0)
     assert world.broken(problem, plan) == {"prefix hits"}
+
+
+COUNTED = (
+    {"input": 1000.0, "output": 200.0, "share": 0.9},
+    {"input": 400.0, "output": 3000.0, "share": 0.1},
+)
+
+
+@covers("counted lengths", "kept", "broken", "boundary")
+@pytest.mark.parametrize("sizing", ["typical", "worst_case"])
+@pytest.mark.parametrize("figure", ["resident_seen", "resident"])
+def test_lengths_as_counted_are_added_up_again(world, has, gets, monkeypatch, sizing, figure):
+    lengths: Any = import_module("optimizer.verify.lengths")
+
+    problem = world.problem(tokens={"histogram": COUNTED, "kv_sizing": sizing}, traffic={"requests_per_second": 2.0})
+    plan = Kit(world, has, gets).plan(problem)
+    assert not world.broken(problem, plan)
+    honest = lengths.moments_of(parts_of(problem)[0].lengths)
+    for off, broken in ((1e-9, set()), (1e-3, {"counted lengths"})):
+        changed: Any = replace(honest)
+        object.__setattr__(changed, figure, getattr(honest, figure) * (1.0 + off))
+        monkeypatch.setattr(lengths, "moments_of", lambda _, changed=changed: changed)
+        assert world.broken(problem, plan) == broken
 
 
 AGENTS = {

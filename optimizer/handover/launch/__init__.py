@@ -75,7 +75,7 @@ def _per_server(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
         yield LaunchFile(
             f"{server.name}-benchmark.sh", f"loads one server of {of} and measures", benchmark_script(server), True
         )
-        if not server.experiment.test.lengths.classes:
+        if server.experiment.test.predictable:
             yield LaunchFile(
                 f"{server.name}-measurement.csv",
                 "what was set, to complete with what was measured",

@@ -2,7 +2,8 @@
 
 Requests of one length that share nothing come from the client's own random data. Others are written as JSON lines
 (``prompt``, ``output_tokens``) that ``vllm bench serve --dataset-name custom`` reads, with the tokenizer of the model:
-lengths as distributed, prefixes as shared, another seed in every run, so that no prompt lies in a cache from before.
+lengths as distributed (a law, or the rows of a histogram by their shares), prefixes as shared, another seed in every
+run, so that no prompt lies in a cache from before.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from optimizer.performance.lengths import sigma_of
 from optimizer.report.confirm import acceptance, brackets, offer_sentence
 from optimizer.report.serve_commands import model_to_load
 from optimizer.simulate.load_test import OPEN_GROUPS, SIMILAR
+from optimizer.units import significant
 
 if TYPE_CHECKING:
     from optimizer.demand import Lengths
@@ -92,10 +94,14 @@ def _requests(server: Server) -> list[str]:
         "similar": SIMILAR,
     }
     call = f"python3 - \"$SEED\" {bash_word(requests_file(server.name))} {bash_word(json.dumps(case))} <<'REQUESTS'"
-    return [call, _GENERATE.strip(), "REQUESTS"]
+    script = _DRAW + (_BY_LAW if test.lengths.histogram is None else _AS_COUNTED) + _WRITE
+    return [call, script.strip(), "REQUESTS"]
 
 
-def _lengths(lengths: Lengths) -> dict[str, float]:
+def _lengths(lengths: Lengths) -> dict[str, object]:
+    if lengths.histogram is not None:
+        rows, shares = lengths.histogram.whole(lengths.context_max), lengths.histogram.share
+        return {"rows": rows, "shares": [significant(share, 6) for share in shares]}
     return {
         "input": lengths.input_mean,
         "input_sigma": sigma_of(lengths.input_mean, lengths.input_p95),
@@ -145,7 +151,7 @@ print("accepted" if kept else "NOT accepted")
 sys.exit(0 if kept else 1)
 """
 
-_GENERATE = '''
+_DRAW = '''
 import json, math, random, sys
 
 from transformers import AutoTokenizer
@@ -184,9 +190,19 @@ def prompt_of(count, begin, stream):
 with open(path, "w") as out:
     for _ in range(case["requests"]):
         one = case["classes"][draw.choices(names, shares)[0]]
+'''
+
+_BY_LAW = """\
         output = round(min(max(length(one["output"], one["output_sigma"]), 1), max(one["context_max"] - 1, 1)))
         prompt = round(min(max(length(one["input"], one["input_sigma"]), 1), max(one["context_max"] - output, 1)))
-        place, begin = 0, int(share * prompt)
+"""
+
+_AS_COUNTED = """\
+        prompt, output = draw.choices(one["rows"], one["shares"])[0]
+"""
+"""Lengths of one request: each by its law, or a row of a histogram by its share."""
+
+_WRITE = '''        place, begin = 0, int(share * prompt)
         if together:  # requests of a group are about as long
             size = math.floor(math.log(prompt) / math.log(case["similar"]))
             place = (one["name"], size, draw.randrange(case["open_groups"]))

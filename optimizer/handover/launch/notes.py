@@ -71,7 +71,7 @@ def _steps(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
         )
     else:
         yield "Get **one** node, start **one** server (`...-serve.sh`), run its benchmark, compare with the thresholds."
-    if any(not server.experiment.test.lengths.classes for server in servers):
+    if any(server.experiment.test.predictable for server in servers):
         row = "Complete the row in `...-measurement.csv`"
         yield f"{row}: it has the columns of `optimize predict`, which adds our figures."
     if not plan.has_pools:

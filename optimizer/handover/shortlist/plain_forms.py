@@ -14,9 +14,9 @@ from optimizer.handover.safe_text import code, plain, table, text
 from optimizer.handover.shortlist.cells import Cell, Look, Row, Sheet, Workbook
 from optimizer.report.csv_report import safe_cell
 from optimizer.report.words import (
+    cache_words,
     gpu_name,
     interconnect_name,
-    kv_name,
     latency_unit,
     limit,
     promise_of,
@@ -133,7 +133,7 @@ def _group(group: Group) -> str:
     split = f"{group.split} x {group.replicas:,}"
     link = interconnect_name(group.interconnect, group.link)
     pool = "" if group.role is Role.SERVE else f"{group.role}: "
-    return f"{pool}{quant_name(group.weight_quant)}, {kv_name(group.kv_cache)}, {split}, {link}"
+    return f"{pool}{quant_name(group.weight_quant)}, {cache_words(group)}, {split}, {link}"
 
 
 def source(node: NodeLine) -> str:
