@@ -208,6 +208,15 @@ WEIGHT_QUANT_ALIASES = (("fp16", "bf16"),)
 KV_CACHES = ("auto", "fp8")
 """KV-cache types; ``auto`` is 16 bit."""
 
+_UNMEASURED = "a format whose recovery no source states, so no plan can say what it costs in quality; ask for "
+KV_CACHES_REFUSED = (
+    *((word, _UNMEASURED + "fp8 or auto") for word in ("int8", "int8_per_token_head", "int4", "int4_per_token_head")),
+    *((word, _UNMEASURED + "fp8 or auto") for word in ("nvfp4", "fp8_per_token_head")),
+    ("fp8_e4m3", "the format that fp8 means here; write fp8"),
+    ("fp8_e5m2", _UNMEASURED + "fp8 (e4m3) or auto"),
+)
+"""KV caches that engines know and plans do not hold (vLLM ``CacheDType``; TensorRT-LLM and LMDeploy int8), and why."""
+
 KV_CACHE_ALIASES = (("bf16", "auto"), ("fp16", "auto"))
 """Both are the 16 bit that ``auto`` stands for."""
 

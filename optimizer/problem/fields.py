@@ -150,18 +150,24 @@ class OneOf:
 
     words: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()  # words that are known elsewhere, and why not here
 
     def __call__(self, value: Any) -> Any:
         """The word meant."""
         word = dict(self.aliases).get(value, value) if isinstance(value, str) else value
+        why = dict(self.refused).get(word) if isinstance(word, str) else None
+        if why is not None:
+            raise PydanticCustomError("refused", "{why}", {"why": why})
         if word not in self.words:
             raise PydanticCustomError("choice", "expected one of {words}", {"words": ", ".join(self.words)})
         return word
 
 
-def one_of(words: Iterable[str], aliases: Iterable[tuple[str, str]] = ()) -> OneOf:
-    """A validator: the value is one of ``words``, or an alias of one."""
-    return OneOf(tuple(str(word) for word in words), tuple(aliases))
+def one_of(
+    words: Iterable[str], aliases: Iterable[tuple[str, str]] = (), refused: Iterable[tuple[str, str]] = ()
+) -> OneOf:
+    """A validator: the value is one of ``words``, or an alias of one; ``refused`` words are told why they are not."""
+    return OneOf(tuple(str(word) for word in words), tuple(aliases), tuple(refused))
 
 
 def as_tuple(value: Any) -> Any:

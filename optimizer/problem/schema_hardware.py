@@ -32,6 +32,7 @@ from optimizer.vocabulary import (
     ENGINE_PARALLELISM,
     KV_CACHE_ALIASES,
     KV_CACHES,
+    KV_CACHES_REFUSED,
     RANKABLE_EVIDENCE,
     WEIGHT_QUANT_ALIASES,
     WEIGHT_QUANTS,
@@ -60,7 +61,7 @@ TierWord = Annotated[Tier, Field(strict=False), BeforeValidator(one_of(PAYABLE_T
 
 ClassWord = Annotated[ProviderClass, Field(strict=False), BeforeValidator(one_of(RENTABLE_CLASSES))]
 QuantWord = Annotated[str, BeforeValidator(one_of(WEIGHT_QUANTS, WEIGHT_QUANT_ALIASES))]
-KvWord = Annotated[str, BeforeValidator(one_of(KV_CACHES, KV_CACHE_ALIASES))]
+KvWord = Annotated[str, BeforeValidator(one_of(KV_CACHES, KV_CACHE_ALIASES, KV_CACHES_REFUSED))]
 
 
 def _is_mapping(value: Any) -> str:

@@ -11,8 +11,9 @@ from optimizer.handover.launch.compose import can_compose, compose, document_nam
 from optimizer.handover.launch.kubernetes import can_span_nodes, manifest
 from optimizer.handover.launch.notes import notes
 from optimizer.handover.launch.operations import operations
+from optimizer.handover.launch.pool_manifests import pool_manifest, router_manifest, router_name, why_no_manifests
 from optimizer.handover.launch.pools import (
-    NO_MANIFESTS,
+    NO_NODE_FILES,
     behind_a_router,
     pool_doubts,
     router_script,
@@ -56,7 +57,8 @@ def launch_files(
     nodes = busiest_layouts(plan, servers)
     origin = f"Plan #{plan.rank} of {plain(outcome.problem_name)} ({outcome.problem_sha256[:12]})"
     if plan.has_pools:
-        files, missing = list(_of_pools(servers)), [*_without_command(servers), NO_MANIFESTS]
+        files = [*_of_pools(servers), *_pools_on_kubernetes(servers, origin)]
+        missing = [*_without_command(servers), *filter(None, [why_no_manifests(servers)]), NO_NODE_FILES]
     else:
         files = [*_per_server(servers, origin), *_per_node(nodes, facts, version, origin, _router(plan))]
         missing = [*_without_command(servers), *_without_image(servers), *_without_task(nodes, facts)]
@@ -103,6 +105,20 @@ def _of_pools(servers: list[Server]) -> Iterator[LaunchFile]:
     )
     purpose = "what was set, to complete with what was measured"
     yield LaunchFile(f"{whole.name}-measurement.csv", purpose, measurement_csv(whole))
+
+
+def _pools_on_kubernetes(servers: list[Server], origin: str) -> Iterator[LaunchFile]:
+    """The workers of each pool with what keeps them, and the router in front."""
+    if why_no_manifests(servers) or router_words(servers) is None:
+        return
+    for server in servers:
+        of = f"the {server.group.role} pool of workload {plain(server.group.workload)}"
+        purpose = f"StatefulSet and Service of {of}"
+        yield LaunchFile(f"{server.name}-kubernetes.yaml", purpose, pool_manifest(server, origin))
+        about = "alert rules, disruption budget"
+        yield LaunchFile(f"{server.name}-operations.yaml", f"{about} of {of}", operations(server, origin))
+    purpose = f"router and Service of workload {plain(servers[0].group.workload)}: what clients talk to"
+    yield LaunchFile(f"{router_name(servers)}-kubernetes.yaml", purpose, router_manifest(servers, origin))
 
 
 def _router(plan: Plan) -> Router:

@@ -6,11 +6,13 @@ Field meanings: Kubernetes API reference (apps/v1 Deployment, v1 Service), Leade
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.server import PORT
 from optimizer.handover.launch.wide import as_worker, joins_ranks, to_head
 from optimizer.handover.safe_text import Value, bash_line, plain, render_yaml
+from optimizer.vocabulary import Role
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.server import Server
@@ -51,10 +53,11 @@ def node_selector(server: Server) -> dict[str, Value]:
     return {GFD_LABEL: label} if label and server.vendor == "nvidia" else {OWN_LABEL: server.group.gpu}
 
 
-def _metadata(server: Server) -> dict[str, Value]:
+def metadata(server: Server) -> dict[str, Value]:
+    """Name, labels, and which model in which format it is."""
     return {
         "name": server.name,
-        "labels": {**_labels(server), "app.kubernetes.io/part-of": "llm-deployment"},
+        "labels": {**labels_of(server), "app.kubernetes.io/part-of": "llm-deployment"},
         "annotations": {
             "llm-deployment-optimizer/workload": plain(server.group.workload),
             "llm-deployment-optimizer/model": plain(server.group.model),
@@ -63,7 +66,8 @@ def _metadata(server: Server) -> dict[str, Value]:
     }
 
 
-def _labels(server: Server) -> dict[str, Value]:
+def labels_of(server: Server) -> dict[str, Value]:
+    """What tells the pods of a server from others."""
     return {"app.kubernetes.io/name": server.name}
 
 
@@ -71,14 +75,14 @@ def _deployment(server: Server) -> Value:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(server),
+        "metadata": metadata(server),
         "spec": {
             "replicas": server.group.replicas,
-            "selector": {"matchLabels": _labels(server)},
+            "selector": {"matchLabels": labels_of(server)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
             "template": {
-                "metadata": {"labels": _labels(server)},
-                "spec": _pod(server, server.command(PORT), serves=True),
+                "metadata": {"labels": labels_of(server)},
+                "spec": pod(server, server.command(PORT), serves=True),
             },
         },
     }
@@ -86,18 +90,21 @@ def _deployment(server: Server) -> Value:
 
 def _leader_worker_set(server: Server) -> Value:
     leader, worker = _across(server)
-    serving = {**_labels(server), "role": "leader"}
+    serving = {**labels_of(server), "role": "leader"}
     return {
         "apiVersion": "leaderworkerset.x-k8s.io/v1",
         "kind": "LeaderWorkerSet",
-        "metadata": _metadata(server),
+        "metadata": metadata(server),
         "spec": {
             "replicas": server.group.replicas,
             "leaderWorkerTemplate": {
                 "size": server.nodes,
                 "restartPolicy": "RecreateGroupOnPodRestart",
-                "leaderTemplate": {"metadata": {"labels": serving}, "spec": _pod(server, leader, serves=True)},
-                "workerTemplate": {"metadata": {"labels": _labels(server)}, "spec": _pod(server, worker, serves=False)},
+                "leaderTemplate": {"metadata": {"labels": serving}, "spec": pod(server, leader, serves=True)},
+                "workerTemplate": {
+                    "metadata": {"labels": labels_of(server)},
+                    "spec": pod(server, worker, serves=False),
+                },
             },
         },
     }
@@ -123,7 +130,8 @@ def _across(server: Server) -> tuple[list[str], list[str]]:
     return ["bash", "-c", leader], ["bash", "-c", worker]
 
 
-def _pod(server: Server, command: list[str], *, serves: bool) -> dict[str, Value]:
+def pod(server: Server, command: list[str], *, serves: bool, env: Sequence[Value] = ()) -> dict[str, Value]:
+    """The pod of one server, or of its part on one of several nodes; ``env`` are variables of its own."""
     gpus = server.group.gpus_per_node if server.nodes > 1 else server.gpus
     token: Value = {
         "name": "HF_TOKEN",
@@ -132,8 +140,8 @@ def _pod(server: Server, command: list[str], *, serves: bool) -> dict[str, Value
     container: dict[str, Value] = {
         "name": "server",
         "image": server.image,
-        "command": [*(_unexpanded(word) for word in command), *_given_key(server)],
-        "env": [token, *_api_key(server)] if serves else [token],
+        "command": [*(unexpanded(word) for word in command), *_given_key(server)],
+        "env": [token, *(_api_key(server) if serves else ()), *env],
         "resources": {"limits": {server.resource: gpus}},
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},
@@ -164,13 +172,15 @@ def _spread(server: Server) -> dict[str, Value]:
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": _labels(server)},
+        "labelSelector": {"matchLabels": labels_of(server)},
     }
     return {"topologySpreadConstraints": [constraint]}
 
 
 def takes_key(server: Server) -> bool:
     """Whether clients have to send a key."""
+    if server.group.role is not Role.SERVE:  # workers answer their router, whose handling of keys is not established
+        return False
     return server.group.engine in _KEYED and (server.nodes == 1 or server.group.engine != "sglang")
 
 
@@ -187,7 +197,7 @@ def _given_key(server: Server) -> list[str]:
     return ["--api-key", f"$({_KEYED[server.group.engine]})"] if given else []
 
 
-def _unexpanded(word: str) -> str:
+def unexpanded(word: str) -> str:
     """Kubernetes expands ``$(NAME)`` in commands; ``$$(`` stands for a plain ``$(``."""
     return word.replace("$(", "$$(")
 
@@ -203,11 +213,11 @@ def _probes() -> dict[str, Value]:
 
 
 def _service(server: Server) -> Value:
-    selector = _labels(server) | ({"role": "leader"} if server.nodes > 1 else {})
+    selector = labels_of(server) | ({"role": "leader"} if server.nodes > 1 else {})
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(server),
+        "metadata": metadata(server),
         "spec": {
             "selector": selector,
             "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],

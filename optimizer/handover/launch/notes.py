@@ -67,7 +67,8 @@ def _steps(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
     if plan.has_pools:
         yield (
             "Get the nodes, start **all** workers of both pools (`...-serve.sh`), then the router (`...-router.sh`), "
-            "run the benchmark against it, compare with the thresholds: neither pool answers a request alone."
+            "run the benchmark against it, compare with the thresholds: neither pool answers a request alone. On "
+            "Kubernetes the `...-kubernetes.yaml` of both pools and of the router do the same."
         )
     else:
         yield "Get **one** node, start **one** server (`...-serve.sh`), run its benchmark, compare with the thresholds."
@@ -178,8 +179,10 @@ def _remarks(servers: Sequence[Server]) -> Iterator[str]:
     if any(server.group.role is not Role.SERVE for server in servers):
         yield (
             "Caches are handed over by RDMA: GPUDirect on every node, and one fabric between all of them. Over plain "
-            "TCP the figures do not hold."
+            "TCP the figures do not hold. On Kubernetes that takes the cluster's RDMA device plugin, whose resource "
+            "names differ: add yours to the limits of both pools."
         )
+        yield from _of_nodes(servers)
         return
     if any(server.group.ranks_over_nodes for server in servers):
         yield (
@@ -199,11 +202,7 @@ def _remarks(servers: Sequence[Server]) -> Iterator[str]:
             f"Length classes are served apart: {names}. The router has to tell them by the length of the input or by "
             "the application that a request comes from."
         )
-    if any(OWN_LABEL in node_selector(server) for server in servers):
-        labels = sorted({server.group.gpu for server in servers if OWN_LABEL in node_selector(server)})
-        yield "Label the nodes: " + "; ".join(code(f"kubectl label node NAME {OWN_LABEL}={gpu}") for gpu in labels)
-    if any(GFD_LABEL in node_selector(server) for server in servers):
-        yield f"Check the label that your driver gives the card: {code(f'kubectl get nodes -L {GFD_LABEL}')}"
+    yield from _of_nodes(servers)
     if any(server.group.link is Link.NVLINK_PAIR for server in servers):
         yield "Bridged pairs: a server on two cards must sit on the two that share a bridge (`nvidia-smi topo -m`)."
     if any(server.image and not server.pinned for server in servers):
@@ -214,3 +213,12 @@ def _remarks(servers: Sequence[Server]) -> Iterator[str]:
         yield "Where no API key is checked (TensorRT-LLM, SGLang over several nodes): put a gateway in front that does."
     count = sum(server.group.replicas for server in servers)
     yield f"{plural(count, 'server')} in all. Weights are downloaded by each; a shared volume saves time and traffic."
+
+
+def _of_nodes(servers: Sequence[Server]) -> Iterator[str]:
+    """Labels by which Kubernetes finds the cards."""
+    if any(OWN_LABEL in node_selector(server) for server in servers):
+        labels = sorted({server.group.gpu for server in servers if OWN_LABEL in node_selector(server)})
+        yield "Label the nodes: " + "; ".join(code(f"kubectl label node NAME {OWN_LABEL}={gpu}") for gpu in labels)
+    if any(GFD_LABEL in node_selector(server) for server in servers):
+        yield f"Check the label that your driver gives the card: {code(f'kubectl get nodes -L {GFD_LABEL}')}"

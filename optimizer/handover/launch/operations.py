@@ -15,6 +15,7 @@ from optimizer.handover.safe_text import Value, plain, render_yaml
 from optimizer.report.serve_commands import engine_family
 from optimizer.report.words import promise_of
 from optimizer.units import SHARE_UNITS
+from optimizer.vocabulary import Role
 
 if TYPE_CHECKING:
     from optimizer.handover.launch.server import Server
@@ -87,7 +88,8 @@ def _rules(server: Server, metrics: _Metrics) -> Value:
         )
 
     most = proven_in_flight(server)
-    if most is not None:
+    role = server.group.role
+    if most is not None and role is not Role.PREFILL:  # a prefill worker passes requests on
         running = f"avg({metrics.running}{{{pods}}} + {metrics.waiting}{{{pods}}})"
         ranks = server.group.attention_dp  # each counts its own
         each = most // ranks
@@ -99,6 +101,8 @@ def _rules(server: Server, metrics: _Metrics) -> Value:
     for bracket in server.experiment.brackets:
         if bracket.limit_s is None or bracket.length_class:
             continue
+        if role is not Role.SERVE and (role is Role.PREFILL or bracket.metric is not Metric.TPOT):
+            continue  # of two pools a worker sees a part of each wait; only the gap between tokens is the decode pool's
         buckets = f"sum by (le) (rate({names[bracket.metric]}_bucket{{{pods}}}[{_FOR}]))"
         named = promise_of(bracket.metric, bracket.percentile, "")
         rule(

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from optimizer.handover.launch.server import Server
 
 _HEAD = "#!/usr/bin/env bash\n"
-_ROUTER_PORT = 8200
-_BOOTSTRAP = 8998
+ROUTER_PORT = 8200
+BOOTSTRAP = 8998
 """Port at which an SGLang prefill worker tells decode workers where its caches are."""
 
-NO_MANIFESTS = (
-    "no Kubernetes, compose and SkyPilot files: how routers of pools find their workers there is not established here; "
-    "start the scripts on the nodes of the table"
+NO_NODE_FILES = (
+    "no compose and SkyPilot files: workers of both pools have to find each other across nodes; use the Kubernetes "
+    "manifests, or start the scripts on the nodes of the table"
 )
 
 
@@ -32,7 +32,7 @@ def behind_a_router(servers: Sequence[Server]) -> Server:
     """The two pools as one server for a benchmark: named after the workload, at the router's port."""
     before, after = (next(one for one in servers if one.group.role is role) for role in (Role.PREFILL, Role.DECODE))
     name = slug(after.group.workload, fallback="workload")
-    return replace(after, name=name, port=_ROUTER_PORT, before=before.group)
+    return replace(after, name=name, port=ROUTER_PORT, before=before.group)
 
 
 def router_words(servers: Sequence[Server]) -> list[str] | None:
@@ -55,12 +55,13 @@ def router_script(servers: Sequence[Server]) -> str:
         "# Clients talk to the router alone, at PORT.",
         "set -euo pipefail",
         ': "${PREFILL:?addresses of the prefill workers}" "${DECODE:?addresses of the decode workers}"',
-        *_start(servers),
+        *router_lines(servers),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _start(servers: Sequence[Server]) -> list[str]:
+def router_lines(servers: Sequence[Server]) -> list[str]:
+    """Lines of shell that become the router, with the workers in ``PREFILL`` and ``DECODE``."""
     family, words = engine_family(servers[0].group.engine), router_words(servers)
     assert words is not None
     if family == "trtllm":
@@ -70,16 +71,16 @@ def _start(servers: Sequence[Server]) -> list[str]:
             '  echo "$1:"; shift',
             '  echo "  num_instances: $#"; echo "  urls:"; printf \'    - "%s"\\n\' "$@"',
             "}",
-            f'{{ echo "hostname: 0.0.0.0"; echo "port: ${{PORT:-{_ROUTER_PORT}}}"; echo "backend: pytorch"',
+            f'{{ echo "hostname: 0.0.0.0"; echo "port: ${{PORT:-{ROUTER_PORT}}}"; echo "backend: pytorch"',
             '  listed context_servers $PREFILL; listed generation_servers $DECODE; } > "$config"',
             f'exec {" ".join(words)} "$config"',
         ]
-    bootstrap = f' "${{SIDE_PORT:-{_BOOTSTRAP}}}"' if family == "sglang" else ""
+    bootstrap = f' "${{SIDE_PORT:-{BOOTSTRAP}}}"' if family == "sglang" else ""
     return [
         "args=()",
         f'for one in $PREFILL; do args+=(--prefill "http://$one"{bootstrap}); done',
         'for one in $DECODE; do args+=(--decode "http://$one"); done',
-        f'exec {" ".join(words)} "${{args[@]}}" \\\n    --host 0.0.0.0 --port "${{PORT:-{_ROUTER_PORT}}}"',
+        f'exec {" ".join(words)} "${{args[@]}}" \\\n    --host 0.0.0.0 --port "${{PORT:-{ROUTER_PORT}}}"',
     ]
 
 
@@ -97,7 +98,7 @@ def side_channel(server: Server) -> tuple[list[str], str]:
     if family == "sglang" and server.group.role is Role.PREFILL:
         return [
             "# Prefill workers on one node need a SIDE_PORT each, which the router is told too.",
-        ], f' --disaggregation-bootstrap-port "${{SIDE_PORT:-{_BOOTSTRAP}}}"'
+        ], f' --disaggregation-bootstrap-port "${{SIDE_PORT:-{BOOTSTRAP}}}"'
     return [], ""
 
 
