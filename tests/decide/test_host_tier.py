@@ -12,6 +12,7 @@ from optimizer.errors import ProblemError
 from optimizer.plan.types import Outcome
 from optimizer.report import render
 from optimizer.report.screen import render_screen
+from optimizer.vocabulary import Tier
 from optimizer.whatif.case import open_case
 
 LONG_THOUGHTS = """
@@ -72,7 +73,9 @@ def test_a_node_whose_memory_nobody_states_keeps_none(file: Path) -> None:
     with pytest.raises(ProblemError, match="no node that may be used states host_memory_gib"):
         answer(file, "engine.kv_tiers=host", unknown)
     case = open_case(read_inputs(file, sets=["engine.kv_tiers=any", unknown]))
-    assert {one.spec.host_kv_gib for one in case.candidates.candidates} == {0.0}
+    mine = {option.node_type.key for option in case.options if option.tier is Tier.OWNED}
+    assert mine
+    assert not any(one.spec.host_kv_gib for one in case.candidates.candidates if one.node_type.key in mine)
     assert any("host_memory_gib" in one for one in case.inputs.problem.warnings)
 
 
