@@ -66,7 +66,7 @@ def test_a_head_drafts_where_one_step_a_token_is_too_slow(tmp_path: Path) -> Non
     assert drafts is not None
     assert drafts.head == "yuhuili/EAGLE3-LLaMA3.1-Instruct-8B"
     assert drafts.acceptance == pytest.approx(0.774)  # low end of the model's own runs on chat
-    assert isinstance(solve_problem(small(tmp_path, ASKED="off")), Infeasible)
+    assert isinstance(solve_problem(small(tmp_path, ASKED="off"), simulate=False), Infeasible)
 
 
 def test_a_large_batch_drafts_nothing(tmp_path: Path) -> None:
