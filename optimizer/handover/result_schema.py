@@ -64,7 +64,7 @@ _PARTS: dict[str, dict[str, Any]] = {
         "attention_dp": "integer",
         "expert_parallel": "integer",
         "speculative": "drafts|null",
-        "kv_tier?": "object",
+        "kv_tier": "tier|null",
         "replicas": "integer",
         "interconnect": "string",
         "max_num_seqs": "integer",
@@ -73,6 +73,7 @@ _PARTS: dict[str, dict[str, Any]] = {
             ("weights", "kv_cache", "activations", "overhead", "total", "usable"), "number"
         ),
     },
+    "tier": {"tier": "string", "gib_per_node": "number"},
     "drafts": {
         "method": "string",
         "tokens": "integer",

@@ -207,7 +207,7 @@ def _group(group: Group) -> dict[str, Json]:
         "attention_dp": group.attention_dp,
         "expert_parallel": group.expert_parallel,
         "speculative": None if group.drafts is None else _drafts(group.drafts),
-        **({"kv_tier": {"tier": "host", "gib_per_node": _host_gib(group)}} if group.host_kv_gib else {}),
+        "kv_tier": {"tier": "host", "gib_per_node": _host_gib(group)} if group.host_kv_gib else None,
         "replicas": group.replicas,
         "interconnect": group.interconnect,
         "max_num_seqs": group.max_num_seqs,
