@@ -87,10 +87,14 @@ def table(report: dict[str, Any]) -> str:
 
 
 def setup(group: dict[str, Any]) -> str:
-    """Precision, KV type and how the model is split."""
+    """Precision, KV type, how the model is split, the pool and what is drafted."""
     kv = "16-bit" if group["kv_cache"] == "auto" else group["kv_cache"]
     sizes = ("tensor_parallel", "pipeline_parallel", "attention_dp", "expert_parallel")
-    return f"{group['weight_quant']}, KV {kv}, {split_words(*(group[size] for size in sizes))} x {group['replicas']}"
+    pool = "" if group["role"] == "serve" else f"{group['role']}: "
+    drafts = group["speculative"]
+    drafted = "" if drafts is None else f", {drafts['method'].upper()} of {drafts['tokens']}"
+    split = split_words(*(group[size] for size in sizes))
+    return f"{pool}{group['weight_quant']}, KV {kv}, {split} x {group['replicas']}{drafted}"
 
 
 def milliseconds(value: float | None) -> str:

@@ -210,4 +210,70 @@ SCENARIOS: tuple[Scenario, ...] = (
             ),
         ),
     ),
+    Scenario(
+        14,
+        "Agents on a model of a trillion parameters",
+        "Kimi K2 for coding agents: prompts of thousands of tokens of which most were read a turn before; which"
+        " cards, and"
+        " do experts over several nodes pay?",
+        "Guides size one copy: eight or sixteen GPUs with 80 or 141 GB, by tensor and pipeline parallelism.",
+        "Weights fill most of a node of eight H200, so a copy there has little room for requests. Dealt over the"
+        " GPUs of"
+        " eight nodes each holds an eighth of the experts, and one replica does what many nodes by themselves do, where"
+        " the offer states a network of 400 Gb/s for each GPU. A node of eight B200 has the room anyway and is cheaper"
+        " still. Nobody measured ranks over nodes, and the hits are assumed: grade C. The prices are the example's.",
+        runs=(
+            Run("kimi_agents.yaml"),
+            Run("kimi_agents.yaml", ("hardware.gpus=[h200_sxm_141]",), "on H200"),
+            Run(
+                "kimi_agents.yaml",
+                ("hardware.gpus=[h200_sxm_141]", "engine.expert_parallel=node"),
+                "on H200, experts inside a node",
+            ),
+        ),
+    ),
+    Scenario(
+        15,
+        "A rack of 72 GPUs against nodes of eight",
+        "gpt-oss-120b for thousands of users: does a rack with one domain of fast links beat nodes of eight?",
+        "Vendors compare tokens/s of a full rack with tokens/s of nodes.",
+        "A rack is bought whole. Where the load fills it, it wins at the quoted price; at two thirds of the load"
+        " most of it"
+        " stands idle and nodes win. No dated price of a whole rack is known, so the quote is the example's own, and"
+        " `optimize targets` says up to which price it would win.",
+        runs=(
+            Run("gpt_oss_rack.yaml"),
+            Run("gpt_oss_rack.yaml", ("workloads.chat.traffic.requests_per_second=1000",), "at 1,000 requests/s"),
+        ),
+    ),
+    Scenario(
+        16,
+        "Prompts and answers on unlike cards",
+        "Long documents in, short answers out: one kind of card for both, or a prefill pool on one and a decode pool on"
+        " another?",
+        "Disaggregated serving is said to be faster; what it costs is not.",
+        "Prompts want arithmetic, answers memory bandwidth. At the example's quotes H100 reads prompts and H20 writes"
+        " answers for less than any plan whose replicas do both, proven. Pools are searched only where the file asks.",
+        runs=(
+            Run("rag_disaggregated_unlike.yaml"),
+            Run("rag_disaggregated_unlike.yaml", ("engine.disaggregation=off",), "without pools"),
+        ),
+    ),
+    Scenario(
+        17,
+        "A reasoning model, fast for each user",
+        "A coding assistant that reasons before it answers; every user wants tokens fast: does speculative decoding"
+        " save"
+        " money?",
+        "Speed-ups of 2 to 3 are published, mostly at batch 1.",
+        "A step reads all weights whatever it writes, so where few requests run at a time drafts are nearly free,"
+        " and where"
+        " many run they cost what they save. The plan takes the low end of the published acceptance for this kind of"
+        " text,"
+        " each request with its own luck, and is a grade lower for it.",
+        runs=(
+            Run("reasoning_speculative.yaml"),
+            Run("reasoning_speculative.yaml", ("engine.speculative=off",), "without drafts"),
+        ),
+    ),
 )
