@@ -185,14 +185,15 @@ def _is_budget(promise: StatedPromise) -> bool:
 def _loosest(case: Case, promise: StatedPromise) -> int | float | None:
     """As loose as the number gets, None: ``null``; never looser than what stands beside it in the file allows."""
     end = _end(case, promise)
-    if end is None or _takes(case, promise, end):
+    if end is None or _takes(case, [Edit(promise.path, promise.value, end)]):
         return end
     grain = Decimal(promise.figure.number.step)
     steps = int(abs(Decimal(repr(end)) - Decimal(repr(promise.value))) / grain)
     low, high = 0, max(1, steps)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _takes(case, promise, _moved(promise, middle)) else (low, middle)
+        edit = Edit(promise.path, promise.value, _moved(promise, middle))
+        low, high = (middle, high) if _takes(case, [edit]) else (low, middle)
     return _moved(promise, low) if low else promise.figure.taken(promise.value)
 
 
@@ -209,10 +210,10 @@ def _end(case: Case, promise: StatedPromise) -> int | float | None:
     return None if figure.nullable else figure.taken(min(figure.most, max(value, 1) * _MANY))
 
 
-def _takes(case: Case, promise: StatedPromise, value: int | float) -> bool:
-    """Whether the file makes sense with the value beside its others: a limit at p50 is not above that at p95."""
+def _takes(case: Case, edits: Sequence[Edit]) -> bool:
+    """Whether the file makes sense with the edits beside its other values: a limit at p50 is not above that at p95."""
     try:
-        case.inputs.with_sets([as_set(Edit(promise.path, promise.value, value))])
+        case.inputs.with_sets([as_set(edit) for edit in edits])
     except ProblemError:
         return False
     return True
@@ -341,8 +342,10 @@ def _together(case: Case) -> Iterator[Way]:
         inputs.problem, inputs.catalog, inputs.params, case.candidates, case.options, memo=case.memo
     )
     for edit in proposed:
-        edits = sorted((edit, *edit.also), key=_money_first)
-        way = _sharpened(case, [loosened.get(one.path, one) for one in edits])
+        edits = [loosened.get(one.path, one) for one in sorted((edit, *edit.also), key=_money_first)]
+        if not _takes(case, edits):  # others' hardware let in where nothing then bounds the most load
+            continue
+        way = _sharpened(case, edits)
         if way is not None and len(way.edits) > 1:
             found.setdefault(tuple(one.path for one in way.edits), way)
     if found:
@@ -384,12 +387,19 @@ def _without_needless(case: Case, edits: Sequence[Edit], cents: int | None) -> W
 
 
 def _sharpened(case: Case, edits: Sequence[Edit]) -> Way | None:
-    """Each number no looser, each choice no wider than the others need it to be; None where they do not help."""
+    """Each number no looser, each choice no wider than the others need it to be; None where they do not help.
+
+    An edit without which the file does not take the others stays as it is: a limit that bounds the most load, say,
+    where hardware of others is let in.
+    """
     promises = {one.path: one for one in _loosened(case.inputs.problem)}
     choices = {one.path: one for one in stated_choices(case.inputs.problem)}
     kept = list(edits)
     for number, edit in enumerate(edits):
-        others = _edited(case, [other for other in kept if other is not kept[number]])
+        rest = [other for other in kept if other is not kept[number]]
+        if not _takes(case, rest):
+            continue
+        others = _edited(case, rest)
         if edit.path in promises:
             sharper = next(_number(others, promises[edit.path]), None)
         else:

@@ -94,9 +94,7 @@ def cheapest(case: Case) -> float:
     return best
 
 
-def _cents(
-    options: list[NodeOption], replicas: int, gpus: int, inside: int, spare: int, most: int | None
-) -> float:
+def _cents(options: list[NodeOption], replicas: int, gpus: int, inside: int, spare: int, most: int | None) -> float:
     whole = gpus // inside
     needed = (replicas * whole if whole else -(-replicas // (inside // gpus))) + spare
     best, caps = math.inf, [needed if o.max_nodes is None else min(o.max_nodes, needed) for o in options]

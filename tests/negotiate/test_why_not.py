@@ -178,3 +178,12 @@ def test_the_share_of_a_provider_is_named_and_no_way_out_loosens_it() -> None:
     answer = why_not(CNY, "supplier-b", sets=edits, simulate=False)
     assert answer.plan is None and not answer.ways_out
     assert answer.rules == ("hardware.limits.max_share_per_provider",)
+
+
+@pytest.mark.parametrize("stem", ["a10_server_qwen3_32b", "a800_server_concurrency"])
+def test_a_card_of_others_where_nothing_else_bounds_the_most_load(stem: str) -> None:
+    """Letting it in would leave the most load without an end, so no way out proposes that; the rule is named."""
+    answer = why_not(ROOT / f"problems/{stem}.yaml", "l20_48", simulate=False)
+    assert answer.plan is None
+    assert answer.ways_out == ()
+    assert "hardware.only_owned" in answer.rules

@@ -202,7 +202,7 @@ _AS_COUNTED = """\
 """
 """Lengths of one request: each by its law, or a row of a histogram by its share."""
 
-_WRITE = '''        place, begin = 0, int(share * prompt)
+_WRITE = """        place, begin = 0, int(share * prompt)
         if together:  # requests of a group are about as long
             size = math.floor(math.log(prompt) / math.log(case["similar"]))
             place = (one["name"], size, draw.randrange(case["open_groups"]))
@@ -215,4 +215,4 @@ _WRITE = '''        place, begin = 0, int(share * prompt)
         group_of[place] = (members + 1, stream)
         if together and members + 1 == together:
             del group_of[place]
-'''
+"""
