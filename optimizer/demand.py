@@ -70,6 +70,9 @@ _SCORE_90 = 1.2815515655446004
 _SCORES = {50.0: 0.0, 90.0: _SCORE_90, 95.0: 1.6448536269514722}
 _HALVINGS = 100
 
+LARGEST_P95_TO_MEAN = math.exp(_SCORES[95.0] ** 2 / 2)
+"""A lognormal's p95 is mean x exp(1.645 s - s^2 / 2), largest at s = 1.645: 3.87 means."""
+
 
 def within(gaps: tuple[Gap, ...], seconds: float) -> float:
     """Share of the gaps of all kinds that are at most so long."""

@@ -24,6 +24,7 @@ from optimizer.calibrate.checkpoint_names import format_in, named
 from optimizer.calibrate.rows import LOADS, OVERLAPS, SPECULATIVE, STARTS, MeasuredRow, RowCase, RowError, case_of
 from optimizer.calibrate.text_results import TextRecord, text_records
 from optimizer.catalog.types import Catalog
+from optimizer.demand import LARGEST_P95_TO_MEAN
 from optimizer.errors import Finding, InputError, UsageError
 from optimizer.files.csv_file import read_open_table
 from optimizer.files.json_file import JsonDocument, parse_json
@@ -683,6 +684,11 @@ def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
         c.error("length_low", "length_low must lie in (0, 1]")
     described = any(c.text(name) for name in _OF_A_TEST)
     router = c.word("router", Router.ROUND_ROBIN, ROUTERS) if described else ""
+    spread = {name: c.number(name) for name in ("input_p95", "output_p95")}
+    for (name, p95), mean in zip(spread.items(), (inputs, outputs), strict=True):
+        if p95 > LARGEST_P95_TO_MEAN * mean:
+            times = f"more than {LARGEST_P95_TO_MEAN:.2f} times the mean of {mean:g}"
+            c.error(name, f"{name} of {p95:g} is {times}: lengths that spread so are not predicted row by row")
     prefixes = c.degree("requests_per_prefix", MOST_REQUESTS)
     if prefixes == 1:
         c.error("requests_per_prefix", "requests_per_prefix 1 shares nothing: leave shared_prefix out")
@@ -708,7 +714,7 @@ def parse_row(cells: Mapping[str, str | None]) -> MeasuredRow:
         gpu_memory_utilization=utilization,
         max_num_seqs=c.degree("max_num_seqs", MOST_IN_FLIGHT),
         max_num_batched_tokens=c.degree("max_num_batched_tokens", MOST_REQUESTS),
-        nodes=c.degree("nodes"), router=router, input_p95=c.number("input_p95"), output_p95=c.number("output_p95"),
+        nodes=c.degree("nodes"), router=router, **spread,
         context_max=c.degree("context_max", MOST_REQUESTS), shared_prefix=c.number("shared_prefix", 0.0, most=1.0),
         requests_per_prefix=prefixes, **measured,
     )  # fmt: skip

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from optimizer.demand import LARGEST_P95_TO_MEAN
 from optimizer.errors import UsageError
 from optimizer.handover.safe_text import InOneLine, Value, render_yaml
-from optimizer.problem.checks_workload import LARGEST_P95_TO_MEAN
 from optimizer.problem.schema_tokens import ROW_KEYS
 from optimizer.problem.trace import MOONCAKE_BLOCK, Trace
 from optimizer.simulate.prefix_cache import PrefixHits, PrefixRequest, PrefixRouter, prefix_hits

@@ -5,12 +5,11 @@ Checks of the length classes of a workload. One function per rule.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from optimizer.demand import part_name
+from optimizer.demand import LARGEST_P95_TO_MEAN, part_name
 from optimizer.problem.checks_histogram import check_histogram
 from optimizer.problem.checks_sessions import check_sessions
 from optimizer.problem.fields import SHARE_TOLERANCE
@@ -27,9 +26,6 @@ from optimizer.problem.schema import (
     Workload,
 )
 from optimizer.vocabulary import Objective
-
-LARGEST_P95_TO_MEAN = math.exp(1.6448536269514722**2 / 2)
-"""A lognormal's p95 is mean x exp(1.645 s - s^2 / 2), largest at s = 1.645: 3.87 means."""
 
 LONGEST_MONTH_HOURS = 744.0
 """31 days."""

@@ -157,3 +157,12 @@ def test_catalogs_of_the_users_own_bring_their_parameters_kernels_and_bands(tmp_
     assert float(found["gemm.csv"]["pred_tpot_ms_mean"]) > 1.2 * float(packaged["pred_tpot_ms_mean"])
     assert found["bands.csv"]["pred_tpot_ms_mean"] == packaged["pred_tpot_ms_mean"]
     assert float(found["bands.csv"]["pred_tpot_lo"]) < 0.5 * float(packaged["pred_tpot_lo"])
+
+
+@pytest.mark.parametrize(("p95", "refused"), [("3.8", False), ("3.9", True)])
+def test_lengths_that_no_lognormal_has_are_an_error_and_no_figure(p95: str, refused: bool) -> None:
+    """A run of lengths as counted (tokens.histogram) may spread wider than a row of a mean and a p95 can say."""
+    output = float(PLAIN["output_tokens"])
+    (row,) = predict({**PLAIN, "output_p95": f"{float(p95) * output:g}", "router": "round_robin"})
+    assert ("output_p95" in row["error"]) is refused
+    assert (row["pred_tpot_ms_mean"] == "") is refused
