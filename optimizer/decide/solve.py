@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.candidates.drafts_left_out import drafts_left_out
 from optimizer.decide.understood import asked, demand, loads, rules, understood
 from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import (
@@ -257,6 +256,8 @@ def outcome_of(
     effort: ReplayEffort = NOT_COUNTED,
 ) -> Outcome:
     """Put everything a report needs into one value."""
+    from optimizer.candidates.drafts_left_out import drafts_left_out
+
     problem = inputs.problem
     return _KIND[str(result.status)](
         problem_name=problem.name,
