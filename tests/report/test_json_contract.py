@@ -140,6 +140,11 @@ class _Drafts(_Strict):
     source: str
 
 
+class _Tier(_Strict):
+    tier: Literal["host"]
+    gib_per_node: Number
+
+
 class _Group(_Strict):
     workload: str
     role: Literal["serve", "prefill", "decode"]
@@ -155,6 +160,7 @@ class _Group(_Strict):
     attention_dp: int
     expert_parallel: int
     speculative: _Drafts | None
+    kv_tier: _Tier | None
     replicas: int
     interconnect: Literal["nvlink", "pcie", "none"]
     max_num_seqs: int
