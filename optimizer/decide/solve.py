@@ -29,7 +29,7 @@ from optimizer.plan.types import (
     SingleKind,
     Unknown,
 )
-from optimizer.planning.host_memory import hosts_are_known
+from optimizer.planning.host_memory import ask_for_host_memory
 from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.planning.seal import seal_of
 from optimizer.pricing import option_rules, refused_quotes, unused_discounts
@@ -130,26 +130,15 @@ def answer(
     from optimizer.planning.assemble import assemble, confirm
     from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.planning.ties import best_as_estimated, solve_first
-    from optimizer.pricing import node_options
-    from optimizer.problem.reader import expired_quotes
     from optimizer.whatif.case import case_of
 
     say = progress or silent
     judged_by_replays(inputs.problem, simulate=simulate)
-    options = node_options(inputs.problem, inputs.catalog)
-    for sentence in expired_quotes(inputs.problem):
-        say(Notice(f"warning: {sentence}"))
+    options = _priced(inputs, say)
     say("predicting every possible replica")
     memo = Memo()
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
-    case = case_of(
-        inputs,
-        hosts_are_known(inputs.problem, candidates, options),
-        candidates,
-        clock,
-        memo,
-        ReplayMemory() if simulate else None,
-    )
+    case = case_of(inputs, options, candidates, clock, memo, ReplayMemory() if simulate else None)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = (solve_first if simulate else best_as_estimated)(inputs, candidates, options, settings)
@@ -185,6 +174,19 @@ def answer(
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected, effort)
     outcome = _with_alternatives(outcome, case, result, rejected, say, tested=tested)
     return Answer(outcome, case, result, candidates)
+
+
+def _priced(inputs: Inputs, say: Say) -> tuple[NodeOption, ...]:
+    """Every way to pay for a node; what of it no search could mend is refused before any."""
+    from optimizer.fleet.requirements import user_rules
+    from optimizer.pricing import node_options
+    from optimizer.problem.reader import expired_quotes
+
+    options = node_options(inputs.problem, inputs.catalog)
+    for sentence in expired_quotes(inputs.problem):
+        say(Notice(f"warning: {sentence}"))
+    ask_for_host_memory(inputs.problem, user_rules(inputs.problem, inputs.catalog, options), options)
+    return options
 
 
 def _ways(case: Case, say: Say) -> tuple[Relaxation, ...]:

@@ -28,8 +28,9 @@ from optimizer.problem.schema import READ_FROM, OwnedHardware, Quota
 if TYPE_CHECKING:
     from optimizer.problem import Part, Problem, Workload
 
-_SECTIONS = ("hardware", "engine", "payment", "margins", "budget", "ranking")
-"""Sections that narrow the choice; every key of them is echoed when the file sets it, unless it is told elsewhere."""
+_SECTIONS = ("margins", "hardware", "engine", "payment", "budget", "ranking")
+"""Sections that narrow the choice, promises first, as a screen cuts the end off; every key of them is echoed when the
+file sets it, unless it is told elsewhere."""
 
 _TOLD_ELSEWHERE = frozenset(
     {

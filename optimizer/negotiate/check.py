@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from optimizer.vocabulary import KvTiers
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -59,21 +61,37 @@ def check(
     InputError
         With everything that is wrong, in file order: line, column, what to write instead.
     """
+    from optimizer.candidates.drafts_left_out import drafts_left_out
     from optimizer.catalog.remarks import remarks
     from optimizer.planning.floors import impossible_promises, suspicious
     from optimizer.planning.inputs import read_inputs, read_problem
+    from optimizer.problem import pools_left_out
     from optimizer.problem.summary import summary_of
 
     read, known, _ = read_problem(problem, sets=sets, catalogs=catalog)
     doubts: tuple[str, ...] = ()
     if suspicious(read):
         doubts = tuple(impossible_promises(read_inputs(problem, sets=sets, catalogs=catalog)))
+    left_out = (*pools_left_out(read), *drafts_left_out(read, known), *_without_host_memory(read, known))
     names = dict.fromkeys(workload.model for workload in read.workloads)
     return Checked(
         problem=read,
         said=tuple(summary_of(read)),
         remarks=(
-            *(f"warning: {sentence}" for sentence in doubts),
+            *(f"warning: {sentence}" for sentence in (*doubts, *left_out)),
             *(line for name in names for line in remarks(known.models[name])),
         ),
     )
+
+
+def _without_host_memory(problem: Problem, catalog: Catalog) -> Iterator[str]:
+    """Why every replica cannot keep KV cache in the memory of its host, where it has to."""
+    if problem.engine.kv_tiers is not KvTiers.HOST:
+        return
+    from optimizer.fleet.requirements import user_rules
+    from optimizer.planning.host_memory import no_host_memory
+    from optimizer.pricing import node_options
+
+    options = node_options(problem, catalog)
+    if reason := no_host_memory(problem, user_rules(problem, catalog, options), options):
+        yield reason

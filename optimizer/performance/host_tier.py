@@ -16,8 +16,9 @@ NVLink-C2C, which two cards of a GB200 share (NVIDIA, GB200 NVL72 and GH200 data
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
+
+from optimizer.vocabulary import split_version
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Gpu
@@ -71,7 +72,7 @@ def tier_refusal(spec: ReplicaSpec) -> str:
     first = _FIRST_RELEASE.get(engine.profile)
     if first is None:
         return f"{engine.id} has no option for it that is known here"
-    stated = tuple(int(part) for part in re.findall(r"\d+", spec.engine_version)[:3])
+    stated = split_version(spec.engine_version)
     if stated and stated < first:
         return f"{engine.id} has no option for it before {'.'.join(map(str, first))}"
     return "" if link_gb_s(spec.gpu) > 0.0 else "the link between host and card is not known"

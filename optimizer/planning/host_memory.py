@@ -1,29 +1,36 @@
-"""``engine.kv_tiers: host`` asks for nodes whose memory is known; without one no search would find a way."""
+"""``engine.kv_tiers: host`` asks for nodes whose memory is known and enough; without one no search would find a way."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from optimizer.errors import Finding, ProblemError
+from optimizer.performance.host_tier import HOST_SHARE, KEPT_GIB
 from optimizer.vocabulary import KvTiers
 
 if TYPE_CHECKING:
-    from optimizer.fleet.candidate_set import CandidateSet
+    from optimizer.fleet.requirements import UserRules
     from optimizer.pricing import NodeOption
     from optimizer.problem import Problem
 
 
-def hosts_are_known(
-    problem: Problem, candidates: CandidateSet, options: tuple[NodeOption, ...]
-) -> tuple[NodeOption, ...]:
-    """The options. Raises ``ProblemError`` where every replica has to keep KV cache in the memory of its host, and no
-    node that may be used states enough of it."""
+def no_host_memory(problem: Problem, rules: UserRules, options: Sequence[NodeOption]) -> str:
+    """Why no node that may be used keeps KV cache in the memory of its host, where every replica has to; else empty."""
     if problem.engine.kv_tiers is not KvTiers.HOST:
-        return options
-    rules = candidates.rules
+        return ""
     usable = [one for one in options if rules.gpu_allowed(one.node_type.gpu.id) and not rules.forbidden_by(one)]
-    if usable and not any(option.node_type.host_gib for option in usable):
-        message = "engine.kv_tiers: host, but no node that may be used states host_memory_gib, and enough of it"
+    if not usable or any(option.node_type.host_gib for option in usable):
+        return ""
+    stated = [one.offer.host_memory_gib for one in usable if one.offer.host_memory_gib is not None]
+    if not stated:
+        return "engine.kv_tiers: host, but no node that may be used states host_memory_gib"
+    kept = f"{HOST_SHARE:.0%} of it less {KEPT_GIB:.0f} GiB".replace("%", " %")
+    return f"engine.kv_tiers: host, but {max(stated):g} GiB is the most that a node has, and KV cache gets {kept}"
+
+
+def ask_for_host_memory(problem: Problem, rules: UserRules, options: Sequence[NodeOption]) -> None:
+    """Raises ``ProblemError`` where ``no_host_memory`` gives a reason."""
+    if message := no_host_memory(problem, rules, options):
         hint = "state host_memory_gib of your quotes or owned nodes, allow other offers, or write kv_tiers: any"
         raise ProblemError([Finding(message, problem.path, hint=hint)])
-    return options

@@ -27,10 +27,12 @@ def drafts_told(plan: Plan) -> str:
     return f"Drafts: {'; '.join(told)}"
 
 
-def without_drafts(plan: Plan, other: Plan | None) -> str:
-    """What the best plan that drafts nothing costs."""
+def without_drafts(plan: Plan, other: Plan | None, *, most_load: bool) -> str:
+    """What the best plan that drafts nothing costs; where the most load is sought, how much it carries as well."""
     if other is None:
         return "without speculation nothing keeps every promise"
+    costs = f"without speculation {money(other.monthly_cents, plan.currency)} a month"
+    if most_load:
+        return f"{costs} for {percent(other.load_factor / plan.load_factor)} of the load"
     more = other.monthly_cents / plan.monthly_cents - 1.0
-    sign = "+" if more >= 0 else ""
-    return f"without speculation {money(other.monthly_cents, plan.currency)} a month ({sign}{percent(more)})"
+    return f"{costs} ({'+' if more >= 0 else ''}{percent(more)})"

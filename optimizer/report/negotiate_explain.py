@@ -52,7 +52,9 @@ def _lines(answer: Explanation) -> Iterator[Block]:
     if text := pool_sentence(plan):
         yield from wrapped(("Pools: ", text, "."))
     if answer.without_drafts is not None:
-        yield from wrapped((drafts_told(plan), "; ", without_drafts(plan, answer.without_drafts.plan), "."))
+        most_load = answer.goal.objective == "maximize_load"
+        without = without_drafts(plan, answer.without_drafts.plan, most_load=most_load)
+        yield from wrapped((drafts_told(plan), "; ", without, "."))
     yield BLANK
     yield from _binding(plan, answer.moves, names, gain)
     yield from _moves(answer.moves, names, gain)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -22,7 +21,7 @@ from optimizer.pricing import has_nvlink
 from optimizer.problem import is_split, parts_of
 from optimizer.units import SHARE_UNITS
 from optimizer.verify.case import CheckedCase, GroupCase, Mismatch
-from optimizer.vocabulary import GRADES, Link, Role
+from optimizer.vocabulary import GRADES, Link, Role, split_version
 
 GIB = 2.0**30
 GIB_TOLERANCE = 0.01
@@ -143,8 +142,8 @@ def _ranks_over_nodes(group: GroupCase) -> Iterator[Mismatch]:
     every GPU, on NVIDIA's data-centre cards, under a release that has the kernels."""
     spec, node = group.spec, group.node_type
     gpus, inside = spec.tensor_parallel * spec.attention_dp, node.gpus_per_node
-    numbers = re.findall(r"\d+", spec.engine_version)[:2]
-    release = tuple(map(int, numbers)) if len(numbers) == 2 else _KERNELS_SINCE.get(spec.engine.profile, (0, 0))
+    numbers = split_version(spec.engine_version)[:2]
+    release = numbers if len(numbers) == 2 else _KERNELS_SINCE.get(spec.engine.profile, (0, 0))
     rules = (
         (gpus in (2 * inside, 4 * inside, 8 * inside), f"2, 4 or 8 nodes of {inside}", gpus),
         (inside == node.gpu.link_domain_gpus, node.gpu.link_domain_gpus, inside),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from optimizer.verify.case import CheckedCase, GroupCase, Mismatch
-from optimizer.vocabulary import KvTiers
+from optimizer.vocabulary import KvTiers, split_version
 
 _SHARE, _KEPT_GIB = 0.75, 64.0
 """Of a node's memory, less what is kept for everything else that runs there."""
 
-_ENGINES = ("vllm", "sglang")
+_SINCE = {"vllm": (0, 19), "sglang": (0, 5, 12)}
+"""Engines with such an option, and the first release that has it."""
 
 
 def host_tier(case: CheckedCase) -> Iterator[Mismatch]:
@@ -39,9 +40,12 @@ def host_tier(case: CheckedCase) -> Iterator[Mismatch]:
 
 def _possible(group: GroupCase, path: str) -> Iterator[Mismatch]:
     """Whole contexts in one cache of one host, under an engine that has an option for it."""
-    spec = group.spec
+    spec, first = group.spec, _SINCE.get(group.spec.engine.profile)
+    release = split_version(spec.engine_version)
     for holds, why in (
-        (spec.engine.profile in _ENGINES, "an engine with such an option"),
+        (first is not None, "an engine with such an option"),
+        (not release or first is None or release >= first, "a release with such an option"),
+        (spec.gpu.host_arch == "arm64" or (spec.gpu.pcie_gen >= 3 and spec.gpu.pcie_lanes > 0), "a known link"),
         (not spec.model.sliding_window and not spec.model.linear_state_bytes, "a model that keeps whole contexts"),
         (spec.attention_dp == 1, "one cache for each replica"),
         (spec.gpus <= group.node_type.gpus_per_node, "a replica inside one node"),

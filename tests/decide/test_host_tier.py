@@ -9,6 +9,7 @@ import pytest
 
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.errors import ProblemError
+from optimizer.negotiate.check import check
 from optimizer.plan.types import Outcome
 from optimizer.report import render
 from optimizer.report.screen import render_screen
@@ -66,6 +67,25 @@ def test_the_replay_finds_what_the_closed_form_says_and_all_is_told(file: Path) 
     rates = shown["predicted"][0]["prefix_hit_rate"]
     assert rates["hbm"] + rates["host"] == pytest.approx(replay.prefix_hit_rate, abs=1e-5)
     assert "brought in from the memory of the host" in " ".join(render_screen(outcome).split())
+
+
+@pytest.mark.parametrize(
+    ("memory", "says"),
+    [
+        ("null", "no node that may be used states host_memory_gib"),
+        ("86", "86 GiB is the most that a node has, and KV cache gets 75 % of it less 64 GiB"),
+        ("88", None),  # (0.75 x 88 - 64) / 2 = 1 GiB a card, the least
+    ],
+)
+def test_check_says_what_the_answer_will_be_before_it_is_worked_out(file: Path, memory: str, says: str | None) -> None:
+    sets = ["engine.kv_tiers=host", f"hardware.owned.1.host_memory_gib={memory}"]
+    warnings = [line for line in check(file, sets=sets).remarks if "engine.kv_tiers: host" in line]
+    if says is None:
+        assert warnings == []
+        return
+    assert any(says in line for line in warnings)
+    with pytest.raises(ProblemError, match=says):
+        answer(file, *sets)
 
 
 def test_a_node_whose_memory_nobody_states_keeps_none(file: Path) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from optimizer.commands import cli
 from optimizer.decide import solve_problem
 from optimizer.errors import ProblemError
+from optimizer.negotiate.check import check
 from optimizer.plan.types import Infeasible, Outcome
 from optimizer.report import render
+from optimizer.report.drafts import without_drafts
 
 NAME = "reasoning_speculative"
 
@@ -85,6 +90,32 @@ def test_a_large_batch_drafts_nothing(tmp_path: Path) -> None:
 def test_why_nothing_is_drafted_is_said(tmp_path: Path, words: dict[str, str], why: str) -> None:
     outcome = solve_problem(small(tmp_path, TPOT=60, **words), simulate=False)
     assert any(why in warning for warning in outcome.warnings), outcome.warnings
+    assert any(why in line for line in check(small(tmp_path, **words)).remarks)  # before anything is worked out
+
+
+def test_check_has_nothing_to_say_where_drafts_are_possible(tmp_path: Path) -> None:
+    assert not any("leaves drafts out" in line for line in check(small(tmp_path)).remarks)
+
+
+@pytest.mark.parametrize(
+    ("most_load", "words"),
+    [
+        (False, "without speculation $8,921 a month (+100 %)"),
+        (True, "without speculation $8,921 a month for 50 % of the load"),
+    ],
+)
+def test_what_comes_without_drafts_is_told_in_what_is_sought(solved, most_load: bool, words: str) -> None:
+    plan = replace(solved(NAME).plans[0], monthly_cents=446_050, load_factor=2.0)
+    other = replace(plan, monthly_cents=892_100, load_factor=1.0)
+    assert without_drafts(plan, other, most_load=most_load) == words
+    assert without_drafts(plan, None, most_load=most_load) == "without speculation nothing keeps every promise"
+
+
+def test_the_benchmark_says_what_its_random_tokens_do_not_show(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["launch", f"problems/{NAME}.yaml", "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    (script,) = (tmp_path / "out").rglob("*-benchmark.sh")
+    assert "of drafted tokens are accepted, as of real text. Random tokens say nothing of that" in script.read_text()
 
 
 def test_required_without_a_task_is_an_error(tmp_path: Path) -> None:

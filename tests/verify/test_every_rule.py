@@ -815,10 +815,13 @@ IN_MEMORY = {
 """Three quarters less 64 GiB are 386, of which two cards get 193."""
 
 
-def in_host_memory(kit, gib, tiers="any", gap=400.0, **groups):
+def in_host_memory(kit, gib, tiers="any", gap=400.0, version=None, **groups):
     tokens = {**SESSIONS, "prefix_gap_s": gap}
     problem = kit.world.problem(
-        tokens=tokens, traffic={"requests_per_second": 6.0}, offers=(IN_MEMORY,), engine={"kv_tiers": tiers}
+        tokens=tokens,
+        traffic={"requests_per_second": 6.0},
+        offers=(IN_MEMORY,),
+        engine={"kv_tiers": tiers, "version": version},
     )
     has = kit.has("mine", replicas=2, tp=2, host_gib=gib, **groups)
     return problem, kit.plan(problem, [has], [kit.gets("mine")])
@@ -831,6 +834,7 @@ check("host tier", "kept")(lambda kit: in_host_memory(kit, 0.0))
 check("host tier", "broken")(lambda kit: in_host_memory(kit, 0.0, "host"))
 check("host tier", "broken")(lambda kit: in_host_memory(kit, 100.0, "none"))
 check("host tier", "kept")(lambda kit: in_host_memory(kit, 193.0, "host"))
+check("host tier", "broken")(lambda kit: in_host_memory(kit, 100.0, version="0.18.1"))
 
 
 @pytest.mark.parametrize(("change", "most"), [({"found": 0.01}, 0.0), ({"host": 0.01}, 0.0)])
@@ -1045,6 +1049,12 @@ def test_rule(world, has, gets, rule, kind, make):
         assert rule in {mismatch.rule for mismatch in found}
     else:
         assert not found, [str(mismatch) for mismatch in found]
+
+
+def test_the_first_release_that_keeps_caches_in_host_memory_may(world, has, gets):
+    problem, plan = in_host_memory(Kit(world, has, gets), 100.0, version="0.19.0")
+    found = {mismatch.rule for mismatch in verify_plan(problem, world.catalog, world.params, plan)}
+    assert "host tier" not in found  # the memory of this plan is another release's, which other rules see
 
 
 def test_no_rule_is_without_its_three_tests():

@@ -41,6 +41,7 @@ def benchmark_script(server: Server) -> str:
         f"# Accepted if: {plain(accepted)}. Judge a run: {server.name}-benchmark.sh judge RESULT",
         "# Where a server as planned is expected, nine in ten runs:",
         *(f"#   {plain(line)}" for line in brackets(experiment)),
+        *_of_drafts(server),
         "# HOST and PORT say where the server is, RESULT where the figures go, SEED is another in every run.",
         "set -euo pipefail",
         *_judge(server),
@@ -51,6 +52,17 @@ def benchmark_script(server: Server) -> str:
         f"    {_RESULT.get(server.client, '--result-filename')} {result}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _of_drafts(server: Server) -> list[str]:
+    """What the ranges take for granted where a server drafts: random tokens are accepted otherwise than real text."""
+    if server.group.drafts is None:
+        return []
+    accepted = f"{server.group.drafts.acceptance:.0%}".replace("%", " %")
+    return [
+        f"# Holds where {accepted} of drafted tokens are accepted, as of real text. Random tokens say nothing of that:",
+        "# before you judge a server by this, put prompts of your own in place of the client's random ones.",
+    ]
 
 
 def _metadata(server: Server) -> list[str]:
