@@ -18,8 +18,10 @@ _RUN = "import runpy; runpy.run_module('optimizer', run_name='__main__', alter_s
 INTERRUPTIBLE = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {_RUN}"
 """A shell may start what runs behind it with SIGINT ignored."""
 
-SMALL_DISK = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048)); {_RUN}"
-"""Files may grow to 2 KiB: as on a disk that is full, writing fails half way."""
+_LIMIT = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))"
+SMALL_DISK = f"{_LIMIT}; sys.dont_write_bytecode = True; {_RUN}"
+"""Files may grow to 2 KiB: as on a disk that is full, writing fails half way. Python itself must not write its compiled
+modules here: it would leave halves, which every later run of this checkout then reads ("marshal data too short")."""
 
 
 def interrupted(arguments: list[str], after_s: float) -> tuple[int, str, str, float]:
