@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from optimizer.demand import Metric, mean_gap
 from optimizer.errors import UsageError
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from optimizer.simulate.draws import Stream
     from optimizer.simulate.replay import Replica
 
+Flags = npt.NDArray[np.bool_]
+
 LARGEST = 30_000_000
 """Replicas times requests: more would not fit into memory."""
 
@@ -54,7 +57,7 @@ class Phase:
 @dataclass(frozen=True, slots=True)
 class PromiseSeen:
     """A promised percentile of the requests that arrived before, while and after the node was away; seconds, not a
-    number where none did."""
+    number where none did, infinite where no replica was there for those that are held in flight."""
 
     promise: Promise
     before: float
@@ -212,7 +215,7 @@ def _drilled(inputs: Inputs, plan: Plan, index: int, lost: int, asked: tuple[flo
     for one in askings:
         runs, times = _runs(inputs, group, (spec, lengths), one, (lost, away_s, router))
         first = runs[group.replicas]
-        calm = first.ttft[(first.arrive > times[1] / 2) & (first.arrive < times[0])]
+        calm = first.ttft[_calm(first, times)]
         if not stated and calm.size:
             limit = min(limit, 2.0 * float(np.percentile(calm, 99)))
         courses.append({n: _course(run, n, lost, times, (limit, promises)) for n, run in runs.items()})
@@ -359,11 +362,25 @@ def _worst(courses: Sequence[Course]) -> Course:
         values = ((one.before, one.away, one.after) for one in seen)
         before, away, after = (_largest(column) for column in zip(*values, strict=True))
         promises.append(PromiseSeen(seen[0].promise, before, away, after))
-    return replace(worst, promises=tuple(promises))
+    return replace(
+        worst,
+        before=_slowest(worst.before, [one.before for one in courses]),
+        down=_slowest(worst.down, [one.down for one in courses]),
+        after=_slowest(worst.after, [one.after for one in courses]),
+        promises=tuple(promises),
+    )
+
+
+def _slowest(phase: Phase, phases: Sequence[Phase]) -> Phase:
+    """Latencies of the slowest load, as the promises beside them have; how many requests, of the one given."""
+    p50, p99 = (_largest([getattr(one, name) for one in phases]) for name in ("ttft_p50", "ttft_p99"))
+    return replace(phase, ttft_p50=p50, ttft_p99=p99)
 
 
 def _largest(values: Sequence[float]) -> float:
-    return max((value for value in values if math.isfinite(value)), default=math.nan)
+    """Of what was measured; infinite where nothing was and one has no replica, else not a number."""
+    finite = [value for value in values if math.isfinite(value)]
+    return max(finite or [value for value in values if math.isinf(value)], default=math.nan)
 
 
 def _course(
@@ -373,39 +390,51 @@ def _course(
     times: Sequence[float],
     asked: tuple[float, Sequence[tuple[Promise, int | None]]],
 ) -> Course:
-    quiet, begin, back, end = times
+    _, begin, back, end = times
     limit, promises = asked
     late = (run.arrive + run.ttft > begin) & (run.arrive <= end) & (run.ttft > limit)
     last = float(run.arrive[late].max()) if late.any() else back
+    stretches = (_calm(run, times), _between(run, begin, back), _between(run, back, end))
+    before, down, after = (_phase(run, inside, limit) for inside in stretches)
     return Course(
         replicas=replicas,
         left=replicas - lost,
-        before=_phase(run, begin / 2, quiet, limit),
-        down=_phase(run, begin, back, limit),
-        after=_phase(run, back, end, limit),
+        before=before,
+        down=down,
+        after=after,
         resent=run.resent,
         recovered_s=max(last - back, 0.0),
-        promises=tuple(_promise(run, one, number, times) for one, number in promises),
+        promises=tuple(_promise(run, one, number, stretches) for one, number in promises),
     )
 
 
-def _promise(run: Served, promise: Promise, number: int | None, times: Sequence[float]) -> PromiseSeen:
+def _between(run: Served, low: float, high: float) -> Flags:
+    return (run.arrive >= low) & (run.arrive < high)
+
+
+def _calm(run: Served, times: Sequence[float]) -> Flags:
+    """Requests that came before the node died and were not lost with it: those that were, however long before, reach an
+    engine again after it, and their wait is none of the calm."""
+    quiet, begin, *_ = times
+    return _between(run, begin / 2, quiet) & (run.ready < begin)
+
+
+def _promise(run: Served, promise: Promise, number: int | None, stretches: Sequence[Flags]) -> PromiseSeen:
     """A promised percentile in each stretch; of a length class over its requests."""
-    quiet, begin, back, end = times
     values = {Metric.TTFT: run.ttft, Metric.TPOT: run.tpot, Metric.E2E: run.e2e}[promise.metric]
     concerned = np.ones(values.size, np.bool_)
     if number is not None and run.length_class is not None:
         concerned = run.length_class == number
 
-    def seen(low: float, high: float) -> float:
-        inside = values[concerned & (run.arrive >= low) & (run.arrive < high)]
+    def seen(stretch: Flags) -> float:
+        inside = values[concerned & stretch]
         return float(np.percentile(inside, promise.percentile)) if inside.size else math.nan
 
-    return PromiseSeen(promise, seen(begin / 2, quiet), seen(begin, back), seen(back, end))
+    before, away, after = map(seen, stretches)
+    return PromiseSeen(promise, before, away, after)
 
 
-def _phase(run: Served, low: float, high: float, limit: float) -> Phase:
-    inside = (run.arrive >= low) & (run.arrive < high)
+def _phase(run: Served, inside: Flags, limit: float) -> Phase:
     values: Floats = run.ttft[inside]
     p50, p99 = (float(v) for v in np.percentile(values, (50, 99))) if values.size else (math.nan, math.nan)
     return Phase(int(inside.sum()), p50, p99, int((values > limit).sum()))
