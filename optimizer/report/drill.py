@@ -112,7 +112,9 @@ def render_drill(told: Drilled, say: Say = str) -> str:
     for group in told.groups:
         blocks += [BLANK, *_group(group, told.what)]
     blocks += [BLANK, Passage(_verdict(told))]
-    blocks.append(Passage("Requests lost with the node and sent again are counted by themselves, in none of the columns."))
+    blocks.append(
+        Passage("Requests lost with the node and sent again are counted by themselves, in none of the columns.")
+    )
     if any(group.share < 1.0 for group in told.groups):
         blocks.append(Passage("Replicas of one kind stand in for each other only: the other kind keeps its own share."))
     return "\n".join(line.text for line in drawn(blocks, say)) + "\n"

@@ -239,6 +239,38 @@ def promise_name(path: str) -> str:
     return " ".join(keys).replace("_", " ")
 
 
+_RULES = {
+    "hardware.gpus": "cards asked for",
+    "hardware.datacenter_licensed_only": "cards licensed for data centres",
+    "hardware.nvlink": "NVLink as asked",
+    "hardware.owned": "cards of your own",
+    "hardware.quota": "quota",
+    "hardware.limits.max_gpus": "most GPUs",
+    "hardware.limits.max_nodes": "most nodes",
+    "hardware.limits.max_power_kw": "most power",
+    "hardware.limits.max_share_per_provider": "most of one provider",
+    "hardware.limits.max_gpu_kinds": "most kinds of GPU",
+    "budget.monthly": "budget",
+    "offers.stock": "stock of the offers",
+    "engine.weight_quant": "weight formats asked for",
+    "engine.kv_cache": "KV cache formats asked for",
+    "engine.tensor_parallel": "degrees of tensor parallel asked for",
+    "engine.pipeline_parallel": "degrees of pipeline parallel asked for",
+    "engine.attention_dp": "degrees of attention DP asked for",
+    "engine.expert_parallel": "expert parallel as asked",
+    "quality.min_recovery": "quality floor",
+    "margins.confidence": "margin for model error",
+}
+"""What people call a rule that the funnel names by its key."""
+
+
+def rule_words(rule: str) -> str:
+    """A rule of the funnel in words: what it calls so already stays, a promise or limit has its name."""
+    if rule in _RULES or "." not in rule:
+        return _RULES.get(rule, rule)
+    return promise_name(rule)
+
+
 def _context(plan: Plan) -> list[str]:
     """Other providers, a spare node, what-ifs."""
     parts = []

@@ -45,17 +45,17 @@ _PERIOD_MONTH = 730.0
 _KEPT = "plan.json"
 
 
-def asked(outcome: Outcome) -> Iterator[Fact]:
-    """Load, lengths and promises of each workload, the volume, the rules, the warnings."""
+def asked(outcome: Outcome, workloads: int = _WORKLOADS) -> Iterator[Fact]:
+    """Load, lengths and promises of each workload, at most so many, the volume, the rules, the warnings."""
     whole = [one for one in outcome.asked if not one.length_class]
     demand = {one.workload: one for one in outcome.demand}
     several = len(whole) > 1
-    for number, one in enumerate(whole[:_WORKLOADS]):
+    for number, one in enumerate(whole[:workloads]):
         name = f"{one.workload} ({short_model(one.model)}): " if several else ""
         yield Fact("asked", f"{name}{_asked(one, demand.get(one.workload))}", 9)
         yield Fact("promise", f"{_promises(one)}{_confidence(outcome) if number == 0 else ''}", 8)
-    if len(whole) > _WORKLOADS:
-        yield Fact("", f"and {plural(len(whole) - _WORKLOADS, 'more workload')} (--full)", 9)
+    if len(whole) > workloads:
+        yield Fact("", f"and {plural(len(whole) - workloads, 'more workload')} (--full)", 9)
     if outcome.plans and (text := _volume(outcome)):
         yield Fact("volume", text, 5)
     yield Fact("rules", "; ".join(outcome.rules) or "none beyond the defaults", 6)

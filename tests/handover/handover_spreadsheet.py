@@ -82,6 +82,9 @@ class Spreadsheet:
             "ABS": abs,
             "SUM": lambda *v: sum(_flat(v)),
             "MIN": lambda *v: min(_flat(v)),
+            "RANK": lambda value, values, _: 1 + sum(one < value - 0.001 for one in _flat(tuple(values))),
+            "CONCATENATE": lambda *v: "".join(str(int(one) if isinstance(one, float) else one) for one in v),
+            "TEXT": lambda value, form: {"#,##0.00": f"{value:,.2f}"}[form],
             "COUNT": lambda *v: len(_flat(v)),
             "IF": lambda test, yes, no: yes() if test else no(),
         }

@@ -19,6 +19,10 @@ from optimizer.handover.page.charts import frontier_of
 from optimizer.negotiate.page_curves import Picture, Point, Stair, Turn, picture_of
 from optimizer.plan.types import Outcome
 from optimizer.planning.inputs import read_inputs
+from optimizer.report.screen_facts import asked, held_up, sentence
+from optimizer.report.screen_table import decisions
+from optimizer.report.screen_words import NBSP
+from optimizer.report.seen import seen
 from optimizer.whatif.case import open_case
 
 ROOT = Path(__file__).parents[2]
@@ -112,11 +116,68 @@ def test_page_is_self_contained_and_well_formed(page: str) -> None:
 def test_page_says_what_was_found(page: str) -> None:
     text = " ".join(_Page(page).text.split())
     assert "4x H200" in text or "8x H200" in text
-    assert "grade B" in text
     assert "1 dearer ones are off the chart." in text
     assert "nothing keeps every promise" in text
     assert "1.04" in text  # simulated / predicted TTFT
     assert "vllm bench serve" in text
+
+
+KEY = re.compile(r"\b(?:workloads|margins|hardware|engine|quality|slo)\.[a-z_]+[.a-z_0-9]*")
+
+
+def test_the_page_opens_as_the_terminal_does(outcome: Outcome, page: str) -> None:
+    """The sentence, the question in words and what the answer rests on are those of the first screen, uncut."""
+    text = " ".join(_Page(page).text.split())
+    facts = [*asked(outcome), *held_up(outcome, decisions(outcome))]
+    for words in (
+        "".join(sentence(outcome)),
+        *(one.text for one in facts if one.label in ("asked", "trust", "proven")),
+    ):
+        assert " ".join(words.replace(NBSP, " ").split()) in text
+    assert text.index("a month") < text.index("The question") < text.index("Ranking")
+
+
+def test_a_reader_meets_no_key_of_the_file(page: str) -> None:
+    """Keys stand where they are to be typed, nowhere else; the file goes by its name, not by where it lies."""
+    answer = page[: page.index('id="h-confirm"')]
+    assert KEY.findall(re.sub(r"<desc.*?</desc>", "", answer)) == []
+    assert "TTFT p95 500 ms" in answer  # a bar of what each promise costs
+
+
+def test_the_ranking_shows_what_was_replayed(outcome: Outcome, page: str) -> None:
+    plan = outcome.plans[0]
+    replayed = [one for one in seen(plan) if one.limit_s is not None]
+    assert any(one.value_s != one.estimate_s for one in replayed)
+    row = re.findall(r"<tr><td data-label=\"rank\">.*?</tr>", page)[0]
+    for one in replayed:
+        assert f"{one.title} {one.of().split(NBSP)[0]} / " in row
+
+
+def test_notes_have_their_number(outcome: Outcome, page: str) -> None:
+    notes = re.findall(r"<li>(.*?)</li>", page)
+    assert len(notes) == len({note for plan in outcome.plans for note in plan.notes})
+    told = re.findall(r'data-label="notes">([^<]*)<', page)
+    for plan, numbers in zip(outcome.plans, told, strict=True):
+        assert [notes[int(number) - 1] for number in numbers.split(", ") if number] == list(dict.fromkeys(plan.notes))
+
+
+def test_nothing_is_off_a_narrow_screen(page: str) -> None:
+    """At 390 px every table is a list of its cells, each with its head, and no drawing has a least width."""
+    narrow = page[page.index("@media screen and (max-width: 40rem)") :]
+    narrow = narrow[: narrow.index("@media print")]
+    assert "td { display: grid" in narrow and "attr(data-label)" in narrow
+    assert ".chart { min-width: 0; }" in narrow
+    for table in re.findall(r"<table>.*?</table>", page, re.DOTALL):
+        assert len(re.findall(r"<td", table)) == len(re.findall(r"<td data-label=", table))
+
+
+def test_points_of_the_frontier_have_the_numbers_of_their_table(page: str) -> None:
+    chart = page[page.index('id="h-chart1"') : page.index('id="h-chart2"')]
+    drawing, table = chart.split("</svg>")
+    labels = [text for text in re.findall(r"<text[^>]*>([^<]+)</text>", drawing) if "bold" in text or text.isdigit()]
+    numbers = re.findall(r'data-label="#">(\d+)<', table)
+    assert numbers == ["1", "2", "3"]
+    assert set(numbers[:2]) <= set(labels)  # the third is dearer than what is drawn
 
 
 def test_every_chart_has_a_name_a_description_and_a_table(page: str) -> None:
@@ -167,7 +228,7 @@ def test_hostile_names_are_text(hostile: Outcome, page: str) -> None:
 
 def test_infeasible(infeasible: Outcome) -> None:
     text = _Page(render_page(infeasible, None)).text
-    assert "No deployment keeps every promise." in text
+    assert "No deployment keeps every promise" in text
     assert "budget.monthly: 1000 -> 15000" in text
 
 

@@ -133,6 +133,51 @@ def test_a_changed_input_moves_totals_as_the_pricing_room_does(
     assert moved
 
 
+def test_every_sheet_follows_a_changed_price(xlsx: bytes, outcome: Outcome) -> None:
+    """The sentence above, the place of each plan, what a token costs and how much dearer the others are."""
+    sheet, best = Spreadsheet(xlsx), outcome.plans[0]
+    named = {row[0].value: row[1].coordinate for row in sheet.book["Summary"]}
+    tokens = {plan.rank: named[f"#{plan.rank}"] for plan in outcome.plans}
+    before = {rank: sheet.value("Summary", cell) for rank, cell in tokens.items()}
+    assert f"{best.monthly_cents / 100:,.2f} {best.currency}" in str(sheet.value("Summary", "A2"))
+    sheet.change("Inputs", _find(sheet, "Inputs", "Staff", "B"), 1_000_000.0)
+    assert f"{_monthly(sheet, 1):,.2f} {best.currency}" in str(sheet.value("Summary", "A2"))
+    assert _monthly(sheet, 1) == pytest.approx(best.monthly_cents / 100 + 1e6)
+    for rank, cell in tokens.items():
+        was, now = before[rank], sheet.value("Summary", cell)
+        assert isinstance(was, float) and isinstance(now, float)
+        assert now / was == pytest.approx(_monthly(sheet, rank) / (outcome.plans[rank - 1].monthly_cents / 100))
+    sheet = Spreadsheet(xlsx)
+    for offer in ("quote-rent", "quote-buy"):
+        sheet.change("Inputs", _find(sheet, "Inputs", offer, "C"), 0.5)
+    order = sorted(outcome.plans, key=lambda plan: _monthly(sheet, plan.rank))
+    row = next(row[0].row for row in sheet.book["Summary"] if row[0].value == 1)
+    places = [int(str(sheet.value("Summary", f"P{row + plan.rank - 1}"))) for plan in order]
+    assert places == sorted(places) and places[0] == 1
+    assert ("another is cheaper" in str(sheet.value("Summary", "A2"))) == (order[0].monthly_cents != best.monthly_cents)
+    for plan in outcome.plans[1:]:
+        line = next(one[1].row for one in sheet.book["Why not"] if one[1].value == plan.rank)
+        more = sheet.value("Why not", f"C{line}")
+        assert more == pytest.approx(_monthly(sheet, plan.rank) - _monthly(sheet, 1), abs=0.005)
+
+
+def test_a_number_keeps_clear_of_the_text_beside_it(xlsx: bytes) -> None:
+    """A rank stands left; other numbers and all texts are indented, so that no two cells read as one."""
+    for sheet in Spreadsheet(xlsx).book:
+        for cell in (cell for row in sheet for cell in row if cell.value not in (None, "")):
+            if cell.data_type in ("n", "f") and cell.fill.fgColor.rgb != "FFFFF6D6" and cell.coordinate != "A2":
+                assert cell.alignment.horizontal in ("left", "right"), (sheet.title, cell.coordinate)
+                assert cell.alignment.indent == 1, (sheet.title, cell.coordinate)
+        if sheet.title in ("Summary", "Bill of materials", "Cost", "Promises", "Sources", "Risks"):
+            assert sheet.freeze_panes, sheet.title
+
+
+def test_no_key_of_the_file_stands_for_a_rule(xlsx: bytes) -> None:
+    sheet = Spreadsheet(xlsx).book["Why not"]
+    told = [str(row[0].value or "") for row in sheet] + [str(row[4].value or "") for row in sheet]
+    assert [one for one in told if one.startswith(("workloads.", "hardware.", "engine.", "margins."))] == []
+
+
 def test_years_stop_at_the_term_of_a_purchase(xlsx: bytes, outcome: Outcome) -> None:
     sheet = Spreadsheet(xlsx)
     rows = [row[0].row for row in sheet.book["Cost"] if row[0].value == 2 and row[2].value == "depreciation"]

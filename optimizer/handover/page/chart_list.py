@@ -86,6 +86,7 @@ def _clouds(
     remark = say("Each point is one configuration that keeps every promise, on its cheapest nodes.")
     cheapest = min(point.monthly_cents for point in points)
     off = sum(point.monthly_cents > cheapest * charts.DEAREST for point in points)
+    remark += f" {say('The numbers on the frontier are those of its table.')}"
     remark += f" {off:,} {say('dearer ones are off the chart.')}" if off else ""
     if asked.hours_per_month is None:
         promised = [one.limit_s for one in asked.promises if one.metric == "ttft" and one.percentile == 95]
@@ -121,7 +122,12 @@ def _stairs(picture: Picture, currency: str, say: Say) -> Chart:
 
 def _turns(picture: Picture, best: Plan, currency: str, say: Say) -> Chart:
     rows = tuple(
-        (plain(turn.path), f"{turn.before:,.6g}", f"{turn.after:,.6g}", _cents(turn.monthly_cents, currency, say))
+        (
+            plain(say(charts.changed_name(turn.path))),
+            charts.changed_value(turn.path, turn.before),
+            charts.changed_value(turn.path, turn.after),
+            _cents(turn.monthly_cents, currency, say),
+        )
         for turn in picture.turns
     )
     svg = charts.sensitivity(picture, _base(picture, best), currency, "turns", say)
@@ -140,16 +146,17 @@ def _cents(cents: int | None, currency: str, say: Say) -> str:
 
 
 def _frontier(points: Sequence[Point], currency: str, say: Say) -> Table:
-    head = ("hardware", "setup", "TTFT p95, s", "tokens/s", "per month")
+    head = ("#", "hardware", "setup", "TTFT p95, s", "tokens/s", "per month")
     rows = [
         (
+            str(number),
             f"{point.replicas * point.gpus}x {gpu_name(point.gpu)}",
             f"{point.weight_quant}, KV {point.kv_cache}, {point.split} x {point.replicas}",
             two_digits(point.ttft_p95_s),
             count(point.output_tokens_per_second),
             money(point.monthly_cents, currency),
         )
-        for point in points[:_FRONTIER_ROWS]
+        for number, point in enumerate(points[:_FRONTIER_ROWS], 1)
     ]
     return Table(tuple(map(say, head)), tuple(rows), 3)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.handover.language import need
 from optimizer.problem import place_of
+from optimizer.report.plans import promise_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +79,10 @@ def _scatter(
     axes.plot([value(p) for p in points], costs, "o", color=MUTED, markersize=3.5, alpha=0.55, label=say("feasible"))
     line = [value(point) for point in frontier], [point.monthly_cents / 100 for point in frontier]
     axes.plot(*line, "-s", color=ACCENT, markersize=6, linewidth=1.5, label=say("frontier"))
+    for number, (across, cost) in enumerate(zip(*line, strict=True), 1):
+        if cost <= min(costs) * DEAREST:
+            beside = {"xytext": (5, 5), "textcoords": "offset points", "fontsize": 9, "fontweight": "bold"}
+            axes.annotate(str(number), (across, cost), color=INK, **beside)
     if points and max(costs) > _LOG_FROM * min(costs) > 0:
         axes.set_yscale("log")
         axes.set_ylim(min(costs) / 1.3, min(max(costs), min(costs) * DEAREST) * 1.3)
@@ -147,16 +152,21 @@ def staircase(stairs: Sequence[Stair], currency: str, name: str, say: Say) -> st
         return inline(figure, name, say("Cost of the cheapest plan as the load grows"), text)
 
 
-def _short(path: str) -> str:
-    """The keys of a promise, without the workload's: ``slo.ttft_ms.p95``, ``confidence``."""
-    place = place_of(path)
-    return ".".join(place.keys[2:]).replace(".*", f".{place.length_class}") if place.workload else place.key
+def changed_name(path: str) -> str:
+    """What was changed, in words: ``TTFT p95``, ``confidence``."""
+    return promise_name(path) if place_of(path).section in ("slo", "traffic") else place_of(path).key
+
+
+def changed_value(path: str, value: float) -> str:
+    """A figure of that place with its unit: ``500 ms``."""
+    unit = {"ms": " ms", "s": " s"}.get(place_of(path).key.rpartition("_")[2], "")
+    return f"{value:,.6g}{unit}"
 
 
 def sensitivity(picture: Picture, base_cents: int, currency: str, name: str, say: Say) -> str:
     """Change of the monthly cost for each changed promise."""
     turns = [turn for turn in picture.turns if turn.monthly_cents is not None]
-    labels = [f"{_short(turn.path)} {turn.after:,.6g}" for turn in turns]
+    labels = [f"{say(changed_name(turn.path))} {changed_value(turn.path, turn.after)}" for turn in turns]
     changes = [(turn.monthly_cents or 0) / 100 - base_cents / 100 for turn in turns]
     with drawing(7.2, 0.9 + 0.32 * len(turns)) as figure:
         axes = figure.subplots()

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.handover.page.chart_list import Chart, Table, charts_of, replay_of
 from optimizer.handover.safe_text import bash_command, plain
-from optimizer.handover.shortlist.plain_forms import hardware, kept, setup, sources
+from optimizer.handover.shortlist.plain_forms import hardware, kept, kept_head, setup, sources
 from optimizer.negotiate.page_curves import Picture
-from optimizer.report import status_of
 from optimizer.report.api import api_sentence
 from optimizer.report.bill import unit_rows, units
 from optimizer.report.confirm import bench_words, tests_in
 from optimizer.report.periods import replayed_name, replayed_unit
+from optimizer.report.plans import rule_words
 from optimizer.report.quotes import node_of, price_of, terms_of, verdict_of
+from optimizer.report.screen_facts import asked, held_up, sentence
+from optimizer.report.screen_no_plan import blocked, refused
+from optimizer.report.screen_table import decisions
+from optimizer.report.screen_words import NBSP, PIPE
 from optimizer.report.serve_commands import serve_words
 from optimizer.report.words import count, limit, money, percent, price, promise_of, tier_name, two_digits, yaml_scalar
 from optimizer.vocabulary import Evidence
@@ -24,6 +29,7 @@ from optimizer.vocabulary import Evidence
 if TYPE_CHECKING:
     from optimizer.handover.page.charts import Say
     from optimizer.plan.types import NodeLine, Outcome, Plan, Replay, ReplayedPromise
+    from optimizer.report.screen_words import Fact
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,8 @@ class View:
 
     title: str
     answer: str
-    verdicts: tuple[tuple[str, str], ...]
+    asked: tuple[tuple[str, str], ...]
+    rests_on: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     question: Table
     ranking: Table
@@ -57,11 +64,12 @@ def view_of(outcome: Outcome, picture: Picture | None, say: Say) -> View:
     return View(
         title=plain(outcome.problem_name),
         answer=_answer(outcome, say),
-        verdicts=_verdicts(outcome, say),
+        asked=_facts(asked(outcome, workloads=len(outcome.asked)), say),
+        rests_on=_facts(held_up(outcome, decisions(outcome)) if best else blocked(outcome, PIPE, say)[1], say),
         warnings=tuple(plain(say(one)) for one in outcome.warnings),
         question=_question(outcome, say),
         ranking=_ranking(outcome, say),
-        notes=tuple(dict.fromkeys(plain(say(note)) for plan in outcome.plans for note in plan.notes)),
+        notes=tuple(plain(say(note)) for note in _notes(outcome)),
         charts=charts_of(outcome, picture or Picture((), (), ()), say) if best else (),
         periods=_periods(best, say) if best else Table((), ()),
         cost=_cost(best, say) if best else Table((), ()),
@@ -79,59 +87,57 @@ def view_of(outcome: Outcome, picture: Picture | None, say: Say) -> View:
 
 def _answer(outcome: Outcome, say: Say) -> str:
     if not outcome.plans:
-        return (
-            say("No deployment keeps every promise.") if status_of(outcome) == "infeasible" else say("No answer yet.")
-        )
-    best = outcome.plans[0]
-    text = f"{hardware(best)}, {setup(best)}: {money(best.monthly_cents, best.currency)} {say('a month')}"
-    return plain(f"{text}{_indicative(best, say)}, {say('grade')} {best.grade}.")
+        return plain(say(refused(outcome)))
+    return plain("".join(map(say, sentence(outcome))))
+
+
+_ELSEWHERE = ("quotes", "", "warning", "API", "not in")
+"""Facts of the first screen that have a place of their own on the page."""
+
+
+def _facts(facts: Iterable[Fact], say: Say) -> tuple[tuple[str, str], ...]:
+    """The facts of the first screen, uncut: the page and the terminal say the same."""
+    told = (one for one in facts if one.label not in _ELSEWHERE)
+    return tuple((say(one.label), plain(say(one.text).replace(NBSP, " "))) for one in told)
+
+
+def _notes(outcome: Outcome) -> list[str]:
+    """Every note of the ranked plans once; its place is its number."""
+    return list(dict.fromkeys(note for plan in outcome.plans for note in plan.notes))
 
 
 def _indicative(plan: Plan, say: Say) -> str:
     return f" ({say('indicative price')})" if plan.price_evidence is Evidence.INDICATIVE else ""
 
 
-def _verdicts(outcome: Outcome, say: Say) -> tuple[tuple[str, str], ...]:
-    proof = outcome.proof
-    prices = f"{proof.prices_from} - {proof.prices_to}" if proof.prices_from else say("your own prices and hardware")
-    gap = "" if proof.gap is None else f", {say('gap')} {percent(proof.gap)}"
-    arithmetic = (
-        f"{say(status_of(outcome))}{gap}; {proof.candidates_enumerated:,} {say('configurations enumerated')}, "
-        f"{proof.candidates_feasible:,} {say('feasible')}; {say('prices from')} {prices}; "
-        f"{say('performance model')} {proof.performance_model}"
-    )
-    if not outcome.plans:
-        return ((say("arithmetic"), arithmetic),)
-    reasons = "; ".join(dict.fromkeys(plain(say(r)) for p in outcome.plans[0].predicted for r in p.grade_reasons))
-    physics = f"{say('grade')} {outcome.plans[0].grade}" + (f": {reasons}" if reasons else "")
-    return ((say("arithmetic"), arithmetic), (say("physics"), f"{physics}. {say('Confirm with the commands below.')}"))
-
-
 def _question(outcome: Outcome, say: Say) -> Table:
     loads = {load.workload: load for load in outcome.loads}
     rows = []
-    for asked in outcome.asked:
-        load = loads.get(asked.workload)
+    for one in outcome.asked:
+        load = loads.get(one.workload)
         promises = ", ".join(
-            f"{plain(promise_of(p.metric, p.percentile, p.length_class))} {limit(p.limit_s)}" for p in asked.promises
+            f"{plain(promise_of(p.metric, p.percentile, p.length_class))} {limit(p.limit_s)}" for p in one.promises
         )
-        figures = (count(load.requests_per_second), count(load.inflight)) if load else ("", "")
-        tokens = f"{asked.input_tokens:,.0f} / {asked.output_tokens:,.0f}"
-        rows.append((plain(asked.workload), plain(asked.model), promises or say("none"), tokens, *figures))
+        known = (load.requests_per_second, load.inflight) if load else ()
+        figures = [count(value) if math.isfinite(value) else "" for value in known] or ["", ""]
+        tokens = f"{one.input_tokens:,.0f} / {one.output_tokens:,.0f}"
+        rows.append((plain(one.workload), plain(one.model), promises or say("none"), tokens, *figures))
     head = ("workload", "model", "promises", "tokens in / out", "requests/s", "in flight")
     return Table(tuple(map(say, head)), tuple(rows), 3)
 
 
 def _ranking(outcome: Outcome, say: Say) -> Table:
-    head = ("rank", "hardware", "setup", "from", "promises (estimate of limit)", "grade", "headroom", "per month")
+    head = ("rank", "hardware", "setup", "from", kept_head(outcome), "grade", "notes", "headroom", "per month")
+    numbers = {note: number for number, note in enumerate(_notes(outcome), 1)}
     rows = [
         (
             f"#{plan.rank}" + (f" ({say('tie with')} #{plan.tie_with})" if plan.tie_with else ""),
             hardware(plan),
-            plain(setup(plan)),
-            plain(sources(plan)),
+            plain(say(setup(plan))),
+            plain(say(sources(plan))),
             "; ".join(kept(plan)) or say("none"),
             plan.grade,
+            ", ".join(str(numbers[note]) for note in dict.fromkeys(plan.notes)),
             f"+{percent(plan.load_factor - 1)}",
             money(plan.monthly_cents, plan.currency) + _indicative(plan, say),
         )
@@ -206,7 +212,7 @@ def _quotes(outcome: Outcome, say: Say) -> Table:
         (
             plain(one.provider),
             plain(node_of(one)),
-            price_of(one),
+            say(price_of(one)),
             say(terms_of(one)),
             plain(say(verdict_of(one, outcome))),
         )
@@ -222,7 +228,7 @@ def _funnel(outcome: Outcome, say: Say) -> Table:
         if step.remaining != before:
             cents = step.cheapest_removed_cents
             cheapest = "" if cents is None else money(cents, outcome.currency)
-            rows.append((say(step.rule), plain(say(step.note)), f"{step.remaining:,}", cheapest))
+            rows.append((plain(say(rule_words(step.rule))), plain(say(step.note)), f"{step.remaining:,}", cheapest))
         before = step.remaining
     return Table((say("rule"), say("what would bring it back"), say("left"), say("cheapest removed")), tuple(rows), 2)
 
@@ -257,7 +263,7 @@ def _source(node: NodeLine, say: Say) -> str:
 
 
 def _provenance(outcome: Outcome, say: Say) -> Table:
-    rows = [(say("problem"), plain(f"{outcome.problem_path}, sha256 {outcome.problem_sha256}"), "")]
+    rows = [(say("problem"), plain(f"{Path(outcome.problem_path).name}, sha256 {outcome.problem_sha256}"), "")]
     rows.append((say("performance model"), outcome.proof.performance_model, ""))
     seen = dict.fromkeys(
         (plain(node.offer_id), plain(_source(node, say)), node.price_date or "")

@@ -30,7 +30,7 @@ def workbook_of(outcome: Outcome, problem: Problem, catalog: Catalog, say: Say =
         bill_sheet(case, at, say),
         cost,
         promises_sheet(case, say),
-        why_not_sheet(case, say),
+        why_not_sheet(case, totals, say),
         sources_sheet(case, say),
         risks_sheet(case, say),
         quotes_sheet(case, at, say),

@@ -29,12 +29,14 @@ class Look(Enum):
     NOTE = "note"
     LINE = "line"  # text that runs on over the cells to its right
     MONO = "mono"
+    RANK = "rank"  # a number that names its row: it stands where text would
     COUNT = "count"
     NUMBER = "number"
     MONEY = "money"
     RATE = "rate"
     PERCENT = "percent"
     TOTAL = "total"
+    LABEL = "label"  # beside a total
     BLANK = "blank"  # to be filled in by the reader
 
 
@@ -59,6 +61,11 @@ class Sheet:
     widths: tuple[int, ...]
     rows: list[Row] = field(default_factory=list)
     landscape: bool = True
+    frozen: tuple[int, int] = (0, 0)  # rows and columns that stay when the reader scrolls
+
+    def freeze(self, columns: int) -> None:
+        """All rows so far stay in sight, and so many columns."""
+        self.frozen = (len(self.rows), columns)
 
     def add(self, *cells: Cell | str | float | int | None) -> int:
         """Append a row; its number as a spreadsheet counts, from 1. Plain values become text or numbers."""

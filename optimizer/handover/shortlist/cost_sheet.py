@@ -44,6 +44,7 @@ def cost_sheet(case: ShortlistCase, at: InputCells, say: Say) -> tuple[Sheet, di
     sheet.gap()
     horizons = [f"{years} {say('years') if years > 1 else say('year')}" for years in YEARS]
     sheet.head(say("rank"), say("offer"), say("line"), say("nodes"), say("per node"), say("per month"), *horizons)
+    sheet.freeze(3)
     return sheet, {plan.rank: _plan(sheet, case, plan, at, say) for plan in case.outcome.plans}
 
 
@@ -64,7 +65,7 @@ def _plan(sheet: Sheet, case: ShortlistCase, plan: Plan, at: InputCells, say: Sa
         cents = [live.cents * count, *(live.cents * count * number for number, _ in months)]
         sums = [before + more for before, more in zip(sums, cents, strict=True)]
         sheet.add(
-            plan.rank,
+            Cell(plan.rank, Look.RANK),
             offer,
             live.name,
             count,
@@ -74,8 +75,8 @@ def _plan(sheet: Sheet, case: ShortlistCase, plan: Plan, at: InputCells, say: Sa
         )
     last = len(sheet.rows)
     totals = [money(value, total_of(c, first, last), Look.TOTAL) for value, c in zip(sums, "FGHI", strict=True)]
-    label = Cell(f"{say('total')} #{plan.rank}", Look.TOTAL)
-    blank = Cell("", Look.TOTAL)
+    label = Cell(f"{say('total')} #{plan.rank}", Look.LABEL)
+    blank = Cell("", Look.LABEL)
     row = sheet.add(blank, label, blank, blank, blank, *totals)
     sheet.gap()
     return PlanTotals(tuple(sheet.ref(column, row) for column in "FGHI"), tuple(sums))

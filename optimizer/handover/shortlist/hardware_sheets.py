@@ -40,6 +40,7 @@ def bill_sheet(case: ShortlistCase, at: InputCells, say: Say) -> Sheet:
         say("kW at the meter"),
         say("rack units, air or liquid"),
     )
+    sheet.freeze(2)
     for line in case.lines:
         sheet.add(*_bill_row(case, line, at, len(sheet.rows) + 1, say))
     return sheet
@@ -51,9 +52,9 @@ def _bill_row(case: ShortlistCase, line: PricedLine, at: InputCells, row: int, s
     network = offer.network_gbps
     own_room = node.tier in _OWN_ROOM
     return [
-        line.plan.rank,
+        Cell(line.plan.rank, Look.RANK),
         node.offer_id,
-        tier_name(node.tier, node.commitment_months),
+        say(tier_name(node.tier, node.commitment_months)),
         node.count,
         node.spare,
         node.gpus_per_node,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from optimizer.handover.safe_text import code, plain, table, text
 from optimizer.handover.shortlist.cells import Cell, Look, Row, Sheet, Workbook
 from optimizer.report.csv_report import safe_cell
+from optimizer.report.seen import SeenLatency, is_replayed, seen_by
 from optimizer.report.words import (
     cache_words,
     gpu_name,
@@ -27,7 +28,7 @@ from optimizer.report.words import (
 from optimizer.vocabulary import Role
 
 if TYPE_CHECKING:
-    from optimizer.plan.types import Group, KeptPromise, NodeLine, Plan, Prediction
+    from optimizer.plan.types import Group, NodeLine, Outcome, Plan, Prediction
 
 
 _COST_SHEET = 3
@@ -148,12 +149,17 @@ def sources(plan: Plan) -> str:
 
 
 def kept(plan: Plan) -> list[str]:
-    """Each promise: the estimate and its limit."""
-    return [_kept(one, promise) for one in plan.predicted for promise in one.promises]
+    """Each promise: what the plan shows, replayed where it was, and its limit."""
+    return [_kept(of, one) for of in plan.predicted for one in seen_by(plan, of) if one.estimate_s is not None]
 
 
-def _kept(of: Prediction, promise: KeptPromise) -> str:
-    name = promise_of(promise.metric, promise.percentile, promise.length_class or of.length_class)
-    factor, unit = latency_unit(promise.limit_s, promise.estimate_s)
-    estimate = f"{name} {two_digits(promise.estimate_s * factor)}"
-    return f"{estimate} {unit}" if promise.limit_s is None else f"{estimate} / {limit(promise.limit_s)}"
+def kept_head(outcome: Outcome) -> str:
+    """What ``kept`` tells of these plans."""
+    return "promises (replayed of limit)" if all(map(is_replayed, outcome.plans)) else "promises (estimate of limit)"
+
+
+def _kept(of: Prediction, one: SeenLatency) -> str:
+    name = promise_of(one.metric, one.percentile, one.length_class or of.length_class)
+    factor, unit = latency_unit(one.limit_s, one.value_s)
+    shown = f"{name} {two_digits(one.value_s * factor)}"
+    return f"{shown} {unit}" if one.limit_s is None else f"{shown} / {limit(one.limit_s)}"

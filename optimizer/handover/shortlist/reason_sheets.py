@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from optimizer.handover.shortlist.cells import Cell, Look, Sheet, money, number
 from optimizer.handover.shortlist.plain_forms import hardware
 from optimizer.pricing.terms import age_days
+from optimizer.report.plans import promise_name, rule_words
+from optimizer.report.seen import is_replayed, seen_by
 from optimizer.report.words import gpu_name, promise_of, yaml_scalar
 from optimizer.vocabulary import Evidence, Link, Tier
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Price
     from optimizer.handover.shortlist.cells import PricedLine, ShortlistCase
-    from optimizer.handover.shortlist.cost_sheet import Say
+    from optimizer.handover.shortlist.cost_sheet import PlanTotals, Say
     from optimizer.plan.types import Plan
 
 _STALE_DAYS = 90
@@ -25,15 +27,17 @@ _TIGHT = 0.1
 
 def promises_sheet(case: ShortlistCase, say: Say) -> Sheet:
     """Every promise of every plan: estimate, band, limit; load and capacity."""
-    sheet = Sheet(say("Promises"), (7, 24, 14, 14, 14, 14, 14, 16, 16, 16, 16, 9))
+    sheet = Sheet(say("Promises"), (7, 24, 14, 14, 14, 14, 14, 14, 16, 16, 16, 16, 9))
     sheet.title_row(say("Promises with their 90 % bands"))
-    sheet.note(say("Median estimate at the planned load; the true value lies inside the band in 9 of 10 cases."))
+    sheet.note(say("At the planned load: the median estimate, and what the replay of every request shows."))
+    sheet.note(say("The band is around the latter where there is one; the true value lies in it in 9 of 10 cases."))
     sheet.gap()
     sheet.head(
         say("rank"),
         say("workload"),
         say("latency"),
         say("estimate, s"),
+        say("replayed, s"),
         say("low, s"),
         say("high, s"),
         say("limit, s"),
@@ -43,6 +47,7 @@ def promises_sheet(case: ShortlistCase, say: Say) -> Sheet:
         say("carries at most"),
         say("grade"),
     )
+    sheet.freeze(3)
     for plan in case.outcome.plans:
         for prediction in plan.predicted:
             load = (
@@ -52,16 +57,20 @@ def promises_sheet(case: ShortlistCase, say: Say) -> Sheet:
                 number(prediction.capacity.concurrency),
                 Cell(prediction.grade),
             )
-            for kept in prediction.promises:
-                name = promise_of(kept.metric, kept.percentile, kept.length_class)
-                figures = (number(v, Look.RATE) for v in (kept.estimate_s, kept.low_s, kept.high_s, kept.limit_s))
-                sheet.add(plan.rank, prediction.workload, name, *figures, *load)
+            rank, replayed = Cell(plan.rank, Look.RANK), is_replayed(plan)
+            for one in seen_by(plan, prediction):
+                if one.estimate_s is None:
+                    continue
+                shown = one.value_s if replayed else None
+                figures = (one.estimate_s, shown, one.low_s, one.high_s, one.limit_s)
+                name = promise_of(one.metric, one.percentile, one.length_class)
+                sheet.add(rank, prediction.workload, name, *(number(v, Look.RATE) for v in figures), *load)
             if not prediction.promises:
-                sheet.add(plan.rank, prediction.workload, say("none stated"), None, None, None, None, *load)
+                sheet.add(rank, prediction.workload, say("none stated"), None, None, None, None, None, *load)
     return sheet
 
 
-def why_not_sheet(case: ShortlistCase, say: Say) -> Sheet:
+def why_not_sheet(case: ShortlistCase, totals: dict[int, PlanTotals], say: Say) -> Sheet:
     """The plans behind the first, and what every rule removed."""
     outcome = case.outcome
     sheet = Sheet(say("Why not"), (46, 14, 18, 18, 60))
@@ -70,11 +79,18 @@ def why_not_sheet(case: ShortlistCase, say: Say) -> Sheet:
     if len(outcome.plans) > 1:
         sheet.head(say("plan"), say("rank"), say("more per month"), say("in percent"), say("runs closest to"))
         best = outcome.plans[0]
+        least = totals[best.rank].refs[0]
         for plan in outcome.plans[1:]:
             more = plan.monthly_cents - best.monthly_cents
             share = more / best.monthly_cents if best.monthly_cents else 0.0
-            closest = plan.binding[0].promise if plan.binding else ""
-            sheet.add(hardware(plan), plan.rank, money(more), number(share, Look.PERCENT), closest)
+            closest, cost = _closest(plan), totals[plan.rank].refs[0]
+            sheet.add(
+                hardware(plan),
+                Cell(plan.rank, Look.RANK),
+                money(more, f"{cost}-{least}"),
+                Cell(share, Look.PERCENT, f"IF({least}=0,0,{cost}/{least}-1)"),
+                say(closest),
+            )
         sheet.gap()
     sheet.head(
         say("rule"),
@@ -87,7 +103,7 @@ def why_not_sheet(case: ShortlistCase, say: Say) -> Sheet:
     for step in outcome.funnel:
         removed = 0 if before is None else before - step.remaining
         cheapest = money(step.cheapest_removed_cents) if step.cheapest_removed_cents is not None else Cell("")
-        sheet.add(say(step.rule), step.remaining, removed, cheapest, say(step.note))
+        sheet.add(say(rule_words(step.rule)), step.remaining, removed, cheapest, say(step.note))
         before = step.remaining
     if outcome.relaxations:
         sheet.gap()
@@ -102,6 +118,15 @@ def why_not_sheet(case: ShortlistCase, say: Say) -> Sheet:
                 money(way.monthly_cents),
             )
     return sheet
+
+
+def _closest(plan: Plan) -> str:
+    """The promise or limit that a plan runs closest to, in words."""
+    if not plan.binding:
+        return ""
+    one = plan.binding[0]
+    name = promise_name(one.promise)
+    return f"{one.workload}: {name}" if one.workload and len({group.workload for group in plan.groups}) > 1 else name
 
 
 def _with_evidence(price: Price, say: Say) -> str:
@@ -124,6 +149,7 @@ def sources_sheet(case: ShortlistCase, say: Say) -> Sheet:
         say("age, days"),
         say("source"),
     )
+    sheet.freeze(1)
     for option in case.options:
         price = option.price
         if price is None:
@@ -175,6 +201,7 @@ def risks_sheet(case: ShortlistCase, say: Say) -> Sheet:
     sheet.title_row(say("Risks"))
     sheet.gap()
     sheet.head(say("plans"), say("risk"), say("why"), say("what to do"))
+    sheet.freeze(2)
     ranks: dict[tuple[str, str, str], list[int]] = {}
     for plan in case.outcome.plans:
         for risk in dict.fromkeys(_risks(case, plan)):
@@ -193,7 +220,7 @@ def _risks(case: ShortlistCase, plan: Plan) -> Iterator[tuple[str, str, str]]:
         if prediction.upper_bound:
             yield "cost is an upper bound", prediction.workload, "techniques that are not modelled may make it cheaper"
     if plan.binding and plan.binding[0].slack < _TIGHT:
-        why = f"{plan.binding[0].promise}: {plan.binding[0].slack:.0%}"
+        why = f"{_closest(plan)}: {plan.binding[0].slack:.0%}"
         yield "little room left", why, "raise margins.load_headroom or negotiate the promise"
     if not any(node.spare for node in plan.nodes):
         yield "no node in reserve", "", "margins.spare_nodes: 1 prices one"

@@ -5,17 +5,20 @@ The request for quotation: what is needed, as capability; an acceptance test; no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.handover.safe_text import bash_line
 from optimizer.handover.shortlist.cells import Cell, Look, Sheet, money, number
 from optimizer.handover.shortlist.cost_sheet import YEARS
-from optimizer.handover.shortlist.plain_forms import hardware, kept, setup, sources
+from optimizer.handover.shortlist.plain_forms import hardware, kept, kept_head, setup, sources
 from optimizer.report import status_of
 from optimizer.report.api import api_sentence
 from optimizer.report.confirm import acceptance, bench_words, brackets, offer_sentence, tests_in
-from optimizer.report.words import money as amount
+from optimizer.report.screen_no_plan import refused
+from optimizer.report.screen_words import between
 from optimizer.vocabulary import NVLINK_CLASS, WIDE_GBPS, Evidence, Tier
 
 if TYPE_CHECKING:
@@ -33,42 +36,54 @@ CHANGED = 0.005
 def summary_sheet(case: ShortlistCase, totals: dict[int, PlanTotals], say: Say) -> Sheet:
     """Build the sheet."""
     outcome = case.outcome
-    sheet = Sheet(say("Summary"), (12, 24, 24, 28, 13, 13, 13, 13, 12, 9, 26, 10, 7, 15))
+    sheet = Sheet(say("Summary"), (12, 24, 24, 28, 13, 13, 13, 13, 12, 9, 26, 10, 7, 15, 13, 9))
     sheet.title_row(outcome.problem_name)
-    sheet.add(Cell(_answer(outcome, say), Look.LINE))
+    told = sheet.add(Cell("" if outcome.plans else say(refused(outcome)), Look.LINE))
     sheet.gap()
     for label, value in _facts(outcome, say):
         sheet.add(Cell(label, Look.HEAD), Cell(value, Look.LINE))
     sheet.gap()
     if outcome.plans:
+        first = len(sheet.rows) + 2
+        sheet.rows[told - 1] = (_answer(outcome, first, say),)
         _ranking(sheet, outcome, totals, say)
         if sentence := api_sentence(outcome.plans[0]):
             sheet.note(f"API: {say(sentence)}.")
             sheet.gap()
-        _unit_costs(sheet, outcome, say)
+        _unit_costs(sheet, outcome, first, say)
     _question(sheet, outcome, say)
     for warning in outcome.warnings:
         sheet.note(f"{say('Note')}: {say(warning)}")
     return sheet
 
 
-def _answer(outcome: Outcome, say: Say) -> str:
-    if not outcome.plans:
-        return say("No deployment keeps every promise; the sheet 'Why not' says what stands in the way.")
+def _answer(outcome: Outcome, row: int, say: Say) -> Cell:
+    """The first choice, whose plan stands in that row, with its amount as it is now."""
     best = outcome.plans[0]
-    cost = amount(best.monthly_cents, best.currency)
+    head = f"{say('First choice')}: "
     kind = f" ({say('indicative price')})" if best.price_evidence is Evidence.INDICATIVE else ""
-    cost = f"{cost} {say('a month')}{kind}"
-    return f"{say('First choice')}: {hardware(best)}, {setup(best)}, {cost}, {say('grade')} {best.grade}."
+    unit = f" {best.currency} {say('a month')}{kind}, {say('grade')} "
+    dearer = f" {say('At these amounts another is cheaper: run the optimizer again.')}"
+    if outcome.proof.objective != "minimize_cost":  # the first need not be the cheapest
+        dearer = ""
+    is_beaten = any(plan.monthly_cents < best.monthly_cents for plan in outcome.plans)
+    text = f"{head}{hardware(best)}, {say(setup(best))}, {best.monthly_cents / 100:,.2f}{unit}{best.grade}."
+    formula = (
+        f'CONCATENATE("{head}",B{row},", ",C{row},", ",TEXT(E{row},"#,##0.00"),"{unit}",M{row},".",'
+        f'IF(P{row}>1,"{dearer}",""))'
+    )
+    return Cell(text + (dearer if is_beaten else ""), Look.LINE, formula)
 
 
 def _facts(outcome: Outcome, say: Say) -> list[tuple[str, str]]:
     proof = outcome.proof
     gap = say("gap unknown") if proof.gap is None else f"{say('gap')} {proof.gap:.2%}"
-    prices = f"{proof.prices_from} - {proof.prices_to}" if proof.prices_from else say("your own prices and hardware")
+    prices = f"{say('prices from')} {say('your own prices and hardware')}"
+    if proof.prices_from and proof.prices_to:
+        prices = say(f"prices {between(proof.prices_from, proof.prices_to)}")
     arithmetic = (
         f"{say(status_of(outcome))}, {gap}; {proof.candidates_enumerated:,} {say('configurations enumerated')}; "
-        f"{say('prices from')} {prices}; {say('performance model')} {proof.performance_model}"
+        f"{prices}; {say('performance model')} {proof.performance_model}"
     )
     physics = (
         say("none")
@@ -76,7 +91,7 @@ def _facts(outcome: Outcome, say: Say) -> list[tuple[str, str]]:
         else f"{say('grade')} {outcome.plans[0].grade}; {say('confirm with the acceptance test before you sign')}"
     )
     return [
-        (say("problem"), f"{outcome.problem_path}, sha256 {outcome.problem_sha256[:12]}"),
+        (say("problem"), f"{Path(outcome.problem_path).name}, sha256 {outcome.problem_sha256[:12]}"),
         (say("arithmetic"), arithmetic),
         (say("physics"), physics),
     ]
@@ -89,28 +104,41 @@ def _ranking(sheet: Sheet, outcome: Outcome, totals: dict[int, PlanTotals], say:
         say("hardware"),
         say("setup"),
         say("from"),
-        say("per month"),
+        f"{say('per month')}, {outcome.currency}",
         *horizons,
         say("more than #1"),
         say("in percent"),
-        say("promises (estimate of limit)"),
+        say(kept_head(outcome)),
         say("headroom"),
         say("grade"),
         say("against the solved total"),
         say("owed on signing"),
+        say("place by cost now"),
     )
+    sheet.freeze(2)
     first = len(sheet.rows) + 1
     best = outcome.plans[0]
+    every = f"$E${first}:$E${first + len(outcome.plans) - 1}"
     for plan in outcome.plans:
-        sheet.add(*_plan(plan, best, totals[plan.rank], len(sheet.rows) + 1, first, say))
+        row = len(sheet.rows) + 1
+        place = 1 + sum(other.monthly_cents < plan.monthly_cents for other in outcome.plans)
+        cells = _plan(plan, best, totals[plan.rank], row, first, say)
+        sheet.add(*cells, Cell(place, Look.RANK, f"RANK(E{row},{every},1)"))
     sheet.note(
         say("Amounts follow the sheet 'Inputs'. After a change, run the optimizer again: the ranking may differ.")
     )
     sheet.gap()
 
 
-def _unit_costs(sheet: Sheet, outcome: Outcome, say: Say) -> None:
-    """As solved: what a token, a request and a user cost under each plan."""
+def _each(value: float | None, monthly: float, total: str) -> Cell:
+    """The cost of one of so many that the month's total pays for."""
+    if value is None or not math.isfinite(value) or not value:
+        return number(value, Look.RATE)
+    return Cell(value, Look.RATE, f"{total}/{monthly / value:.17g}")
+
+
+def _unit_costs(sheet: Sheet, outcome: Outcome, first: int, say: Say) -> None:
+    """What a token, a request and a user cost under each plan, whose totals stand from row ``first`` on."""
     plans = [plan for plan in outcome.plans if plan.unit_costs is not None]
     if not plans:
         return
@@ -124,7 +152,7 @@ def _unit_costs(sheet: Sheet, outcome: Outcome, say: Say) -> None:
         )  # fmt: skip
         sheet.add(
             Cell(f"#{plan.rank}"),
-            *(number(value, Look.RATE) for value in values),
+            *(_each(value, plan.monthly_cents / 100, f"E{first + plan.rank - 1}") for value in values),
             round(costs.expected_output_tokens_per_month),
         )
     sheet.note(
@@ -142,10 +170,10 @@ def _plan(plan: Plan, best: Plan, totals: PlanTotals, row: int, first: int, say:
     more = plan.monthly_cents - best.monthly_cents
     share = more / best.monthly_cents if best.monthly_cents else 0.0
     return [
-        plan.rank,
+        Cell(plan.rank, Look.RANK),
         hardware(plan) + tie,
-        setup(plan),
-        sources(plan),
+        say(setup(plan)),
+        say(sources(plan)),
         *(money(value, ref) for value, ref in zip(totals.cents, totals.refs, strict=True)),
         money(more, f"E{row}-$E${first}"),
         Cell(share, Look.PERCENT, f"IF($E${first}=0,0,E{row}/$E${first}-1)"),

@@ -14,19 +14,32 @@ _CREATED = datetime(2026, 1, 1)
 """A fixed stamp: the file is a function of its content."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@")
+_RIGHT: dict[str, Any] = {"align": "right", "valign": "top", "indent": 1}
+"""A number keeps clear of the text in the next column."""
+
 _FORMATS: dict[Look, dict[str, Any]] = {
     Look.TITLE: {"bold": True, "font_size": 14},
-    Look.HEAD: {"bold": True, "bg_color": "#E8EDF3", "bottom": 1, "text_wrap": True, "valign": "top", "indent": 1},
-    Look.TEXT: {"text_wrap": True, "valign": "top", "indent": 1},
+    Look.HEAD: {
+        "bold": True,
+        "bg_color": "#E8EDF3",
+        "bottom": 1,
+        "text_wrap": True,
+        "valign": "top",
+        "align": "left",
+        "indent": 1,
+    },
+    Look.TEXT: {"text_wrap": True, "valign": "top", "align": "left", "indent": 1},
     Look.NOTE: {"italic": True, "font_color": "#505050"},
-    Look.LINE: {},
+    Look.LINE: {"valign": "top"},
     Look.MONO: {"font_name": "Consolas", "text_wrap": True, "valign": "top"},
-    Look.COUNT: {"num_format": "#,##0", "valign": "top"},
-    Look.NUMBER: {"num_format": "#,##0.00", "valign": "top"},
-    Look.MONEY: {"num_format": "#,##0.00", "valign": "top"},
-    Look.RATE: {"num_format": "#,##0.0000", "valign": "top"},
-    Look.PERCENT: {"num_format": "0.0%", "valign": "top"},
-    Look.TOTAL: {"num_format": "#,##0.00", "bold": True, "top": 1, "valign": "top"},
+    Look.RANK: {"num_format": "0", "align": "left", "valign": "top", "indent": 1},
+    Look.COUNT: {"num_format": "#,##0", **_RIGHT},
+    Look.NUMBER: {"num_format": "#,##0.00", **_RIGHT},
+    Look.MONEY: {"num_format": "#,##0.00", **_RIGHT},
+    Look.RATE: {"num_format": "#,##0.0000", **_RIGHT},
+    Look.PERCENT: {"num_format": "0.0%", **_RIGHT},
+    Look.TOTAL: {"num_format": "#,##0.00", "bold": True, "top": 1, **_RIGHT},
+    Look.LABEL: {"bold": True, "top": 1, "valign": "top", "align": "left", "indent": 1},
     Look.BLANK: {"bg_color": "#FFF6D6", "border": 1, "border_color": "#D8C88A"},
 }
 _WRAPPED = (Look.TEXT, Look.HEAD, Look.MONO)
@@ -79,6 +92,8 @@ def _write(target: Any, sheet: Sheet, formats: _Formats) -> None:
                 _put(target, row, column, cell, formats)
     if sheet.landscape:
         target.set_landscape()
+    if any(sheet.frozen):
+        target.freeze_panes(*sheet.frozen)
     target.set_paper(9)
     target.fit_to_pages(1, 0)
     target.set_footer("&L&A&R&P / &N")
