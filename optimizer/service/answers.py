@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,8 @@ def _how(question: ask.ProblemQuestion) -> _How:
 
 def answer(question: ask.ServedQuestion) -> str:
     """The JSON of the command. Raises ``InputError`` with every finding, ``OutOfTimeError``."""
+    if isinstance(question, ask.WordsQuestion):
+        return _words(question)
     texts = {}
     if isinstance(question, ask.ProblemQuestion) and question.quotes.strip():
         texts[str(_QUOTES)] = question.quotes.encode("utf-8", "surrogatepass")
@@ -40,6 +43,13 @@ def answer(question: ask.ServedQuestion) -> str:
             return optimizer.render(optimizer.predict(_ROWS, catalog), "json")
         assert isinstance(question, ask.ProblemQuestion)
         return _about_problem(question, catalog)
+
+
+def _words(question: ask.WordsQuestion) -> str:
+    from optimizer.handover.language import translator
+
+    say = translator(question.lang)
+    return json.dumps({"texts": [say(text) for text in question.texts]}, ensure_ascii=False)
 
 
 @lru_cache(maxsize=1)

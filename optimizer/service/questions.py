@@ -20,6 +20,7 @@ _ID = 300
 
 Edit = Annotated[str, StringConstraints(max_length=MOST_SET_CHARACTERS)]
 Id = Annotated[str, StringConstraints(max_length=_ID)]
+Sentence = Annotated[str, StringConstraints(max_length=1000)]
 Axis = tuple[Id, Id]
 
 
@@ -148,6 +149,15 @@ class ExportQuestion(ProblemQuestion):
     lang: Annotated[Literal["en", "zh"], Field(description="Language of report and shortlist.")] = "en"
 
 
+class WordsQuestion(ServedQuestion):
+    """Say sentences of the page and of answers in another language; what is not known stays as it is."""
+
+    command = "words"
+
+    texts: Annotated[tuple[Sentence, ...], Field(max_length=500, description="Sentences in English.")]
+    lang: Annotated[Literal["zh"], Field(description="The language wanted.")] = "zh"
+
+
 QUESTIONS: tuple[type[ServedQuestion], ...] = (
     SolveQuestion,
     CheckQuestion,
@@ -159,5 +169,5 @@ QUESTIONS: tuple[type[ServedQuestion], ...] = (
     PredictQuestion,
 )
 
-OVER_HTTP: tuple[type[ServedQuestion], ...] = (*QUESTIONS, ExportQuestion)
-"""Those, and files, which an assistant has no use for."""
+OVER_HTTP: tuple[type[ServedQuestion], ...] = (*QUESTIONS, ExportQuestion, WordsQuestion)
+"""Those, and files and words for the page, which an assistant has no use for."""

@@ -8,6 +8,59 @@ let kept = null;
 let running = null;
 let stated = null;
 const read = { problem: null };
+const words = new Map();
+const labels = [];
+
+const say = (text, ...values) => {
+  const said = at("lang").value === "zh" ? words.get(text) ?? text : text;
+  return values.length ? said.replace(/\{(\d)\}/g, (_, place) => String(values[place - 1])) : said;
+};
+
+const PHRASES = [
+  "nothing", "a month", "hardware", "from", "to", "replicas", "grade", "kept", "now", "deployment that wins", "no plan",
+  "proven the cheapest of what was enumerated", "the best found in time", "no deployment keeps every promise",
+  "{1} a month: {2} from {3}; {4}, grade {5}.", "No plan ({1}). What would help:", "{1} from {2} to {3}",
+  "{1}: then {2} a month", "replica", "prefill worker", "prefill workers", "decode worker", "decode workers",
+  "on demand", "spot", "reserved 1y", "reserved 3y", "purchase", "owned", "what they can carry", "the batch", "hours", "{1}: {2} {3}; {4}.", "infeasible", "unknown", "feasible", "optimal",
+  "{1}: with {2} instead of {3} {4} {5} breaks: {6} with its margin, at most {7}.", "Cancelled.", "{1}, {2} s",
+  "{1} is saved.", "{1} steps, not replayed.", "Cost a month over {1}", "Working", "Drawing", "Writing",
+  "A quote has a provider, a card, cards in a node, a price and a currency.",
+  "The quote of {1} is added. Choose Answer.", "{1} is open. Choose Answer.", "{1} is no saved question.",
+];
+
+function collect() {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (node.textContent.trim() && !node.parentElement.closest("textarea, #lang")) labels.push([node, "textContent", node.textContent.trim()]);
+  }
+  document.querySelectorAll("[aria-label]").forEach((one) => labels.push([one, "ariaLabel", one.ariaLabel]));
+  labels.push([document, "title", document.title]);
+}
+
+async function learn(texts) {
+  const unknown = [...new Set(texts)].filter((text) => text && !words.has(text));
+  if (at("lang").value === "en" || !unknown.length) return;
+  const headers = { "Content-Type": "application/json" };
+  if (at("token").value) headers.Authorization = `Bearer ${at("token").value}`;
+  const body = JSON.stringify({ texts: unknown.slice(0, 500).map((text) => text.slice(0, 1000)) });
+  const response = await fetch("/v1/words", { method: "POST", headers, body });
+  if (!response.ok) return; // English then, until the next answer
+  const told = await response.json();
+  told.texts.forEach((text, index) => words.set(unknown[index], text));
+}
+
+const sentences = (told) => [
+  ...(told.plans[0]?.minimality ?? []).map((one) => one.reason), ...(told.quotes ?? []).map((one) => one.reason),
+].filter(Boolean);
+
+async function speak() {
+  document.documentElement.lang = at("lang").value === "zh" ? "zh-CN" : "en";
+  await learn([...labels.map(([, , text]) => text), ...PHRASES, ...(answer ? sentences(answer) : [])]);
+  labels.forEach(([where, what, text]) => { where[what] = say(text); });
+  numbers();
+  if (answer) tell(answer);
+}
 
 const state = () => ({
   problem: at("problem").value,
@@ -80,8 +133,9 @@ async function ask(command, more) {
   return told;
 }
 
-function cell(text, number) {
+function cell(text, number, title) {
   const made = document.createElement("td");
+  made.dataset.label = title;
   made.textContent = text ?? "";
   if (number) made.className = "number";
   return made;
@@ -89,40 +143,41 @@ function cell(text, number) {
 
 function table(where, titles, rows) {
   const head = document.createElement("tr");
-  head.append(...titles.map((title) => Object.assign(document.createElement("th"), { textContent: title, scope: "col" })));
+  head.append(...titles.map((title, at) => Object.assign(document.createElement("th"),
+    { textContent: title, scope: "col", className: typeof rows[0]?.[at] === "number" ? "number" : "" })));
   const lines = rows.map((row) => {
     const line = document.createElement("tr");
-    line.append(...row.map((value) => cell(typeof value === "number" ? value.toLocaleString("en") : value, typeof value === "number")));
+    line.append(...row.map((value, at) => cell(typeof value === "number" ? value.toLocaleString("en") : value, typeof value === "number", titles[at])));
     return line;
   });
   where.replaceChildren(head, ...lines);
 }
 
-const shown = (value) => (value === null ? "nothing" : typeof value === "object" ? JSON.stringify(value) : String(value));
+const shown = (value) => (value === null ? say("nothing") : typeof value === "object" ? JSON.stringify(value) : String(value));
 const money = (plan) => `${plan.monthly_cost.toLocaleString("en", { minimumFractionDigits: 2 })} ${plan.currency}`;
 const each = (list, read) => list.map(read).join("; ");
-const hardware = (plan) => each(plan.nodes, (node) => `${node.count} x ${node.gpus_per_node} x ${node.gpu}`);
-const seller = (plan) => each(plan.nodes, (node) => `${node.provider}, ${node.tier}`);
+const hardware = (plan) => each(plan.nodes, (node) => `${(node.count * node.gpus_per_node).toLocaleString("en")}x ${node.gpu.replaceAll("_", " ").toUpperCase()}`);
+const seller = (plan) => each(plan.nodes, (node) => `${node.provider}, ${say(node.tier.replaceAll("_", " "))}`);
 const setup = (plan) => each(plan.groups, (group) => `${group.replicas} x ${group.weight_quant}, TP${group.tensor_parallel}`);
 
 function tell(told) {
   const best = told.plans[0];
   at("findings").replaceChildren();
   if (best) {
-    const proof = best.proven ? "proven the cheapest of what was enumerated" : "the best found in time";
-    at("status").textContent = `${money(best)} a month: ${hardware(best)} from ${seller(best)}; ${proof}, grade ${best.grade}.`;
+    const proof = say(best.proven ? "proven the cheapest of what was enumerated" : "the best found in time");
+    at("status").textContent = say("{1} a month: {2} from {3}; {4}, grade {5}.", money(best), hardware(best), seller(best), proof, best.grade);
   } else {
-    at("status").textContent = `No plan (${told.status}). What would help:`;
+    at("status").textContent = say("No plan ({1}). What would help:", say(told.status));
     list(told.relaxations.map((way) => {
-      const edited = [way, ...(way.also ?? [])].map((one) => `${one.change} from ${shown(one.from)} to ${shown(one.to)}`);
-      return `${edited.join(", ")}: then ${way.monthly_cost.toLocaleString("en")} a month`;
+      const edited = [way, ...(way.also ?? [])].map((one) => say("{1} from {2} to {3}", one.change, shown(one.from), shown(one.to)));
+      return say("{1}: then {2} a month", edited.join(", "), way.monthly_cost.toLocaleString("en"));
     }));
   }
   const rows = told.plans.map((plan) => [plan.rank, money(plan), hardware(plan), seller(plan), setup(plan), plan.grade]);
-  const fewer = best ? best.minimality.map(less).filter(Boolean) : [];
+  const fewer = best ? (best.minimality ?? []).map(less).filter(Boolean) : [];
   fill("fewer", fewer);
-  fill("quoted", (told.quotes ?? []).map((one) => `${one.offer_id}: ${one.reason}`));
-  table(at("plans"), told.plans.length ? ["#", "a month", "hardware", "from", "replicas", "grade"] : [], rows);
+  fill("quoted", (told.quotes ?? []).map((one) => `${one.offer_id}: ${say(one.reason)}`));
+  table(at("plans"), told.plans.length ? ["#", ...["a month", "hardware", "from", "replicas", "grade"].map((title) => say(title))] : [], rows);
   compare();
 }
 
@@ -131,22 +186,25 @@ function fill(id, sentences) {
   at(id).replaceChildren(...sentences.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
 }
 
+const promiseName = (path) => path.replace(/^.*\.slo\.(ttft|tpot|e2e)_m?s(?:\.(p\d+))?$/, (_, metric, part) => [metric.toUpperCase(), part].filter(Boolean).join(" "));
+
 function less(one) {
-  const kind = `${one.role === "serve" ? "replica" : `${one.role} worker`}${one.replicas === 1 ? "" : "s"}`;
-  if (!one.fewer) return one.reason ? `${one.workload}: ${one.replicas} ${kind}; ${one.reason}.` : "";
+  const role = one.role === "serve" ? "replica" : `${one.role} worker`;
+  const kind = say(one.replicas === 1 ? role : `${role}s`);
+  if (!one.fewer) return one.reason ? say("{1}: {2} {3}; {4}.", one.workload, one.replicas, kind, say(one.reason)) : "";
   const { replicas, promise, replayed, margin, limit } = one.fewer;
-  const [name, factor, unit] = promise === "saturation" ? ["what they can carry", 100, "%"]
-    : promise.endsWith("within_hours") ? ["the batch", 1 / 3600, "hours"] : [promise, 1000, "ms"];
+  const [name, factor, unit] = promise === "saturation" ? [say("what they can carry"), 100, "%"]
+    : promise.endsWith("within_hours") ? [say("the batch"), 1 / 3600, say("hours")] : [promiseName(promise), 1000, "ms"];
   const shownAs = (value) => `${Number((value * factor).toPrecision(3)).toLocaleString("en")} ${unit}`;
-  return `${one.workload}: with ${replicas} instead of ${one.replicas} ${kind} ${name} breaks: ${shownAs(replayed * margin)} with its margin, at most ${shownAs(limit)}.`;
+  return say("{1}: with {2} instead of {3} {4} {5} breaks: {6} with its margin, at most {7}.", one.workload, replicas, one.replicas, kind, name, shownAs(replayed * margin), shownAs(limit));
 }
 
 function compare() {
   at("compared").hidden = !(kept && answer);
   if (!kept || !answer) return at("comparison").replaceChildren();
-  const one = (title, read) => [title, read(kept), read(answer)];
-  const of = (read) => (told) => (told.plans[0] ? read(told.plans[0]) : told.status);
-  table(at("comparison"), ["", "kept", "now"], [
+  const one = (title, read) => [say(title), read(kept), read(answer)];
+  const of = (read) => (told) => (told.plans[0] ? read(told.plans[0]) : say(told.status));
+  table(at("comparison"), ["", say("kept"), say("now")], [
     one("a month", of(money)), one("GPUs", of((plan) => String(plan.gpus))), one("hardware", of(hardware)),
     one("from", of(seller)), one("replicas", of(setup)), one("grade", of((plan) => plan.grade)),
   ]);
@@ -166,14 +224,14 @@ async function further(what, work) {
   running = new AbortController();
   busy(true);
   const begin = Date.now();
-  const tell = () => { at("busy").textContent = `${what}, ${Math.round((Date.now() - begin) / 1000)} s`; };
+  const tell = () => { at("busy").textContent = say("{1}, {2} s", say(what), Math.round((Date.now() - begin) / 1000)); };
   const clock = setInterval(tell, 1000);
   tell();
   try {
     at("busy").textContent = await work();
   } catch (error) {
     const findings = (error.findings ?? []).map((one) => one.message).join("; ");
-    at("busy").textContent = error.name === "AbortError" ? "Cancelled." : `${error.message}${findings ? `: ${findings}` : ""}`;
+    at("busy").textContent = error.name === "AbortError" ? say("Cancelled.") : `${error.message}${findings ? `: ${findings}` : ""}`;
   } finally {
     clearInterval(clock);
     busy(false);
@@ -191,7 +249,7 @@ function save(content, kind, name) {
 async function hand(form) {
   const file = await ask("export", { ...question(), form, lang: at("lang").value });
   save(Uint8Array.from(atob(file.base64), (letter) => letter.charCodeAt(0)), file.kind, file.name);
-  return `${file.name} is saved.`;
+  return say("{1} is saved.", file.name);
 }
 
 async function stairs() {
@@ -202,11 +260,11 @@ async function stairs() {
   const over = [`${base}${path}`, `${at("over-from").value}:${at("over-to").value}`];
   const told = await ask("frontier", { ...question(), set, over, simulate: false });
   const { steps } = told.curves[0];
-  const shownCost = (step) => (step.monthly_cost_from === null ? "no plan" : `${step.monthly_cost_from.toLocaleString("en")} ${told.currency}`);
-  table(at("steps"), ["from", "to", "a month", "deployment that wins"], steps.map((step) => [
-    step.from, step.to, shownCost(step), step.winner?.deployment ?? "no deployment keeps every promise"]));
+  const shownCost = (step) => (step.monthly_cost_from === null ? say("no plan") : `${step.monthly_cost_from.toLocaleString("en")} ${told.currency}`);
+  table(at("steps"), ["from", "to", "a month", "deployment that wins"].map((title) => say(title)), steps.map((step) => [
+    step.from, step.to, shownCost(step), step.winner?.deployment ?? say("no deployment keeps every promise")]));
   draw(steps, path, told.currency);
-  return `${steps.length} steps, not replayed.`;
+  return say("{1} steps, not replayed.", steps.length);
 }
 
 function shape(kind, attributes, text) {
@@ -227,7 +285,7 @@ function draw(steps, path, currency) {
   const x = (value) => left + ((value - low) / (high - low || 1)) * (right - left);
   const y = (cost) => bottom - (cost / most) * (bottom - top);
   const parts = priced.map((step) => `M${x(step.from)} ${y(step.monthly_cost_from)} L${x(step.to)} ${y(step.monthly_cost_to)}`);
-  const title = shape("title", { id: "drawn-title" }, `Cost a month over ${path}`);
+  const title = shape("title", { id: "drawn-title" }, say("Cost a month over {1}", path));
   at("drawn").replaceChildren(title,
     shape("line", { x1: left, x2: right, y1: bottom, y2: bottom }), shape("line", { x1: left, x2: left, y1: top, y2: bottom }),
     shape("text", { x: left, y: bottom + 18, "text-anchor": "middle" }, low.toLocaleString("en")),
@@ -241,13 +299,13 @@ function draw(steps, path, currency) {
 function addQuote() {
   const [provider, gpu, size, price, currency] = ["provider", "gpu", "size", "price", "currency"].map((one) => at(`quote-${one}`).value.trim());
   if (!provider || !gpu || !size || !price || !currency) {
-    at("status").textContent = "A quote has a provider, a card, cards in a node, a price and a currency.";
+    at("status").textContent = say("A quote has a provider, a card, cards in a node, a price and a currency.");
     return;
   }
   const cells = [provider, gpu, size, price, currency, "on_demand"].map((cell) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell));
   const before = at("quotes").value.trim() || "provider,gpu,gpus_per_node,price_per_hour,currency,tier";
   at("quotes").value = `${before}\n${cells.join(",")}\n`;
-  at("status").textContent = `The quote of ${provider} is added. Choose Answer.`;
+  at("status").textContent = say("The quote of {1} is added. Choose Answer.", provider);
 }
 
 async function run() {
@@ -256,8 +314,8 @@ async function run() {
   busy(true);
   list([]);
   const begin = Date.now();
-  const clock = setInterval(() => { at("status").textContent = `Working, ${Math.round((Date.now() - begin) / 1000)} s`; }, 1000);
-  at("status").textContent = "Working";
+  const clock = setInterval(() => { at("status").textContent = say("{1}, {2} s", say("Working"), Math.round((Date.now() - begin) / 1000)); }, 1000);
+  at("status").textContent = say("Working");
   try {
     if (asked.problem !== read.problem) {
       stated = (await ask("check", { set: [] })).understood;
@@ -267,6 +325,7 @@ async function run() {
     }
     asked.workload = at("workload").value;
     answer = await ask("solve", question());
+    await learn([...PHRASES, ...sentences(answer)]);
     clearInterval(clock);
     history.push(asked);
     at("undo").disabled = false;
@@ -275,7 +334,7 @@ async function run() {
     if (at("over-from").value === "") range();
   } catch (error) {
     clearInterval(clock);
-    at("status").textContent = error.name === "AbortError" ? "Cancelled." : error.message;
+    at("status").textContent = error.name === "AbortError" ? say("Cancelled.") : error.message;
     list((error.findings ?? []).map((one) => [one.file, one.line, one.column].filter((part) => part).join(":") +
       `${one.file ? ": " : ""}${one.message}${one.hint ? ` (${one.hint})` : ""}`));
   } finally {
@@ -304,8 +363,12 @@ FIELDS.filter(slider).forEach((field) => {
   slider(field).addEventListener("input", () => { field.value = String(Number(Number(slider(field).value).toPrecision(3))); });
   field.addEventListener("input", slide);
 });
-at("over").replaceChildren(...FIELDS.filter((field) => slider(field) && field.dataset.of === "workload").map(
-  (field) => new Option(field.parentElement.firstChild.textContent, field.dataset.set)));
+function numbers() {
+  const chosen = at("over").value;
+  at("over").replaceChildren(...FIELDS.filter((field) => slider(field) && field.dataset.of === "workload").map(
+    (field) => new Option(field.parentElement.firstChild.textContent, field.dataset.set)));
+  if (chosen) at("over").value = chosen;
+}
 at("over").addEventListener("change", range);
 
 function range() {
@@ -321,8 +384,13 @@ at("open").addEventListener("change", async () => {
   const text = await file.text();
   try {
     show(file.name.endsWith(".json") ? JSON.parse(text) : { ...state(), problem: text });
-    at("status").textContent = `${file.name} is open. Choose Answer.`;
+    at("status").textContent = say("{1} is open. Choose Answer.", file.name);
   } catch {
-    at("status").textContent = `${file.name} is no saved question.`;
+    at("status").textContent = say("{1} is no saved question.", file.name);
   }
 });
+collect();
+numbers();
+if (navigator.language.startsWith("zh")) at("lang").value = "zh";
+at("lang").addEventListener("change", speak);
+speak();
