@@ -44,7 +44,7 @@ def command(
     from optimizer.report.negotiate_budget import render_budget
 
     say = say_of(lang, style)
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, say) as progress:
         answer = budget(
             plan or file, monthly, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate
         )

@@ -42,7 +42,7 @@ def command(
     from optimizer.report.negotiate_confirm import render_confirmation
 
     say = say_of(lang, style)
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, say) as progress:
         answer = confirm(plan or file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_confirmation(answer, style, say), output)
     say_next("confirm", file, style=style, output=output, say=say)

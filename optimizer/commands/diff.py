@@ -49,7 +49,7 @@ def command(
     from optimizer.report.negotiate_compare import render_comparison
 
     say = say_of(lang, style)
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, say) as progress:
         answer = compare(before, after, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_comparison(answer, style, say), output)
     say_next("diff", after, style=style, output=output, say=say)

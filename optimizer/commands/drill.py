@@ -60,11 +60,11 @@ def command(
     asked = None if router is None else Router(router)
     if asked is not None and plan is None:
         sets = (*sets, f"engine.router={asked}")
-    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan, say=say)
     exit_without_plans(outcome, file)
     chosen = plan_of_rank(outcome, rank)
     away = minutes if hours is None else 60.0 * hours
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, say) as progress:
         groups = drill(inputs, chosen, away, asked, say=progress.say, site=site)
     told = Drilled(outcome.problem_name, chosen, away, str(asked or inputs.problem.engine.router), groups, site)
     click.echo(drill_json(told) if style == "json" else render_drill(told, say), nl=False)

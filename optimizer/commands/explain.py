@@ -42,7 +42,7 @@ def command(
     from optimizer.report import status_of, write_output
 
     say = say_of(lang, style)
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, say) as progress:
         if wish is not None:
             from optimizer.negotiate.why_not import why_not
             from optimizer.report.negotiate_why_not import render_why_not

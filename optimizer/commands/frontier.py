@@ -56,7 +56,7 @@ def command(
     from optimizer.report.negotiate_frontier import draw, render_frontier
 
     say = say_of(lang, style)
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, say) as progress:
         answer = frontier(
             plan or file,
             over,

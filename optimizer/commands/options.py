@@ -176,6 +176,7 @@ def answer(
     *,
     simulate: bool = True,
     plan: PlanFile | None = None,
+    say: Callable[[str], str] = str,
 ) -> tuple[Inputs, Outcome]:
     """The problem with its catalogs, and its outcome, of a plan file as it is; progress goes to ``stream``."""
     from optimizer.commands.progress import Progress
@@ -183,7 +184,7 @@ def answer(
 
     if plan is not None:
         return plan.inputs, plan.outcome
-    with Progress(stream) as progress:
+    with Progress(stream, say) as progress:
         found = solved(file, catalogs, sets=sets, progress=progress.say, simulate=simulate)
         return found.case.inputs, found.outcome
 

@@ -9,6 +9,7 @@ import io
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO, cast
 
@@ -20,8 +21,9 @@ _QUIET_SECONDS = 1.0
 class Progress:
     """A single line, rewritten in place; silent when the stream is not a terminal or the run is quick."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, say: Callable[[str], str] = str) -> None:
         self._stream = stream
+        self._told = say
         self._start = time.monotonic()
         self._width = 0
 
@@ -37,18 +39,21 @@ class Progress:
 
     def say(self, step: str) -> None:
         """Show the step in hand. A notice is a line of its own: a log says as well why a run took longer."""
+        from optimizer.report.widths import columns_of, padded  # not before a command has begun
+
+        told = self._told(str(step))
         if isinstance(step, Notice):
-            self._stream.write("\r" * bool(self._width) + step.ljust(self._width) + "\n")
+            self._stream.write("\r" * bool(self._width) + padded(told, self._width) + "\n")
             self._stream.flush()
             self._width = 0
             return
         elapsed = time.monotonic() - self._start
         if elapsed < _QUIET_SECONDS or not self._stream.isatty():
             return
-        line = f"{_bar(step) if isinstance(step, PartsDone) else step} ({elapsed:.0f} s)"
-        self._stream.write("\r" + line.ljust(self._width))
+        line = f"{_bar(step) if isinstance(step, PartsDone) else ''}{told} ({elapsed:.0f} s)"
+        self._stream.write("\r" + padded(line, self._width))
         self._stream.flush()
-        self._width = len(line)
+        self._width = columns_of(line)
 
 
 _CELLS = 30
@@ -57,7 +62,7 @@ _CELLS = 30
 def _bar(step: PartsDone) -> str:
     """How many of a known number of parts are done."""
     filled = _CELLS * step.done // max(1, step.total)
-    return f"[{'#' * filled}{'.' * (_CELLS - filled)}] {step}"
+    return f"[{'#' * filled}{'.' * (_CELLS - filled)}] "
 
 
 def open_missing_streams() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +41,11 @@ def command(
     from optimizer.handover.page import render_page
     from optimizer.report import status_of
 
+    say = translator(lang)
     if plan is None:
-        outcome, picture = _drawn(file, sets, catalogs, simulate=not no_simulate)
+        outcome, picture = _drawn(file, sets, catalogs, say, simulate=not no_simulate)
     else:
         outcome, picture = plan.outcome, plan.carried.picture
-    say = translator(lang)
     if outcome.plans and picture is None:
         missing = say("holds no charts of what more load and other promises cost: the page has none")
         click.echo(f"{file} {missing}", err=True)
@@ -55,12 +56,12 @@ def command(
 
 
 def _drawn(
-    file: Path, sets: tuple[str, ...], catalogs: Path | None, *, simulate: bool
+    file: Path, sets: tuple[str, ...], catalogs: Path | None, say: Callable[[str], str], *, simulate: bool
 ) -> tuple[Outcome, Picture | None]:
     from optimizer.commands.progress import Progress
     from optimizer.negotiate.page_curves import picture_of
     from optimizer.negotiate.solve import solved
 
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, say) as progress:
         found = solved(file, catalogs, sets=sets, progress=progress.say, simulate=simulate)
         return found.outcome, picture_of(found.case, progress.say) if found.outcome.plans else None

@@ -46,8 +46,8 @@ def command(
         raise UsageError(
             [Finding(f"no shortlist ends in {output.suffix!r}", str(output), hint="known: .xlsx, .md, .csv")]
         )
-    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
     say = translator(lang)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan, say=say)
     book = workbook_of(outcome, inputs.problem, inputs.catalog, say)
     write_atomic(output, _rendered(book, output.suffix))
     click.echo(f"{output}: {say(f'{len(book.sheets)} sheets, {len(outcome.plans)} plans, {status_of(outcome)}')}")

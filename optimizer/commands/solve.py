@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ def command(
         tested = kept or (style == "text" and full)  # nothing else shows the tests
         outcome, told = _solved(
             file, sets, catalogs, save_model, time_limit,
-            simulate=not no_simulate, kept=kept, charts=charts, tested=tested,
+            simulate=not no_simulate, kept=kept, charts=charts, tested=tested, say=say,
         )  # fmt: skip
     else:
         if save_model is not None or charts:
@@ -101,13 +102,14 @@ def _solved(
     kept: bool,
     charts: bool,
     tested: bool,
+    say: Callable[[str], str],
 ) -> tuple[Outcome, str]:
     """The answer, and where it is kept the text of its plan file."""
     from optimizer.commands.progress import Progress
     from optimizer.negotiate.solve import solved
     from optimizer.report import write_output
 
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, say) as progress:
         keep = partial(write_output, output=save_model) if save_model else None
         found = solved(
             file,

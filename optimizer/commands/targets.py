@@ -42,7 +42,7 @@ def command(
     from optimizer.report.negotiate_targets import render_targets
 
     say = say_of(lang, style)
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, say) as progress:
         answer = targets(plan or file, sets=sets, catalog=catalogs, progress=progress.say, simulate=not no_simulate)
     write_output(render_targets(answer, style, say), output)
     say_next("targets", file, style=style, output=output, say=say)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import itertools
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,7 @@ PRINTS = (
     "memory",
     "verify",
     "glossary",
+    "quotes",
 )
 
 
@@ -153,6 +156,66 @@ def test_memory_in_chinese(names: list[str]) -> None:
 def test_every_term_in_chinese() -> None:
     assert left_in_english("\n".join(glossary(say=translator("zh"))), []) == []
     assert list(glossary(["在途"], translator("zh"))) == list(glossary(["in flight"], translator("zh")))
+
+
+def _template(node: ast.expr) -> str:
+    """A sentence as the table has it: a gap for each value; empty where it is no text."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)  # type: ignore[misc]
+    return ""
+
+
+def _said(files: Iterable[Path], *calls: str, returned: bool = False) -> set[str]:
+    """Every text given to one of these calls, or returned."""
+    found: set[str] = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in calls:
+                found |= {_template(one) for one in node.args}
+            elif returned and isinstance(node, ast.Return) and node.value is not None:
+                found.add(_template(node.value))
+    return {one for one in found if re.search("[a-z]{3}", one) and " " in one}
+
+
+def _unknown(sentences: set[str]) -> list[str]:
+    say = translator("zh")
+    filled = {one: one.replace("{}", "X7") for one in sentences}
+    told = {one: re.sub(r"`[^`]*`|--\S+", "", say(text)) for one, text in filled.items()}
+    return sorted(one for one, text in told.items() if ENGLISH.search(text) or not re.search("[\u4e00-\u9fff]", text))
+
+
+def test_every_step_of_progress_is_known() -> None:
+    """Whatever a command says while it works, wherever in the line it is said."""
+    rooms = ("planning", "whatif", "negotiate", "decide")
+    files = [path for room in rooms for path in (ROOT / "optimizer" / room).rglob("*.py")]
+    steps = _said(files, "say", "progress", "Notice")
+    assert len(steps) >= 30
+    assert _unknown(steps) == []
+
+
+def test_every_note_and_refusal_of_a_quote_is_known() -> None:
+    room = ROOT / "optimizer" / "catalog" / "importers"
+    rows = [room / f"{name}.py" for name in ("quote_rows", "quote_money", "quotes", "names", "days")]
+    said = _said(rows, "self.problems.append", "self.notes.append", "problems.append", "notes.append", "Unmapped")
+    said |= _said([room / "days.py"], returned=True) - {"{} {}"}
+    assert len(said) >= 40
+    assert _unknown(said) == []
+
+
+def test_quotes_in_chinese(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text(
+        "provider,gpu,gpus_per_node,price_per_hour,currency,tier,tax\n"
+        "acme,h100_sxm_80,8,12.5,USD,on_demand,\nacme,H100,8,12.5,USD,on_demand,\nacme,h100_sxm_80,8,,USD,,\n"
+        "acme,h100_sxm_80,8,12.5,,on_demand,\n,l40s_48,8,9,USD,spot,19%\n",
+        encoding="utf-8",
+    )
+    done = CliRunner().invoke(cli, ["quotes", str(tmp_path / "q.csv"), "--lang", "zh"])
+    assert done.exit_code == 0
+    assert "读入" in done.stdout and "拒绝" in done.stdout
+    assert left_in_english(done.stdout, []) == []
+    assert "refused" not in done.stdout
 
 
 def test_every_sentence_can_be_filled() -> None:

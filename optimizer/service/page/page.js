@@ -17,7 +17,7 @@ const say = (text, ...values) => {
 };
 
 const PHRASES = [
-  "nothing", "a month", "hardware", "from", "to", "replicas", "grade", "kept", "now", "deployment that wins", "no plan",
+  "nothing", "a month", "hardware", "from", "From", "To", "replicas", "grade", "kept", "now", "deployment that wins", "no plan",
   "proven the cheapest of what was enumerated", "the best found in time", "no deployment keeps every promise",
   "{1} a month: {2} from {3}; {4}, grade {5}.", "No plan ({1}). What would help:", "{1} from {2} to {3}",
   "{1}: then {2} a month", "replica", "prefill worker", "prefill workers", "decode worker", "decode workers",
@@ -260,9 +260,10 @@ async function stairs() {
   const over = [`${base}${path}`, `${at("over-from").value}:${at("over-to").value}`];
   const told = await ask("frontier", { ...question(), set, over, simulate: false });
   const { steps } = told.curves[0];
-  const shownCost = (step) => (step.monthly_cost_from === null ? say("no plan") : `${step.monthly_cost_from.toLocaleString("en")} ${told.currency}`);
-  table(at("steps"), ["from", "to", "a month", "deployment that wins"].map((title) => say(title)), steps.map((step) => [
-    step.from, step.to, shownCost(step), step.winner?.deployment ?? say("no deployment keeps every promise")]));
+  await learn(steps.map((step) => step.winner?.deployment));
+  const shownCost = (step) => (step.monthly_cost_from === null ? say("no plan") : `${step.monthly_cost_from.toLocaleString("en", { minimumFractionDigits: 2 })} ${told.currency}`);
+  table(at("steps"), ["From", "To", "a month", "deployment that wins"].map((title) => say(title)), steps.map((step) => [
+    step.from, step.to, shownCost(step), say(step.winner?.deployment ?? "no deployment keeps every promise")]));
   draw(steps, path, told.currency);
   return say("{1} steps, not replayed.", steps.length);
 }
