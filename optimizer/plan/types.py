@@ -43,6 +43,8 @@ from optimizer.vocabulary import RANKABLE_EVIDENCE, Evidence, Role, Survive, Tie
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from optimizer.plan.plots import OutcomePlots
+
 
 @dataclass(frozen=True, slots=True)
 class SingleKind:
@@ -455,6 +457,14 @@ class Outcome:
         from optimizer.plan.frames import plans_frame
 
         return plans_frame(self.plans)
+
+    @property
+    def plot(self) -> OutcomePlots:
+        """Charts by matplotlib (the extra ``charts``): ``frontier()``, ``cost()``, ``promises()``, ``memory()``,
+        ``funnel()``; each returns its axes."""
+        from optimizer.plan.plots import OutcomePlots
+
+        return OutcomePlots(self)
 
 
 @dataclass(frozen=True, slots=True)
