@@ -8,14 +8,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
 from optimizer.catalog import load_catalog
+from optimizer.commands import cli
+from optimizer.handover.language import translator
 from optimizer.plan.types import OtherWinner, OtherWinners, Outcome, Plan
 from optimizer.report import render
 from optimizer.report.screen import MOST_LINES, render_screen
 from optimizer.report.screen_table import decisions
-from optimizer.report.screen_words import PIPE, short_gpu
+from optimizer.report.screen_words import PIPE, WIDEST, short_gpu
+from optimizer.report.widths import columns_of
 
 ROOT = Path(__file__).resolve().parents[2]
+PROBLEMS = ROOT / "problems"
 _FIGURE = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 _SCALES = (1.0, 100.0, 1e3, 1e-3, 1e-6, 1e6, 1 / 3600.0)
 
@@ -88,6 +95,31 @@ def test_every_problem_fits_a_screen_and_a_pipe(shipped: dict[str, Outcome]) -> 
         assert max(map(len, lines)) <= PIPE, name
         assert not any(line != line.rstrip() or "\xa0" in line for line in lines), name
         assert lines[0] and lines[-1], name
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [PIPE, 100, WIDEST, 200])
+def test_every_problem_fits_any_terminal_and_ends_with_what_to_type(
+    width: int, language: str, shipped: dict[str, Outcome]
+) -> None:
+    say = translator(language)
+    for name, outcome in shipped.items():
+        lines = render_screen(outcome, width=width, file=f"problems/{name}", say=say).splitlines()
+        assert len(lines) <= MOST_LINES, name
+        assert max(map(columns_of, lines)) <= min(width, WIDEST), name
+        steps = [line for line in lines if line.startswith(say("next"))]
+        assert len(steps) == 1 and f"optimize {'explain' if outcome.plans else ''}".strip() in steps[0], name
+        assert lines.index(steps[0]) >= len(lines) - 8, name
+        assert "optimize glossary" in " ".join(lines[-3:]), name
+
+
+def test_check_of_every_problem_is_a_line_a_fact_in_a_pipe_and_ends_with_what_to_type() -> None:
+    for path in sorted(PROBLEMS.glob("*.yaml")):
+        done = CliRunner().invoke(cli, ["check", str(path)])
+        assert done.exit_code == 0, (path.name, done.output)
+        *facts, last = done.stdout.splitlines()
+        assert last.startswith("next     optimize "), path.name
+        assert all(re.match(r"  \S", line) for line in facts[1:]), path.name  # none goes on below itself
 
 
 def test_every_figure_stands_in_the_json(shipped: dict[str, Outcome]) -> None:
