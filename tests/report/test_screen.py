@@ -110,7 +110,7 @@ def test_every_problem_fits_any_terminal_and_ends_with_what_to_type(
         steps = [line for line in lines if line.startswith(say("next"))]
         assert len(steps) == 1 and f"optimize {'explain' if outcome.plans else ''}".strip() in steps[0], name
         assert lines.index(steps[0]) >= len(lines) - 8, name
-        assert "optimize glossary" in " ".join(lines[-3:]), name
+        assert "optimize glossary" in " ".join(" ".join(lines[-3:]).split()), name
 
 
 def test_check_of_every_problem_is_a_line_a_fact_in_a_pipe_and_ends_with_what_to_type() -> None:
@@ -119,7 +119,7 @@ def test_check_of_every_problem_is_a_line_a_fact_in_a_pipe_and_ends_with_what_to
         assert done.exit_code == 0, (path.name, done.output)
         *facts, last = done.stdout.splitlines()
         assert last.startswith("next     optimize "), path.name
-        assert all(re.match(r"  \S", line) for line in facts[1:]), path.name  # none goes on below itself
+        assert not any(line.startswith("   ") for line in facts), path.name  # none goes on below itself
 
 
 def test_every_figure_stands_in_the_json(shipped: dict[str, Outcome]) -> None:

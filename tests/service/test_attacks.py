@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
 from optimizer.errors import UsageError
+from optimizer.handover.language import translator
 from optimizer.service import answers, solver
 from optimizer.service.door import HEADERS, MAX_BODY, Door, Rules
 from optimizer.service.listen import rules_of
@@ -164,6 +166,9 @@ def bombs() -> dict[str, str]:
     return {
         "aliases that grow": f"a0: &a0 [x]\n{levels}",
         "an object": "!!python/object/apply:os.system ['id']",
+        "an include": "workloads: !include /etc/passwd",
+        "an include by key": "include: /etc/passwd\nextends: ../../etc/passwd\n$ref: file:///etc/passwd\n",
+        "a merge": "base: &base {model: /etc/passwd}\nworkloads: [{<<: *base}]",
         "nesting": "[" * 20_000,
         "nested keys": "".join(" " * n + "a:\n" for n in range(600)),
         "digits": "workloads: " + "9" * 100_000,
@@ -180,6 +185,7 @@ def test_a_bomb_of_a_problem_is_refused_at_once(browser: TestClient, what: str) 
         "/v1/check", content=json.dumps({"problem": bombs()[what]}), headers={"Content-Type": "application/json"}
     )
     assert 400 <= answer.status_code < 500
+    assert "root:" not in answer.text
     assert time.monotonic() - begin < 5.0
     assert len(answer.content) < 100_000
 
@@ -332,6 +338,48 @@ def test_one_at_a_time_and_so_many_in_line() -> None:
     assert Slow.most == 1
     assert [one.text for one in told[:5]] == [f"{n}.yaml" for n in range(5)]
     assert [one.ending for one in told[5:]] == [Ending.FULL] * 3
+
+
+def test_words_are_bounded(browser: TestClient) -> None:
+    """The page's words: so many, so long, of languages that there are; a text made to match slowly ends soon."""
+    ask = {"texts": ["nothing"]}
+    assert browser.post("/v1/words", json=ask).json() == {"texts": [translator("zh")("nothing")]}
+    for wrong in ({"texts": ["x"] * 501}, {"texts": ["x" * 1001]}, {"texts": "x"}, {**ask, "lang": "../en"}, {}):
+        assert browser.post("/v1/words", json=wrong).status_code == 422
+    slow = [
+        "; ".join(["of a in b on c"] * 66)[:1000],
+        "(" * 1000,
+        ", " * 500,
+        "a: " * 333,
+        "measured under load: " * 49,
+    ]
+    begin = time.monotonic()
+    answer = browser.post("/v1/words", json={"texts": slow})
+    assert answer.status_code == 200
+    assert browser.post("/v1/words", json={"texts": ["a: " * 333]}).status_code == 422  # phrases within phrases
+    assert time.monotonic() - begin < 20.0
+
+
+def test_fifty_browsers_each_get_their_own_answer() -> None:
+    def named(number: int) -> str:
+        return PROBLEM.replace("Chatbot", f"Number {number}")
+
+    async def crowd() -> list[Any]:
+        app: Any = app_of(InThisProcess(), Rules())
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=HERE, timeout=120) as client:
+            asked = (
+                client.post(
+                    "/v1/check", json={"problem": PROBLEM.replace("Chatbot", f"Number {n}"), "name": f"{n}.yaml"}
+                )
+                for n in range(50)
+            )
+            return await asyncio.gather(*asked)
+
+    for number, answer in enumerate(asyncio.run(crowd())):
+        assert answer.status_code == 200
+        assert answer.json()["problem"]["path"] == f"{number}.yaml"
+        assert answer.json()["understood"]["name"].startswith(f"Number {number}")
 
 
 def test_an_answer_is_kept_and_a_failure_is_not() -> None:
