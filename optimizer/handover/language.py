@@ -49,6 +49,9 @@ _FEW, _SOME = 8, 12
 _PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b|\b(?:a|an|the) ")
 """What is left of a sentence that is not known: no pattern of few letters may tear it apart."""
 
+_DEEPEST = 30
+"""Phrases within phrases that are looked into: no sentence of ours has as many."""
+
 _BETWEEN = re.compile("(?<=[\u3000-\u9fff\uff00-\uff60]) (?=[\u3000-\u9fff\uff00-\uff60])")
 """A blank between two Chinese characters, where a value was put."""
 
@@ -68,11 +71,18 @@ class _Translator:
         self._any = [_Pattern.of(one, sentences[one], "(.+?)") for one in patterned if _words(one) > _SOME]
         self._few = [_Pattern.of(one, sentences[one], "(.+?)") for one in patterned if _words(one) <= _SOME]
         self._known: dict[str, str] = {}  # a report is laid out several times, to see what fits
+        self._depth = 0
 
     def __call__(self, text: str) -> str:
         """The text in the other language, as far as it is known."""
         if text not in self._known:
-            self._known[text] = self._told(text)
+            if self._depth >= _DEEPEST:
+                return text
+            self._depth += 1
+            try:
+                self._known[text] = self._told(text)
+            finally:
+                self._depth -= 1
         return self._known[text]
 
     def _told(self, text: str) -> str:
