@@ -40,3 +40,14 @@ def test_no_source_of_a_fact_is_a_bare_abbreviation() -> None:
                 if _BARE.search(source):
                     found.append(f"{path.name}: {source}")
     assert not found
+
+
+def test_facts_are_told_in_one_language() -> None:
+    """Catalogs and what they are built from are English, as English answers quote them; lists of Chinese names are not."""
+    lists = {"aliases.csv", "price_list_cn.csv"}
+    files = [path for room in ("data", "catalogs") for path in sorted((ROOT / room).rglob("*.*"))]
+    assert len(files) > 50
+    for path in files:
+        if path.name not in lists and path.suffix in (".csv", ".json", ".yaml", ".yml", ".md"):
+            found = re.findall("[\u3000-\u9fff\uff00-\uffef]+", path.read_text(encoding="utf-8"))
+            assert found == [], path.relative_to(ROOT)
