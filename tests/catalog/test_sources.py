@@ -43,7 +43,7 @@ def test_no_source_of_a_fact_is_a_bare_abbreviation() -> None:
 
 
 def test_facts_are_told_in_one_language() -> None:
-    """Catalogs and what they are built from are English, as English answers quote them; lists of Chinese names are not."""
+    """Catalogs and what they are built from are English, as answers quote them; lists of Chinese names are not."""
     lists = {"aliases.csv", "price_list_cn.csv"}
     files = [path for room in ("data", "catalogs") for path in sorted((ROOT / room).rglob("*.*"))]
     assert len(files) > 50
