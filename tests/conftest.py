@@ -31,6 +31,7 @@ SLOW = {
     "house": "notebooks",
     "negotiate": "*",
     "performance": "fluid operating_points population retention",
+    "plan": "plots",
     "planning": "*",
     "pricing": "units_grow",
     "problem": "check_command one_defect problem_fuzz trace",
