@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.demand import Load
     from optimizer.performance import Parameters
-    from optimizer.performance.known_behaviours import KnownBehaviours
     from optimizer.plan.experiment import Stated
+    from optimizer.planning.known import Known
     from optimizer.problem import KnownIds, Part, Problem
 
 
-def _nothing_known() -> KnownBehaviours:
-    from optimizer.performance.known_behaviours import KnownBehaviours
+def _nothing_known() -> Known:
+    from optimizer.planning.known import Known
 
-    return KnownBehaviours()
+    return Known()
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,7 @@ class Inputs:
     params: Parameters
     sets: tuple[str, ...] = ()
     catalogs: Path | None = None
-    behaviours: KnownBehaviours = field(
-        default_factory=_nothing_known, compare=False, repr=False
-    )  # of replicas at loads; the same for all edits
+    known: Known = field(default_factory=_nothing_known, compare=False, repr=False)  # the same for all edits
     files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
     """What was read, by path: the problem file, what it names, catalogs that are not the packaged ones."""
 
@@ -56,11 +54,11 @@ class Inputs:
             models = [workload.model for workload in problem.workloads]
             catalog = with_custom(self.catalog, problem.hardware.custom)
             catalog = with_configs(catalog, models, Path(problem.path).parent)
-            params = self.params
+            params, known = self.params, self.known
             if problem.engine.calibration != self.problem.engine.calibration:
-                params = _parameters(problem, self.catalogs)
-        own = {**self.files, **_own(files)}
-        return replace(self, problem=problem, catalog=catalog, params=params, sets=(*self.sets, *sets), files=own)
+                params, known = _parameters(problem, self.catalogs), _nothing_known()
+        own, all_sets = {**self.files, **_own(files)}, (*self.sets, *sets)
+        return replace(self, problem=problem, catalog=catalog, params=params, sets=all_sets, known=known, files=own)
 
 
 def read_inputs(
@@ -72,12 +70,14 @@ def read_inputs(
     ``ProblemError`` or ``CatalogError`` with every finding.
     """
     from optimizer.files.carried import recorded
+    from optimizer.planning.known import kept
 
+    known = kept()
     with recorded() as files:
-        problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs)
-        params = _parameters(problem, root)
+        problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs, known=known)
+        params = known.under(_parameters(problem, root))
     own = {**_own(files), problem.path: problem.source}
-    return Inputs(problem, joined, params, problem.sets, root, files=own)
+    return Inputs(problem, joined, params, problem.sets, root, known, files=own)
 
 
 def _own(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -89,20 +89,28 @@ def _own(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def read_problem(
-    source: Path | str | Problem, *, sets: Sequence[str] = (), catalogs: Catalog | Path | str | None = None
+    source: Path | str | Problem,
+    *,
+    sets: Sequence[str] = (),
+    catalogs: Catalog | Path | str | None = None,
+    known: Known | None = None,
 ) -> tuple[Problem, Catalog, Path | None]:
     """The problem, the catalogs with the cards and models of its own, and where performance parameters are read."""
     from optimizer.catalog import with_configs, with_custom
     from optimizer.problem import Problem, load_problem, problem_with
 
     catalog, root = catalog_of(catalogs)
-    known = known_ids(catalog)
+    ids = known_ids(catalog)
     if isinstance(source, Problem):
-        problem = problem_with(source, sets, known)
+        problem = problem_with(source, sets, ids)
     else:
-        problem = load_problem(source, sets=sets, known=known)
-    models = [workload.model for workload in problem.workloads]
-    return problem, with_configs(with_custom(catalog, problem.hardware.custom), models, Path(problem.path).parent), root
+        problem = load_problem(source, sets=sets, known=ids)
+    models, folder = [workload.model for workload in problem.workloads], Path(problem.path).parent
+
+    def join(there: Catalog) -> Catalog:
+        return with_configs(with_custom(there, problem.hardware.custom), models, folder)
+
+    return problem, join(catalog) if known is None else known.joined(catalog, join), root
 
 
 def catalog_of(stated: Catalog | Path | str | None) -> tuple[Catalog, Path | None]:

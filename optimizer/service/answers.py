@@ -9,9 +9,13 @@ from types import MappingProxyType
 from typing import TypedDict
 
 import optimizer
+from optimizer.planning.known import Known, keeping
 from optimizer.service import questions as ask
 
 _QUOTES, _ROWS = Path("quotes.csv"), Path("rows.csv")
+
+_PROBLEMS_KEPT = 3
+"""Problem files of which a process keeps what it worked out."""
 
 
 class _How(TypedDict):
@@ -52,7 +56,14 @@ def _about_problem(question: ask.ProblemQuestion, catalog: optimizer.Catalog) ->
     problem = optimizer.parse_problem(question.problem, name=question.name, sets=question.set)
     if question.quotes.strip():
         problem = optimizer.add_quotes(problem, [_QUOTES], catalog).problem
-    return _ABOUT[type(question)](question, problem, catalog)
+    with keeping(_known(question.problem)):
+        return _ABOUT[type(question)](question, problem, catalog)
+
+
+@lru_cache(maxsize=_PROBLEMS_KEPT)
+def _known(_text: str) -> Known:
+    """What the questions about one problem file share: a slider that moves asks little anew."""
+    return Known()
 
 
 def _solve(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:

@@ -218,7 +218,7 @@ def open_case(inputs: Inputs, *, simulate: bool = False, clock: Clock = NO_LIMIT
     from optimizer.pricing import node_options
 
     case = _opened(inputs, node_options(inputs.problem, inputs.catalog), clock)
-    return replace(case, replays=ReplayMemory()) if simulate else case
+    return replace(case, replays=ReplayMemory(inputs.known.replays)) if simulate else case
 
 
 def case_of(
@@ -238,7 +238,7 @@ def case_of(
 def _opened(inputs: Inputs, options: tuple[NodeOption, ...], clock: Clock = NO_LIMIT) -> Case:
     from optimizer.fleet.candidate_set import enumerate_candidates
 
-    memo = Memo()
+    memo = inputs.known.memo
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, memo=memo)
     return case_of(inputs, options, candidates, clock, memo)
 
