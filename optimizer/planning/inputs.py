@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -70,14 +71,28 @@ def read_inputs(
     ``ProblemError`` or ``CatalogError`` with every finding.
     """
     from optimizer.files.carried import recorded
-    from optimizer.planning.known import kept
 
-    known = kept()
     with recorded() as files:
-        problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs, known=known)
-        params = known.under(_parameters(problem, root))
+        problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs)
+        params = _parameters(problem, root)
     own = {**_own(files), problem.path: problem.source}
-    return Inputs(problem, joined, params, problem.sets, root, known, files=own)
+    inputs = Inputs(problem, joined, params, problem.sets, root, files=own)
+    return _with_known(inputs, catalogs if not isinstance(catalogs, str | Path) else None)
+
+
+def _with_known(inputs: Inputs, stated: Catalog | None) -> Inputs:
+    """The inputs with what is known of their problem file; ``stated``: catalogs that no file holds."""
+    from optimizer.planning.known import ReadBefore, kept
+
+    problems = kept()
+    if problems is None:
+        return inputs
+    files = tuple(sorted((name, hashlib.sha256(data).digest()) for name, data in inputs.files.items()))
+    problem = inputs.problem
+    models = tuple(workload.model for workload in problem.workloads)
+    read = (files, id(stated), problem.hardware.custom, models, str(inputs.catalogs), inputs.params.version)
+    before = problems.of(read, ReadBefore(inputs.catalog, inputs.params, stated))
+    return replace(inputs, catalog=before.catalog, params=before.params, known=before.known)
 
 
 def _own(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -89,28 +104,20 @@ def _own(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def read_problem(
-    source: Path | str | Problem,
-    *,
-    sets: Sequence[str] = (),
-    catalogs: Catalog | Path | str | None = None,
-    known: Known | None = None,
+    source: Path | str | Problem, *, sets: Sequence[str] = (), catalogs: Catalog | Path | str | None = None
 ) -> tuple[Problem, Catalog, Path | None]:
     """The problem, the catalogs with the cards and models of its own, and where performance parameters are read."""
     from optimizer.catalog import with_configs, with_custom
     from optimizer.problem import Problem, load_problem, problem_with
 
     catalog, root = catalog_of(catalogs)
-    ids = known_ids(catalog)
+    known = known_ids(catalog)
     if isinstance(source, Problem):
-        problem = problem_with(source, sets, ids)
+        problem = problem_with(source, sets, known)
     else:
-        problem = load_problem(source, sets=sets, known=ids)
-    models, folder = [workload.model for workload in problem.workloads], Path(problem.path).parent
-
-    def join(there: Catalog) -> Catalog:
-        return with_configs(with_custom(there, problem.hardware.custom), models, folder)
-
-    return problem, join(catalog) if known is None else known.joined(catalog, join), root
+        problem = load_problem(source, sets=sets, known=known)
+    models = [workload.model for workload in problem.workloads]
+    return problem, with_configs(with_custom(catalog, problem.hardware.custom), models, Path(problem.path).parent), root
 
 
 def catalog_of(stated: Catalog | Path | str | None) -> tuple[Catalog, Path | None]:

@@ -7,9 +7,11 @@ stays its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from optimizer.performance.known_behaviours import KnownBehaviours
@@ -55,54 +57,59 @@ class RunReplays:
         return known
 
 
-MOST_QUESTIONS = 200
-"""Questions after which what is known is forgotten: each with lengths of its own may take a megabyte."""
-
-
 class Known:
     """Rows of replicas, their behaviours under load and their replays, of one problem file in all its states.
 
-    Keys name cards and models by identity, so the catalogs that hold them are held here too.
+    Keys name cards and models by identity, so whoever keeps this keeps the catalog too.
     """
 
     def __init__(self) -> None:
-        self._forget(None)
-        self._params: Parameters | None = None
-
-    def joined(self, catalog: Catalog, join: Callable[[Catalog], Catalog]) -> Catalog:
-        """A catalog with the cards and models of the problem; those that were joined before stay the same objects."""
-        self._questions += 1
-        if self._from is not catalog or self._questions > MOST_QUESTIONS:
-            self._forget(catalog)
-        there = self._joined[-1] if self._joined else catalog
-        made = join(there)
-        if made is not there or not self._joined:
-            self._joined.append(made)
-        return made
-
-    def under(self, params: Parameters) -> Parameters:
-        """The parameters, as the object that was seen first; where they are others, what they led to is forgotten."""
-        if self._params is None or self._params.version != params.version:
-            if self._params is not None:
-                self._forget(self._from, self._joined)
-            self._params = params
-        return self._params
-
-    def _forget(self, catalog: Catalog | None, joined: Sequence[Catalog] = ()) -> None:
         self.memo, self.behaviours, self.replays = Memo(), KnownBehaviours(), RunReplays()
-        self._from, self._joined, self._questions = catalog, list(joined[-1:]), 1
 
     def __reduce__(self) -> tuple[type[Known], tuple[()]]:
         """In another process identities mean nothing: it starts afresh there."""
         return (Known, ())
 
 
-_KEPT: ContextVar[Known | None] = ContextVar("what is known of the problem file", default=None)
+@dataclass(frozen=True, slots=True)
+class ReadBefore:
+    """What was read of a problem file, as the objects that ``known`` speaks of."""
+
+    catalog: Catalog  # with the cards and models of the problem
+    params: Parameters
+    base: Catalog | None  # that no file holds
+    known: Known = field(default_factory=Known)
+
+
+MOST_QUESTIONS = 100
+"""Questions about one file after which what is known of it is forgotten: each may add a megabyte."""
+
+
+class KnownProblems:
+    """What is known of the problem files that were asked about last."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: OrderedDict[Hashable, tuple[ReadBefore, int]] = OrderedDict()
+
+    def of(self, read: Hashable, now: ReadBefore) -> ReadBefore:
+        """What was read before where it all was the same: the contents of files, own cards, models, parameters; what
+        is read ``now`` where it was not."""
+        before, asked = self._known.pop(read, (now, 0))
+        if asked >= MOST_QUESTIONS:
+            before, asked = now, 0
+        self._known[read] = (before, asked + 1)
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
+        return before
+
+
+_KEPT: ContextVar[KnownProblems | None] = ContextVar("what is known of problem files", default=None)
 
 
 @contextmanager
-def keeping(known: Known) -> Iterator[None]:
-    """Let the questions asked meanwhile, all about one problem file, share what is known of it."""
+def keeping(known: KnownProblems) -> Iterator[None]:
+    """Let the questions asked meanwhile share what is known of their problem files."""
     token = _KEPT.set(known)
     try:
         yield
@@ -110,6 +117,6 @@ def keeping(known: Known) -> Iterator[None]:
         _KEPT.reset(token)
 
 
-def kept() -> Known:
-    """What is known of the problem that is read now; nothing, unless its questions are asked one after the other."""
-    return _KEPT.get() or Known()
+def kept() -> KnownProblems | None:
+    """What is known of problem files; None, unless questions are asked one after the other."""
+    return _KEPT.get()

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TypedDict
 
 import optimizer
-from optimizer.planning.known import Known, keeping
+from optimizer.planning.known import KnownProblems, keeping
 from optimizer.service import questions as ask
 
 _QUOTES, _ROWS = Path("quotes.csv"), Path("rows.csv")
@@ -56,14 +56,13 @@ def _about_problem(question: ask.ProblemQuestion, catalog: optimizer.Catalog) ->
     problem = optimizer.parse_problem(question.problem, name=question.name, sets=question.set)
     if question.quotes.strip():
         problem = optimizer.add_quotes(problem, [_QUOTES], catalog).problem
-    with keeping(_known(question.problem)):
+    with keeping(_known()):  # a slider that moves asks little anew
         return _ABOUT[type(question)](question, problem, catalog)
 
 
-@lru_cache(maxsize=_PROBLEMS_KEPT)
-def _known(_text: str) -> Known:
-    """What the questions about one problem file share: a slider that moves asks little anew."""
-    return Known()
+@lru_cache(maxsize=1)
+def _known() -> KnownProblems:
+    return KnownProblems(_PROBLEMS_KEPT)
 
 
 def _solve(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:
