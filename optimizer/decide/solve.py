@@ -200,7 +200,7 @@ def _with_alternatives(
 ) -> Outcome:
     """The outcome with what else there is: winners under a stricter view of prices, nodes that nobody prices, what each
     kind of GPU alone costs."""
-    others = other_winners(case, outcome.plans, say, tested=tested)
+    others = other_winners(case, outcome.plans, result, say, tested=tested)
     outcome = replace(outcome, others=others, unpriced=_unpriced(case, outcome, rejected))
     try:
         alone = single_kinds(

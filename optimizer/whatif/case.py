@@ -68,6 +68,10 @@ class WaysToPay:
         return WaysToPay.of(inputs, node_options(inputs.problem, inputs.catalog))
 
 
+NEAR = 3
+"""Times the money of a plan, what is asked a little more of is looked for first."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class _Same:
     """A table of the catalog, compared by identity."""
@@ -182,6 +186,15 @@ class Case:
         if self.clock.over and result.status in ("feasible", "unknown"):
             raise OutOfTimeError
         return result
+
+    def solve_near(self, cents: int, settings: SolveSettings) -> FleetResult:
+        """The best plan where it is likely to cost little more than that: what costs far more is looked at only where
+        nothing else serves. Raises ``OutOfTimeError`` where the clock ended the search."""
+        if settings.at_most is None and self.candidates.rules.objective == "minimize_cost":
+            near = self.solve(settings=replace(settings, at_most=NEAR * cents))
+            if near.solutions:
+                return near
+        return self.solve(settings=settings)
 
     def _as_replayed(self, wanted: CandidateSet, how: SolveSettings, memory: ReplayMemory) -> FleetResult | None:
         """The answer where replays decide both ways how many replicas are needed; None where they do not, or where the
