@@ -6,7 +6,7 @@ import hashlib
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 
 from optimizer.decide import solve_problem
 from optimizer.plan.types import Outcome
+from optimizer.planning.known import KnownProblems, keeping
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 
@@ -72,6 +73,22 @@ def grows_with() -> Callable[[Callable[[], object], Callable[[], object], float]
         assert most < SLACK * times * max(least, 1e-3), (least, most)
 
     return check
+
+
+_KNOWN = KnownProblems(12)
+
+
+@pytest.fixture(autouse=True)
+def what_is_known(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Questions of all tests of a process share what is known of their problem files, which changes no answer.
+
+    Not where ``cold`` is marked: a test that replaces what works it out, or counts how often.
+    """
+    if request.node.get_closest_marker("cold"):
+        yield
+        return
+    with keeping(_KNOWN):
+        yield
 
 
 @pytest.fixture(scope="session")

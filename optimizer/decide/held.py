@@ -50,13 +50,12 @@ def held_open(
     problem does not lead to."""
     from optimizer.fleet.candidate_set import enumerate_candidates
     from optimizer.fleet.types import FleetResult
-    from optimizer.performance.operating_points import Memo
     from optimizer.planning.replay import remember
     from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.pricing import node_options
     from optimizer.whatif.case import case_of
 
-    options, memo = node_options(inputs.problem, inputs.catalog), Memo()
+    options, memo = node_options(inputs.problem, inputs.catalog), inputs.known.memo
     progress("predicting every possible replica")
     enumerated = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
     references = _references(enumerated.candidates, options)
@@ -66,7 +65,7 @@ def held_open(
     gone = {tuple(key) for key in choice["gone"]}
     kept = tuple(cut.get(one.key, one) for one in enumerated.candidates if one.key not in gone)
     learnt = replace(enumerated, candidates=kept) if cut or gone else enumerated
-    memory = ReplayMemory() if simulate else None
+    memory = ReplayMemory(inputs.known.replays) if simulate else None
     if memory is not None:
         remember(inputs, result, outcome.plans, memory)
     case = case_of(inputs, options, learnt, clock, memo, memory)

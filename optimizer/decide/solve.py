@@ -126,7 +126,6 @@ def answer(
     """
     from optimizer.fleet import SolveSettings, fleet_model_text
     from optimizer.fleet.candidate_set import enumerate_candidates
-    from optimizer.performance.operating_points import Memo
     from optimizer.planning.assemble import assemble, confirm
     from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.planning.ties import best_as_estimated, solve_first
@@ -136,9 +135,9 @@ def answer(
     judged_by_replays(inputs.problem, simulate=simulate)
     options = _priced(inputs, say)
     say("predicting every possible replica")
-    memo = Memo()
+    memo = inputs.known.memo
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
-    case = case_of(inputs, options, candidates, clock, memo, ReplayMemory() if simulate else None)
+    case = case_of(inputs, options, candidates, clock, memo, ReplayMemory(inputs.known.replays) if simulate else None)
     say(f"solving over {candidates.feasible} configurations")
     settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
     result = (solve_first if simulate else best_as_estimated)(inputs, candidates, options, settings)
@@ -201,7 +200,7 @@ def _with_alternatives(
 ) -> Outcome:
     """The outcome with what else there is: winners under a stricter view of prices, nodes that nobody prices, what each
     kind of GPU alone costs."""
-    others = other_winners(case, outcome.plans, say, tested=tested)
+    others = other_winners(case, outcome.plans, result, say, tested=tested)
     outcome = replace(outcome, others=others, unpriced=_unpriced(case, outcome, rejected))
     try:
         alone = single_kinds(

@@ -130,6 +130,16 @@ class UsableOptions:
         """Options of a node type, cheapest first."""
         return self._by_type.get(node_type.key, [])
 
+    def within(self, cents: int | None, rules: UserRules) -> set[NodeKey]:
+        """The node types of which some plan of at most so much may have a node; None: of those on offer, all. Under a
+        day profile a node may run for a part of its price."""
+        fixed = rules.fixed_cents
+        return {
+            key
+            for key, offered in self._by_type.items()
+            if cents is None or rules.periods or offered[0].monthly_cents + fixed <= cents
+        }
+
     def cheapest(self, node_type: NodeType, nodes: int) -> int | None:
         """Cents per month of the cheapest so many nodes; None where stock does not suffice."""
         key = (node_type.key, nodes)

@@ -48,7 +48,7 @@ def rank_plans(
     if settings.clock.over:
         units, counted = UNITS[rules.objective], (candidate_set.enumerated, candidate_set.feasible, 0)
         return FleetResult(FleetStatus.UNKNOWN, (), rules.objective, units, *counted)
-    screened = prepare(candidate_set, options, screens=settings.screens)
+    screened = prepare(candidate_set, options, screens=settings.screens, at_most=settings.at_most)
     solutions: Sequence[FleetSolution] = ()
     ending: Nothing | None = Nothing(proven=True)
     more: tuple[str, ...] = ()

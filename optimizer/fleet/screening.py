@@ -62,12 +62,15 @@ class Screened:
     flagged: tuple[tuple[Slot, Standalone], ...]  # allowed slots that may not come first, whatever the screens
 
 
-def prepare(candidate_set: CandidateSet, options: Sequence[NodeOption], *, screens: bool) -> Screened:
-    """The instance of a problem."""
+def prepare(
+    candidate_set: CandidateSet, options: Sequence[NodeOption], *, screens: bool, at_most: int | None = None
+) -> Screened:
+    """The instance of a problem; ``at_most``: cents a month beyond which plans need not be in it."""
     rules = candidate_set.rules
     allowed = tuple(option for option in options if not rules.forbidden_by(option))
     market, sure = UsableOptions(allowed), UsableOptions(option for option in allowed if not option.ordered_in_lots)
-    standing = [c for c in candidate_set.candidates if market.options(c.node_type) and configuration_allowed(c, rules)]
+    types = market.within(at_most if rules.objective == "minimize_cost" else None, rules)
+    standing = [c for c in candidate_set.candidates if c.node_type.key in types and configuration_allowed(c, rules)]
     ceiling = ceiling_of(rules, market, {c.node_type.key: c.node_type for c in standing})
     scale = _load_scale(candidate_set.candidates, rules, ceiling)
     known = _kept_slots(standing, rules, ceiling, scale)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from optimizer.fleet.cost_floors import NEVER, CostFloors
 from optimizer.fleet.funnel import configuration_allowed
 from optimizer.fleet.instance import load_factor, slot_facts
-from optimizer.fleet.lower_bounds import THOUSANDTHS
+from optimizer.fleet.lower_bounds import THOUSANDTHS, UsableOptions
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.inputs import loads_of
 from optimizer.planning.least_replicas import Least, LeastReplicas
@@ -80,10 +80,10 @@ def cheapest(
     from optimizer.fleet import solve_fleet
 
     rules = candidates.rules
-    types = {option.node_type.key for option in options if not rules.forbidden_by(option)}
+    at_most = settings.at_most if rules.objective == "minimize_cost" else None
+    types = UsableOptions(option for option in options if not rules.forbidden_by(option)).within(at_most, rules)
     racing = [c for c in candidates.candidates if c.node_type.key in types and configuration_allowed(c, rules)]
     least = least or LeastReplicas(inputs, racing, rules, replayer, memo)
-    at_most = settings.at_most if rules.objective == "minimize_cost" else None
     race = _Race(candidates, racing, options, least, clock, at_most)
     race.run()
     complete, enough = False, race.enough() if at_most is None else at_most

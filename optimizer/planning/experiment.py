@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from optimizer.demand import Lengths
     from optimizer.plan.types import Group, Plan, Prediction
     from optimizer.planning.inputs import Inputs
+    from optimizer.planning.known import KnownTests
     from optimizer.problem import Part
     from optimizer.simulate.fleet import Served
     from optimizer.simulate.replay import Replica
@@ -68,10 +69,6 @@ class _Told:
     def low(self) -> float:
         """What 95 of 100 runs stay above."""
         return max(self.mean - _ONE_SIDED_95 * self.scatter, 0.0)
-
-
-KnownTests = dict[object, tuple[ReplicaSpec, Experiment]]
-"""Tests that were simulated, by all that they depend on; with the replica, which is named by identity."""
 
 
 def experiments_of(

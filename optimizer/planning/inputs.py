@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,15 +13,15 @@ if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
     from optimizer.demand import Load
     from optimizer.performance import Parameters
-    from optimizer.performance.known_behaviours import KnownBehaviours
     from optimizer.plan.experiment import Stated
+    from optimizer.planning.known import Known
     from optimizer.problem import KnownIds, Part, Problem
 
 
-def _nothing_known() -> KnownBehaviours:
-    from optimizer.performance.known_behaviours import KnownBehaviours
+def _nothing_known() -> Known:
+    from optimizer.planning.known import Known
 
-    return KnownBehaviours()
+    return Known()
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,7 @@ class Inputs:
     params: Parameters
     sets: tuple[str, ...] = ()
     catalogs: Path | None = None
-    behaviours: KnownBehaviours = field(
-        default_factory=_nothing_known, compare=False, repr=False
-    )  # of replicas at loads; the same for all edits
+    known: Known = field(default_factory=_nothing_known, compare=False, repr=False)  # the same for all edits
     files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
     """What was read, by path: the problem file, what it names, catalogs that are not the packaged ones."""
 
@@ -56,11 +55,11 @@ class Inputs:
             models = [workload.model for workload in problem.workloads]
             catalog = with_custom(self.catalog, problem.hardware.custom)
             catalog = with_configs(catalog, models, Path(problem.path).parent)
-            params = self.params
+            params, known = self.params, self.known
             if problem.engine.calibration != self.problem.engine.calibration:
-                params = _parameters(problem, self.catalogs)
-        own = {**self.files, **_own(files)}
-        return replace(self, problem=problem, catalog=catalog, params=params, sets=(*self.sets, *sets), files=own)
+                params, known = _parameters(problem, self.catalogs), _nothing_known()
+        own, all_sets = {**self.files, **_own(files)}, (*self.sets, *sets)
+        return replace(self, problem=problem, catalog=catalog, params=params, sets=all_sets, known=known, files=own)
 
 
 def read_inputs(
@@ -77,7 +76,23 @@ def read_inputs(
         problem, joined, root = read_problem(source, sets=sets, catalogs=catalogs)
         params = _parameters(problem, root)
     own = {**_own(files), problem.path: problem.source}
-    return Inputs(problem, joined, params, problem.sets, root, files=own)
+    inputs = Inputs(problem, joined, params, problem.sets, root, files=own)
+    return _with_known(inputs, catalogs if not isinstance(catalogs, str | Path) else None)
+
+
+def _with_known(inputs: Inputs, stated: Catalog | None) -> Inputs:
+    """The inputs with what is known of their problem file; ``stated``: catalogs that no file holds."""
+    from optimizer.planning.known import ReadBefore, kept
+
+    problems = kept()
+    if problems is None:
+        return inputs
+    files = tuple(sorted((name, hashlib.sha256(data).digest()) for name, data in inputs.files.items()))
+    problem = inputs.problem
+    models = tuple(workload.model for workload in problem.workloads)
+    read = (files, id(stated), problem.hardware.custom, models, str(inputs.catalogs), inputs.params.version)
+    before = problems.of(read, ReadBefore(inputs.catalog, inputs.params, stated))
+    return replace(inputs, catalog=before.catalog, params=before.params, known=before.known)
 
 
 def _own(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -107,13 +107,13 @@ def _under_load(
     sides: list[list[Behaviour]] = []
     if load.requests_per_second:
         rates = [load.requests_per_second * part for part in parts]
-        sides.append(inputs.behaviours.of(specs, lengths, inputs.params, rates=rates))
+        sides.append(inputs.known.behaviours.of(specs, lengths, inputs.params, rates=rates))
     if load.inflight:
         held = [float(ceil_guarded(load.inflight * part)) for part in parts]  # whole requests: the fullest replica
-        sides.append(inputs.behaviours.of(specs, lengths, inputs.params, inflights=held))
+        sides.append(inputs.known.behaviours.of(specs, lengths, inputs.params, inflights=held))
     if load.users:
         users = [load.users * part for part in parts]  # split evenly: never more of them than there are
-        sides.append(inputs.behaviours.of(specs, lengths, inputs.params, users=users, think_s=load.think_s))
+        sides.append(inputs.known.behaviours.of(specs, lengths, inputs.params, users=users, think_s=load.think_s))
     return [list(of_group) for of_group in zip(*sides, strict=True)]
 
 

@@ -450,7 +450,7 @@ def _with_replays(
             continue
         show = replayer.filmed if filmed and tested and plan.rank == 1 else replayer.replay
         specs = [trial.spec for trial in trials]
-        experiments = experiments_of(inputs, plan, specs, replayer.memory.tests) if tested else ()
+        experiments = experiments_of(inputs, plan, specs, replayer.memory.run.tests) if tested else ()
         simulated = tuple(show(trial) for trial in trials)
         left = remainder_of(inputs, solution, replayer, asked_of(inputs, replayed=True))
         yield _bound_as_replayed(replace(plan, simulated=simulated, experiments=experiments, remainder=left))

@@ -31,6 +31,7 @@ from optimizer.performance.accuracy import band_source, grade_of, throughput_fac
 from optimizer.performance.operating_points import UTILIZATION, Side, operating_points
 from optimizer.performance.replicas import replicas_of
 from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
+from optimizer.planning.known import AskedByClosedForm, RunReplays
 from optimizer.planning.sequences import with_room
 from optimizer.problem import parts_of
 from optimizer.progress import Notice
@@ -42,7 +43,6 @@ from optimizer.simulate.estimate import (
     PERCENTILES,
     STUDENT_T,
     Estimate,
-    Runs,
     Seen,
     Wanted,
     curve,
@@ -65,7 +65,6 @@ from optimizer.vocabulary import Router
 if TYPE_CHECKING:
     from optimizer.demand import Lengths, Promise
     from optimizer.performance.types import Behaviour, Grade, ReplicaSpec
-    from optimizer.planning.experiment import KnownTests
     from optimizer.planning.inputs import Inputs
     from optimizer.simulate.draws import Stream
     from optimizer.simulate.replay import Replica
@@ -170,33 +169,17 @@ class Tried:
         return no_more and all(mine >= its for mine, its in zip(self.limits, other.limits, strict=True))
 
 
-AskedByClosedForm = dict[object, tuple[object, int | None, int | None]]
-"""By kind of replica: the operating points that were asked, and how many replicas they and a fluid take."""
-
-STATES_KEPT = 8
-"""Loads with their promises of which those are kept: each may take a megabyte."""
-
-
 class ReplayMemory:
-    """Replays that were run, of all states of one problem file, and what they say of trials that were not."""
+    """Replays that a question asked for, and what they say of trials that were not run.
 
-    def __init__(self) -> None:
+    ``run``: those of earlier questions about the same file. They save work; what follows from them for other trials is
+    not used, so that an answer does not depend on what was asked before it.
+    """
+
+    def __init__(self, run: RunReplays | None = None) -> None:
+        self.run = run or RunReplays()
         self.replays: dict[object, Replay] = {}
         self._verdicts: dict[object, list[tuple[Tried, bool]]] = {}
-        self._asked: dict[object, AskedByClosedForm] = {}
-        self._runs: dict[object, dict[Side, Runs]] = {}
-        self.tests: KnownTests = {}
-
-    def runs_of(self, load: object) -> dict[Side, Runs]:
-        """Runs of one replica under one load, whatever was promised: by the floor of the load."""
-        return self._runs.setdefault(load, {side: {} for side in Side})
-
-    def asked_by_closed_form(self, state: object) -> AskedByClosedForm:
-        """Replicas that the closed form asks for under a load and its promises; of the last few states of them."""
-        known = self._asked.setdefault(state, {})
-        if len(self._asked) > STATES_KEPT:
-            del self._asked[next(iter(self._asked))]
-        return known
 
     def learn(self, subject: object, tried: Tried, *, kept: bool) -> None:
         """A trial of a subject kept every promise, or did not."""
@@ -223,13 +206,15 @@ class Replayer:
         problem = self._inputs.problem
         part, version = self._inputs.parts[workload], self._inputs.params.version
         state = (workload, part.lengths, part.slo, part.load, problem.margins.confidence, version)
-        return self.memory.asked_by_closed_form(state)
+        return self.memory.run.asked_by_closed_form(state)
 
     def replay(self, trial: Trial) -> Replay:
         """What its requests see."""
-        about, known = self._about(trial), self.memory.replays
+        about, known, run = self._about(trial), self.memory.replays, self.memory.run.replays
         if about not in known:
-            self.take(trial, self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial))
+            if about not in run:
+                run[about] = self._of_batch(trial) if self._is_batch(trial) else self._replayed(trial)
+            self.take(trial, run[about])
         return known[about]
 
     def take(self, trial: Trial, replay: Replay) -> None:
@@ -319,7 +304,7 @@ class Replayer:
 
     def predict(self, trials: Sequence[Trial]) -> None:
         """Ask the closed form about many trials at once, which takes hardly longer than about one."""
-        inputs, known = self._inputs, self._inputs.behaviours
+        inputs, known = self._inputs, self._inputs.known.behaviours
         for workload in sorted({trial.workload for trial in trials}):
             new = {t.key: t for t in trials if t.workload == workload and t.key not in self._predicted}
             new = {} if any(map(self._is_batch, new.values())) else new
@@ -372,7 +357,7 @@ class Replayer:
         ranks, homes = trial.ranks, trial.spec.attention_dp
         predicted, sides = self._predicted[trial.key], []
         replica = _launched(replica_of(self._inputs, trial.spec, lengths), predicted, lengths, homes)
-        runs = self.memory.runs_of(self._under(trial))
+        runs = self.memory.run.runs_of(self._under(trial))
         if predicted.open_loop is not None:
             rate, stay = trial.rate(self._inputs), predicted.open_loop.e2e.mean
             held = _as_held(lengths, predicted.open_loop)

@@ -86,10 +86,10 @@ def _in_flight(inputs: Inputs, group: GroupChoice, load: Load) -> float:
     spec, ranks = group.candidate.spec, group.candidate.spec.attention_dp
     most, lengths = float(ceil_guarded(load.inflight / ranks)), inputs.parts[group.candidate.workload].lengths
     if load.requests_per_second:
-        (seen,) = inputs.behaviours.of([spec], lengths, inputs.params, rates=[load.requests_per_second])
+        (seen,) = inputs.known.behaviours.of([spec], lengths, inputs.params, rates=[load.requests_per_second])
         most = max(most, _at_p99(seen, ranks))
     if load.users:
-        (seen,) = inputs.behaviours.of([spec], lengths, inputs.params, users=[load.users], think_s=load.think_s)
+        (seen,) = inputs.known.behaviours.of([spec], lengths, inputs.params, users=[load.users], think_s=load.think_s)
         most = max(most, _at_p99(seen, ranks))
     return min(most, float(spec.max_num_seqs))
 

@@ -10,9 +10,13 @@ from types import MappingProxyType
 from typing import TypedDict
 
 import optimizer
+from optimizer.planning.known import KnownProblems, keeping
 from optimizer.service import questions as ask
 
 _QUOTES, _ROWS = Path("quotes.csv"), Path("rows.csv")
+
+_PROBLEMS_KEPT = 3
+"""Problem files of which a process keeps what it worked out."""
 
 
 class _How(TypedDict):
@@ -62,7 +66,13 @@ def _about_problem(question: ask.ProblemQuestion, catalog: optimizer.Catalog) ->
     problem = optimizer.parse_problem(question.problem, name=question.name, sets=question.set)
     if question.quotes.strip():
         problem = optimizer.add_quotes(problem, [_QUOTES], catalog).problem
-    return _ABOUT[type(question)](question, problem, catalog)
+    with keeping(_known()):  # a slider that moves asks little anew
+        return _ABOUT[type(question)](question, problem, catalog)
+
+
+@lru_cache(maxsize=1)
+def _known() -> KnownProblems:
+    return KnownProblems(_PROBLEMS_KEPT)
 
 
 def _solve(question: ask.ProblemQuestion, problem: optimizer.Problem, catalog: optimizer.Catalog) -> str:

@@ -68,6 +68,10 @@ class WaysToPay:
         return WaysToPay.of(inputs, node_options(inputs.problem, inputs.catalog))
 
 
+NEAR = 3
+"""Times the money of a plan, what is asked a little more of is looked for first."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class _Same:
     """A table of the catalog, compared by identity."""
@@ -183,6 +187,15 @@ class Case:
             raise OutOfTimeError
         return result
 
+    def solve_near(self, cents: int, settings: SolveSettings) -> FleetResult:
+        """The best plan where it is likely to cost little more than that: what costs far more is looked at only where
+        nothing else serves. Raises ``OutOfTimeError`` where the clock ended the search."""
+        if settings.at_most is None and self.candidates.rules.objective == "minimize_cost":
+            near = self.solve(settings=replace(settings, at_most=NEAR * cents))
+            if near.solutions:
+                return near
+        return self.solve(settings=settings)
+
     def _as_replayed(self, wanted: CandidateSet, how: SolveSettings, memory: ReplayMemory) -> FleetResult | None:
         """The answer where replays decide both ways how many replicas are needed; None where they do not, or where the
         time was up."""
@@ -218,7 +231,7 @@ def open_case(inputs: Inputs, *, simulate: bool = False, clock: Clock = NO_LIMIT
     from optimizer.pricing import node_options
 
     case = _opened(inputs, node_options(inputs.problem, inputs.catalog), clock)
-    return replace(case, replays=ReplayMemory()) if simulate else case
+    return replace(case, replays=ReplayMemory(inputs.known.replays)) if simulate else case
 
 
 def case_of(
@@ -238,7 +251,7 @@ def case_of(
 def _opened(inputs: Inputs, options: tuple[NodeOption, ...], clock: Clock = NO_LIMIT) -> Case:
     from optimizer.fleet.candidate_set import enumerate_candidates
 
-    memo = Memo()
+    memo = inputs.known.memo
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, memo=memo)
     return case_of(inputs, options, candidates, clock, memo)
 

@@ -20,7 +20,7 @@ from optimizer.whatif.stress import PRICED_UP_TO
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
-    from optimizer.fleet.types import FleetSolution
+    from optimizer.fleet.types import FleetResult, FleetSolution
     from optimizer.plan.types import Plan
     from optimizer.pricing import NodeOption
     from optimizer.whatif.case import Case
@@ -32,13 +32,13 @@ _FIRM = (Evidence.QUOTE, Evidence.LIST)
 
 
 def other_winners(
-    case: Case, plans: Sequence[Plan], say: Callable[[str], None], *, tested: bool = True
+    case: Case, plans: Sequence[Plan], ranking: FleetResult, say: Callable[[str], None], *, tested: bool = True
 ) -> OtherWinners:
     """Ask a case with its ranking; what no time is left for, or takes as long again, is None. ``tested``: the plans
-    come with what the tests before signing would show."""
+    come with what the tests before signing would show; ``ranking``: what they were made of."""
     if not plans:
         return OtherWinners()
-    asking = _Asking(case.allowed(), tuple(plans), tested=tested)
+    asking = _Asking(case.allowed(), tuple(plans), ranking, tested=tested)
     first, small = plans[0], asking.is_small
     evidence, expires = first.price_evidence, first.expires
     say("asking what wins at list prices alone")
@@ -76,8 +76,8 @@ def _any(option: NodeOption) -> bool:
 class _Asking:
     """The searches of one answer, over what the user's rules allow."""
 
-    def __init__(self, allowed: Case, plans: tuple[Plan, ...], *, tested: bool) -> None:
-        self._allowed, self._plans, self._tested = allowed, plans, tested
+    def __init__(self, allowed: Case, plans: tuple[Plan, ...], ranking: FleetResult, *, tested: bool) -> None:
+        self._allowed, self._plans, self._ranking, self._tested = allowed, plans, ranking, tested
 
     @property
     def is_small(self) -> bool:
@@ -99,7 +99,8 @@ class _Asking:
         types = {option.node_type.key for option in asked.options}
         asked = asked.only(candidate=lambda one: one.node_type.key in types and able(one))
         with suppress(OutOfTimeError):
-            result = asked.solve(1, SolveSettings(clock=asked.clock.part(_SHARE)))
+            how = SolveSettings(clock=asked.clock.part(_SHARE), at_most=self._at_most(test, able))
+            result = asked.solve_near(self._plans[0].monthly_cents, how)
             if result.status not in ("proven", "infeasible"):
                 return None
             if not result.solutions:
@@ -109,6 +110,15 @@ class _Asking:
             found = ranked or asked.plans(result, tested=self._tested)[0]
             return OtherWinner(found, ranked.rank if ranked else None, found.stock_notes)
         return None
+
+    def _at_most(self, test: Test, able: Callable[[Candidate], bool]) -> int | None:
+        """What the cheapest plan of the ranking costs that passes: the best costs no more; None: there is none."""
+        passing = (
+            plan.monthly_cents
+            for plan in self._ranking.solutions
+            if all(test(node.option) for node in plan.nodes) and all(able(group.candidate) for group in plan.groups)
+        )
+        return min(passing, default=None)
 
 
 def _content_of_solution(case: Case, solution: FleetSolution) -> tuple[object, ...]:

@@ -80,7 +80,7 @@ def priced_stress(case: Case, plan: Plan, stress: Sequence[Stress]) -> tuple[Str
         if one.holds:
             return one
         edits = [f"margins.load_headroom={headroom:.12g}"] if one.reached_s is None else _tighter(case, plan)
-        return repaired(one, case.edited(edits).solve(settings=how))
+        return repaired(one, case.edited(edits).solve_near(plan.monthly_cents, how))
 
     return tuple(map(priced, stress))
 
