@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.simulate.prefix_cache import BlockCache, PrefixRequest, PrefixRouter, prefix_hits
+from optimizer.simulate.prefix_cache import BlockCache, PrefixRequest, PrefixRouter, PrefixTiers, prefix_hits
 
 BLOCK = 16
 
@@ -55,7 +55,7 @@ def counted_by_definition(requests: list[PrefixRequest], capacity: int, replicas
 def test_hits_equal_a_count_by_the_definition(capacity: int, replicas: int, sticky: bool) -> None:
     requests = sessions(7)
     router = PrefixRouter.STICKY if sticky else PrefixRouter.ROUND_ROBIN
-    found = prefix_hits(requests, BLOCK, capacity * BLOCK, replicas, router)
+    found = prefix_hits(requests, BLOCK, PrefixTiers(capacity * BLOCK), replicas, router)
     assert found.rate == pytest.approx(counted_by_definition(requests, capacity, replicas, sticky), abs=1e-12)
 
 
@@ -64,13 +64,14 @@ def test_hits_equal_a_count_by_the_definition(capacity: int, replicas: int, stic
 def test_more_memory_never_hits_less(seed: int, small: int, more: int) -> None:
     requests = sessions(seed, 120)
     for router in (PrefixRouter.ROUND_ROBIN, PrefixRouter.STICKY):
-        rates = [prefix_hits(requests, BLOCK, blocks * BLOCK, 2, router).hit_tokens for blocks in (small, small + more)]
+        sizes = [PrefixTiers(blocks * BLOCK) for blocks in (small, small + more)]
+        rates = [prefix_hits(requests, BLOCK, size, 2, router).hit_tokens for size in sizes]
         assert rates[0] <= rates[1]
 
 
 def test_routers_that_know_the_prefix_find_more() -> None:
     requests = sessions(3)
-    rate = {router: prefix_hits(requests, BLOCK, 100 * BLOCK, 4, router).rate for router in PrefixRouter}
+    rate = {router: prefix_hits(requests, BLOCK, PrefixTiers(100 * BLOCK), 4, router).rate for router in PrefixRouter}
     assert rate[PrefixRouter.STICKY] > rate[PrefixRouter.ROUND_ROBIN]
     assert rate[PrefixRouter.PREFIX_AWARE] > rate[PrefixRouter.LEAST_LOADED]
 
@@ -87,8 +88,10 @@ def test_a_round_of_clients_falls_off_a_cliff() -> None:
         PrefixRequest(float(i), i % 20, 160.0, 10.0, tuple(range(100 * (i % 20), 100 * (i % 20) + 10)))
         for i in range(200)
     ]
-    assert prefix_hits(requests, BLOCK, 200 * BLOCK, 1, PrefixRouter.ROUND_ROBIN).rate == pytest.approx(0.9)
-    assert prefix_hits(requests, BLOCK, 190 * BLOCK, 1, PrefixRouter.ROUND_ROBIN).rate == 0.0
+    assert prefix_hits(requests, BLOCK, PrefixTiers(200 * BLOCK), 1, PrefixRouter.ROUND_ROBIN).rate == pytest.approx(
+        0.9
+    )
+    assert prefix_hits(requests, BLOCK, PrefixTiers(190 * BLOCK), 1, PrefixRouter.ROUND_ROBIN).rate == 0.0
 
 
 def test_the_command_prints_the_exact_rate(tmp_path: Path) -> None:
