@@ -37,6 +37,9 @@ _LONGEST_NUMBER = 18
 _MOST_BLOCKS = 10_000_000
 _MS = 1e3
 _MOST_TOKENS = 1e8
+_LATEST = 1e19
+"""Nanoseconds since 1970 are about 2e18."""
+
 _NO_BLANKS = str.maketrans(dict.fromkeys("[],;", " "))
 
 _LAYOUT = (
@@ -226,10 +229,10 @@ def _seconds(row: CsvRow, column: str, columns: TraceColumns, found: _Requests) 
     if ":" not in text:
         if not text:
             row.error(f"{column} is blank; seconds or a date and time are needed", None, column)
-        value = row.number_or_none(column)
+        value = row.number_or_none(column, high=_LATEST)
         if value is None:
             return None
-        ticks = ticks_of(value, unit_of(column))
+        ticks = ticks_of(value, unit_of(column) or (_MS if columns.of_mooncake else None))
         found.understood(columns, ticks)
         return value / ticks
     when = of_date(text)
@@ -286,7 +289,7 @@ def _of_line(line: str, found: _Requests, wrong: Callable[..., None]) -> Iterato
     together = value.get("requests")
     ticks = 0.0
     if not isinstance(stated, str):
-        in_ms = isinstance(together, list) or (columns.blocks is not None and columns.parent is None)
+        in_ms = isinstance(together, list) or columns.of_mooncake
         ticks = ticks_of(when, unit_of(columns.arrival) or (_MS if in_ms else None))
         when /= ticks
     if not isinstance(together, list):
@@ -315,7 +318,7 @@ def _flat(value: Mapping[str, Any], before: str = "", depth: int = 3) -> dict[st
 
 def _number(value: object) -> float | None:
     """A finite number from 0 to 1e19; None where it is anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1e19:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LATEST:
         return None
     return float(value)
 

@@ -35,9 +35,9 @@ BLOCKS = ("blocks", "hash ids")
 REQUESTS = ("requests", "model requests", "request count")
 
 _UNITS = {
-    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "unix": 1.0, "utc": 1.0,
+    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "unix": 1.0, "epoch": 1.0, "utc": 1.0,
     "ms": 1e3, "msec": 1e3, "millis": 1e3, "millisecond": 1e3, "milliseconds": 1e3,
-    "us": 1e6, "micros": 1e6, "microseconds": 1e6, "ns": 1e9, "nanos": 1e9, "nanoseconds": 1e9,
+    "us": 1e6, "micros": 1e6, "microseconds": 1e6, "ns": 1e9, "nano": 1e9, "nanos": 1e9, "nanoseconds": 1e9,
 }  # fmt: skip
 """Ticks a second of a unit that an arrival's name ends with."""
 
@@ -61,6 +61,11 @@ class TraceColumns:
     parent: str | None  # the request whose conversation this one continues
     blocks: str | None
     requests: str | None  # how many requests a row stands for
+
+    @property
+    def of_mooncake(self) -> bool:
+        """Whether these are the keys of Mooncake's traces, whose arrivals are milliseconds."""
+        return self.blocks is not None and _meant(self.blocks) == ["hash", "ids"] and self.parent is None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -108,7 +113,7 @@ def _column(names: Sequence[str], known: Sequence[str], first_words: Collection[
 
 def _meant(name: str) -> list[str]:
     words = _words(name)
-    if len(words) > 1 and words[-1] in _UNITS:
+    while len(words) > 1 and words[-1] in _UNITS:
         words = words[:-1]
     return _counted_out(words)
 
