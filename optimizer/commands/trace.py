@@ -34,6 +34,14 @@ _ROUTERS = {
 @click.option(
     "--capacity-tokens", type=click.IntRange(min=1), help="KV cache of one replica left for prefixes, in tokens."
 )
+@click.option(
+    "--host-tokens", type=click.IntRange(min=1), help="KV cache of one replica in the memory of its host, in tokens."
+)
+@click.option(
+    "--host-writes",
+    type=click.Choice(["through", "evicted"]),
+    help="When a block gets there: computed (default), or when the cards let go of it.",
+)
 @click.option("--replicas", type=click.IntRange(1, 4096), help="Replicas with such a cache each (default: 1).")
 @click.option("--router", type=click.Choice(list(_ROUTERS)), help="Where a request goes (default: round_robin).")
 @click.option(
@@ -48,6 +56,8 @@ _ROUTERS = {
 def command(
     file: Path,
     capacity_tokens: int | None,
+    host_tokens: int | None,
+    host_writes: str | None,
     replicas: int | None,
     router: str | None,
     block_tokens: int | None,
@@ -58,28 +68,36 @@ def command(
 ) -> None:
     """Say what the trace FILE holds; with --capacity-tokens, the exact share of its input that prefix caches find.
 
-    Any CSV file with an arrival and two token columns, and the JSON lines of Mooncake and AIBrix, are read. Hit rates
-    need prompt blocks (Mooncake's hash_ids, or a column blocks).
+    Any CSV file with an arrival and two token columns, and the JSON lines of Mooncake, Qwen-Bailian and AIBrix, are
+    read, packed by gzip or not. Hit rates need prompt blocks (Mooncake's hash_ids, or a column blocks).
     """
     from optimizer.handover.trace_problem import block_tokens_of, figures_of, hits_of
     from optimizer.problem.trace import read_trace
-    from optimizer.simulate.prefix_cache import PrefixRouter
+    from optimizer.simulate.prefix_cache import HostWrites, PrefixRouter, PrefixTiers
 
-    if capacity_tokens is None and (replicas is not None or router is not None):
-        raise UsageError("--replicas and --router say where prefixes are cached: state --capacity-tokens too")
+    if capacity_tokens is None and any(one is not None for one in (host_tokens, replicas, router)):
+        raise UsageError("--host-tokens, --replicas and --router say where prefixes lie: state --capacity-tokens too")
+    if host_writes is not None and host_tokens is None:
+        raise UsageError("--host-writes says when blocks get into the memory of hosts: state --host-tokens too")
     trace = read_trace(file)
     block = block_tokens or block_tokens_of(trace)
     figures = figures_of(trace, block)
     hits = None
     if capacity_tokens is not None:
         way = PrefixRouter(_ROUTERS[router or "round_robin"])
-        hits = hits_of(trace, block, capacity_tokens, replicas or 1, way)
+        tiers = PrefixTiers(capacity_tokens, host_tokens or 0, HostWrites(host_writes or "through"))
+        hits = hits_of(trace, block, tiers, replicas or 1, way)
     if output is not None:
         _write_problem(file, trace, figures, output, model, force)
     if style == "json":
-        click.echo(json.dumps(_as_json(figures, hits), indent=2))
+        told = {
+            **_as_json(figures, hits),
+            "read_as": dict(trace.read_as),
+            "block_tokens": block if trace.blocks else None,
+        }
+        click.echo(json.dumps(told, indent=2))
     else:
-        click.echo("\n".join(_as_text(file, figures, hits, bool(trace.blocks), block, output)))
+        click.echo("\n".join(_as_text(file, trace, figures, hits, block, output)))
 
 
 def _write_problem(file: Path, trace: Trace, figures: TraceFigures, output: Path, model: str, force: bool) -> None:
@@ -106,6 +124,7 @@ def _as_json(figures: TraceFigures, hits: PrefixHits | None) -> dict[str, object
         "input_tokens": round(figures.input_tokens),
         "output_tokens": round(figures.output_tokens),
         "hit_rate": None if hits is None else hits.rate,
+        "host_hit_rate": None if hits is None else hits.host_rate,
         "busiest_replica": None if hits is None else hits.busiest_over_mean,
         "sessions_inferred": figures.sessions_inferred,
         "failed": figures.failed,
@@ -118,13 +137,14 @@ def _as_json(figures: TraceFigures, hits: PrefixHits | None) -> dict[str, object
 
 
 def _as_text(
-    file: Path, figures: TraceFigures, hits: PrefixHits | None, blocks: bool, block: int, output: Path | None
+    file: Path, trace: Trace, figures: TraceFigures, hits: PrefixHits | None, block: int, output: Path | None
 ) -> list[str]:
     told = " (told from their prompts)" if figures.sessions_inferred else ""
     sessions = "not recorded" if figures.sessions is None else f"{figures.sessions:,}{told}"
     failed = f", {figures.failed:,} of them without an answer" if figures.failed else ""
     lines = [
         f"{file}: {figures.requests:,} requests over {figures.span_s / 3600:.2f} hours{failed}",
+        f"  read as    {', '.join(f'{meaning}: {name}' for meaning, name in trace.read_as)}",
         f"  sessions   {sessions}",
         f"  rate       {figures.mean_rate:.3g} requests/s on average, {figures.busiest_rate:.3g} in the busiest 60th",
         f"  input      {figures.input.mean:,.0f} tokens on average, p95 {figures.input.p95:,.0f};"
@@ -138,7 +158,9 @@ def _as_text(
             f"  hits       {hits.rate:.1%} of the input tokens are found in a prefix cache (exact, blocks of {block});"
             f" the busiest replica gets {hits.busiest_over_mean:.2f} x the mean"
         )
-    elif blocks:
+        if hits.host_tokens:
+            lines.append(f"             {hits.host_rate:.1%} are brought in from the memory of the host")
+    elif trace.blocks:
         lines.append("  hits       state --capacity-tokens (and --replicas, --router) to count them")
     else:
         lines.append("  hits       cannot be counted: no prompt blocks are recorded")

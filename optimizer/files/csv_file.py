@@ -11,7 +11,7 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from optimizer.errors import CatalogError, Finding
 from optimizer.files.carried import contents, is_closed, refusal
 from optimizer.files.text_file import control_in, did_you_mean, is_file, place_in
 
-__all__ = ["MAX_BYTES", "MAX_FINDINGS", "CsvRow", "CsvTable", "read_open_table", "read_table"]
+__all__ = ["MAX_BYTES", "MAX_FINDINGS", "CsvRow", "CsvTable", "open_table", "read_open_table", "read_table"]
 
 MAX_BYTES = 256 * 1024 * 1024
 """Largest file read: a hundred times the packaged price list and more."""
@@ -32,7 +32,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
     Raises CatalogError where nothing can be read from it: missing, empty, binary, too large, not UTF-8, not CSV,
     columns missing, unknown or twice. Rows with too many or too few cells are findings of the table.
     """
-    source = _decoded(path)
+    source = _text_of(path, _bytes_of(path))
     header = _header(path, source)
     _check_header(CsvTable(path, {}, (), source=source), header, required, optional)
     return _table(path, source, header)
@@ -40,11 +40,34 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
 
 def read_open_table(path: Path) -> CsvTable:
     """Read somebody else's CSV file, whatever its columns are called; a name that stands twice counts first."""
-    source = _decoded(path)
-    return _table(path, source, [name.strip() for name in _header(path, source)])
+    return open_table(path, _bytes_of(path))
 
 
-def _decoded(path: Path) -> str:
+def open_table(path: Path, raw: bytes) -> CsvTable:
+    """The same of what was read from ``path`` already. Blanks around cells do not count.
+
+    Raises CatalogError where nothing can be read from it; also where one cell holds what a header has, which is what
+    other separators than commas make of it.
+    """
+    source = _text_of(path, raw)
+    header = [name.strip() for name in _header(path, source)]
+    mark = (_OTHER_MARKS if len(header) == 1 else _FULL_WIDTH).search(",".join(header))
+    if mark is not None:
+        message = f"{mark[0]!r} between the names of the columns, where a CSV file has a comma"
+        raise CatalogError([Finding(message, str(path), 1, source.index(mark[0]) + 1, _SEPARATE)])
+    table = _table(path, source, header)
+    stripped = [(line, [cell.strip() for cell in cells]) for line, cells in table.lines]
+    return replace(table, lines=stripped)
+
+
+_OTHER_MARKS = re.compile(r"[;\t|\uff0c\u3001\uff1b]")
+"""What stands between the cells of files that are no CSV: semicolons, tabs, bars, full-width commas."""
+
+_FULL_WIDTH = re.compile(r"[\uff0c\u3001\uff1b]")
+_SEPARATE = "separate the cells by commas (,), in every line"
+
+
+def _bytes_of(path: Path) -> bytes:
     if is_closed(path):
         raise CatalogError([refusal(path)])
     try:
@@ -56,6 +79,10 @@ def _decoded(path: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise CatalogError([Finding(f"cannot be read: {reason}", str(path))]) from None
+    return raw
+
+
+def _text_of(path: Path, raw: bytes) -> str:
     if b"\0" in raw:
         hint = "save it as CSV, with the encoding UTF-8"
         place = place_in(raw, raw.index(b"\0"))
@@ -83,7 +110,7 @@ def _header(path: Path, source: str) -> list[str]:
 
 def _check_header(table: CsvTable, header: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> None:
     known = (*required, *optional)
-    hint = "separate the cells by commas" if len(header) == 1 and set(header[0]) & {";", "\t"} else None
+    hint = "separate the cells by commas" if len(header) == 1 and _OTHER_MARKS.search(header[0]) else None
     for position, name in enumerate(header):
         if name in header[:position]:
             table.error(f"column {shown(name)} stands twice", 1, position)
@@ -109,7 +136,8 @@ def _table(path: Path, source: str, header: Sequence[str]) -> CsvTable:
                 lines.append((line, cells))
             elif cells:
                 message = f"{len(cells)} cells where the header has {len(header)}"
-                table.error(message, line, len(header), "quote text that holds a comma")
+                other = len(cells) < len(header) and _OTHER_MARKS.search(",".join(cells))
+                table.error(message, line, len(header), _SEPARATE if other else "quote text that holds a comma")
             line = reader.line_num + 1
     except csv.Error as error:
         raise CatalogError([Finding(f"not valid CSV: {error}", str(path), line, 1, _QUOTES)]) from None

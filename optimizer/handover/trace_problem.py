@@ -15,7 +15,7 @@ from optimizer.errors import UsageError
 from optimizer.handover.safe_text import InOneLine, Value, render_yaml
 from optimizer.problem.schema_tokens import ROW_KEYS
 from optimizer.problem.trace import MOONCAKE_BLOCK, Trace
-from optimizer.simulate.prefix_cache import PrefixHits, PrefixRequest, PrefixRouter, prefix_hits
+from optimizer.simulate.prefix_cache import PrefixHits, PrefixRequest, PrefixRouter, PrefixTiers, prefix_hits
 
 _BUSY_WINDOWS = 60
 """The busiest of so many equal stretches is the peak that a problem file plans for."""
@@ -82,7 +82,7 @@ def _lengths(tokens: Sequence[float]) -> TokenFigures:
     return TokenFigures(fmean(ordered), ordered[math.ceil(0.95 * len(ordered)) - 1])
 
 
-def hits_of(trace: Trace, block_tokens: int, capacity_tokens: float, replicas: int, router: PrefixRouter) -> PrefixHits:
+def hits_of(trace: Trace, block_tokens: int, tiers: PrefixTiers, replicas: int, router: PrefixRouter) -> PrefixHits:
     """The exact share of the input that caches of a size find behind a router. Raises where the trace cannot tell."""
     if not trace.blocks:
         raise UsageError(
@@ -92,18 +92,38 @@ def hits_of(trace: Trace, block_tokens: int, capacity_tokens: float, replicas: i
     sessions = trace.sessions or trace.sessions_by_prefix(block_tokens)
     columns = (trace.arrival_s, sessions, trace.input_tokens, trace.output_tokens)
     requests = [PrefixRequest(*row) for row in zip(*columns, trace.full_blocks(block_tokens), strict=True)]
-    return prefix_hits(requests, block_tokens, capacity_tokens, replicas, router)
+    return prefix_hits(requests, block_tokens, tiers, replicas, router)
+
+
+_BLOCKS = (MOONCAKE_BLOCK, 16, 64, 32, 128, 256, 1024, 2048, 8, 4096)
+"""Tokens of a block as engines and traces have them, the usual ones first."""
+
+_CLEARLY = 1.02
+"""Another size has to fit so many more prompts than the first one."""
 
 
 def block_tokens_of(trace: Trace) -> int:
-    """Tokens of a block as the lengths show them: the size that most prompts fill exactly as often as they list."""
-    if not trace.blocks:
-        return MOONCAKE_BLOCK
+    """Tokens of a block as the lengths show them. A prompt of n blocks, the last of which may be partial and may or may
+    not be listed, tells between which sizes; the size that suits most prompts is taken, of those that suit as many a
+    usual one. Longer prompts tell more closely."""
     pairs = [(tokens, len(blocks)) for tokens, blocks in zip(trace.input_tokens, trace.blocks, strict=True) if blocks]
     if not pairs:
         return MOONCAKE_BLOCK
-    sizes = (16, 32, 64, 128, 256, 512, 1024, 2048)
-    return max(sizes, key=lambda size: sum(tokens // size <= held <= -(-tokens // size) for tokens, held in pairs))
+    tokens, most = max(pairs, key=lambda pair: pair[1])
+    step = max(len(pairs) // _PROMPTS, 1)
+
+    def suits(size: int) -> int:
+        return sum(sent // size <= held <= -(-sent // size) for sent, held in pairs[::step])
+
+    usual = max(_BLOCKS, key=suits)
+    low, high = max(int(tokens // (most + 1)), 1), int(tokens // max(most - 1, 1)) + 1
+    sizes = range(low, high + 1, max((high - low) // _SIZES, 1))
+    other = max(sizes, key=lambda size: (suits(size), size % 100 == 0, size % 10 == 0))
+    return other if suits(other) > _CLEARLY * suits(usual) else usual
+
+
+_PROMPTS, _SIZES = 2000, 64
+"""Prompts that are looked at, and sizes that are tried beside the usual ones; about so many."""
 
 
 def problem_of(trace: Trace, figures: TraceFigures, model: str, trace_path: Path, context_limit: int | None) -> str:

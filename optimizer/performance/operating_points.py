@@ -412,20 +412,10 @@ class Prepared:
         if len(kept) == len(self.columns):
             return self
         at = np.array([self.columns[content] for content in kept], dtype=np.intp)
-        coefficients = self.replicas.c._replace(**{k: v[at] for k, v in self.replicas.c._asdict().items()})
-        names = [f.name for f in fields(self.replicas) if f.name not in ("c", "prefixes", "drafts")]
-        arrays = {name: getattr(self.replicas, name)[at] for name in names}
-        prefixes, drafts = self.replicas.prefixes, self.replicas.drafts
         return Prepared(
             self.specs,
             {content: number for number, content in enumerate(kept)},
-            replace(
-                self.replicas,
-                c=coefficients,
-                prefixes=prefixes and prefixes.part(at),
-                drafts=drafts and drafts.part(at),
-                **arrays,
-            ),
+            self.replicas.part(at),
             self.moments,
             _flow(self.limit, at),
             self.kinds,

@@ -67,7 +67,7 @@ class HostRoom:
     token_s: Array  # seconds to bring in one token; 0: the replica keeps nothing there
     floor_s: float  # seconds that any load takes
 
-    def part(self, at: npt.NDArray[np.intp]) -> HostRoom:
+    def part(self, at: npt.NDArray[np.intp] | slice) -> HostRoom:
         """Some of the replicas."""
         return replace(self, arriving=self.arriving[:, at], held=self.held[:, at], token_s=self.token_s[at])
 
@@ -92,7 +92,7 @@ class PrefixRoom:
     curve: RetentionCurve
     host: HostRoom | None = None  # None: no replica keeps anything in the memory of its host
 
-    def part(self, at: npt.NDArray[np.intp]) -> PrefixRoom:
+    def part(self, at: npt.NDArray[np.intp] | slice) -> PrefixRoom:
         """Some of the replicas."""
         host = None if self.host is None else self.host.part(at)
         return replace(self, slots=self.slots[at], arriving=self.arriving[:, at], held=self.held[:, at], host=host)

@@ -5,7 +5,7 @@ What waits and percentiles are made of in ``queueing``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class Drafts:
     yielded: Array  # mean
     scatter: Array  # squared coefficient of variation, from one step to the next
 
-    def part(self, at: npt.NDArray[np.intp]) -> Drafts:
+    def part(self, at: npt.NDArray[np.intp] | slice) -> Drafts:
         """Some of the replicas."""
         return Drafts(self.yielded[at], self.scatter[at])
 
@@ -48,6 +48,17 @@ class Replicas:
     fits: npt.NDArray[np.bool_]
     prefixes: PrefixRoom | None = None  # None: what is found of a prompt does not depend on the load
     drafts: Drafts | None = None  # None: not one of them drafts, a step yields one token
+
+    def part(self, at: npt.NDArray[np.intp] | slice) -> Replicas:
+        """Some of the replicas."""
+        names = [each.name for each in fields(self) if each.name not in ("c", "prefixes", "drafts")]
+        return replace(
+            self,
+            c=StepCoefficients(*(np.asarray(values)[at] for values in self.c)),
+            prefixes=self.prefixes and self.prefixes.part(at),
+            drafts=self.drafts and self.drafts.part(at),
+            **{name: getattr(self, name)[at] for name in names},
+        )
 
     @property
     def width(self) -> Array:

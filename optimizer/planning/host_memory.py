@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optimizer.errors import Finding, ProblemError
+from optimizer.errors import ProblemError
 from optimizer.performance.host_tier import HOST_SHARE, KEPT_GIB
+from optimizer.problem import stated_at
 from optimizer.vocabulary import KvTiers
 
 if TYPE_CHECKING:
@@ -33,4 +34,4 @@ def ask_for_host_memory(problem: Problem, rules: UserRules, options: Sequence[No
     """Raises ``ProblemError`` where ``no_host_memory`` gives a reason."""
     if message := no_host_memory(problem, rules, options):
         hint = "state host_memory_gib of your quotes or owned nodes, allow other offers, or write kv_tiers: any"
-        raise ProblemError([Finding(message, problem.path, hint=hint)])
+        raise ProblemError([stated_at(problem, ("engine", "kv_tiers")).finding(message, hint)])

@@ -16,7 +16,7 @@ from optimizer.problem.load import (
     slo_of,
 )
 from optimizer.problem.pooling import judged_by_replays, obstacles, pools_left_out, pools_wanted
-from optimizer.problem.reader import load_problem, parse_problem, problem_from_bytes, problem_with
+from optimizer.problem.reader import load_problem, parse_problem, problem_from_bytes, problem_with, stated_at
 from optimizer.problem.references import KnownIds, calibration_path, config_path, trace_path
 from optimizer.problem.schema import READ_FROM, Problem, Workload
 from optimizer.problem.session_lengths import session_lengths_of
@@ -63,6 +63,7 @@ __all__ = [
     "session_words",
     "sessions_of",
     "slo_of",
+    "stated_at",
     "stated_promises",
     "trace_path",
     "value_at",

@@ -127,6 +127,18 @@ def problem_from_bytes(data: bytes, *, path: Path, sets: Sequence[str] = (), kno
     return _problem(stated, path, data, tuple(sets), warnings)
 
 
+def stated_at(problem: Problem, path: tuple[Key, ...]) -> SourcePlace:
+    """Where a value of a problem stands: in its file, or the option that set it; where it is not stated, what is around
+    it."""
+    text = decode(problem.source, problem.path)
+    root = None if isinstance(text, Finding) else _document(text, problem.path)[0]
+    if root is None:
+        return SourcePlace(problem.path)
+    for option in problem.sets:
+        root, _ = apply_set(root, option)
+    return place_of(root, path)
+
+
 @lru_cache(maxsize=4)
 def _document(text: str, file: str) -> tuple[Node | None, tuple[Finding, ...]]:
     """The document as it stands in the file, which every question asked of it under an edit begins from."""

@@ -47,7 +47,7 @@ class Workload(Section):
     def sessions_tell_lengths(cls, data: Any) -> Any:
         """Mean lengths of the turns as ``tokens.input`` and ``tokens.output``. Where sessions are no sound ones, they
         are refused for themselves."""
-        if not isinstance(data, dict) or not isinstance(data.get("sessions"), dict):
+        if not isinstance(data, dict) or data.get("sessions") is None:
             return data
         tokens = data.get("tokens")
         if not isinstance(tokens, dict):

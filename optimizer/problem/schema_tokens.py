@@ -56,6 +56,8 @@ def rows_of_a_file(value: Any) -> Any:
     """A validator: the rows themselves. Where the problem file names a file, its rows stand here when this is asked."""
     if isinstance(value, str):
         raise PydanticCustomError("histogram_file", "expected the rows of the file that it names")
+    if isinstance(value, (list, tuple)) and not value:
+        raise PydanticCustomError("histogram_rows", "it needs a row {input, output, share} for each length")
     return value
 
 
@@ -252,8 +254,10 @@ def _with_classes(data: dict[str, Any]) -> dict[str, Any]:
     ``tokens``, is refused for itself.
     """
     classes = data.get("classes")
-    if not isinstance(classes, tuple) or not classes or not all(isinstance(one, dict) for one in classes):
+    if classes is None or classes == ():
         return data
+    if not isinstance(classes, tuple) or not all(isinstance(one, dict) for one in classes):
+        return _beside_what_is_refused(data)
     named = [{"name": f"class_{number}", **one} for number, one in enumerate(classes, start=1)]
     longest = [one.get("context_max") or data.get("context_max") or _longest(one) for one in named]
     filled = tuple({**one, "context_max": most or _ANY_CONTEXT} for one, most in zip(named, longest, strict=True))
@@ -271,8 +275,10 @@ def _with_classes(data: dict[str, Any]) -> dict[str, Any]:
 def _with_counted(data: dict[str, Any]) -> dict[str, Any]:
     """Means and the longest request of a histogram filled in, as those of classes are."""
     rows = data.get("histogram")
-    if not isinstance(rows, tuple) or not rows or data.get("classes"):
+    if rows is None or data.get("classes"):
         return data
+    if not isinstance(rows, tuple) or not rows:
+        return _beside_what_is_refused(data)
     found = [_row(row) for row in rows]
     sound = [row for row in found if row is not None]
     counted = histogram_of(sound if len(sound) == len(found) else [(1.0, 1.0, 1.0)])
@@ -281,6 +287,12 @@ def _with_counted(data: dict[str, Any]) -> dict[str, Any]:
         "output": counted.output_mean,
         "context_max": math.ceil(counted.longest) if len(sound) == len(found) else _ANY_CONTEXT,
     }
+    return {**told, **{key: value for key, value in data.items() if value is not None}}
+
+
+def _beside_what_is_refused(data: dict[str, Any]) -> dict[str, Any]:
+    """Lengths that no check finds fault with, as what should tell them is refused for itself."""
+    told = {"input": 1.0, "output": 1.0, "context_max": _ANY_CONTEXT}
     return {**told, **{key: value for key, value in data.items() if value is not None}}
 
 

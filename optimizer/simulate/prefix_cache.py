@@ -4,6 +4,11 @@ Exact least recently used (LRU) order over blocks. A block id stands for the who
 block, so equal ids mean reusable KV. One request hits the longest prefix of its blocks that are all present on its
 replica; then its blocks are touched from the last to the first, so that tails leave first, and the least recently used
 leave until the rest fits. Running requests pin nothing, answers are not inserted: a block counts once a prompt held it.
+
+The memory of the host may hold blocks beside the cards. Engines that write every block through when it is computed
+(vLLM, SGLang ``write_through``) hold in it what was used last, as on the cards, only more of it: a second LRU that is
+touched alike. A victim tier takes what the cards let go, and a block that is found there moves back: cards and host
+together are one LRU of the sum.
 """
 
 from __future__ import annotations
@@ -32,6 +37,27 @@ class PrefixRouter(StrEnum):
     PREFIX_AWARE = "prefix_aware"
 
 
+class HostWrites(StrEnum):
+    """When a block gets into the memory of the host."""
+
+    THROUGH = "through"  # as soon as it is computed
+    EVICTED = "evicted"  # when the cards let go of it
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixTiers:
+    """What one replica keeps prefixes in, tokens each; ``host`` of 0: on its cards alone."""
+
+    cards: float
+    host: float = 0.0
+    writes: HostWrites = HostWrites.THROUGH
+
+    @property
+    def together(self) -> float:
+        """Tokens of the LRU that finds what both find."""
+        return self.cards + self.host if self.writes is HostWrites.EVICTED else max(self.cards, self.host)
+
+
 @dataclass(frozen=True, slots=True)
 class PrefixRequest:
     """One request of a stream: arrival in seconds, tokens, and the full blocks of its prompt in order."""
@@ -50,11 +76,17 @@ class PrefixHits:
     input_tokens: float
     hit_tokens: float
     busiest_over_mean: float  # input tokens of the busiest replica over those of the mean one
+    host_tokens: float = 0.0  # of the hit tokens those that the cards had not
 
     @property
     def rate(self) -> float:
         """Share of the input tokens found in a cache; 0 where there is no input."""
         return self.hit_tokens / self.input_tokens if self.input_tokens else 0.0
+
+    @property
+    def host_rate(self) -> float:
+        """Share of the input tokens brought in from the memory of the host."""
+        return self.host_tokens / self.input_tokens if self.input_tokens else 0.0
 
 
 class BlockCache:
@@ -86,24 +118,30 @@ class BlockCache:
 
 
 def prefix_hits(
-    requests: Sequence[PrefixRequest], block_tokens: int, capacity_tokens: float, replicas: int, router: PrefixRouter
+    requests: Sequence[PrefixRequest], block_tokens: int, tiers: PrefixTiers, replicas: int, router: PrefixRouter
 ) -> PrefixHits:
     """Send a stream of requests, in order of arrival, through caches that are empty at first.
 
-    ``capacity_tokens`` is what each of the ``replicas`` holds; the whole stream counts.
+    ``tiers`` is what each of the ``replicas`` holds; the whole stream counts. A prefix-aware router looks at cards and
+    host alike.
     """
-    caches = [BlockCache(int(capacity_tokens // block_tokens)) for _ in range(replicas)]
+    caches = [BlockCache(int(tiers.together // block_tokens)) for _ in range(replicas)]
+    on_cards = [BlockCache(int(tiers.cards // block_tokens)) for _ in range(replicas if tiers.host else 0)]
     places = _Replicas(replicas)
-    sent, hit = [0.0] * replicas, 0.0
+    sent, hit, brought = [0.0] * replicas, 0.0, 0.0
     for index, request in enumerate(requests):
         replica, match = _chosen(index, request, caches, places, block_tokens, router)
         cache = caches[replica]
-        hit += (cache.match(request.blocks) if match is None else match) * block_tokens
+        found = cache.match(request.blocks) if match is None else match
+        hit += found * block_tokens
         cache.touch(request.blocks)
+        if on_cards:
+            brought += (found - on_cards[replica].match(request.blocks)) * block_tokens
+            on_cards[replica].touch(request.blocks)
         sent[replica] += request.input_tokens
         places.send(replica, index, request)
     total = sum(sent)
-    return PrefixHits(total, hit, max(sent) * replicas / total if total else 1.0)
+    return PrefixHits(total, hit, max(sent) * replicas / total if total else 1.0, brought)
 
 
 def _chosen(

@@ -84,8 +84,12 @@ def test_check_says_what_the_answer_will_be_before_it_is_worked_out(file: Path, 
         assert warnings == []
         return
     assert any(says in line for line in warnings)
-    with pytest.raises(ProblemError, match=says):
+    with pytest.raises(ProblemError, match=f"^--set engine.kv_tiers=host: .*{says}"):
         answer(file, *sets)
+    stated = file.with_name("stated.yaml")
+    stated.write_text(LONG_THOUGHTS.replace("router:", "kv_tiers: host, router:"))
+    with pytest.raises(ProblemError, match=rf"stated\.yaml:9:20: .*{says}"):
+        answer(stated, *sets[1:])
 
 
 def test_a_node_whose_memory_nobody_states_keeps_none(file: Path) -> None:

@@ -106,6 +106,29 @@ def test_what_it_cannot_stand_beside(tmp_path: Path, tokens: str, says: str) -> 
     assert (finding.line, finding.file) == (7, str(tmp_path / "p.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [
+        ("histogram: 5", "histogram needs a list, not 5"),
+        ("histogram: true", "histogram needs a list, not true"),
+        ("histogram: {}", "histogram needs a list, not a mapping of keys"),
+        ("histogram: []", "histogram is a list: it needs a row {input, output, share} for each length"),
+        ("histogram: [5]", "histogram.0 needs keys with values, not 5"),
+        ("classes: 5", "classes needs a list, not 5"),
+        ("classes: [5]", "classes.0 needs keys with values, not 5"),
+        ("context_max: 9000}\n    sessions: 5 #", "sessions needs keys with values, not 5"),
+        ("context_max: 9000}\n    sessions: [] #", "sessions needs keys with values, not a list"),
+    ],
+)
+def test_what_should_tell_the_lengths_is_refused_for_itself(tmp_path: Path, tokens: str, says: str) -> None:
+    """Not with a hint to state what it stands in for."""
+    with pytest.raises(ProblemError) as caught:
+        loaded(tmp_path, tokens)
+    (finding,) = caught.value.findings
+    assert says in str(finding)
+    assert finding.line == (8 if "sessions" in tokens else 7)
+
+
 def test_the_longest_row_just_fits(tmp_path: Path) -> None:
     assert loaded(tmp_path, f"{INLINE}, context_max: 9900").workloads[0].tokens.context_max == 9900
 

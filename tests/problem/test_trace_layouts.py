@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -31,6 +32,96 @@ def test_headers_are_read_by_their_meaning(tmp_path: Path, header: str) -> None:
     assert trace.input_tokens == tuple(a for _, a, _ in ROWS)
     assert trace.output_tokens == tuple(b for _, _, b in ROWS)
     assert trace.sessions == trace.blocks == ()
+
+
+DAY = "2026-10-01"
+
+LOGS = {
+    "TIMESTAMP,ContextTokens,GeneratedTokens": lambda t: f"{DAY} 18:01:{t:010.7f}",
+    "Timestamp,Request tokens,Response tokens": lambda t: f"{5 + t}",
+    "arrival_time,prompt_tokens,generation_tokens": lambda t: f"{1.7e9 + t}",
+    "created_at,usage.prompt_tokens,usage.completion_tokens": lambda t: f"{DAY}T08:00:{t:06.3f}Z",
+    "startTime,prompt_tokens,completion_tokens": lambda t: f"{DAY}T08:00:{t:06.3f}+08:00",
+    "start_time_unix_nano,gen_ai.usage.input_tokens,gen_ai.usage.output_tokens": lambda t: f"{int((1.7e9 + t) * 1e9)}",
+    "arrival (us),Prompt Token Count,Completion Token Count": lambda t: f"{t * 1e6:.0f}",
+    "time,input_len,output_len": lambda t: f"{DAY.replace('-', '/')} 08:00:{t:06.3f}",
+    " Arrival Time (ms) , Input Tokens , Output Tokens ": lambda t: f" {t * 1000} ",
+}
+
+
+@pytest.mark.parametrize("header", LOGS)
+def test_logs_are_read_whatever_their_clock(tmp_path: Path, header: str) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("\n".join([header, *(f"{LOGS[header](t)},{a} ,{b}" for t, a, b in ROWS)]))
+    trace = read_trace(file)
+    assert trace.arrival_s == pytest.approx([t for t, _, _ in ROWS], abs=1e-5)
+    assert (trace.input_tokens[3], trace.output_tokens[3]) == (103.0, 13.0)
+    assert [name for _, name in trace.read_as][1:] == [name.strip() for name in header.split(",")[1:]]
+
+
+def test_web_servers_log_their_own_dates(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    rows = (f"[10/Oct/2026:13:55:{2 * t:02.0f} +0800],{a},{b},7.5" for t, a, b in ROWS)
+    file.write_text("\n".join(["time_local,prompt_tokens,completion_tokens,request_time", *rows]))
+    assert read_trace(file).arrival_s == tuple(2 * t for t, _, _ in ROWS)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_a_packed_file_is_opened(tmp_path: Path, mark: str, end: str) -> None:
+    file = tmp_path / "t.csv.gz"
+    text = end.join([f"{mark}arrival_s,input_tokens,output_tokens", *(f"{t},{a},{b}" for t, a, b in ROWS)])
+    file.write_bytes(gzip.compress(text.encode()))
+    assert read_trace(file).input_tokens == tuple(a for _, a, _ in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (gzip.compress(b"arrival_s,x\n" * 20)[:30], r"t\.csv:1:1: cannot be unpacked"),
+        (b"PK\x03\x04abc", r"t\.csv:1:1: is packed as zip"),
+        ("arrival_s，input_tokens，output_tokens\n1，2，3".encode(), r"t\.csv:1:10: '，' between .* has a comma"),
+        (b"arrival_s;input_tokens;output_tokens\n1;2;3", r"t\.csv:1:10: ';' between"),
+        ("arrival_s,input_tokens,output_tokens\n1，2，3".encode(), r"t\.csv:2:1: 1 cells .*\n.*by commas"),
+        (b"arrival_s,input_tokens,output_tokens\n1,,3", r"t\.csv:2:3: input_tokens is blank"),
+        (b"created,prompt_tokens,completion_tokens\n10/01/2026 8:00,1,3", r"t\.csv:2:1: .*\n.*write it as 2026"),
+        (b"start_time,num_model_requests,input_tokens,output_tokens\n1,12,4,3", r"t\.csv:2:3: stands for several"),
+        (b'[{"timestamp": 1}]', r"t\.csv:1:1: is one JSON list"),
+        (b'{"timestamp": 1, "input_length": "a", "output_length": 1}', r"t\.csv:1:18: no input tokens"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_place(tmp_path: Path, data: bytes, says: str) -> None:
+    file = tmp_path / "t.csv"
+    file.write_bytes(data)
+    with pytest.raises(ProblemError, match=says):
+        read_trace(file)
+
+
+def test_conversations_follow_their_parents_and_their_clock_is_in_seconds(tmp_path: Path) -> None:
+    """Qwen-Bailian: every request has an id of its own; ``parent_chat_id`` is the one that it continues."""
+    file = tmp_path / "t.jsonl"
+    lines = []
+    for i, (t, sent, made) in enumerate(ROWS):
+        who = {"chat_id": 100 + i, "parent_chat_id": 99 + i if i % 3 else -1, "timestamp": t}
+        lines.append({**who, "input_length": sent, "output_length": made, "hash_ids": list(range(sent // 16))})
+    file.write_text("\n".join(map(json.dumps, lines)))
+    trace = read_trace(file)
+    assert trace.arrival_s[-1] == 5.5
+    assert trace.sessions == tuple(100 + i - i % 3 for i in range(12))
+
+
+def test_requests_of_no_session_are_each_one_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    rows = [f"{t},{i % 2 if i < 6 else ''},{a},{b}" for i, (t, a, b) in enumerate(ROWS)]
+    file.write_text("\n".join(["Timestamp,Session ID,Request tokens,Response tokens", *rows]))
+    assert len(set(read_trace(file).sessions)) == 8
+
+
+def test_keys_inside_others_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "log.json"
+    usage = [{"created": 1.7e9 + t, "usage": {"prompt_tokens": a, "completion_tokens": b}} for t, a, b in ROWS]
+    file.write_text("\n".join(map(json.dumps, usage)))
+    assert read_trace(file).input_tokens == tuple(a for _, a, _ in ROWS)
 
 
 def test_milliseconds_are_told_by_name_and_by_size(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from optimizer.handover.trace_problem import block_tokens_of, hits_of
 from optimizer.problem.trace import Trace, read_trace
-from optimizer.simulate.prefix_cache import PrefixRouter
+from optimizer.simulate.prefix_cache import HostWrites, PrefixRouter, PrefixTiers
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 CHAT, AGENT, RAG = "chat_mooncake_conversation", "agent_claude_code", "rag_ragpulse"
@@ -23,7 +23,7 @@ def recorded(name: str) -> Trace:
 
 def hit_rate(name: str, capacity: int, replicas: int, router: PrefixRouter) -> float:
     trace = recorded(name)
-    return hits_of(trace, block_tokens_of(trace), capacity, replicas, router).rate
+    return hits_of(trace, block_tokens_of(trace), PrefixTiers(capacity), replicas, router).rate
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,21 @@ def test_the_same_memory_split_finds_less_and_dealt_round_least() -> None:
     found = [hit_rate(AGENT, capacity, replicas, PrefixRouter(router)) for capacity, replicas, router in splits]
     assert found == pytest.approx([truth[split] for split in splits], abs=1e-5)
     assert found == sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "cards", "host", "writes", "found"),
+    [
+        (AGENT, 1_000_000, 4_000_000, "evicted", (0.2688, 0.6261)),
+        (AGENT, 1_000_000, 4_000_000, "through", (0.2688, 0.5897)),
+        (CHAT, 2_000_000, 8_000_000, "evicted", (0.0894, 0.2001)),
+        (CHAT, 2_000_000, 8_000_000, "through", (0.0894, 0.1739)),
+    ],
+)
+def test_cards_and_host_find_what_was_counted(
+    name: str, cards: int, host: int, writes: str, found: tuple[float, float]
+) -> None:
+    """Item 6: two tiers, one replica."""
+    trace, tiers = recorded(name), PrefixTiers(cards, host, HostWrites(writes))
+    hits = hits_of(trace, block_tokens_of(trace), tiers, 1, PrefixRouter.ROUND_ROBIN)
+    assert (hits.rate - hits.host_rate, hits.host_rate) == pytest.approx(found, abs=6e-5)
