@@ -112,17 +112,18 @@ def main(output: str) -> None:
     unseen = [error for error in held_out_errors(root, catalog, params) if weight(error.case.row) > 0]
     unseen = nested_coverage(unseen, read_folds(root), weight)
     cases = [case for case in packaged_cases(root, catalog, params) if weight(case.row) > 0]
-    seen = errors_of(cases, predict_cases(cases, params), [case_grade(case, params) for case in cases])
+    seen = errors_of(cases, predict_cases(cases, params), [case_grade(case, params) for case in cases], params)
     lines = [OPENING, "", "## Against the targets", "", *target_lines(unseen, seen), ""]
     lines += ["## Regret", "", REGRET, "", *regret_table(), ""]
     regrets = left_out_regret(root)
     lines += [REGRET_LEFT_OUT, "", *left_out_lines_of_regret(regrets), ""]
     lines += ["## What the residue is made of", "", RESIDUE, "", *residue_lines(unseen), ""]
     lines += ["## Bands", "", BANDS, "", *band_lines(unseen), ""]
-    left_out = read_errors(root / "performance" / "left_out.csv", packaged_cases(root, catalog, params))
+    every = packaged_cases(root, catalog, params)
+    left_out = read_errors(root / "performance" / "left_out.csv", every, params)
     found = coverage_of(left_out, read_folds(root), weight)
     lines += ["## What nobody fitted", "", LEFT_OUT, "", *left_out_lines(found), ""]
-    own = own_coverage(read_errors(root / "performance" / OWN_FILE, packaged_cases(root, catalog, params)))
+    own = own_coverage(read_errors(root / "performance" / OWN_FILE, every, params))
     lines += ["## After measurements of your own", "", OWN, "", *own_lines(own), ""]
     lines += pool_lines(root)
     lines += speculative_lines(catalog, params)
@@ -164,7 +165,8 @@ group (source x GPU x model x engine) of n rows counting like sqrt(n) of them; h
 without it. How much wider a band is than what it was made of follows from how few groups and sources these were
 (`optimizer/calibrate/band_width.py`): of G groups one more may lie beyond all, few of them tell little of their spread,
 and sources differ from each other. An unseen card, family or layout lowers the grade, and so widens the band by what
-such novelty did here; engines hardly measured have the band of engines left out. TPOT of attention ranks and dealt
+such novelty did here; engines hardly measured have the band of engines left out; cards on which no kernel was timed
+(`borrowed`) have a band of their own. TPOT of attention ranks and dealt
 experts is 8.4 % off where their group is left out, 10.4 % where their layout is (median of 49 rows).
 The table as a file: `docs/tables/left_out.csv`; every error: `catalogs/performance/left_out.csv`."""
 

@@ -55,7 +55,7 @@ class Point:
 
     kind: tuple[object, ...]  # everything but the load
     load: float  # requests in flight
-    engine: str  # its profile
+    source: str  # whose band it has
     price: float
     grade: Grade
     predicted: Mapping[str, float]
@@ -99,7 +99,7 @@ def grids(errors: Sequence[Error], prices: Mapping[str, float]) -> list[list[Poi
             point = Point(
                 kind=(row.gpu, row.engine, row.engine_version, row.weight_quant, row.tp, row.pp, row.dp),
                 load=row.concurrency,
-                engine=figures[0].engine,
+                source=figures[0].source,
                 price=prices[row.gpu] * row.tp * row.pp * row.dp,
                 grade=figures[0].grade,
                 predicted={name: error.predicted for name, error in by_name.items()},
@@ -163,7 +163,7 @@ def ask(grid: Sequence[Point], limits: Mapping[str, float], confidence: float) -
     metrics = {TPOT: Metric.TPOT, TTFT: Metric.TTFT}
 
     def promised(point: Point) -> bool:
-        factor = {name: error_factor(metrics[name], point.grade, confidence, point.engine) for name in limits}
+        factor = {name: error_factor(metrics[name], point.grade, confidence, point.source) for name in limits}
         return all(point.predicted[name] * factor[name] <= limit for name, limit in limits.items())
 
     def held(point: Point) -> bool:
@@ -213,8 +213,9 @@ def summary(confidence: float, members: Sequence[Sequence[Point]]) -> Summary:
 def left_out(root: Path) -> list[tuple[str, Summary]]:
     """``left_out_of`` the packaged errors, at packaged prices."""
     catalog, weight = load_catalog(), weighing(root)
-    cases = packaged_cases(root, catalog, load_parameters(root))
-    errors = [e for e in read_errors(root / "performance" / "left_out.csv", cases) if weight(e.case.row) > 0]
+    params = load_parameters(root)
+    cases = packaged_cases(root, catalog, params)
+    errors = [e for e in read_errors(root / "performance" / "left_out.csv", cases, params) if weight(e.case.row) > 0]
     return left_out_of(errors, gpu_prices(catalog))
 
 
