@@ -68,10 +68,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One question: cost of the pick over the best cost, whether it keeps the limits; None where nothing is picked."""
+    """One question: cost of the pick over the best cost, whether it keeps the limits, its grade."""
 
     ratio: float
     kept: bool
+    grade: Grade
 
 
 def gpu_prices(catalog: Catalog) -> dict[str, float]:
@@ -159,7 +160,7 @@ def questions(grid: Sequence[Point]) -> Iterator[dict[str, float]]:
 
 
 def ask(grid: Sequence[Point], limits: Mapping[str, float], confidence: float) -> Outcome | None:
-    """Pick by prediction at a confidence, judge by measurement."""
+    """Pick by prediction at a confidence, judge by measurement; None where nothing is picked."""
     metrics = {TPOT: Metric.TPOT, TTFT: Metric.TTFT}
 
     def promised(point: Point) -> bool:
@@ -174,7 +175,7 @@ def ask(grid: Sequence[Point], limits: Mapping[str, float], confidence: float) -
         return None
     pick = min(allowed, key=lambda point: point.cost(point.predicted))
     best = min(point.cost(point.measured) for point in truly)
-    return Outcome(pick.cost(pick.measured) / best, held(pick))
+    return Outcome(pick.cost(pick.measured) / best, held(pick), pick.grade)
 
 
 @dataclass(frozen=True, slots=True)

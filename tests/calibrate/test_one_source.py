@@ -51,7 +51,8 @@ def deviations(parameter: Parameter) -> float:
 
 def measured() -> list[RowCase]:
     """One case of every source, setup and layout that counts in the fit, and every engine step."""
-    weight, found = weighing(ROOT), {}
+    weight = weighing(ROOT)
+    found: dict[object, RowCase] = {}
     for case in (*packaged_cases(ROOT, CATALOG, PARAMS), *step_cases(ROOT, CATALOG)):
         spec, row = case.spec, case.row
         shape = (spec.tensor_parallel, spec.pipeline_parallel, spec.attention_dp, spec.expert_parallel, spec.link)
