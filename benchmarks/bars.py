@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.regret import Outcome, ask, gpu_prices, grids, left_out_of, questions, refined
 from optimizer.calibrate.cross_validation import SOURCE, group_of
 from optimizer.calibrate.engine_steps import StepError, step_cases, step_errors
-from optimizer.calibrate.left_out import FOLDS, LAYOUT, UNITS, Coverage, judged, read_errors, summed
+from optimizer.calibrate.left_out import FOLDS, LAYOUT, UNITS, Coverage, coverage_of, read_errors
 from optimizer.calibrate.own_fit import read_folds
 from optimizer.calibrate.scores import DATA_CENTRE, OFFLINE, THROUGHPUT, TPOT, TTFT, Error, packaged_cases, weighing
 from optimizer.catalog import default_root, load_catalog
@@ -130,17 +130,23 @@ def step_bars(errors: Sequence[StepError]) -> Iterator[Bar]:
         yield Bar(f"engine steps, {name}: median, %", (max(found),), most)
 
 
-def bars(root: Path) -> Iterator[Bar]:
-    """Every figure, of the packaged measurements."""
+def bars(errors: Sequence[Error], found: Sequence[Coverage], steps: Sequence[StepError]) -> Iterator[Bar]:
+    """Every figure: of errors without their fold and unit, of how often bands held them, and of engine steps."""
+    prices = gpu_prices(load_catalog())
+    yield from error_bars(errors)
+    yield from band_bars(found)
+    yield regret_bar(errors, prices)
+    yield from kept_bars(errors, prices)
+    yield from step_bars(steps)
+
+
+def packaged(root: Path) -> list[Bar]:
+    """The same of the packaged measurements."""
     catalog, params, weight = load_catalog(), load_parameters(root), weighing(root)
     errors = read_errors(root / "performance" / "left_out.csv", packaged_cases(root, catalog, params), params)
-    found = [*summed(judged(errors, read_folds(root), weight))]
-    counted, prices = [error for error in errors if weight(error.case.row) > 0], gpu_prices(catalog)
-    yield from error_bars(counted)
-    yield from band_bars(found)
-    yield regret_bar(counted, prices)
-    yield from kept_bars(counted, prices)
-    yield from step_bars(step_errors(step_cases(root, catalog), params))
+    found = coverage_of(errors, read_folds(root), weight)
+    counted = [error for error in errors if weight(error.case.row) > 0]
+    return [*bars(counted, found, step_errors(step_cases(root, catalog), params))]
 
 
 def table(found: Sequence[Bar]) -> list[str]:
@@ -149,4 +155,4 @@ def table(found: Sequence[Bar]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(table([*bars(default_root())])))
+    print("\n".join(table(packaged(default_root()))))

@@ -1,10 +1,11 @@
 """Whether an engine's date would make predictions better: how fast engines became, and what a term for it changes.
 
-Two tables. *Pace*: configurations (one source, card, engine, model, format, degrees, lengths, load) measured in several
-months, and by how much a month TPOT fell or throughput rose, each group of source x card x model x engine counting by
-the months that its runs span. *Term*: predictions of fits that saw nothing of the fold, or the source, times
-exp(-pace x months after the mean date of the rows that were seen); the pace is that of all other units' residues within
-their groups, with a prior of 3.9 % a month for mixtures and 1.5 % for dense models (spread 2 %).
+Three tables. *Dates* of the rows by engine. *Pace*: configurations (one source, card, engine, model, format, degrees,
+lengths, load) measured in several months, and by how much a month TPOT fell or throughput rose, each group of source x
+card x model x engine counting by the months that its runs span. *Term*: predictions of fits that saw nothing of the
+fold, or the source, times exp(-pace x months after the mean date of the rows that were seen); the pace is that of all
+other units' residues within their groups, with a prior of 3.9 % a month for mixtures and 1.5 % for dense models (spread
+2 %).
 
     python -m benchmarks.engine_age
 """
@@ -198,8 +199,25 @@ def term_lines(found: Iterable[Tried]) -> list[str]:
     return lines
 
 
+def date_lines(cases: Sequence[RowCase]) -> list[str]:
+    """Which engines predictions speak of: the months of the rows behind each."""
+    lines = ["| engine | rows with a month | first | median | last |", "| --- | ---: | --- | --- | --- |"]
+    months: dict[str, list[int]] = {}
+    for case in cases:
+        if (at := month(case.row.date)) is not None:
+            months.setdefault(case.spec.engine.profile, []).append(at)
+    for engine, found in sorted(months.items()):
+        ends = (min(found), round(float(np.median(found))), max(found))
+        lines.append(f"| {engine} | {len(found)} | {' | '.join(map(_written, ends))} |")
+    return lines
+
+
+def _written(at: int) -> str:
+    return f"{(at - 1) // 12}-{(at - 1) % 12 + 1:02d}"
+
+
 def tables(root: Path) -> list[str]:
-    """Both tables, of the packaged measurements."""
+    """All three tables, of the packaged measurements."""
     params, weight, folds = load_parameters(root), weighing(root), read_folds(root)
     cases = [case for case in packaged_cases(root, load_catalog(), params) if weight(case.row) > 0]
     errors = read_errors(root / "performance" / "left_out.csv", cases, params)
@@ -208,7 +226,7 @@ def tables(root: Path) -> list[str]:
         "source": lambda error: error.case.row.source,
     }
     found = [one for split, unit_of in units.items() for one in tried(errors, split, unit_of)]
-    return [*pace_lines(cases), "", *term_lines(found)]
+    return [*date_lines(cases), "", *pace_lines(cases), "", *term_lines(found)]
 
 
 if __name__ == "__main__":

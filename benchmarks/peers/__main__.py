@@ -6,7 +6,7 @@
 Rows are those of which a fit that saw nothing of their source x GPU x model group made a prediction
 (``catalogs/performance/left_out.csv``), on the cards, models and engines that AIConfigurator ships tables of. These
 were measured on the engines' newest releases, by the publisher of most of these rows; it sees every row's degrees,
-formats and load. It is asked in several ways (``WAYS``) and judged by the one that errs least for it on each figure.
+formats and load. It is asked in two ways (``WAYS``) and judged by the one that errs least for it on each figure.
 Where it cannot be imported one line says so, and nothing is compared.
 """
 
@@ -24,9 +24,11 @@ import numpy as np
 
 from benchmarks.peers.aiconfigurator_worker import NOT_INSTALLED
 from optimizer.calibrate.left_out import FOLDS, read_errors
+from optimizer.calibrate.own_bands import setup_of
 from optimizer.calibrate.rows import RowCase
 from optimizer.calibrate.scores import TPOT, TTFT, Error, packaged_cases, weighing
 from optimizer.catalog import default_root, load_catalog
+from optimizer.files.atomic_write import write_atomic
 from optimizer.performance import load_parameters
 
 SYSTEMS = {
@@ -76,15 +78,18 @@ class Way:
     """A way to ask."""
 
     name: str
-    mode: str  # SILICON: measured tables alone; HYBRID: what they lack is computed
-    whole_budget: bool  # the engine's token budget as context tokens of a step; else its default, one prompt
+    whole_budget: bool  # the engine's token budget as prompt tokens of a step; else its default, one prompt
 
 
-WAYS = (
-    Way("measured tables", "SILICON", False),
-    Way("tables, gaps computed", "HYBRID", False),
-    Way("the same, the engine's token budget", "HYBRID", True),
-)
+WAYS = (Way("one prompt a step", False), Way("the engine's token budget a step", True))
+
+MODE = "HYBRID"
+"""Its tables wherever they reach (the same answers as ``SILICON``), and what they lack computed from them."""
+
+ROWS = 5
+"""Rows of each group, engine and format that are asked about, unless stated otherwise: an answer takes a second."""
+
+SEED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def question(case: RowCase, way: Way) -> dict[str, object] | None:
         mixture = {"moe_ep_size": spec.expert_parallel, "moe_tp_size": max(ranks // spec.expert_parallel, 1)}
     return {
         "model_path": model, "system_name": SYSTEMS[spec.gpu.id], "backend_name": row.engine,
-        "database_mode": way.mode, "isl": round(row.input_tokens), "osl": max(round(row.output_tokens), 2),
+        "database_mode": MODE, "isl": round(row.input_tokens), "osl": max(round(row.output_tokens), 2),
         "batch_size": max(round(row.concurrency / case.replicas), 1), "tp_size": spec.tensor_parallel,
         "pp_size": spec.pipeline_parallel, "attention_dp_size": spec.attention_dp,
         "kvcache_quant_mode": "fp8" if spec.kv_cache == "fp8" else "bfloat16",
@@ -135,15 +140,27 @@ def asked(questions: Sequence[dict[str, object]], python: str) -> list[dict[str,
     return [answers[line] for line in lines]
 
 
+def drawn(errors: Sequence[Error], rows: int) -> list[Error]:
+    """The errors of TPOT and TTFT of at most so many rows of each group, engine and format that the peer has."""
+    cells: dict[str, dict[str, list[Error]]] = {}
+    for error in errors:
+        if error.metric in (TPOT, TTFT) and question(error.case, WAYS[0]) is not None:
+            cells.setdefault(setup_of(error), {}).setdefault(error.case.row.row_id, []).append(error)
+    found, draws = [], np.random.default_rng(SEED)
+    for _, by_row in sorted(cells.items()):
+        chosen = draws.permutation(sorted(by_row))[:rows]
+        found += [error for name in sorted(chosen.tolist()) for error in by_row[name]]
+    return found
+
+
 def compared(errors: Sequence[Error], python: str) -> list[Compared] | None:
-    """Every error that the peer can be asked about, beside its answers; None where it is not installed."""
-    supported = [e for e in errors if e.metric in (TPOT, TTFT) and question(e.case, WAYS[0]) is not None]
-    questions = [found for e in supported for way in WAYS if (found := question(e.case, way)) is not None]
+    """Errors that the peer can be asked about, beside its answers; None where it is not installed."""
+    questions = [found for e in errors for way in WAYS if (found := question(e.case, way)) is not None]
     answers = asked(questions, python)
     if answers is None:
         return None
     result = []
-    for number, error in enumerate(supported):
+    for number, error in enumerate(errors):
         mine = answers[number * len(WAYS) : (number + 1) * len(WAYS)]
         values = tuple(_positive(answer.get(f"{error.metric}_ms")) for answer in mine)
         result.append(Compared(error.case, error.metric, error.measured, error.predicted, values))
@@ -196,15 +213,21 @@ def main(arguments: Sequence[str]) -> None:
     """Print the comparison, or why there is none."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="AIConfigurator on the same rows")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has aiconfigurator")
-    root, python = default_root(), parser.parse_args(arguments).python
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows of each group, engine and format")
+    parser.add_argument("-o", dest="output", type=Path, help="write the table there (docs/tables/peers.md)")
+    chosen = parser.parse_args(arguments)
+    root, python = default_root(), chosen.python
     params, weight = load_parameters(root), weighing(root)
     every = read_errors(root / "performance" / "left_out.csv", packaged_cases(root, load_catalog(), params), params)
     rows = [error for error in every if error.unseen == FOLDS and weight(error.case.row) > 0]
-    found = compared(rows, python)
+    found = compared(drawn(rows, chosen.rows), python)
     if found is None:
         print(f"skipped: {python} has no aiconfigurator (pip install aiconfigurator, or --python PATH)")
-    else:
-        print("\n".join(lines(found)))
+        return
+    text = "\n".join(lines(found))
+    print(text)
+    if chosen.output:
+        write_atomic(chosen.output, text + "\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from importlib import import_module
 
 NOT_INSTALLED = 3
 """Exit code where there is no ``aiconfigurator``."""
@@ -19,13 +20,13 @@ def main() -> int:
     answers = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            from aiconfigurator.cli.api import cli_estimate
+            estimate = import_module("aiconfigurator.cli.api").cli_estimate
         except ImportError:
             return NOT_INSTALLED
         for line in sys.stdin:
             try:
-                found = cli_estimate(**json.loads(line))
-                answer = {"ttft_ms": float(found.ttft), "tpot_ms": float(found.tpot)}
+                found = estimate(**json.loads(line))
+                answer: dict[str, object] = {"ttft_ms": float(found.ttft), "tpot_ms": float(found.tpot)}
             except Exception as error:  # another project's: whatever it raises is its refusal
                 answer = {"refused": type(error).__name__}
             print(json.dumps(answer), file=answers, flush=True)
