@@ -190,21 +190,22 @@ errors of whole groups, which only measurements of one's own take away."""
 
 WORTH = """`optimize confirm` names a saving before anything is measured. Published setups as buyers' sites: the bill
 before at the usual band, after at the band of own measurements and calibrated to twenty rows, both at confidence 0.9,
-on loads that were not among the twenty; shares of the bill before (`python -m benchmarks.confirmed`). One setup may save
-nothing or twice what was claimed; of all together the claim is right. Limits kept: by TPOT as measured, at the load of
-the plan after."""
+on loads that were not among the twenty; shares of the bill before (`python -m benchmarks.confirmed`). One setup may
+save nothing or twice what was claimed; of all together the claim is right. Limits kept: by TPOT as measured, at the
+load of the plan after."""
 
 AGE = """Which months the rows behind predictions are of, by engine: that is the engine that a prediction speaks of
-where no version is stated. Engines become faster, mixtures more so. A term for it was tried and left out: of served rows it
-lowers the error where the source is left out, but of mixtures in folds it raises that of groups, and that of offline
-rows (nearly all of one publisher and engine) it raises by half, so that the pace of one source does not tell of
-another's. What stays are generations of engines (`catalogs/performance/generations.csv`), each with its own host and
-front-end costs (`python -m benchmarks.engine_age`)."""
+where no version is stated. Engines become faster, mixtures more so. A term for it was tried and left out: of served
+rows it lowers the error where the source is left out, but of mixtures in folds it raises that of groups, and that of
+offline rows (nearly all of one publisher and engine) it raises by half, so that the pace of one source does not tell
+of another's. What stays are generations of engines (`catalogs/performance/generations.csv`), each with its own host
+and front-end costs (`python -m benchmarks.engine_age`)."""
 
 PEERS = """The other public tool on the same rows, as installed from the package index (aiconfigurator 0.12.0), asked
 for every row's own degrees, formats and load, in the way that errs least for it (`python -m benchmarks.peers`). Here:
-the fit that saw nothing of the row's source x GPU x model group. Most of these rows are published by the project that the
-tool is of, and both rest on the same kernel tables. Answered: what its tables, or what it computes of them, reach."""
+the fit that saw nothing of the row's source x GPU x model group. Most of these rows are published by the project that
+the tool is of, and both rest on the same kernel tables. Answered: what its tables, or what it computes of them,
+reach."""
 
 PEER_TABLE = Path(__file__).parents[1] / "docs" / "tables" / "peers.md"
 """Written by ``python -m benchmarks.peers -o``: it takes another tool, which is not always there."""
