@@ -55,7 +55,7 @@ class Point:
 
     kind: tuple[object, ...]  # everything but the load
     load: float  # requests in flight
-    engine: str  # its profile
+    source: str  # whose band it has
     price: float
     grade: Grade
     predicted: Mapping[str, float]
@@ -68,10 +68,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One question: cost of the pick over the best cost, whether it keeps the limits; None where nothing is picked."""
+    """One question: cost of the pick over the best cost, whether it keeps the limits, its grade."""
 
     ratio: float
     kept: bool
+    grade: Grade
 
 
 def gpu_prices(catalog: Catalog) -> dict[str, float]:
@@ -99,7 +100,7 @@ def grids(errors: Sequence[Error], prices: Mapping[str, float]) -> list[list[Poi
             point = Point(
                 kind=(row.gpu, row.engine, row.engine_version, row.weight_quant, row.tp, row.pp, row.dp),
                 load=row.concurrency,
-                engine=figures[0].engine,
+                source=figures[0].source,
                 price=prices[row.gpu] * row.tp * row.pp * row.dp,
                 grade=figures[0].grade,
                 predicted={name: error.predicted for name, error in by_name.items()},
@@ -159,11 +160,11 @@ def questions(grid: Sequence[Point]) -> Iterator[dict[str, float]]:
 
 
 def ask(grid: Sequence[Point], limits: Mapping[str, float], confidence: float) -> Outcome | None:
-    """Pick by prediction at a confidence, judge by measurement."""
+    """Pick by prediction at a confidence, judge by measurement; None where nothing is picked."""
     metrics = {TPOT: Metric.TPOT, TTFT: Metric.TTFT}
 
     def promised(point: Point) -> bool:
-        factor = {name: error_factor(metrics[name], point.grade, confidence, point.engine) for name in limits}
+        factor = {name: error_factor(metrics[name], point.grade, confidence, point.source) for name in limits}
         return all(point.predicted[name] * factor[name] <= limit for name, limit in limits.items())
 
     def held(point: Point) -> bool:
@@ -174,7 +175,7 @@ def ask(grid: Sequence[Point], limits: Mapping[str, float], confidence: float) -
         return None
     pick = min(allowed, key=lambda point: point.cost(point.predicted))
     best = min(point.cost(point.measured) for point in truly)
-    return Outcome(pick.cost(pick.measured) / best, held(pick))
+    return Outcome(pick.cost(pick.measured) / best, held(pick), pick.grade)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +214,9 @@ def summary(confidence: float, members: Sequence[Sequence[Point]]) -> Summary:
 def left_out(root: Path) -> list[tuple[str, Summary]]:
     """``left_out_of`` the packaged errors, at packaged prices."""
     catalog, weight = load_catalog(), weighing(root)
-    cases = packaged_cases(root, catalog, load_parameters(root))
-    errors = [e for e in read_errors(root / "performance" / "left_out.csv", cases) if weight(e.case.row) > 0]
+    params = load_parameters(root)
+    cases = packaged_cases(root, catalog, params)
+    errors = [e for e in read_errors(root / "performance" / "left_out.csv", cases, params) if weight(e.case.row) > 0]
     return left_out_of(errors, gpu_prices(catalog))
 
 

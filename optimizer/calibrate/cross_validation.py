@@ -28,7 +28,7 @@ from optimizer.calibrate.own_fit import (
 from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.calibrate.scores import Error, case_grade, errors_of, packaged_cases
 from optimizer.catalog.types import Catalog
-from optimizer.performance.accuracy import Bands, band_in, model_line
+from optimizer.performance.accuracy import BORROWED, Bands, band_in, model_line
 from optimizer.performance.expert_ranks import layout_of
 from optimizer.performance.parameters import MeasuredCell, Parameters
 from optimizer.performance.types import Band, Grade, ReplicaSpec
@@ -39,7 +39,8 @@ LEAST_WIDTH = 0.03
 """No band is narrower than this on either side of one (logarithm), its near quantiles than half of it."""
 
 ENOUGH_GROUPS = 15
-"""An engine measured in so many source x GPU x model groups has bands of its own."""
+"""An engine measured in so many source x GPU x model groups has bands of its own, and so have cards without kernel
+measurements, under all engines together."""
 
 ENGINE_SHRINKAGE = 30
 """They lean on all engines together as if those were so many groups of theirs: start-up noise of one source must not
@@ -70,7 +71,7 @@ def held_out_errors(root: Path, catalog: Catalog, base: Parameters) -> list[Erro
         seen = frozenset(cell_of(case.spec) for case in cases if folds[case.row.group] != number)
         blind = replace(params, coverage=seen)
         predictions: list[MedianEstimate] = predict_cases(mine, blind)
-        errors += errors_of(mine, predictions, [case_grade(case, blind) for case in mine])
+        errors += errors_of(mine, predictions, [case_grade(case, blind) for case in mine], blind)
     return errors
 
 
@@ -102,6 +103,7 @@ class ErrorTable:
         self._groups = np.unique([group_of(error) for error in errors], return_inverse=True)[1]
         self._sources = np.unique([error.case.row.source for error in errors], return_inverse=True)[1]
         self._seen_engine = np.array([error.unseen != ENGINE for error in errors], dtype=bool)
+        self._borrowed = np.array([error.source == BORROWED for error in errors], dtype=bool)
         self._new_source = np.array([error.unseen == SOURCE for error in errors], dtype=bool)
 
     def bands(self, use: npt.NDArray[np.bool_]) -> dict[tuple[str, str, Grade], Band]:
@@ -113,16 +115,16 @@ class ErrorTable:
             known = seen if (seen := mine & self._seen_engine).any() else mine
             cuts = levels(self._count(use & (self._bands == name)))  # doubted groups set no band, and have their place
             pooled, novel = (self._by_grade(part, cuts, between) for part in (known, mine))
-            for grade in Grade:
-                ends = np.minimum(pooled[grade], novel[grade]), np.maximum(pooled[grade], novel[grade])
-                result[name, "", grade] = _band(np.where(_LOWER, *ends))
-            for engine in np.unique(self._engines[known]).tolist():
-                here = known & (self._engines == engine)
+            widest = {grade: _wider(pooled[grade], novel[grade]) for grade in Grade}
+            result |= {(name, "", grade): _band(limits) for grade, limits in widest.items()}
+            parts = [(e, known & (self._engines == e), pooled) for e in np.unique(self._engines[known]).tolist()]
+            parts.append((BORROWED, mine & self._borrowed, widest))  # whatever the engine, hardly measured or not
+            for source, here, others in parts:
                 groups = self._count(here)
                 if groups >= ENOUGH_GROUPS:
                     share, own = groups / (groups + ENGINE_SHRINKAGE), self._by_grade(here, cuts, between)
                     for grade in Grade:
-                        result[name, engine, grade] = _band(share * own[grade] + (1 - share) * pooled[grade])
+                        result[name, source, grade] = _band(share * own[grade] + (1 - share) * others[grade])
         return result
 
     def _counted(self, use: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -149,7 +151,7 @@ class ErrorTable:
             share = groups / (groups + SHRINKAGE)
             alone = middle + factors * (self._edges(own, cuts) - middle) if groups else everyone
             edges = share * alone + (1 - share) * everyone
-            limits = np.where(_LOWER, np.minimum(limits, edges), np.maximum(limits, edges))
+            limits = _wider(limits, edges)
             result[grade] = limits
         return result
 
@@ -168,10 +170,16 @@ def bands_of(errors: Sequence[Error], weight: Callable[[MeasuredRow], float]) ->
     Of what was left out (folds, sources, cards, families, engines) each group of n rows counts like sqrt(n) of them
     times their ``weight``. The band of no engine is for engines hardly measured, so errors of engines left out are in
     it; engines with ``ENOUGH_GROUPS`` have bands of their own, drawn toward that of all engines by ``ENGINE_SHRINKAGE``
-    groups. A grade's quantiles are drawn toward those of all grades by ``SHRINKAGE`` groups; widths never fall from A
-    to C. How far out the quantiles lie for a group and a source that is none of these: ``band_width``.
+    groups, and so have all cards together that borrow their kernels. A grade's quantiles are drawn toward those of all
+    grades by ``SHRINKAGE`` groups; widths never fall from A to C. How far out the quantiles lie for a group and a
+    source that is none of these: ``band_width``.
     """
     return ErrorTable(errors, weight).bands(np.ones(len(errors), dtype=bool))
+
+
+def _wider(one: Floats, other: Floats) -> Floats:
+    """Of two bands the ends further out."""
+    return np.where(_LOWER, np.minimum(one, other), np.maximum(one, other))
 
 
 def _band(limits: Floats) -> Band:
@@ -185,7 +193,7 @@ def with_coverage(errors: Sequence[Error], bands: Bands) -> list[Error]:
         replace(error, covered=limits.low <= math.exp(-error.log) <= limits.high)
         for error in errors
         for figure in [error.band if (error.band, "", error.grade) in bands else error.metric]
-        for limits in [band_in(bands, figure, error.grade, error.engine)]
+        for limits in [band_in(bands, figure, error.grade, error.source)]
     ]
 
 

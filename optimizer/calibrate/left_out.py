@@ -22,8 +22,9 @@ from optimizer.calibrate.forward import kv_tokens_of, predict_case
 from optimizer.calibrate.own_fit import table_csv
 from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.calibrate.scores import Error, case_grade, errors_of
-from optimizer.performance.accuracy import model_line
+from optimizer.performance.accuracy import model_line, usual_source
 from optimizer.performance.expert_ranks import Layout, layout_of
+from optimizer.performance.parameters import Parameters
 from optimizer.performance.replicas import coefficients
 from optimizer.performance.types import Grade
 
@@ -105,7 +106,7 @@ def _without(
         predict_case(case, c.row(k), float(cache[i]), params)
         for k, (i, case) in enumerate(zip(mine, cases, strict=True))
     ]
-    for error in errors_of(cases, found, [case_grade(case, params) for case in cases]):
+    for error in errors_of(cases, found, [case_grade(case, params) for case in cases], params):
         yield replace(error, unseen=split)
 
 
@@ -113,16 +114,21 @@ def coverage_of(
     errors: Sequence[Error], fold_of: Mapping[str, int], weight: Callable[[MeasuredRow], float]
 ) -> list[Coverage]:
     """Coverage by split and figure, each unit judged by bands that know nothing of it under any split."""
+    return [*summed(judged(errors, fold_of, weight))]
+
+
+def judged(errors: Sequence[Error], fold_of: Mapping[str, int], weight: Callable[[MeasuredRow], float]) -> list[Error]:
+    """The errors with a note whether the band made without their unit held the truth."""
     splits = {FOLDS: lambda case: str(fold_of.get(case.row.group, "")), **UNITS}
-    judged: list[Error] = []
+    found: list[Error] = []
     table = ErrorTable(errors, weight)
     for split, unit_of in splits.items():
         units = np.array([unit_of(error.case) for error in errors])
         for unit in sorted(set(units.tolist()) - {NOTHING}):
             mine = [errors[i] for i in np.flatnonzero(units == unit).tolist() if errors[i].unseen == split]
             if mine:
-                judged += with_coverage(mine, table.bands(units != unit))
-    return [*summed(judged)]
+                found += with_coverage(mine, table.bands(units != unit))
+    return found
 
 
 def summed(errors: Sequence[Error]) -> Iterator[Coverage]:
@@ -163,14 +169,15 @@ def errors_table(errors: Sequence[Error]) -> str:
     )  # fmt: skip
 
 
-def read_errors(path: Path, cases: Sequence[RowCase]) -> list[Error]:
+def read_errors(path: Path, cases: Sequence[RowCase], params: Parameters) -> list[Error]:
     """The errors of a file written by ``errors_table``, of the rows that are still in the measurements."""
     known = {case.row.row_id: case for case in cases}
     with path.open(newline="", encoding="utf-8") as stream:
         return [
             Error(
                 known[row["row_id"]], row["figure"], float(row["predicted"]), float(row["measured"]),
-                Grade(row["grade"]), row["beyond_slots"] == "yes", None, row["split"],
+                Grade(row["grade"]), row["beyond_slots"] == "yes", None,
+                usual_source(known[row["row_id"]].spec, params), row["split"],
             )
             for row in csv.DictReader(stream)
             if row["row_id"] in known

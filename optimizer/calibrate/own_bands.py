@@ -57,7 +57,7 @@ def own_errors(root: Path, catalog: Catalog, base: Parameters) -> Iterator[Error
         params = blind[folds[group]]
         fitted = {(one.name, one.scope): one.value for one in calibrate(mine, params).parameters}
         own = replace(params, values={**params.values, **fitted})
-        for error in errors_of(others, predict_cases(others, own), [Grade.A] * len(others)):
+        for error in errors_of(others, predict_cases(others, own), [Grade.A] * len(others), own):
             yield replace(error, unseen=OWN)
 
 

@@ -19,7 +19,7 @@ from optimizer.calibrate.fit import FitProblem, fit, measured_of, statistic_of, 
 from optimizer.calibrate.forward import beyond_slots, predict_cases
 from optimizer.calibrate.rows import MeasuredRow, RowCase
 from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, TTFT_UNKNOWN, case_grade, is_served
-from optimizer.performance.accuracy import band_name, is_wide_pcie, named_band, own_setup
+from optimizer.performance.accuracy import band_name, is_wide_pcie, named_band, own_setup, usual_source
 from optimizer.performance.parameter_files import COLUMNS, OWN_SETUPS
 from optimizer.performance.parameters import Parameter, Parameters
 from optimizer.performance.rates import work_of
@@ -193,7 +193,7 @@ def _figures(problem: FitProblem, params: Parameters) -> Iterator[FittedFigure]:
     predictions = predict_cases(problem.cases, params)
     beyond = beyond_slots(problem.cases)
     for index, (case, prediction) in enumerate(zip(problem.cases, predictions, strict=True)):
-        grade, engine = case_grade(case, params), case.spec.engine.profile
+        grade, engine = case_grade(case, params), usual_source(case.spec, params)
         for metric, statistic, measured, fitted in _measured(case.row):
             if metric == THROUGHPUT:
                 predicted = prediction.output_tokens_per_s

@@ -63,7 +63,7 @@ def write_fit(root: Path, catalog: Catalog, problem: FitProblem, linear: Lineari
     errors = list(left_out_errors(problem, linear, chosen, home))
     write_atomic(folder / "left_out.csv", errors_table(errors), in_place=True)
     write_own(root, catalog)
-    write_bands(root, errors, read_errors(folder / OWN_FILE, cases))
+    write_bands(root, errors, read_errors(folder / OWN_FILE, cases, problem.base))
 
 
 def write_own(root: Path, catalog: Catalog) -> None:

@@ -30,7 +30,7 @@ from optimizer.demand import Lengths
 from optimizer.errors import CatalogError, InputError, UsageError
 from optimizer.files.csv_file import read_open_table
 from optimizer.performance import band_source, grade_of, memory_bills
-from optimizer.performance.accuracy import Bands, band_in, band_name, model_line, read_bands
+from optimizer.performance.accuracy import Bands, band_in, band_name, model_line, read_bands, usual_source
 from optimizer.performance.compatibility import run_refusals
 from optimizer.performance.degrees import degree_refusals
 from optimizer.performance.parameters import Parameters
@@ -52,6 +52,7 @@ class Error:
     grade: Grade
     beyond_slots: bool = False  # more requests offered than the replica takes at once
     covered: bool | None = None  # whether the truth lies inside the 90 % band
+    source: str = ""  # whose band it has (``usual_source``); blank: that of all engines
     unseen: str = "fold"  # what the fit behind the prediction did not see: its fold, source, gpu, family or engine
 
     @property
@@ -119,10 +120,12 @@ def throughputs(case: RowCase, p: MedianEstimate) -> tuple[float, float]:
     return rate(p.ttft_mean, p.tpot_mean), rate(row.ttft_ms_mean, row.tpot_ms_mean)
 
 
-def errors_of(cases: Sequence[RowCase], predictions: Sequence[MedianEstimate], grades: Sequence[Grade]) -> list[Error]:
+def errors_of(
+    cases: Sequence[RowCase], predictions: Sequence[MedianEstimate], grades: Sequence[Grade], params: Parameters
+) -> list[Error]:
     """Every figure that is both measured and predicted."""
     return [
-        Error(case, metric, predicted, measured, grade, beyond)
+        Error(case, metric, predicted, measured, grade, beyond, source=usual_source(case.spec, params))
         for case, prediction, grade, beyond in zip(cases, predictions, grades, beyond_slots(cases), strict=True)
         for metric, predicted, measured in pairs_of(case, prediction)
         if predicted > 0 and measured > 0 and math.isfinite(predicted)
@@ -290,7 +293,7 @@ def case_grade(case: RowCase, params: Parameters) -> Grade:
 def _cells(case: RowCase, p: MedianEstimate, known: tuple[Parameters, Bands], *, beyond: bool) -> dict[str, str]:
     params, bands = known
     grade = case_grade(case, params)
-    engine = case.spec.engine.profile if case.unknown_engine else band_source(case.spec, params)
+    engine = (usual_source if case.unknown_engine else band_source)(case.spec, params)
 
     def limits(figure: str) -> Band:
         return band_in(bands, band_name(figure, beyond_slots=beyond), grade, engine)

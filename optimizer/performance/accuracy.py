@@ -57,6 +57,10 @@ pools, which plans have only where they are asked for, or with speculative decod
 OWN = "own"
 """Whose errors a band is made of, where it is not an engine's profile: setups measured by the user."""
 
+BORROWED = "borrowed"
+"""The same of cards on which no kernel was timed, under whatever engine: they take the efficiencies of another card of
+their architecture, and err about one and a half times as much."""
+
 ENOUGH_OWN = 20
 """Different loads that a user has to measure of a setup before its band is that of own measurements."""
 
@@ -82,8 +86,13 @@ def may_be_own(spec: ReplicaSpec) -> bool:
 
 
 def band_source(spec: ReplicaSpec, params: Parameters) -> str:
-    """Whose errors the band of a specification is made of: ``OWN``, else the profile of its engine."""
-    return OWN if is_own(spec, params) else spec.engine.profile
+    """Whose errors the band of a specification is made of: ``OWN``, ``BORROWED``, else the profile of its engine."""
+    return OWN if is_own(spec, params) else usual_source(spec, params)
+
+
+def usual_source(spec: ReplicaSpec, params: Parameters) -> str:
+    """The same of somebody who measured nothing of the specification's setup."""
+    return BORROWED if params.borrows_kernels(spec.gpu.sibling or spec.gpu.id) else spec.engine.profile
 
 
 def is_upper_bound(model: Model) -> bool:
@@ -227,7 +236,7 @@ def _layout_reasons(spec: ReplicaSpec, missing: int, params: Parameters) -> list
 
 
 Bands = Mapping[tuple[str, str, Grade], Band]
-"""By figure, engine profile (``OWN``: own measurements; blank: all engines) and grade."""
+"""By figure, engine profile (``OWN``, ``BORROWED``, or blank: all engines) and grade."""
 
 _EDGE, _NEAR = 0.95, 0.9
 
@@ -281,7 +290,7 @@ def named_band(figure: str, grade: Grade, engine: str = "") -> Band:
 
 
 def band_in(bands: Bands, figure: str, grade: Grade, engine: str) -> Band:
-    """The engine's own band where it has one, else that of all engines."""
+    """The band of what ``band_source`` says where it has one, else that of all engines."""
     return bands.get((figure, engine, grade)) or bands[figure, "", grade]
 
 

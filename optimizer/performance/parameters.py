@@ -152,6 +152,11 @@ class Parameters:
                 return self.kernels[self.references[key]], False
         raise CatalogError(f"no kernel facts for {gpu}, none for its architecture {arch}, and no default")
 
+    def borrows_kernels(self, gpu: str) -> bool:
+        """Whether a card takes the kernel facts of its architecture: none were timed on it, nor on a card of which the
+        references say by name that it has the same die or memory."""
+        return gpu not in self.kernels and gpu not in self.references
+
     def generation(self, engine: str, version: str) -> str:
         """Name of the engine generation a version belongs to; an unstated version is the newest that is assumed."""
         mine = [entry for entry in self.generations if entry.engine == engine]

@@ -170,7 +170,7 @@ def test_margins_hold_as_often_as_they_say_on_groups_they_did_not_see(errors: li
         for fold in sorted(set(folds.values())):
             mine = [e for e in errors if folds[e.case.row.group] == fold and e.band == figure]
             bands = bands_of([e for e in errors if folds[e.case.row.group] != fold], weight)
-            held += [math.exp(-e.log) <= factor_in(band_in(bands, e.band, e.grade, e.engine), 0.9) for e in mine]
+            held += [math.exp(-e.log) <= factor_in(band_in(bands, e.band, e.grade, e.source), 0.9) for e in mine]
         assert 0.85 <= sum(held) / len(held) <= 0.97, figure
 
 

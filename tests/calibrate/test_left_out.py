@@ -10,12 +10,12 @@ from benchmarks.anchors import ANCHORS, Anchor, attended_share, predicted
 from benchmarks.regret import UNSEEN, gpu_prices, left_out_of
 from optimizer.calibrate.cross_validation import bands_of
 from optimizer.calibrate.engine_steps import step_cases, step_errors
-from optimizer.calibrate.left_out import FOLDS, LAYOUT, UNITS, coverage_of, read_errors
+from optimizer.calibrate.left_out import FOLDS, LAYOUT, UNITS, judged, read_errors, summed
 from optimizer.calibrate.own_fit import read_folds
 from optimizer.calibrate.scores import OFFLINE, THROUGHPUT, TPOT, TTFT, packaged_cases, pools_band, weighing
 from optimizer.catalog import default_root, load_catalog
 from optimizer.performance import load_parameters
-from optimizer.performance.accuracy import OWN, read_bands
+from optimizer.performance.accuracy import BORROWED, OWN, read_bands
 from optimizer.performance.parameter_files import read_parameter_rows
 
 ROOT = default_root()
@@ -84,18 +84,24 @@ def test_prompts_of_a_chat_attend_to_more_than_a_whole_prompt_does() -> None:
 
 def test_bands_hold_sources_cards_families_and_engines_that_nobody_fitted() -> None:
     cases, weight = packaged_cases(ROOT, CATALOG, PARAMS), weighing(ROOT)
-    errors = read_errors(ROOT / "performance" / "left_out.csv", cases)
+    errors = read_errors(ROOT / "performance" / "left_out.csv", cases, PARAMS)
     assert {error.unseen for error in errors} == {FOLDS, *UNITS}
     pools = {pools_band(figure) for figure in (TPOT, TTFT, THROUGHPUT)}
     others = {key for key in read_bands(ROOT) if key[1] == OWN or key[0] in pools}  # made of other errors
     assert read_bands(ROOT).keys() - others == bands_of(errors, weight).keys()
-    found = {(c.split, c.figure): c for c in coverage_of(errors, read_folds(ROOT), weight)}
+    judgements = judged(errors, read_folds(ROOT), weight)
+    found = {(c.split, c.figure): c for c in summed(judgements)}
     for split in (FOLDS, *UNITS):
         for figure in (TPOT, TTFT, THROUGHPUT, OFFLINE):
             coverage = found[split, figure]
-            least = 500 if split != LAYOUT else 30
-            assert coverage.rows >= least and coverage.by_row >= 85 and coverage.by_group >= 84, coverage
+            least, lowest = (500, 85) if split != LAYOUT else (30, 84)
+            assert coverage.rows >= least and coverage.by_row >= 85 and coverage.by_group >= lowest, coverage
             assert split == LAYOUT or (coverage.by_row <= 99 and coverage.by_group <= 98), coverage
+    of_borrowed = {(c.split, c.figure): c for c in summed([e for e in judgements if e.source == BORROWED])}
+    for split in UNSEEN:
+        for figure in (TPOT, TTFT, THROUGHPUT):
+            coverage = of_borrowed[split, figure]
+            assert coverage.groups >= 20 and coverage.by_row >= 85 and coverage.by_group >= 80, coverage
     regret = {
         (unseen, one.confidence): one
         for unseen, one in left_out_of([e for e in errors if weight(e.case.row) > 0], gpu_prices(CATALOG))

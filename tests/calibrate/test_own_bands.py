@@ -22,7 +22,16 @@ from optimizer.commands import cli
 from optimizer.decide.solve import decide
 from optimizer.errors import CatalogError
 from optimizer.performance import grade_of, load_parameters
-from optimizer.performance.accuracy import ENOUGH_OWN, OWN, band_source, named_band, own_setup, read_bands
+from optimizer.performance.accuracy import (
+    BORROWED,
+    ENOUGH_OWN,
+    OWN,
+    band_source,
+    named_band,
+    own_setup,
+    read_bands,
+    usual_source,
+)
 from optimizer.performance.parameter_files import OWN_SETUPS
 from optimizer.performance.types import Grade
 from optimizer.planning.inputs import read_inputs
@@ -31,6 +40,7 @@ PROBLEMS = Path(__file__).parents[2] / "problems"
 ROOT = default_root()
 CATALOG = load_catalog()
 PARAMS = load_parameters(ROOT)
+SMALL = "meta-llama/Llama-3.1-8B-Instruct"
 CELLS = {
     "gpu": "h100_sxm_80", "engine": "vllm", "engine_version": "0.11", "model": "meta-llama/Llama-3.1-70B-Instruct",
     "weight_quant": "fp8", "tp": "2", "input_tokens": "1024", "output_tokens": "300", "interconnect": "nvlink",
@@ -50,6 +60,28 @@ def measured(loads: int, case: RowCase) -> object:
 def test_so_many_loads_are_enough(loads: int, source: str) -> None:
     (case,) = cases(1)
     assert band_source(case.spec, measured(loads, case)) == source  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "source"),
+    [
+        ("h100_sxm_80", "vllm"), ("gh200_96", "vllm"), ("h800_sxm_80", "vllm"), ("h100_pcie_80", BORROWED),
+        ("rtx_4090_24", BORROWED), ("mi300x_192", BORROWED),
+    ],
+)  # fmt: skip
+def test_cards_without_kernel_measurements_have_the_band_of_such_cards(gpu: str, source: str) -> None:
+    """The same die (GH200) and a sibling (H800) are measured, a card that only its architecture speaks for is not."""
+    (case,) = cases(1, gpu=gpu, interconnect="none", tp="1", weight_quant="bf16", model=SMALL)
+    assert band_source(case.spec, PARAMS) == usual_source(case.spec, PARAMS) == source
+    assert band_source(case.spec, measured(ENOUGH_OWN, case)) == OWN  # type: ignore[arg-type]
+
+
+def test_borrowed_kernels_widen_a_band() -> None:
+    for figure in ("tpot", "ttft"):
+        for grade in Grade:
+            borrowed, everyone = named_band(figure, grade, BORROWED), named_band(figure, grade)
+            assert borrowed.near_high is not None and everyone.near_high is not None
+            assert borrowed.near_high > everyone.near_high
 
 
 @pytest.mark.parametrize(
@@ -139,7 +171,7 @@ def test_a_wrong_number_of_loads_is_refused_with_its_place(tmp_path: Path) -> No
 
 
 def test_own_bands_are_narrower_and_hold_setups_that_did_not_make_them() -> None:
-    errors = read_errors(ROOT / "performance" / OWN_FILE, packaged_cases(ROOT, CATALOG, PARAMS))
+    errors = read_errors(ROOT / "performance" / OWN_FILE, packaged_cases(ROOT, CATALOG, PARAMS), PARAMS)
     made, kept = own_bands(errors), read_bands(ROOT)
     assert {figure for figure, *_ in made} == set(FIGURES)
     for key, band in made.items():

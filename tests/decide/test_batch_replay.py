@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.decide import read_inputs, solve_problem
-from optimizer.performance.accuracy import grade_of, throughput_factor
+from optimizer.performance.accuracy import band_source, grade_of, throughput_factor
 from optimizer.plan.types import Optimal, Outcome, Plan, ReplayedPromise
 from optimizer.planning.assemble import spec_of
 from optimizer.planning.replicas_replayed import Trial, replay_batch, replica_of
@@ -67,7 +67,7 @@ def test_a_batch_a_little_longer_than_the_replay_carries_is_refused() -> None:
     replica = replica_of(inputs, spec, lengths_of(inputs.problem.workloads[0]))
     took = replay_batch(inputs, Trial(0, spec, 2, 1.0), replica).promises[0]
     grade, confidence = grade_of(spec, inputs.params)[0], inputs.problem.margins.confidence
-    margin = throughput_factor(grade, confidence, spec.engine.profile)
+    margin = throughput_factor(grade, confidence, band_source(spec, inputs.params))
     assert took.with_margin_s == pytest.approx(took.simulated_s / margin)
     fill = took.limit_s / took.with_margin_s
     assert replay_batch(inputs, Trial(0, spec, 2, 0.99 * fill), replica).kept

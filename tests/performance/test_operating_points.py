@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.demand import Lengths, Load, Metric, Promise, Slo
-from optimizer.performance.accuracy import error_factor, grade_of
+from optimizer.performance.accuracy import band_source, error_factor, grade_of
 from optimizer.performance.behaviour import behaviours, promised_seconds
 from optimizer.performance.operating_points import operating_points
 from optimizer.performance.parameters import Parameters
@@ -92,7 +92,7 @@ def test_every_load_up_to_the_point_keeps_every_promise(world, lengths, slo, con
             assert behaviour.stable
             for promise in slo.promises:
                 seconds = promised_seconds(
-                    behaviour, promise, grade_of(spec, world.params)[0], confidence, spec.engine.profile
+                    behaviour, promise, grade_of(spec, world.params)[0], confidence, band_source(spec, world.params)
                 )
                 assert seconds <= promise.limit_s * (1 + 1e-6), (spec.gpu.id, spec.model.id, promise, share)
 
@@ -104,7 +104,7 @@ def test_point_latencies_are_the_forward_ones(world, lengths, slo) -> None:
         world.specs, operating_points(world.specs, lengths, slo, BOTH, 0.9, world.params), strict=True
     ):
         for point in points:
-            known = (grade_of(spec, world.params)[0], 0.9, spec.engine.profile)
+            known = (grade_of(spec, world.params)[0], 0.9, band_source(spec, world.params))
             under = [
                 behaviours([spec], lengths, world.params, rates=[point.requests_per_second])[0],
                 behaviours([spec], lengths, world.params, inflights=[point.inflight])[0],

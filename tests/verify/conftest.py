@@ -18,6 +18,7 @@ from optimizer.demand import Load, Metric, part_name
 from optimizer.performance import (
     Parameters,
     band,
+    band_source,
     behaviours,
     error_factor,
     grade_of,
@@ -203,7 +204,7 @@ class World:
         assert behaviour is not None
         grade = grade_of(spec, self.params)[0]
         value: float = getattr(behaviour, metric).at(percentile)
-        return value * 1e3 * error_factor(metric, grade, problem.margins.confidence, spec.engine.profile)
+        return value * 1e3 * error_factor(metric, grade, problem.margins.confidence, band_source(spec, self.params))
 
     def spec(self, problem: Problem, group: Group) -> ReplicaSpec:
         """The replica of a group."""
@@ -280,13 +281,13 @@ class World:
         intervals = [
             (getattr(fuller, m).mean * 1e3 * spread.low, getattr(fuller, m).mean * 1e3 * spread.high)
             for m in (Metric.TTFT, Metric.TPOT)
-            for spread in [band(m, grade, spec.engine.profile)]
+            for spread in [band(m, grade, band_source(spec, self.params))]
         ]
         kept, bindings = [], []
         for promise in part.slo.promises:
             seen = [found.seen_by(promise.length_class) for found in under]
             estimate = max(getattr(found, promise.metric).at(promise.percentile) for found in seen)
-            spread = band(promise.metric, grade, spec.engine.profile)
+            spread = band(promise.metric, grade, band_source(spec, self.params))
             low, high = estimate * spread.low, estimate * spread.high
             kept.append(
                 KeptPromise(
@@ -300,7 +301,7 @@ class World:
                     promise.length_class,
                 )
             )
-            margin = error_factor(promise.metric, grade, problem.margins.confidence, spec.engine.profile)
+            margin = error_factor(promise.metric, grade, problem.margins.confidence, band_source(spec, self.params))
             value = estimate * margin * 1e3
             limit = promise.limit_s * 1e3
             about = (part_name(part.name, promise.length_class), part.length_class or promise.length_class)

@@ -652,13 +652,13 @@ def people_at(kit, limit, users=40.0, **engine):
 
 def response_of(kit, percentile):
     """Seconds of an answer to 40 people, margin included."""
-    from optimizer.performance import behaviours, error_factor, grade_of
+    from optimizer.performance import band_source, behaviours, error_factor, grade_of
     from optimizer.problem import lengths_of
 
     problem, plan = people_at(kit, 1000.0)
     spec, params = kit.world.spec(problem, plan.groups[0]), kit.world.params
     seen = behaviours([spec], lengths_of(problem.workloads[0]), params, users=[20.0], think_s=5.0)[0]
-    return seen.e2e.at(percentile) * error_factor(Metric.E2E, grade_of(spec, params)[0], 0.9, spec.engine.profile)
+    return seen.e2e.at(percentile) * error_factor(Metric.E2E, grade_of(spec, params)[0], 0.9, band_source(spec, params))
 
 
 check("population", "kept")(lambda kit: people_at(kit, 2 * response_of(kit, 95)))
@@ -682,14 +682,15 @@ def test_more_in_flight_than_people_is_found(world, has, gets):
 
 def saturation_at(kit, factor):
     """Arrivals at ``factor`` times 0.9 of saturation x the throughput's error factor, without a latency promise."""
-    from optimizer.performance import behaviours, grade_of
+    from optimizer.performance import band_source, behaviours, grade_of
     from optimizer.performance.accuracy import throughput_factor
     from optimizer.problem import lengths_of
 
     problem = kit.world.problem(traffic={"requests_per_second": 2.0}, slo={})
     spec = kit.world.spec(problem, kit.plan(problem).groups[0])
     seen = behaviours([spec], lengths_of(problem.workloads[0]), kit.world.params, rates=[1.0])[0]
-    top = 0.9 * throughput_factor(grade_of(spec, kit.world.params)[0], 0.9, spec.engine.profile) / seen.utilization
+    grade, source = grade_of(spec, kit.world.params)[0], band_source(spec, kit.world.params)
+    top = 0.9 * throughput_factor(grade, 0.9, source) / seen.utilization
     problem = kit.world.problem(traffic={"requests_per_second": 2 * top * factor}, slo={})
     return problem, kit.plan(problem)
 
