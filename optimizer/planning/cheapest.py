@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetResult, FleetSolution, GroupChoice, SolveSettings
     from optimizer.performance.operating_points import Memo
     from optimizer.planning.inputs import Inputs
+    from optimizer.planning.pool_ties import PoolTies
     from optimizer.planning.replicas_replayed import Replayer
     from optimizer.pricing import NodeOption
     from optimizer.progress import Clock
@@ -63,6 +64,7 @@ class Cheapest:
     replayed: int  # kinds of replica that were replayed
     bounded: int  # kinds that their bound alone set aside
     least: LeastReplicas  # what is known of every kind
+    pools: PoolTies | None = None  # what else may stand on the nodes of plans with pools
 
 
 def cheapest(
@@ -101,14 +103,15 @@ def cheapest(
             complete = not clock.over
             break
     replayed, kinds = sum(one.replayed for one in least.every), len(least.every)
+    pools: PoolTies | None = None
     if complete and pools_wanted(inputs.problem):
         from optimizer.planning.pooled import with_pools
 
         found = with_pools(inputs, wanted, result, racing, options, replayer.memory, settings, clock)
         result, wanted, complete = found.result, found.candidates, found.complete
-        replayed, kinds = replayed + found.replayed, kinds + found.pairs
+        replayed, kinds, pools = replayed + found.replayed, kinds + found.pairs, found.ties
     reported = replace(result, solutions=tuple(_reported(inputs, one, candidates) for one in result.solutions))
-    return Cheapest(reported, wanted, complete, replayed, kinds - replayed, least)
+    return Cheapest(reported, wanted, complete, replayed, kinds - replayed, least, pools)
 
 
 def _is_full(result: FleetResult, top: int, enough: int) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution, GroupChoice
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.least_replicas import LeastReplicas
+    from optimizer.planning.pool_ties import PoolTies
     from optimizer.planning.replicas_replayed import Replayer
     from optimizer.pricing import NodeOption
 
@@ -68,10 +69,11 @@ class Judge:
         options: Sequence[NodeOption],
         replayer: Replayer | None = None,
         least: LeastReplicas | None = None,
+        pools: PoolTies | None = None,
     ) -> None:
         self._inputs, self._candidates, self._options = inputs, candidates, options
         self._rules, self._loads = candidates.rules, loads_of(inputs.problem)
-        self._replayer, self._least = replayer, least
+        self._replayer, self._least, self._pools = replayer, least, pools
         self._sought = Sought(candidates.rules, self._loads)
         self._by_key = {one.key: one for one in candidates.candidates}
         self._kept: dict[tuple[object, ...], tuple[int, ...]] = {}
@@ -159,6 +161,10 @@ class Judge:
             if one.limit_s is not None
         ]
         return _seen(rows, [one.e2e_s.mean for one in told])
+
+    def is_beaten_by_pools(self, solution: FleetSolution) -> bool:
+        """Whether other pools on the nodes of a plan with pools beat it."""
+        return self._pools is not None and self._pools.is_beaten(solution)
 
     def has_for_less(self, solution: FleetSolution) -> bool:
         """Whether the one configuration of a plan keeps its promises for less money too (fewer GPUs, where those are

@@ -103,7 +103,7 @@ def _cheapest(
 
     def judge() -> Judge:
         assert found is not None
-        return Judge(inputs, candidates, options, replayer, found.least)
+        return Judge(inputs, candidates, options, replayer, found.least, found.pools)
 
     listing = TieSettling(inputs, candidates, options, candidates.rules.top, anywhere=not settings.must_use)
     settled = listing.of(rank, judge)

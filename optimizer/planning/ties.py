@@ -186,8 +186,8 @@ class _Ties:
         return list(found.values())
 
     def _settled(self, solution: FleetSolution) -> FleetSolution:
-        """The best at its money; where groups are changed one at a time, until no change is for the better. Pools stay
-        as the solver chose them: their numbers of workers hang together."""
+        """The best at its money; where groups are changed one at a time, until no change is for the better. Pools are
+        settled where they are replayed (``pool_ties``): their numbers of workers hang together."""
         if solution.has_pools:
             return solution
         for _ in solution.groups:
@@ -293,6 +293,8 @@ class _Ties:
         same = [other for other in plans if other.key != plan.key and _purchase(other) == _purchase(plan)]
         if any(self._beats(other, plan) for other in same):
             return True
+        if plan.has_pools:
+            return self._judge.is_beaten_by_pools(plan)
         if len(plan.groups) != 1 or self._rules.periods:
             return False
         mine = self._static(plan)
