@@ -67,6 +67,12 @@ def problem_of(rng: random.Random) -> str:
     )
 
 
+def _spread(rng: random.Random, means: list[int]) -> str:
+    """Lengths that differ from request to request: alike ones run in step, and then less load may be slower."""
+    mean = rng.choice(means)
+    return f"{{mean: {mean}, p95: {round(mean * rng.uniform(1.5, 3.0))}}}"
+
+
 def mixed_problem_of(rng: random.Random) -> str:
     """The text of a random problem that two kinds of replica may serve together, on nodes of which few are in stock."""
     traffic = rng.choice(
@@ -82,7 +88,7 @@ def mixed_problem_of(rng: random.Random) -> str:
         )
     return (
         f"name: random\nworkloads:\n  - name: first\n    model: {rng.choice(_MODELS[:2])}\n    traffic: {traffic}\n"
-        f"    tokens: {{input: {rng.choice([300, 900, 2500])}, output: {rng.choice([60, 250, 500])},"
+        f"    tokens: {{input: {_spread(rng, [300, 900, 2500])}, output: {_spread(rng, [60, 250, 500])},"
         " context_max: 8192}\n"
         f"    slo: {{ttft_ms: {{p95: {rng.choice([800, 2500])}}}, tpot_ms: {{p95: {rng.choice([25, 45, 80])}}}}}\n"
         f"hardware: {{providers: [mine]}}\noffers:\n{''.join(offers)}"

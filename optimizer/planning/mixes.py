@@ -121,16 +121,23 @@ class MixSearch:
     def _keeps(self, group: GroupChoice) -> bool:
         """Whether a group keeps every promise at its share, from its own replay."""
         self.replayed.add(kind_of(group.candidate))
-        return self._replayer.replay(_trial(group, group.share)).kept
+        return self._kept(_trial(group, group.share))
+
+    def _kept(self, trial: Trial) -> bool:
+        return self._replayer.beyond_saturation(trial) is None and self._replayer.replay(trial).kept
 
     def _find(self, group: GroupChoice, clock: Clock) -> None:
-        """Note the largest share that so many replicas carry, less than what they were given."""
-        low, high = 0, group.share
+        """Note the largest share that so many replicas carry, less than what they were given.
+
+        It is looked for from above, as replays of requests held in flight are not quite monotone: a smaller share may
+        miss what a larger one keeps.
+        """
+        low, high, step = max(group.share - 1, 0), group.share, 1
+        while low and not clock.over and not self._kept(_trial(group, low)):
+            low, high, step = max(low - step, 0), low, 2 * step
         while high - low > 1 and not clock.over:
             middle = (low + high) // 2
-            trial = _trial(group, middle)
-            known = self._replayer.expected(trial)
-            kept = self._replayer.replay(trial).kept if known is None else known
+            kept = self._kept(_trial(group, middle))
             low, high = (middle, high) if kept else (low, middle)
         kind = kind_of(group.candidate)
         if not low and not clock.over:  # not even with hardly anything to do
