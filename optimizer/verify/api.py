@@ -127,7 +127,7 @@ def _ends(case: CheckedCase, found: ApiComparison, asked: list[_ExpectedTokens])
     share = case.plan.monthly_cents / CENTS_PER_UNIT / min(wholes) if wholes else None
     whole = min(1.0 if one.traffic.batch else 1.0 / mean_load(case.problem) for one in case.problem.workloads)
     if case.problem.objective == MAXIMIZE_LOAD:  # what is expected is what the plan carries
-        whole /= case.plan.load_factor
+        whole /= case.plan.load_factor or 1.0
     if abs(found.stated_volume - whole) > 1e-9:
         yield Mismatch("by the token", "long_run.api.stated_volume", whole, found.stated_volume, "stated over expected")
     have = found.break_even_share
