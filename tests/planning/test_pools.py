@@ -83,7 +83,7 @@ def test_no_pools_leave_paid_cards_idle_or_a_better_pair_unlisted(solved) -> Non
 
 def test_the_screen_names_both_pools(solved) -> None:
     text = render(solved(UNLIKE), "text")
-    assert "prefill 15x TP1 H100 SXM, decode 15x TP2 H20 96GB; caches sent over the nodes' network" in (
+    assert "prefill 16x TP1 H100 SXM, decode 8x TP4 H20 96GB; caches sent over the nodes' network" in (
         " ".join(text.split())
     )
     assert '"role": "prefill"' in render(solved(UNLIKE), "json")
