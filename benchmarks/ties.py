@@ -80,12 +80,14 @@ def _own_weights(plan: Plan) -> bool:
 
 
 def idle(plan: Plan) -> bool:
-    """Whether a replica of the plan fits on cards that are paid for and stand idle, spares left out."""
-    smallest = min(group.tensor_parallel * group.pipeline_parallel for group in plan.groups)
+    """Whether one more replica of the plan, or worker of one of its pools, fits on cards of its node type that are paid
+    for and stand idle, spares left out."""
     return not plan.periods and any(
-        node.idle_gpus - node.spare * node.gpus_per_node >= smallest
-        and any(group.gpu == node.gpu and group.gpus_per_node == node.gpus_per_node for group in plan.groups)
+        node.idle_gpus - node.spare * node.gpus_per_node
+        >= group.tensor_parallel * group.pipeline_parallel * group.attention_dp
         for node in plan.nodes
+        for group in plan.groups
+        if group.gpu == node.gpu and group.gpus_per_node == node.gpus_per_node
     )
 
 

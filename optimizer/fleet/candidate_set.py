@@ -17,6 +17,7 @@ from optimizer.progress import NO_LIMIT, Clock
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
+    from optimizer.fleet.instance import CarriedShares
     from optimizer.performance import Parameters
     from optimizer.performance.operating_points import Memo
     from optimizer.problem import Problem
@@ -34,6 +35,7 @@ class CandidateSet:
     warnings: tuple[str, ...] = ()
     note: str = ""  # what would bring back what the confidence margin removed
     pools: PoolSet | None = None  # pairs of pools that compete with the candidates
+    carried: tuple[CarriedShares, ...] = ()  # in mixes what replays showed; where they decide, one of each candidate
 
 
 def enumerate_candidates(

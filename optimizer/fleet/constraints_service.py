@@ -110,6 +110,17 @@ def capacity(v: Variables) -> None:
                     v.cp.add(row).with_name(f"capacity:{path}[{index}{v.when(p)}]")
 
 
+def carried_as_replayed(v: Variables) -> None:
+    """``left[c] >= n + 1`` or ``share[c] <= s`` for each number n that carries at most s as replayed, in mixes."""
+    for index, slot in v.slots():
+        known = v.instance.carried.get(slot.candidate.key)
+        for count, share in known.shares if known is not None else ():
+            more = v.cp.new_bool_var(f"more[{index},{count}]")
+            v.cp.add(v.left(index, 0) >= count + 1).only_enforce_if(more)
+            row = v.cp.add(v.share(index) <= share).only_enforce_if(~more)
+            row.with_name(f"carried[{index},{count}]")
+
+
 def load_paths(asked: WorkloadRules) -> tuple[str, str, str]:
     """YAML paths of the arrivals, of the requests in flight and of the users of a workload."""
     base, decided = f"{asked.path}.traffic", asked.load.decided_by

@@ -69,6 +69,10 @@ class CostFloors:
         own = self._market.cheapest_for(candidate, replicas, self._rules)
         return NEVER if own is None else own
 
+    def nodes_for(self, candidate: Candidate, replicas: int) -> Sequence[tuple[NodeOption, int]] | None:
+        """The cheapest nodes of its own for so many replicas that are left, spares among them; None: there are none."""
+        return self._market.fill_for(candidate, replicas, self._rules)
+
     def cents_with(self, candidate: Candidate, replicas: int) -> int:
         """The bound for so many replicas that are left with whatever the plan survives gone, whatever its operating
         points; not under a day profile."""

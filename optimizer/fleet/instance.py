@@ -8,8 +8,8 @@ Facts that a plan key is made of, in the form of ``optimizer.plan.key``, from th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from optimizer.candidates.pools import PoolSet
 from optimizer.candidates.types import Candidate
@@ -22,7 +22,7 @@ from optimizer.fleet.types import GroupChoice
 from optimizer.performance.types import OperatingPoint
 from optimizer.plan.types import PlanKey
 from optimizer.pricing.types import NodeOption, NodeType
-from optimizer.units import CENTS_PER_UNIT, ceil_guarded, floor_guarded, seconds_to_us_up
+from optimizer.units import CENTS_PER_UNIT, SHARE_UNITS, ceil_guarded, floor_guarded, seconds_to_us_up
 from optimizer.vocabulary import Role, Survive
 
 ACTIVITY_LIMIT = 2**31
@@ -90,6 +90,24 @@ class Decisions:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedShares:
+    """What numbers of replicas of a candidate carry of their workload as replayed; fewer never carry more."""
+
+    candidate: tuple[object, ...]  # its key
+    shares: tuple[tuple[int, int], ...] = ()  # (replicas, at most so many of 2520), each number once
+
+    def most(self, replicas: int) -> int:
+        """The largest share that so many may carry."""
+        return min((share for count, share in self.shares if replicas <= count), default=SHARE_UNITS)
+
+    @property
+    def enough(self) -> int:
+        """Replicas of which no plan needs more: half again as many as would carry everything in proportion."""
+        needed = (-(-count * SHARE_UNITS // max(share, 1)) for count, share in self.shares)
+        return max((count + count // 2 + 1 for count in needed), default=0)
+
+
+@dataclass(frozen=True, slots=True)
 class UsePrice:
     """One node in one period of the day profile, in money units."""
 
@@ -111,6 +129,7 @@ class Instance:
     load_scale: int  # units in which the stated demand is counted
     use_prices: tuple[tuple[UsePrice, ...], ...] = ()  # of one node of each option; (): paid all month
     pools: PoolSet | None = None  # pairs of pools that may serve instead; their workers are slots too
+    carried: Mapping[tuple[object, ...], CarriedShares] = field(default_factory=dict)  # by candidate, in mixes
 
     @property
     def periods(self) -> int:

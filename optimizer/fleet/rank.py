@@ -89,7 +89,7 @@ def _large(screened: Screened, loads: Sequence[Load], settings: SolveSettings) -
     """The ranking by the search for large problems; None where it is not for this one."""
     if len(screened.instance.slots) <= (LARGE if settings.large_from is None else settings.large_from):
         return None
-    if settings.must_use or screened.instance.pools is not None:
+    if settings.must_use or screened.instance.pools is not None or screened.instance.carried:
         return None
     from optimizer.fleet.column_generation import applies, rank_large
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optimizer.candidates.pools import PoolSet
 from optimizer.candidates.types import Candidate
@@ -74,6 +74,9 @@ def prepare(
     ceiling = ceiling_of(rules, market, {c.node_type.key: c.node_type for c in standing})
     scale = _load_scale(candidate_set.candidates, rules, ceiling)
     known = _kept_slots(standing, rules, ceiling, scale)
+    enough = {one.candidate: one.enough for one in candidate_set.carried}
+    if enough:
+        known = [replace(s, max_replicas=max(s.max_replicas, enough.get(s.candidate.key, 0))) for s in known]
     filled: KnownFills = {}
     in_lots = any(option.ordered_in_lots for option in allowed)
     alone = [(slot, standalone(slot, rules, market, ceiling, scale, filled)) for slot in known]
@@ -82,7 +85,8 @@ def prepare(
         known_to_exist = [standalone(slot, rules, sure, ceiling, scale, filled) for slot in known]
         alone = [(slot, joined(least, there)) for (slot, least), there in zip(alone, known_to_exist, strict=True)]
     bounded = [(slot, bound) for slot, bound in alone if bound is not None]
-    upper = upper_bound(bounded, rules)
+    # of mixes that replays decide, plans that the screens know of may not exist
+    upper = None if candidate_set.carried else upper_bound(bounded, rules)
     racing = part_bounds(known, rules, market, scale) if rules.mixed else bounded
     kept = [(slot, bound) for slot, bound in racing if upper is None or bound.score <= upper]
     if ObjectiveFloors.apply(rules):
@@ -92,7 +96,8 @@ def prepare(
     workers = () if pools is None else pools.workers()
     every = (*candidate_set.candidates, *workers)
     decisions = tuple(decisions_of(w, every, rules) for w in range(len(rules.workloads)))
-    needed = undominated_slots([slot for slot, _ in kept], rules) if rules.mixed else [slot for slot, _ in kept]
+    linear = rules.mixed and not candidate_set.carried
+    needed = undominated_slots([slot for slot, _ in kept], rules) if linear else [slot for slot, _ in kept]
     slots = needed if screens else _all_slots(candidate_set.candidates, rules, ceiling, scale)
     if pools is not None:
         slots = [*slots, *worker_slots(pools, rules)]
@@ -109,6 +114,7 @@ def prepare(
         money_unit=money_unit(activity),
         load_scale=scale,
         pools=pools,
+        carried={one.candidate: one for one in candidate_set.carried},
     )
     return Screened(
         instance=_priced(instance),
@@ -146,8 +152,6 @@ _HOPELESS = Standalone(score=2**62, reached=None, cents=2**62, nodes=())
 
 
 def _priced(instance: Instance) -> Instance:
-    from dataclasses import replace
-
     return replace(
         instance,
         prices=tuple(-(-option.monthly_cents // instance.money_unit) for option in instance.options),

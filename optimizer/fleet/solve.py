@@ -401,8 +401,10 @@ def shares_of(instance: Instance, replicas: Mapping[int, int]) -> dict[int, int]
 
 def _carried(instance: Instance, index: int, replicas: int) -> int:
     """Parts of the workload, in 1/2520, that replicas of a slot carry."""
-    capacity = min(value for value in instance.slots[index].capacity if value >= 0)
-    return capacity * replicas * SHARE_UNITS // instance.load_scale
+    slot = instance.slots[index]
+    capacity = min(value for value in slot.capacity if value >= 0) * replicas * SHARE_UNITS // instance.load_scale
+    known = instance.carried.get(slot.candidate.key)
+    return capacity if known is None else min(capacity, known.most(replicas))
 
 
 def split(carried: Sequence[int]) -> list[int]:
@@ -446,6 +448,7 @@ def _service(v: Variables) -> None:
         constraints_service.capacity_at_factor(v)
     else:
         constraints_service.capacity(v)
+    constraints_service.carried_as_replayed(v)
     constraints_service.latency(v)
     if is_latency_objective(v.instance.rules):
         constraints_service.worst_latency(v)

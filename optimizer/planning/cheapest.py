@@ -23,7 +23,7 @@ from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.inputs import loads_of
 from optimizer.planning.least_replicas import Least, LeastReplicas
 from optimizer.problem import pools_wanted
-from optimizer.units import ceil_guarded
+from optimizer.units import SHARE_UNITS, ceil_guarded
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetResult, FleetSolution, GroupChoice, SolveSettings
     from optimizer.performance.operating_points import Memo
     from optimizer.planning.inputs import Inputs
+    from optimizer.planning.mixes import MixSearch
+    from optimizer.planning.pool_ties import PoolTies
     from optimizer.planning.replicas_replayed import Replayer
     from optimizer.pricing import NodeOption
     from optimizer.progress import Clock
@@ -43,14 +45,19 @@ ROUNDS = 200
 """The solver is asked at most so often."""
 
 
-def is_two_sided(inputs: Inputs, candidates: CandidateSet) -> bool:
+def is_two_sided(candidates: CandidateSet, options: Sequence[NodeOption]) -> bool:
     """Whether the replay decides how many replicas a workload takes, both ways.
 
-    Not where the load itself or a latency is what is sought, in mixes and under a day profile, where a replay at one
-    size says nothing of other shares and periods: there the closed form proposes and the replay can only refuse.
+    Not where the load itself or a latency is what is sought, under a day profile, where a replay at one size says
+    nothing of other periods, and in mixes that the search for large problems is for, or of which something may be gone:
+    there the closed form proposes and the replay can only refuse.
     """
+    from optimizer.planning.mixes import replays_decide
+
     rules = candidates.rules
-    return rules.objective in TWO_SIDED and not rules.mixed and not rules.periods
+    if rules.objective not in TWO_SIDED or rules.periods:
+        return False
+    return not rules.mixed or replays_decide(candidates, options)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,8 @@ class Cheapest:
     complete: bool  # every plan is replayed, and nothing cheaper is left unbounded
     replayed: int  # kinds of replica that were replayed
     bounded: int  # kinds that their bound alone set aside
-    least: LeastReplicas  # what is known of every kind
+    least: LeastReplicas | None  # what is known of every kind; in mixes a number says nothing without a share
+    pools: PoolTies | None = None  # what else may stand on the nodes of plans with pools
 
 
 def cheapest(
@@ -101,14 +109,25 @@ def cheapest(
             complete = not clock.over
             break
     replayed, kinds = sum(one.replayed for one in least.every), len(least.every)
+    pools: PoolTies | None = None
     if complete and pools_wanted(inputs.problem):
         from optimizer.planning.pooled import with_pools
 
         found = with_pools(inputs, wanted, result, racing, options, replayer.memory, settings, clock)
         result, wanted, complete = found.result, found.candidates, found.complete
-        replayed, kinds = replayed + found.replayed, kinds + found.pairs
+        replayed, kinds, pools = replayed + found.replayed, kinds + found.pairs, found.ties
     reported = replace(result, solutions=tuple(_reported(inputs, one, candidates) for one in result.solutions))
-    return Cheapest(reported, wanted, complete, replayed, kinds - replayed, least)
+    return Cheapest(reported, wanted, complete, replayed, kinds - replayed, least, pools)
+
+
+def cheapest_mixes(
+    inputs: Inputs, candidates: CandidateSet, mixes: MixSearch, settings: SolveSettings, clock: Clock
+) -> Cheapest:
+    """The same where several kinds of replica may share a workload."""
+    result, wanted, complete = mixes.best(candidates, settings, clock)
+    reported = replace(result, solutions=tuple(_reported(inputs, one, candidates) for one in result.solutions))
+    replayed = len(mixes.replayed)
+    return Cheapest(reported, wanted, complete, replayed, mixes.kinds - replayed, None)
 
 
 def _is_full(result: FleetResult, top: int, enough: int) -> bool:
@@ -352,12 +371,13 @@ def with_capability(group: GroupChoice, known: Candidate, load: Load, candidates
         if closed.factor(point, load) >= 1.0:
             return replace(closed, point=known.points.index(point))
     shown = max(known.points, key=lambda point: point.requests_per_second)
-    return replace(group, candidate=replace(known, points=(_at_load(shown, group.left, load),)), kept=(0,))
+    at_load = _at_load(shown, group.left / (group.share / SHARE_UNITS), load)
+    return replace(group, candidate=replace(known, points=(at_load,)), point=0, kept=(0,))
 
 
-def _at_load(point: OperatingPoint, replicas: int, load: Load) -> OperatingPoint:
-    """A point at the part of the load that one of so many replicas gets. A side that no load asks for follows the
-    others in proportion."""
+def _at_load(point: OperatingPoint, replicas: float, load: Load) -> OperatingPoint:
+    """A point at the part of the load that one of so many replicas gets, were all of it theirs. A side that no load
+    asks for follows the others in proportion."""
     rate, held, users = load.floors
     parts = (rate / replicas, float(ceil_guarded(held / replicas)), users / replicas)
     sides = list(zip(point.carries, parts, load.floors, strict=True))

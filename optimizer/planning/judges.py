@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from optimizer.fleet.cost_floors import NEVER, CostFloors
 from optimizer.fleet.funnel import configuration_allowed, kept_points
+from optimizer.fleet.starting_plans import keeps_limits
 from optimizer.planning.inputs import loads_of
 from optimizer.planning.least_replicas import Kind, kind_of
 from optimizer.planning.predict import GroupLoad, expect
 from optimizer.planning.replicas_replayed import Trial
+from optimizer.planning.sought import Sought
 from optimizer.units import SHARE_UNITS, ceil_guarded
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution, GroupChoice
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.least_replicas import LeastReplicas
+    from optimizer.planning.pool_ties import PoolTies
     from optimizer.planning.replicas_replayed import Replayer
     from optimizer.pricing import NodeOption
 
@@ -66,10 +69,12 @@ class Judge:
         options: Sequence[NodeOption],
         replayer: Replayer | None = None,
         least: LeastReplicas | None = None,
+        pools: PoolTies | None = None,
     ) -> None:
         self._inputs, self._candidates, self._options = inputs, candidates, options
         self._rules, self._loads = candidates.rules, loads_of(inputs.problem)
-        self._replayer, self._least = replayer, least
+        self._replayer, self._least, self._pools = replayer, least, pools
+        self._sought = Sought(candidates.rules, self._loads)
         self._by_key = {one.key: one for one in candidates.candidates}
         self._kept: dict[tuple[object, ...], tuple[int, ...]] = {}
         self._seen: dict[object, SeenByUsers] = {}
@@ -77,26 +82,28 @@ class Judge:
         self._kinds: dict[Kind, list[Candidate]] = {}
 
     def capable(self, group: GroupChoice) -> GroupChoice:
-        """The group at the point at which it carries most; as replayed the load itself where that is more."""
+        """The group at the point at which it carries most; as replayed the load itself where that is more. Where a
+        latency is sought, at its quickest point that carries the load."""
         known, load = self._by_key[group.candidate.key], self._loads[group.candidate.workload]
         if self._least is not None:
             from optimizer.planning.cheapest import with_capability
 
             return with_capability(group, known, load, self._candidates)
         kept = self._points(known)
-        if not kept or self._rules.objective not in ("minimize_cost", "minimize_gpus"):
+        if not kept:
             return group
         able = replace(group, candidate=known, point=kept[0], kept=kept)
-        return replace(able, point=known.points.index(able.roomiest(load)))
+        return self._sought.at_best_point(able)
 
-    def fewest(self, candidate: Candidate, share: int) -> int | None:
-        """The fewest replicas that may carry a share of the load, and so have to be left; None: no number does."""
+    def fewest(self, candidate: Candidate, share: int, value: int) -> int | None:
+        """The fewest replicas that may carry a share of the load and reach a value of the objective, and so have to be
+        left; None: no number does."""
         if self._least is not None:
             known = self._least.of(candidate)
             return None if known is None else known.replicas
-        load, part = self._loads[candidate.workload], share / SHARE_UNITS
+        load, part = self._loads[candidate.workload], share / SHARE_UNITS * self._sought.times(value)
         counts = []
-        for index in self._points(candidate):
+        for index in self._sought.reaching(candidate, self._points(candidate), value):
             pairs = zip(load.floors, candidate.points[index].carries, strict=True)
             needed = [ceil_guarded(asked * part / able) if able > 0 else NEVER for asked, able in pairs if asked]
             counts.append(max([1, load.min_replicas, *needed]))
@@ -108,10 +115,10 @@ class Judge:
         if solution.has_pools:
             return solution.pooled is not None and solution.pooled.kept
         for group in solution.groups:
-            fewest = self.fewest(group.candidate, group.share)
+            fewest = self.fewest(group.candidate, group.share, solution.objective)
             if fewest is None or group.left < fewest:
                 return False
-        if self._least is None and solution.load_factor < 1.0:
+        if self._least is None and solution.load_factor < 1.0 and self._rules.objective != "maximize_load":
             return False
         if self._replayer is None:
             return True
@@ -155,13 +162,20 @@ class Judge:
         ]
         return _seen(rows, [one.e2e_s.mean for one in told])
 
+    def is_beaten_by_pools(self, solution: FleetSolution) -> bool:
+        """Whether other pools on the nodes of a plan with pools beat it."""
+        return self._pools is not None and self._pools.is_beaten(solution)
+
     def has_for_less(self, solution: FleetSolution) -> bool:
         """Whether the one configuration of a plan keeps its promises for less money too (fewer GPUs, where those are
-        what counts): then what it costs is not what the plan costs."""
+        what counts), or reaches more where a load or a latency is sought: then what it costs is not what the plan
+        costs."""
         (group,) = solution.groups
         for other in self._of_kind(group.candidate):
+            if self._reaches_more(other, group.share, solution.objective):
+                return True
             count = self._largest_for_less(other, solution)
-            fewest = self.fewest(other, group.share)
+            fewest = self.fewest(other, group.share, solution.objective)
             if fewest is None or count < fewest:
                 continue
             if self._least is None:
@@ -172,6 +186,15 @@ class Judge:
                 return True
             self._least.missed(known, count)
         return False
+
+    def _reaches_more(self, candidate: Candidate, share: int, value: int) -> bool:
+        """Whether nodes that may be bought hold what the next better value takes."""
+        better = self._sought.next_better(value)
+        fewest = None if better is None else self.fewest(candidate, share, better)
+        if fewest is None:
+            return False
+        nodes = self._costs.nodes_for(candidate, fewest)
+        return nodes is not None and keeps_limits(nodes, self._rules)
 
     def _largest_for_less(self, candidate: Candidate, solution: FleetSolution) -> int:
         """The most replicas that cost less than a plan; 0: none."""

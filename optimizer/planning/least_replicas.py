@@ -88,7 +88,7 @@ class LeastReplicas:
     def _fill(self, candidates: Sequence[Candidate], rules: UserRules, memo: Memo | None) -> None:
         for workload, part in enumerate(parts_of(self._inputs.problem)):
             first = {self._kind(one): one for one in candidates if one.workload == workload}
-            fluid = _at_best(self._inputs, part, [one.spec for one in first.values()], memo)
+            fluid = carried_at_best(self._inputs, part, [one.spec for one in first.values()], memo)
             known = self._replayer.asked_by_closed_form(workload)
             for (kind, one), at_best in zip(first.items(), fluid, strict=True):
                 if kind not in known or known[kind][0] is not one.points:
@@ -232,14 +232,14 @@ def fewest_at_best(
     """One candidate of each kind that may serve at all, and the fewest replicas that any replay may ask for."""
     for workload, part in enumerate(parts_of(inputs.problem)):
         first = list({kind_of(one): one for one in candidates if one.workload == workload}.values())
-        fluid = _at_best(inputs, part, [one.spec for one in first], memo)
+        fluid = carried_at_best(inputs, part, [one.spec for one in first], memo)
         for one, at_best in zip(first, fluid, strict=True):
             asked = [count for count in _closed_form(one, at_best, part.load, rules) if count is not None]
             if asked:
                 yield one, min(asked)
 
 
-def _at_best(
+def carried_at_best(
     inputs: Inputs, part: Part, specs: Sequence[ReplicaSpec], memo: Memo | None
 ) -> Sequence[OperatingPoint | None]:
     """The largest load of each in the fluid limit; None of any where work by the batch has none."""
@@ -257,8 +257,9 @@ def _closed_form(
     """The fewest replicas that the closed form asks for, and that a fluid takes; None: no number will do."""
     asked = [replicas_needed(candidate.points[index], load) for index in kept_points(candidate, rules)]
     closed = min((count for count in asked if count is not None), default=None)
-    return closed, None if at_best is None else replicas_needed(_whole(at_best), load)
+    return closed, None if at_best is None else replicas_needed(whole(at_best), load)
 
 
-def _whole(point: OperatingPoint) -> OperatingPoint:
+def whole(point: OperatingPoint) -> OperatingPoint:
+    """The point with whole requests in flight, at least one."""
     return replace(point, inflight=max(float(int(point.inflight * (1.0 + 1e-9))), 1.0))

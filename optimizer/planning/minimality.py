@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from optimizer.plan.replayed import KEEPS_TOO, NOTHING_SMALLER, SATURATION, Fewer, Minimality
 from optimizer.planning.pool_minimality import fewer_workers
 from optimizer.planning.replicas_replayed import Trial
+from optimizer.units import SHARE_UNITS
 
 if TYPE_CHECKING:
     from optimizer.fleet.types import FleetSolution, GroupChoice
@@ -68,8 +69,8 @@ def _fewer(inputs: Inputs, solution: FleetSolution, group: GroupChoice, replayer
 
 
 def _trial(group: GroupChoice, replicas: int) -> Trial:
-    """Of so many replicas those that are left, where something may be gone."""
-    return Trial(group.candidate.workload, group.candidate.spec, replicas - group.lost, 1.0)
+    """Of so many replicas those that are left, where something may be gone; in a mix at the share of the group."""
+    return Trial(group.candidate.workload, group.candidate.spec, replicas - group.lost, group.share / SHARE_UNITS)
 
 
 def _smaller(inputs: Inputs, solution: FleetSolution, group: GroupChoice) -> tuple[int, int] | None:

@@ -38,7 +38,7 @@ IDLE, MORE = 4, 8
 
 
 @dataclass(slots=True)
-class _KnownPair:
+class KnownPair:
     """What is known of a pair."""
 
     pair: PoolPair
@@ -110,7 +110,7 @@ class PoolSearch:
         told = "; ".join(reason for reason, _ in self._refused.most_common(2))
         return f"no prefill and decode workers that exchange caches: {told or 'no two workers suit each other'}"
 
-    def _bounded(self, able: Sequence[Candidate]) -> Iterator[_KnownPair]:
+    def _bounded(self, able: Sequence[Candidate]) -> Iterator[KnownPair]:
         """Every pair that a connector joins, with the workers that a fluid takes."""
         formats: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
         for one in able:
@@ -138,7 +138,7 @@ class PoolSearch:
         promises = self._workers.part.slo.promises
         return all(a + b <= promise.limit_s for a, b, promise in zip(one, other, promises, strict=True))
 
-    def _known(self, pair: PoolPair, rate: float, held: float) -> _KnownPair | None:
+    def _known(self, pair: PoolPair, rate: float, held: float) -> KnownPair | None:
         """The pair with its least and most workers; None where it cannot be."""
         before, after = pair.prefill.worker, pair.decode.worker
         assert before is not None
@@ -163,7 +163,7 @@ class PoolSearch:
             sent = [ceil_guarded(rate / one.sent_per_second) for one in (before, after)]
             least = [max(pair_of) for pair_of in zip(least, sent, strict=True)]
         most = (IDLE * least[0] + MORE, IDLE * least[1] + MORE)
-        known = _KnownPair(pair, (least[0], least[1]), most)
+        known = KnownPair(pair, (least[0], least[1]), most)
         if pair.inside:
             per_node = pair.prefill.node_type.gpus_per_node
             room = tuple(
@@ -179,7 +179,7 @@ class PoolSearch:
         self._price(known)
         return known
 
-    def _price(self, known: _KnownPair) -> tuple[int, int] | None:
+    def _price(self, known: KnownPair) -> tuple[int, int] | None:
         """Set what the pair costs at least; the cheapest numbers of workers that are left, the fewest of them."""
         found = [(self._cents(known.pair, *point), sum(point), point) for point in known.points()]
         found = [one for one in found if one[0] < NEVER]
@@ -250,7 +250,7 @@ class PoolSearch:
                     heapq.heappush(heap, (known.cents, gpus, place))
         return None if limit >= NEVER else limit
 
-    def _try(self, known: _KnownPair) -> None:
+    def _try(self, known: KnownPair) -> None:
         """Replay at the cheapest numbers that are left, all their nodes filled; what is kept is made as few as can."""
         point = self._price(known)
         if point is None:
@@ -266,7 +266,7 @@ class PoolSearch:
         before = self._fewest(known, known.least[0], full[0], lambda count: (count, full[1]))
         self._fewest(known, known.least[1], full[1], lambda count: (before, count))
 
-    def _fewest(self, known: _KnownPair, low: int, high: int, at) -> int:  # type: ignore[no-untyped-def]
+    def _fewest(self, known: KnownPair, low: int, high: int, at) -> int:  # type: ignore[no-untyped-def]
         """The fewest workers of one pool beside so many of the other."""
         low -= 1
         while high - low > 1:
@@ -274,7 +274,7 @@ class PoolSearch:
             low, high = (low, middle) if self._keeps(known, at(middle)) else (middle, high)
         return high
 
-    def _keeps(self, known: _KnownPair, point: tuple[int, int]) -> bool:
+    def _keeps(self, known: KnownPair, point: tuple[int, int]) -> bool:
         """Whether so many keep every promise; what misses is noted."""
         if self.replayer.keeps(PoolTrial(known.pair, *point)):
             return True
@@ -282,7 +282,7 @@ class PoolSearch:
         known.missed = [*beyond, point]
         return False
 
-    def _filled(self, known: _KnownPair, point: tuple[int, int]) -> tuple[int, int]:
+    def _filled(self, known: KnownPair, point: tuple[int, int]) -> tuple[int, int]:
         """The same nodes with as many workers as they hold: what costs the same and carries more."""
         pair, (before, after) = known.pair, point
         one, other = pair.prefill, pair.decode
@@ -313,20 +313,25 @@ class PoolSearch:
         self._price(known)
         return False
 
-    def _of(self, solution: FleetSolution) -> tuple[_KnownPair, PoolTrial]:
+    def _of(self, solution: FleetSolution) -> tuple[KnownPair, PoolTrial]:
         trial = trial_in(solution)
         return next(one for one in self.pairs if one.pair.key == trial.pair.key), trial
 
     def carries(self, trial: PoolTrial) -> bool:
         """Whether pools carry a factor of the planned load: below saturation, slots and network, promises kept."""
-        load, pair = self._workers.part.load, trial.pair
-        rate = self._workers.needed_rate() * trial.factor
+        return trial.factor <= self.most_load(trial) and self.replayer.keeps(trial)
+
+    def most_load(self, trial: PoolTrial) -> float:
+        """How many times the planned load pools carry at most: below saturation, slots and network."""
+        held, rate, pair = self._workers.part.load.inflight, self._workers.needed_rate(), trial.pair
+        found = []
         for one, count in ((pair.prefill.worker, trial.prefill), (pair.decode.worker, trial.decode)):
             assert one is not None
             sent = one.requests_per_second if pair.inside else min(one.requests_per_second, one.sent_per_second)
-            if rate > count * sent or (one.slots and load.inflight * trial.factor > count * one.slots):
-                return False
-        return self.replayer.keeps(trial)
+            found.append(count * sent / rate)
+            if one.slots and held:
+                found.append(count * one.slots / held)
+        return min(found)
 
 
 def trial_in(solution: FleetSolution) -> PoolTrial:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.planning.inputs import loads_of
-from optimizer.planning.pool_search import PoolSearch, trial_in
+from optimizer.planning.pool_search import PoolSearch
+from optimizer.planning.pool_ties import PoolTies
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.fleet.candidate_set import CandidateSet
-    from optimizer.fleet.types import FleetResult, FleetSolution, SolveSettings
+    from optimizer.fleet.types import FleetResult, SolveSettings
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.pricing import NodeOption
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 
 ROUNDS = 200
 """The solver is asked at most so often."""
-
-MOST_LOAD, STEPS = 2.0, 5
-"""Up to so many times the planned load it is asked what pools carry, halving the open interval so often."""
-
 
 @dataclass(frozen=True)
 class WithPools:
@@ -38,6 +35,7 @@ class WithPools:
     complete: bool  # every plan is replayed, and nothing cheaper is left open
     replayed: int  # pairs of pools
     pairs: int  # that a connector joins and a fluid leaves
+    ties: PoolTies  # what else may stand on the nodes of a plan
 
 
 def with_pools(
@@ -80,27 +78,15 @@ def with_pools(
             continue
         complete = True
         break
-    listed = tuple(_as_replayed(search, one, below) if one.has_pools else one for one in result.solutions)
+    ties = PoolTies(search, inputs.catalog, rules, below)
     if complete:
+        listed = ties.listed(result.solutions)
         told = [f"engine.disaggregation: {why}" for why in [search.why_none()] if why]
         result = replace(result, solutions=listed, screened=plain.screened, warnings=(*result.warnings, *told))
-    return WithPools(result, wanted, complete, len(search.replayer.replayed), len(search.pairs))
+    return WithPools(result, wanted, complete, len(search.replayer.replayed), len(search.pairs), ties)
 
 
 def _is_full(result: FleetResult, top: int, limit: int | None) -> bool:
     """Whether the ranking is as long as asked for below the limit that pairs were looked at under."""
     found = result.solutions
     return len(found) == top and (limit is None or all(one.monthly_cents < limit for one in found if one.has_pools))
-
-
-def _as_replayed(search: PoolSearch, solution: FleetSolution, without: int | None) -> FleetSolution:
-    """The plan with what its requests see, how many times the planned load its pools carry (the largest factor that was
-    tried and kept), and what it costs ``without`` pools."""
-    trial = trial_in(solution)
-    low, high = 1.0, MOST_LOAD
-    for _ in range(STEPS):
-        middle = 0.5 * (low + high)
-        carried = search.carries(replace(trial, factor=middle))
-        low, high = (middle, high) if carried else (low, middle)
-    seen = search.replayer.replay(trial)
-    return replace(solution, pooled=seen, load_factor=low, without_pools_cents=without)

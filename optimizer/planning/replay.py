@@ -72,7 +72,7 @@ def best_as_replayed(
     the time was up before everything in it was replayed and nothing cheaper was left open."""
     from optimizer.planning.cheapest import is_two_sided
 
-    if not is_two_sided(inputs, candidates):
+    if not is_two_sided(candidates, options):
         return None
     found = _cheapest(inputs, candidates, options, _replayer(inputs, memory), settings, clock, memo)
     return found.result if found.complete else None
@@ -88,22 +88,27 @@ def _cheapest(
     memo: Memo | None,
 ) -> Cheapest:
     """The cheapest plans as replayed, of those at equal money the better."""
-    from optimizer.planning.cheapest import cheapest
+    from optimizer.planning.cheapest import cheapest, cheapest_mixes
     from optimizer.planning.judges import Judge
+    from optimizer.planning.mixes import MixSearch
     from optimizer.planning.ties import TieSettling
 
     found = None
+    mixes = MixSearch(inputs, candidates, options, replayer, memo) if candidates.rules.mixed else None
 
     def rank(top: int) -> FleetResult | None:
         nonlocal found
         wanted = replace(candidates, rules=replace(candidates.rules, top=top))
         known = None if found is None else found.least
-        found = cheapest(inputs, wanted, options, replayer, settings, clock, memo, known)
+        if mixes is not None:
+            found = cheapest_mixes(inputs, wanted, mixes, settings, clock)
+        else:
+            found = cheapest(inputs, wanted, options, replayer, settings, clock, memo, known)
         return found.result if found.complete and not settings.first_level else None
 
     def judge() -> Judge:
         assert found is not None
-        return Judge(inputs, candidates, options, replayer, found.least)
+        return Judge(inputs, candidates, options, replayer, found.least, found.pools)
 
     listing = TieSettling(inputs, candidates, options, candidates.rules.top, anywhere=not settings.must_use)
     settled = listing.of(rank, judge)
@@ -230,7 +235,7 @@ def _two_sided(
     from optimizer.planning.assemble import assemble
     from optimizer.planning.cheapest import is_two_sided
 
-    if clock.over or not is_two_sided(inputs, candidates):
+    if clock.over or not is_two_sided(candidates, options):
         return None
     _say_replaying(inputs, say)
     replayer = _replayer(inputs, memory)

@@ -1,12 +1,12 @@
 """Of plans at equal money the better one is listed, cards that are paid for work, and no plan is beaten by another.
 
-The solver finds what is cheapest; of what costs the same it takes any. Here every plan of its ranking meets the others
-that cost exactly as much (of one workload on whatever nodes, of several on the same nodes) and have the same key, and
-the best of them is listed: better grade, then published weights, more load carried, lower latency as replayed (as
-estimated, where nothing is replayed), fewer GPUs per replica, and content last. Then a plan leaves the list that
-another beats on the same nodes at the same money: no worse in grade, published weights, load and every promised
-percentile, and better in one; the other being what its configuration costs at least. Of plans listed at equal money the
-better one comes first.
+The solver finds what is cheapest, carries most or is quickest; of what costs the same and reaches as much it takes any.
+Here every plan of its ranking meets the others that cost exactly as much and reach as much (of one workload on whatever
+nodes, of several on the same nodes) and have the same key, and the best of them is listed: better grade, then published
+weights, more load carried, lower latency as replayed (as estimated, where nothing is replayed), fewer GPUs per replica,
+and content last. Then a plan leaves the list that another beats on the same nodes at the same money: no worse in grade,
+published weights, load and every promised percentile, and better in one; the other being what its configuration costs
+at least and reaches at most. Of plans listed at equal money the better one comes first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from optimizer.fleet.starting_plans import keeps_limits
 from optimizer.fleet.types import NodeChoice
 from optimizer.planning.inputs import loads_of
 from optimizer.planning.same_nodes import spread
+from optimizer.planning.sought import Sought
 from optimizer.vocabulary import Survive
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from optimizer.planning.judges import Judge
     from optimizer.pricing import NodeOption
     from optimizer.pricing.types import NodeType
-
-BY_MONEY = ("minimize_cost", "minimize_gpus")
-"""Objectives under which many plans come to the same; where a latency or the load is sought hardly any two do."""
 
 MORE = 3
 """At most so many times as many plans as are listed are asked for, to list none that is beaten."""
@@ -144,13 +142,11 @@ class _Ties:
             one.node_type.key: one.node_type for one in self._racing
         }
         self._anywhere = listing.anywhere and len(self._rules.workloads) == 1 and not self._rules.periods
-        self._means = (self._loads, judge.capable, judge.fewest, self._rules.survive)
+        self._sought = Sought(self._rules, self._loads)
 
     def listed(self, solutions: Sequence[FleetSolution], *, full: bool) -> tuple[list[FleetSolution], int]:
         """The plans, each the best of its key at its money, without those that are beaten, the better first; and how
         many keys are known. ``full``: there may be more plans at the money of the last one, which are found too."""
-        if self._rules.objective not in BY_MONEY:
-            return self._unbeaten([self._filled(one) for one in solutions]), len(solutions)
         best = [self._settled(one) for one in solutions]
         if full and self._anywhere:
             best += self._left_out(best, {one.key for one in solutions})
@@ -190,8 +186,8 @@ class _Ties:
         return list(found.values())
 
     def _settled(self, solution: FleetSolution) -> FleetSolution:
-        """The best at its money; where groups are changed one at a time, until no change is for the better. Pools stay
-        as the solver chose them: their numbers of workers hang together."""
+        """The best at its money; where groups are changed one at a time, until no change is for the better. Pools are
+        settled where they are replayed (``pool_ties``): their numbers of workers hang together."""
         if solution.has_pools:
             return solution
         for _ in solution.groups:
@@ -217,17 +213,6 @@ class _Ties:
             return solution
         return best
 
-    def _filled(self, solution: FleetSolution) -> FleetSolution:
-        """The plan with replicas of its own on cards that stand idle, where it is about a latency."""
-        if self._rules.objective not in ("minimize_ttft", "minimize_tpot"):
-            return solution
-        groups = spread(solution, [one.candidate for one in solution.groups], *self._means)
-        if groups is None:
-            return solution
-        filled = self._with(solution, groups)
-        more = filled.load_factor > solution.load_factor
-        return filled if more and self._judge.keeps(filled) else solution
-
     def _rivals(self, solution: FleetSolution) -> Iterator[FleetSolution]:
         """Other plans at the same money: on the same nodes, and of one workload on others."""
         flagged = any(self._rules.is_flagged(one.candidate) for one in solution.groups)
@@ -241,9 +226,7 @@ class _Ties:
             for group in solution.groups
         ]
         for chosen in _combinations(choices, [one.candidate for one in solution.groups]):
-            groups = spread(solution, chosen, *self._means)
-            if groups is not None:
-                yield self._with(solution, groups)
+            yield from self._spread(solution, chosen)
         if not self._anywhere or len(solution.groups) != 1:
             return
         here = solution.groups[0].candidate.node_type.key
@@ -254,9 +237,19 @@ class _Ties:
             elsewhere = replace(solution, nodes=nodes, gpus=_gpus(nodes))
             for one in able:
                 if one.node_type.key == key:
-                    groups = spread(elsewhere, [one], *self._means)
-                    if groups is not None:
-                        yield self._with(elsewhere, groups)
+                    yield from self._spread(elsewhere, [one])
+
+    def _spread(self, solution: FleetSolution, chosen: Sequence[Candidate]) -> Iterator[FleetSolution]:
+        """The plan with other candidates on its nodes, where those hold them and reach what it reaches."""
+
+        def fewest(candidate: Candidate, share: int) -> int | None:
+            return self._judge.fewest(candidate, share, solution.objective)
+
+        groups = spread(solution, chosen, self._loads, self._judge.capable, fewest, self._rules.survive)
+        if groups is not None:
+            made = self._with(solution, groups)
+            if self._sought.reached(made):
+                yield made
 
     def _nodes_at(self, key: tuple[str, int, str, float, float], cents: int) -> tuple[NodeChoice, ...] | None:
         """The cheapest nodes of a type that come to exactly so much, spares among them; None where none do."""
@@ -287,8 +280,8 @@ class _Ties:
         """The plan with other groups on its nodes."""
         facts = [fact for group in groups for fact in slot_facts(group.candidate, self._rules)]
         facts += [fact for choice in solution.nodes for fact in option_facts(choice.option, self._rules)]
-        factor = load_factor(groups, self._loads) / THOUSANDTHS
-        return replace(solution, groups=tuple(groups), key=key_of(facts), load_factor=factor)
+        factor = solution.objective if self._sought.load else load_factor(groups, self._loads)
+        return replace(solution, groups=tuple(groups), key=key_of(facts), load_factor=factor / THOUSANDTHS)
 
     def _unbeaten(self, plans: Sequence[FleetSolution]) -> list[FleetSolution]:
         """Without plans that another beats; of two that are alike, the one that costs less work comes first anyway."""
@@ -300,7 +293,9 @@ class _Ties:
         same = [other for other in plans if other.key != plan.key and _purchase(other) == _purchase(plan)]
         if any(self._beats(other, plan) for other in same):
             return True
-        if self._rules.objective not in BY_MONEY or len(plan.groups) != 1 or self._rules.periods:
+        if plan.has_pools:
+            return self._judge.is_beaten_by_pools(plan)
+        if len(plan.groups) != 1 or self._rules.periods:
             return False
         mine = self._static(plan)
         for rival in self._rivals(plan):

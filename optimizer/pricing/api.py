@@ -40,6 +40,7 @@ def api_comparison(cents: int, volume: Volume, problem: Problem, catalog: Catalo
         low, high = low + bills[0][1][2], high + bills[-1][1][2]
     if own is None and not sellers:
         return None
+    whole = 1.0 if any(one.traffic.batch for one in problem.workloads) else 1.0 / mean_load(problem)
     references = [one for one, told in ((low_amount, not unsold), (own_amount, own is not None)) if told and one]
     return ApiComparison(
         own_cents=None if own is None else own_cents,
@@ -48,7 +49,7 @@ def api_comparison(cents: int, volume: Volume, problem: Problem, catalog: Catalo
         low_cents=None if unsold else low,
         high_cents=None if unsold else high,
         break_even_share=cents / CENTS_PER_UNIT / min(references) if references else None,
-        stated_volume=1.0 if any(one.traffic.batch for one in problem.workloads) else 1.0 / mean_load(problem),
+        stated_volume=whole / volume.of_stated,
     )
 
 

@@ -41,6 +41,7 @@ class Volume:
     output_tokens: float
     users: float | None
     by_workload: Mapping[str, float]  # requests
+    of_stated: float = 1.0  # it is of so many times the stated load: under ``maximize_load`` what a plan carries
 
 
 def expected_volume(problem: Problem, made: Mapping[str, float], load_factor: float | None = None) -> Volume:
@@ -58,6 +59,7 @@ def expected_volume(problem: Problem, made: Mapping[str, float], load_factor: fl
         output_tokens=sum(count * each.output_mean for count, each in zip(requests, lengths, strict=True)),
         users=users,
         by_workload={workload.name: count for workload, count in zip(problem.workloads, requests, strict=True)},
+        of_stated=load_factor or 1.0,
     )
 
 

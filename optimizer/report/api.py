@@ -10,6 +10,9 @@ from optimizer.report.json_plan import Json, Money
 from optimizer.report.layout import BLANK, Block, Passage, Style
 from optimizer.report.words import count, money, percent, plural
 
+_NO_MORE = 1.005
+"""A load factor that says no more than the volume itself."""
+
 
 def api_line(outcome: Outcome) -> Iterator[Block]:
     """One paragraph below the ranking; nothing where nobody sells the models of the problem by the token."""
@@ -73,9 +76,15 @@ def _break_even(compared: ApiComparison, plan: Plan) -> str:
     if share is None:
         return ""
     if never(plan):
+        times, most = count(share), carried(plan)
+        if most <= _NO_MORE:
+            return (
+                f"this plan is never the cheaper way, even full: that would take {times} times the volume, and it"
+                " carries no more than that volume"
+            )
         return (
-            f"this plan is never the cheaper way, even full: that would take {count(share)} times the volume, and it"
-            f" carries {count(carried(plan))} times"
+            f"this plan is never the cheaper way, even full: that would take {times} times the volume, and it"
+            f" carries {count(most)} times"
         )
     where = percent(share) if share < 1 else f"{count(share)} times"
     return f"this plan is the cheaper way from {where} of it on"

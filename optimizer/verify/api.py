@@ -13,7 +13,7 @@ from optimizer.pricing import mean_load, terms_of
 from optimizer.problem import lengths_of
 from optimizer.problem.schema import Workload
 from optimizer.units import CENTS_PER_UNIT
-from optimizer.verify.case import CheckedCase, Mismatch
+from optimizer.verify.case import MAXIMIZE_LOAD, CheckedCase, Mismatch
 from optimizer.verify.money import expected_requests
 
 _NEAR = 1e-9
@@ -126,6 +126,8 @@ def _ends(case: CheckedCase, found: ApiComparison, asked: list[_ExpectedTokens])
     wholes = [sum(bills) for bills in (own, low) if sum(bills) > 0]
     share = case.plan.monthly_cents / CENTS_PER_UNIT / min(wholes) if wholes else None
     whole = min(1.0 if one.traffic.batch else 1.0 / mean_load(case.problem) for one in case.problem.workloads)
+    if case.problem.objective == MAXIMIZE_LOAD:  # what is expected is what the plan carries
+        whole /= case.plan.load_factor or 1.0
     if abs(found.stated_volume - whole) > 1e-9:
         yield Mismatch("by the token", "long_run.api.stated_volume", whole, found.stated_volume, "stated over expected")
     have = found.break_even_share

@@ -314,6 +314,6 @@ def _value(problem: Problem, plan: Plan) -> tuple[float, ...]:
             return (-plan.load_factor, plan.monthly_cents)
         case "minimize_gpus":
             return (plan.gpus, plan.monthly_cents)
-        case "minimize_cost":
-            return (plan.monthly_cents, plan.gpus)
+        case "minimize_cost":  # of plans at equal money the better one comes first, which may have more GPUs
+            return (plan.monthly_cents,)
     return ()

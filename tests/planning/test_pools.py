@@ -72,9 +72,18 @@ def test_every_list_is_below_the_cheapest_plan_without_pools(solved) -> None:
     assert all(plan.monthly_cents < plain for plan in plans if plan.has_pools)
 
 
+def test_no_pools_leave_paid_cards_idle_or_a_better_pair_unlisted(solved) -> None:
+    """At $65,700 the solver took 9 decode workers beside 15; another pair on the same nodes carried more, faster."""
+    second = solved(UNLIKE).plans[1]
+    assert not any(node.idle_gpus for plan in solved(UNLIKE).plans for node in plan.nodes)
+    assert second.monthly_cents == 6_570_000
+    assert second.load_factor > 1.2
+    assert [group.tensor_parallel for group in second.groups] == [1, 2]
+
+
 def test_the_screen_names_both_pools(solved) -> None:
     text = render(solved(UNLIKE), "text")
-    assert "prefill 15x TP1 H100 SXM, decode 15x TP2 H20 96GB; caches sent over the nodes' network" in (
+    assert "prefill 16x TP1 H100 SXM, decode 8x TP4 H20 96GB; caches sent over the nodes' network" in (
         " ".join(text.split())
     )
     assert '"role": "prefill"' in render(solved(UNLIKE), "json")

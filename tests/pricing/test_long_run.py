@@ -21,7 +21,8 @@ from optimizer.pricing import (
     total_cents_over,
 )
 from optimizer.pricing.long_run import break_even_months
-from optimizer.vocabulary import Tier
+from optimizer.pricing.unit_costs import expected_volume
+from optimizer.vocabulary import Objective, Tier
 
 
 def by_tier(asked, catalog):
@@ -145,6 +146,20 @@ def test_an_api_by_hand(problem, make_catalog):
     assert compared.break_even_share == pytest.approx(10_000 / (5e6 * each))
     assert (compared.sellers, compared.unsold, compared.low_cents) == ((), (workload.name,), None)
     assert api_comparison(1, of(workload.name, 0.0), problem(), make_catalog()) is None
+
+
+def test_where_the_load_is_sought_the_volume_is_already_what_the_plan_carries(problem, make_catalog):
+    """A plan that carries 40 times the unit of load is compared at that volume: run full it makes no more of it."""
+    asked = problem(payment={"api_price": {"input_per_million": 0.5, "output_per_million": 2.0}, "mean_load": 0.5})
+    name = asked.workloads[0].name
+    sought = asked.model_copy(update={"objective": Objective.MAXIMIZE_LOAD})
+    volume = expected_volume(sought, {name: 4.0}, 40.0)
+    compared = api_comparison(1_000_000, volume, sought, make_catalog())
+    assert compared is not None
+    assert 40.0 * compared.stated_volume == pytest.approx(2.0)  # the hours that ``mean_load`` leaves out, nothing else
+    once = api_comparison(1_000_000, expected_volume(asked, {name: 0.1}), asked, make_catalog())
+    assert once is not None
+    assert once.stated_volume == pytest.approx(2.0)
 
 
 def token_price(model: str, provider: str, fresh: float, out: float, **more: Any) -> TokenPrice:
