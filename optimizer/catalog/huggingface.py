@@ -52,6 +52,7 @@ def _model(c: Config) -> Model:
     routed, total = by_part.get(ModulePart.EXPERTS, 0), sum(by_part.values())
     embed, head = by_part[ModulePart.EMBEDDING], by_part.get(ModulePart.HEAD, 0)
     quantization = read_quantization(c)
+    _known_names(c, quantization, counted, shape.layers, experts.count)
     native, stored = _stored(c, shape, counted, quantization)
     full, window, index = kv_bytes_16bit(c, body)
     active = total - routed * (1 - experts.per_token / experts.count) if experts.count else total
@@ -111,6 +112,18 @@ def _model(c: Config) -> Model:
     )
 
 
+def _known_names(c: Config, quantization: Quantization, counted: Sequence[Module], layers: int, experts: int) -> None:
+    """Refuse a quantization that names modules by names which are not known here: their format would be guessed."""
+    names = list(dict.fromkeys(quantization.strangers(counted, layers, experts)))
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        c.error(
+            "quantization_config",
+            f"quantization_config names {names[0]!r}{more}, which is no module of {c.kind} as counted here "
+            "(or some experts of a layer only): how its weights are stored would be a guess",
+        )
+
+
 def _stored(
     c: Config, shape: DecoderShape, counted: Sequence[Module], quantization: Quantization
 ) -> tuple[str, tuple[StoredPart, ...]]:
@@ -139,7 +152,17 @@ def _stored(
             sizes[part.format] = sizes.get(part.format, 0.0) + part.params
     if sizes:
         return max(sizes, key=lambda name: sizes[name]), parts
-    return ("fp16" if c.get("torch_dtype") in ("float16", "half", "fp16") else "bf16"), parts
+    stated = str(c.get("torch_dtype") or "bfloat16").removeprefix("torch.")
+    if stated not in _WIDE_TYPES:
+        c.error("torch_dtype", f"torch_dtype {stated!r} without a quantization_config says not how weights are stored")
+    return _WIDE_TYPES.get(stated, "bf16"), parts
+
+
+_WIDE_TYPES = {
+    "float16": "fp16", "half": "fp16", "fp16": "fp16", "bfloat16": "bf16", "bf16": "bf16", "auto": "bf16",
+    "float32": "bf16", "float": "bf16", "fp32": "bf16", "float64": "bf16",
+}  # fmt: skip
+"""Types that engines load at 16 bit."""
 
 
 def _against_index(c: Config, size: float) -> None:

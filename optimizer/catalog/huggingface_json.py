@@ -104,12 +104,13 @@ class Config:
         self.findings.append(self._document.finding(message, (*inside, *(found or name).split("."))))
 
     def get(self, name: str) -> object:
-        """A value under its name or an alias, else the family's default, else None."""
-        for key in (name, *ALIASES.get(name, ())):
+        """A value under its name or an alias, else the family's default, else None; a stated null has no default."""
+        keys = (name, *ALIASES.get(name, ()))
+        for key in keys:
             value = _step(self._data, key)
             if value is not None:
                 return value
-        value = self._defaults.get(name)
+        value = None if any(key in self._data for key in keys) else self._defaults.get(name)
         return self.outer.get(name) if value is None and name in _OUTER_KEYS else value
 
     def has(self, name: str) -> bool:

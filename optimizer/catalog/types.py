@@ -252,9 +252,12 @@ class EngineDefault:
 
 @cache
 def version_key(version: str) -> tuple[int, ...]:
-    """A version as numbers to compare; empty where none is stated or it has no number (a nightly of a month)."""
+    """A version as numbers to compare, 0.11 like 0.11.0; empty where none is stated or it has no number (a nightly)."""
     found = _VERSION.search(version)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
+    parts = [int(part) for part in found[0].split(".")] if found else []
+    while len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
 
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
