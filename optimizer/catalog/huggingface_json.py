@@ -47,6 +47,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "first_k_dense_replace": ("num_dense_layers", "moe_layer_start_index", "moe_start_layer_index", "n_dense_layers"),
     "hidden_act": ("hidden_activation", "activation_function", "mlp_hidden_act", "act_fn", "hidden_act_fn"),
     "torch_dtype": ("dtype",),
+    "sliding_window": ("sliding_window_size",),
+    "hybrid_layer_pattern": ("sliding_window_layout",),
     "sliding_window_pattern": ("_sliding_window_pattern", "global_attn_every_n_layers"),
 }  # fmt: skip
 """Other names of a key; a dot steps into a nested object."""

@@ -37,6 +37,8 @@ _PROJECTIONS = (
 )
 """Names that older and fused layouts give the layers and projections, as they are called here."""
 
+_HEADS = ("lm_head", "output", "output_layer", "embed_out", "head")
+_HEAD_PREFIXES = ("", "model.", "language_model.", "model.language_model.", "transformer.", "llm.", "thinker.")
 _BLOCKS = {
     "self_attn": ("self_attn", "attn", "attention", "mixer", "self_attention"),
     "linear_attn": ("linear_attn", "mixer"),
@@ -62,7 +64,7 @@ class NameStyle(Enum):
     EXACT = auto()  # the whole name, or a regular expression after "re:"
     WILDCARD = auto()  # shell wildcards over the whole name; without any the module or what is inside it
     CONTAINS = auto()  # some parts of the name in sequence; a star stands for any
-    PIECES = auto()  # the same, and a word without dots any piece of the name (AutoAWQ: "attn" means self_attn)
+    PIECES = auto()  # the same, and a word without dots any piece of a block's name (AutoAWQ: "attn" means self_attn)
 
 
 class NameList:
@@ -132,7 +134,9 @@ class NameList:
             return False
         if self._style is NameStyle.EXACT:
             return any(name in self._words for name in names)
-        if any(piece in name for name in names for piece in self._pieces):
+        if self._pieces and any(
+            piece in step for name in names for step in name.split(".")[:-1] for piece in self._pieces
+        ):
             return True
         return any(part in self._words for name in names for part in _parts(name))
 
@@ -180,7 +184,7 @@ def _parts(name: str) -> Iterator[str]:
 def names_of(module: Module, prefixes: tuple[str, ...] = _PREFIXES) -> list[str]:
     """The names that checkpoints give a module, behind the prefixes given."""
     if module.part is ModulePart.HEAD:
-        return ["lm_head", "model.lm_head", "language_model.lm_head", "output", "head"]
+        return [prefix + head for prefix in _HEAD_PREFIXES for head in _HEADS]
     if module.part is ModulePart.ENCODER:
         return [
             f"{prefix}{tower}.layers.0.linear"

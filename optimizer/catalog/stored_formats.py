@@ -21,10 +21,11 @@ class Stored:
 
     format: str  # bf16, fp8, int8, int4, nvfp4, mxfp4
     bits: float
+    block: int = 0  # weights in a row that share a scale, where a shard of a layer must hold whole ones
 
 
 WIDE = Stored("bf16", 16.0)
-FP8, FP8_BLOCK, INT8 = Stored("fp8", 8.0), Stored("fp8", 8.0 + 32.0 / 128**2), Stored("int8", 8.0)
+FP8, FP8_BLOCK, INT8 = Stored("fp8", 8.0), Stored("fp8", 8.0 + 32.0 / 128**2, 128), Stored("int8", 8.0)
 NVFP4, MXFP4, MXFP8 = Stored("nvfp4", 4.0 + 8.0 / 16), Stored("mxfp4", 4.0 + 8.0 / 32), Stored("fp8", 8.0 + 8.0 / 32)
 NF4_DOUBLE, NF4 = Stored("int4", 4.0 + 8.0 / 64 + 32.0 / (64 * 256)), Stored("int4", 4.0 + 32.0 / 64)
 
@@ -78,8 +79,13 @@ def read_quantization(c: Config) -> Quantization:
             "quantization_config", f"quantization_config: quant_method {shown(method)} is not known; known: {known}"
         )
         return Quantization()
+    said = _Said(section)
     try:
-        return _experts_apart(c, reader(section))
+        found = reader(said)
+        unread = [key for key in _EXCLUSIONS if section.get(key) and key not in said.read]
+        if unread:
+            raise _NotUnderstoodError(f"{unread[0]} is not a key of this method, so what it leaves out is not known")
+        return _experts_apart(c, found)
     except _NotUnderstoodError as error:
         c.error("quantization_config", f"quantization_config: {method}: {error}")
         return Quantization()
@@ -118,6 +124,26 @@ _FOREIGN_KEYS = {
     "quantize": "weights quantized for MindIE, whose layout is not read",
 }
 _ASCEND_FILE = "quant_model_description.json"
+
+
+_EXCLUSIONS = (
+    "ignore", "ignored_layers", "exclude", "exclude_modules", "exclude_layers", "modules_to_not_convert",
+    "modules_not_quantized", "modules_in_block_to_quantize", "llm_int8_skip_modules", "skip_modules", "extra_config",
+)  # fmt: skip
+"""Keys by which one method or another says which modules it does not take, or takes otherwise."""
+
+
+class _Said(dict[str, object]):
+    """A section that remembers which of its keys were read."""
+
+    def __init__(self, section: Mapping[str, object]) -> None:
+        super().__init__(section)
+        self.read: set[str] = set()
+
+    def get(self, key: str, default: object = None) -> object:
+        """The value of a key."""
+        self.read.add(key)
+        return super().get(key, default)
 
 
 class _NotUnderstoodError(ValueError):
@@ -162,7 +188,7 @@ def _integers(bits: float, group: float, *, zero_points: bool) -> Stored:
     if bits not in (4, 8):
         raise _NotUnderstoodError(f"{bits:g}-bit integers are not a format that the engines here compute with")
     extra = (16.0 + (bits if zero_points else 0.0)) / group if group > 0 else 0.0
-    return Stored(f"int{bits:.0f}", bits + extra)
+    return Stored(f"int{bits:.0f}", bits + extra, max(int(group), 0))
 
 
 def _fp8(section: Mapping[str, object]) -> Quantization:
@@ -267,11 +293,11 @@ def _compressed_tensors(section: Mapping[str, object]) -> Quantization:
     if "sparse" in layout or layout == "marlin-24" or structure not in (None, "dense"):
         raise _NotUnderstoodError(f"sparse weights ({structure or layout}) are not modelled")
     groups, cache = section.get("config_groups"), _kv_scheme(section.get("kv_cache_scheme"))
+    rules = list(_kept_wide(section, NameStyle.EXACT, "ignore"))
     if groups in ({}, None) and cache:  # only the cache is quantized
         return Quantization(WIDE, (), cache, method="compressed-tensors")
     if not isinstance(groups, dict) or not groups:
         raise _NotUnderstoodError("config_groups is missing, so nothing says how the weights are stored")
-    rules = list(_kept_wide(section, NameStyle.EXACT, "ignore"))
     default, linear = WIDE, False
     for group in groups.values():
         if not isinstance(group, dict):
@@ -344,6 +370,7 @@ _ALGORITHMS = {
     "W8A8_SQ_PER_TENSOR_PLUGIN": INT8,
     "W8A8_SQ_PER_TENSOR_PER_TOKEN_PLUGIN": INT8,
     "W8A16": INT8,
+    "UNQUANTIZED": WIDE,
 }
 """Algorithms of NVIDIA Model Optimizer."""
 
@@ -360,8 +387,11 @@ def _algorithm(name: object, group: object) -> Stored:
     raise _NotUnderstoodError(f"quant_algo {shown(name)} is not known")
 
 
+_MODELOPT_EXCLUSIONS = ("ignore", "exclude_modules", "ignored_layers", "modules_to_not_convert")
+
+
 def _modelopt(section: Mapping[str, object]) -> Quantization:
-    rules = list(_kept_wide(section, NameStyle.WILDCARD, "ignore", "exclude_modules", "ignored_layers"))
+    rules = list(_kept_wide(section, NameStyle.WILDCARD, *_MODELOPT_EXCLUSIONS))
     algorithm, listed = section.get("quant_algo"), section.get("quantized_layers")
     kv = str(section.get("kv_cache_quant_algo") or "").upper()
     if kv not in _MODELOPT_KV:
@@ -377,6 +407,8 @@ def _modelopt(section: Mapping[str, object]) -> Quantization:
         for name, change in listed.items():
             details = change if isinstance(change, dict) else {"quant_algo": change}
             stored = _algorithm(details.get("quant_algo"), details.get("group_size"))
+            if "embed_tokens" in name and stored is not WIDE:
+                raise _NotUnderstoodError(f"embeddings below 16 bit ({name}) are not modelled")
             by_format.setdefault(stored, []).append(name)
         rules += [(NameList(names, NameStyle.WILDCARD), stored) for stored, names in by_format.items()]
         return Quantization(WIDE, tuple(rules), cache, method="modelopt")

@@ -141,6 +141,8 @@ class Model:
     draft: tuple[StoredPart, ...] = ()  # layers for speculation, not loaded otherwise; empty = none known
     plain_keys: bool = False  # read by the standard keys of a configuration: grade C
     modalities: tuple[str, ...] = ()  # image, audio, video: what it takes beside text
+    group_legal_tp: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Sizes at which shards hold whole groups of integers, by format; formats without a further limit are left out."""
     kv_in_checkpoint: str = ""  # format of the KV cache that the checkpoint asks for
 
     @property

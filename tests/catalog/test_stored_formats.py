@@ -11,6 +11,7 @@ import pytest
 from optimizer.catalog import model_from_config
 from optimizer.catalog.types import Model, StoredPart
 from optimizer.errors import CatalogError
+from optimizer.performance.compatibility import tp_refusal
 
 DENSE: dict[str, Any] = {
     "model_type": "llama",
@@ -133,6 +134,15 @@ REFUSED = [
     ({"quant_method": "torchao", "quant_type": "int8wo", "include_input_output_embeddings": True}, "embeddings below"),
     ({"quant_method": "torchao", "quant_type": "int8_dynamic_activation_int4_weight"}, "is not known"),
     (ct(8, "float", None, "float-quantized", ignore=["model.layers.0.self_attn.query_proj"]), "query_proj'"),
+    (
+        {"quant_method": "gptq", "bits": 4, "group_size": 128, "modules_not_quantized": ["self_attn"]},
+        "modules_not_quantized is not a key of this method",
+    ),
+    (
+        {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION",
+         "quantized_layers": {"model.embed_tokens": {"quant_algo": "NVFP4"}}},
+        "embeddings below 16 bit (model.embed_tokens)",
+    ),
 ]  # fmt: skip
 
 
@@ -219,6 +229,8 @@ SAID = [
      16.0),
     ({"quant_method": "awq", "bits": 4, "group_size": 128, "modules_to_not_convert": ["attn"]}, bits_of(16, INT4)),
     ({"quant_method": "quark", "global_quant_config": {"weight": STAGED}, "exclude": ["lm_head"]}, 4.0),
+    ({"quant_method": "awq", "bits": 4, "group_size": 128, "modules_to_not_convert": ["gate"]}, bits_of(INT4, INT4)),
+    (ct(8, "float", None, "float-quantized", ignore=["transformer.output_layer"]), bits_of(8, 8)),
     ({"load_in_8bit": True}, 8.0),
 ]  # fmt: skip
 
@@ -267,3 +279,31 @@ def test_a_stated_null_has_no_default(tmp_path: Path) -> None:
     assert (model.sliding_window, model.kv_bytes_full_16bit) == (0, 2 * 2 * 32 * 1024)
     del inside["sliding_window"]
     assert read(tmp_path, {"model_type": "mistral3", "text_config": inside}).sliding_window == 4096
+
+
+def test_shards_hold_whole_groups_and_blocks(tmp_path: Path) -> None:
+    """29,568 / 8 = 3,696 is no multiple of 128: why vLLM refuses such checkpoints and publishers pad them to 29,696."""
+    awq = {"quant_method": "awq", "bits": 4, "group_size": 128}
+    dense = DENSE | {"hidden_size": 8192, "num_hidden_layers": 2, "num_attention_heads": 64}
+    bare = read(tmp_path, dense | {"intermediate_size": 29568, "quantization_config": awq})
+    assert (bare.legal_tp, bare.group_legal_tp) == ((1, 2, 4, 8, 16, 32), (("int4", (1,)),))
+    assert "at most 1" in tp_refusal(bare, "int4", 8)
+    assert not tp_refusal(bare, "bf16", 8)
+    padded = read(tmp_path, dense | {"intermediate_size": 29696, "quantization_config": awq})
+    assert padded.group_legal_tp == (("int4", (1, 2, 4, 8)),)
+    assert not tp_refusal(padded, "int4", 8)
+    block = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    shared = MIXTURE | {
+        "num_attention_heads": 32,
+        "shared_expert_intermediate_size": 512,
+        "moe_intermediate_size": 1024,
+    }
+    cut = read(tmp_path, shared | {"model_type": "qwen2_moe", "quantization_config": block})
+    assert cut.fp8_block_legal_tp == (1, 2, 4)
+    wide = {"quant_method": "fp8", "weight_block_size": [128, 128], "modules_to_not_convert": ["shared_expert"]}
+    assert read(tmp_path, shared | {"model_type": "qwen2_moe", "quantization_config": wide}).fp8_block_legal_tp == (
+        1,
+        2,
+        4,
+        8,
+    )

@@ -131,6 +131,10 @@ def test_layers_for_speculation_are_loaded_only_if_used() -> None:
     used = json.loads(_run(model, "--speculative", "mtp", "--format", "json"))["model"]["bytes_as_loaded"]
     assert without / 1e9 == pytest.approx(673.15, rel=1e-3)
     assert used / 1e9 == pytest.approx(688.59 - 4 * 0.927, rel=2e-3)
+    facts = json.loads(_run(model, "--format", "json"))["model"]
+    published = facts["total_params"] + facts["params_for_speculation"]
+    assert published / 1e9 == pytest.approx(684.5 - 2 * 0.927, rel=1e-3)  # the files hold embedding and head twice
+    assert json.loads(_run(LLAMA, "--format", "json"))["model"]["params_for_speculation"] is None
     wide = str(CONFIGS / "nvidia--Qwen3.6-27B-NVFP4")  # its mtp layers are excluded from quantization: 16 bit
     plain = json.loads(_run(wide, "--format", "json"))["model"]["bytes_as_loaded"]
     more = json.loads(_run(wide, "--speculative", "mtp", "--format", "json"))["model"]["bytes_as_loaded"]
