@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +114,8 @@ def memory(
 
     asked = options or ReplicaOptions()
     known, _ = catalog_of(catalog)
+    if asked.kv_cache:
+        asked = replace(asked, kv_cache=_cache_asked(asked.kv_cache))
     found = _model(known, model)
     if asked.speculative == "mtp":
         found = _with_draft(found, asked.quant)
@@ -160,6 +162,17 @@ def _known(name: str, among: object, kind: str) -> None:
     if name not in among:
         close = get_close_matches(name, among, n=1, cutoff=0.4)
         raise UsageError(f"unknown {kind} {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+def _cache_asked(word: str) -> str:
+    """A KV cache as the user writes it; formats that engines know and this tool does not hold are refused by name."""
+    from optimizer.vocabulary import KV_CACHE_ALIASES, KV_CACHES, KV_CACHES_REFUSED
+
+    found = dict(KV_CACHE_ALIASES).get(word, word)
+    if found not in KV_CACHES:
+        reason = dict(KV_CACHES_REFUSED).get(word, f"not a KV cache; there are {', '.join(KV_CACHES)}")
+        raise UsageError(f"--kv {word}: {reason}")
+    return found
 
 
 def _cache_of_checkpoint(model: Model, reasons: Mapping[str, str]) -> str:

@@ -52,6 +52,8 @@ def test_json_is_complete_and_adds_up() -> None:
         ((LLAMA, "--gpu", "h100_sxm_80", "--context", "999999"), "stops at"),
         ((LLAMA, "--gpu", "h100_sxm_80", "--context", "8192", "--quant", "int3"), "unknown weight format"),
         ((LLAMA, "--gpu", "a100_sxm_80", "--context", "8192", "--kv", "fp8"), "fp8 KV"),
+        ((LLAMA, "--gpu", "h100_sxm_80", "--context", "8192", "--kv", "nvfp4"), "recovery no source states"),
+        ((LLAMA, "--gpu", "h100_sxm_80", "--context", "8192", "--kv", "int3"), "not a KV cache; there are auto, fp8"),
         ((LLAMA, "--gpu", "mi300x_192", "--context", "8192", "--engine", "trtllm"), "does not run on"),
     ],
 )
