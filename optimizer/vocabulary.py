@@ -174,9 +174,9 @@ DRAFT_WORDS = {"mtp": "MTP", "eagle3": "EAGLE3-"}
 
 
 def split_version(version: str) -> tuple[int, ...]:
-    """``0.5.12`` and ``v0.5.12.post1`` as (0, 5, 12); empty where it does not begin with numbers."""
+    """``0.5.12`` and ``v0.5.12.post1`` as (0, 5, 12), ``0.11`` as (0, 11, 0); empty where it has no number first."""
     found = re.match(r"v?(\d+(?:\.\d+)*)", version)
-    return tuple(int(part) for part in found[1].split(".")[:3]) if found else ()
+    return tuple(int(part) for part in [*found[1].split("."), "0", "0"][:3]) if found else ()
 
 
 class Market(StrEnum):

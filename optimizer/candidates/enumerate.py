@@ -91,7 +91,7 @@ class CandidateBuilder:
         """Candidates of one part that can run at all. Performance is computed once per replica, not per node."""
         from optimizer.performance import memory_bills, recovery
         from optimizer.performance.accuracy import grades_of
-        from optimizer.performance.starting import settled
+        from optimizer.performance.starting import refusal_at_start, settled
 
         setting = self._setting(self._parts[index])
         places = list(self._places(setting, node_types))
@@ -102,6 +102,8 @@ class CandidateBuilder:
         bills = dict(zip(specs, memory_bills(list(specs.values()), self._lengths(index)), strict=True))
         confidence = self._problem.margins.confidence
         points = dict(zip(specs, self.points(list(specs.values()), index, asked, confidence), strict=True))
+        if setting.max_num_seqs is not None or setting.utilization is not None:
+            points = {content: () if refusal_at_start(specs[content]) else points[content] for content in specs}
         able = [content for content in specs if points[content]]
         grades = dict(
             zip(able, grades_of([specs[content] for content in able], self._params, self._lengths(index)), strict=True)

@@ -30,6 +30,8 @@ _ODD = re.compile(
     r"mamba|ssm|rwkv|retention|recurrent|conv_|conv$|_conv|linear_attn|lightning|kda|compress|altup|laurel"
     r"|per_layer_input|cross_attention|cross_attn|encoder_layers|decoder_layers|is_encoder_decoder|hash_layers|engram"
     r"|cla_share|kv_shared|share_kv|block_configs|hybrid|zero_expert|ngram|moe_latent|loop_|recycl|diffusion|mask_token"
+    r"|attention_chunk|(?:global|local|full)_(?:attn|attention)_(?:layers|interval|freq|idx|ind)|window_(?:layout|size)"
+    r"|(?:attn|attention|window)_pattern|attn_window|local_window|sliding_layers|(?:global|local)_layers"
 )
 """Keys that speak of a structure which the standard keys do not describe."""
 
@@ -97,7 +99,9 @@ def _by_keys(document: JsonDocument, kind: str, place: tuple[Key, ...], data: Ma
     hint = "add the model to models.csv of your own --catalogs directory instead"
     delta_net = isinstance(data.get("linear_num_value_heads"), int)
     odd = [key for key, value in data.items() if _ODD.search(key) and not _said_nothing(value)]
-    odd = [key for key in odd if not (delta_net and key.startswith("linear_"))]
+    odd = [key for key in odd if not (delta_net and key.startswith("linear_")) and key not in _PATTERNS]
+    if delta_net:
+        odd = [key for key in odd if key != "full_attention_interval"]
     latent = isinstance(data.get("kv_lora_rank"), int)
     if not latent and "hidden_size" not in data and not any(key in data for key in ("n_embd", "d_model")):
         near = suggest(kind, [*FAMILIES, *PLAIN, *WRAPPERS])
@@ -122,7 +126,7 @@ def _by_keys(document: JsonDocument, kind: str, place: tuple[Key, ...], data: Ma
     return Family(
         kind,
         experts=ExpertKeys.KEYS,
-        window=SlidingLayers.ALL,
+        window=_window_rule(data),
         latent=latent,
         mixing=Mixing.DELTA_NET if delta_net else Mixing.NONE,
         gated_mlp=gated,
@@ -130,6 +134,16 @@ def _by_keys(document: JsonDocument, kind: str, place: tuple[Key, ...], data: Ma
         tied=True,
         plain=True,
     )
+
+
+_PATTERNS = ("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
+
+
+def _window_rule(data: Mapping[str, object]) -> SlidingLayers:
+    """Which layers slide where the file does not list them: every one, unless a key of another family says which."""
+    if any(not _said_nothing(data.get(key)) for key in _PATTERNS):
+        return SlidingLayers.PATTERN
+    return SlidingLayers.UPPER if data.get("max_window_layers") is not None else SlidingLayers.ALL
 
 
 def _said_nothing(value: object) -> bool:

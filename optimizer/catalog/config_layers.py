@@ -73,6 +73,8 @@ _LETTERS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 
 def read_layers(c: Config, shape: DecoderShape, experts: Experts) -> Layers:
     """Every layer with its attention and its feed-forward block."""
+    if c.get("use_cla") is True:
+        c.error("use_cla", "use_cla: layers that share the KV cache of others (cla_share_factor) are not modelled")
     chunked = c.family.window is SlidingLayers.CHUNKED
     window = c.integer("attention_chunk_size" if chunked else "sliding_window", 0, low=0)
     if c.get("use_sliding_window") is False and not c.words("layer_types"):

@@ -148,11 +148,6 @@ COMPRESSED_WITH_INDEX = 4
 """DeepSeek-V4 keeps an index only where it compresses up to so many tokens into one."""
 
 
-def feed_params(c: Config, hidden: int, size: int) -> int:
-    """Parameters of one feed-forward block or expert."""
-    return sum(module.params for module in _feed(c, "mlp", hidden, size, ModulePart.DENSE))
-
-
 def _feed(c: Config, name: str, hidden: int, size: int, part: ModulePart) -> Iterator[Module]:
     bias = c.flag("mlp_bias", c.family.mlp_bias) and part is not ModulePart.SHARED
     if c.family.gated_mlp:
@@ -162,13 +157,12 @@ def _feed(c: Config, name: str, hidden: int, size: int, part: ModulePart) -> Ite
 
 
 def _expert_modules(c: Config, body: Body) -> Iterator[Module]:
-    """Routed experts of a layer as one module, the shared ones, the router."""
+    """Routed experts of a layer, each projection of all of them as one module, the shared ones, the router."""
     experts, hidden = body.experts, body.shape.hidden
     width = experts.hidden or hidden
     apart = c.kind.startswith("gemma4")  # beside the MLP, not in it
-    yield Module(
-        "experts" if apart else "mlp.experts", ModulePart.EXPERTS, experts.count * feed_params(c, width, experts.size)
-    )
+    for module in _feed(c, "experts" if apart else "mlp.experts", width, experts.size, ModulePart.EXPERTS):
+        yield Module(module.name, module.part, experts.count * module.params)
     if experts.hidden:
         yield Module("mlp.latent_proj", ModulePart.SHARED, 2 * hidden * width)
     if experts.shared_size:

@@ -19,9 +19,6 @@ from optimizer.catalog.stored_formats import WIDE, Quantization, Stored, read_qu
 from optimizer.catalog.types import Attention, Model, StoredPart
 from optimizer.errors import CatalogError
 
-FP8_BLOCK = 128
-"""Block edge of fp8 checkpoints: a shard of an expert must hold whole blocks."""
-
 TP_SIZES = (1, 2, 4, 5, 7, 8, 10, 16, 20, 32)
 """Tensor-parallel sizes that anybody builds."""
 
@@ -52,9 +49,11 @@ def _model(c: Config) -> Model:
     routed, total = by_part.get(ModulePart.EXPERTS, 0), sum(by_part.values())
     embed, head = by_part[ModulePart.EMBEDDING], by_part.get(ModulePart.HEAD, 0)
     quantization = read_quantization(c)
+    _known_names(c, quantization, counted, shape.layers, experts.count)
     native, stored = _stored(c, shape, counted, quantization)
     full, window, index = kv_bytes_16bit(c, body)
     active = total - routed * (1 - experts.per_token / experts.count) if experts.count else total
+    legal = _legal_tp(c, shape, experts)
     _against_index(c, sum(part.bytes for part in stored))
     taken = modalities(c)
     if taken:
@@ -97,8 +96,13 @@ def _model(c: Config) -> Model:
         first_dense_layers=_dense_first(layers),
         native_dtype=native,
         context_limit=context_limit(c),
-        legal_tp=_legal_tp(c, shape, experts),
-        fp8_block_legal_tp=_fp8_block_legal_tp(c, shape, experts),
+        legal_tp=legal,
+        fp8_block_legal_tp=_block_legal_tp(body, legal, counted, quantization, "fp8"),
+        group_legal_tp=tuple(
+            (name, found)
+            for name in ("int4", "int8")
+            if (found := _block_legal_tp(body, legal, counted, quantization, name))
+        ),
         licence="",
         source=f"{c.path.name}, counted from its dimensions",
         notes=". ".join(c.notes),
@@ -109,6 +113,18 @@ def _model(c: Config) -> Model:
         modalities=taken,
         kv_in_checkpoint=quantization.kv,
     )
+
+
+def _known_names(c: Config, quantization: Quantization, counted: Sequence[Module], layers: int, experts: int) -> None:
+    """Refuse a quantization that names modules by names which are not known here: their format would be guessed."""
+    names = list(dict.fromkeys(quantization.strangers(counted, layers, experts)))
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        c.error(
+            "quantization_config",
+            f"quantization_config names {names[0]!r}{more}, which is no module of {c.kind} as counted here "
+            "(or some experts of a layer only): how its weights are stored would be a guess",
+        )
 
 
 def _stored(
@@ -139,7 +155,17 @@ def _stored(
             sizes[part.format] = sizes.get(part.format, 0.0) + part.params
     if sizes:
         return max(sizes, key=lambda name: sizes[name]), parts
-    return ("fp16" if c.get("torch_dtype") in ("float16", "half", "fp16") else "bf16"), parts
+    stated = str(c.get("torch_dtype") or "bfloat16").removeprefix("torch.")
+    if stated not in _WIDE_TYPES:
+        c.error("torch_dtype", f"torch_dtype {stated!r} without a quantization_config says not how weights are stored")
+    return _WIDE_TYPES.get(stated, "bf16"), parts
+
+
+_WIDE_TYPES = {
+    "float16": "fp16", "half": "fp16", "fp16": "fp16", "bfloat16": "bf16", "bf16": "bf16", "auto": "bf16",
+    "float32": "bf16", "float": "bf16", "fp32": "bf16", "float64": "bf16",
+}  # fmt: skip
+"""Types that engines load at 16 bit."""
 
 
 def _against_index(c: Config, size: float) -> None:
@@ -194,10 +220,30 @@ def _legal_tp(c: Config, shape: DecoderShape, experts: Experts) -> tuple[int, ..
     return tuple(t for t in TP_SIZES if splits(t))
 
 
-def _fp8_block_legal_tp(c: Config, shape: DecoderShape, experts: Experts) -> tuple[int, ...]:
-    """Sizes at which a shard of an expert of a block-quantized fp8 checkpoint still holds whole blocks."""
-    if not experts.count or not c.section("quantization_config").get("weight_block_size"):
-        return ()
-    legal = _legal_tp(c, shape, experts)
-    whole = tuple(t for t in legal if experts.size // t % FP8_BLOCK == 0)
+def _block_legal_tp(
+    body: Body, legal: tuple[int, ...], counted: Sequence[Module], quantization: Quantization, format_: str
+) -> tuple[int, ...]:
+    """Sizes at which a shard still holds whole blocks of scales; empty where that is all of them.
+
+    vLLM refuses others: "is not divisible by weight quantization block" in block-scaled fp8 (``fp8_utils.py``), "the
+    input size is not aligned with the quantized weight shape" in groups of integers (``awq.py``, ``gptq.py``), which
+    its kernels for experts do without.
+    """
+    shape, latent, experts = body.shape, body.latent, body.experts
+    heads = {shape.heads * latent.value} if latent.value else {h.count * h.value for h in (shape.full, shape.sliding)}
+    widths = {
+        ModulePart.ATTENTION: heads,
+        ModulePart.DENSE: {experts.dense_size or shape.intermediate},
+        ModulePart.SHARED: {experts.shared_size},
+        ModulePart.EXPERTS: {experts.size} if format_ == "fp8" else set(),
+    }
+    cut = {
+        (width, stored.block)
+        for module in counted
+        if module.name.endswith(("o_proj", "down_proj")) and module.part in widths
+        for stored in (quantization.of(module),)
+        if stored.format == format_ and stored.block
+        for width in widths[module.part]
+    }
+    whole = tuple(t for t in legal if t == 1 or all(width % (t * block) == 0 for width, block in cut))
     return () if whole == legal else whole

@@ -47,6 +47,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "first_k_dense_replace": ("num_dense_layers", "moe_layer_start_index", "moe_start_layer_index", "n_dense_layers"),
     "hidden_act": ("hidden_activation", "activation_function", "mlp_hidden_act", "act_fn", "hidden_act_fn"),
     "torch_dtype": ("dtype",),
+    "sliding_window": ("sliding_window_size",),
+    "hybrid_layer_pattern": ("sliding_window_layout",),
     "sliding_window_pattern": ("_sliding_window_pattern", "global_attn_every_n_layers"),
 }  # fmt: skip
 """Other names of a key; a dot steps into a nested object."""
@@ -104,12 +106,13 @@ class Config:
         self.findings.append(self._document.finding(message, (*inside, *(found or name).split("."))))
 
     def get(self, name: str) -> object:
-        """A value under its name or an alias, else the family's default, else None."""
-        for key in (name, *ALIASES.get(name, ())):
+        """A value under its name or an alias, else the family's default, else None; a stated null has no default."""
+        keys = (name, *ALIASES.get(name, ()))
+        for key in keys:
             value = _step(self._data, key)
             if value is not None:
                 return value
-        value = self._defaults.get(name)
+        value = None if any(key in self._data for key in keys) else self._defaults.get(name)
         return self.outer.get(name) if value is None and name in _OUTER_KEYS else value
 
     def has(self, name: str) -> bool:

@@ -6,7 +6,7 @@ or width that is not understood is refused by its name; nothing falls back to a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimizer.catalog.huggingface_json import Config
@@ -21,10 +21,11 @@ class Stored:
 
     format: str  # bf16, fp8, int8, int4, nvfp4, mxfp4
     bits: float
+    block: int = 0  # weights in a row that share a scale, where a shard of a layer must hold whole ones
 
 
 WIDE = Stored("bf16", 16.0)
-FP8, FP8_BLOCK, INT8 = Stored("fp8", 8.0), Stored("fp8", 8.0 + 32.0 / 128**2), Stored("int8", 8.0)
+FP8, FP8_BLOCK, INT8 = Stored("fp8", 8.0), Stored("fp8", 8.0 + 32.0 / 128**2, 128), Stored("int8", 8.0)
 NVFP4, MXFP4, MXFP8 = Stored("nvfp4", 4.0 + 8.0 / 16), Stored("mxfp4", 4.0 + 8.0 / 32), Stored("fp8", 8.0 + 8.0 / 32)
 NF4_DOUBLE, NF4 = Stored("int4", 4.0 + 8.0 / 64 + 32.0 / (64 * 256)), Stored("int4", 4.0 + 32.0 / 64)
 
@@ -56,21 +57,21 @@ class Quantization:
                 return stored
         return WIDE if module.part is ModulePart.HEAD and not self.head else self.default
 
+    def strangers(self, modules: Sequence[Module], layers: int, experts: int) -> Iterator[str]:
+        """Names in the rules that mean no module, though they speak of one, or some experts of a layer only."""
+        for names, _ in self.rules:
+            yield from names.strangers(modules, layers, experts)
+
 
 def read_quantization(c: Config) -> Quantization:
     """How the weights of a configuration are stored; what is not understood becomes a Finding of the configuration."""
-    section = dict(c.section("quantization_config") or c.section("compression_config"))
-    beside = c.beside("hf_quant_config.json")
-    if beside is not None:
-        inner = beside.get("quantization")
-        if not isinstance(inner, dict):
-            c.error("quantization_config", "hf_quant_config.json beside the file has no object `quantization`")
-            return Quantization()
-        section = {**{key: value for key, value in inner.items() if value is not None}, **section}
-        section.setdefault("quant_method", "modelopt")
+    section = _section(c)
     if not section:
         return _experts_apart(c, Quantization())
-    method = str(section.get("quant_method") or ("modelopt" if "quant_algo" in section else ""))
+    inferred = "modelopt" if "quant_algo" in section else ""
+    if section.get("load_in_4bit") is True or section.get("load_in_8bit") is True:
+        inferred = "bitsandbytes"  # transformers infers the same
+    method = str(section.get("quant_method") or inferred)
     reader = _READERS.get(method.lower().replace("_", "-"))
     if reader is None:
         known = ", ".join(sorted(_READERS))
@@ -78,11 +79,71 @@ def read_quantization(c: Config) -> Quantization:
             "quantization_config", f"quantization_config: quant_method {shown(method)} is not known; known: {known}"
         )
         return Quantization()
+    said = _Said(section)
     try:
-        return _experts_apart(c, reader(section))
+        found = reader(said)
+        unread = [key for key in _EXCLUSIONS if section.get(key) and key not in said.read]
+        if unread:
+            raise _NotUnderstoodError(f"{unread[0]} is not a key of this method, so what it leaves out is not known")
+        return _experts_apart(c, found)
     except _NotUnderstoodError as error:
         c.error("quantization_config", f"quantization_config: {method}: {error}")
         return Quantization()
+
+
+def _section(c: Config) -> dict[str, object]:
+    """What the file, or one that older and other tools write beside it, says of the quantization; empty without."""
+    section = dict(c.section("quantization_config") or c.section("compression_config"))
+    beside = c.beside("hf_quant_config.json")
+    if beside is not None:
+        inner = beside.get("quantization")
+        if not isinstance(inner, dict):
+            c.error("quantization_config", "hf_quant_config.json beside the file has no object `quantization`")
+            return {}
+        section = {**{key: value for key, value in inner.items() if value is not None}, **section}
+        section.setdefault("quant_method", "modelopt")
+    if section:
+        return section
+    for name, method in _SIDE_FILES.items():
+        older = c.beside(name)
+        if older:
+            return {"quant_method": "awq" if "w_bit" in older else method, **older}
+    foreign = next((key for key in _FOREIGN_KEYS if c.outer.get(key) or c.data.get(key)), None)
+    if foreign is not None:
+        c.error(foreign, f"{foreign}: {_FOREIGN_KEYS[foreign]}")
+    elif c.beside(_ASCEND_FILE) is not None:
+        c.error("model_type", f"{_ASCEND_FILE} beside the file says how the weights are stored, and is not read")
+    return section
+
+
+_SIDE_FILES = {"quantize_config.json": "gptq", "quant_config.json": "awq", "quantization_config.json": ""}
+"""Where AutoGPTQ, AutoAWQ and AutoRound stated the format before transformers kept it in config.json."""
+
+_FOREIGN_KEYS = {
+    "quantization": "weights in the layout of MLX (or of Mistral's params.json), which the engines here do not load",
+    "quantize": "weights quantized for MindIE, whose layout is not read",
+}
+_ASCEND_FILE = "quant_model_description.json"
+
+
+_EXCLUSIONS = (
+    "ignore", "ignored_layers", "exclude", "exclude_modules", "exclude_layers", "modules_to_not_convert",
+    "modules_not_quantized", "modules_in_block_to_quantize", "llm_int8_skip_modules", "skip_modules", "extra_config",
+)  # fmt: skip
+"""Keys by which one method or another says which modules it does not take, or takes otherwise."""
+
+
+class _Said(dict[str, object]):
+    """A section that remembers which of its keys were read."""
+
+    def __init__(self, section: Mapping[str, object]) -> None:
+        super().__init__(section)
+        self.read: set[str] = set()
+
+    def get(self, key: str, default: object = None) -> object:
+        """The value of a key."""
+        self.read.add(key)
+        return super().get(key, default)
 
 
 class _NotUnderstoodError(ValueError):
@@ -127,7 +188,7 @@ def _integers(bits: float, group: float, *, zero_points: bool) -> Stored:
     if bits not in (4, 8):
         raise _NotUnderstoodError(f"{bits:g}-bit integers are not a format that the engines here compute with")
     extra = (16.0 + (bits if zero_points else 0.0)) / group if group > 0 else 0.0
-    return Stored(f"int{bits:.0f}", bits + extra)
+    return Stored(f"int{bits:.0f}", bits + extra, max(int(group), 0))
 
 
 def _fp8(section: Mapping[str, object]) -> Quantization:
@@ -154,12 +215,15 @@ def _awq(section: Mapping[str, object]) -> Quantization:
     bits = _number(section.get("bits", section.get("w_bit")), "bits")
     group = _number(section.get("group_size", section.get("q_group_size")), "group_size", 128)
     stored = _integers(bits, group, zero_points=section.get("zero_point") is not False)
-    return Quantization(stored, _kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert"), method="awq")
+    return Quantization(stored, _kept_wide(section, NameStyle.PIECES, "modules_to_not_convert"), method="awq")
 
 
 def _gptq(section: Mapping[str, object]) -> Quantization:
+    """GPTQ and GPTQModel. ``dynamic`` is read in its order, the first expression that means a module decides; the
+    output head is quantized only where ``lm_head`` says so (vLLM ``quantization/utils/gptq_utils.py``)."""
     bits, group = _number(section.get("bits"), "bits"), _number(section.get("group_size"), "group_size", 128)
-    rules = list(_kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert"))
+    rules = [] if section.get("lm_head") is True else [(NameList(["lm_head"], NameStyle.EXACT), WIDE)]
+    rules += _kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert")
     dynamic = section.get("dynamic")
     for pattern, change in dynamic.items() if isinstance(dynamic, dict) else ():
         names = NameList([f"re:{pattern.removeprefix('-:').removeprefix('+:')}"], NameStyle.EXACT)
@@ -169,7 +233,18 @@ def _gptq(section: Mapping[str, object]) -> Quantization:
             width, size = _number(change.get("bits"), "bits", bits), _number(change.get("group_size"), "group", group)
             rules.append((names, _integers(width, size, zero_points=True)))
     stored = _integers(bits, group, zero_points=True)
+    only = _flat(section.get("modules_in_block_to_quantize"))
+    if only:
+        head = ["lm_head"] if section.get("lm_head") is True else []
+        rules.append((NameList([*only, *head], NameStyle.CONTAINS), stored))
+        return Quantization(WIDE, tuple(rules), method="gptq")
     return Quantization(stored, tuple(rules), head=section.get("lm_head") is True, method="gptq")
+
+
+def _flat(value: object) -> list[str]:
+    """The words of a list, or of lists in a list."""
+    inner = value if isinstance(value, list) else []
+    return [word for each in inner for word in (each if isinstance(each, list) else [each]) if isinstance(word, str)]
 
 
 def _auto_round(section: Mapping[str, object]) -> Quantization:
@@ -217,11 +292,13 @@ def _compressed_tensors(section: Mapping[str, object]) -> Quantization:
     structure = sparse.get("format") if isinstance(sparse, dict) else None
     if "sparse" in layout or layout == "marlin-24" or structure not in (None, "dense"):
         raise _NotUnderstoodError(f"sparse weights ({structure or layout}) are not modelled")
-    groups = section.get("config_groups")
+    groups, cache = section.get("config_groups"), _kv_scheme(section.get("kv_cache_scheme"))
+    rules = list(_kept_wide(section, NameStyle.EXACT, "ignore"))
+    if groups in ({}, None) and cache:  # only the cache is quantized
+        return Quantization(WIDE, (), cache, method="compressed-tensors")
     if not isinstance(groups, dict) or not groups:
         raise _NotUnderstoodError("config_groups is missing, so nothing says how the weights are stored")
-    rules = list(_kept_wide(section, NameStyle.EXACT, "ignore"))
-    default = WIDE
+    default, linear = WIDE, False
     for group in groups.values():
         if not isinstance(group, dict):
             raise _NotUnderstoodError("a group of config_groups is not an object")
@@ -231,12 +308,11 @@ def _compressed_tensors(section: Mapping[str, object]) -> Quantization:
         stored = _scheme(weights, str(group.get("format") or layout))
         targets = _names(group, "targets")
         if any(target in ("Linear", "FusedMoE", "re:.*") for target in targets):
-            default = stored
+            default, linear = stored, True
         named = [target for target in targets if target not in ("Linear", "FusedMoE", "re:.*")]
         if named:
             rules.append((NameList(named, NameStyle.EXACT), stored))
-    cache = section.get("kv_cache_scheme")
-    return Quantization(default, tuple(rules), _kv_scheme(cache), method="compressed-tensors")
+    return Quantization(default, tuple(rules), cache, head=linear, method="compressed-tensors")
 
 
 def _scheme(weights: object, layout: str) -> Stored:
@@ -294,6 +370,7 @@ _ALGORITHMS = {
     "W8A8_SQ_PER_TENSOR_PLUGIN": INT8,
     "W8A8_SQ_PER_TENSOR_PER_TOKEN_PLUGIN": INT8,
     "W8A16": INT8,
+    "UNQUANTIZED": WIDE,
 }
 """Algorithms of NVIDIA Model Optimizer."""
 
@@ -310,8 +387,11 @@ def _algorithm(name: object, group: object) -> Stored:
     raise _NotUnderstoodError(f"quant_algo {shown(name)} is not known")
 
 
+_MODELOPT_EXCLUSIONS = ("ignore", "exclude_modules", "ignored_layers", "modules_to_not_convert")
+
+
 def _modelopt(section: Mapping[str, object]) -> Quantization:
-    rules = list(_kept_wide(section, NameStyle.WILDCARD, "ignore", "exclude_modules", "ignored_layers"))
+    rules = list(_kept_wide(section, NameStyle.WILDCARD, *_MODELOPT_EXCLUSIONS))
     algorithm, listed = section.get("quant_algo"), section.get("quantized_layers")
     kv = str(section.get("kv_cache_quant_algo") or "").upper()
     if kv not in _MODELOPT_KV:
@@ -327,6 +407,8 @@ def _modelopt(section: Mapping[str, object]) -> Quantization:
         for name, change in listed.items():
             details = change if isinstance(change, dict) else {"quant_algo": change}
             stored = _algorithm(details.get("quant_algo"), details.get("group_size"))
+            if "embed_tokens" in name and stored is not WIDE:
+                raise _NotUnderstoodError(f"embeddings below 16 bit ({name}) are not modelled")
             by_format.setdefault(stored, []).append(name)
         rules += [(NameList(names, NameStyle.WILDCARD), stored) for stored, names in by_format.items()]
         return Quantization(WIDE, tuple(rules), cache, method="modelopt")
@@ -343,14 +425,18 @@ _QUARK = {"fp8_e4m3": FP8, "fp8": FP8, "int8": INT8, "fp4": MXFP4, "mxfp4": MXFP
 
 def _quark_weight(config: object) -> Stored:
     weight = config.get("weight") if isinstance(config, dict) else None
-    if isinstance(weight, Sequence) and not isinstance(weight, str) and weight:
-        weight = weight[0]
+    if isinstance(weight, list):
+        stages = [str(stage.get("dtype")) if isinstance(stage, dict) else "" for stage in weight]
+        if len(stages) > 1 and stages != ["fp8_e4m3", "int4"]:
+            raise _NotUnderstoodError(f"weights quantized in stages ({', '.join(stages)}) are not known")
+        weight = weight[-1] if weight else None  # in stages: what the last leaves is stored
     if weight is None:
         return WIDE
     dtype = str(weight.get("dtype", "")) if isinstance(weight, dict) else ""
     if dtype in ("int4", "uint4"):
         size = weight.get("group_size") if isinstance(weight, dict) else None
-        return _integers(4, _number(size, "group_size", 128), zero_points=dtype == "uint4")
+        channel = isinstance(weight, dict) and weight.get("qscheme") in ("per_channel", "per_tensor")
+        return _integers(4, _number(size, "group_size", -1 if channel else 128), zero_points=dtype == "uint4")
     if dtype not in _QUARK:
         raise _NotUnderstoodError(f"weights of dtype {dtype!r} are not known")
     return _QUARK[dtype]
@@ -360,6 +446,8 @@ def _quark(section: Mapping[str, object]) -> Quantization:
     whole = section.get("global_quant_config")
     if not isinstance(whole, dict):
         raise _NotUnderstoodError("global_quant_config is missing, so nothing says how the weights are stored")
+    if section.get("layer_type_quant_config"):
+        raise _NotUnderstoodError("layer_type_quant_config is not read")
     rules = list(_kept_wide(section, NameStyle.WILDCARD, "exclude"))
     cache = ""
     layers = section.get("layer_quant_config")
@@ -379,7 +467,7 @@ _TORCHAO_WORDS = {
     "float8weightonly": FP8, "float8dynamicactivationfloat8weight": FP8, "float8wo": FP8, "float8dq": FP8,
     "nvfp4inference": NVFP4, "nvfp4dynamicactivationnvfp4weight": NVFP4,
 }  # fmt: skip
-_TORCHAO_INT4 = ("int4wo", "int4weightonly", "int8dynamicactivationint4weight", "float8dynamicactivationint4weight")
+_TORCHAO_INT4 = ("int4wo", "int4weightonly", "float8dynamicactivationint4weight")
 
 
 def _torchao_type(name: str, data: Mapping[str, object]) -> Stored:
@@ -388,14 +476,12 @@ def _torchao_type(name: str, data: Mapping[str, object]) -> Stored:
         return _TORCHAO_WORDS[word]
     if word in _TORCHAO_INT4:
         return _integers(4, _number(data.get("group_size"), "group_size", 128), zero_points=True)
-    if word in ("intxweightonly", "int8dynamicactivationintxweight"):
-        width = str(data.get("weight_dtype", ""))
-        bits = next((int(digit) for digit in "48" if width.endswith(f"int{digit}")), 0)
-        return _integers(bits, _number(data.get("group_size"), "group_size", 32), zero_points=True)
     raise _NotUnderstoodError(f"quant_type {name!r} is not known")
 
 
 def _torchao(section: Mapping[str, object]) -> Quantization:
+    if section.get("include_input_output_embeddings") is True:
+        raise _NotUnderstoodError("embeddings below 16 bit (include_input_output_embeddings) are not modelled")
     rules = list(_kept_wide(section, NameStyle.CONTAINS, "modules_to_not_convert"))
     kind = section.get("quant_type")
     if isinstance(kind, str):
@@ -414,6 +500,8 @@ def _torchao(section: Mapping[str, object]) -> Quantization:
             found = WIDE
             if isinstance(config, dict):
                 found = _torchao_type(str(config.get("_type")), inner if isinstance(inner, dict) else {})
+            if "embed_tokens" in name and found is not WIDE:
+                raise _NotUnderstoodError(f"embeddings below 16 bit ({name}) are not modelled")
             if name == "_default":
                 stored = found
             else:

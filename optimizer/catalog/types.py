@@ -141,6 +141,8 @@ class Model:
     draft: tuple[StoredPart, ...] = ()  # layers for speculation, not loaded otherwise; empty = none known
     plain_keys: bool = False  # read by the standard keys of a configuration: grade C
     modalities: tuple[str, ...] = ()  # image, audio, video: what it takes beside text
+    group_legal_tp: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Sizes at which shards hold whole groups of integers, by format; formats without a further limit are left out."""
     kv_in_checkpoint: str = ""  # format of the KV cache that the checkpoint asks for
 
     @property
@@ -252,9 +254,12 @@ class EngineDefault:
 
 @cache
 def version_key(version: str) -> tuple[int, ...]:
-    """A version as numbers to compare; empty where none is stated or it has no number (a nightly of a month)."""
+    """A version as numbers to compare, 0.11 like 0.11.0; empty where none is stated or it has no number (a nightly)."""
     found = _VERSION.search(version)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
+    parts = [int(part) for part in found[0].split(".")] if found else []
+    while len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
 
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")

@@ -24,9 +24,7 @@ _MOST_USERS = 10**9
     "--users", type=click.IntRange(min=1, max=_MOST_USERS), default=1, show_default=True, help="Requests held at once."
 )
 @click.option("--quant", help="bf16, fp8, int8, int4, nvfp4 or mxfp4; default: as published.")
-@click.option(
-    "--kv", "kv_cache", type=click.Choice(["auto", "fp8"]), help="auto: 16 bit; default: as the checkpoint asks."
-)
+@click.option("--kv", "kv_cache", metavar="[auto|fp8]", help="auto: 16 bit; default: as the checkpoint asks.")
 @click.option("--tp", type=click.IntRange(min=1), default=1, show_default=True, help="Tensor-parallel degree.")
 @click.option("--pp", type=click.IntRange(min=1), default=1, show_default=True, help="Pipeline-parallel degree.")
 @click.option("--attention-dp", type=click.IntRange(min=1), default=1, help="Ranks that share the routed experts.")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from optimizer.catalog.types import Catalog, Model
+    from collections.abc import Mapping
+
+    from optimizer.catalog.types import Catalog, Gpu, Model
     from optimizer.performance.memory_statement import Statement
     from optimizer.performance.starting import Starting
     from optimizer.performance.types import ReplicaSpec
@@ -112,6 +114,8 @@ def memory(
 
     asked = options or ReplicaOptions()
     known, _ = catalog_of(catalog)
+    if asked.kv_cache:
+        asked = replace(asked, kv_cache=_cache_asked(asked.kv_cache))
     found = _model(known, model)
     if asked.speculative == "mtp":
         found = _with_draft(found, asked.quant)
@@ -160,9 +164,45 @@ def _known(name: str, among: object, kind: str) -> None:
         raise UsageError(f"unknown {kind} {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
 
 
+def _cache_asked(word: str) -> str:
+    """A KV cache as the user writes it; formats that engines know and this tool does not hold are refused by name."""
+    from optimizer.vocabulary import KV_CACHE_ALIASES, KV_CACHES, KV_CACHES_REFUSED
+
+    found = dict(KV_CACHE_ALIASES).get(word, word)
+    if found not in KV_CACHES:
+        reason = dict(KV_CACHES_REFUSED).get(word, f"not a KV cache; there are {', '.join(KV_CACHES)}")
+        raise UsageError(f"--kv {word}: {reason}")
+    return found
+
+
+def _cache_of_checkpoint(model: Model, reasons: Mapping[str, str]) -> str:
+    """The KV cache that the checkpoint asks for; one that cannot be had here is refused, never replaced in silence."""
+    from optimizer.vocabulary import KV_CACHES_REFUSED
+
+    asked = model.kv_in_checkpoint
+    if not asked:
+        return "auto"
+    reason = reasons.get(asked, dict(KV_CACHES_REFUSED).get(asked, "not known"))
+    if reason:
+        raise UsageError(f"{model.id} asks for a KV cache of {asked}: {reason}; state --kv auto (16 bit) to count that")
+    return asked
+
+
+def _limits(catalog: Catalog, card: Gpu, asked: ReplicaOptions) -> tuple[int, int]:
+    """max_num_seqs and max_num_batched_tokens. vLLM lowers its default of the first to a stated second
+    (``vllm/engine/arg_utils.py``)."""
+    from optimizer.performance.startup import VLLM_LIKE
+
+    server = catalog.engines[asked.engine]
+    batched = asked.batched or server.max_num_batched_tokens_on(card, asked.version)
+    default = server.max_num_seqs_on(card, asked.version)
+    return asked.sequences or (min(default, batched) if server.profile in VLLM_LIKE else default), batched
+
+
 def _spec(catalog: Catalog, model: Model, gpu: str, asked: ReplicaOptions) -> ReplicaSpec:
     """The replica asked about; what its card, engine or model cannot do is refused with the reason."""
     from optimizer.catalog.remarks import longer_context
+    from optimizer.catalog.types import version_key
     from optimizer.performance.compatibility import (
         kv_cache_gates,
         native_quant,
@@ -175,6 +215,8 @@ def _spec(catalog: Catalog, model: Model, gpu: str, asked: ReplicaOptions) -> Re
     from optimizer.performance.types import ReplicaSpec
 
     context = asked.context or model.context_limit
+    if asked.version and not version_key(asked.version):
+        raise UsageError(f"engine version {asked.version!r} is none: state a release, as in 0.11.0")
     _known(gpu, catalog.gpus, "GPU")
     _known(asked.engine, catalog.engines, "engine")
     card, server, chosen = catalog.gpus[gpu], catalog.engines[asked.engine], asked.quant or native_quant(model)
@@ -186,13 +228,13 @@ def _spec(catalog: Catalog, model: Model, gpu: str, asked: ReplicaOptions) -> Re
         message = f"{model.id} stops at {model.context_limit:,} tokens of context; {context:,} were asked for"
         raise UsageError(f"{message}; {raised}" if raised else message)
     caches = {gate.value: gate.reason for gate in kv_cache_gates(card, server)}
-    stated = model.kv_in_checkpoint if not caches.get(model.kv_in_checkpoint, "unknown") else "auto"
-    cache = asked.kv_cache or stated
+    cache = asked.kv_cache or _cache_of_checkpoint(model, caches)
     reasons = [gate.reason for gate in gates if gate.value == chosen]
     reasons += [caches.get(cache, "")]
     reasons += [tp_refusal(model, chosen, asked.tp), pp_refusal(model, asked.pp)]
     if any(reasons):
         raise UsageError("\n".join(dict.fromkeys(reason for reason in reasons if reason)))
+    sequences, batched = _limits(catalog, card, asked)
     spec = ReplicaSpec(
         gpu=card,
         model=model,
@@ -204,8 +246,8 @@ def _spec(catalog: Catalog, model: Model, gpu: str, asked: ReplicaOptions) -> Re
         link=card.link,
         gpu_memory_utilization=asked.share
         or default_share(server, card, asked.version, asked.tp * asked.attention_dp, asked.pp),
-        max_num_seqs=asked.sequences or server.max_num_seqs_on(card, asked.version),
-        max_num_batched_tokens=asked.batched or server.max_num_batched_tokens_on(card, asked.version),
+        max_num_seqs=sequences,
+        max_num_batched_tokens=batched,
         max_model_len=context,
         attention_dp=asked.attention_dp,
         expert_parallel=asked.experts(model),

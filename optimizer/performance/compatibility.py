@@ -101,6 +101,12 @@ def tp_refusal(model: Model, weight_quant: str, degree: int, *, experts_dealt: b
     """
     if degree not in model.legal_tp:
         return f"tensor parallel {degree} does not divide the heads or widths of {model.id}"
+    whole = dict(model.group_legal_tp).get(weight_quant)
+    if whole and degree not in whole:
+        return (
+            f"tensor parallel {degree} cuts through the groups that share a scale in {weight_quant} of {model.id} "
+            f"(at most {max(whole)})"
+        )
     blocks = model.fp8_block_legal_tp
     if weight_quant != "fp8" or not blocks or degree in blocks:
         return ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from optimizer.performance.compatibility import legal_tp
 from optimizer.performance.memory import GIB, MemoryTable, memory_table, most_sequences
-from optimizer.performance.startup import Start, start_of
+from optimizer.performance.startup import Start, most_sequences_of_a_step, most_share, start_of
 from optimizer.performance.types import ReplicaSpec
 
 
@@ -65,7 +65,11 @@ def settled(specs: Sequence[ReplicaSpec]) -> list[ReplicaSpec]:
     """
     if not specs:
         return []
-    refused = [index for index, no in enumerate(_no_room(specs)) if no or specs[index].model.linear_layers]
+    refused = [
+        index
+        for index, (no, spec) in enumerate(zip(_no_room(specs), specs, strict=True))
+        if no or spec.model.linear_layers or _too_many_for_a_step(spec)
+    ]
     single = [replace(specs[index], max_num_seqs=1) for index in refused]
     found = list(specs)
     for index, hopeless in zip(refused, _no_room(single), strict=True):
@@ -88,7 +92,21 @@ def _starts_with(spec: ReplicaSpec, sequences: int) -> bool:
     return not refusal_at_start(replace(spec, max_num_seqs=sequences))
 
 
+def _too_many_for_a_step(spec: ReplicaSpec) -> bool:
+    most = most_sequences_of_a_step(spec)
+    return most is not None and spec.max_num_seqs > most
+
+
 def _refusal(spec: ReplicaSpec, table: MemoryTable, kv: float, need: float) -> str:
+    if _too_many_for_a_step(spec):
+        tokens = f"{spec.max_num_batched_tokens:,}"
+        return f"max_num_seqs {spec.max_num_seqs:,} exceeds max_num_batched_tokens {tokens}, one token a sequence"
+    if spec.gpu_memory_utilization > most_share(spec):
+        return (
+            f"a share of {spec.gpu_memory_utilization:g} of the card's {spec.gpu.total_mib / 1024:.2f} GiB leaves too "
+            f"little beside it ({_BESIDE.get(spec.engine.profile, 'the context of the driver')}): "
+            f"at most {int(1000 * most_share(spec)) / 1000:g}"
+        )
     weights, usable = float(table.weights[0]), float(table.usable[0])
     if kv <= 0:
         rest = float(table.activations[0] + table.overhead[0])
@@ -119,6 +137,9 @@ def _changes(spec: ReplicaSpec) -> Iterator[tuple[str, ReplicaSpec]]:
     sequences = largest_max_num_seqs(spec)
     if sequences:
         yield f"--max-num-seqs {sequences}", replace(spec, max_num_seqs=sequences)
+    if spec.gpu_memory_utilization > most_share(spec):
+        less = int(100 * most_share(spec)) / 100
+        yield f"--gpu-memory-utilization {less:g}", replace(spec, gpu_memory_utilization=less)
     share = HIGHEST_SHARE
     if spec.gpu_memory_utilization < share:
         raised = replace(spec, gpu_memory_utilization=share)
@@ -154,6 +175,9 @@ BLOCK = 16
 
 HIGHEST_SHARE = 0.95
 """The share of memory that is still advised: beyond it small allocations of the driver and of others fail."""
+
+_BESIDE = {"sglang": "a step at full load, CUDA graphs, the context of the driver"}
+"""What an engine must hold beside the share that is stated, where that is not the driver's context alone."""
 
 SHORTEST = 1024
 """A context below this serves nobody."""

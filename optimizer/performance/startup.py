@@ -126,11 +126,19 @@ def _vllm(spec: ReplicaSpec, total: float, graphs: float) -> Start:
 
 def _static(spec: ReplicaSpec, total: float, graphs: float) -> Start:
     """The fraction of what is free at start holds weights and KV; the rest of the card must hold all else."""
-    taken = CONTEXT + (STATIC_COMMUNICATION if _talks(spec) else 0.0)
-    peak = max(forward_peak(spec), logits(spec))
+    taken, peak = _taken(spec), _static_peak(spec)
     static = spec.gpu_memory_utilization * (total - taken)
     usable = min(static + peak + taken + graphs, total)
     return Start(peak, taken + graphs, graphs, usable, total)
+
+
+def _taken(spec: ReplicaSpec) -> float:
+    """What a process of SGLang holds before it loads weights."""
+    return CONTEXT + (STATIC_COMMUNICATION if _talks(spec) else 0.0)
+
+
+def _static_peak(spec: ReplicaSpec) -> float:
+    return max(forward_peak(spec), logits(spec))
 
 
 def _of_what_is_left(spec: ReplicaSpec, total: float, graphs: float, weights: float) -> Start:
@@ -140,6 +148,25 @@ def _of_what_is_left(spec: ReplicaSpec, total: float, graphs: float, weights: fl
     left = total - weights - peak - taken
     usable = weights + peak + taken + (spec.gpu_memory_utilization * left if left > 0 else left)
     return Start(peak, taken, graphs, usable, total)
+
+
+def most_share(spec: ReplicaSpec) -> float:
+    """The largest share of memory with which the engine starts. vLLM's second engine refuses more than is free when it
+    has its driver context (``vllm/v1/worker/gpu_worker.py``: "Free memory on device ... is less than desired");
+    SGLang's static part must leave room for a step and its graphs."""
+    version, total = version_key(spec.engine_version), spec.gpu.total_mib * MIB
+    if spec.engine.profile in STATIC:
+        free = total - _taken(spec)
+        return (free - _static_peak(spec) - GRAPH_POOL - GRAPH_EACH * graph_sizes(spec)) / free
+    if spec.engine.profile not in VLLM_LIKE or (version and version < SECOND_ENGINE_FROM):
+        return 1.0
+    return 1.0 - CONTEXT / total
+
+
+def most_sequences_of_a_step(spec: ReplicaSpec) -> int | None:
+    """The largest max_num_seqs beside the tokens of a step: vLLM refuses more sequences than tokens
+    (``vllm/config/scheduler.py``). None where the engine has no such rule."""
+    return spec.max_num_batched_tokens if spec.engine.profile in VLLM_LIKE else None
 
 
 def default_share(

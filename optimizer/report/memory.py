@@ -46,12 +46,14 @@ def _joined(lines: list[str]) -> str:
 
 
 def _model_facts(answer: MemoryAnswer) -> dict[str, object]:
-    """What a model is, whatever serves it. ``bytes_as_loaded`` leaves out layers for speculative decoding."""
+    """What a model is, whatever serves it. ``total_params`` and ``bytes_as_loaded`` leave out layers for speculative
+    decoding, which published totals often count; ``params_for_speculation`` are theirs, null where none are known."""
     model = answer.model
     return {
         "id": model.id,
         "total_params": round(model.total_params),
         "active_params": round(model.active_params),
+        "params_for_speculation": round(sum(part.params for part in model.draft)) or None,
         "kv_bytes_per_token_16bit": round(model.kv_bytes_full_16bit),
         "kv_sliding_bytes_per_token_16bit": round(model.kv_bytes_sliding_16bit),
         "sliding_window_tokens": model.sliding_window if model.sliding_layers else 0,

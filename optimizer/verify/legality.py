@@ -220,6 +220,9 @@ def sequences(case: CheckedCase) -> Iterator[Mismatch]:
         launched, most = group.group.max_num_seqs, spec.max_num_seqs
         if not 1 <= launched <= most:
             yield Mismatch("sequences", path, f"1 to {most}", launched, "what starts, up to the engine's default")
+        tokens = group.group.max_num_batched_tokens
+        if spec.engine.profile == "vllm" and launched > tokens:
+            yield Mismatch("sequences", path, f"at most {tokens}", launched, "a step has a token for each sequence")
         servers = group.group.replicas * spec.attention_dp
         if group.group.role is Role.PREFILL:
             continue
@@ -258,6 +261,10 @@ def least_grade(case: CheckedCase) -> Iterator[Mismatch]:
             )
 
 
+DRIVER_CONTEXT_GIB = 0.6
+"""What the driver holds of a card before an engine of today (vLLM 0.8 and later) asks for its share."""
+
+
 def memory(case: CheckedCase) -> Iterator[Mismatch]:
     """Everything fits the fullest GPU, one request of ``context_max`` fits, and the bill is the one printed."""
     for group in case.groups:
@@ -265,6 +272,10 @@ def memory(case: CheckedCase) -> Iterator[Mismatch]:
         if not bill.fits:
             yield Mismatch("memory", group.path, "room for KV", bill.kv_budget / GIB, "the model does not fit (GiB)")
         yield from _longest_request(group)
+        total, share = group.spec.gpu.total_mib / 1024, group.spec.gpu_memory_utilization
+        if group.spec.engine.profile == "vllm" and share * total > total - DRIVER_CONTEXT_GIB:
+            free = total - DRIVER_CONTEXT_GIB
+            yield Mismatch("memory", f"{group.path}.gpu_memory_utilization", free, share * total, "more than is free")
         printed = group.group.memory
         expected = {
             "weights": bill.weights / GIB,

@@ -14,6 +14,7 @@ from optimizer.catalog.types import Catalog
 from optimizer.fleet.candidate_set import CandidateSet, enumerate_candidates
 from optimizer.performance import Parameters, load_parameters
 from optimizer.performance.degrees import Shape
+from optimizer.performance.types import ReplicaSpec
 from optimizer.pricing import NodeType, node_options
 from optimizer.problem import load_problem
 from optimizer.vocabulary import Link
@@ -118,3 +119,22 @@ def test_replicas_fit_a_node_or_fill_nodes_over_a_stated_fabric() -> None:
 def test_an_engine_of_another_vendor_leaves_nothing_of_nvidia(file: Path) -> None:
     found = enumerated(file, "engine.name=mindie")
     assert {candidate.spec.gpu.vendor for candidate in found.candidates} <= {"huawei"}
+
+
+def test_what_is_stated_and_does_not_start_is_no_candidate(file: Path) -> None:
+    """vLLM takes no more sequences than tokens of a step, a hybrid no more than it has blocks for states, and no share
+    of memory that leaves nothing to the driver: a plan with such a setting would be refused at its start."""
+
+    def wide(spec: ReplicaSpec) -> bool:
+        return spec.weight_quant == "bf16" and spec.kv_cache == "auto"
+
+    def sizes(*sets: str) -> set[int]:
+        found = enumerated(file, *sets).candidates
+        return {one.spec.gpus for one in found if one.spec.gpu.id == "h100_sxm_80" and wide(one.spec)}
+
+    tokens = "engine.max_num_batched_tokens=512"
+    assert not sizes(tokens, "engine.max_num_seqs=513")
+    assert sizes(tokens, "engine.max_num_seqs=512") == sizes(tokens) >= {2, 4}
+    assert not sizes("engine.gpu_memory_utilization=0.995")
+    hybrid = ("workloads.chat.model=Qwen/Qwen3.6-27B", "engine.version=0.25.1")
+    assert sizes(*hybrid) - sizes(*hybrid, "engine.max_num_seqs=1024") == {1}

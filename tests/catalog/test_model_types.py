@@ -183,3 +183,38 @@ def test_rope_scaling_raises_the_context_limit(scaling: dict[str, Any], limit: i
     (tmp_path / "config.json").write_text(json.dumps(file | {"rope_scaling": {"type": "odd", "factor": 2}}))
     with pytest.raises(CatalogError, match="rope_scaling: type 'odd' is not known"):
         model_from_config(tmp_path)
+
+
+BARE = config("a_type_nobody_knows", (2048, 24, 16, 4, 8192, 100000), head_dim=128, **UNTIED)
+LAYER = 2 * 2 * 4 * 128
+"""KV bytes of a token in one layer."""
+
+
+@pytest.mark.parametrize(
+    ("keys", "full"),
+    [
+        ({"sliding_window": 1024}, 0),
+        ({"sliding_window": 1024, "sliding_window_pattern": 6}, 4),
+        ({"sliding_window": 1024, "global_attn_every_n_layers": 4}, 6),
+        ({"sliding_window": 1024, "use_sliding_window": False, "max_window_layers": 24}, 24),
+        ({"sliding_window": 1024, "use_sliding_window": True, "max_window_layers": 12}, 12),
+        ({"model_type": "smallthinker", "sliding_window_size": 4096, "sliding_window_layout": [0, 1, 1, 1] * 6}, 6),
+    ],
+)
+def test_windows_of_types_that_are_read_by_their_keys(keys: dict[str, Any], full: int, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(BARE | keys))
+    model = model_from_config(tmp_path)
+    assert model.kv_bytes_full_16bit == full * LAYER
+    assert model.kv_bytes_sliding_16bit == (24 - full) * LAYER
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"attention_chunk_size": 8192}, {"global_attention_layers": [0, 5]}, {"window_size": 1024},
+     {"sliding_window": 1024, "full_attention_interval": 4}, {"model_type": "hunyuan_v1_dense", "use_cla": True}],
+)  # fmt: skip
+def test_keys_that_say_more_than_is_read_are_refused_by_name(keys: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(BARE | keys))
+    with pytest.raises(CatalogError) as error:
+        model_from_config(tmp_path)
+    assert list(keys)[-1] in str(error.value)

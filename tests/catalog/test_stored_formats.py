@@ -11,6 +11,7 @@ import pytest
 from optimizer.catalog import model_from_config
 from optimizer.catalog.types import Model, StoredPart
 from optimizer.errors import CatalogError
+from optimizer.performance.compatibility import tp_refusal
 
 DENSE: dict[str, Any] = {
     "model_type": "llama",
@@ -121,7 +122,28 @@ REFUSED = [
     ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "int3"}}}, "dtype 'int3'"),
     ({"quant_method": "auto-round", "bits": 4, "data_type": "nf"}, "data_type 'nf' is not known"),
     ({"quant_method": "fp8", "fmt": "e5m2"}, "fmt 'e5m2' is not known"),
-]
+    (
+        {"quant_method": "quark", "global_quant_config": {"weight": [{"dtype": "int8"}, {"dtype": "int4"}]}},
+        "in stages (int8, int4)",
+    ),
+    (
+        {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "int8"}},
+         "layer_type_quant_config": {"Linear": {}}},
+        "layer_type_quant_config is not read",
+    ),
+    ({"quant_method": "torchao", "quant_type": "int8wo", "include_input_output_embeddings": True}, "embeddings below"),
+    ({"quant_method": "torchao", "quant_type": "int8_dynamic_activation_int4_weight"}, "is not known"),
+    (ct(8, "float", None, "float-quantized", ignore=["model.layers.0.self_attn.query_proj"]), "query_proj'"),
+    (
+        {"quant_method": "gptq", "bits": 4, "group_size": 128, "modules_not_quantized": ["self_attn"]},
+        "modules_not_quantized is not a key of this method",
+    ),
+    (
+        {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION",
+         "quantized_layers": {"model.embed_tokens": {"quant_algo": "NVFP4"}}},
+        "embeddings below 16 bit (model.embed_tokens)",
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("section", "says"), REFUSED)
@@ -176,3 +198,112 @@ def test_the_index_beside_is_compared(tmp_path: Path) -> None:
     assert "20.00 GB" in read(tmp_path, DENSE).notes
     with pytest.raises(CatalogError, match=r"model\.safetensors\.index\.json beside says 20\.00 GB"):
         read(tmp_path, plain)
+
+
+ATTENTION, MLP, HEAD = 4096 * (2 * 4096 + 2 * 1024), 3 * 4096 * 14336, 128256 * 4096
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "lm_head": False}
+INT4, INT8_32 = 4 + 20 / 128, 8 + 24 / 32
+STAGED = [{"dtype": "fp8_e4m3", "qscheme": "per_tensor"}, {"dtype": "int4", "qscheme": "per_channel"}]
+
+
+def bits_of(attention: float, mlp: float, head: float = 16.0) -> float:
+    """Average bits of the linear layers of the dense model, whose output head counts beside them."""
+    return (32 * (ATTENTION * attention + MLP * mlp) + HEAD * (head - 16.0)) / LINEAR
+
+
+SAID = [
+    # The first expression that means a module decides; a head is quantized only where lm_head says so (Qwen3.6 GPTQ).
+    (GPTQ | {"dynamic": {"-:.*attn.*": {}, "lm_head": {}}}, bits_of(16, INT4)),
+    (GPTQ | {"lm_head": True, "dynamic": {"lm_head": {"bits": 8, "group_size": 32}}}, bits_of(INT4, INT4, INT8_32)),
+    (GPTQ | {"dynamic": {r"+:.*\.mlp\..*": {"bits": 8, "group_size": 32}}}, bits_of(INT4, INT8_32)),
+    (GPTQ | {"dynamic": {r"-:.*\.layers\.1\d\..*": {}}}, bits_of(*[(10 * 16 + 22 * INT4) / 32] * 2)),
+    (GPTQ | {"dynamic": {r"-:.*layers\.1\..*|.*layers\.5\..*": {}}}, bits_of(*[(2 * 16 + 30 * INT4) / 32] * 2)),
+    (GPTQ | {"modules_in_block_to_quantize": [["self_attn.q_proj", "self_attn.k_proj"], ["self_attn.v_proj",
+             "self_attn.o_proj"]]}, bits_of(INT4, 16)),
+    (ct(8, "float", None, "float-quantized", ignore=[]), bits_of(8, 8, 8)),
+    (ct(8, "float", None, "float-quantized", ignore=["lm_head", r"re:.*layers\.1\d\.mlp.*"]),
+     bits_of(8, (10 * 16 + 22 * 8) / 32)),
+    (ct(4, "int", 128, "pack-quantized", ignore=["lm_head", "transformer.h.0.attn.c_attn", "transformer.h.0.mlp.c_fc"]),
+     bits_of(4.125, 4.125) + 4096 * (4096 + 2 * 1024 + 2 * 14336) * (16 - 4.125) / LINEAR),
+    ({"quant_method": "compressed-tensors", "config_groups": {}, "kv_cache_scheme": {"num_bits": 8, "type": "float"}},
+     16.0),
+    ({"quant_method": "awq", "bits": 4, "group_size": 128, "modules_to_not_convert": ["attn"]}, bits_of(16, INT4)),
+    ({"quant_method": "quark", "global_quant_config": {"weight": STAGED}, "exclude": ["lm_head"]}, 4.0),
+    ({"quant_method": "awq", "bits": 4, "group_size": 128, "modules_to_not_convert": ["gate"]}, bits_of(INT4, INT4)),
+    (ct(8, "float", None, "float-quantized", ignore=["transformer.output_layer"]), bits_of(8, 8)),
+    ({"load_in_8bit": True}, 8.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("section", "bits"), SAID, ids=range(len(SAID)))
+def test_modules_are_stored_as_their_rules_say(section: dict[str, Any], bits: float, tmp_path: Path) -> None:
+    model = read(tmp_path, DENSE | {"quantization_config": section})
+    wide = 2.0 * (model.total_params - LINEAR)
+    assert sum(part.bytes for part in parts_of(model)) == pytest.approx(wide + LINEAR * bits / 8)
+
+
+def test_projections_of_experts_are_told_apart(tmp_path: Path) -> None:
+    quantized = ct(4, "int", 128, "pack-quantized", ignore=["lm_head", "re:.*experts.*down_proj"])
+    model = read(tmp_path, MIXTURE | {"quantization_config": quantized})
+    sizes = {p.format: p.params for p in parts_of(model) if p.name == "routed experts"}
+    assert sizes["int4"] == 2 * sizes["bf16"] == 32 * 64 * 2 * 4096 * 1024
+    some = ["lm_head", *(f"model.layers.0.mlp.experts.{i}.down_proj" for i in range(32))]
+    with pytest.raises(CatalogError, match="some experts of a layer only"):
+        read(tmp_path, MIXTURE | {"quantization_config": ct(4, "int", 128, "pack-quantized", ignore=some)})
+
+
+def test_older_side_files_are_read_and_foreign_layouts_refused(tmp_path: Path) -> None:
+    for name, said in (
+        ("quantize_config.json", {"bits": 4, "group_size": 128, "desc_act": False}),
+        ("quant_config.json", {"zero_point": True, "q_group_size": 128, "w_bit": 4, "version": "GEMM"}),
+    ):
+        beside = tmp_path / name
+        beside.write_text(json.dumps(said))
+        assert read(tmp_path, DENSE).native_dtype == "int4"
+        beside.unlink()
+    for foreign, says in (
+        ({"quantization": {"group_size": 64, "bits": 4}}, "MLX"),
+        ({"quantize": "w8a8"}, "MindIE"),
+        ({"torch_dtype": "float8_e4m3fn"}, "torch_dtype 'float8_e4m3fn'"),
+    ):
+        with pytest.raises(CatalogError, match=says):
+            read(tmp_path, DENSE | foreign)
+    (tmp_path / "quant_model_description.json").write_text(json.dumps({"model_quant_type": "W8A8"}))
+    with pytest.raises(CatalogError, match=r"quant_model_description\.json beside"):
+        read(tmp_path, DENSE)
+
+
+def test_a_stated_null_has_no_default(tmp_path: Path) -> None:
+    inside = DENSE | {"model_type": "mistral", "sliding_window": None}
+    model = read(tmp_path, {"model_type": "mistral3", "text_config": inside})
+    assert (model.sliding_window, model.kv_bytes_full_16bit) == (0, 2 * 2 * 32 * 1024)
+    del inside["sliding_window"]
+    assert read(tmp_path, {"model_type": "mistral3", "text_config": inside}).sliding_window == 4096
+
+
+def test_shards_hold_whole_groups_and_blocks(tmp_path: Path) -> None:
+    """29,568 / 8 = 3,696 is no multiple of 128: why vLLM refuses such checkpoints and publishers pad them to 29,696."""
+    awq = {"quant_method": "awq", "bits": 4, "group_size": 128}
+    dense = DENSE | {"hidden_size": 8192, "num_hidden_layers": 2, "num_attention_heads": 64}
+    bare = read(tmp_path, dense | {"intermediate_size": 29568, "quantization_config": awq})
+    assert (bare.legal_tp, bare.group_legal_tp) == ((1, 2, 4, 8, 16, 32), (("int4", (1,)),))
+    assert "at most 1" in tp_refusal(bare, "int4", 8)
+    assert not tp_refusal(bare, "bf16", 8)
+    padded = read(tmp_path, dense | {"intermediate_size": 29696, "quantization_config": awq})
+    assert padded.group_legal_tp == (("int4", (1, 2, 4, 8)),)
+    assert not tp_refusal(padded, "int4", 8)
+    block = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    shared = MIXTURE | {
+        "num_attention_heads": 32,
+        "shared_expert_intermediate_size": 512,
+        "moe_intermediate_size": 1024,
+    }
+    cut = read(tmp_path, shared | {"model_type": "qwen2_moe", "quantization_config": block})
+    assert cut.fp8_block_legal_tp == (1, 2, 4)
+    wide = {"quant_method": "fp8", "weight_block_size": [128, 128], "modules_to_not_convert": ["shared_expert"]}
+    assert read(tmp_path, shared | {"model_type": "qwen2_moe", "quantization_config": wide}).fp8_block_legal_tp == (
+        1,
+        2,
+        4,
+        8,
+    )

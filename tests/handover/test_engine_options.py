@@ -171,6 +171,7 @@ def test_an_option_of_one_neighbour_only_is_found() -> None:
     assert not list(options.doubts(words, "0.5.12"))
     assert list(options.doubts(words, "0.5.16")) == ["sglang serve 0.5.23 does not know --cuda-graph-max-bs"]
     assert list(options.doubts(["vllm", "serve", "--made-up"], "0.19.0"))
+    assert not list(options.doubts(["vllm", "serve", "--max-num-seqs", "8"], "0.11"))  # short for 0.11.0
 
 
 @pytest.mark.parametrize(("engine", "version"), [("vllm", "0.10.2"), ("vllm", "0.40.0"), ("trtllm", "1.2.0")])

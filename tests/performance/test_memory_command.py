@@ -52,6 +52,8 @@ def test_json_is_complete_and_adds_up() -> None:
         ((LLAMA, "--gpu", "h100_sxm_80", "--context", "999999"), "stops at"),
         ((LLAMA, "--gpu", "h100_sxm_80", "--context", "8192", "--quant", "int3"), "unknown weight format"),
         ((LLAMA, "--gpu", "a100_sxm_80", "--context", "8192", "--kv", "fp8"), "fp8 KV"),
+        ((LLAMA, "--gpu", "h100_sxm_80", "--context", "8192", "--kv", "nvfp4"), "recovery no source states"),
+        ((LLAMA, "--gpu", "h100_sxm_80", "--context", "8192", "--kv", "int3"), "not a KV cache; there are auto, fp8"),
         ((LLAMA, "--gpu", "mi300x_192", "--context", "8192", "--engine", "trtllm"), "does not run on"),
     ],
 )
@@ -131,6 +133,10 @@ def test_layers_for_speculation_are_loaded_only_if_used() -> None:
     used = json.loads(_run(model, "--speculative", "mtp", "--format", "json"))["model"]["bytes_as_loaded"]
     assert without / 1e9 == pytest.approx(673.15, rel=1e-3)
     assert used / 1e9 == pytest.approx(688.59 - 4 * 0.927, rel=2e-3)
+    facts = json.loads(_run(model, "--format", "json"))["model"]
+    published = facts["total_params"] + facts["params_for_speculation"]
+    assert published / 1e9 == pytest.approx(684.5 - 2 * 0.927, rel=1e-3)  # the files hold embedding and head twice
+    assert json.loads(_run(LLAMA, "--format", "json"))["model"]["params_for_speculation"] is None
     wide = str(CONFIGS / "nvidia--Qwen3.6-27B-NVFP4")  # its mtp layers are excluded from quantization: 16 bit
     plain = json.loads(_run(wide, "--format", "json"))["model"]["bytes_as_loaded"]
     more = json.loads(_run(wide, "--speculative", "mtp", "--format", "json"))["model"]["bytes_as_loaded"]
@@ -164,3 +170,45 @@ def test_attention_ranks_keep_their_own_attention_and_share_the_experts() -> Non
 def test_degrees_and_formats_are_checked(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         CliRunner().invoke(command, list(arguments), catch_exceptions=False)
+
+
+def test_what_an_engine_refuses_whatever_the_memory() -> None:
+    """vLLM takes no more sequences than tokens of a step, and no share that the driver's context has no room beside."""
+    flags = (LLAMA.replace("70B", "8B"), "--gpu", "h100_sxm_80", "--context", "8192", "--format", "json")
+    many = json.loads(_run(*flags, "--max-num-batched-tokens", "512", "--max-num-seqs", "513"))
+    assert (many["starts"], many["least_change"]) == (False, "--max-num-seqs 512")
+    assert json.loads(_run(*flags, "--max-num-batched-tokens", "512", "--max-num-seqs", "512"))["starts"]
+    lowered = json.loads(_run(*flags, "--max-num-batched-tokens", "512"))
+    assert (lowered["starts"], lowered["max_num_seqs"]) == (True, 512)
+    for engine in ("vllm", "sglang"):
+        whole = json.loads(_run(*flags, "--engine", engine, "--gpu-memory-utilization", "1.0"))
+        assert whole["starts"] is False
+        option, share = whole["least_change"].split()
+        assert option == "--gpu-memory-utilization"
+        assert json.loads(_run(*flags, "--engine", engine, option, share))["starts"]
+    assert json.loads(_run(*flags, "--gpu-memory-utilization", "1.0", "--engine-version", "0.7.3"))["starts"]
+
+
+def test_a_short_version_is_the_same_release_and_a_word_is_none() -> None:
+    flags = ("openai/gpt-oss-20b", "--gpu", "h100_sxm_80", "--context", "16000", "--format", "json")
+    short, whole = (json.loads(_run(*flags, "--engine-version", version)) for version in ("0.11", "0.11.0"))
+    assert short["per_gpu"] == whole["per_gpu"]
+    assert short["max_num_seqs"] == whole["max_num_seqs"] == 1024
+    with pytest.raises(UsageError, match="'latest' is none"):
+        CliRunner().invoke(command, [*flags, "--engine-version", "latest"], catch_exceptions=False)
+
+
+def test_a_cache_that_the_checkpoint_asks_for_is_never_replaced_in_silence(tmp_path: Path) -> None:
+    source = CONFIGS / "RedHatAI--Llama-3.3-70B-Instruct-FP8-dynamic" / "config.json"
+    config = json.loads(source.read_text(encoding="utf-8"))
+    config["quantization_config"]["kv_cache_scheme"] = {"num_bits": 8, "type": "float"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    flags = (str(tmp_path), "--tp", "4", "--context", "8192", "--format", "json")
+    assert json.loads(_run(*flags, "--gpu", "h100_sxm_80"))["kv_cache"] == "fp8"
+    with pytest.raises(UsageError, match="asks for a KV cache of fp8: fp8 KV needs"):
+        CliRunner().invoke(command, [*flags, "--gpu", "a100_sxm_80"], catch_exceptions=False)
+    assert json.loads(_run(*flags, "--gpu", "a100_sxm_80", "--kv", "auto"))["kv_cache"] == "auto"
+    config["quantization_config"]["kv_cache_scheme"]["num_bits"] = 4
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match="asks for a KV cache of nvfp4"):
+        CliRunner().invoke(command, [*flags, "--gpu", "h100_sxm_80"], catch_exceptions=False)

@@ -281,6 +281,16 @@ check("sequences", "broken")(lambda kit: sequences_at(kit, 1025))  # the engine 
 check("sequences", "boundary")(lambda kit: sequences_at(kit, 1024))
 
 
+def test_a_step_has_a_token_for_each_sequence_and_the_driver_its_room(world, has, gets):
+    kit = Kit(world, has, gets)
+    for tokens, broken in ((64, False), (63, True)):
+        problem = kit.world.problem(engine={"max_num_seqs": 64, "max_num_batched_tokens": tokens})
+        assert ("sequences" in world.broken(problem, kit.plan(problem))) is broken
+    for share, broken in ((0.99, False), (0.995, True)):
+        problem = kit.world.problem(engine={"gpu_memory_utilization": share})
+        assert ("memory" in world.broken(problem, kit.plan(problem))) is broken
+
+
 def quality_at(kit, change):
     plan = kit.plan(kit.world.problem(), [kit.has(quant="fp8")])
     floor = plan.groups[0].recovery + change
