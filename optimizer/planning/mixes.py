@@ -96,9 +96,7 @@ class MixSearch:
                 break
         return result, wanted, complete
 
-    def _at_best(
-        self, racing: Sequence[Candidate], candidates: CandidateSet, memo: Memo | None
-    ) -> Iterator[Candidate]:
+    def _at_best(self, racing: Sequence[Candidate], candidates: CandidateSet, memo: Memo | None) -> Iterator[Candidate]:
         """The candidates with what one replica carries at best; none that carry nothing."""
         for workload, part in enumerate(parts_of(self._inputs.problem)):
             mine = [one for one in racing if one.workload == workload]
@@ -114,9 +112,7 @@ class MixSearch:
                     yield replace(one, points=(most,))
 
     def _carried(self) -> tuple[CarriedShares, ...]:
-        return tuple(
-            CarriedShares(one.key, tuple(sorted(self._known[kind_of(one)].items()))) for one in self.standing
-        )
+        return tuple(CarriedShares(one.key, tuple(sorted(self._known[kind_of(one)].items()))) for one in self.standing)
 
     def _keeps(self, group: GroupChoice) -> bool:
         """Whether a group keeps every promise at its share, from its own replay."""
