@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROUNDS = 200
 """The solver is asked at most so often."""
 
+
 @dataclass(frozen=True)
 class WithPools:
     """The ranking, and what it took."""
