@@ -156,6 +156,7 @@ def answer(
         effort = left.effort
         if effort.replayed is None:
             case = replace(case, candidates=left.candidates)
+    case = replace(case, mixes_by_replays=bool(plans))
     say("verifying every plan without the solver")
     confirm(inputs, plans)
     if on_model is not None:  # with the cuts of the replay: without them it would prove plans that were rejected

@@ -49,7 +49,7 @@ def is_two_sided(candidates: CandidateSet, options: Sequence[NodeOption]) -> boo
     """Whether the replay decides how many replicas a workload takes, both ways.
 
     Not where the load itself or a latency is what is sought, under a day profile, where a replay at one size says
-    nothing of other periods, and in mixes that the search for large problems is for, or of which something may be gone:
+    nothing of other periods, and in mixes of many candidates, of offline work, or of which something may be gone:
     there the closed form proposes and the replay can only refuse.
     """
     from optimizer.planning.mixes import replays_decide

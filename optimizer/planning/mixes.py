@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from optimizer.fleet.funnel import configuration_allowed, kept_points
 from optimizer.fleet.instance import CarriedShares
-from optimizer.fleet.rank import LARGE
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.inputs import loads_of
 from optimizer.planning.least_replicas import ROOM, carried_at_best, kind_of, whole
@@ -34,17 +33,21 @@ if TYPE_CHECKING:
     from optimizer.pricing import NodeOption
     from optimizer.progress import Clock
 
-ROUNDS = 200
-"""The solver is asked at most so often."""
+ROUNDS = 15
+"""The solver is asked at most so often. Once or twice do as a rule; what is not settled by then is left to the closed
+form."""
+
+MOST = 60
+"""Candidates up to which replays decide: of many that hardly differ, each has to be told apart at every number."""
 
 
 def replays_decide(candidates: CandidateSet, options: Sequence[NodeOption]) -> bool:
-    """Whether replays decide the mixes of a problem both ways: those that one model holds, of which nothing may be gone
+    """Whether replays decide the mixes of a problem both ways: those of few candidates, of which nothing may be gone
     and whose work is not offline."""
     rules = candidates.rules
     if rules.survive is not Survive.NONE or any(asked.load.is_batch for asked in rules.workloads):
         return False
-    return len(_racing(candidates, options)) <= LARGE
+    return len(_racing(candidates, options)) <= MOST
 
 
 def _racing(candidates: CandidateSet, options: Sequence[NodeOption]) -> list[Candidate]:

@@ -98,6 +98,7 @@ class Case:
     clock: Clock = NO_LIMIT  # when every solve must have ended
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of the replicas: the same for all edits
     replays: ReplayMemory | None = field(default=None, compare=False, repr=False)  # None: plans are not replayed
+    mixes_by_replays: bool = True  # not while ways out of a problem without a plan are looked for, which asks too much
 
     def edited(self, sets: Sequence[str]) -> Case:
         """The same problem with further ``PATH=VALUE`` edits. Raises ``ProblemError`` where they do not fit."""
@@ -112,7 +113,8 @@ class Case:
         options = priced.options
         replicas = _replicas(inputs, options)
         if replicas != self.replicas:
-            return replace(_opened(inputs, options, self.clock), replays=self.replays).confined(self.within)
+            opened = replace(_opened(inputs, options, self.clock), replays=self.replays)
+            return replace(opened, mixes_by_replays=self.mixes_by_replays).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
         rules = user_rules(problem, catalog, options).knowing(self.candidates.rules)
         if _promises(self.inputs.problem) != _promises(problem):
@@ -201,6 +203,8 @@ class Case:
         time was up."""
         from optimizer.planning.replay import best_as_replayed
 
+        if wanted.rules.mixed and not self.mixes_by_replays:
+            return None
         return best_as_replayed(self.inputs, wanted, self.options, how, self.clock, memory, self.memo)
 
     def _replayed(
