@@ -35,10 +35,10 @@ def test_a_latency_is_compared_as_a_latency() -> None:
 def test_without_traffic_the_load_is_requests_in_flight() -> None:
     answer = explain(ROOT / "problems" / "a10_server_qwen3_32b.yaml", simulate=False)
     text = words(answer)
-    assert answer.reached == 40
-    assert "Most load: 40 requests in flight" in text
+    assert answer.reached == 32
+    assert "Most load: 32 requests in flight" in text
     assert "times the planned load" not in text
-    assert "It carries 40 requests in flight before a promise breaks" in text
+    assert "It carries 32 requests in flight before a promise breaks" in text
 
 
 def test_fewer_gpus_are_told_with_the_money() -> None:

@@ -88,7 +88,8 @@ def test_the_cost_of_each_single_kind_is_that_of_brute_force(solved: Solved) -> 
     case = opened()
     outcome = solved("length_classes", simulate=False)
     alone = {one.gpu: one.monthly_cents for one in outcome.single_kinds}
-    assert alone == {card: brute_force(case, (card,)) for card in CARDS}
+    found = {card: brute_force(case, (card,)) for card in CARDS}
+    assert alone == {card: None if math.isinf(cents) else cents for card, cents in found.items()}
 
 
 def test_the_saving_against_each_single_kind_is_printed(outcome: Outcome) -> None:
@@ -98,7 +99,7 @@ def test_the_saving_against_each_single_kind_is_printed(outcome: Outcome) -> Non
     savings = {card: 1 - best / cents for card, cents in alone.items() if cents is not None}
     assert all(0.2 <= saving <= 0.8 for saving in savings.values()), savings
     text = render(outcome, "text")
-    for card, name in (("a100_sxm_80", "A100 SXM 80GB"), ("a10g_24", "A10G 24GB"), ("l4_24", "L4 24GB")):
+    for card, name in (("a100_sxm_80", "A100 SXM 80GB"), ("l4_24", "L4 24GB")):
         (line,) = [line for line in text.splitlines() if line.startswith(f"  {name} ") and "#1 saves" in line]
         assert line.endswith(f"#1 saves {savings[card] * 100:.0f} %")
 
@@ -130,9 +131,7 @@ def test_a_group_in_json_names_its_class(outcome: Outcome) -> None:
     for part in ("predicted", "simulated", "binding"):
         assert {one["length_class"] for one in found["plans"][0][part]} == {"short", "long"}
         assert {one["workload"] for one in found["plans"][0][part]} == {"chat"}
-    assert {one["gpu"] for one in found["single_gpu_kinds"] if one["monthly_cost"]} == {
-        "a100_sxm_80", "a10g_24", "l4_24",
-    }  # fmt: skip
+    assert {one["gpu"] for one in found["single_gpu_kinds"] if one["monthly_cost"]} == {"a100_sxm_80", "l4_24"}
 
 
 def test_csv_has_a_group_for_each_class(outcome: Outcome) -> None:
@@ -199,7 +198,7 @@ def test_the_permission_to_split_never_costs_more() -> None:
 
 def test_a_comparison_tells_classes_apart(tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text(PROBLEM.read_text().replace("input: 12000", "input: 6000"))
+    other.write_text(PROBLEM.read_text().replace("input: 12000", "input: 2500"))
     found = compare(PROBLEM, other, sets=[TOP], simulate=False)
     assert [change.path for change in found.inputs] == ["workloads.chat.tokens.classes.long.input"]
     assert {change.path for change in found.plan if ": " in change.path} >= {"chat/long: gpu", "chat/long: replicas"}
