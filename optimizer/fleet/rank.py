@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LARGE = 400
 """Slots from which on a problem counts as large."""
 
+AMOUNTS_ARE_LARGE = "amounts are large: the search counted whole currency units per node, rounded up, not cents"
+
 UNITS = {
     "minimize_cost": "cents per month",
     "maximize_load": "thousandths of the planned load",
@@ -165,7 +167,7 @@ def _warnings(screened: Screened, solutions: Sequence[FleetSolution]) -> tuple[s
     instance, rules = screened.instance, screened.instance.rules
     warnings: list[str] = []
     if instance.money_unit != 1:
-        warnings.append("amounts are large: the search counted whole currency units per node, rounded up, not cents")
+        warnings.append(AMOUNTS_ARE_LARGE)
     ahead = [
         (bound, slot)
         for slot, bound in screened.flagged

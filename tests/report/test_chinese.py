@@ -15,7 +15,10 @@ from click.testing import CliRunner
 
 from optimizer.catalog import load_catalog
 from optimizer.commands import _COMMANDS, cli
+from optimizer.decide.solve import _CUT_SHORT, _NOT_ALONE, _TIME_UP
 from optimizer.errors import UsageError
+from optimizer.fleet.column_generation.rank import UNSETTLED
+from optimizer.fleet.rank import AMOUNTS_ARE_LARGE
 from optimizer.handover.language import translator
 from optimizer.plan.types import Outcome
 from optimizer.report import render
@@ -87,6 +90,24 @@ def test_every_problem_is_told_in_chinese(shipped: dict[str, Outcome], names: li
         render(outcome, "screen", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]
         render(outcome, "text", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]
         assert left_in_english("\n".join(said), names, *own) == [], name
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        _TIME_UP,
+        _CUT_SHORT,
+        _NOT_ALONE,
+        UNSETTLED,
+        AMOUNTS_ARE_LARGE,
+        "after 3 rounds some plans still missed a promise when replayed and were left out",
+        "when the time was up some plans missed a promise when replayed or had not been replayed and were left out",
+        "l40s_48 with tensor parallel 8 over PCIe would come first, at 1,234.50 a month or more; its host topology is"
+        " not known, so it is not ranked that high unless the card is named in hardware.gpus",
+    ],
+)
+def test_warnings_that_no_shipped_problem_shows_are_told_in_chinese(warning: str) -> None:
+    assert left_in_english(translator("zh")(warning), ["l40s_48"]) == []
 
 
 def test_chinese_tables_are_aligned(outcomes: dict[str, Outcome]) -> None:
