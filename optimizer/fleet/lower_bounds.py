@@ -49,6 +49,7 @@ def capacities(
     return rate, inflight, users
 
 
+@lru_cache(maxsize=2**16)
 def _scaled(capacity: float, load: float, demand: int, shared: bool) -> int:
     if load <= 0:
         return -1

@@ -23,7 +23,7 @@ import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from statistics import NormalDist
 
@@ -198,6 +198,7 @@ def _layout_missing(spec: ReplicaSpec, params: Parameters) -> int:
     return 0 if own[0] == Layout.TENSOR else _missing(own, params.layouts)
 
 
+@lru_cache(maxsize=2**12)
 def _missing(own: Triple, known: frozenset[Triple]) -> int:
     """How many of three things differ from the nearest measured triple, at most two."""
     if own in known:

@@ -11,13 +11,14 @@ at least and reaches at most. Of plans listed at equal money the better one come
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optimizer.fleet.funnel import configuration_allowed
 from optimizer.fleet.instance import key_of, load_factor, option_facts, slot_facts
-from optimizer.fleet.lower_bounds import THOUSANDTHS, UsableOptions
+from optimizer.fleet.lower_bounds import THOUSANDTHS, NodeKey, UsableOptions
 from optimizer.fleet.starting_plans import keeps_limits
 from optimizer.fleet.types import NodeChoice
 from optimizer.planning.inputs import loads_of
@@ -133,14 +134,14 @@ class _Ties:
         self._market = UsableOptions(allowed)
         self._in_lots = {option.node_type.key for option in allowed if option.ordered_in_lots}
         standing = {option.node_type.key for option in allowed}
-        self._racing = [
+        racing = [
             one
             for one in candidates.candidates
             if one.node_type.key in standing and configuration_allowed(one, self._rules)
         ]
-        self._types: dict[tuple[str, int, str, float, float], NodeType] = {
-            one.node_type.key: one.node_type for one in self._racing
-        }
+        self._types: dict[NodeKey, NodeType] = {one.node_type.key: one.node_type for one in racing}
+        self._racing = _by_node_type(racing)
+        self._first = _by_node_type(one for one in racing if not self._rules.is_flagged(one))
         self._anywhere = listing.anywhere and len(self._rules.workloads) == 1 and not self._rules.periods
         self._sought = Sought(self._rules, self._loads)
 
@@ -216,13 +217,9 @@ class _Ties:
     def _rivals(self, solution: FleetSolution) -> Iterator[FleetSolution]:
         """Other plans at the same money: on the same nodes, and of one workload on others."""
         flagged = any(self._rules.is_flagged(one.candidate) for one in solution.groups)
-        able = [one for one in self._racing if flagged or not self._rules.is_flagged(one)]
+        able = self._racing if flagged else self._first
         choices: list[list[Candidate]] = [
-            [
-                one
-                for one in able
-                if one.workload == group.candidate.workload and one.node_type.key == group.candidate.node_type.key
-            ]
+            [one for one in able.get(group.candidate.node_type.key, ()) if one.workload == group.candidate.workload]
             for group in solution.groups
         ]
         for chosen in _combinations(choices, [one.candidate for one in solution.groups]):
@@ -235,9 +232,8 @@ class _Ties:
             if nodes is None:
                 continue
             elsewhere = replace(solution, nodes=nodes, gpus=_gpus(nodes))
-            for one in able:
-                if one.node_type.key == key:
-                    yield from self._spread(elsewhere, [one])
+            for one in able.get(key, ()):
+                yield from self._spread(elsewhere, [one])
 
     def _spread(self, solution: FleetSolution, chosen: Sequence[Candidate]) -> Iterator[FleetSolution]:
         """The plan with other candidates on its nodes, where those hold them and reach what it reaches."""
@@ -367,6 +363,13 @@ def _combinations(choices: Sequence[Sequence[Candidate]], now: Sequence[Candidat
 
 _MOST_COMBINATIONS = 2000
 """Combinations of configurations on the nodes of a plan that are looked at, all of them or one group at a time."""
+
+
+def _by_node_type(candidates: Iterable[Candidate]) -> Mapping[NodeKey, Sequence[Candidate]]:
+    found: dict[NodeKey, list[Candidate]] = defaultdict(list)
+    for one in candidates:
+        found[one.node_type.key].append(one)
+    return dict(found)
 
 
 def _purchase(plan: FleetSolution) -> tuple[object, ...]:
