@@ -33,14 +33,16 @@ def _why(rule: RuleName, option: NodeOption, rules: OptionRules) -> str:
         RuleName.REGIONS: (rules.regions or (), "region", offer.region),
         RuleName.COUNTRIES: (rules.countries, "country", offer.country),
         RuleName.HEADQUARTERS: (rules.headquarters, "headquarters", offer.headquarters),
-        RuleName.CERTIFICATES: (rules.certificates, "certificates", ", ".join(offer.certificates)),
+        RuleName.CERTIFICATES: (rules.certificates, "certificates", " and ".join(offer.certificates)),
         RuleName.PROVIDER_CLASSES: (classes, "provider_class", str(offer.provider_class or "")),
         RuleName.MARKET: ((rules.market or "",), placed, offer.country or offer.headquarters),
     }
     if rule in asked:
         wanted, key, stated = asked[rule]
-        names = (", " if rule is RuleName.CERTIFICATES else " or ").join(wanted)
-        told = f"its {key} is {stated}" if stated else f"it states no {key} (write `{key}:` in the quote)"
+        several = rule is RuleName.CERTIFICATES
+        names = (" and " if several else " or ").join(wanted)
+        stated_words = f"its {key} are {stated}" if several else f"its {key} is {stated}"
+        told = stated_words if stated else f"it states no {key} (write `{key}:` in the quote)"
         return f"{rule.path} asks for {names}, and {told}"
     return {
         RuleName.PROVIDERS: f"{rule.path} leaves out {offer.provider}",
