@@ -355,6 +355,7 @@ _PARTS: dict[str, dict[str, Any]] = {
         "at_list_prices": "winner|null",
         "best_by_grade": [{"grade": "string", "rank": "integer|null", "plan": "plan|null"}],
         "best_as_published": "best|null",
+        "best_surviving_node": "best|null",
         "in_stock": "stock|null",
         "expires": "string|null",
         "winner_after_expiry": "winner|null",

@@ -188,11 +188,14 @@ def _plans(text: PlanText, inputs: Inputs) -> Iterator[Disagreement]:
 
 
 def _listed(outcome: Outcome) -> Iterator[Disagreement]:
-    """A winner under another view that has a rank is the plan of that rank; one of a grade is of that grade."""
+    """A winner under another view that has a rank is the plan of that rank; one of a grade is of that grade, and one
+    that goes on with a node gone says so."""
     others, ranking = outcome.others, {plan.rank: plan for plan in outcome.plans}
     for grade, winner in others.by_grade:
         if winner.plan is not None and winner.plan.grade != grade:
             yield Disagreement("plans", f"the winner of grade {grade} is of grade {winner.plan.grade}")
+    if others.surviving is not None and others.surviving.plan is not None and not others.surviving.plan.without_a_node:
+        yield Disagreement("plans", "the plan that goes on with any one node gone does not say that it does")
     for winner in others.every():
         if winner.rank is None:
             continue

@@ -405,11 +405,12 @@ class OtherWinners:
     after_expiry: OtherWinner | None = None  # on the day after
     by_grade: tuple[tuple[str, OtherWinner], ...] = ()  # of every grade that no better one undercuts, the best first
     as_published: OtherWinner | None = None  # with every model's weights in the format they were published in
+    surviving: OtherWinner | None = None  # that keeps every promise with any one node gone; None under other objectives
 
     def every(self) -> Iterator[OtherWinner]:
         """All of them, each followed by what wins without its doubtful stock."""
         graded = (winner for _, winner in self.by_grade)
-        for first in (self.at_list, self.first, self.after_expiry, self.as_published, *graded):
+        for first in (self.at_list, self.first, self.after_expiry, self.as_published, self.surviving, *graded):
             yield from (winner for winner in (first, first and first.in_stock) if winner is not None)
 
 

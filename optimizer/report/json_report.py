@@ -54,6 +54,7 @@ def document(outcome: Outcome) -> dict[str, Json]:
         "at_list_prices": _winner(outcome.others.at_list),
         "best_by_grade": [{"grade": grade, **_best(winner)} for grade, winner in outcome.others.by_grade],
         "best_as_published": None if outcome.others.as_published is None else _best(outcome.others.as_published),
+        "best_surviving_node": None if outcome.others.surviving is None else _best(outcome.others.surviving),
         "in_stock": _stock(outcome.others.first),
         "expires": outcome.others.expires,
         "winner_after_expiry": _winner(outcome.others.after_expiry),

@@ -50,6 +50,8 @@ def prices(outcome: Outcome) -> Iterator[Block]:
         rows.append(("expires", _expiry(outcome)))
     if others.as_published is not None and others.as_published.plan is not None:
         rows.append(("own format", f"with weights in the model's own format {_wins(others.as_published, first)}"))
+    if others.surviving is not None and others.surviving.plan is not None:
+        rows.append(("node gone", f"with any one node gone {_wins(others.surviving, first)}"))
     rows += [(f"grade {grade}", f"of grade {grade} {_wins(one, first)}") for grade, one in others.by_grade if one.plan]
     for label, text in rows:
         yield Passage(text, label=label, column=12)

@@ -89,11 +89,13 @@ def _roomier(plan: Plan, first: Plan, outcome: Outcome) -> bool:
 
 
 def _signable(outcome: Outcome) -> list[tuple[str, str, OtherWinner]]:
-    """What a buyer may insist on: the cheapest of the best grade there is, where the first plan is not of it, and the
-    cheapest with weights as published."""
+    """What a buyer may insist on: the cheapest that goes on with any one node gone, the cheapest of the best grade
+    there is, where the first plan is not of it, and the cheapest with weights as published."""
     found: list[tuple[str, str, OtherWinner]] = []
     best = "cheapest" if outcome.proof.objective == "minimize_cost" else "best"
     published, graded = outcome.others.as_published, outcome.others.by_grade
+    if outcome.others.surviving is not None:
+        found.append(("N+1", "cheapest that goes on with any one node gone", outcome.others.surviving))
     if published is not None:
         found.append(("pub", "weights in the model's own format", published))
     if graded and graded[0][0] < outcome.plans[0].grade:

@@ -1,5 +1,5 @@
 """Who wins at list prices alone, without offers that were seen sold out, once the first plan's prices are too old, of
-each grade, and with weights as published.
+each grade, with weights as published, and where any one node may be gone.
 
 Each is the same problem solved anew over the same replicas, its plan verified, and replayed where the case replays.
 """
@@ -14,7 +14,7 @@ from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import OtherWinner, OtherWinners
 from optimizer.pricing import last_day
 from optimizer.problem import parts_of
-from optimizer.vocabulary import Evidence
+from optimizer.vocabulary import Evidence, Survive
 from optimizer.whatif.signable import best_as_published, best_by_grade
 from optimizer.whatif.stress import PRICED_UP_TO
 
@@ -55,7 +55,11 @@ def other_winners(
     say("asking what wins of each grade, and with weights as published")
     ask = (lambda able: asking.winner(_any, able)) if small else None
     graded, published = best_by_grade(plans, ask), best_as_published(plans, case.inputs.catalog, ask)
-    return OtherWinners(at_list, asking.with_stock(told) if small else told, expires, after, graded, published)
+    say("asking what goes on with any one node gone")
+    surviving = asking.surviving() if small else None
+    return OtherWinners(
+        at_list, asking.with_stock(told) if small else told, expires, after, graded, published, surviving
+    )
 
 
 _NEVER = "9999-12-31"
@@ -93,13 +97,29 @@ class _Asking:
 
     def winner(self, test: Test, able: Callable[[Candidate], bool] = lambda _: True) -> OtherWinner | None:
         """The best plan of candidates and ways to pay that pass; None where the clock ended the search."""
-        from optimizer.fleet import SolveSettings
-
         asked = self._allowed.only(option=test)
         types = {option.node_type.key for option in asked.options}
         asked = asked.only(candidate=lambda one: one.node_type.key in types and able(one))
+        return self._best(asked, self._at_most(test, able))
+
+    def surviving(self) -> OtherWinner | None:
+        """The cheapest plan that keeps every promise with any one node gone and nothing started again; None where that
+        is not known of plans, where the problem asks for it anyway, and of mixes, which it takes long to ask."""
+        first, rules = self._plans[0], self._allowed.candidates.rules
+        asked = rules.survive is not Survive.NONE
+        if rules.objective != "minimize_cost" or rules.mixed or rules.pools_required or asked:
+            return None
+        if first.without_a_node is not False:
+            return None if first.without_a_node is None else OtherWinner(first, first.rank, first.stock_notes)
+        known = (plan.monthly_cents for plan in self._plans if plan.without_a_node)
+        return self._best(self._allowed.edited([f"margins.survive={Survive.NODE}"]), min(known, default=None))
+
+    def _best(self, asked: Case, at_most: int | None) -> OtherWinner | None:
+        """The best plan of a case, told as one of the problem's own; None where the clock ended the search."""
+        from optimizer.fleet import SolveSettings
+
         with suppress(OutOfTimeError):
-            how = SolveSettings(clock=asked.clock.part(_SHARE), at_most=self._at_most(test, able))
+            how = SolveSettings(clock=asked.clock.part(_SHARE), at_most=at_most)
             result = asked.solve_near(self._plans[0].monthly_cents, how)
             if result.status not in ("proven", "infeasible"):
                 return None
@@ -107,7 +127,7 @@ class _Asking:
                 return OtherWinner(None)
             bought = _content_of_solution(asked, result.solutions[0])
             ranked = next((plan for plan in self._plans if _content(plan) == bought), None)
-            found = ranked or asked.plans(result, tested=self._tested)[0]
+            found = ranked or self._allowed.plans(result, tested=self._tested)[0]
             return OtherWinner(found, ranked.rank if ranked else None, found.stock_notes)
         return None
 

@@ -8,6 +8,8 @@ from optimizer.decide import decide
 from optimizer.performance import native_quant
 from optimizer.plan.types import Infeasible, Outcome
 from optimizer.planning.inputs import Inputs, read_inputs
+from optimizer.report import render
+from optimizer.verify import verify_plans
 
 PROBLEM = """
 name: to sign
@@ -76,3 +78,42 @@ def test_the_best_with_weights_as_published(inputs: Inputs, outcome: Outcome) ->
 def test_no_plan_has_weights_as_published(inputs: Inputs) -> None:
     found = decide(inputs.with_sets(["engine.weight_quant=[fp8]"]), simulate=False).others.as_published
     assert found is not None and found.plan is None
+
+
+SHORT = ["workloads.chat.slo={ttft_ms: {p95: 2000}, tpot_ms: {p95: 60}}", "workloads.chat.traffic.concurrency=80"]
+
+
+def test_the_cheapest_that_goes_on_with_a_node_gone_is_what_survive_asks_for(inputs: Inputs) -> None:
+    found = decide(inputs.with_sets(SHORT))
+    best = found.others.surviving
+    assert found.plans[0].without_a_node is False
+    assert best is not None and best.plan is not None and best.rank is None
+    assert best.plan.without_a_node
+    asked = decide(inputs.with_sets([*SHORT, "margins.survive=node"]))
+    assert best.plan.monthly_cents == asked.plans[0].monthly_cents > found.plans[0].monthly_cents
+    assert asked.others.surviving is None  # every plan does
+    assert list(verify_plans(inputs.with_sets(SHORT).problem, inputs.catalog, inputs.params, [best.plan])) == [()]
+    assert "N+1" in render(found, "screen")
+
+
+def test_where_the_first_goes_on_it_is_the_one(inputs: Inputs) -> None:
+    found = decide(inputs.with_sets([*SHORT, "workloads.chat.traffic.min_replicas=3"]))
+    best = found.others.surviving
+    assert found.plans[0].without_a_node
+    assert best is not None and best.rank == 1
+    assert "N+1" not in render(found, "screen")
+
+
+def test_where_no_plan_survives_within_the_limits_there_is_none(inputs: Inputs) -> None:
+    found = decide(inputs.with_sets([*SHORT, "hardware.limits.max_nodes=1"]))
+    assert found.others.surviving is not None and found.others.surviving.plan is None
+
+
+@pytest.mark.parametrize("edit", ["objective=maximize_load", "ranking.max_configurations_per_workload=2"])
+def test_where_it_is_not_asked_nothing_is_said(inputs: Inputs, edit: str) -> None:
+    limit = "hardware.limits.max_gpus=4"
+    assert decide(inputs.with_sets([*SHORT, edit, limit])).others.surviving is None
+
+
+def test_without_replays_nobody_knows_what_goes_on(outcome: Outcome) -> None:
+    assert outcome.others.surviving is None

@@ -17,8 +17,8 @@ from optimizer.vocabulary import Tier
 
 KEYS_IN_ORDER = [
     "schema_version", "tool_version", "problem", "understood", "status", "load", "demand", "warnings", "proof",
-    "funnel", "plans", "api", "quotes", "at_list_prices", "best_by_grade", "best_as_published", "in_stock", "expires",
-    "winner_after_expiry", "relaxations", "unpriced", "targets",
+    "funnel", "plans", "api", "quotes", "at_list_prices", "best_by_grade", "best_as_published",
+    "best_surviving_node", "in_stock", "expires", "winner_after_expiry", "relaxations", "unpriced", "targets",
 ]  # fmt: skip
 
 
@@ -447,6 +447,7 @@ class _Report(_Strict):
     at_list_prices: _Winner | None
     best_by_grade: list[_BestOfGrade]
     best_as_published: _Best | None
+    best_surviving_node: _Best | None
     in_stock: _Stock | None
     expires: str | None
     winner_after_expiry: _Winner | None
@@ -516,7 +517,8 @@ def test_the_best_of_each_grade_and_as_published_is_a_rank_or_a_plan(outcomes: d
         ("B", 1, True),
     ]
     assert printed["best_as_published"]["plan"]["monthly_cost"] == 20000
-    nothing = replace(ranked, others=OtherWinners(as_published=OtherWinner(None)))
+    nothing = replace(ranked, others=OtherWinners(as_published=OtherWinner(None), surviving=OtherWinner(first, 1)))
+    assert json.loads(render(nothing, "json"))["best_surviving_node"] == {"rank": 1, "plan": None}
     assert json.loads(render(nothing, "json"))["best_as_published"] == {"rank": None, "plan": None}
 
 

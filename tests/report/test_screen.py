@@ -58,7 +58,8 @@ def _strange(outcome: Outcome, text: str) -> list[str]:
     document = json.loads(render(outcome, "json"))
     known = list(_numbers(document))
     known += [plan["load_factor"] - 1 for plan in document["plans"]]
-    beside = [document["at_list_prices"], document["best_as_published"], *document["best_by_grade"]]
+    beside = [document[name] for name in ("at_list_prices", "best_as_published", "best_surviving_node")]
+    beside += document["best_by_grade"]
     winners = [one["plan"] for one in beside if one and one["plan"]]
     known += [winner["load_factor"] - 1 for winner in winners]
     gpus = [node["count"] * node["gpus_per_node"] for plan in [*document["plans"], *winners]
@@ -138,10 +139,11 @@ def test_money_of_every_row_is_that_of_the_json(shipped: dict[str, Outcome]) -> 
         document = json.loads(render(outcome, "json"))
         costs = {str(plan["rank"]): plan["monthly_cost"] for plan in document["plans"]}
         costs["list"] = (document["at_list_prices"] or {}).get("monthly_cost")
-        costs["pub"] = ((document["best_as_published"] or {}).get("plan") or {}).get("monthly_cost")
+        for row, key in (("pub", "best_as_published"), ("N+1", "best_surviving_node")):
+            costs[row] = ((document[key] or {}).get("plan") or {}).get("monthly_cost")
         costs |= {one["grade"]: one["plan"]["monthly_cost"] for one in document["best_by_grade"] if one["plan"]}
         shown = re.findall(
-            r"^ *(\d+|list|pub|[ABC]) +([\d,]+) ", render(outcome, "screen").split("hardware, who")[-1], re.M
+            r"^ *(\d+|list|pub|N\+1|[ABC]) +([\d,]+) ", render(outcome, "screen").split("hardware, who")[-1], re.M
         )
         assert bool(shown) is bool(outcome.plans), name
         for row, money in shown:
@@ -242,6 +244,9 @@ def test_what_a_buyer_may_insist_on_has_its_row_where_it_is_another(outcomes: di
     text = render(both, "screen")
     assert "pub: weights in the model's own format" in text
     assert "A: cheapest of grade A" in text
+    safe = replace(both, others=OtherWinners(surviving=OtherWinner(native)))
+    assert [row.name for row in decisions(safe)] == ["1", "N+1"]
+    assert "N+1: cheapest that goes on with any one node gone" in render(safe, "screen")
     same = OtherWinners(by_grade=(("B", OtherWinner(first, 1)),), as_published=OtherWinner(first, 1))
     assert [row.name for row in decisions(replace(outcome, plans=(first,), others=same))] == ["1"]
 
