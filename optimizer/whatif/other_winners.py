@@ -14,9 +14,9 @@ from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import OtherWinner, OtherWinners
 from optimizer.pricing import last_day
 from optimizer.problem import parts_of
-from optimizer.vocabulary import Evidence, Survive
+from optimizer.vocabulary import Evidence
 from optimizer.whatif.signable import best_as_published, best_by_grade
-from optimizer.whatif.stress import PRICED_UP_TO
+from optimizer.whatif.stress import PRICED_UP_TO, may_lose_a_node, surviving
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -104,15 +104,14 @@ class _Asking:
 
     def surviving(self) -> OtherWinner | None:
         """The cheapest plan that keeps every promise with any one node gone and nothing started again; None where that
-        is not known of plans, where the problem asks for it anyway, and of mixes, which it takes long to ask."""
-        first, rules = self._plans[0], self._allowed.candidates.rules
-        asked = rules.survive is not Survive.NONE
-        if rules.objective != "minimize_cost" or rules.mixed or rules.pools_required or asked:
+        is not known of plans, or cannot be asked."""
+        first = self._plans[0]
+        if not may_lose_a_node(self._allowed):
             return None
         if first.without_a_node is not False:
             return None if first.without_a_node is None else OtherWinner(first, first.rank, first.stock_notes)
         known = (plan.monthly_cents for plan in self._plans if plan.without_a_node)
-        return self._best(self._allowed.edited([f"margins.survive={Survive.NODE}"]), min(known, default=None))
+        return self._best(surviving(self._allowed), min(known, default=None))
 
     def _best(self, asked: Case, at_most: int | None) -> OtherWinner | None:
         """The best plan of a case, told as one of the problem's own; None where the clock ended the search."""

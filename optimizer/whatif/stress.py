@@ -169,8 +169,29 @@ def _dearer_cents(cents: int) -> int:
     return -(-cents * round(DEARER * CENTS_PER_UNIT) // CENTS_PER_UNIT)
 
 
+def may_lose_a_node(case: Case) -> bool:
+    """Whether what goes on with any one node gone can be asked beside the problem: not of mixes, which it takes long to
+    ask, not of pools, where it is not judged, and not where the problem asks for it anyway."""
+    rules = case.candidates.rules
+    asked = rules.survive is not Survive.NONE
+    return rules.objective == "minimize_cost" and not (rules.mixed or rules.pools_required or asked)
+
+
+def surviving(case: Case) -> Case:
+    """The case with every promise kept while any one node is gone and nothing is started again."""
+    return case.edited([f"margins.survive={Survive.NODE}"])
+
+
 def _one_node_gone(case: Case, best: Winner, plan: Plan) -> Stress:
-    """With any one node of the plan gone, do the rest carry the load with its replicas placed anew?"""
+    """With any one node of the plan gone and nothing started again, is every promise kept? Where that is not known of
+    the plan: do the rest carry the load with its replicas placed anew?"""
+    from optimizer.fleet import SolveSettings
+
+    if plan.without_a_node:
+        return Stress("one node gone", True, plan.monthly_cents)
+    if plan.without_a_node is False and may_lose_a_node(case):
+        result = surviving(case).solve_near(plan.monthly_cents, SolveSettings(clock=case.clock))
+        return repaired(Stress("one node gone", False, None), result)
     asked_apart = bool(plan.periods) and case.replays is not None
     what = "one node gone (not replayed)" if asked_apart else "one node gone"
     if best.result.objective != "maximize_load" and all(_carries_on(case, best, plan, node) for node in plan.nodes):

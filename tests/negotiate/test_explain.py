@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.negotiate.explain import Explanation, explain
+from optimizer.negotiate.solve import solved
 from optimizer.problem import figure_of
 from optimizer.report.negotiate_explain import render_explanation
 from optimizer.whatif.case import Case, ask, score
@@ -75,6 +76,14 @@ def test_one_node_gone_holds_where_the_rest_carries_the_load() -> None:
         CHAT, sets=["hardware.gpus=[mi300x_192]", "ranking.top=1", "margins.spare_nodes=1"], simulate=False
     )
     assert {one.what: one.holds for one in spared.stress}["one node gone"]
+
+
+def test_one_node_gone_costs_what_the_first_screen_says() -> None:
+    edits = ["hardware.gpus=[mi300x_192, h200_sxm_141]", "ranking.top=1"]
+    told = {one.what: one for one in explain(CHAT, sets=edits).stress}["one node gone"]
+    safe = solved(CHAT, sets=edits).outcome.others.surviving
+    assert safe is not None and safe.plan is not None
+    assert (told.holds, told.monthly_cents) == (False, safe.plan.monthly_cents)
 
 
 def test_text_and_json(answer: Explanation) -> None:
