@@ -44,6 +44,11 @@ class NodeLine:
     spare_cents: int = 0  # a month, of ``monthly_cents``, that the spare ones cost
 
     @property
+    def idle_beside_spares(self) -> int:
+        """GPUs that stand idle though their node serves or is there to; those of spare nodes are told as spare."""
+        return max(self.idle_gpus - self.spare * self.gpus_per_node, 0)
+
+    @property
     def place(self) -> tuple[str, str]:
         """Provider and region; an empty region is not stated."""
         return self.provider, "" if self.region.lower() in UNSTATED_REGIONS else self.region

@@ -97,7 +97,7 @@ def _hardware(plan: Plan) -> str:
     for node in plan.nodes:
         kinds[node.gpu] = kinds.get(node.gpu, 0) + node.count * node.gpus_per_node
     nodes = sum(node.count for node in plan.nodes)
-    idle = sum(node.idle_gpus for node in plan.nodes)
+    idle = sum(node.idle_beside_spares for node in plan.nodes)
     spare = sum(node.spare for node in plan.nodes)
     inside = [plural(nodes, "node"), f"{idle} idle"] + ([f"{spare} spare"] if spare else [])
     return " + ".join(f"{number}x {gpu_name(gpu)}" for gpu, number in kinds.items()) + f" ({', '.join(inside)})"
@@ -154,7 +154,9 @@ def _source(node: NodeLine) -> str:
 
 
 def _idle(node: NodeLine) -> str:
-    return plural(node.idle_gpus, "GPU") + " idle" if node.idle_gpus else ""
+    told = [plural(node.spare, "node") + " spare"] if node.spare else []
+    told += [plural(node.idle_beside_spares, "GPU") + " idle"] if node.idle_beside_spares else []
+    return ", ".join(told)
 
 
 def _promised(predictions: tuple[Prediction, ...], outcome: Outcome) -> list[str]:

@@ -141,7 +141,7 @@ def of_node(node: NodeLine, gpus: str = "") -> str:
     """The nodes of one line; ``gpus`` in place of their number."""
     name = f"{gpus or format(node.count * node.gpus_per_node, ',')}x {short_gpu(node.gpu)}"
     words = [name, "" if node.tier is Tier.OWNED else node.provider, short_tier(node)]
-    aside = [f"{node.idle_gpus} idle"] if node.idle_gpus else []
+    aside = [f"{node.idle_beside_spares} idle"] if node.idle_beside_spares else []
     aside += [f"{node.spare} spare"] if node.spare else []
     return " ".join(word for word in words if word) + (f" ({', '.join(aside)})" if aside else "")
 
