@@ -326,7 +326,7 @@ def _dispatcher(function: Callable[..., Any]) -> Any:
     """The compiled form of a kernel; entries share it."""
     import numba
 
-    return numba.njit(error_model="numpy")(function)
+    return numba.njit(error_model="numpy", forceinline=True)(function)
 
 
 @contextmanager

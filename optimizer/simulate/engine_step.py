@@ -16,15 +16,6 @@ _step = kernel(step_seconds)
 
 
 @kernel
-def _has_prompts(r: Requests, active: Ints, count: int) -> bool:
-    """Whether any resident request has prompt work left."""
-    for k in range(count):  # noqa: SIM110 (numba compiles no generator expressions)
-        if r.done[active[k]] < r.prompt[active[k]] + r.made[active[k]]:
-            return True
-    return False
-
-
-@kernel
 def _prompt_step(c: StepCoefficients, r: Requests, active: Ints, count: int, limits: ReplicaLimits) -> float:
     """Seconds of one step with prompt work, which fills the token budget in order of admission."""
     batch, kv = 0.0, 0.0
@@ -81,32 +72,38 @@ def _deliver(r: Requests, active: Ints, count: int, seconds: float) -> None:
 
 
 @kernel
+def _decoding(r: Requests, active: Ints, count: int) -> tuple[float, float, float]:
+    """Tokens of KV that a batch without prompt work holds, tokens that a step of it yields, and steps until a request
+    of it ends; no tokens are yielded where any request has prompt work left."""
+    kv, pace, least = 0.0, 0.0, 1e18
+    for k in range(count):
+        i = active[k]
+        if r.done[i] < r.prompt[i] + r.made[i]:
+            return kv, 0.0, least
+        kv += r.done[i]
+        pace += r.pace[i]
+        least = min(least, np.ceil((r.output[i] - r.made[i]) / r.pace[i] - HAIR))
+    return kv, pace, least
+
+
+@kernel
 def _stretch(
-    c: StepCoefficients,
-    r: Requests,
-    active: Ints,
-    count: int,
-    room: float,
-    pace: float,
-    horizon: tuple[float, float, float],
+    c: StepCoefficients, count: int, batch: tuple[float, float, float], room: float, horizon: tuple[float, float, float]
 ) -> tuple[float, float]:
     """Steps without prompt work until a request ends, ``room`` tokens are used up or the scheduler admits requests.
 
-    ``pace``: tokens that a step yields in all; ``horizon``: seconds until a request is there to be admitted, steps
-    until the scheduler looks at the queue next, and steps between two such looks. Returns how many steps and their
-    seconds.
+    ``batch``: what ``_decoding`` says of it; ``horizon``: seconds until a request is there to be admitted, steps until
+    the scheduler looks at the queue next, and steps between two such looks. Returns how many steps and their seconds.
     """
     until, pause, interval = horizon
-    kv, least = 0.0, 1e18
-    for k in range(count):
-        i = active[k]
-        kv += r.done[i]
-        least = min(least, np.ceil((r.output[i] - r.made[i]) / r.pace[i] - HAIR))
+    kv, pace, least = batch
     steps = max(min(least, np.floor(room / pace)), 1.0)
-    once = _step(c, float(count), kv, 0.0, 0.0)
+    once: float = _step(c, float(count), kv, 0.0, 0.0)
     if steps * once > until:
         late = max(np.ceil(until / once) - pause, 0.0)
         steps = min(steps, pause + np.ceil(late / interval) * interval)
+    if steps == 1.0:
+        return steps, once
     return steps, steps * _step(c, float(count), kv + 0.5 * pace * (steps - 1.0), 0.0, 0.0)
 
 
@@ -116,17 +113,18 @@ def advance(
     horizon: tuple[float, float, float], now: float,
 ) -> tuple[float, float, float]:  # fmt: skip
     """One step with prompt work, else a stretch of steps without; returns seconds, steps and tokens held after."""
-    if _has_prompts(r, active, count):
+    batch = _decoding(r, active, count)
+    pace = batch[1]
+    if pace == 0.0:
         seconds = _prompt_step(c, r, active, count, limits)
         _deliver(r, active, count, seconds)
         return seconds, 1.0, used + _emit(r, active, count, now + seconds)
-    pace = 0.0
-    for k in range(count):
-        pace += r.pace[active[k]]
-    steps, seconds = _stretch(c, r, active, count, limits.kv_tokens - used, pace, horizon)
-    _deliver(r, active, count, seconds / steps)
+    steps, seconds = _stretch(c, count, batch, limits.kv_tokens - used, horizon)
+    once = seconds / steps
     for k in range(count):
         i = active[k]
+        if r.made[i] == 1.0 and r.late[i] == 0.0:
+            r.late[i] = once
         r.made[i] += steps * r.pace[i]
         r.done[i] = r.prompt[i] + r.made[i]
     return seconds, steps, used + steps * pace

@@ -100,7 +100,7 @@ class _Asking:
         asked = self._allowed.only(option=test)
         types = {option.node_type.key for option in asked.options}
         asked = asked.only(candidate=lambda one: one.node_type.key in types and able(one))
-        return self._best(asked, self._at_most(test, able))
+        return self._best(asked, self._at_most(test, able), asked)
 
     def surviving(self) -> OtherWinner | None:
         """The cheapest plan that keeps every promise with any one node gone and nothing started again; None where that
@@ -111,10 +111,10 @@ class _Asking:
         if first.without_a_node is not False:
             return None if first.without_a_node is None else OtherWinner(first, first.rank, first.stock_notes)
         known = (plan.monthly_cents for plan in self._plans if plan.without_a_node)
-        return self._best(surviving(self._allowed), min(known, default=None))
+        return self._best(surviving(self._allowed), min(known, default=None), self._allowed)
 
-    def _best(self, asked: Case, at_most: int | None) -> OtherWinner | None:
-        """The best plan of a case, told as one of the problem's own; None where the clock ended the search."""
+    def _best(self, asked: Case, at_most: int | None, told: Case) -> OtherWinner | None:
+        """The best plan of a case, told as a plan of another one; None where the clock ended the search."""
         from optimizer.fleet import SolveSettings
 
         with suppress(OutOfTimeError):
@@ -126,7 +126,7 @@ class _Asking:
                 return OtherWinner(None)
             bought = _content_of_solution(asked, result.solutions[0])
             ranked = next((plan for plan in self._plans if _content(plan) == bought), None)
-            found = ranked or self._allowed.plans(result, tested=self._tested)[0]
+            found = ranked or told.plans(result, tested=self._tested)[0]
             return OtherWinner(found, ranked.rank if ranked else None, found.stock_notes)
         return None
 
