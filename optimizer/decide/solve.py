@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from optimizer.fleet.types import FleetResult
     from optimizer.plan.types import Outcome, Plan, Rejection, Relaxation, Unpriced
     from optimizer.planning.inputs import Inputs
+    from optimizer.planning.replay import Survivors
     from optimizer.planning.replicas_replayed import ReplayMemory
     from optimizer.pricing import NodeOption
     from optimizer.problem import Problem
@@ -128,7 +129,7 @@ def answer(
     from optimizer.fleet.candidate_set import enumerate_candidates
     from optimizer.planning.assemble import assemble, confirm
     from optimizer.planning.replicas_replayed import ReplayMemory
-    from optimizer.planning.ties import best_as_estimated, solve_first
+    from optimizer.planning.ties import best_as_estimated
     from optimizer.whatif.case import case_of
 
     say = progress or silent
@@ -139,19 +140,15 @@ def answer(
     candidates = enumerate_candidates(inputs.problem, inputs.catalog, options, inputs.params, clock=clock, memo=memo)
     case = case_of(inputs, options, candidates, clock, memo, ReplayMemory(inputs.known.replays) if simulate else None)
     say(f"solving over {candidates.feasible} configurations")
-    settings = SolveSettings(clock=clock.part(_TO_REPLAY if simulate else _TO_CHECK))
-    result = (solve_first if simulate else best_as_estimated)(inputs, candidates, options, settings)
-    if clock.over or (settings.clock.over and result.status in ("feasible", "unknown")):
-        result = replace(result, warnings=(*result.warnings, _TIME_UP))
     effort = NOT_COUNTED
     rejected: tuple[Rejection, ...] = ()
     final = candidates
     if not simulate:
+        settings = SolveSettings(clock=clock.part(_TO_CHECK))
+        result = _as_far_as_it_got(best_as_estimated(inputs, candidates, options, settings), clock, settings.clock)
         plans = assemble(inputs, result.solutions, options)
     else:
-        from optimizer.planning.replay import survivors
-
-        left = survivors(inputs, candidates, options, result, say, clock, case.replays, memo=memo, tested=tested)
+        left = _replayed(inputs, candidates, options, say, clock, case, tested=tested)
         result, plans, rejected, final = left.result, left.plans, left.rejected, left.candidates
         effort = left.effort
         if effort.replayed is None:
@@ -174,6 +171,41 @@ def answer(
     outcome = outcome_of(inputs, candidates, options, result, plans, ways, rejected, effort)
     outcome = _with_alternatives(outcome, case, result, rejected, say, tested=tested)
     return Answer(outcome, case, result, candidates)
+
+
+def _replayed(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    say: Say,
+    clock: Clock,
+    case: Case,
+    *,
+    tested: bool,
+) -> Survivors:
+    """The answer as replays show it. Where the time is limited the closed form is asked first, for an answer to fall
+    back on."""
+    from optimizer.fleet import SolveSettings
+    from optimizer.planning.replay import decided_by_replays, survivors
+    from optimizer.planning.ties import solve_first
+
+    def decided() -> Survivors | None:
+        return decided_by_replays(inputs, candidates, options, say, clock, case.replays, case.memo, tested=tested)
+
+    left = decided() if clock.left is None else None
+    if left is None:
+        settings = SolveSettings(clock=clock.part(_TO_REPLAY))
+        result = _as_far_as_it_got(solve_first(inputs, candidates, options, settings), clock, settings.clock)
+        left = None if clock.left is None else decided()
+        left = left or survivors(inputs, candidates, options, result, say, clock, case.replays, tested=tested)
+    return left
+
+
+def _as_far_as_it_got(result: FleetResult, clock: Clock, part: Clock) -> FleetResult:
+    """The result with a word where the time ended the search for it."""
+    if clock.over or (part.over and result.status in ("feasible", "unknown")):
+        return replace(result, warnings=(*result.warnings, _TIME_UP))
+    return result
 
 
 def _priced(inputs: Inputs, say: Say) -> tuple[NodeOption, ...]:
@@ -377,17 +409,22 @@ def _alone(
     from optimizer.fleet import SolveSettings, solve_fleet
     from optimizer.planning.assemble import assemble, confirm
     from optimizer.planning.inputs import loads_of
-    from optimizer.planning.replay import survivors
+    from optimizer.planning.replay import decided_by_replays, survivors
 
     if clock.over:
         raise OutOfTimeError
     mine = tuple(one for one in candidates.candidates if one.node_type.gpu.id == gpu)
     only = replace(candidates, candidates=mine, rules=replace(candidates.rules, top=1))
-    result = solve_fleet(inputs.problem, only, options, loads_of(inputs.problem), SolveSettings(clock=clock))
-    if replays is None:
-        plans = assemble(inputs, result.solutions, options)
+    left = None if replays is None else decided_by_replays(inputs, only, options, silent, clock, replays)
+    if left is not None:
+        plans = left.plans
     else:
-        plans = survivors(inputs, only, options, result, lambda _: None, clock, replays).plans
+        result = solve_fleet(inputs.problem, only, options, loads_of(inputs.problem), SolveSettings(clock=clock))
+        plans = (
+            assemble(inputs, result.solutions, options)
+            if replays is None
+            else survivors(inputs, only, options, result, silent, clock, replays).plans
+        )
     if clock.over:  # what was found by now need not be the best of its kind
         raise OutOfTimeError
     confirm(inputs, plans)

@@ -138,13 +138,10 @@ def survivors(
     settings: SolveSettings | None = None,
     *,
     tell: bool = True,
-    memo: Memo | None = None,
     tested: bool = True,
 ) -> Survivors:
-    """Replay, tighten, solve again, until every plan survives or time is up.
-
-    Where replays decide both ways, what the closed form proposed is replayed only to tell what it was wrong about; the
-    answer is that of ``cheapest``, unless the time is up before that is complete.
+    """Replay, tighten, solve again, until every plan survives or time is up: where replays do not decide both ways
+    (``decided_by_replays``), or where the time was up before they had.
 
     ``memory`` holds replays that were run before and takes those run now; ``settings`` are those of the first solve.
     Not ``tell``: only the result is wanted, no plan; and what follows from replays that were run is not replayed again,
@@ -154,10 +151,6 @@ def survivors(
     from optimizer.planning.judges import Judge
     from optimizer.planning.ties import TieSettling
 
-    if tell:
-        two_sided = _two_sided(inputs, candidates, options, result, say, clock, memory, memo, tested=tested)
-        if two_sided is not None:
-            return two_sided
     if not result.solutions:
         return _without_pools(inputs, Survivors(candidates, result, (), ()))
     plans = assemble(inputs, result.solutions, options) if tell else ()
@@ -218,42 +211,47 @@ def _without_pools(inputs: Inputs, left: Survivors) -> Survivors:
     return replace(left, result=result, plans=plans)
 
 
-def _two_sided(
+def decided_by_replays(
     inputs: Inputs,
     candidates: CandidateSet,
     options: Sequence[NodeOption],
-    result: FleetResult,
     say: Callable[[str], None],
-    clock: Clock,
-    memory: ReplayMemory | None,
-    memo: Memo | None,
+    clock: Clock = NO_LIMIT,
+    memory: ReplayMemory | None = None,
+    memo: Memo | None = None,
     *,
-    tested: bool,
+    tested: bool = True,
 ) -> Survivors | None:
-    """The answer where replays decide both ways and the time allows; what the closed form proposed and they refused."""
+    """The answer where replays decide both ways; None where they do not, or where the time was up before they had.
+
+    The closed form is asked only where they leave no plan: what it would have proposed, and what that misses, says
+    which limits to raise.
+    """
     from optimizer.fleet import SolveSettings
     from optimizer.planning.assemble import assemble
     from optimizer.planning.cheapest import is_two_sided
+    from optimizer.planning.ties import solve_first
 
     if clock.over or not is_two_sided(candidates, options):
         return None
     _say_replaying(inputs, say)
-    replayer = _replayer(inputs, memory)
-    refused = [(trial, place, group) for trial, place, group in _failing(inputs, replayer, result, clock, tell=True)]
-    again = SolveSettings(clock=clock.part(_AGAIN))
+    replayer, again = _replayer(inputs, memory), SolveSettings(clock=clock.part(_AGAIN))
     found = _cheapest(inputs, candidates, options, replayer, again, clock, memo)
     if not found.complete:
         return None
-    plans = assemble(inputs, result.solutions, options) if refused else ()
-    rejected = []
-    for trial, place, group in refused:
-        needed = _repair(inputs, replayer, trial, clock, tell=False)[0]
-        rejected.append(_rejection(plans[place], group, trial, replayer, (1, needed)))
     solutions = found.result.solutions
+    effort = ReplayEffort(found.replayed, found.bounded)
+    if not solutions:
+        proposed = solve_first(inputs, candidates, options, again)
+        plans = assemble(inputs, proposed.solutions, options)
+        rejected = []
+        for trial, place, group in _failing(inputs, replayer, proposed, clock, tell=True):
+            needed = _repair(inputs, replayer, trial, clock, tell=False)[0]
+            rejected.append(_rejection(plans[place], group, trial, replayer, (1, needed)))
+        return Survivors(found.candidates, found.result, (), tuple(rejected), effort)
     made = with_minimality(inputs, solutions, assemble(inputs, solutions, options), replayer, two_sided=True)
     replayed = tuple(_with_replays(inputs, replayer, found.result, made, tested=tested))
-    told = tuple(_priced(rejection, replayed) for rejection in rejected)
-    return Survivors(found.candidates, found.result, replayed, told, ReplayEffort(found.replayed, found.bounded))
+    return Survivors(found.candidates, found.result, replayed, (), effort)
 
 
 def _rejection(plan: Plan, place: int, trial: Trial, replayer: Replayer, told: tuple[int, int | None]) -> Rejection:

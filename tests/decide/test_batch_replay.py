@@ -11,6 +11,7 @@ import pytest
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.performance.accuracy import band_source, grade_of, throughput_factor
 from optimizer.plan.types import Optimal, Outcome, Plan, ReplayedPromise
+from optimizer.planning import cheapest
 from optimizer.planning.assemble import spec_of
 from optimizer.planning.replicas_replayed import Trial, replay_batch, replica_of
 from optimizer.problem import lengths_of
@@ -74,12 +75,17 @@ def test_a_batch_a_little_longer_than_the_replay_carries_is_refused() -> None:
     assert not replay_batch(inputs, Trial(0, spec, 2, 1.01 * fill), replica).kept
 
 
-def test_what_misses_leaves_the_ranking_with_its_repair() -> None:
+def test_what_misses_leaves_the_ranking_with_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     sets = ["hardware.gpus=[l40s_48]", "engine.weight_quant=[fp8]", "engine.kv_cache=auto"]
     two = solve_problem(NIGHT, sets=sets, simulate=False).plans[0]
     most = int(100_000 * two.load_factor)  # as many as the closed form lets two replicas do
     found = solve_problem(NIGHT, sets=[*sets, f"workloads.summaries.traffic.batch.requests={most}"])
     assert two.groups[0].replicas == 2
+    assert found.plans[0].groups[0].replicas == 3
+    monkeypatch.setattr(
+        cheapest, "is_two_sided", lambda *_: False
+    )  # the closed form proposes, as under other objectives
+    found = solve_problem(NIGHT, sets=[*sets, f"workloads.summaries.traffic.batch.requests={most}"])
     assert found.rejected
     assert found.rejected[0].replicas_needed == found.rejected[0].group.replicas + 1
     assert "the batch" in " ".join(render(found, "text").split()) and "hours replayed" in " ".join(

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from optimizer.commands import cli
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.plan.types import Infeasible, Optimal, Outcome, Plan, Replay
+from optimizer.planning import cheapest
 from optimizer.planning import replay as room
 from optimizer.planning import replicas_replayed as trial_room
 from optimizer.planning.assemble import spec_of
@@ -73,6 +74,21 @@ def test_every_printed_plan_keeps_every_promise_as_replayed(name: str) -> None:
         assert rejection.replicas_needed is None or rejection.replicas_needed > rejection.group.replicas
 
 
+def test_a_refused_winner_is_no_plan_where_replays_decide_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = front_page().plans[0]
+    group = first.groups[0]
+
+    class Strict(_Strict):
+        refused = (group.gpu, group.weight_quant, group.tensor_parallel, group.replicas)
+
+    monkeypatch.setattr(room, "Replayer", Strict)
+    outcome = solve_problem(FRONT_PAGE, sets=["ranking.top=2"])
+    assert isinstance(outcome, Optimal)
+    assert not any(_has(plan, *Strict.refused) for plan in outcome.plans)
+    assert outcome.plans[0].monthly_cents > first.monthly_cents
+    assert outcome.rejected == ()  # the closed form was not asked
+
+
 def test_a_refused_winner_is_demoted_with_both_numbers_and_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     first = solve_problem(FRONT_PAGE, simulate=False).plans[0]
     group = first.groups[0]
@@ -81,6 +97,9 @@ def test_a_refused_winner_is_demoted_with_both_numbers_and_its_repair(monkeypatc
         refused = (group.gpu, group.weight_quant, group.tensor_parallel, group.replicas)
 
     monkeypatch.setattr(room, "Replayer", Strict)
+    monkeypatch.setattr(
+        cheapest, "is_two_sided", lambda *_: False
+    )  # the closed form proposes, as under other objectives
     outcome = solve_problem(FRONT_PAGE)
     assert isinstance(outcome, Optimal)
     found = [one for one in outcome.rejected if (one.round, one.rank) == (1, 1)]
