@@ -131,8 +131,9 @@ def test_starter_is_sound_and_safe(kind: Starter, tmp_path: Path) -> None:
     problem = load_problem(path, known=known_ids(load_catalog()))
     assert problem.warnings == ()
     assert problem.margins.load_headroom == 0.2
-    assert problem.margins.spare_nodes == 1
     traffic = problem.workloads[0].traffic
+    assert (problem.margins.survive == "node") is (traffic.batch is None)
+    assert problem.margins.spare_nodes == (1 if traffic.batch else 0)
     assert traffic.peak_factor == (1.0 if traffic.batch else 2.5)
     assert _validator().is_valid(_value(path.read_text(encoding="utf-8")))
 
