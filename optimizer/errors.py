@@ -13,8 +13,8 @@ OptimizerError
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 _UNPRINTED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What would move the cursor, colour the terminal or turn the writing direction."""
@@ -33,6 +33,10 @@ class Finding:
     line: int | None = None
     column: int | None = None
     hint: str | None = None
+
+    def told(self, say: Callable[[str], str]) -> Finding:
+        """The same in another language: message and hint, not the names of places."""
+        return replace(self, message=say(self.message), hint=self.hint and say(self.hint))
 
     def __str__(self) -> str:
         file = None if self.file is None else self.file.replace("\n", "\\n")

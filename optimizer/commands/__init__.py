@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from optimizer.commands import failures
 from optimizer.commands.progress import give_up_on_stdout, let_any_text_through, open_missing_streams
 from optimizer.errors import Finding, InputError, OptimizerError, OutOfTimeError, UsageError
 from optimizer.files.guard import watched
@@ -22,7 +23,6 @@ EXIT_INVALID_INPUT = 2
 EXIT_OUT_OF_TIME = 4
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_READER_LEFT = 141  # 128 + SIGPIPE, as of any program of a pipeline
-_MOST_FINDINGS = 500
 
 _COMMANDS = {
     "solve": "Rank the cheapest deployments for a problem file (the default: `optimize FILE`).",
@@ -118,16 +118,17 @@ def main() -> None:
     try:
         _run()
     except InputError as error:
-        click.echo(f"Error: {_count(error)}\n{_listed(error)}", err=True)
+        click.echo(failures.told(error, failures.sayer(sys.argv[1:])), err=True)
         sys.exit(EXIT_INVALID_INPUT)
     except OutOfTimeError as error:
-        click.echo(f"Error: {error}", err=True)
+        say = failures.sayer(sys.argv[1:])
+        click.echo(say(f"Error: {say(str(error))}"), err=True)
         sys.exit(EXIT_OUT_OF_TIME)
     except OptimizerError as error:
         click.echo(f"Internal error, please report it: {error}", err=True)
         sys.exit(EXIT_OUR_FAILURE)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
+        click.echo(failures.sayer(sys.argv[1:])("Interrupted."), err=True)
         sys.exit(EXIT_INTERRUPTED)
 
 
@@ -139,7 +140,7 @@ def _run() -> None:
         finally:
             sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        failures.show(error, failures.sayer(sys.argv[1:]))
         sys.exit(error.exit_code)
     except (BrokenPipeError, _ReaderLeftError):
         give_up_on_stdout()
@@ -156,15 +157,3 @@ def _suit_a_short_process() -> None:
     """A tenth of a run otherwise goes into threads for linear algebra that we do not do and into early collections."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(200_000, 10, 10)
-
-
-def _listed(error: InputError) -> str:
-    """All findings, as far as anybody reads."""
-    lines = [str(finding) for finding in error.findings[:_MOST_FINDINGS]]
-    rest = len(error.findings) - len(lines)
-    return "\n".join([*lines, f"... and {rest:,} more"] if rest else lines)
-
-
-def _count(error: InputError) -> str:
-    number = len(error.findings)
-    return "1 thing to mend" if number == 1 else f"{number} things to mend"

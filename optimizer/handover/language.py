@@ -29,6 +29,14 @@ def translator(language: str) -> Callable[[str], str]:
     return str if language == "en" else _Translator(_read(f"{language}.json"), _read(f"{language}_sentences.json"))
 
 
+def error_translator(language: str) -> Callable[[str], str]:
+    """The same for what is wrong with an input and how to mend it: message and hint of a ``Finding``."""
+    if language == "en":
+        return str
+    labels, sentences, errors = (_read(f"{language}{part}.json") for part in ("", "_sentences", "_errors"))
+    return _ErrorTranslator(labels, sentences, errors)
+
+
 def _read(name: str) -> dict[str, str]:
     text = resources.files("optimizer.handover").joinpath(f"templates/{name}").read_text(encoding="utf-8")
     found: dict[str, str] = json.loads(text)
@@ -70,6 +78,7 @@ class _Translator:
         ]
         self._any = [_Pattern.of(one, sentences[one], "(.+?)") for one in patterned if _words(one) > _SOME]
         self._few = [_Pattern.of(one, sentences[one], "(.+?)") for one in patterned if _words(one) <= _SOME]
+        self._careful: tuple[Sequence[_Pattern], ...] = (self._few,)
         self._known: dict[str, str] = {}  # a report is laid out several times, to see what fits
         self._depth = 0
 
@@ -95,10 +104,11 @@ class _Translator:
         )
 
     def _matched(self, sentences: Sequence[_Pattern], text: str) -> str:
+        careful = any(kept is sentences for kept in self._careful)
         for one in sentences:
             if one.longest in text and (match := one.pattern.fullmatch(text)):
                 values = [self(value) for value in match.groups()]
-                if sentences is not self._few or not any(_PROSE.search(value) for value in values):
+                if not careful or not any(_PROSE.search(value) for value in values):
                     return _BETWEEN.sub("", one.told.format("", *values))
         return ""
 
@@ -121,6 +131,78 @@ class _Translator:
     def _joined(self, parts: Sequence[str], joint: str) -> str:
         translated = [self(part) for part in parts] if len(parts) > 1 else list(parts)
         return "" if translated == list(parts) else joint.join(translated)
+
+
+_QUOTED = re.compile(r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)")
+"""What an error quotes of an input. It is no English of ours, whatever it says."""
+
+_KEPT = re.compile("\ue000(\\d+)\ue001")
+"""What stands for it while the sentence around it is told: characters that no text has by itself."""
+
+_WORD, _MARKED = r"[A-Za-z0-9_.:/+*-]+", r"[A-Za-z0-9_.:/+*-]*[0-9_.:/+*-][A-Za-z0-9_.:/+*-]*"
+_NAMES = re.compile(rf"{_WORD}(?:(?:, | or | and | ){_MARKED})*|[\w.-]+(?:, [\w.-]+)+")
+"""Keys, ids and figures, one or several."""
+
+_PLACE = re.compile(r"((?:the file|[\w.\[\]-]+|\ue000\d+\ue001)) (.+)", re.DOTALL)
+"""The key or the file that a sentence is about, before what it says of it (``workloads.chat needs a list``)."""
+
+
+class _ErrorTranslator(_Translator):
+    """Errors are no part of reports: their sentences are short, and would be found within longer ones there."""
+
+    def __init__(self, labels: dict[str, str], sentences: dict[str, str], errors: dict[str, str]) -> None:
+        errors = {_unquoted(one): _unquoted(told) for one, told in errors.items()}
+        super().__init__(labels, {**sentences, **errors})
+        self._own = {one: told for one, told in errors.items() if _GAP not in one}
+        self._labels.update(self._own)
+        self._ours = frozenset(quoted for one in errors for quoted in _QUOTED.findall(one))
+        self._begun: list[_Pattern] = []
+        said = {one[3:]: told[3:] for one, told in errors.items() if one.startswith("{} ") and told.startswith("{} ")}
+        begun = {**said, **errors}  # what is said of a key, and what begins with words of ours
+        for one in sorted(begun, key=lambda one: -_words(one)):
+            if _GAP not in one:
+                self._labels.setdefault(one, begun[one])
+            elif not one.startswith(_GAP) and begun[one] != one:
+                self._begun.append(_Pattern.of(one, begun[one], "(.+?)"))
+        self._careful = (self._few, self._begun)
+
+    def __call__(self, text: str) -> str:
+        """The text in the other language; what it quotes of an input, and keys and ids, stay as they are."""
+        if self._depth:
+            named = _NAMES.fullmatch(text) and text not in self._own
+            return text.replace(" or ", " 或 ").replace(" and ", " 与 ") if named else super().__call__(text)
+        if "\n" in text and text not in self._own:
+            return "\n".join(map(self, text.split("\n")))
+        quoted: list[str] = []
+
+        def kept(match: re.Match[str]) -> str:
+            if match[0] in self._ours:
+                return match[0]
+            quoted.append(match[0])
+            return f"\ue000{len(quoted) - 1}\ue001"
+
+        told = super().__call__(_QUOTED.sub(kept, text.translate(_NO_MARKS)))
+        return _KEPT.sub(lambda place: quoted[int(place[1])], told)
+
+    def _told(self, text: str) -> str:
+        if told := self._whole(text):
+            return told
+        about = _PLACE.fullmatch(text)
+        if about and (told := self._whole(about[2])):
+            return f"{self._own.get(about[1], about[1])} {told}"
+        return super()._told(text)
+
+    def _whole(self, text: str) -> str:
+        """The text as one sentence of an error, however long what it names; empty where it is none that is known."""
+        return self._labels.get(text) or self._matched(self._begun, text)
+
+
+_NO_MARKS = {0xE000: None, 0xE001: None}
+
+
+def _unquoted(sentence: str) -> str:
+    """With a gap for a quotation that has one in it: of an error at hand, the whole quotation is kept."""
+    return _QUOTED.sub(lambda quoted: _GAP if _GAP in quoted[0] else quoted[0], sentence)
 
 
 def _words(sentence: str) -> int:

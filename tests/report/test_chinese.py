@@ -278,9 +278,10 @@ def test_quotes_in_chinese(tmp_path: Path) -> None:
     assert "refused" not in done.stdout
 
 
-def test_every_sentence_can_be_filled() -> None:
+@pytest.mark.parametrize("name", ["zh_sentences", "zh_errors"])
+def test_every_sentence_can_be_filled(name: str) -> None:
     """Each translation takes the values of its sentence and no others; the table loses none."""
-    table = json.loads((ROOT / "optimizer/handover/templates/zh_sentences.json").read_text(encoding="utf-8"))
+    table = json.loads((ROOT / f"optimizer/handover/templates/{name}.json").read_text(encoding="utf-8"))
     for sentence, told in table.items():
         gaps = sentence.count("{}")
         count = itertools.count(1)  # a place without a number is the next one
