@@ -50,9 +50,9 @@ def answer(question: ask.ServedQuestion) -> str:
 
 
 def _words(question: ask.WordsQuestion) -> str:
-    from optimizer.handover.language import translator
+    from optimizer.handover.language import error_translator, translator
 
-    say = translator(question.lang)
+    say = error_translator(question.lang) if question.of == "errors" else translator(question.lang)
     return json.dumps({"texts": [say(text) for text in question.texts]}, ensure_ascii=False)
 
 

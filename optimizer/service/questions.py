@@ -156,6 +156,9 @@ class WordsQuestion(ServedQuestion):
 
     texts: Annotated[tuple[Sentence, ...], Field(max_length=500, description="Sentences in English.")]
     lang: Annotated[Literal["zh"], Field(description="The language wanted.")] = "zh"
+    of: Annotated[
+        Literal["answers", "errors"], Field(description="errors: what is wrong with a question and how to mend it.")
+    ] = "answers"
 
 
 QUESTIONS: tuple[type[ServedQuestion], ...] = (

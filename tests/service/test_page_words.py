@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from optimizer.handover.language import translator
+from optimizer.handover.language import error_translator, translator
 from optimizer.service.answers import answer
 from optimizer.service.questions import WordsQuestion
 
@@ -69,3 +70,31 @@ def test_sentences_of_an_answer_are_said() -> None:
     say = translator("zh")
     assert told == [say(text) for text in texts]
     assert told[2] == "按需"
+
+
+def test_what_is_wrong_with_a_question_is_said() -> None:
+    texts = ("1 thing to mend", "workloads.chat.tokens needs keys with values, not a list", "did you mean spot?")
+    told = json.loads(answer(WordsQuestion(texts=texts, of="errors")))["texts"]
+    assert told == ["1 处待改", "workloads.chat.tokens 应为带值的键，而不是列表", "是否想写 spot？"]
+
+
+def test_every_refusal_of_the_server_is_known() -> None:
+    """Sentences beside a status of HTTP, and those of refusals."""
+    say, said = error_translator("zh"), []
+    for name in ("door.py", "solver.py", "web.py"):
+        for node in ast.walk(ast.parse((PAGE.parent / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Tuple) and node.elts and isinstance(node.elts[0], ast.Constant):
+                said += node.elts[1:] if isinstance(node.elts[0].value, int) else []
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "refused":
+                said += node.args[1:2]
+    texts = {_filled(one) for one in said if isinstance(one, ast.Constant | ast.JoinedStr)}
+    texts = {text for text in texts if not text.isdigit()}
+    assert len(texts) >= 12
+    assert [text for text in texts if not re.search("[\u4e00-\u9fff]", say(text))] == []
+
+
+def _filled(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in node.values)
+    assert isinstance(node, ast.Constant)
+    return str(node.value)

@@ -7,6 +7,7 @@ let answer = null;
 let kept = null;
 let running = null;
 let stated = null;
+let wrong = null;
 const read = { problem: null };
 const words = new Map();
 const labels = [];
@@ -38,12 +39,12 @@ function collect() {
   labels.push([document, "title", document.title]);
 }
 
-async function learn(texts) {
+async function learn(texts, of = "answers") {
   const unknown = [...new Set(texts)].filter((text) => text && !words.has(text));
   if (at("lang").value === "en" || !unknown.length) return;
   const headers = { "Content-Type": "application/json" };
   if (at("token").value) headers.Authorization = `Bearer ${at("token").value}`;
-  const body = JSON.stringify({ texts: unknown.slice(0, 500).map((text) => text.slice(0, 1000)) });
+  const body = JSON.stringify({ texts: unknown.slice(0, 500).map((text) => text.slice(0, 1000)), of });
   const response = await fetch("/v1/words", { method: "POST", headers, body });
   if (!response.ok) return; // English then, until the next answer
   const told = await response.json();
@@ -60,6 +61,7 @@ async function speak() {
   labels.forEach(([where, what, text]) => { where[what] = say(text); });
   numbers();
   if (answer) tell(answer);
+  if (wrong) await wrong();
 }
 
 const state = () => ({
@@ -214,6 +216,19 @@ function list(sentences) {
   at("findings").replaceChildren(...sentences.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
 }
 
+async function complain(error, where, show) {
+  if (error.name === "AbortError") {
+    where.textContent = say("Cancelled.");
+    return;
+  }
+  const found = error.findings ?? [];
+  wrong = async () => {
+    await learn([error.message, ...found.flatMap((one) => [one.message, one.hint])], "errors").catch(() => {}); // English then
+    show(say(error.message), found.map((one) => ({ ...one, message: say(one.message), hint: one.hint && say(one.hint) })));
+  };
+  await wrong();
+}
+
 function busy(is) {
   at("ask").disabled = is;
   at("cancel").disabled = !is;
@@ -223,6 +238,7 @@ function busy(is) {
 async function further(what, work) {
   running = new AbortController();
   busy(true);
+  wrong = null;
   const begin = Date.now();
   const tell = () => { at("busy").textContent = say("{1}, {2} s", say(what), Math.round((Date.now() - begin) / 1000)); };
   const clock = setInterval(tell, 1000);
@@ -230,8 +246,9 @@ async function further(what, work) {
   try {
     at("busy").textContent = await work();
   } catch (error) {
-    const findings = (error.findings ?? []).map((one) => one.message).join("; ");
-    at("busy").textContent = error.name === "AbortError" ? say("Cancelled.") : `${error.message}${findings ? `: ${findings}` : ""}`;
+    await complain(error, at("busy"), (sentence, found) => {
+      at("busy").textContent = [sentence, found.map((one) => one.message).join("; ")].filter(Boolean).join(": ");
+    });
   } finally {
     clearInterval(clock);
     busy(false);
@@ -313,6 +330,7 @@ async function run() {
   const asked = state();
   running = new AbortController();
   busy(true);
+  wrong = null;
   list([]);
   const begin = Date.now();
   const clock = setInterval(() => { at("status").textContent = say("{1}, {2} s", say("Working"), Math.round((Date.now() - begin) / 1000)); }, 1000);
@@ -335,9 +353,11 @@ async function run() {
     if (at("over-from").value === "") range();
   } catch (error) {
     clearInterval(clock);
-    at("status").textContent = error.name === "AbortError" ? say("Cancelled.") : error.message;
-    list((error.findings ?? []).map((one) => [one.file, one.line, one.column].filter((part) => part).join(":") +
-      `${one.file ? ": " : ""}${one.message}${one.hint ? ` (${one.hint})` : ""}`));
+    await complain(error, at("status"), (sentence, found) => {
+      at("status").textContent = sentence;
+      list(found.map((one) => [one.file, one.line, one.column].filter((part) => part).join(":") +
+        `${one.file ? ": " : ""}${one.message}${one.hint ? ` (${one.hint})` : ""}`));
+    });
   } finally {
     clearInterval(clock);
     busy(false);
