@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from optimizer.calibrate.own_fit import Calibration, FittedFigure
 from optimizer.calibrate.rows import RowCase
@@ -15,29 +15,29 @@ _UNITS = {"tpot": "ms", "ttft": "ms", "throughput": "tokens/s"}
 _WIDTH = 11
 
 
-def report(found: Calibration) -> Iterator[str]:
+def report(found: Calibration, say: Callable[[str], str] = str) -> Iterator[str]:
     """Setups as understood, the median error, every figure that the fit leaves outside its band."""
-    yield "Understood:"
-    yield from dict.fromkeys(f"  {setup_of(case)}" for case in found.cases)
-    yield f"{len(found.cases)} results; median error in percent before and after:"
+    yield say("Understood:")
+    yield from dict.fromkeys(f"  {say(setup_of(case))}" for case in found.cases)
+    yield say(f"{len(found.cases)} results; median error in percent before and after:")
     for figure, error in found.before.items():
         yield f"  {figure:<{_WIDTH}}{error:8.1f}{found.after[figure]:8.1f}"
     for setup in found.loads:
-        yield from _band_line(setup.scope, int(setup.value))
+        yield say(_band_line(setup.scope, int(setup.value)))
     off = [one for one in found.figures if not one.inside]
     if off:
-        yield f"Still outside the 90 % band of the model after the fit, {len(off)} of {len(found.figures)} figures:"
-        yield from (f"  {_line(found.cases[one.case], one)}" for one in off)
+        outside = f"{len(off)} of {len(found.figures)} figures"
+        yield say(f"Still outside the 90 % band of the model after the fit, {outside}:")
+        yield from (f"  {say(_line(found.cases[one.case], one))}" for one in off)
 
 
-def _band_line(setup: str, loads: int) -> Iterator[str]:
+def _band_line(setup: str, loads: int) -> str:
     """Whether the setup's plans have the narrower band of own measurements."""
     own = band(Metric.TPOT, Grade.A, OWN)
     spread = f"TPOT {own.low:.2f} to {own.high:.2f} times the prediction, nine times in ten"
     if loads >= ENOUGH_OWN:
-        yield f"{setup}: {loads} different loads; its plans carry the band of own measurements ({spread})"
-    else:
-        yield f"{setup}: {loads} different loads; from {ENOUGH_OWN} on its plans carry a narrower band ({spread})"
+        return f"{setup}: {loads} different loads; its plans carry the band of own measurements ({spread})"
+    return f"{setup}: {loads} different loads; from {ENOUGH_OWN} on its plans carry a narrower band ({spread})"
 
 
 def fits_nothing(found: Calibration) -> str | None:

@@ -381,11 +381,18 @@ def cells_of(score: Score) -> tuple[str, ...]:
     return (score.key, score.metric, str(score.rows), str(score.groups), *numbers)
 
 
-def text_table(scores: Sequence[Score]) -> list[str]:
-    """Aligned columns."""
-    lines = [HEADER, *(cells_of(score) for score in scores)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(HEADER))]
-    return ["  ".join(_aligned(cell, widths[k], k) for k, cell in enumerate(line)).rstrip() for line in lines]
+def text_table(
+    scores: Sequence[Score], say: Callable[[str], str] = str, columns_of: Callable[[str], int] = len
+) -> list[str]:
+    """Aligned columns, in the reader's language; ``columns_of`` says how wide a terminal shows a text."""
+    lines = [[say(title) for title in HEADER], *([say(key), *cells] for key, *cells in map(cells_of, scores))]
+    widths = [max(columns_of(line[k]) for line in lines) for k in range(len(HEADER))]
+
+    def aligned(cell: str, column: int) -> str:
+        blanks = " " * (widths[column] - columns_of(cell))
+        return f"{cell}{blanks}" if column < 2 else f"{blanks}{cell}"
+
+    return ["  ".join(aligned(cell, k) for k, cell in enumerate(line)).rstrip() for line in lines]
 
 
 def markdown_table(scores: Sequence[Score]) -> list[str]:
@@ -394,19 +401,24 @@ def markdown_table(scores: Sequence[Score]) -> list[str]:
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
-def report(errors: Sequence[Error], table: Callable[[Sequence[Score]], list[str]], title: str) -> list[str]:
-    """All cuts, each under a title line made from ``title`` (a format of the name)."""
+def report(
+    errors: Sequence[Error],
+    table: Callable[[Sequence[Score]], list[str]],
+    title: str,
+    say: Callable[[str], str] = str,
+) -> list[str]:
+    """All cuts, each under a title line made from ``title`` (a format of the name), in the reader's language."""
     lines: list[str] = []
     for name, key in CUTS:
-        lines += [title.format(name), "", *table(summarise(errors, key)), ""]
+        lines += [title.format(say(name)), "", *table(summarise(errors, key)), ""]
     correlation, grids = rank_correlation(errors)
     lines += [
-        title.format("Ranking"),
+        title.format(say("Ranking")),
         "",
-        f"Median Spearman correlation of throughput within {grids} grids that differ",
+        say(f"Median Spearman correlation of throughput within {grids} grids that differ"),
     ]
-    lines += [f"in GPU, tensor parallelism or precision: {correlation:.3f}", ""]
-    lines += [title.format("Cards with a signed bias beyond 7 %"), "", *_biased(errors), ""]
+    lines += [say(f"in GPU, tensor parallelism or precision: {correlation:.3f}"), ""]
+    lines += [title.format(say("Cards with a signed bias beyond 7 %")), "", *map(say, _biased(errors)), ""]
     return lines
 
 
@@ -418,10 +430,6 @@ def _biased(errors: Iterable[Error]) -> list[str]:
         if score.rows >= 30 and score.groups >= 3 and abs(score.bias) > 7 and score.metric in ("tpot", "throughput")
     ]
     return found or ["none of those with 30 rows in 3 groups"]
-
-
-def _aligned(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column < 2 else cell.rjust(width)
 
 
 SELECTORS = ("source", "gpu", "model", "engine", "weight_quant", "load", "concurrency")

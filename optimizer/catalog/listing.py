@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -259,8 +259,8 @@ def _offer_row(offer: Offer, price: Price) -> tuple[Cell, ...]:
     )
 
 
-def render(listing: Listing, form: str) -> str:
-    """The listing as ``text``, ``json`` or ``csv``, newline at the end."""
+def render(listing: Listing, form: str, say: Callable[[str], str] = str) -> str:
+    """The listing as ``text`` in the reader's language, ``json`` or ``csv``, newline at the end."""
     if form == "json":
         keys = [column.key for column in listing.columns]
         rows = [dict(zip(keys, row, strict=True)) for row in listing.rows]
@@ -271,7 +271,7 @@ def render(listing: Listing, form: str) -> str:
         writer.writerow([column.key for column in listing.columns])
         writer.writerows([_plain(cell) for cell in row] for row in listing.rows)
         return stream.getvalue()
-    return _text(listing)
+    return _text(listing, say)
 
 
 def _plain(cell: Cell) -> str:
@@ -282,7 +282,7 @@ def _plain(cell: Cell) -> str:
     return "" if cell is None else str(cell)
 
 
-def _text(listing: Listing) -> str:
+def _text(listing: Listing, say: Callable[[str], str]) -> str:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -295,11 +295,11 @@ def _text(listing: Listing) -> str:
         shown = [i for i, column in enumerate(listing.columns) if column.title and _is_used(listing, i)]
         for column in (listing.columns[i] for i in shown):
             justify: Literal["left", "right"] = "right" if column.right else "left"
-            table.add_column(column.title, justify=justify, no_wrap=not column.folds, overflow="fold")
+            table.add_column(say(column.title), justify=justify, no_wrap=not column.folds, overflow="fold")
         for row in listing.rows:
             table.add_row(*(Text(_short(row[i])) for i in shown))
         console.print(table)
-    console.print(Text(_footer(listing)))
+    console.print(Text(_footer(listing, say)))
     return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
 
 
@@ -315,6 +315,6 @@ def _short(cell: Cell) -> str:
     return "-" if cell is None else _plain(cell)
 
 
-def _footer(listing: Listing) -> str:
+def _footer(listing: Listing, say: Callable[[str], str]) -> str:
     count = len(listing.rows)
-    return f"{count} {listing.noun}{'' if count == 1 else 's'}. {listing.note}"
+    return say(f"{count} {listing.noun}{'' if count == 1 else 's'}. {listing.note}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from optimizer.commands.completion import complete_cards, complete_models
-from optimizer.commands.options import OutputFile
+from optimizer.commands.options import OutputFile, language_option, say_of
 
 
 @click.command(name="calibrate")
@@ -27,12 +27,14 @@ from optimizer.commands.options import OutputFile
 @click.option("--interconnect", help="nvlink, xgmi, pcie, ...")
 @click.option("--accept-failures", is_flag=True, help="Also fit to runs with failed requests, or without streaming.")
 @click.option("--force", is_flag=True, help="Write a fit that leaves most of its own results outside their band.")
+@language_option
 def command(
     results: tuple[Path, ...],
     output: Path,
     model: str | None,
     accept_failures: bool,
     force: bool,
+    lang: str,
     **given: str | None,
 ) -> None:
     """Fit card, format and engine parameters to RESULTS, on top of the packaged fit, and write a calibration file.
@@ -47,14 +49,15 @@ def command(
     from optimizer.files.atomic_write import write_atomic
     from optimizer.negotiate.calibration import calibration
 
+    say = say_of(lang)
     known = {name: value for name, value in {**given, "model": model}.items() if value}
     found = calibration(results, known, accept_failures=accept_failures)
-    for line in report(found):
+    for line in report(found, say):
         click.echo(line)
     why = fits_nothing(found)
     if why is not None and not force:
         hint = "check card, engine, formats, degrees and load of the rows above; --force writes the fit all the same"
         raise UsageError([Finding(f"not written: {why}", str(output), hint=hint)])
     write_atomic(output, found.to_csv())
-    click.echo(f"Wrote {output}: {len(found.parameters)} parameters. Use it with --calibration {output}")
-    say_next("calibrate", Path("rows.csv"))
+    click.echo(say(f"Wrote {output}: {len(found.parameters)} parameters. Use it with --calibration {output}"))
+    say_next("calibrate", Path("rows.csv"), say=say)

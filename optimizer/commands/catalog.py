@@ -10,7 +10,7 @@ import click
 
 from optimizer.commands import catalog_update
 from optimizer.commands.completion import complete_cards
-from optimizer.commands.options import OutputFile
+from optimizer.commands.options import OutputFile, language_option, say_of
 
 if TYPE_CHECKING:
     from optimizer.catalog import Catalog
@@ -29,6 +29,7 @@ command.add_command(catalog_update.command)
 
 def _listing_options(function: _Decorated) -> _Decorated:
     for option in (
+        language_option,
         click.option("--search", metavar="TEXT", help="Only rows in which TEXT occurs, in any column."),
         click.option(
             "--format",
@@ -52,27 +53,27 @@ def _listing_options(function: _Decorated) -> _Decorated:
 @command.command()
 @click.option("--vendor", metavar="NAME", help="Only cards of this vendor: nvidia, amd, intel, huawei, cambricon.")
 @_listing_options
-def gpus(vendor: str | None, search: str | None, form: str, catalogs: Path | None) -> None:
+def gpus(vendor: str | None, search: str | None, form: str, catalogs: Path | None, lang: str) -> None:
     """GPUs and accelerators: memory, bandwidth, dense peaks, link."""
     from optimizer.catalog import listing
 
     catalog = _load(catalogs)
     if vendor is not None:
         _check("vendor", vendor, {gpu.vendor for gpu in catalog.gpus.values()})
-    _show(listing.gpus(catalog, vendor), search, form)
+    _show(listing.gpus(catalog, vendor), search, form, lang)
 
 
 @command.command()
 @click.option("--family", metavar="NAME", help="Only models of this family, as the listing names it.")
 @_listing_options
-def models(family: str | None, search: str | None, form: str, catalogs: Path | None) -> None:
+def models(family: str | None, search: str | None, form: str, catalogs: Path | None, lang: str) -> None:
     """Models: parameters, KV cache per token, context, legal tensor-parallel sizes."""
     from optimizer.catalog import listing
 
     catalog = _load(catalogs)
     if family is not None:
         _check("family", family, {model.family for model in catalog.models.values()})
-    _show(listing.models(catalog, family), search, form)
+    _show(listing.models(catalog, family), search, form, lang)
 
 
 @command.command()
@@ -92,6 +93,7 @@ def offers(
     search: str | None,
     form: str,
     catalogs: Path | None,
+    lang: str,
 ) -> None:
     """Offers: one row per price, with its date and why it may or may not be ranked."""
     from optimizer.catalog import listing
@@ -107,7 +109,7 @@ def offers(
         if word is not None:
             _check(name, word, known)
     wanted = listing.OfferFilter(gpu, vendor, provider, tier, rankable)
-    _show(listing.offers(catalog, wanted), search, form)
+    _show(listing.offers(catalog, wanted), search, form, lang)
 
 
 @command.command()
@@ -142,7 +144,7 @@ def _check(what: str, word: str, known: set[str]) -> None:
         raise UsageError([Finding(f"unknown {what} {word!r}", hint=hint)])
 
 
-def _show(listing: Listing, search: str | None, form: str) -> None:
+def _show(listing: Listing, search: str | None, form: str, lang: str) -> None:
     from optimizer.catalog.listing import render
 
-    click.echo(render(listing.searched(search), form), nl=False)
+    click.echo(render(listing.searched(search), form, say_of(lang, form)), nl=False)

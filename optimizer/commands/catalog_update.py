@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from optimizer.commands.options import language_option, say_of
 
 if TYPE_CHECKING:
     from optimizer.catalog.importers.price_lists import Update
@@ -49,8 +50,15 @@ _WIDTH, _SHOWN = 80, 20
     help="The day the lists were made, which they do not state; without it the day each file was last written.",
 )
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@language_option
 def command(
-    folder: Path, catalogs: Path | None, output: Path | None, in_place: bool, day: datetime | None, style: str
+    folder: Path,
+    catalogs: Path | None,
+    output: Path | None,
+    in_place: bool,
+    day: datetime | None,
+    style: str,
+    lang: str,
 ) -> None:
     """Refresh the prices of offers from lists of other programs, and print what moved.
 
@@ -60,6 +68,7 @@ def command(
 
     from optimizer.catalog.importers.price_lists import update
 
+    say = say_of(lang, style)
     target = _target(folder, catalogs, output, in_place=in_place)
     found = update(folder, catalogs, day.date() if day else None)
     if target is not None and found.refreshed.changes:
@@ -67,7 +76,7 @@ def command(
     if style == "json":
         click.echo(json.dumps(_document(found, target), ensure_ascii=False, indent=2))
     else:
-        click.echo("\n".join(_text(found, target)))
+        click.echo("\n".join(_text(found, target, say)))
     sys.exit(0 if found.refreshed.changes else 2)
 
 
@@ -109,91 +118,83 @@ def _write(target: Path, offers: str, catalogs: Path | None, *, in_place: bool) 
     write_all(files, in_place=in_place)
 
 
-def _text(found: Update, target: Path | None) -> Iterator[str]:
+def _text(found: Update, target: Path | None, say: Callable[[str], str]) -> Iterator[str]:
     from optimizer.catalog.importers.refresh import Moved
 
     lists = ", ".join(f"{one.name} ({one.program}, {one.day})" for one in found.lists)
-    yield from _named("lists", lists)
+    yield from _named("lists", lists, say)
     dated = "as stated by --date" if found.stated_day else (
         "the day each file was last written, as these lists state none; --date DAY says when they were made"
     )  # fmt: skip
-    yield from _named("dates", dated)
-    yield from _named("evidence", "list, of marketplaces indicative; US dollars per node and hour; of all zones of a"
-                                  " region the dearest")  # fmt: skip
+    yield from _named("dates", say(dated), say)
+    kept = "list, of marketplaces indicative; US dollars per node and hour; of all zones of a region the dearest"
+    yield from _named("evidence", say(kept), say)
     if found.passed_over:
-        yield from _named("no lists", ", ".join(found.passed_over))
+        yield from _named("no lists", ", ".join(found.passed_over), say)
     changes = found.refreshed
     for what in (Moved.PRICE, Moved.NEW, Moved.RETIRED):
-        yield from _section(str(what), [_change(one) for one in changes.of(what)])
+        yield from _section(str(what), [_change(one, say) for one in changes.of(what)], say)
     for what in (Moved.SAME, Moved.KEPT):
         if number := len(changes.of(what)):
-            yield from ("", f"{number:,} {what}")
-    questioned = [f"{_node(one.row)}: {one.questioned} ({one.place})" for one in changes.changes if one.questioned]
-    yield from _section("questioned: far below the card's median, not ranked", questioned)
-    aged = [f"{_node(row)}, {row['price_date']}" for row in changes.aged]
-    yield from _section("too old to rank against the day of these lists", aged)
-    refused = [f"{line.file}:{line.line}: {line.reason}" for line in changes.refused]
-    yield from _section("lines left out", refused)
+            yield from ("", say(f"{number:,} {what}"))
+    questioned = [
+        f"{_node(one.row, say)}: {say(one.questioned)} ({one.place})" for one in changes.changes if one.questioned
+    ]
+    yield from _section("questioned: far below the card's median, not ranked", questioned, say)
+    aged = [f"{_node(row, say)}, {row['price_date']}" for row in changes.aged]
+    yield from _section("too old to rank against the day of these lists", aged, say)
+    refused = [f"{line.file}:{line.line}: {say(line.reason)}" for line in changes.refused]
+    yield from _section("lines left out", refused, say)
     if found.without_gpu:
-        yield from ("", f"{found.without_gpu:,} machines without a card passed over")
+        yield from ("", say(f"{found.without_gpu:,} machines without a card passed over"))
     yield ""
     if target is None:
-        yield "nothing written: -o DIR writes a directory for --catalogs"
+        yield say("nothing written: -o DIR writes a directory for --catalogs")
     elif changes.changes:
-        yield from _named("written", f"{target / 'offers.csv'}: use it with --catalogs {target}")
+        yield from _named("written", f"{target / 'offers.csv'}: {say('use it with --catalogs')} {target}", say)
     else:
-        yield "nothing written: no price could be read"
+        yield say("nothing written: no price could be read")
 
 
-def _section(title: str, entries: list[str]) -> Iterator[str]:
+def _section(title: str, entries: list[str], say: Callable[[str], str]) -> Iterator[str]:
+    from optimizer.report.widths import wrap
+
     if not entries:
         return
     yield ""
-    yield f"{len(entries):,} {title}"
+    yield say(f"{len(entries):,} {title}")
     for entry in entries[:_SHOWN]:
-        yield from wrap(
-            entry,
-            _WIDTH,
-            initial_indent="  ",
-            subsequent_indent="      ",
-            break_on_hyphens=False,
-            break_long_words=False,
-        )
+        yield from wrap(entry, _WIDTH, "  ", "      ")
     if len(entries) > _SHOWN:
-        yield f"  and {len(entries) - _SHOWN:,} more: --format json has all"
+        yield "  " + say(f"and {len(entries) - _SHOWN:,} more: --format json has all")
 
 
-def _named(name: str, text: str) -> Iterable[str]:
-    return wrap(
-        text,
-        _WIDTH,
-        initial_indent=f"{name:<9} ",
-        subsequent_indent=" " * 10,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+def _named(name: str, text: str, say: Callable[[str], str]) -> Iterable[str]:
+    from optimizer.report.widths import padded, wrap
+
+    return wrap(text, _WIDTH, f"{padded(say(name), 9)} ", " " * 10)
 
 
-def _node(row: OfferRow) -> str:
+def _node(row: OfferRow, say: Callable[[str], str]) -> str:
     where = f" {row['region']}" if row.get("region") else ""
-    tier = row["tier"].replace("_", " ")
+    tier = say(row["tier"].replace("_", " "))
     return f"{row['provider']} {row.get('instance_type', '')}{where}, {row['gpus_per_node']}x {row['gpu']}, {tier}"
 
 
-def _change(one: PriceChange) -> str:
+def _change(one: PriceChange, say: Callable[[str], str]) -> str:
     from optimizer.catalog.importers.refresh import Moved, may_rank
 
     before = one.before
-    was = "" if before is None else f"{_money(before)} ({before['price_date'] or 'undated'}{_class(before)})"
+    was = "" if before is None else f"{_money(before)} ({before['price_date'] or say('undated')}{_class(before, say)})"
     if one.what is Moved.RETIRED:
-        return f"{_node(one.row)}: {was}"
-    now = f"{_money(one.row)}{_class(one.row)}"
+        return f"{_node(one.row, say)}: {was}"
+    now = f"{_money(one.row)}{_class(one.row, say)}"
     if before is None:
-        return f"{_node(one.row)}: {now}"
+        return f"{_node(one.row, say)}: {now}"
     if not may_rank(before) or before["currency"] != one.row["currency"]:
-        return f"{_node(one.row)}: {was} -> {now}"
+        return f"{_node(one.row, say)}: {was} -> {now}"
     share = float(one.row["amount"]) / float(before["amount"]) - 1.0
-    return f"{_node(one.row)}: {was} -> {now}, {share:+.1%}".replace("%", " %")
+    return f"{_node(one.row, say)}: {was} -> {now}, {share:+.1%}".replace("%", " %")
 
 
 def _money(row: OfferRow) -> str:
@@ -201,12 +202,12 @@ def _money(row: OfferRow) -> str:
     return f"{sign}{float(row['amount']):,.10g}"
 
 
-def _class(row: OfferRow) -> str:
+def _class(row: OfferRow, say: Callable[[str], str]) -> str:
     from optimizer.catalog.importers.refresh import may_rank
 
     if not may_rank(row):
-        return ", reference"
-    return ", indicative" if row.get("evidence") == "indicative" else ""
+        return f", {say('reference')}"
+    return f", {say('indicative')}" if row.get("evidence") == "indicative" else ""
 
 
 def _document(found: Update, target: Path | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from optimizer.commands.options import OutputFile
+from optimizer.commands.options import OutputFile, language_option
 
 
 @click.command(name="predict")
@@ -17,7 +17,10 @@ from optimizer.commands.options import OutputFile
     "--calibration", type=click.Path(path_type=Path), metavar="FILE", help="Own fit, of `optimize calibrate`."
 )
 @click.option("--format", "style", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
-def command(rows: Path, output: Path | None, catalogs: Path | None, calibration: Path | None, style: str) -> None:
+@language_option
+def command(
+    rows: Path, output: Path | None, catalogs: Path | None, calibration: Path | None, style: str, lang: str
+) -> None:
     """Predict every configuration of the table ROWS by replaying its load pattern on a simulated replica.
 
     Columns: gpu, gpu_count, interconnect, engine, engine_version, model, weight_quant, kv_cache, tp, pp, replicas,
@@ -32,8 +35,10 @@ def command(rows: Path, output: Path | None, catalogs: Path | None, calibration:
     Only gpu, model, input_tokens and output_tokens must be there, and what the load needs. replicas are independent
     copies (dp of a dense model means the same), attention_dp ranks that share the experts of a mixture,
     dealt to expert_parallel groups; not stated: to every GPU behind attention ranks, cut by all of one rank.
+    The table is for programs, its error column too: one language. --lang is that of what is said beside it.
     """
     from optimizer.files.atomic_write import write_atomic
+    from optimizer.handover.language import translator
     from optimizer.negotiate.predict import predict
     from optimizer.report.predicted import render_predicted
 
@@ -44,4 +49,5 @@ def command(rows: Path, output: Path | None, catalogs: Path | None, calibration:
     else:
         write_atomic(output, text)
     if answer.failed:
-        click.echo(f"{answer.failed} of {answer.rows} rows could not be predicted: see their error column", err=True)
+        failed = f"{answer.failed} of {answer.rows} rows could not be predicted: see their error column"
+        click.echo(translator(lang)(failed), err=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.commands.completion import complete_models
-from optimizer.commands.options import OutputFile
+from optimizer.commands.options import OutputFile, language_option, say_of
 from optimizer.errors import Finding, UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ _ROUTERS = {
 @click.option("-o", "--output", type=OutputFile(), help="Write a problem file made from the trace.")
 @click.option("--force", is_flag=True, help="Replace the problem file if it exists.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@language_option
 def command(
     file: Path,
     capacity_tokens: int | None,
@@ -65,6 +67,7 @@ def command(
     output: Path | None,
     force: bool,
     style: str,
+    lang: str,
 ) -> None:
     """Say what the trace FILE holds; with --capacity-tokens, the exact share of its input that prefix caches find.
 
@@ -75,6 +78,7 @@ def command(
     from optimizer.problem.trace import read_trace
     from optimizer.simulate.prefix_cache import HostWrites, PrefixRouter, PrefixTiers
 
+    say = say_of(lang, style)
     if capacity_tokens is None and any(one is not None for one in (host_tokens, replicas, router)):
         raise UsageError("--host-tokens, --replicas and --router say where prefixes lie: state --capacity-tokens too")
     if host_writes is not None and host_tokens is None:
@@ -97,7 +101,7 @@ def command(
         }
         click.echo(json.dumps(told, indent=2))
     else:
-        click.echo("\n".join(_as_text(file, trace, figures, hits, block, output)))
+        click.echo("\n".join(_as_text(file, trace, figures, hits, block, output, say)))
 
 
 def _write_problem(file: Path, trace: Trace, figures: TraceFigures, output: Path, model: str, force: bool) -> None:
@@ -136,34 +140,57 @@ def _as_json(figures: TraceFigures, hits: PrefixHits | None) -> dict[str, object
     }
 
 
+_LABEL = 11
+"""Columns of a label and what stands behind it."""
+
+
 def _as_text(
-    file: Path, trace: Trace, figures: TraceFigures, hits: PrefixHits | None, block: int, output: Path | None
+    file: Path,
+    trace: Trace,
+    figures: TraceFigures,
+    hits: PrefixHits | None,
+    block: int,
+    output: Path | None,
+    say: Callable[[str], str],
 ) -> list[str]:
+    from optimizer.report.widths import padded
+
     told = " (told from their prompts)" if figures.sessions_inferred else ""
-    sessions = "not recorded" if figures.sessions is None else f"{figures.sessions:,}{told}"
     failed = f", {figures.failed:,} of them without an answer" if figures.failed else ""
-    lines = [
-        f"{file}: {figures.requests:,} requests over {figures.span_s / 3600:.2f} hours{failed}",
-        f"  read as    {', '.join(f'{meaning}: {name}' for meaning, name in trace.read_as)}",
-        f"  sessions   {sessions}",
-        f"  rate       {figures.mean_rate:.3g} requests/s on average, {figures.busiest_rate:.3g} in the busiest 60th",
-        f"  input      {figures.input.mean:,.0f} tokens on average, p95 {figures.input.p95:,.0f};"
-        f" {figures.input_tokens:,.0f} in all",
-        f"  output     {figures.output.mean:,.0f} tokens on average, p95 {figures.output.p95:,.0f};"
-        f" {figures.output_tokens:,.0f} in all",
-        f"  longest    {figures.longest:,.0f} tokens, input and output",
+    rows = [
+        ("read as", ", ".join(f"{say(meaning)}: {name}" for meaning, name in trace.read_as)),
+        ("sessions", say("not recorded" if figures.sessions is None else f"{figures.sessions:,}{told}")),
+        (
+            "rate",
+            say(f"{figures.mean_rate:.3g} requests/s on average, {figures.busiest_rate:.3g} in the busiest 60th"),
+        ),
+        *(
+            (name, say(f"{one.mean:,.0f} tokens on average, p95 {one.p95:,.0f}; {total:,.0f} in all"))
+            for name, one, total in (
+                ("input", figures.input, figures.input_tokens),
+                ("output", figures.output, figures.output_tokens),
+            )
+        ),
+        ("longest", say(f"{figures.longest:,.0f} tokens, input and output")),
+        *_hit_rows(trace, hits, block, say),
     ]
-    if hits is not None:
-        lines.append(
-            f"  hits       {hits.rate:.1%} of the input tokens are found in a prefix cache (exact, blocks of {block});"
-            f" the busiest replica gets {hits.busiest_over_mean:.2f} x the mean"
-        )
-        if hits.host_tokens:
-            lines.append(f"             {hits.host_rate:.1%} are brought in from the memory of the host")
-    elif trace.blocks:
-        lines.append("  hits       state --capacity-tokens (and --replicas, --router) to count them")
-    else:
-        lines.append("  hits       cannot be counted: no prompt blocks are recorded")
+    lines = [
+        f"{file}: " + say(f"{figures.requests:,} requests over {figures.span_s / 3600:.2f} hours{failed}"),
+        *(f"  {padded(say(label) if label else '', _LABEL)}{said}" for label, said in rows),
+    ]
     if output is not None:
-        lines.append(f"{output}: a problem file made from it; state your promises there, then run: optimize {output}")
+        made = say("a problem file made from it; state your promises there, then run:")
+        lines.append(f"{output}: {made} optimize {output}")
     return lines
+
+
+def _hit_rows(trace: Trace, hits: PrefixHits | None, block: int, say: Callable[[str], str]) -> list[tuple[str, str]]:
+    if hits is None:
+        left = "state --capacity-tokens (and --replicas, --router) to count them"
+        return [("hits", say(left if trace.blocks else "cannot be counted: no prompt blocks are recorded"))]
+    found = (
+        f"{hits.rate:.1%} of the input tokens are found in a prefix cache (exact, blocks of {block});"
+        f" the busiest replica gets {hits.busiest_over_mean:.2f} x the mean"
+    )
+    host = [("", say(f"{hits.host_rate:.1%} are brought in from the memory of the host"))] if hits.host_tokens else []
+    return [("hits", say(found)), *host]

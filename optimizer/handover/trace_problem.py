@@ -106,6 +106,8 @@ def block_tokens_of(trace: Trace) -> int:
     """Tokens of a block as the lengths show them. A prompt of n blocks, the last of which may be partial and may or may
     not be listed, tells between which sizes; the size that suits most prompts is taken, of those that suit as many a
     usual one. Longer prompts tell more closely."""
+    if not trace.blocks:
+        return MOONCAKE_BLOCK
     pairs = [(tokens, len(blocks)) for tokens, blocks in zip(trace.input_tokens, trace.blocks, strict=True) if blocks]
     if not pairs:
         return MOONCAKE_BLOCK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from optimizer.catalog import load_catalog
 from optimizer.commands import cli
 from optimizer.errors import CatalogError, UsageError
 from optimizer.progress import TODAY
+from optimizer.report.widths import columns_of
 from optimizer.vocabulary import Evidence, Tier
 
 SKYPILOT = (
@@ -204,3 +206,20 @@ def test_a_day_ahead_of_today_is_refused(lists: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv(TODAY, "2026-11-26")
     with pytest.raises(CatalogError, match="was last written on 2026-11-27, ahead of today"):
         run(lists)
+
+
+def test_what_moved_in_chinese(lists: Path, tmp_path: Path) -> None:
+    """Everything that the command says itself; what is quoted of a list stays as it is."""
+    put(lists, "lambda/vms.csv", SKYPILOT + "gpu_1x_h100,H100,1.0,26.0,200.0,0.2,,us-east-1,,\n,H100,1.0,1,1,x,,a,,\n")
+    put(lists, "runpod.csv", GPUHUNT + "NVIDIA B200,CA,5.49,28,180,1,B200,180,False,,nvidia,\n")
+    said = [
+        run(lists, "--lang", "zh"),
+        run(lists, "--lang", "zh", "--date", "2026-11-28", "-o", str(tmp_path / "out")),
+    ]
+    for text in said:
+        assert {"清单", "日期", "依据"} <= {line[:2] for line in text.splitlines()}
+        assert max(columns_of(line) for line in text.splitlines() if str(tmp_path) not in line) <= 80
+        prose = re.sub(r"--\w+(?:-\w+)*(?: DIR| DAY| json)?|\S*[./_]\S*|-o DIR", "*", " ".join(text.split()))
+        assert re.findall(r"\b(?!aws|runpod|lambda|vultr|bare)[a-z]{2,} [a-z]{2,}\b", prose) == []
+    assert "没有写出" in said[0]
+    assert "使用方法：--catalogs" in said[1].replace("\n          ", "")

@@ -9,10 +9,12 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
+from optimizer.calibrate.scores import CUTS, HEADER, Score, load_of, text_table
 from optimizer.catalog import load_catalog
 from optimizer.commands import _COMMANDS, cli
 from optimizer.errors import UsageError
@@ -42,6 +44,10 @@ PRINTS = (
     "verify",
     "glossary",
     "quotes",
+    "trace",
+    "predict",
+    "calibrate",
+    "validate",
 )
 
 
@@ -262,6 +268,87 @@ def test_every_note_and_refusal_of_a_quote_is_known() -> None:
     said |= _said([room / "days.py"], returned=True) - {"{} {}"}
     assert len(said) >= 40
     assert _unknown(said) == []
+
+
+def _in_chinese(*words: str) -> str:
+    done = CliRunner().invoke(cli, [*words, "--lang", "zh"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def test_traces_in_chinese(tmp_path: Path) -> None:
+    blocks = tmp_path / "t.csv"
+    rows = [f"{n},{n % 3},{600 + n},5,{n % 3} {n + 9}" for n in range(40)]
+    blocks.write_text("\n".join(["time_s,session,input_tokens,output_tokens,blocks", *rows]), encoding="utf-8")
+    plain = str(PROBLEMS / "traces/bursty.csv")
+    written = tmp_path / "problem.yaml"
+    for words in (
+        (plain, "-o", str(written)),
+        (str(blocks),),
+        (str(blocks), "--capacity-tokens", "4000", "--host-tokens", "9000", "--replicas", "2"),
+    ):
+        said = _in_chinese("trace", *words)
+        assert left_in_english(said, []) == []
+        assert "输入" in said and "命中" in said
+    assert written.read_text(encoding="utf-8").startswith("# Made from")  # the file itself has one language
+
+
+CATALOG = (
+    ("gpus", "--vendor", "nvidia"),
+    ("models", "--search", "Qwen3-8B"),
+    ("offers", "--gpu", "l40s_48"),
+    ("offers", "--search", "-no-such-offer-"),
+)
+
+
+@pytest.mark.parametrize("words", CATALOG, ids=" ".join)
+def test_catalogs_in_chinese(words: tuple[str, ...], names: list[str]) -> None:
+    """Titles and notes; what a row of a price list says is somebody else's."""
+    lines = _in_chinese("catalog", *words).splitlines()
+    assert left_in_english("\n".join([lines[0], *lines[-2:]]), names) == []
+    assert re.search("[\u4e00-\u9fff]", lines[0]) and lines[-1].endswith("。")
+
+
+def test_calibration_in_chinese(tmp_path: Path) -> None:
+    results = str(PROBLEMS / "calibration/bench_serve.jsonl")
+    output = str(tmp_path / "own.csv")
+    said = _in_chinese("calibrate", results, "--gpu", "h100_sxm_80", "--tp", "4", "-o", output)
+    assert left_in_english(said, []) == []
+    assert "理解为：" in said and "已写出" in said
+
+
+def test_what_a_fit_leaves_outside_its_band_is_known() -> None:
+    say = translator("zh")
+    for load in (", 16 in flight", ", 4 requests/s, at most 9 in flight", " (burst)", ", 4 requests/s", ""):
+        for figure in ("TPOT", "TTFT p95", "throughput"):
+            line = f"512 + 128 tokens{load}: {figure} measured 9 ms, the fit says 7 (-20%); its band ends at 6 and 8"
+            assert left_in_english(say(line), []) == []
+    assert left_in_english(say("Still outside the 90 % band of the model after the fit, 3 of 9 figures:"), []) == []
+    setup = "h100_sxm_80 | meta-llama/Llama-3.1-70B-Instruct | fp8 | vllm"
+    spread = "TPOT 0.85 to 1.24 times the prediction, nine times in ten"
+    for told in (
+        f"{setup}: 2 different loads; from 20 on its plans carry a narrower band ({spread})",
+        f"{setup}: 25 different loads; its plans carry the band of own measurements ({spread})",
+    ):
+        assert left_in_english(say(told), []) == []
+
+
+def test_scores_are_told_in_chinese() -> None:
+    say = translator("zh")
+    said = [*HEADER, *(name for name, _ in CUTS), *_said([ROOT / "optimizer/calibrate/scores.py"], "say")]
+    said += [load_of(SimpleNamespace(load="closed_loop", concurrency=n)) for n in (8, 32, 128, 129)]  # type: ignore[arg-type]
+    said += [f"{kind}, {where}" for kind in ("MoE", "dense") for where in ("data-centre NVIDIA", "other cards")]
+    said += ["none of those with 30 rows in 3 groups", "l4_24 tpot: -9.1 % (44 rows, 5 groups)", "Ranking"]
+    for text in said:
+        told = say(text.replace("{}", "7"))
+        assert left_in_english(told, []) == [], text
+        assert text in ("", "GPU") or re.search("[\u4e00-\u9fff]", told), text
+
+
+def test_aligned_scores_are_aligned_in_chinese() -> None:
+    scores = [Score(key, "tpot", 9, 3, 5.0, 6.0, -1.0, 90.0) for key in ("closed loop, up to 8 in flight", "open_loop")]
+    lines = text_table(scores, translator("zh"), columns_of)
+    assert len({columns_of(line) for line in lines}) == 1
 
 
 def test_quotes_in_chinese(tmp_path: Path) -> None:
