@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from optimizer import check, parse_problem
 from optimizer.commands import main
+from optimizer.errors import ProblemError
 from optimizer.handover.language import error_translator
 from optimizer.problem.figures import all_figures
 from optimizer.problem.findings import unit_of
@@ -161,9 +163,48 @@ def test_reasons_of_the_catalogs_have_their_chinese(table: dict[str, str]) -> No
 
 def test_every_unit_has_its_chinese() -> None:
     say = error_translator("zh")
-    units = {unit_of(tuple(re.split(r"\.", figure.path))) for figure in all_figures()} - {""}
-    english = {unit for unit in units if re.search("[a-z]{3,}", say(unit)) and not CHINESE.search(say(unit))}
-    assert english <= {"tokens"}
+    units = {unit_of(tuple(figure.path.split("."))) for figure in all_figures()} - {""}
+    assert len(units) > 30
+    kept = re.compile(r"\b(?:token|kWh|TFLOPS|TOPS|GPUs?|MiB|GiB)\b")
+    for unit in units:
+        for told in (say(f"a.b is 3 {unit}: it has to be above 5"), say(f"a.b needs a number of {unit}, not 'x'")):
+            assert not re.search("[A-Za-z]{3,}", kept.sub("", told)), told
+
+
+ENGLISH = re.compile(r"\b[a-z]{2,}(?: [a-z]{2,})+\b|\b(?:the|of|and|is|are|with|for|not|from|more|than|has|needs)\b")
+MANY = """\
+name: x
+objective: maximize_load
+workloads:
+  - name: chat
+    model: Qwen/Qwen3-32
+    tokens: {input: {mean: 500, p95: 400}, output: 300, context_max: 700, prefix_gap_s: 4}
+    traffic: {concurrency: 50, batch: {requests: 10, within_hours: 900}}
+    slo: {ttft_ms: {p50: 900, p95: 100}, tpot_ms: {p95: 0.00001}}
+  - name: chat
+    model: Qwen/Qwen3-32B
+    tokens: {input: 500, output: 300, context_max: 900000}
+    traffic: {users: {active: 4}}
+engine: {name: vllm, weight_quant: [fp8], attention_dp: [3], speculative: required, kv_cache: [fp9], remote_kv_gib: 3}
+hardware: {only_owned: yes, nvlink: forbidden, limits: {max_gpus: 1}, gpus: [h100_sxm]}
+margins: {confidence: 95, load_headroom: '3'}
+payment: {currency: XXX, max_commitment_months: 5, tiers: [reserved_1y], extras_monthly: 900, as_of: soon}
+budget: {monthly: 100}
+offers:
+  - {id: q, provider: me, gpu: h100_sxm_80, gpus_per_node: 8, tier: on_demand, price_per_hour: 3, purchase_price: 4}
+  - {id: q, provider: me, gpu: h100_sxm_80, gpus_per_node: 8.5, tier: on_demand}
+"""
+
+
+def test_sentences_stay_whole_with_the_values_in_them() -> None:
+    say = error_translator("zh")
+    with pytest.raises(ProblemError) as wrong:
+        check(parse_problem(MANY))
+    assert len(wrong.value.findings) >= 20
+    for finding in wrong.value.findings:
+        for text in (say(finding.message), say(finding.hint or "")):
+            assert not ENGLISH.search(re.sub(r"'[^']*'|`[^`]*`|\S*[._/]\S*", "*", text)), (finding, text)
+            assert CHINESE.search(text) or not text, finding
 
 
 @pytest.mark.parametrize(
