@@ -61,7 +61,7 @@ def command(
     if asked is not None and plan is None:
         sets = (*sets, f"engine.router={asked}")
     inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan, say=say)
-    exit_without_plans(outcome, file)
+    exit_without_plans(outcome, file, say)
     chosen = plan_of_rank(outcome, rank)
     away = minutes if hours is None else 60.0 * hours
     with Progress(sys.stderr, say) as progress:

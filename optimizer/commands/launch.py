@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from optimizer.commands.options import problem_options
+from optimizer.commands.options import language_option, problem_options, say_of
 
 if TYPE_CHECKING:
     from optimizer.negotiate.plan_file import PlanFile
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files."
 )
+@language_option
 def command(
     file: Path,
     plan: PlanFile | None,
@@ -28,10 +29,11 @@ def command(
     no_simulate: bool,
     rank: int,
     output: Path,
+    lang: str,
 ) -> None:
     """Write what starts plan RANK of the problem FILE: scripts, Kubernetes, compose, SkyPilot, and the benchmark.
 
-    The folder's README.md says what to do in which order.
+    The folder's README.md says what to do in which order. The files are in English, whatever --lang says.
     """
     from optimizer.commands.next_step import say_next
     from optimizer.commands.options import answer, exit_without_plans, plan_of_rank
@@ -39,10 +41,11 @@ def command(
     from optimizer.handover.launch import launch_files
     from optimizer.handover.launch.facts import load_facts
 
-    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan)
-    exit_without_plans(outcome, file)
+    say = say_of(lang)
+    inputs, outcome = answer(file, sets, catalogs, sys.stderr, simulate=not no_simulate, plan=plan, say=say)
+    exit_without_plans(outcome, file, say)
     chosen = plan_of_rank(outcome, rank)
     files = launch_files(outcome, chosen, inputs.catalog, load_facts(inputs.catalogs), inputs.problem.engine.version)
     write_files(output, [(one.name, one.text, one.executable) for one in files])
-    click.echo(f"{output}: {len(files)} files; start with {output / 'README.md'}")
-    say_next("launch", file)
+    click.echo(f"{output}: {say(f'{len(files)} files; start with')} {output / 'README.md'}")
+    say_next("launch", file, say=say)

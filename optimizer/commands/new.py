@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from optimizer.commands.completion import complete_models
-from optimizer.commands.options import FiniteRange, OutputFile
+from optimizer.commands.options import FiniteRange, OutputFile, language_option, say_of
 from optimizer.errors import Finding, UsageError
 from optimizer.files.guard import will_write
 
@@ -26,6 +26,7 @@ _KINDS = ("chatbot", "rag", "batch", "agents", "office", "voice")
 )
 @click.option("-o", "--output", type=OutputFile(), help="Write to a file instead of stdout.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@language_option
 def command(
     kind: str,
     model: str | None,
@@ -34,6 +35,7 @@ def command(
     tpot: float | None,
     output: Path | None,
     force: bool,
+    lang: str,
 ) -> None:
     """Write a commented problem file for a KIND of question, with safe margins, and the schema for editors beside it.
 
@@ -56,7 +58,7 @@ def command(
     write_output(text, output)
     if not schema.exists() or force:
         write_output(render_schema(), schema)
-    click.echo(f"{output}: edit the figures marked <-, then run: optimize {output}")
+    click.echo(f"{output}: {say_of(lang)('edit the figures marked <-, then run:')} optimize {output}")
 
 
 def _sound(text: str, path: Path) -> None:

@@ -97,8 +97,9 @@ def quotes_option(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         if quotes:
             from optimizer.commands.quoted import offers_edit
+            from optimizer.handover.language import error_translator
 
-            sets = (*sets, offers_edit(file, sets, quotes, catalogs))
+            sets = (*sets, offers_edit(file, sets, quotes, catalogs, error_translator(rest.get("lang", "en"))))
         return function(file=file, sets=sets, catalogs=catalogs, **rest)
 
     option = click.option(
@@ -189,7 +190,7 @@ def answer(
         return found.case.inputs, found.outcome
 
 
-def exit_without_plans(outcome: Outcome, file: Path) -> None:
+def exit_without_plans(outcome: Outcome, file: Path, say: Callable[[str], str]) -> None:
     """Leave with the exit code of the outcome where there is nothing to hand over."""
     import sys
 
@@ -199,7 +200,8 @@ def exit_without_plans(outcome: Outcome, file: Path) -> None:
 
     if not outcome.plans:
         status = status_of(outcome)
-        click.echo(f"{status}: no plan to hand over. `optimize {file}` says why, and what would help.", err=True)
+        told = say(f"no plan to hand over. `optimize {file}` says why, and what would help.")
+        click.echo(f"{say(status)}: {told}", err=True)
         sys.exit(EXIT_CODES[status])
 
 

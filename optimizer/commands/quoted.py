@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 
-def offers_edit(file: Path, sets: tuple[str, ...], quotes: tuple[Path, ...], catalogs: Path | None) -> str:
+def offers_edit(
+    file: Path, sets: tuple[str, ...], quotes: tuple[Path, ...], catalogs: Path | None, say: Callable[[str], str] = str
+) -> str:
     """The edit that adds the quotes of some lists to those of the problem file; what is refused is said on stderr.
 
     Raises ``UsageError`` where no quote could be read.
@@ -16,5 +19,5 @@ def offers_edit(file: Path, sets: tuple[str, ...], quotes: tuple[Path, ...], cat
 
     added = add_quotes(file, quotes, catalogs, sets=sets)
     for line in added.refused:
-        click.echo(str(line), err=True)
+        click.echo(str(line.told(say)), err=True)
     return added.edit

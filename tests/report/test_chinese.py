@@ -48,6 +48,8 @@ PRINTS = (
     "predict",
     "calibrate",
     "validate",
+    "new",
+    "launch",
 )
 
 
@@ -274,6 +276,28 @@ def _in_chinese(*words: str) -> str:
     done = CliRunner().invoke(cli, [*words, "--lang", "zh"])
     assert done.exit_code == 0, (done.output, done.exception)
     return done.output
+
+
+def test_new_and_launch_in_chinese(tmp_path: Path) -> None:
+    file, folder = tmp_path / "p.yaml", tmp_path / "out"
+    assert f"{file}: 请修改标有 <- 的数值，然后运行： optimize {file}" in _in_chinese("new", "chatbot", "-o", str(file))
+    said = _in_chinese("launch", str(PROBLEMS / "calibrated.yaml"), "--no-simulate", "-o", str(folder))
+    assert re.search(r"^\S+: \d+ 个文件；请从此开始： \S+README.md$", said, re.M)
+    assert left_in_english(said, []) == []
+
+
+def test_quotes_refused_and_no_plan_in_chinese(tmp_path: Path) -> None:
+    quotes = tmp_path / "q.csv"
+    head = "provider,gpu,gpus_per_node,price_per_hour,currency,tier"
+    quotes.write_text(f"{head}\nacme,h100_sxm_80,8,12.5,USD,on_demand\nacme,H100,8,12.5,USD,\n", encoding="utf-8")
+    words = ["check", str(PROBLEMS / "chatbot_100users.yaml"), "--quotes", str(quotes), "--lang", "zh"]
+    done = CliRunner().invoke(cli, words)
+    assert f"{quotes}:3: 报价被拒绝：" in done.stderr
+    assert left_in_english(done.stderr, []) == []
+    drill = ["drill", str(PROBLEMS / "infeasible_budget.yaml"), "--no-simulate", "--lang", "zh"]
+    done = CliRunner().invoke(cli, drill)
+    assert (done.exit_code, done.stderr[:3]) == (3, "不可行")
+    assert "没有可交付的方案" in done.stderr
 
 
 def test_traces_in_chinese(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ NOT_SAID = {
     *("Granite MoE", "Hunyuan MoE", "LFM2 MoE", "Pangu Pro", "Skywork MoE", "openPangu Ultra"),
     *("4 float", "8 float", "8 int", '{"rope_type": "yarn", "factor": {}.0, "original_max_position_embeddings": {}}'),
     *("Path | str | Problem | PlanFile", "Tokens | LengthClass", "_SchemaNode | None"),
-    *("{} ({})", "{}; {} is {}", "{}: {}", "NVLink {}", "{} ms", "Load of {}"),
+    *("{} ({})", "{}; {} is {}", "{}: {}", "{}: {} optimize {}", "NVLink {}", "{} ms", "Load of {}"),
 }
 """Names, types and joints, and what a starting file is called."""
 
