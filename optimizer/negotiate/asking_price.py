@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from optimizer.negotiate.quote_at_price import NodeShape, Quoted, with_quote
@@ -39,6 +40,18 @@ _MANY = 100_000
 """A second price of a quote, far from the first, to see what one step of price adds to the bill."""
 
 
+@dataclass(frozen=True, eq=False)
+class WinnerAtPrice:
+    """What wins at a price, worked out when it is first looked at: most answers tell the price alone."""
+
+    solved: Callable[[], Winner]
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """The winner in full."""
+        return self.solved().plan()
+
+
 @dataclass(frozen=True, slots=True)
 class TargetPrice:
     """One card of one provider, and the highest price that wins; no price: it wins at none, however low."""
@@ -53,8 +66,13 @@ class TargetPrice:
     purchase_price: int | None  # per GPU, once, in whole units of currency; None where it is rented
     listed: float | None  # lowest price listed for it (per GPU-hour or per GPU), any tier, reference prices included
     listed_note: str  # why the listed price does not compete, empty where it does
-    plan: Plan | None  # the winner at that price
+    won: WinnerAtPrice | None  # None: no price wins
     at_any_price: bool = False  # the objective prefers it whatever it costs
+
+    @property
+    def plan(self) -> Plan | None:
+        """The winner at that price, confirmed by the solver-free check."""
+        return None if self.won is None else self.won.plan
 
     @property
     def listed_below(self) -> bool:
@@ -130,7 +148,7 @@ class PriceToBeat:
             return None
         if price is not None:
             self._known[key] = price
-        return self._settled(quoted, price, climb.bar)
+        return self._settled(quoted, price, climb)
 
     def _first_price(self, shape: NodeShape, best: TargetPrice | None) -> int | None:
         """The lowest price that comes before what is known of the pair; None: any."""
@@ -180,7 +198,7 @@ class PriceToBeat:
     def _told_of(self, known: _Asked, shape: NodeShape) -> TargetPrice:
         """The answer to the quote of one provider, of another."""
         assert known.told is not None
-        return replace(self._answer(known.quoted.by(shape), known.price, None), plan=known.told.plan)
+        return replace(self._answer(known.quoted.by(shape), known.price, None), won=known.told.won)
 
     def _serves(self, quoted: Quoted) -> bool:
         """Whether some plan on such nodes keeps every promise and limit, beside nodes of others where there may be."""
@@ -189,22 +207,31 @@ class PriceToBeat:
             return True
         return rules.mixed or len(rules.workloads) > 1
 
-    def _settled(self, quoted: Quoted, price: int | None, bar: int) -> TargetPrice:
-        """The whole problem solved at the price: where the quote only ties it may lose, and wins one step lower. Up to
-        the price some plan on it costs no more than the ``bar``."""
+    def _settled(self, quoted: Quoted, price: int | None, climb: Climb) -> TargetPrice:
+        """What wins at the highest price at which some plan on quoted nodes costs no more than the best without them.
+        Where it costs less it wins. Where it costs the same the whole problem is solved, which settles ties as the
+        ranking does; the quote may lose there, and wins one step lower."""
+
+        def solved(at: int) -> Winner:
+            case = quoted.at(at)
+            return Winner(case, case.solve(settings=SolveSettings(clock=case.clock, at_most=climb.bar)))
+
+        def answer(at: int, winner: Callable[[], Winner]) -> TargetPrice:
+            return self._answer(quoted, at, WinnerAtPrice(winner))
+
         from optimizer.fleet.types import SolveSettings
 
-        highest_within = price
-        while price:
-            case = quoted.at(price)
-            winner = Winner(case, case.solve(settings=SolveSettings(clock=case.clock, at_most=bar)))
-            if _quoted_nodes(winner.solution, quoted.shape.offer_id):
-                told = self._answer(quoted, price, winner)
-                if winner.cents is not None and winner.cents < bar and price == highest_within:
-                    self._note(quoted.shape, _Asked(quoted, price, told=told))
-                return told
-            price -= 1
-        return self._answer(quoted, None, None)
+        if not price:
+            return self._answer(quoted, None, None)
+        if climb.is_below_bar:
+            told = answer(price, lambda: solved(price))
+            self._note(quoted.shape, _Asked(quoted, price, told=told))
+            return told
+        tied = solved(price)
+        if _quoted_nodes(tied.solution, quoted.shape.offer_id):
+            return answer(price, lambda: tied)
+        below = price - 1
+        return answer(below, lambda: solved(below)) if below else self._answer(quoted, None, None)
 
     def _searched(self, quoted: Quoted) -> TargetPrice | None:
         """The highest price by solving the whole problem at every step."""
@@ -221,9 +248,9 @@ class PriceToBeat:
             return 0
 
         if room(NO_END) is not None:  # what counts first is not money, and nothing bounds the bill
-            return replace(self._answer(quoted, None, won[NO_END]), at_any_price=True)
+            return replace(self._answer(quoted, None, WinnerAtPrice(lambda: won[NO_END])), at_any_price=True)
         price = highest(room, min(NO_END, self._guess(quoted)))
-        return self._answer(quoted, price, None if price is None else won[price])
+        return self._answer(quoted, price, None if price is None else WinnerAtPrice(lambda: won[price]))
 
     def _guess(self, quoted: Quoted) -> int:
         """The price at which the smallest number of quoted nodes that carries every workload costs what the best plan
@@ -262,7 +289,7 @@ class PriceToBeat:
             self._bars[key] = found[0].monthly_cents if found else self._cents
         return self._bars[key]
 
-    def _answer(self, quoted: Quoted, price: int | None, winner: Winner | None) -> TargetPrice:
+    def _answer(self, quoted: Quoted, price: int | None, won: WinnerAtPrice | None) -> TargetPrice:
         shape, bought = quoted.shape, self._tier is Tier.PURCHASE
         hours = self._case.inputs.problem.payment.hours_per_month
         monthly = None if price is None else quoted.node(price).monthly_cents
@@ -282,7 +309,7 @@ class PriceToBeat:
             purchase_price=price if bought else None,
             listed=listed,
             listed_note=note,
-            plan=None if winner is None else winner.plan(),
+            won=won,
         )
 
     def _could_serve(self, candidates: Iterable[Candidate]) -> bool:
@@ -336,6 +363,7 @@ class Climb:
 
     def __init__(self, quoted: Quoted, bar: int) -> None:
         self._quoted, self.bar = quoted, bar
+        self.is_below_bar = False  # at the highest price some plan with quoted nodes costs less than that
 
     def highest(self, guess: int, only_from: int | None = None) -> int | None:
         """The price; None: none from ``only_from`` (else from 1) on is low enough."""
@@ -371,16 +399,17 @@ class Climb:
         mine = [bought for bought in plan.nodes if bought.option.offer.id == self._quoted.shape.offer_id]
         rest = plan.monthly_cents - sum(bought.cents for bought in mine)
 
-        def fits(at: int) -> bool:
+        def cents(at: int) -> int:
             node = self._quoted.node(at)
-            return rest + sum(node.cents_for(bought.running or (bought.count,)) for bought in mine) <= self.bar
+            return rest + sum(node.cents_for(bought.running or (bought.count,)) for bought in mine)
 
         low, high = price, price + 1
-        while fits(high):
+        while cents(high) <= self.bar:
             low, high = high, high + 2 * (high - price)
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if fits(middle) else (low, middle)
+            low, high = (middle, high) if cents(middle) <= self.bar else (low, middle)
+        self.is_below_bar = cents(low) < self.bar
         return low
 
 

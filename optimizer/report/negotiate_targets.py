@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from optimizer.negotiate.asking_price import TargetPrice
 from optimizer.negotiate.targets import ANY, Targets
@@ -17,6 +18,9 @@ from optimizer.report.verdicts import no_plan
 from optimizer.report.words import gpu_name, money, plural, price, tier_name
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
+
+if TYPE_CHECKING:
+    from optimizer.plan.types import Plan
 
 
 def render_targets(answer: Targets, style: str, say: Say = str) -> str:
@@ -83,14 +87,19 @@ def _pair(one: TargetPrice) -> str:
 
 def _row(one: TargetPrice, currency: str) -> tuple[str, str, str, str, str, str]:
     most = (one.cents or 0) / CENTS_PER_UNIT if one.purchase_price is None else one.purchase_price
-    several = one.plan is not None and len(one.plan.groups) > 1
-    kinds = one.plan is not None and len({node.gpu for node in one.plan.nodes}) > 1
-    how = "; ".join(setup(group, several, kinds) for group in one.plan.groups) if one.plan else ""
     listed = "-" if one.listed is None else _amount(round(one.listed, 2), currency)
     note = one.listed_note if one.listed is not None else "no price: ask for a quote"
     provider = "anyone" if one.provider == ANY else one.provider
     node = plural(one.gpus_per_node, "GPU")
-    return gpu_name(one.gpu), provider, node, _amount(most, currency), listed, note or how
+    return gpu_name(one.gpu), provider, node, _amount(most, currency), listed, note or _set_up(one.plan)
+
+
+def _set_up(plan: Plan | None) -> str:
+    """How a winner is set up; asked for only where it is shown, as plans at a price are worked out one by one."""
+    if plan is None:
+        return ""
+    several, kinds = len(plan.groups) > 1, len({node.gpu for node in plan.nodes}) > 1
+    return "; ".join(setup(group, several, kinds) for group in plan.groups)
 
 
 def _amount(value: float, currency: str) -> str:
