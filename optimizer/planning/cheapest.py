@@ -108,7 +108,7 @@ def cheapest(
         if not _learnt(result, least, clock) and not _contradicted(result, least):
             complete = not clock.over
             break
-    replayed, kinds = sum(one.replayed for one in least.every), len(least.every)
+    replayed, kinds = least.replayed, least.every
     pools: PoolTies | None = None
     if complete and pools_wanted(inputs.problem):
         from optimizer.planning.pooled import with_pools

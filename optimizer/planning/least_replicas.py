@@ -7,7 +7,7 @@ everything at the bound makes it exact. Replays are as monotone as loads are: fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,9 @@ before, so that 256 times as many are no better than these."""
 Kind = tuple[object, ...]
 """A workload and what tells its replicas apart."""
 
+KnownLeast = tuple[object, "Least | None"]
+"""Of a kind: its operating points, and what is known of it; None: no number will do."""
+
 
 @dataclass(slots=True)
 class Least:
@@ -55,7 +58,7 @@ class Least:
     replicas: int  # at least
     closed_form: int | None  # that the closed form asks for; None: no number is enough for it
     exact: bool = False  # so many keep every promise in the replay
-    replayed: bool = False
+    hopeless: bool = False  # no number of them keeps every promise
 
 
 def kind_of(candidate: Candidate) -> Kind:
@@ -82,22 +85,42 @@ class LeastReplicas:
         self._shares: dict[tuple[int, int], OperatingPoint] = {}
         self._needed: dict[tuple[int, int], int | None] = {}
         self.kinds: dict[Kind, Least] = {}
-        self.every: list[Least] = []  # those that were forgotten too
+        self.every = 0  # kinds, those of which no number will do too
+        self._asked: set[int] = set()
         self._fill(candidates, rules, memo)
 
+    @property
+    def replayed(self) -> int:
+        """Kinds that were asked about, whether a replay was run for it or told by another."""
+        return len(self._asked)
+
     def _fill(self, candidates: Sequence[Candidate], rules: UserRules, memo: Memo | None) -> None:
+        """Every kind with what this question knows of it, at first with its bounds."""
         for workload, part in enumerate(parts_of(self._inputs.problem)):
             first = {self._kind(one): one for one in candidates if one.workload == workload}
-            fluid = carried_at_best(self._inputs, part, [one.spec for one in first.values()], memo)
-            known = self._replayer.asked_by_closed_form(workload)
-            for (kind, one), at_best in zip(first.items(), fluid, strict=True):
-                if kind not in known or known[kind][0] is not one.points:
-                    known[kind] = (one.points, *_closed_form(one, at_best, part.load, rules))
-                _, closed, best = known[kind]
-                counts = [count for count in (closed, best) if count is not None]
-                if counts:
-                    self.kinds[kind] = Least(one.spec, workload, min(counts), closed)
-                    self.every.append(self.kinds[kind])
+            known = self._replayer.fewest_known(workload)
+            new = {kind: one for kind, one in first.items() if kind not in known or known[kind][0] is not one.points}
+            known |= self._bounded(workload, part, new, rules, memo)
+            for kind in first:
+                least = known[kind][1]
+                if least is not None:
+                    self.every += 1
+                    if not least.hopeless:
+                        self.kinds[kind] = least
+
+    def _bounded(
+        self, workload: int, part: Part, new: Mapping[Kind, Candidate], rules: UserRules, memo: Memo | None
+    ) -> dict[Kind, KnownLeast]:
+        """New kinds with their bounds: the fewest that the closed form or a fluid asks for."""
+        fluid = carried_at_best(self._inputs, part, [one.spec for one in new.values()], memo)
+        asked, found = self._replayer.asked_by_closed_form(workload), dict[Kind, KnownLeast]()
+        for (kind, one), at_best in zip(new.items(), fluid, strict=True):
+            if kind not in asked or asked[kind][0] is not one.points:
+                asked[kind] = (one.points, *_closed_form(one, at_best, part.load, rules))
+            _, closed, best = asked[kind]
+            counts = [count for count in (closed, best) if count is not None]
+            found[kind] = (one.points, Least(one.spec, workload, min(counts), closed) if counts else None)
+        return found
 
     def candidate(self, candidate: Candidate, replicas: int | None = None) -> Candidate | None:
         """The candidate as one that takes at least so many replicas, by default the bound; None: no number will do."""
@@ -136,12 +159,12 @@ class LeastReplicas:
         """Whether so many keep every promise in the replay."""
         trial = Trial(least.workload, least.spec, replicas, 1.0)
         known = self._replayer.expected(trial)
-        least.replayed = True
+        self._asked.add(id(least))
         return self._replayer.replay(trial).kept if known is None else known
 
     def really_keeps(self, least: Least, replicas: int) -> bool:
         """The same from the replay itself, never from what others say of it."""
-        least.replayed = True
+        self._asked.add(id(least))
         return self._replayer.replay(Trial(least.workload, least.spec, replicas, 1.0)).kept
 
     def missed(self, least: Least, replicas: int) -> None:
@@ -205,6 +228,7 @@ class LeastReplicas:
 
     def forget(self, least: Least) -> None:
         """No number of them keeps every promise."""
+        least.hopeless = True
         for kind in [kind for kind, one in self.kinds.items() if one is least]:
             del self.kinds[kind]
 

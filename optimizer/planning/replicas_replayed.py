@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from optimizer.demand import Lengths, Promise
     from optimizer.performance.types import Behaviour, Grade, ReplicaSpec
     from optimizer.planning.inputs import Inputs
+    from optimizer.planning.least_replicas import Kind, KnownLeast
     from optimizer.simulate.draws import Stream
     from optimizer.simulate.replay import Replica
 
@@ -180,6 +181,11 @@ class ReplayMemory:
         self.run = run or RunReplays()
         self.replays: dict[object, Replay] = {}
         self._verdicts: dict[object, list[tuple[Tried, bool]]] = {}
+        self._fewest: dict[object, dict[Kind, KnownLeast]] = {}
+
+    def fewest_of(self, state: object) -> dict[Kind, KnownLeast]:
+        """What replays have shown so far of the fewest replicas of each kind, under a load and its promises."""
+        return self._fewest.setdefault(state, {})
 
     def learn(self, subject: object, tried: Tried, *, kept: bool) -> None:
         """A trial of a subject kept every promise, or did not."""
@@ -207,6 +213,12 @@ class Replayer:
         part, version = self._inputs.parts[workload], self._inputs.params.version
         state = (workload, part.lengths, part.slo, part.load, problem.margins.confidence, version)
         return self.memory.run.asked_by_closed_form(state)
+
+    def fewest_known(self, workload: int) -> dict[Kind, KnownLeast]:
+        """What this question knows of the fewest replicas of each kind at the load of a workload."""
+        part, problem = self._inputs.parts[workload], self._inputs.problem
+        asked = (part.load, part.slo, problem.margins.confidence, problem.engine, self._inputs.params.version)
+        return self.memory.fewest_of((workload, part.name, part.workload, part.lengths, asked))
 
     def replay(self, trial: Trial) -> Replay:
         """What its requests see."""
