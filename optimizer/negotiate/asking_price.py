@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from optimizer.negotiate.price_floors import FAR, PriceFloors, Rivals, bounds_prices
 from optimizer.negotiate.quote_at_price import NodeShape, Quoted, with_quote
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
 
 RENTED = (Tier.ON_DEMAND, Tier.RESERVED_1Y, Tier.RESERVED_3Y, Tier.SPOT)
 """Ways to pay by the hour, the one that binds least first."""
-
-_MANY = 100_000
-"""A second price of a quote, far from the first, to see what one step of price adds to the bill."""
-
 
 @dataclass(frozen=True, eq=False)
 class WinnerAtPrice:
@@ -112,6 +109,7 @@ class PriceToBeat:
             self._served.setdefault(one.node_type.key, []).append(one)
         lean = case.cheaper_than(best.cents + 1, alone=True) if self._by_cost else case
         self._rivals = lean.candidates.candidates
+        self._beside = Rivals(case, self._rivals) if bounds_prices(case) else None
         self._known: dict[object, int] = {}  # the price found last for a node type: a good first guess
         self._asked: dict[object, _Asked] = {}
         self._usable = {o.offer.id for o in case.options if not case.candidates.rules.forbidden_by(o)}
@@ -138,10 +136,15 @@ class PriceToBeat:
             return None
         if not self._by_cost or self._cents > EXACT:
             return self._searched(quoted)
-        climb = Climb(quoted, self._without(quoted))
         low = self._first_price(shape, best)
-        start = low if low is not None else self._known.get(key) or self._guess(quoted)
-        price = climb.highest(start, only_from=low)
+        climb: Climb | Descent
+        if self._beside is None:
+            climb = Climb(quoted, self._without(quoted))
+            start = low if low is not None else self._known.get(key) or self._guess(quoted)
+            price = climb.highest(start, only_from=low)
+        else:
+            climb = descent = Descent(quoted, self._without(quoted), PriceFloors(quoted, self._beside))
+            price = descent.down_to(low or 1)
         if price is None and low is not None:
             self._note(shape, _Asked(quoted, None, low))
         if price is None and (best is not None or not self._serves(quoted)):
@@ -187,7 +190,7 @@ class PriceToBeat:
         known = None if kind is None else self._asked.get(kind)
         if known is None:
             return None
-        same = known.quoted.by(shape).node(_MANY).monthly_cents == known.quoted.node(_MANY).monthly_cents
+        same = known.quoted.by(shape).node(FAR).monthly_cents == known.quoted.node(FAR).monthly_cents
         return known if same else None
 
     def _note(self, shape: NodeShape, asked: _Asked) -> None:
@@ -270,8 +273,8 @@ class PriceToBeat:
                 least[one.workload] = min(nodes, least.get(one.workload, nodes))
         whole = [least[w] for w, asked in enumerate(rules.workloads) if asked.whole is None and w in least]
         count = max(1, sum(whole))
-        low, high = quoted.node(1).monthly_cents, quoted.node(_MANY).monthly_cents
-        slope = (high - low) / (_MANY - 1)
+        low, high = quoted.node(1).monthly_cents, quoted.node(FAR).monthly_cents
+        slope = (high - low) / (FAR - 1)
         return max(1, int((self._cents - rules.fixed_cents - count * low) // (count * slope)) + 1)
 
     def _without(self, quoted: Quoted) -> int:
@@ -386,13 +389,16 @@ class Climb:
         """
         from optimizer.fleet.types import SolveSettings
 
-        case = self._quoted.at(price)
+        case = self._at(price)
         wanted = self._quoted.shape.offer_id
         settings = SolveSettings(must_use=wanted, first_level=True, clock=case.clock, at_most=self.bar)
         found = case.solve(settings=settings).solutions
         if not found or found[0].monthly_cents > self.bar:
             return None
         return self._last_within(price, found[0])
+
+    def _at(self, price: int) -> Case:
+        return self._quoted.at(price)
 
     def _last_within(self, price: int, plan: FleetSolution) -> int:
         """The highest price at which a plan costs no more than the best without the quote: doubling, then halving."""
@@ -411,6 +417,32 @@ class Climb:
             low, high = (middle, high) if cents(middle) <= self.bar else (low, middle)
         self.is_below_bar = cents(low) < self.bar
         return low
+
+
+class Descent(Climb):
+    """The same from above, where bounds say up to which price a plan may be within the bar: each question settles that
+    one, or replays what makes the bounds less."""
+
+    def __init__(self, quoted: Quoted, bar: int, floors: PriceFloors) -> None:
+        super().__init__(quoted, bar)
+        self._floors = floors
+
+    def _at(self, price: int) -> Case:
+        return self._floors.case(price, self.bar)
+
+    def down_to(self, lowest: int) -> int | None:
+        """The price; None: none from ``lowest`` on is low enough."""
+        tried: int | None = None
+        while (most := self._floors.may_win(self.bar)) is not None and (tried is None or most < tried):
+            if most < lowest:
+                return None
+            price = self._up_to(most)
+            if price is not None:
+                return price
+            tried = most
+        start = lowest if most is not None else max(lowest, self._floors.as_dear_as_others())
+        price = self.highest(start, only_from=start)
+        return self.highest(lowest, only_from=lowest) if price is None and start > lowest else price
 
 
 def highest(room: Callable[[int], int | None], guess: int) -> int | None:

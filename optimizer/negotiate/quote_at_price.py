@@ -44,14 +44,14 @@ class Quoted:
 
     def at(self, price: int) -> Case:
         """The problem at a price: only the quote itself is priced anew."""
-        inputs = self._inputs(price)
+        inputs = self.inputs(price)
         others = [option for option in self.case.options if option.offer.id != self.shape.offer_id]
         options = tuple(sorted([*others, self._node(inputs)], key=lambda option: option.key))
         return replace(self.case, inputs=inputs, options=options)
 
     def node(self, price: int) -> NodeOption:
         """One quoted node at a price."""
-        return self._node(self._inputs(price))
+        return self._node(self.inputs(price))
 
     def by(self, shape: NodeShape) -> Quoted:
         """The same quote made by another provider of the same node, to see what it costs: not to be solved."""
@@ -68,7 +68,8 @@ class Quoted:
 
         return node_options(inputs.problem, inputs.catalog, only=[self.shape.offer_id])[0]
 
-    def _inputs(self, price: int) -> Inputs:
+    def inputs(self, price: int) -> Inputs:
+        """The problem file with the quote at a price."""
         problem = self.case.inputs.problem
         key, amount = amount_of(self.shape, self.tier, price)
         offers = tuple(

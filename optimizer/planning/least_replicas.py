@@ -235,7 +235,8 @@ class LeastReplicas:
     def of(self, candidate: Candidate) -> Least | None:
         """What is known of the kind of a candidate; None: no number of them will do."""
         known = self._named.get(id(candidate))
-        return self.kinds.get(known[1] if known is not None and known[0] is candidate else self._kind(candidate))
+        found = self.kinds.get(known[1] if known is not None and known[0] is candidate else self._kind(candidate))
+        return None if found is None or found.hopeless else found
 
     def _kind(self, candidate: Candidate) -> Kind:
         """The kind of a candidate, worked out once for each; a plan's candidates are others of the same content."""
