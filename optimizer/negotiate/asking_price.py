@@ -136,16 +136,15 @@ class PriceToBeat:
             return None
         if not self._by_cost or self._cents > EXACT:
             return self._searched(quoted)
-        low = self._first_price(shape, best)
-        climb: Climb | Descent
-        if self._beside is None:
-            climb = Climb(quoted, self._without(quoted))
-            start = low if low is not None else self._known.get(key) or self._guess(quoted)
-            price = climb.highest(start, only_from=low)
+        low, known = self._first_price(shape, best), self._of_others(shape)
+        climb = self._climb(quoted)
+        if known is not None and known.price is not None:  # it ties: who makes it decides whether it wins there
+            price = known.price if low is None or low <= known.price else None
+        elif isinstance(climb, Descent):
+            price = climb.down_to(low or 1)
         else:
-            climb = descent = Descent(quoted, self._without(quoted), PriceFloors(quoted, self._beside))
-            price = descent.down_to(low or 1)
-        if price is None and low is not None:
+            price = climb.highest(low or self._known.get(key) or self._guess(quoted), only_from=low)
+        if price is None and low is not None and (known is None or known.price is None):
             self._note(shape, _Asked(quoted, None, low))
         if price is None and (best is not None or not self._serves(quoted)):
             return None
@@ -210,31 +209,32 @@ class PriceToBeat:
             return True
         return rules.mixed or len(rules.workloads) > 1
 
+    def _climb(self, quoted: Quoted) -> Climb:
+        """The search for the highest price, by bounds where there are any."""
+        bar = self._without(quoted)
+        if self._beside is None:
+            return Climb(quoted, bar)
+        return Descent(quoted, bar, PriceFloors(quoted, self._beside))
+
     def _settled(self, quoted: Quoted, price: int | None, climb: Climb) -> TargetPrice:
         """What wins at the highest price at which some plan on quoted nodes costs no more than the best without them.
         Where it costs less it wins. Where it costs the same the whole problem is solved, which settles ties as the
         ranking does; the quote may lose there, and wins one step lower."""
 
-        def solved(at: int) -> Winner:
-            case = quoted.at(at)
-            return Winner(case, case.solve(settings=SolveSettings(clock=case.clock, at_most=climb.bar)))
-
-        def answer(at: int, winner: Callable[[], Winner]) -> TargetPrice:
-            return self._answer(quoted, at, WinnerAtPrice(winner))
-
-        from optimizer.fleet.types import SolveSettings
+        def told(at: int, solved: Callable[[], Winner]) -> TargetPrice:
+            return self._answer(quoted, at, WinnerAtPrice(solved))
 
         if not price:
             return self._answer(quoted, None, None)
         if climb.is_below_bar:
-            told = answer(price, lambda: solved(price))
-            self._note(quoted.shape, _Asked(quoted, price, told=told))
-            return told
-        tied = solved(price)
+            found = told(price, lambda: climb.winner(price))
+            self._note(quoted.shape, _Asked(quoted, price, told=found))
+            return found
+        self._note(quoted.shape, _Asked(quoted, price))
+        tied, below = climb.winner(price), price - 1
         if _quoted_nodes(tied.solution, quoted.shape.offer_id):
-            return answer(price, lambda: tied)
-        below = price - 1
-        return answer(below, lambda: solved(below)) if below else self._answer(quoted, None, None)
+            return told(price, lambda: tied)
+        return told(below, lambda: climb.winner(below)) if below else self._answer(quoted, None, None)
 
     def _searched(self, quoted: Quoted) -> TargetPrice | None:
         """The highest price by solving the whole problem at every step."""
@@ -396,6 +396,14 @@ class Climb:
         if not found or found[0].monthly_cents > self.bar:
             return None
         return self._last_within(price, found[0])
+
+    def winner(self, price: int) -> Winner:
+        """The best plan at a price at which one is within the bar, ties settled as the ranking does."""
+        from optimizer.fleet.types import SolveSettings
+
+        asked = self._at(price)
+        result = asked.solve(settings=SolveSettings(clock=asked.clock, at_most=self.bar))
+        return Winner(self._quoted.at(price), result)
 
     def _at(self, price: int) -> Case:
         return self._quoted.at(price)

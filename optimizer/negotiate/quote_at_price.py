@@ -115,16 +115,22 @@ def with_quote(
     case: Case, shape: NodeShape, tier: Tier, served: Sequence[Candidate], rivals: Iterable[Candidate]
 ) -> Quoted:
     """The problem with a quote in it. ``served``: what there is on its node type; ``rivals``: what else may matter."""
-    from optimizer.fleet.candidate_set import enumerate_candidates
     from optimizer.fleet.requirements import user_rules
     from optimizer.pricing import node_options
 
     inputs = quoted_inputs(case.inputs, shape, tier, 1)
     node = node_options(inputs.problem, inputs.catalog, only=[shape.offer_id])[0]
     options = (*(option for option in case.options if option.offer.id != shape.offer_id), node)
-    mine = served or enumerate_candidates(inputs.problem, inputs.catalog, [node], inputs.params).candidates
+    mine = served or _on(case, inputs, node)
     others = (one for one in rivals if one.node_type.key != node.node_type.key)
     rules = user_rules(inputs.problem, inputs.catalog, options).knowing(case.candidates.rules)
     ordered = tuple(sorted((*others, *mine), key=lambda one: one.key))  # the last of all ties is their order
     candidates = replace(case.candidates, candidates=ordered, rules=rules)
     return Quoted(replace(case, inputs=inputs, options=options, candidates=candidates), shape, tier)
+
+
+def _on(case: Case, inputs: Inputs, node: NodeOption) -> Sequence[Candidate]:
+    """What there is on nodes that nobody offers."""
+    from optimizer.fleet.candidate_set import enumerate_candidates
+
+    return enumerate_candidates(inputs.problem, inputs.catalog, [node], inputs.params, memo=case.memo).candidates
