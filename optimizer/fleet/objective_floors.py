@@ -39,8 +39,9 @@ class ObjectiveFloors:
         sought = rules.objective == "maximize_load" or rules.objective in LATENCY_OBJECTIVES
         return sought and not rules.mixed and not rules.periods and rules.survive is not Survive.SITE
 
-    def surely_reached(self, sure: UsableOptions) -> int | None:
-        """The best value that as many plans as are listed reach at least; None where no such plans are known.
+    def surely_reached(self, sure: UsableOptions) -> tuple[int, int | None] | None:
+        """The best value that as many plans as are listed reach at least, and of a latency the cents that they cost at
+        most; None where no such plans are known.
 
         ``sure``: what there is to buy in any number.
         """
@@ -52,21 +53,38 @@ class ObjectiveFloors:
                 of_each[slot.candidate.key].append(slot)
         alone = [self._least_at(slots) for slots in of_each.values()]
 
-        def reached(value: int) -> bool:
+        def cents(value: int) -> int | None:
             known = [(slot, filled_for(slot.candidate, left, self._rules, sure, fills)) for slot, left in at(value)]
             plans = [(slot, nodes) for slot, nodes in known if nodes is not None and nodes.kept]
             bounds = [(slot, Standalone(there.cents, there.cents, there.cents, there.nodes)) for slot, there in plans]
-            return upper_bound(bounds, by_cost) is not None
+            return upper_bound(bounds, by_cost)
+
+        def reached(value: int) -> bool:
+            return cents(value) is not None
 
         def at(value: int) -> Iterator[tuple[Slot, int]]:
             found = (least(value) for least in alone)
             return (one for one in found if one is not None)
 
         if self._of_load:
-            return _largest(reached)
+            most = _largest(reached)
+            return None if most is None else (most, None)
         values = sorted({slot.objective_us for slot in self._slots})
         place = bisect_left(values, True, key=reached)
-        return values[place] if place < len(values) else None
+        return (values[place], cents(values[place])) if place < len(values) else None
+
+    def as_cheap(self, value: int, most_cents: int, able: Sequence[bool]) -> list[bool]:
+        """Of the slots that are ``able`` those that may be part of a plan which reaches a latency for so many cents; all
+        of them where a plan may be quicker, which comes first whatever it costs."""
+        quickest = [_NEVER] * len(self._rules.workloads)
+        for slot, may in zip(self._slots, able, strict=True):
+            if may:
+                quickest[slot.workload] = min(quickest[slot.workload], slot.objective_us)
+        ways = self._rules.ways_to_serve()
+        if max(min(max(quickest[part] for part in way) for way in of_one) for of_one in ways) < value:
+            return list(able)
+        cents = [self._cents(slot, self._gpus(slot, value)) for slot in self._slots]
+        return [may and cheap for may, cheap in zip(able, self._within(cents, most_cents), strict=True)]
 
     def _least_at(self, slots: Sequence[Slot]) -> Callable[[int], tuple[Slot, int] | None]:
         """Of the slots of one candidate the one that takes fewest replicas to reach a value, and how many."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 from optimizer.candidates.pools import PoolSet
 from optimizer.candidates.types import Candidate
@@ -89,15 +90,16 @@ def prepare(
     upper = None if candidate_set.carried else upper_bound(bounded, rules)
     racing = part_bounds(known, rules, market, scale) if rules.mixed else bounded
     kept = [(slot, bound) for slot, bound in racing if upper is None or bound.score <= upper]
+    wanted = kept
     if ObjectiveFloors.apply(rules):
-        kept = _able(kept, rules, market, sure, scale)
+        kept, wanted = _able(kept, rules, market, sure, scale)
     activity = _activity(racing, upper, rules, market) + _lots(allowed)
     pools = candidate_set.pools
     workers = () if pools is None else pools.workers()
     every = (*candidate_set.candidates, *workers)
     decisions = tuple(decisions_of(w, every, rules) for w in range(len(rules.workloads)))
     linear = rules.mixed and not candidate_set.carried
-    needed = undominated_slots([slot for slot, _ in kept], rules) if linear else [slot for slot, _ in kept]
+    needed = undominated_slots([slot for slot, _ in kept], rules) if linear else [slot for slot, _ in wanted]
     slots = needed if screens else _all_slots(candidate_set.candidates, rules, ceiling, scale)
     if pools is not None:
         slots = [*slots, *worker_slots(pools, rules)]
@@ -126,13 +128,17 @@ def prepare(
 
 def _able(
     bounded: list[tuple[Slot, Standalone]], rules: UserRules, market: UsableOptions, sure: UsableOptions, scale: int
-) -> list[tuple[Slot, Standalone]]:
-    """The slots that may be part of a plan which reaches what the last rank surely does."""
+) -> tuple[list[tuple[Slot, Standalone]], list[tuple[Slot, Standalone]]]:
+    """The slots that may be part of a plan which reaches what the last rank surely does; and those of them that may be
+    part of one that costs as little, where nothing reaches more."""
     floors = ObjectiveFloors([slot for slot, _ in bounded], rules, market, scale)
     reached = floors.surely_reached(sure)
     if reached is None:
-        return bounded
-    return [pair for pair, able in zip(bounded, floors.able(reached), strict=True) if able]
+        return bounded, bounded
+    value, cents = reached
+    able = floors.able(value)
+    cheap = able if cents is None else floors.as_cheap(value, cents, able)
+    return list(compress(bounded, able)), list(compress(bounded, cheap))
 
 
 def _with_pools(activity: int, pools: PoolSet, slots: Sequence[Slot], market: UsableOptions) -> int:
