@@ -74,8 +74,8 @@ class ObjectiveFloors:
         return (values[place], cents(values[place])) if place < len(values) else None
 
     def as_cheap(self, value: int, most_cents: int, able: Sequence[bool]) -> list[bool]:
-        """Of the slots that are ``able`` those that may be part of a plan which reaches a latency for so many cents; all
-        of them where a plan may be quicker, which comes first whatever it costs."""
+        """Of the slots that are ``able`` those that may be part of a plan which reaches a latency for so many cents;
+        all of them where a plan may be quicker, which comes first whatever it costs."""
         quickest = [_NEVER] * len(self._rules.workloads)
         for slot, may in zip(self._slots, able, strict=True):
             if may:
