@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from optimizer.negotiate.leverage import Leverage, leverage
 from optimizer.negotiate.plan_file import Asked, answer_to, inputs_of, replays
 from optimizer.progress import Clock, Say, silent
-from optimizer.whatif.case import Goal, Winner, ask, goal_of
+from optimizer.whatif.case import Goal, Winner, ask, goal_of, near
 from optimizer.whatif.moves import Move, Next, as_cheap_as, moves, next_at
 from optimizer.whatif.search import first_where
 
@@ -131,13 +131,12 @@ def _reign(case: Case, best: Winner, goal: Goal) -> Reign:
     whole, stated = case.allowed(), case.inputs.problem.margins.load_headroom
     lean, known = as_cheap_as(whole, best), dict[int, Winner]()
 
-    def at(among: Case, thousandths: int) -> Winner:
-        headroom = (1.0 + stated) * thousandths / _THOUSANDTHS - 1.0
-        return ask(among, [f"margins.load_headroom={headroom:.12g}"])
+    def under(thousandths: int) -> list[str]:
+        return [f"margins.load_headroom={(1.0 + stated) * thousandths / _THOUSANDTHS - 1.0:.12g}"]
 
     def lost(thousandths: int) -> bool:
         if thousandths not in known:
-            known[thousandths] = at(lean, thousandths)
+            known[thousandths] = ask(lean, under(thousandths))
         return known[thousandths].identity != best.identity
 
     low, high = _THOUSANDTHS, MOST_LOAD * _THOUSANDTHS
@@ -152,5 +151,5 @@ def _reign(case: Case, best: Winner, goal: Goal) -> Reign:
     index = first_where(lost, low, high)
     if index is None:
         return Reign(float(MOST_LOAD), None)
-    after = known[index] if lean is whole else at(whole, index)
+    after = known[index] if lean is whole else near(whole.edited(under(index)), best)
     return Reign((index - 1) / _THOUSANDTHS, next_at(index / _THOUSANDTHS, after, goal))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
-from optimizer.whatif.case import Winner
+from optimizer.whatif.case import Winner, near
 
 if TYPE_CHECKING:
     from optimizer.fleet.types import NodeChoice
@@ -56,8 +56,8 @@ def leverage(case: Case, best: Winner) -> Leverage | None:
         offer_id=None if rented is None else rented.option.offer.id,
         price_now=None if now is None else now / CENTS_PER_UNIT,
         first_up_to=None if rented is None or now is None else _first_up_to(lean, best, rented.option, now),
-        provider=_without(lean, providers, lambda option: option.offer.provider),
-        vendor=_without(lean, vendors, lambda option: option.node_type.gpu.vendor),
+        provider=_without(lean, best, providers, lambda option: option.offer.provider),
+        vendor=_without(lean, best, vendors, lambda option: option.node_type.gpu.vendor),
     )
 
 
@@ -67,9 +67,9 @@ def _only_rented(bought: list[NodeChoice]) -> NodeChoice | None:
     return hourly[0] if len(bought) == len(hourly) == 1 else None
 
 
-def _without(case: Case, names: set[str], of: Callable[[NodeOption], str]) -> Without:
+def _without(case: Case, best: Winner, names: set[str], of: Callable[[NodeOption], str]) -> Without:
     rest = case.only(option=lambda option: option.tier is Tier.OWNED or of(option) not in names)
-    return Without(tuple(sorted(names)), Winner(rest, rest.solve()).plan())
+    return Without(tuple(sorted(names)), near(rest, best).plan())
 
 
 def _per_gpu_hour(option: NodeOption, case: Case) -> float:
@@ -97,10 +97,10 @@ def _first_up_to(case: Case, best: Winner, offer: NodeOption, now: float) -> flo
     """The highest whole cent per GPU-hour of the offer at which the same plan is still the best."""
     known: dict[int, bool] = {}
     lean, guess = case, None
-    elsewhere = case.only(option=lambda option: option.offer.id != offer.offer.id).solve().solutions
-    if elsewhere:
-        lean = case.cheaper_than(elsewhere[0].monthly_cents + 1)
-        guess = _as_dear_as(best, offer, now, elsewhere[0].monthly_cents)
+    elsewhere = near(case.only(option=lambda option: option.offer.id != offer.offer.id), best).cents
+    if elsewhere is not None:
+        lean = case.cheaper_than(elsewhere + 1)
+        guess = _as_dear_as(best, offer, now, elsewhere)
 
     def first(cents: int) -> bool:
         if cents not in known:
@@ -111,9 +111,9 @@ def _first_up_to(case: Case, best: Winner, offer: NodeOption, now: float) -> flo
         return known[cents]
 
     low, step = int(now), 1
-    for near in () if guess is None else (guess, guess - 1):  # which of two plans that cost the same wins is not told
-        if low < near < _MOST and first(near) and not first(near + 1):
-            return max(near, now) / CENTS_PER_UNIT
+    for tried in () if guess is None else (guess, guess - 1):  # which of two plans that cost the same wins is not told
+        if low < tried < _MOST and first(tried) and not first(tried + 1):
+            return max(tried, now) / CENTS_PER_UNIT
     while low + step <= _MOST and first(low + step):
         low, step = low + step, step * 2
     if low + step > _MOST:

@@ -16,7 +16,7 @@ from optimizer.negotiate.plan_file import Asked, answer_to, inputs_of, replays
 from optimizer.plan.types import Relaxation
 from optimizer.pricing import RuleName
 from optimizer.progress import Clock, Say, silent
-from optimizer.whatif.case import Goal, Winner, goal_of
+from optimizer.whatif.case import Goal, Winner, goal_of, near
 
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
@@ -229,7 +229,7 @@ def why_not(
     goal, first = goal_of(case), Winner(case, decided.result)
     rest = case.confined(Within(wanted.candidate, wanted.option))
     progress("solving with nothing but what was asked for")
-    second = Winner(rest, rest.solve())
+    second = near(rest, first)
     granted = rest.plans(second.result)
     told = WhyNot(
         wish=wanted,

@@ -94,15 +94,17 @@ def cheapest(
     least = least or LeastReplicas(inputs, racing, rules, replayer, memo)
     race = _Race(candidates, racing, options, least, clock, at_most)
     race.run()
-    complete, enough = False, race.enough() if at_most is None else at_most
+    complete, enough = False, race.enough()
+    if enough is None or (at_most is not None and at_most < enough):
+        enough = at_most
     for _ in range(ROUNDS):
         kept = race.up_to(enough)
         wanted = replace(candidates, candidates=least.standing(kept))
         result = solve_fleet(inputs.problem, wanted, options, loads_of(inputs.problem), settings)
         if clock.over:
             break
-        if enough is not None and at_most is None and not _is_full(result, rules.top, enough):
-            enough = None
+        if enough is not None and enough != at_most and not _is_full(result, rules.top, enough):
+            enough = at_most
             continue
         result = replace(result, screened=result.screened + len(racing) - len(kept))
         if not _learnt(result, least, clock) and not _contradicted(result, least):

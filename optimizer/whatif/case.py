@@ -406,6 +406,15 @@ def ask(case: Case, sets: Sequence[str] = (), settings: SolveSettings | None = N
     return Winner(edited, edited.solve(settings=settings))
 
 
+def near(case: Case, known: Winner | None) -> Winner:
+    """The best plan, looked for first among what costs little more than a known one."""
+    from optimizer.fleet.types import SolveSettings
+
+    how = SolveSettings(clock=case.clock)
+    cents = None if known is None else known.cents
+    return Winner(case, case.solve(settings=how) if cents is None else case.solve_near(cents, how))
+
+
 def guess_on(axis: Axis) -> Callable[[int, Winner], int | None]:
     """A guess of the last position at which the answer of another position still holds."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from optimizer.errors import ProblemError
 from optimizer.problem.figures import Figure, Reads
 from optimizer.whatif.axes import Axis
-from optimizer.whatif.case import Goal, Winner, ask, guess_on, score
+from optimizer.whatif.case import Goal, Winner, ask, guess_on, near, score
 from optimizer.whatif.search import first_where
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _tighter(case: Case, as_cheap: Case, best: Winner, goal: Goal, axis: Axis) -
         return score(winner) != score(best) if any_change else score(winner) > score(best)
 
     index = first_change(asked.at, guess_on(axis), worse, len(axis.values) - 1)
-    return None if index is None else _AskedOnce(case, axis).next_at(index, goal)
+    return None if index is None else _AskedOnce(case, axis, told=best).next_at(index, goal)
 
 
 def _of(best: Winner, less: int = 0) -> int | None:
@@ -159,16 +159,26 @@ def next_at(value: float, winner: Winner, goal: Goal) -> Next:
 
 class _AskedOnce:
     """Answers along an axis, each asked at most once. Where money is the objective, only how much each costs: which of
-    the plans of one price is the best is settled where the answer is told. ``at_most``: dearer answers are not wanted.
+    the plans of one price is the best is settled where the answer is told. ``at_most``: dearer answers are not wanted;
+    ``told``: an answer near which those that are told are likely to be.
     """
 
-    def __init__(self, case: Case, axis: Axis, at_most: int | None = None, *, at_first: Winner | None = None) -> None:
+    def __init__(
+        self,
+        case: Case,
+        axis: Axis,
+        at_most: int | None = None,
+        *,
+        at_first: Winner | None = None,
+        told: Winner | None = None,
+    ) -> None:
         from optimizer.fleet.types import SolveSettings
 
         by_cost = case.candidates.rules.objective == "minimize_cost"
         self._case, self._axis = case, axis
         self._how = SolveSettings(first_level=by_cost, clock=case.clock, at_most=at_most)
         self._known: dict[int, Winner] = {} if at_first is None else {0: at_first}
+        self._told = told
 
     def at(self, index: int) -> Winner:
         """The answer at a position."""
@@ -180,7 +190,7 @@ class _AskedOnce:
         """The answer at a position, whole."""
         known = self._known.get(index)
         case = self._case.edited([self._axis.edit(index)]) if known is None else known.case
-        return next_at(self._axis.values[index], Winner(case, case.solve()), goal)
+        return next_at(self._axis.values[index], near(case, self._told if known is None else known), goal)
 
 
 def first_change(

@@ -15,7 +15,7 @@ from optimizer.pricing import option_key
 from optimizer.problem import figure_of
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Survive, Tier
-from optimizer.whatif.case import Winner, ask
+from optimizer.whatif.case import Winner, ask, near
 
 if TYPE_CHECKING:
     from optimizer.demand import Load
@@ -149,7 +149,7 @@ def _dearer(case: Case, best: Winner, plan: Plan) -> list[Stress]:
             continue
         options = tuple(_raised(o) if concerned is None or o.offer.id in concerned else o for o in case.options)
         priced = replace(case, options=options)
-        after = Winner(priced, priced.solve())
+        after = near(priced, best)
         lines.append(Stress(what, after.identity == best.identity, after.cents, of_prices=True))
     return lines
 
