@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -88,16 +88,20 @@ def with_points(
     memo: Memo | None = None,
     *,
     ladder: bool = False,
+    unchanged: Collection[int] = (),
 ) -> CandidateSet:
     """The replicas of a candidate set with the loads they carry under a problem that asks the same of their memory.
 
     For a caller that asks about many promises one after the other; ``rules`` are those of the problem, the funnel stays
-    that of ``known``, ``memo`` keeps what the promises do not change.
+    that of ``known``, ``memo`` keeps what the promises do not change. ``unchanged``: parts that are promised the same.
     """
     builder = CandidateBuilder(problem, catalog, params, ladder or rules.objective in LATENCY_OBJECTIVES, memo)
     found: list[Candidate] = []
     for index in range(len(rules.workloads)):
         mine = [candidate for candidate in known.candidates if candidate.workload == index]
+        if index in unchanged:
+            found += mine
+            continue
         asked = _asked(builder, rules, index)
         points = builder.points([candidate.spec for candidate in mine], index, asked, problem.margins.confidence)
         found += [replace(candidate, points=able) for candidate, able in zip(mine, points, strict=True) if able]

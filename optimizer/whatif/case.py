@@ -117,8 +117,10 @@ class Case:
             return replace(opened, mixes_by_replays=self.mixes_by_replays).confined(self.within)
         problem, catalog = inputs.problem, inputs.catalog
         rules = user_rules(problem, catalog, options).knowing(self.candidates.rules)
-        if _promises(self.inputs.problem) != _promises(problem):
-            candidates = with_points(problem, catalog, rules, inputs.params, self.candidates, self.memo)
+        if (before := _promises(self.inputs.problem)) != (after := _promises(problem)):
+            same = before.unchanged(after)
+            params, known = inputs.params, self.candidates
+            candidates = with_points(problem, catalog, rules, params, known, self.memo, unchanged=same)
         else:
             candidates = replace(self.candidates, rules=rules)
         if self.within is not None:
@@ -281,8 +283,22 @@ def _replicas(inputs: Inputs, options: Sequence[NodeOption]) -> tuple[object, ..
     return (inputs.params.version, served, settings, sizes, custom, types)
 
 
-def _promises(problem: Problem) -> tuple[object, ...]:
-    """What decides how much of a load each replica carries."""
+@dataclass(frozen=True, slots=True)
+class _Promises:
+    """What decides how much of a load each replica carries: what each part is promised, and what of all of them."""
+
+    of_parts: tuple[object, ...]
+    of_all: tuple[object, ...]
+
+    def unchanged(self, after: _Promises) -> frozenset[int]:
+        """The parts of which nothing differs."""
+        if self.of_all != after.of_all:
+            return frozenset()
+        pairs = enumerate(zip(self.of_parts, after.of_parts, strict=True))
+        return frozenset(index for index, (one, other) in pairs if one == other)
+
+
+def _promises(problem: Problem) -> _Promises:
     from optimizer.fleet.requirements import LATENCY_OBJECTIVES
     from optimizer.problem import parts_of
 
@@ -291,7 +307,7 @@ def _promises(problem: Problem) -> tuple[object, ...]:
         for part in parts_of(problem)
     )
     objective = problem.objective if problem.objective in LATENCY_OBJECTIVES else None
-    return (promised, problem.margins.confidence, objective)
+    return _Promises(promised, (problem.margins.confidence, objective))
 
 
 def _sides(load: Load) -> tuple[object, ...]:
