@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 RENTED = (Tier.ON_DEMAND, Tier.RESERVED_1Y, Tier.RESERVED_3Y, Tier.SPOT)
 """Ways to pay by the hour, the one that binds least first."""
 
+
 @dataclass(frozen=True, eq=False)
 class WinnerAtPrice:
     """What wins at a price, worked out when it is first looked at: most answers tell the price alone."""

@@ -62,6 +62,23 @@ def test_two_products_on_one_bill_keep_a_few_slots_of_thousands() -> None:
     assert 0 < len(kept) < 300
 
 
+def test_where_nothing_can_be_quicker_only_the_cheapest_are_searched() -> None:
+    """6,213 slots are as quick as the slower workload lets any plan be."""
+    case = open_case(read_inputs(CHAT_AND_RAG, sets=["objective=minimize_ttft", "ranking.top=1"]))
+    kept = prepare(case.candidates, case.options, screens=True).instance.slots
+    assert 0 < len(kept) < 300
+
+
+@pytest.mark.parametrize("objective", ["minimize_ttft", "minimize_tpot"])
+def test_no_slot_that_may_be_quicker_is_left_out_for_its_price(objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rankings are those of a search among all that is quick enough, whatever it costs."""
+    cases = [_case(objective, seed) for seed in range(100, 148)]
+    searched = [rows(case, solve(case)) for case in cases]
+    monkeypatch.setattr(ObjectiveFloors, "as_cheap", lambda _self, _value, _cents, able: list(able))
+    assert searched == [rows(case, solve(case)) for case in cases]
+    assert sum(map(bool, searched)) >= 16
+
+
 @pytest.mark.parametrize(
     ("changes", "applies"),
     [({}, True), ({"objective": "minimize_cost"}, False), ({"configurations": 2}, False)],

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from optimizer.decide import read_inputs
-from optimizer.negotiate.asking_price import PriceToBeat, highest
+from optimizer.negotiate import asking_price
+from optimizer.negotiate.asking_price import Climb, PriceToBeat, highest
 from optimizer.negotiate.quote_at_price import NodeShape
 from optimizer.negotiate.targets import ANY, Targets, targets
 from optimizer.report.negotiate_targets import render_targets
@@ -20,6 +21,7 @@ from optimizer.whatif.case import Winner, open_case
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"
+CHAT_AND_RAG = ROOT / "problems" / "chat_and_rag.yaml"
 CARDS = "hardware.gpus=[l40s_48, mi300x_192, mi355x_288]"
 
 
@@ -161,3 +163,18 @@ def test_where_a_rule_asks_who_makes_a_quote_each_is_asked(rule: str) -> None:
     option = next(one for one in case.options if one.tier is Tier.ON_DEMAND)
     shape = NodeShape(option.offer.gpu, option.offer.provider, option.node_type.gpus_per_node, "q", option.node_type)
     assert bar._kind(shape) is None
+
+
+@pytest.mark.cold
+def test_bounds_and_plans_below_the_bar_decide_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workloads as replayed: bounded prices are those of a search that solves the whole problem at every step."""
+    sets = ["hardware.gpus=[l40s_48, b200_sxm_180]", "engine.weight_quant=[fp8]", "engine.kv_cache=[fp8]"]
+    sets += ["engine.tensor_parallel=[1, 2]", "engine.pipeline_parallel=[1]", "ranking.top=1"]
+    bounded = targets(CHAT_AND_RAG, sets=sets)
+    monkeypatch.setattr(asking_price, "bounds_prices", lambda _: False)
+    monkeypatch.setattr(PriceToBeat, "_kind", lambda *_: None)
+    monkeypatch.setattr(Climb, "is_below_bar", property(lambda _: False, lambda *_: None), raising=False)
+    alone = targets(CHAT_AND_RAG, sets=sets)
+    assert render_targets(bounded, "text") == render_targets(alone, "text")
+    assert render_targets(bounded, "json") == render_targets(alone, "json")
+    assert len({one.cents for one in bounded.prices}) > 2
