@@ -21,7 +21,8 @@ from optimizer.fleet.instance import load_factor, slot_facts
 from optimizer.fleet.lower_bounds import THOUSANDTHS, UsableOptions
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.inputs import loads_of
-from optimizer.planning.least_replicas import Least, LeastReplicas
+from optimizer.planning.known import Least
+from optimizer.planning.least_replicas import LeastReplicas
 from optimizer.problem import pools_wanted
 from optimizer.units import SHARE_UNITS, ceil_guarded
 

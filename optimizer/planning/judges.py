@@ -15,7 +15,8 @@ from optimizer.fleet.cost_floors import NEVER, CostFloors
 from optimizer.fleet.funnel import configuration_allowed, kept_points
 from optimizer.fleet.starting_plans import keeps_limits
 from optimizer.planning.inputs import loads_of
-from optimizer.planning.least_replicas import Kind, kind_of
+from optimizer.planning.known import Kind
+from optimizer.planning.least_replicas import kind_of
 from optimizer.planning.predict import GroupLoad, expect
 from optimizer.planning.replicas_replayed import Trial
 from optimizer.planning.sought import Sought

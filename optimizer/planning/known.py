@@ -32,6 +32,25 @@ KnownTests = dict[object, "tuple[ReplicaSpec, Experiment]"]
 AskedByClosedForm = dict[object, tuple[object, int | None, int | None]]
 """By kind of replica: the operating points that were asked, and how many replicas they and a fluid take."""
 
+Kind = tuple[object, ...]
+"""A workload and what tells its replicas apart."""
+
+KnownLeast = tuple[object, "Least | None"]
+"""Of a kind: its operating points, and what is known of it; None: no number will do."""
+
+
+@dataclass(slots=True)
+class Least:
+    """What is known of one kind of replica."""
+
+    spec: ReplicaSpec
+    workload: int
+    replicas: int  # at least
+    closed_form: int | None  # that the closed form asks for; None: no number is enough for it
+    exact: bool = False  # so many keep every promise in the replay
+    hopeless: bool = False  # no number of them keeps every promise
+
+
 STATES_KEPT = 8
 """Loads with their promises of which those are kept: each may take a megabyte."""
 

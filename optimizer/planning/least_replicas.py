@@ -8,12 +8,13 @@ everything at the bound makes it exact. Replays are as monotone as loads are: fe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.fleet.funnel import kept_points
 from optimizer.fleet.lower_bounds import replicas_needed
 from optimizer.performance.types import OperatingPoint, PointKind
+from optimizer.planning.known import Kind, KnownLeast, Least
 from optimizer.planning.replicas_replayed import Trial
 from optimizer.problem import Part, parts_of
 from optimizer.simulate.sessions import at_ranks
@@ -41,24 +42,6 @@ MANY = 256
 MANY_DEALT = 16
 """The same where each turn of a session goes to any engine: the more there are, the less each finds of what was read
 before, so that 256 times as many are no better than these."""
-
-Kind = tuple[object, ...]
-"""A workload and what tells its replicas apart."""
-
-KnownLeast = tuple[object, "Least | None"]
-"""Of a kind: its operating points, and what is known of it; None: no number will do."""
-
-
-@dataclass(slots=True)
-class Least:
-    """What is known of one kind of replica."""
-
-    spec: ReplicaSpec
-    workload: int
-    replicas: int  # at least
-    closed_form: int | None  # that the closed form asks for; None: no number is enough for it
-    exact: bool = False  # so many keep every promise in the replay
-    hopeless: bool = False  # no number of them keeps every promise
 
 
 def kind_of(candidate: Candidate) -> Kind:

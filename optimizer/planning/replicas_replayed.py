@@ -31,7 +31,7 @@ from optimizer.performance.accuracy import band_source, grade_of, throughput_fac
 from optimizer.performance.operating_points import UTILIZATION, Side, operating_points
 from optimizer.performance.replicas import replicas_of
 from optimizer.plan.types import Footage, LatencyMs, Replay, ReplayedPromise
-from optimizer.planning.known import AskedByClosedForm, RunReplays
+from optimizer.planning.known import AskedByClosedForm, Kind, KnownLeast, RunReplays
 from optimizer.planning.sequences import with_room
 from optimizer.problem import parts_of
 from optimizer.progress import Notice
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from optimizer.demand import Lengths, Promise
     from optimizer.performance.types import Behaviour, Grade, ReplicaSpec
     from optimizer.planning.inputs import Inputs
-    from optimizer.planning.least_replicas import Kind, KnownLeast
     from optimizer.simulate.draws import Stream
     from optimizer.simulate.replay import Replica
 
