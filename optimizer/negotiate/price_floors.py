@@ -58,14 +58,14 @@ class Rivals:
 
 def bounds_prices(case: Case) -> bool:
     """Whether plans are bounded so: where replays decide how many replicas each kind takes, and each serves all of a
-    workload or class."""
+    workload or class; not under a limit on the share of a provider, which nodes that nothing needs may help to keep."""
     from optimizer.planning.cheapest import is_two_sided
     from optimizer.problem import pools_wanted
 
     rules = case.candidates.rules
     if case.replays is None or rules.mixed or rules.objective != "minimize_cost" or pools_wanted(case.inputs.problem):
         return False
-    return is_two_sided(case.candidates, case.options)
+    return rules.limits.provider_share is None and is_two_sided(case.candidates, case.options)
 
 
 def _least(case: Case, candidates: Sequence[Candidate]) -> LeastReplicas:
