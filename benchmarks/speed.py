@@ -5,7 +5,7 @@
 User and system time of each process: on a machine that others use too, wall-clock time says nothing. Runs alternate, so
 that what slows the processor slows all alike; medians and their ratio are printed, nothing is asserted. A first round,
 which writes byte code and object code as an installation does, is not counted. ``--questions`` asks the negotiating
-commands about ``chat_and_rag`` too, which takes minutes.
+commands and the drill about ``chat_and_rag`` too, which takes minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,18 @@ COMMANDS = {
     "front page --no-simulate": ["problems/chatbot_100users.yaml", "--no-simulate"],
     "front page": ["problems/chatbot_100users.yaml"],
 }
-QUESTIONS = {f"{name} chat_and_rag": [name, "problems/chat_and_rag.yaml"] for name in ("budget", "explain", "targets")}
+SHARED = "problems/chat_and_rag.yaml"
+QUESTIONS = {
+    f"{name} chat_and_rag": [name, SHARED, *more]
+    for name, *more in (
+        ("budget",),
+        ("explain",),
+        ("targets",),
+        ("drill",),
+        ("frontier", "--over", "workloads.chat.traffic.requests_per_second", "4:16", "--jobs", "1"),
+    )
+}
+QUESTIONS["why not, chat_and_rag"] = ["explain", SHARED, "--why-not", "a100_sxm_80"]
 
 
 def seconds(command: list[str], environment: dict[str, str]) -> float:
