@@ -26,6 +26,12 @@ from tools.speculation_facts import speculation_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 
+
+def launch_field(row: Row) -> tuple[str, str, str]:
+    """The key of a field of a Kubernetes extension."""
+    return row["kind"], row["api_version"], row["path"]
+
+
 # Models ---------------------------------------------------------------------------------------------------------------
 
 _BILLION = 1e9
@@ -189,6 +195,8 @@ def build(data: Path, target: Path) -> None:
     write(target / "formats.csv", table(format_facts.FORMAT_COLUMNS, sorted(format_facts.FORMATS)))
     write(target / "engine_defaults.csv", engine_default_rows(read(data / "engine_defaults.csv")))
     write(target / "engine_options.csv", engine_option_rows(read(data / "engine_options.csv")))
+    write(target / "launch" / "fields.csv", sorted(read(data / "launch_fields.csv"), key=launch_field))
+    write(target / "launch" / "dynamo.csv", read(data / "dynamo_releases.csv"))
     write(target / "stored_parts.csv", stored)
     write(target / "speculation.csv", speculation_rows(data, frozenset(model["id"] for model in models)))
     write(target / "quantization.csv", table(facts.RECOVERY_COLUMNS, facts.RECOVERY))

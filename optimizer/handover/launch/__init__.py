@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.handover.launch.benchmark import benchmark_script
 from optimizer.handover.launch.compose import can_compose, compose, document_name, task, why_no_task
+from optimizer.handover.launch.forms import forms_of
 from optimizer.handover.launch.kubernetes import can_span_nodes, manifest
 from optimizer.handover.launch.notes import notes
 from optimizer.handover.launch.operations import operations
@@ -64,6 +65,10 @@ def launch_files(
         missing = [*_without_command(servers), *_without_image(servers), *_without_task(nodes, facts)]
     doubts = list(dict.fromkeys(doubt for server in servers for doubt in doubts_of(server, facts)))
     doubts += pool_doubts(servers) if plan.has_pools else []
+    forms = forms_of(plan, servers, facts, origin, _router(plan))
+    files += [LaunchFile(form.name, form.purpose, form.text) for form in forms.written]
+    missing += forms.missing
+    doubts += forms.doubts
     listed = [(file.name, file.purpose) for file in files]
     page = notes(outcome, plan, servers, nodes, listed, missing, doubts)
     return (LaunchFile("README.md", "read this first", page), *files)

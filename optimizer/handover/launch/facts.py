@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from optimizer.handover.launch.engine_options import OptionFacts, read_options
+from optimizer.handover.launch.fields import DynamoRelease, FieldFacts, read_fields, read_releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class LaunchFacts:
     images: Mapping[tuple[str, str], Image]  # by (engine, vendor)
     clouds: Mapping[str, Cloud]
     options: OptionFacts
+    fields: FieldFacts
+    dynamo: Mapping[str, tuple[DynamoRelease, ...]]  # by engine, oldest first
 
 
 def load_facts(catalogs: Path | None = None) -> LaunchFacts:
@@ -81,5 +84,10 @@ def load_facts(catalogs: Path | None = None) -> LaunchFacts:
     if findings:
         raise CatalogError(findings)
     return LaunchFacts(
-        MappingProxyType(named), MappingProxyType(pulled), MappingProxyType(known), read_options(catalogs)
+        MappingProxyType(named),
+        MappingProxyType(pulled),
+        MappingProxyType(known),
+        read_options(catalogs),
+        read_fields(folder("fields.csv")),
+        read_releases(folder("dynamo.csv")),
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Metrics:
+class EngineMetrics:
     """Names of an engine's metrics."""
 
     running: str
@@ -34,7 +34,7 @@ class _Metrics:
 
 
 _METRICS = {
-    "vllm": _Metrics(
+    "vllm": EngineMetrics(
         "vllm:num_requests_running",
         "vllm:num_requests_waiting",
         "vllm:kv_cache_usage_perc",
@@ -42,7 +42,7 @@ _METRICS = {
         "vllm:request_time_per_output_token_seconds",
         "vllm:e2e_request_latency_seconds",
     ),
-    "sglang": _Metrics(
+    "sglang": EngineMetrics(
         "sglang:num_running_reqs",
         "sglang:num_queue_reqs",
         "sglang:token_usage",
@@ -52,10 +52,15 @@ _METRICS = {
     ),
 }
 
-_FULL = 0.95
+FULL = 0.95
 """Share of the KV cache from which requests begin to wait for room."""
 
 _FOR = "5m"
+
+
+def metrics_of(server: Server) -> EngineMetrics | None:
+    """The metrics of a server's engine; None where none that count requests are known."""
+    return _METRICS.get(engine_family(server.group.engine))
 
 
 def operations(server: Server, origin: str) -> str:
@@ -67,12 +72,12 @@ def operations(server: Server, origin: str) -> str:
         "metadata": {"name": server.name, "labels": labels},
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
     }
-    metrics = _METRICS.get(engine_family(server.group.engine))
+    metrics = metrics_of(server)
     documents = [budget] if metrics is None else [budget, _rules(server, metrics)]
     return render_yaml(documents, f"{origin}\nAlert rules need the Prometheus Operator and a PodMonitor of port http.")
 
 
-def _rules(server: Server, metrics: _Metrics) -> Value:
+def _rules(server: Server, metrics: EngineMetrics) -> Value:
     pods = f'pod=~"{server.name}-.*"'
     rules: list[Value] = []
 
@@ -96,7 +101,7 @@ def _rules(server: Server, metrics: _Metrics) -> Value:
         place = "each" if ranks == 1 else f"each of its {ranks} attention ranks"
         rule("MoreInFlightThanProven", f"{running} > {each}", f"add a server: above {each} in flight on {place}")
     rule("RequestsWait", f"min({metrics.waiting}{{{pods}}}) > 0", "every server has a queue: add a server")
-    rule("KvCacheFull", f"max({metrics.kv}{{{pods}}}) > {_FULL:g}", "requests wait for room in the KV cache")
+    rule("KvCacheFull", f"max({metrics.kv}{{{pods}}}) > {FULL:g}", "requests wait for room in the KV cache")
     names = {Metric.TTFT: metrics.ttft, Metric.TPOT: metrics.tpot, Metric.E2E: metrics.e2e}
     for bracket in server.experiment.brackets:
         if bracket.limit_s is None or bracket.length_class:
