@@ -41,7 +41,7 @@ _COMMANDS = {
     "quotes": "Read quotes and price lists (CSV, XLSX) for the offers of a problem file.",
     "report": "Write the answer as one HTML page, with charts.",
     "shortlist": "Write the ranking as a workbook for procurement (.xlsx, .md, .csv).",
-    "launch": "Write what starts a plan: scripts, Kubernetes, compose, SkyPilot, benchmark.",
+    "launch": "Write what starts a plan: scripts, Kubernetes, KServe, Dynamo, compose, benchmark.",
     "calibrate": "Fit the performance model to your own benchmark results.",
     "drill": "Let a node of a plan die under load: what users see, with and without a spare.",
     "verify": "Recheck a plan file without the solver: money, placement, limits, memory, load, seals.",

@@ -33,7 +33,9 @@ def command(
 ) -> None:
     """Write what starts plan RANK of the problem FILE: scripts, Kubernetes, compose, SkyPilot, and the benchmark.
 
-    The folder's README.md says what to do in which order. The files are in English, whatever --lang says.
+    Kubernetes: manifests; KServe (vLLM); NVIDIA Dynamo (prefill and decode pools); autoscaling by KEDA between the
+    periods of a day profile. The folder's README.md says what to do in which order, and what was left out and why. The
+    files are in English, whatever --lang says.
     """
     from optimizer.commands.next_step import say_next
     from optimizer.commands.options import answer, exit_without_plans, plan_of_rank

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from optimizer.plan.types import Group, NodeLine, Outcome, Plan
 
 
+_FORMS = {"kserve.yaml": "KServe", "dynamo.yaml": "NVIDIA Dynamo"}
+"""Files that stand in place of the manifests, and what runs them."""
+
+
 def notes(
     outcome: Outcome,
     plan: Plan,
@@ -35,7 +39,7 @@ def notes(
         f"{code(outcome.problem_path)}, sha256 {code(outcome.problem_sha256[:12])}. The settings below are the ones "
         "the prediction assumed: change one and its figures no longer hold.",
         "## Order of work",
-        "\n".join(f"{number}. {step}" for number, step in enumerate(_steps(plan, servers), start=1)),
+        "\n".join(f"{number}. {step}" for number, step in enumerate(_steps(plan, servers, files), start=1)),
         "## Files",
         table(("file", "purpose"), [(code(name), text(purpose)) for name, purpose in files]),
         *([*_missing(missing)] if missing else []),
@@ -63,7 +67,9 @@ def _judged(server: Server) -> Iterator[str]:
     yield from (f"- {text(line)}" for line in brackets(server.experiment))
 
 
-def _steps(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
+def _steps(plan: Plan, servers: Sequence[Server], files: Sequence[tuple[str, str]]) -> Iterator[str]:
+    written = {name.rpartition("-")[2] for name, _ in files}
+    forms = [f"{code(f'...-{name}')} on {tool}" for name, tool in _FORMS.items() if name in written]
     if plan.has_pools:
         yield (
             "Get the nodes, start **all** workers of both pools (`...-serve.sh`), then the router (`...-router.sh`), "
@@ -77,6 +83,10 @@ def _steps(plan: Plan, servers: Sequence[Server]) -> Iterator[str]:
         yield f"{row}: it has the columns of `optimize predict`, which adds our figures."
     if not plan.has_pools:
         yield "If it passes, get the rest and roll out with the manifests, the compose files or the SkyPilot tasks."
+    if forms:
+        yield f"The manifests have other forms: {', '.join(forms)}. Apply one form of a workload, not two."
+    if "autoscaling.yaml" in written:
+        yield "Apply `...-autoscaling.yaml` last, and only beside `...-kubernetes.yaml`, whose servers it counts."
     if any(node.spare for node in plan.nodes):
         yield "Nodes in reserve stay empty. If a node fails, start its servers there; Kubernetes does so itself."
 
