@@ -203,33 +203,19 @@ def test_another_router_asks_for_the_scheduler(outcome: Outcome, inputs: Inputs)
     assert found["chat-kserve.yaml"]["spec"]["router"]["scheduler"] == {}
 
 
-@pytest.mark.parametrize(
-    ("shape", "parallelism", "own"),
-    [
-        (
-            {"tensor_parallel": 4, "pipeline_parallel": 2},
-            {"tensor": 4, "pipeline": 2},
-            ["--tensor-parallel-size", "4", "--pipeline-parallel-size", "2"],
-        ),
-        (
-            {"tensor_parallel": 2, "attention_dp": 4, "expert_parallel": 8},
-            {"tensor": 2, "data": 4, "dataLocal": 2, "expert": True},
-            ["--tensor-parallel-size", "2", "--data-parallel-size", "4", "--data-parallel-size-local", "2",
-             "--enable-expert-parallel"],
-        ),
-    ],
-)  # fmt: skip
-def test_kserve_spreads_a_server_over_nodes_as_planned(
-    shape: dict[str, int], parallelism: dict[str, Any], own: list[str], outcome: Outcome, inputs: Inputs
-) -> None:
+def test_kserve_spreads_attention_ranks_over_nodes_as_planned(outcome: Outcome, inputs: Inputs) -> None:
+    shape = {"tensor_parallel": 2, "attention_dp": 4, "expert_parallel": 8}
     changed = _changed(outcome, crosses_nodes=True, replicas=1, **shape)
     (server,) = _servers(changed, inputs)
     spec = _written(changed, inputs)[0]["chat-kserve.yaml"]["spec"]
-    assert (server.nodes, spec["parallelism"]) == (2, parallelism)
+    assert server.nodes == 2
+    assert spec["parallelism"] == {"tensor": 2, "data": 4, "dataLocal": 2, "expert": True}
+    own = ["--tensor-parallel-size", "2", "--data-parallel-size", "4", "--data-parallel-size-local", "2"]
     for pod in (spec["template"], spec["worker"]):
         (container,) = pod["containers"]
         assert container["resources"]["limits"] == {"nvidia.com/gpu": 4}
-        assert _options(_started(container, own)) == _options(list(server.serve or ())[3:])
+        started = _started(container, [*own, "--enable-expert-parallel"])
+        assert _options(started) == _options(list(server.serve or ())[3:])
     assert "startupProbe" not in spec["worker"]["containers"][0]  # KServe probes the one that serves
 
 
@@ -257,7 +243,10 @@ def test_kserve_has_both_pools_of_vllm(outcome: Outcome, inputs: Inputs) -> None
     [
         ({"engine": "sglang"}, "its configurations start vLLM, not sglang"),
         ({"published_as": "/srv/weights"}, "have no name on the Hugging Face hub"),
-        ({"tensor_parallel": 8, "crosses_nodes": True}, "by one pipeline stage for each node, or by attention ranks"),
+        (
+            {"tensor_parallel": 4, "pipeline_parallel": 2, "crosses_nodes": True},
+            "by attention ranks alone, not by stages",
+        ),
     ],
 )
 def test_kserve_says_what_it_cannot(changes: dict[str, Any], why: str, outcome: Outcome, inputs: Inputs) -> None:
@@ -266,9 +255,14 @@ def test_kserve_says_what_it_cannot(changes: dict[str, Any], why: str, outcome: 
     assert "chat: no KServe form, as" in page and why in page
 
 
-def test_an_engine_older_than_what_kserve_adds_is_named(outcome: Outcome, inputs: Inputs) -> None:
-    across = _changed(outcome, tensor_parallel=4, pipeline_parallel=2, crosses_nodes=True)
-    assert "vllm serve 0.11.0 does not know --nnodes" in _written(across, inputs, "0.11.0")[1]
+def test_an_option_that_kserve_adds_to_an_older_engine_is_named(outcome: Outcome, inputs: Inputs) -> None:
+    facts = load_facts()
+    known = {name: dict(options) for name, options in facts.options.options.items()}
+    del known["vllm serve"]["--headless"]
+    poorer = replace(facts, options=replace(facts.options, options=known))
+    across = _changed(outcome, crosses_nodes=True, tensor_parallel=2, attention_dp=4, expert_parallel=8)
+    page = launch_files(across, across.plans[0], inputs.catalog, poorer)[0].text
+    assert "chat-kserve.yaml: vllm serve 0.33.0 does not know --headless" in page
 
 
 # Dynamo

@@ -1,4 +1,4 @@
-"""Launch files of one ranked plan: scripts, Kubernetes and its extensions, compose, SkyPilot, benchmark, the notes on top."""
+"""Launch files of one ranked plan: scripts, Kubernetes and what extends it, compose, SkyPilot, benchmark, notes."""
 
 from __future__ import annotations
 

@@ -25,17 +25,9 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _START_TRIES = 360
 """Times ten seconds that weights may take to load, as in the other manifests: an hour. KServe grants ten minutes."""
 
-_BY_PARALLELISM = {
-    "tensor": {"--tensor-parallel-size": 1},
-    "pipeline": {"--tensor-parallel-size": 1, "--pipeline-parallel-size": 1},
-    "data": {
-        "--tensor-parallel-size": 1,
-        "--data-parallel-size": 1,
-        "--data-parallel-size-local": 1,
-        "--enable-expert-parallel": 0,
-    },
-}
-"""Options that KServe writes from ``parallelism``, with how many words follow each, by how a server is spread."""
+_FOR_ONE_NODE = {"--tensor-parallel-size": 1}
+_FOR_RANKS = _FOR_ONE_NODE | {"--data-parallel-size": 1, "--data-parallel-size-local": 1, "--enable-expert-parallel": 0}
+"""Options that KServe writes from ``parallelism``, with how many words follow each."""
 
 
 def why_no_kserve(servers: Sequence[Server]) -> str:
@@ -49,23 +41,11 @@ def why_no_kserve(servers: Sequence[Server]) -> str:
         return f"{names}: no KServe form, as both pools of an LLMInferenceService load one checkpoint, here two"
     if not _HUB_NAME.fullmatch(models.pop()):
         return f"{names}: no KServe form, as weights that have no name on the Hugging Face hub have to be stored first"
-    if any(_spread(one) is None for one in servers):
+    if any(one.nodes > 1 and not one.group.ranks_over_nodes for one in servers):
         return (
-            f"{names}: no KServe form, as it spreads a server over nodes by one pipeline stage for each node, or by "
-            "attention ranks"
+            f"{names}: no KServe form, as v0.20.0 spreads a server over nodes by attention ranks alone, not by stages"
         )
     return ""
-
-
-def _spread(server: Server) -> str | None:
-    """What of ``parallelism`` says how a server is spread; None where nothing does."""
-    group = server.group
-    if server.nodes == 1:
-        return "tensor"
-    if group.ranks_over_nodes:
-        return "data"
-    whole = group.pipeline_parallel == server.nodes and group.tensor_parallel == group.gpus_per_node
-    return "pipeline" if whole and group.expert_parallel == 1 else None
 
 
 def kserve_document(servers: Sequence[Server], router: Router) -> Value:
@@ -105,11 +85,9 @@ def _workload(server: Server) -> dict[str, Value]:
 
 
 def _parallelism(server: Server) -> dict[str, Value]:
-    group, spread = server.group, _spread(server)
+    group = server.group
     stated: dict[str, Value] = {"tensor": group.tensor_parallel}
-    if spread == "pipeline":
-        stated["pipeline"] = group.pipeline_parallel
-    if spread == "data":
+    if server.nodes > 1:
         stated |= {"data": group.attention_dp, "dataLocal": group.gpus_per_node // group.tensor_parallel}
         stated |= {"expert": group.expert_parallel > 1}
     return stated
@@ -118,7 +96,7 @@ def _parallelism(server: Server) -> dict[str, Value]:
 def kserve_args(server: Server) -> list[str]:
     """The plan's options as words, less those that ``parallelism`` states."""
     assert server.serve is not None
-    written = _BY_PARALLELISM[_spread(server) or "tensor"]
+    written = _FOR_RANKS if server.nodes > 1 else _FOR_ONE_NODE
     kept: list[str] = []
     skipped = 0
     for word in server.serve[3:]:  # after `vllm serve MODEL`
@@ -133,10 +111,8 @@ def kserve_args(server: Server) -> list[str]:
 
 def kserve_adds(server: Server) -> list[str]:
     """What KServe's configuration adds to the command, as options of the engine."""
-    pipeline = ["--nnodes", "--node-rank", "--master-addr", "--master-port"]
-    ranks = ["--data-parallel-address", "--data-parallel-rpc-port", "--data-parallel-start-rank", "--api-server-count"]
-    across = {"pipeline": pipeline, "data": ranks}.get(_spread(server) or "", [])
-    return ["vllm", "serve", "--served-model-name", *across]
+    ranks = ["--data-parallel-address", "--data-parallel-rpc-port", "--data-parallel-start-rank", "--headless"]
+    return ["vllm", "serve", "--served-model-name", *(ranks if server.nodes > 1 else [])]
 
 
 def _pod(server: Server, *, serves: bool) -> dict[str, Value]:
