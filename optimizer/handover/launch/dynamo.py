@@ -128,8 +128,8 @@ def dynamo(servers: Sequence[Server], facts: LaunchFacts, origin: str) -> str:
         "In place of the `...-kubernetes.yaml` of both pools and of the router: apply one form.\n"
         "kubectl create secret generic hf-token --from-literal=token=...   # where the model is gated\n"
         "Caches are handed over by NIXL: add your cluster's RDMA resource to the limits of both pools.\n"
-        "The frontend picks workers by a rule of its own, the replay sends to the least loaded. Keys of clients are for a\n"
-        "gateway in front.\n"
+        "The frontend picks workers by a rule of its own, the replay sends to the least loaded.\n"
+        "Keys of clients are for a gateway in front to check.\n"
         f"Clients talk to the frontend's Service at 8000: forward {ROUTER_PORT} to it for the benchmark."
     )
     if not stated:
