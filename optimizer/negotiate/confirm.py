@@ -246,8 +246,8 @@ def _bill(case: Case, spec: ReplicaSpec, factor: float, *, simulate: bool) -> in
         own={**params.own, setup: ENOUGH_OWN},
         version=f"{params.version}, {setup} x {factor:.6f}",
     )
-    asked = replace(inputs, params=known)
-    if len(inputs.problem.workloads) == 1:  # what holds for other setups is known already
+    asked = inputs.with_params(known)
+    if len(inputs.problem.workloads) == 1 and not case.candidates.rules.mixed:  # of other setups the bills are known
         asked = asked.with_sets([f"hardware.gpus=[{spec.gpu.id}]", f"engine.weight_quant=[{spec.weight_quant}]"])
     found = open_case(asked, simulate=simulate, clock=case.clock).solve().solutions
     return found[0].monthly_cents if found else None

@@ -55,11 +55,15 @@ class Inputs:
             models = [workload.model for workload in problem.workloads]
             catalog = with_custom(self.catalog, problem.hardware.custom)
             catalog = with_configs(catalog, models, Path(problem.path).parent)
-            params, known = self.params, self.known
-            if problem.engine.calibration != self.problem.engine.calibration:
-                params, known = _parameters(problem, self.catalogs), _nothing_known()
+            calibrated = problem.engine.calibration != self.problem.engine.calibration
+            params = _parameters(problem, self.catalogs) if calibrated else self.params
         own, all_sets = {**self.files, **_own(files)}, (*self.sets, *sets)
-        return replace(self, problem=problem, catalog=catalog, params=params, sets=all_sets, known=known, files=own)
+        edited = replace(self, problem=problem, catalog=catalog, sets=all_sets, files=own)
+        return edited.with_params(params) if calibrated else edited
+
+    def with_params(self, params: Parameters) -> Inputs:
+        """The same problem under other performance parameters, of which nothing is known yet."""
+        return replace(self, params=params, known=_nothing_known())
 
 
 def read_inputs(

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer.decide import answer as decide
+from optimizer.decide import read_inputs
 from optimizer.errors import UsageError
 from optimizer.negotiate import confirm as asked
 from optimizer.negotiate.confirm import PARTS, Confirmation, Measurement, confirm, departures
@@ -21,6 +23,22 @@ from optimizer.report.negotiate_confirm import commands, render_confirmation
 
 PROBLEM = Path(__file__).parents[2] / "problems" / "chatbot_100users.yaml"
 TIGHT = ("hardware.gpus=[h100_sxm_80]", "engine.weight_quant=[fp8]", "ranking.top=1")
+
+MIX = """
+name: a large card in short supply, a small one beside it
+workloads:
+  - name: chat
+    model: meta-llama/Llama-3.1-8B-Instruct
+    traffic: {requests_per_second: 70}
+    tokens: {input: 900, output: 120, context_max: 4096}
+    slo: {ttft_ms: {p95: 1500}, tpot_ms: {p95: 60}}
+hardware: {providers: [mine]}
+offers:
+  - {id: large, provider: mine, gpu: h100_sxm_80, gpus_per_node: 1, currency: USD, price_per_hour: 3.0, stock: 1}
+  - {id: small, provider: mine, gpu: l40s_48, gpus_per_node: 1, currency: USD, price_per_hour: 1.1}
+engine: {tensor_parallel: [1], pipeline_parallel: [1], kv_cache: [auto], weight_quant: [fp8]}
+ranking: {top: 1, max_configurations_per_workload: 2}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +78,27 @@ def test_measuring_never_costs_more_than_what_is_known_today(answer: Confirmatio
     assert known == sorted(known)
     assert all(saved == max(answer.asked_cents - bill, 0) for saved, bill in zip(one.saved, known, strict=False))
     assert 0 <= one.chance <= 1 and one.expected_cents <= answer.asked_cents
+
+
+def test_what_was_worked_out_for_the_usual_setup_says_nothing_of_the_measured_one(answer: Confirmation) -> None:
+    """A setup found twice as quick takes fewer cards, one found twice as slow more: asked after the question itself."""
+    decided = decide(read_inputs(PROBLEM, sets=TIGHT), simulate=False)
+    (spec, *_) = [group.candidate.spec for group in decided.result.solutions[0].groups]
+    quick, slow = (asked._bill(decided.case, spec, factor, simulate=False) for factor in (0.5, 2.0))
+    assert quick is not None and slow is not None and answer.asked_cents is not None
+    assert quick < answer.asked_cents < slow
+
+
+def test_a_setup_is_measured_beside_the_other_kind_of_its_mix(tmp_path: Path) -> None:
+    """The other kind of replica still serves its share, on its own card."""
+    path = tmp_path / "mix.yaml"
+    path.write_text(MIX)
+    decided = decide(read_inputs(path), tested=False)
+    first = decided.result.solutions[0]
+    assert len({group.candidate.spec.gpu.id for group in first.groups}) == 2
+    for group in first.groups:
+        bill = asked._bill(decided.case, group.candidate.spec, 0.5, simulate=True)
+        assert bill is not None and bill < first.monthly_cents
 
 
 def test_the_report_names_both_prices_the_node_and_what_to_type(answer: Confirmation) -> None:
