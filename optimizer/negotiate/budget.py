@@ -116,6 +116,12 @@ def budget(
     if asked.engine.disaggregation is Disaggregation.REQUIRED:
         message = "what a budget buys is told of replicas that do both phases; engine.disaggregation: required has none"
         raise UsageError([Finding(message, hint="--set engine.disaggregation=any, which leaves pools out here")])
+    if asked.ranking.max_configurations_per_workload > 1:
+        message = (
+            "what a budget buys is told of one configuration per workload; ranking.max_configurations_per_workload:"
+            f" {asked.ranking.max_configurations_per_workload} allows mixes"
+        )
+        raise UsageError([Finding(message, hint="--set ranking.max_configurations_per_workload=1")])
     progress("looking for the most load")
     loaded = inputs.with_sets(["objective=maximize_load"])
     most = decide(loaded, progress=progress, simulate=simulate, clock=clock, tested=False)

@@ -43,6 +43,7 @@ class Targets:
     outcome: Outcome
     prices: tuple[TargetPrice, ...]
     only_owned: bool = False  # the problem allows no hardware but the user's own
+    named_sellers: bool = False  # the problem names who may sell
     leverage: Leverage | None = None
     replayed: bool = True
 
@@ -112,7 +113,9 @@ def targets(
     stated = tuple(Target(one.gpu, one.provider, one.per_gpu_hour) for one in prices if one.per_gpu_hour is not None)
     progress("pricing what comes without its sellers")
     told = leverage(case, best)
-    return Targets(replace(outcome, targets=stated), prices, inputs.problem.hardware.only_owned, told, simulate)
+    hardware = inputs.problem.hardware
+    named = isinstance(hardware.providers, tuple)
+    return Targets(replace(outcome, targets=stated), prices, hardware.only_owned, named, told, simulate)
 
 
 _Pairs = dict[tuple[str, str], list[NodeShape]]
@@ -150,6 +153,8 @@ def _shapes(case: Case, best: Winner, tier: Tier) -> dict[tuple[str, str], list[
             found.setdefault(pair, {}).setdefault(node.key, shape)
     offered = {option.offer.gpu for option in sold} | {gpu for gpu, _ in winning}
     cards = case.inputs.catalog.gpus
+    if rules.options.providers is not None and ANY not in rules.options.providers:
+        cards = {}  # nobody else may sell
     licensed = {gpu for gpu in cards if cards[gpu].datacenter_licensed or not rules.options.licensed_only}
     named = set(rules.options.gpus or ())
     for gpu in sorted(gpu for gpu in (licensed | named) - offered if rules.gpu_allowed(gpu)):

@@ -43,10 +43,7 @@ def _lines(answer: Targets) -> Iterator[Block]:
     yield Passage(text, label="to beat", column=9)
     yield from leverage_lines(answer.leverage, best)
     if not answer.prices:
-        why = "The file allows hardware of your own only (hardware.only_owned)." if answer.only_owned else (
-            "No other card or provider could serve this problem at a price that payment.tiers allows."
-        )  # fmt: skip
-        yield from wrapped(why)
+        yield from wrapped(_why_none(answer))
         return
     for tier in dict.fromkeys(one.tier for one in answer.prices if one.per_gpu_hour is not None):
         yield from _priced([one for one in answer.prices if one.tier is tier], tier, outcome.currency)
@@ -57,6 +54,18 @@ def _lines(answer: Targets) -> Iterator[Block]:
     if never:
         yield from wrapped(f"Could serve the load, but win at no price: {', '.join(never)}.")
     yield BLANK
+
+
+def _why_none(answer: Targets) -> str:
+    """Why nobody is asked for a price."""
+    if answer.only_owned:
+        return "The file allows hardware of your own only (hardware.only_owned)."
+    if answer.named_sellers:
+        return (
+            "None of the providers that hardware.providers names offers another card that could serve this problem:"
+            " bring a quote of theirs, or name others."
+        )
+    return "No other card or provider could serve this problem at a price that payment.tiers allows."
 
 
 def _priced(prices: Sequence[TargetPrice], tier: Tier, currency: str) -> Iterator[Block]:

@@ -86,6 +86,14 @@ def test_text_fits_the_page(answer: BudgetAnswer) -> None:
     assert "Quickest first token (TTFT) for the planned load" in text
 
 
+def test_where_mixes_are_allowed_the_question_is_refused_in_words_of_the_file() -> None:
+    with pytest.raises(UsageError) as refused:
+        budget(ROOT / "problems" / "mixed_kinds.yaml", 60000)
+    (finding,) = refused.value.findings
+    assert "max_configurations_per_workload: 2" in finding.message and "maximize_load" not in finding.message
+    assert finding.hint == "--set ranking.max_configurations_per_workload=1"
+
+
 def test_where_pools_are_required_the_question_is_refused_in_words_of_the_file() -> None:
     with pytest.raises(UsageError) as refused:
         budget(ROOT / "problems" / "rag_disaggregated_unlike.yaml", 60000, sets=["engine.disaggregation=required"])

@@ -67,6 +67,15 @@ def test_cards_that_nobody_offers_appear() -> None:
     assert any(one.gpu == "b100_192" and one.provider == ANY and one.cents for one in found)
 
 
+def test_nobody_is_asked_whom_the_file_does_not_let_sell() -> None:
+    """A quote of anybody else would be refused: of no card it is said that it wins at no price."""
+    sets = ["hardware.gpus=[b100_192, h200_sxm_141]", "ranking.top=1", "hardware.providers=[runpod]"]
+    answer = targets(CHAT, sets=sets, simulate=False)
+    assert answer.outcome.plans and not answer.prices
+    text = " ".join(render_targets(answer, "text").split())
+    assert "None of the providers that hardware.providers names offers another card that could serve" in text
+
+
 def test_where_only_purchase_is_allowed_the_purchase_price_is_asked_for() -> None:
     dealer = {"id": "dealer", "provider": "dealer", "gpu": "h200_sxm_141", "gpus_per_node": 8, "nvlink": True}
     won = {**dealer, "purchase_price": 280_000, "tier": "purchase"}
