@@ -22,8 +22,10 @@ from optimizer.fleet.lower_bounds import THOUSANDTHS, UsableOptions
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.inputs import loads_of
 from optimizer.planning.known import Least
-from optimizer.planning.least_replicas import LeastReplicas
+from optimizer.planning.least_replicas import AGAIN, LeastReplicas
+from optimizer.planning.replicas_replayed import Trial
 from optimizer.problem import pools_wanted
+from optimizer.progress import Clock
 from optimizer.units import SHARE_UNITS, ceil_guarded
 
 if TYPE_CHECKING:
@@ -37,13 +39,15 @@ if TYPE_CHECKING:
     from optimizer.planning.pool_ties import PoolTies
     from optimizer.planning.replicas_replayed import Replayer
     from optimizer.pricing import NodeOption
-    from optimizer.progress import Clock
 
 TWO_SIDED = ("minimize_cost", "minimize_gpus")
 """Objectives under which fewer replicas are what is sought."""
 
 ROUNDS = 200
 """The solver is asked at most so often."""
+
+LAST_S = 5.0
+"""Seconds beyond its time that the solver gets to rank what was replayed until then."""
 
 
 def is_two_sided(candidates: CandidateSet, options: Sequence[NodeOption]) -> bool:
@@ -101,14 +105,15 @@ def cheapest(
     for _ in range(ROUNDS):
         kept = race.up_to(enough)
         wanted = replace(candidates, candidates=least.standing(kept))
-        result = solve_fleet(inputs.problem, wanted, options, loads_of(inputs.problem), settings)
-        if clock.over:
+        asked = replace(settings, clock=settings.clock.part(AGAIN))
+        result = solve_fleet(inputs.problem, wanted, options, loads_of(inputs.problem), asked)
+        if clock.over or result.status == "unknown":
             break
         if enough is not None and enough != at_most and not _is_full(result, rules.top, enough):
             enough = at_most
             continue
         result = replace(result, screened=result.screened + len(racing) - len(kept))
-        if not _learnt(result, least, clock) and not _contradicted(result, least):
+        if not _learnt(result, least, race, clock) and not _contradicted(result, least):
             complete = not clock.over
             break
     replayed, kinds = least.replayed, least.every
@@ -121,6 +126,47 @@ def cheapest(
         replayed, kinds, pools = replayed + found.replayed, kinds + found.pairs, found.ties
     reported = replace(result, solutions=tuple(_reported(inputs, one, candidates) for one in result.solutions))
     return Cheapest(reported, wanted, complete, replayed, kinds - replayed, least, pools)
+
+
+def known_by_now(
+    inputs: Inputs,
+    candidates: CandidateSet,
+    options: Sequence[NodeOption],
+    replayer: Replayer,
+    found: Cheapest,
+) -> FleetResult | None:
+    """Where the time was up: the best plans of what replays have shown to keep every promise; None where that makes
+    none. Others may be cheaper, so nothing of it is proven."""
+    from optimizer.fleet import SolveSettings, solve_fleet
+    from optimizer.fleet.types import FleetStatus
+
+    least = found.least
+    if least is None:
+        return None
+    sure = [one for one in candidates.candidates if (known := least.of(one)) is not None and known.exact]
+    wanted = replace(candidates, candidates=least.standing(sure))
+    settings = SolveSettings(clock=Clock.of(LAST_S))
+    result = solve_fleet(inputs.problem, wanted, options, loads_of(inputs.problem), settings)
+    kept = [one for one in result.solutions if all(_is_kept(group, replayer) for group in one.groups)]
+    if not kept:
+        return None
+    told = tuple(
+        replace(_reported(inputs, one, candidates), rank=rank, proven=False, bound=0)
+        for rank, one in enumerate(kept, start=1)
+    )
+    return replace(result, status=FleetStatus.FEASIBLE, solutions=told, warnings=(*result.warnings, CUT_SHORT))
+
+
+CUT_SHORT = "the time was up before all that could be cheaper was replayed; --time-limit gives it more"
+
+
+def _is_kept(group: GroupChoice, replayer: Replayer) -> bool:
+    """Whether the replicas of a group, and what is left of them where something may be gone, keep every promise."""
+    mine = group.candidate
+    return all(
+        replayer.replay(Trial(mine.workload, mine.spec, count, group.share / SHARE_UNITS)).kept
+        for count in dict.fromkeys((group.left, group.replicas))
+    )
 
 
 def cheapest_mixes(
@@ -139,7 +185,7 @@ def _is_full(result: FleetResult, top: int, enough: int) -> bool:
     return result.status == "proven" and len(found) == top and all(one.monthly_cents <= enough for one in found)
 
 
-def _learnt(result: FleetResult, least: LeastReplicas, clock: Clock) -> bool:
+def _learnt(result: FleetResult, least: LeastReplicas, race: _Race, clock: Clock) -> bool:
     """Replay what plans propose that is not known to be enough; whether anything came out that changes a bound."""
     news = False
     for solution in result.solutions:
@@ -151,7 +197,8 @@ def _learnt(result: FleetResult, least: LeastReplicas, clock: Clock) -> bool:
                 continue  # raised by another plan of this ranking; the next one shows the number
             if not least.keeps(known, group.left):
                 least.missed(known, group.left)
-                least.find(known, lambda: clock.over)
+                if not race.is_beaten(group.candidate):
+                    least.find(known, lambda: clock.over)
                 news = True
             else:
                 before = known.replicas
@@ -199,6 +246,7 @@ class _Race:
         bounded = replace(candidates, candidates=() if alone else tuple(racing))
         self._floors = CostFloors(bounded, options, alone=alone, needed=least.needed)
         self._reached: list[int] = []
+        self._of_key: dict[object, int] = {}
         self._kept = [NEVER] * len(self._rules.workloads)  # of each part, what nodes of its own cost at most
         self._known: dict[tuple[int, int], int] = {}
 
@@ -216,6 +264,7 @@ class _Race:
             for _, _, number in ranked:
                 limit = sorted(self._reached)[top - 1] if len(self._reached) >= top else NEVER
                 self._reached.append(self._best(of_key[number], limit))
+                self._of_key[slot_facts(of_key[number][0], self._rules), workload] = self._reached[-1]
 
     def _foresee(self, best: Sequence[tuple[int, Candidate | None, Sequence[Candidate]]]) -> None:
         """Predict at once what is likely to be replayed one by one: the favourites of the closed form of the best
@@ -230,6 +279,11 @@ class _Race:
                 if self._score(one, None) < score and (at_best := self._least.of(one)) is not None:
                     likely.append((one, self._largest_below(one, at_best.replicas, score)))
         self._least.predict(likely)
+
+    def is_beaten(self, candidate: Candidate) -> bool:
+        """Whether a candidate comes to more than what is known to be reached under its key, however few it takes."""
+        reached = self._of_key.get((slot_facts(candidate, self._rules), candidate.workload), NEVER)
+        return self._score(candidate, None) > reached
 
     def enough(self) -> int | None:
         """What the last plan of the ranking is thought to cost, where that can be told without the solver."""
@@ -314,7 +368,9 @@ class _Race:
                 return now
             else:
                 self._try(group[number], least, upper)
-                heapq.heappush(heap, (self._score(group[number], None), key, number))
+                now = self._score(group[number], None)
+                upper = min(upper, now) if least.exact else upper  # the others have to be better than that
+                heapq.heappush(heap, (now, key, number))
         return upper
 
     def _affordable(self) -> int:

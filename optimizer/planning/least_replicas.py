@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 ROOM = 1.0 + 1e-4
 """Given to a rate per replica so that whole units of the solver, rounded down, still add up to the load."""
 
+AGAIN = 0.5
+"""Share of the time that is left which the solver may take each time it is asked; replays need the rest."""
+
 GALLOPS = 8
 """So often the number of replicas is doubled where nothing bounds it from above."""
 
@@ -181,12 +184,9 @@ class LeastReplicas:
         if low <= likely < lone and self.keeps(least, likely):
             self.settle(least, likely)
             return True
-        if not self.keeps(least, lone):
-            if most is None:
-                self.forget(least)
-            else:
-                self.missed(least, lone)
-            return False
+        many_last = most is None and self._is_dealt(least)  # every replica is replayed: so many take far longer
+        if not many_last and not self.keeps(least, lone):
+            return self._never(least, lone, most)
         step, high = least.closed_form if (least.closed_form or 0) >= low else low, lone
         for _ in range(GALLOPS):
             count = min(int(step or low), lone)
@@ -199,15 +199,28 @@ class LeastReplicas:
             step = 2 * count
         if over():
             return False
+        if many_last and high == lone and not self.keeps(least, lone):
+            return self._never(least, lone, most)
         self.settle(least, high)
         return True
 
+    def _never(self, least: Least, lone: int, most: int | None) -> bool:
+        """Not even so many are enough."""
+        if most is None:
+            self.forget(least)
+        else:
+            self.missed(least, lone)
+        return False
+
     def _many(self, least: Least) -> int:
         """Times the bound: so many that more would not help."""
+        return MANY_DEALT if self._is_dealt(least) else MANY
+
+    def _is_dealt(self, least: Least) -> bool:
+        """Whether the turns of a session go to any engine."""
         lengths = self._inputs.parts[least.workload].lengths
         router, ranks = Router(self._inputs.problem.engine.router), least.spec.attention_dp
-        dealt = lengths.sessions is not None and at_ranks(router, ranks) is not Router.PREFIX_AFFINITY
-        return MANY_DEALT if dealt else MANY
+        return lengths.sessions is not None and at_ranks(router, ranks) is not Router.PREFIX_AFFINITY
 
     def forget(self, least: Least) -> None:
         """No number of them keeps every promise."""

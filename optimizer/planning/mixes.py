@@ -17,7 +17,7 @@ from optimizer.fleet.funnel import configuration_allowed, kept_points
 from optimizer.fleet.instance import CarriedShares
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.inputs import loads_of
-from optimizer.planning.least_replicas import ROOM, carried_at_best, kind_of, whole
+from optimizer.planning.least_replicas import AGAIN, ROOM, carried_at_best, kind_of, whole
 from optimizer.planning.replicas_replayed import Trial
 from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS
@@ -87,8 +87,9 @@ class MixSearch:
         complete = False
         for _ in range(ROUNDS):
             wanted = replace(candidates, candidates=self.standing, carried=self._carried())
-            result = solve_fleet(self._inputs.problem, wanted, self._options, loads_of(self._inputs.problem), settings)
-            if clock.over:
+            asked = replace(settings, clock=settings.clock.part(AGAIN))
+            result = solve_fleet(self._inputs.problem, wanted, self._options, loads_of(self._inputs.problem), asked)
+            if clock.over or result.status == "unknown":
                 break
             groups = [group for solution in result.solutions for group in solution.groups]
             missed = [group for group in groups if not self._keeps(group)]

@@ -15,8 +15,10 @@ from optimizer.candidates.types import Candidate
 from optimizer.demand import part_name
 from optimizer.fleet.candidate_set import CandidateSet
 from optimizer.plan.types import NOT_COUNTED, Binding, Plan, Rejection, ReplayEffort
+from optimizer.planning.cheapest import is_two_sided, known_by_now
 from optimizer.planning.experiment import experiments_of
 from optimizer.planning.judges import trials_of, trials_of_what_is_left
+from optimizer.planning.least_replicas import AGAIN
 from optimizer.planning.minimality import with_minimality
 from optimizer.planning.pool_expectation import pools_as_replayed
 from optimizer.planning.remainder import asked_of, remainder_of
@@ -38,9 +40,6 @@ ROUNDS = 40
 
 _ROOM = 1.0 + 1e-4
 """Given to a repaired rate so that whole units of the solver, rounded down, still add up to the load."""
-
-_AGAIN = 0.5
-"""Share of the time left that solving again may take."""
 
 _MS = 1e3
 
@@ -70,8 +69,6 @@ def best_as_replayed(
 ) -> FleetResult | None:
     """The ranking over what replays show, where they decide both ways (``cheapest``); None where they do not, or where
     the time was up before everything in it was replayed and nothing cheaper was left open."""
-    from optimizer.planning.cheapest import is_two_sided
-
     if not is_two_sided(candidates, options):
         return None
     found = _cheapest(inputs, candidates, options, _replayer(inputs, memory), settings, clock, memo)
@@ -229,20 +226,22 @@ def decided_by_replays(
     """
     from optimizer.fleet import SolveSettings
     from optimizer.planning.assemble import assemble
-    from optimizer.planning.cheapest import is_two_sided
     from optimizer.planning.ties import solve_first
 
     if clock.over or not is_two_sided(candidates, options):
         return None
     _say_replaying(inputs, say)
-    replayer, again = _replayer(inputs, memory), SolveSettings(clock=clock.part(_AGAIN))
-    found = _cheapest(inputs, candidates, options, replayer, again, clock, memo)
+    replayer = _replayer(inputs, memory)
+    found = _cheapest(inputs, candidates, options, replayer, SolveSettings(clock=clock), clock, memo)
     if not found.complete:
-        return None
+        by_now = known_by_now(inputs, candidates, options, replayer, found)
+        if by_now is None:
+            return None
+        found = replace(found, result=by_now)
     solutions = found.result.solutions
     effort = ReplayEffort(found.replayed, found.bounded)
     if not solutions:
-        proposed = solve_first(inputs, candidates, options, again)
+        proposed = solve_first(inputs, candidates, options, SolveSettings(clock=clock.part(AGAIN)))
         plans = assemble(inputs, proposed.solutions, options)
         rejected = []
         for trial, place, group in _failing(inputs, replayer, proposed, clock, tell=True):
@@ -281,7 +280,7 @@ def _asked_again(
     from optimizer.fleet import SolveSettings, solve_fleet
     from optimizer.planning.inputs import loads_of
 
-    asked = replace(settings or SolveSettings(), clock=clock.part(_AGAIN))
+    asked = replace(settings or SolveSettings(), clock=clock.part(AGAIN))
     result = solve_fleet(inputs.problem, candidates, options, loads_of(inputs.problem), asked)
     return None if result.status == "unknown" else result
 

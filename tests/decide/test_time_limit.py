@@ -14,9 +14,11 @@ from optimizer.decide.solve import decide, single_kinds
 from optimizer.errors import OutOfTimeError
 from optimizer.fleet import solve_fleet
 from optimizer.fleet.types import FleetStatus
-from optimizer.plan.types import Infeasible, Optimal, Unknown
+from optimizer.plan.types import Feasible, Infeasible, Optimal, Unknown
 from optimizer.planning import replay as replay_room
+from optimizer.planning.cheapest import _Race
 from optimizer.planning.inputs import loads_of
+from optimizer.planning.least_replicas import Least, LeastReplicas
 from optimizer.planning.replay import survivors
 from optimizer.planning.replicas_replayed import Replayer
 from optimizer.progress import Clock
@@ -143,3 +145,39 @@ def test_the_saved_model_proves_the_answer_and_not_a_plan_that_the_replay_refuse
     solver = cp_model.CpSolver()
     assert solver.solve(model) == cp_model.OPTIMAL
     assert solver.objective_value == outcome.plans[0].monthly_cents
+
+
+ONE_CARD = (
+    "hardware.gpus=[h100_sxm_80]", "engine.weight_quant=[fp8]", "engine.kv_cache=[auto]",
+    "engine.tensor_parallel=[2, 4]", "engine.pipeline_parallel=[1]", "ranking.top=1",
+)  # fmt: skip
+
+
+@pytest.mark.cold
+def test_what_replays_take_leaves_the_solver_its_part_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take most of the time here, and only half of what is left is the solver's."""
+    later, run, now = [0.0], _Race.run, time.monotonic
+
+    def slowly(self: _Race) -> None:
+        run(self)
+        later[0] = 200.0
+
+    monkeypatch.setattr(_Race, "run", slowly)
+    monkeypatch.setattr("optimizer.progress.time.monotonic", lambda: now() + later[0])
+    assert isinstance(solve_problem(FRONT_PAGE, sets=ONE_CARD, time_limit=300.0), Optimal)
+
+
+@pytest.mark.cold
+def test_where_the_time_is_up_what_was_replayed_and_holds_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    later, settle, now = [0.0], LeastReplicas.settle, time.monotonic
+
+    def slowly(self: LeastReplicas, least: Least, kept: int) -> None:
+        settle(self, least, kept)
+        later[0] = 1000.0
+
+    monkeypatch.setattr(LeastReplicas, "settle", slowly)
+    monkeypatch.setattr("optimizer.progress.time.monotonic", lambda: now() + later[0])
+    outcome = solve_problem(FRONT_PAGE, sets=ONE_CARD, time_limit=300.0)
+    assert isinstance(outcome, Feasible) and not outcome.plans[0].proven
+    assert all(replay.kept for replay in outcome.plans[0].simulated)
+    assert any("time was up before all that could be cheaper" in warning for warning in outcome.warnings)
