@@ -20,8 +20,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from optimizer.fleet.requirements import SHARE_PARTS
 from optimizer.negotiate.price_floors import FAR, PriceFloors, Rivals, bounds_prices
 from optimizer.negotiate.quote_at_price import NodeShape, Quoted, with_quote
+from optimizer.pricing.types import Origin
 from optimizer.units import CENTS_PER_UNIT
 from optimizer.vocabulary import Tier
 from optimizer.whatif.case import Winner
@@ -362,11 +364,16 @@ EXACT = 2**28
 """Bills up to so many cents are counted in cents by the search, not in whole units of currency."""
 
 
+FINER, STEPS = 1.15, 20
+"""Step between prices that are tried where shares of the money bind, and how many are."""
+
+
 class Climb:
     """The highest price at which the least bill with quoted nodes is within that of the best plan without them."""
 
     def __init__(self, quoted: Quoted, bar: int) -> None:
         self._quoted, self.bar = quoted, bar
+        self._share = quoted.case.candidates.rules.limits.provider_share
         self.is_below_bar = False  # at the highest price some plan with quoted nodes costs less than that
 
     def highest(self, guess: int, only_from: int | None = None) -> int | None:
@@ -375,13 +382,21 @@ class Climb:
         if price is None:
             if only_from is not None or guess == 1:
                 return None
-            price = self._up_to(1)
+            price = self._lower_down(guess)
         while price is not None:
             further = self._up_to(price + 1)
             if further is None:
                 return price
             price = further
         return None
+
+    def _lower_down(self, guess: int) -> int | None:
+        """The same from a lower price on. Where shares of the money bind a quote may be too cheap to win: what is
+        spent on it then leaves another provider with too much of the whole."""
+        steps = range(1, STEPS + 1 if self._share is not None else 1)
+        prices = dict.fromkeys(max(int(guess / FINER**step), 1) for step in steps)
+        found = (self._up_to(price) for price in (*prices, 1))
+        return next((price for price in found if price is not None), None)
 
     def _up_to(self, price: int) -> int | None:
         """How far the price may rise with the plan that is best at it; None where even that costs too much.
@@ -418,14 +433,28 @@ class Climb:
             node = self._quoted.node(at)
             return rest + sum(node.cents_for(bought.running or (bought.count,)) for bought in mine)
 
+        def fits(at: int) -> bool:
+            return cents(at) <= self.bar and self._leaves_others(plan, self._quoted.node(at))
+
         low, high = price, price + 1
-        while cents(high) <= self.bar:
+        while fits(high):
             low, high = high, high + 2 * (high - price)
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if cents(middle) <= self.bar else (low, middle)
+            low, high = (middle, high) if fits(middle) else (low, middle)
         self.is_below_bar = cents(low) < self.bar
         return low
+
+    def _leaves_others(self, plan: FleetSolution, node: NodeOption) -> bool:
+        """Whether a plan at a price of the quoted node leaves the other providers what a limit on shares asks for."""
+        if self._share is None or node.periods:
+            return True
+        paid: dict[str, int] = {}
+        for bought in plan.nodes:
+            option = node if bought.option.offer.id == node.offer.id else bought.option
+            seller = "" if option.origin is Origin.OWNED else option.offer.provider
+            paid[seller] = paid.get(seller, 0) + option.monthly_cents * bought.count
+        return paid.get(node.offer.provider, 0) * SHARE_PARTS <= self._share * sum(paid.values())
 
 
 class Descent(Climb):

@@ -13,7 +13,7 @@ import pytest
 from optimizer.decide import read_inputs
 from optimizer.negotiate import asking_price
 from optimizer.negotiate.asking_price import Climb, PriceToBeat, highest
-from optimizer.negotiate.quote_at_price import NodeShape
+from optimizer.negotiate.quote_at_price import NodeShape, with_quote
 from optimizer.negotiate.targets import ANY, Targets, targets
 from optimizer.report.negotiate_targets import render_targets
 from optimizer.vocabulary import Tier
@@ -187,3 +187,40 @@ def test_bounds_and_plans_below_the_bar_decide_no_price(monkeypatch: pytest.Monk
     assert render_targets(bounded, "text") == render_targets(alone, "text")
     assert render_targets(bounded, "json") == render_targets(alone, "json")
     assert len({one.cents for one in bounded.prices}) > 2
+
+
+SHARED = """
+name: no seller may get more than three quarters of the money
+workloads:
+  - name: chat
+    model: meta-llama/Llama-3.1-70B-Instruct
+    traffic: {requests_per_second: 6}
+    tokens: {input: 1000, output: 200, context_max: 4096}
+    slo: {ttft_ms: {p95: 1500}, tpot_ms: {p95: 60}}
+  - name: tags
+    model: meta-llama/Llama-3.1-8B-Instruct
+    traffic: {requests_per_second: 60}
+    tokens: {input: 800, output: 60, context_max: 4096}
+    slo: {e2e_s: {p95: 4}}
+hardware: {providers: [nord, sued, west], limits: {max_share_per_provider: 0.75}}
+offers:
+  - {id: h200, provider: nord, gpu: h200_sxm_141, gpus_per_node: 2, nvlink: yes, price_per_hour: 12.0, stock: 1}
+  - {id: h100, provider: sued, gpu: h100_sxm_80, gpus_per_node: 8, nvlink: yes, price_per_hour: 40.0}
+  - {id: l40s, provider: west, gpu: l40s_48, gpus_per_node: 1, price_per_hour: 2.0, stock: 8}
+engine: {weight_quant: [fp8], kv_cache: [auto], tensor_parallel: [1, 2, 4], pipeline_parallel: [1]}
+ranking: {top: 1}
+"""
+
+
+def test_where_shares_of_the_money_bind_a_quote_may_be_too_cheap_to_win_and_still_win_at_more(tmp_path: Path) -> None:
+    """Wherever the search begins: at one cent the seller of the other cards would get too much of the whole."""
+    path = tmp_path / "shared.yaml"
+    path.write_text(SHARED)
+    case = open_case(read_inputs(path))
+    best = Winner(case, case.solve())
+    assert best.cents is not None
+    option = next(one for one in case.options if one.offer.id == "h100")
+    shape = NodeShape(option.offer.gpu, "sued", 8, "h100", option.node_type)
+    mine = [one for one in case.candidates.candidates if one.node_type.key == option.node_type.key]
+    climb = Climb(with_quote(case, shape, Tier.ON_DEMAND, mine, case.candidates.candidates), best.cents)
+    assert [climb.highest(guess) for guess in (1, 60, 150, 400)] == [None, 150, 150, 150]
