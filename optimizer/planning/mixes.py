@@ -26,7 +26,7 @@ from optimizer.vocabulary import Survive
 if TYPE_CHECKING:
     from optimizer.candidates.types import Candidate
     from optimizer.fleet.candidate_set import CandidateSet
-    from optimizer.fleet.types import FleetResult, GroupChoice, SolveSettings
+    from optimizer.fleet.types import FleetResult, FleetSolution, GroupChoice, SolveSettings
     from optimizer.performance.operating_points import Memo
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.replicas_replayed import Replayer
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 ROUNDS = 15
 """The solver is asked at most so often. Once or twice do as a rule; what is not settled by then is left to the closed
 form."""
+
+LEVELS = 48
+"""Numbers of requests in flight that are tried one by one, below what replicas were given."""
 
 MOST = 60
 """Candidates up to which replays decide: of many that hardly differ, each has to be told apart at every number."""
@@ -91,8 +94,8 @@ class MixSearch:
             result = solve_fleet(self._inputs.problem, wanted, self._options, loads_of(self._inputs.problem), asked)
             if clock.over or result.status == "unknown":
                 break
-            groups = [group for solution in result.solutions for group in solution.groups]
-            missed = [group for group in groups if not self._keeps(group)]
+            result = replace(result, solutions=tuple(self._shared_out(one) for one in result.solutions))
+            missed = [group for solution in result.solutions for group in self._missed(solution)]
             for group in missed:
                 self._find(group, clock)
             if not missed:
@@ -126,13 +129,57 @@ class MixSearch:
     def _kept(self, trial: Trial) -> bool:
         return self._replayer.beyond_saturation(trial) is None and self._replayer.replay(trial).kept
 
+    def _missed(self, solution: FleetSolution) -> list[GroupChoice]:
+        """Groups that miss a promise at their share: those of which it is not known what they carry, if there are any,
+        as another share of the rest may then be right."""
+        missed = [group for group in solution.groups if not self._keeps(group)]
+        new = [group for group in missed if group.replicas not in self._known[kind_of(group.candidate)]]
+        return new or missed
+
+    def _shared_out(self, solution: FleetSolution) -> FleetSolution:
+        """The plan with shares that its groups keep, where those of the solver are not and all but one may have the
+        largest that they carry: less may be slower (``_find``)."""
+        most = [self._known[kind_of(one.candidate)].get(one.replicas) for one in solution.groups]
+        for workload in {one.candidate.workload for one in solution.groups}:
+            mine = [place for place, one in enumerate(solution.groups) if one.candidate.workload == workload]
+            carried = {place: share for place in mine if (share := most[place]) is not None}
+            spare = sum(carried.values()) - sum(solution.groups[place].share for place in mine)
+            if len(carried) < len(mine) or spare < 0 or all(self._keeps(solution.groups[place]) for place in mine):
+                continue
+            for less in mine:
+                shares = {**carried, less: carried[less] - spare}
+                groups = tuple(replace(g, share=shares.get(place, g.share)) for place, g in enumerate(solution.groups))
+                if shares[less] > 0 and all(self._keeps(groups[place]) for place in mine):
+                    solution = replace(solution, groups=groups)
+                    break
+        return solution
+
+    def _levels(self, group: GroupChoice, clock: Clock) -> Iterator[int]:
+        """Smaller shares, each the largest at which the fullest replica holds a request less; none where arrivals or
+        people load them too. Requests alike in length run in step, and then fewer in flight may be slower."""
+        load = self._inputs.parts[group.candidate.workload].load
+        rate, held, users = load.floors
+        if rate or users or not held:
+            return
+        fullest = _trial(group, group.share).held(self._inputs)
+        for fewer in range(fullest - 1, max(fullest - 1 - LEVELS, 0), -1):
+            if clock.over:
+                return
+            yield min(int(fewer * group.replicas * SHARE_UNITS / held * (1.0 + 1e-12)), group.share - 1)
+
     def _find(self, group: GroupChoice, clock: Clock) -> None:
         """Note the largest share that so many replicas carry, less than what they were given.
 
         It is looked for from above, as replays of requests held in flight are not quite monotone: a smaller share may
         miss what a larger one keeps.
         """
-        low, high, step = max(group.share - 1, 0), group.share, 1
+        start = group.share
+        for share in self._levels(group, clock):
+            start = share
+            if share <= 0 or self._kept(_trial(group, share)):
+                self._known[kind_of(group.candidate)][group.replicas] = max(share, 0)
+                return
+        low, high, step = max(start - 1, 0), start, 1
         while low and not clock.over and not self._kept(_trial(group, low)):
             low, high, step = max(low - step, 0), low, 2 * step
         while high - low > 1 and not clock.over:

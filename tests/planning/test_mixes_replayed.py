@@ -8,7 +8,7 @@ from benchmarks.replayed_optimum import expected_of
 from optimizer.decide import decide
 from optimizer.fleet.instance import CarriedShares
 from optimizer.planning.inputs import read_inputs
-from optimizer.planning.replicas_replayed import Replayer
+from optimizer.planning.replicas_replayed import Replayer, Trial
 from optimizer.whatif.case import open_case
 
 SCARCE = """
@@ -51,3 +51,35 @@ def test_fewer_replicas_never_carry_more_and_more_are_bounded_by_none() -> None:
     known = CarriedShares(("a",), ((2, 700), (4, 1500)))
     assert [known.most(count) for count in (1, 2, 3, 4, 5)] == [700, 700, 1500, 1500, 2520]
     assert known.enough >= 2 * 2520 // 700
+
+
+IN_STEP = """
+name: requests alike in length, held in flight
+workloads:
+  - name: first
+    model: meta-llama/Llama-3.1-8B-Instruct
+    traffic: {concurrency: 1200}
+    tokens: {input: 2500, output: 250, context_max: 8192}
+    slo: {ttft_ms: {p95: 800}, tpot_ms: {p95: 80}}
+hardware: {providers: [mine]}
+offers:
+  - {id: h100, provider: mine, gpu: h100_sxm_80, gpus_per_node: 1, nvlink: yes, price_per_hour: 2.35}
+  - {id: a100, provider: mine, gpu: a100_sxm_80, gpus_per_node: 1, nvlink: yes, price_per_hour: 1.26}
+engine: {tensor_parallel: [1], pipeline_parallel: [1], kv_cache: [auto], weight_quant: [bf16]}
+ranking: {top: 1, max_configurations_per_workload: 2}
+"""
+
+
+def test_fewer_in_flight_may_be_slower_and_the_cheapest_is_found_all_the_same(tmp_path: Path) -> None:
+    """An A100 keeps its promises with 17 and with 20 requests that run in step, not with 18; brute force over replays
+    says $18,994.60 for ten H100 and two A100."""
+    path = tmp_path / "in_step.yaml"
+    path.write_text(IN_STEP)
+    inputs = read_inputs(path)
+    replayer = Replayer(inputs)
+    spec = next(one.spec for one in open_case(inputs).candidates.candidates if one.spec.gpu.id == "a100_sxm_80")
+    kept = [replayer.replay(Trial(0, spec, 1, held / 1200)).kept for held in (17, 18, 20)]
+    assert kept == [True, False, True]
+    (plan, *_) = decide(inputs, tested=False).plans
+    assert plan.monthly_cents == 1_899_460
+    assert all(replay.kept for replay in plan.simulated)
