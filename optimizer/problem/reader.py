@@ -385,6 +385,12 @@ def _workloads(problem: ProblemFile) -> Iterator[str]:
                 f"{path}.traffic.users: users are not requests in flight, and without peak_factor {average} is taken"
                 " as the peak"
             )
+        others = [other for other in problem.workloads if other.traffic.batch is None]
+        if traffic.batch is not None and others and not traffic.profile:
+            yield (
+                f"{path}.traffic.batch: beside online workloads nodes are paid for all hours, not for those used alone;"
+                " in a file of its own, or with a profile of factor 0 while it rests, it may cost less"
+            )
         if thinking and (open_parts := _unbounded(slo_of(workload))):
             yield (
                 f"{path}.slo: nothing is promised about {open_parts}, so that part of an answer to users may take twice"

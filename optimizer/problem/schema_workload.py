@@ -135,7 +135,8 @@ class Users(Section):
 
 
 class Batch(Section):
-    """Offline work: only throughput matters, and only the hours used are billed."""
+    """Offline work: only throughput matters. Only the hours used are billed; beside online workloads all hours, or
+    those of its profile."""
 
     requests: Annotated[
         Positive, Number("requests of a batch run", "requests", "100", Looser.DOWN, axis=True, promise=True)

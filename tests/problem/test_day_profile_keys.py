@@ -82,6 +82,15 @@ def test_batch_work_runs_in_its_periods_and_a_workload_without_profile_in_all(tm
     assert factors == [(1.0, 0.2), (0.0, 1.0), (1.0, 1.0)]
 
 
+def test_batch_work_without_hours_of_its_own_beside_online_workloads_is_warned_of(tmp_path: Path) -> None:
+    """Their nodes are paid for all hours then, which may cost more than each in a file of its own."""
+    always = NIGHTLY[: NIGHTLY.index("      profile")] + "    tokens: {input: 1000, output: 200}\n"
+    (warning,) = [one for one in read(tmp_path, BASE + always).warnings if "traffic.batch" in one]
+    assert "beside online workloads nodes are paid for all hours" in warning and "nightly" in warning
+    assert not [one for one in read(tmp_path, BASE + NIGHTLY).warnings if "traffic.batch" in one]
+    assert not [one for one in read(tmp_path, "workloads:\n" + always).warnings if "traffic.batch" in one]
+
+
 def test_a_factor_can_be_set_by_the_name_of_its_period(tmp_path: Path) -> None:
     problem = read(tmp_path, sets=("workloads.chat.traffic.profile.night.factor=0.5",))
     assert load_of(problem.workloads[0], problem).factors == (1.0, 0.5)
