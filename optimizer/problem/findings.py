@@ -276,7 +276,7 @@ def _number_hint(node: Node | None, unit: str) -> str | None:
     in_unit = f", in {unit}" if unit else ""
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
         match = _NUMBER.fullmatch(node.value)
-        if match and not match[2] and node.quoted:
+        if match and not match[2] and node.quoted and not set(match[1]) & set(",_ "):
             return f"delete the quotes: {match[1]}"
         if match:
             return f"write the number alone, without unit or separators{in_unit}"

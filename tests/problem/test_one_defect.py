@@ -61,6 +61,7 @@ MUTATIONS = [
     ("concurrency: 100", "concurrency: 0", "has to be above 0", "leave the key out"),
     ("concurrency: 100", "concurrency: many", "needs a number of requests in flight, not the text 'many'", "number"),
     ("concurrency: 100", 'concurrency: "100"', "not the text '100'", "delete the quotes"),
+    ("concurrency: 100", 'concurrency: "1,5"', "not the text '1,5'", "without unit or separators"),
     ("concurrency: 100", "concurrency: yes", "not the text 'yes'", None),
     ("concurrency: 100", "concurrency: true", "not true", None),
     ("concurrency: 100", "concurrency: [100]", "not a list", None),
