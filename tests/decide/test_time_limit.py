@@ -18,7 +18,8 @@ from optimizer.plan.types import Feasible, Infeasible, Optimal, Unknown
 from optimizer.planning import replay as replay_room
 from optimizer.planning.cheapest import _Race
 from optimizer.planning.inputs import loads_of
-from optimizer.planning.least_replicas import Least, LeastReplicas
+from optimizer.planning.known import Least
+from optimizer.planning.least_replicas import LeastReplicas
 from optimizer.planning.replay import survivors
 from optimizer.planning.replicas_replayed import Replayer
 from optimizer.progress import Clock
