@@ -169,15 +169,30 @@ def replayed(plan: Plan, workload: str | None = None) -> str:
 
 def fewer_replicas(plan: Plan, workload: str | None = None) -> str:
     """``1 replica fewer: TPOT p95 58 ms replayed, 62 with its margin, of 50``, or why there is no smaller number."""
-    told = [_fewer(one) for one in plan.minimality if workload in (None, one.workload)]
-    return "; ".join(dict.fromkeys(one for one in told if one))
+    pairs = zip(plan.minimality, plan.groups, strict=False)  # none where plans were not replayed
+    mine = [(group, text) for one, group in pairs if workload in (None, one.workload) and (text := _fewer(one))]
+    told = dict.fromkeys(text for _, text in mine)
+    if len(told) > 1:  # whose: without a name the second would deny the first
+        told = dict.fromkeys(f"{_name_among([one for one, _ in mine], group)}: {text}" for group, text in mine)
+    return "; ".join(told)
+
+
+def _name_among(groups: Sequence[Group], mine: Group) -> str:
+    """What tells a group apart: its workload and class; among several of the same its role, or its card."""
+    part = (mine.workload, mine.length_class)
+    alike = [one for one in groups if (one.workload, one.length_class) == part]
+    words = [] if len({one.workload for one in groups}) == 1 else [mine.workload]
+    words += [mine.length_class] if mine.length_class else []
+    if len(alike) > 1:
+        words.append(gpu_name(mine.gpu) if mine.role is Role.SERVE else str(mine.role))
+    return " ".join(words) or mine.workload
 
 
 def _fewer(one: Minimality) -> str:
     fewer = one.fewer
     if fewer is None:
         return one.reason
-    kind = "replica" if one.role is Role.SERVE else f"{one.role} worker"
+    kind = "replica" if one.role is Role.SERVE else "worker"
     gone = f"{plural(one.replicas - fewer.replicas, kind)} fewer"
     if fewer.left is not None:
         gone += f", {fewer.left:,} left"

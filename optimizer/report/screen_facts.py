@@ -190,8 +190,12 @@ def _binds(plan: Plan) -> str:
     loose = not close and not near
     close = close or ([] if near else order[:1] if not replays else [])
     near = near or ([] if close else replays[:1])
-    promises = list(dict.fromkeys([_replayed(one) for one in near] + [_binding(one) for one in close if one.workload]))
-    limits = list(dict.fromkeys(_binding(one) for one in close if one.workload is None))
+    promises = list(
+        dict.fromkeys(
+            [_replayed(one) for one in near] + [_binding(one, plan.currency) for one in close if one.workload]
+        )
+    )
+    limits = list(dict.fromkeys(_binding(one, plan.currency) for one in close if one.workload is None))
     margin = [f"{'; '.join(promises[:2])}, error margin included"] if promises else []
     told = [*margin, *limits[:2]]
     if loose and told:
@@ -205,12 +209,13 @@ def _replayed(promise: ReplayedPromise) -> str:
     return f"{replayed_name(promise)} {value} of {most} {unit}"
 
 
-def _binding(one: Binding) -> str:
+def _binding(one: Binding, currency: str) -> str:
     several = one.workload or ""
     owner = one.length_class or ("" if "/" not in several else several.partition("/")[2])
     speed = one.unit == "ms" and isinstance(place := place_of(one.promise), Figure) and place.is_speed
     name = f"{owner} {'TPOT, for ' if speed else ''}{promise_name(one.promise)}".strip()
-    return f"{name} {exact(significant(one.value, 3))} of {exact(round(one.limit, 6))} {one.unit}"
+    value = round(one.value) if one.unit == currency else significant(one.value, 3)  # money as everywhere else
+    return f"{name} {exact(value)} of {exact(round(one.limit, 6))} {one.unit}"
 
 
 def _trust(plan: Plan) -> str:

@@ -14,8 +14,10 @@ from click.testing import CliRunner
 from optimizer.catalog import load_catalog
 from optimizer.commands import cli
 from optimizer.handover.language import translator
-from optimizer.plan.types import OtherWinner, OtherWinners, Outcome, Plan
+from optimizer.plan.replayed import NOTHING_SMALLER, Fewer
+from optimizer.plan.types import Binding, Minimality, OtherWinner, OtherWinners, Outcome, Plan
 from optimizer.report import render
+from optimizer.report.periods import fewer_replicas
 from optimizer.report.screen import MOST_LINES, render_screen
 from optimizer.report.screen_table import decisions
 from optimizer.report.screen_words import PIPE, WIDEST, short_gpu
@@ -291,3 +293,23 @@ def test_what_binds_is_close_to_its_limit_or_said_to_be_nothing(shipped: dict[st
         told = replace(outcome, plans=(replace(plan, binding=tuple(bindings)), *outcome.plans[1:]))
         line = next(line for line in render(told, "screen").splitlines() if line.startswith("binds"))
         assert line.startswith("binds    nothing closely: nearest is ") is not closely
+
+
+def test_fewer_replicas_are_told_of_whom_where_groups_differ(outcomes: dict[str, Outcome]) -> None:
+    plan = outcomes["two_workloads"].plans[0]
+    fewer = Fewer(1, 1, "saturation", 1.0, 1.0, 0.9)
+    first, second = (
+        Minimality(plan.groups[0].workload, 2, None, NOTHING_SMALLER), Minimality(plan.groups[1].workload, 2, fewer)
+    )  # fmt: skip
+    told = fewer_replicas(replace(plan, minimality=(first, second)))
+    assert told.startswith(f"{plan.groups[0].workload}: nothing smaller to buy; {plan.groups[1].workload}: 1 replica")
+    assert fewer_replicas(replace(plan, minimality=(first, first))) == NOTHING_SMALLER
+    same = replace(plan, groups=(plan.groups[0], replace(plan.groups[0], gpu="l4_24")), minimality=(first, second))
+    assert "H200 SXM 141GB: nothing smaller to buy; L4 24GB: 1 replica fewer" in fewer_replicas(same)
+
+
+def test_money_that_binds_is_the_money_of_the_plan(outcomes: dict[str, Outcome]) -> None:
+    plan = replace(outcomes["optimal"].plans[0], monthly_cents=1_168_000)
+    limit = Binding("budget.monthly", None, 11_680.0, 12_000.0, "USD", 320 / 12_000)
+    text = " ".join(render(replace(outcomes["optimal"], plans=(replace(plan, binding=(limit,)),)), "screen").split())
+    assert "11,680 of 12,000 USD" in text
