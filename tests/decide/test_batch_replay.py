@@ -11,7 +11,7 @@ import pytest
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.performance.accuracy import band_source, grade_of, throughput_factor
 from optimizer.plan.types import Optimal, Outcome, Plan, ReplayedPromise
-from optimizer.planning import cheapest
+from optimizer.planning import replay as room
 from optimizer.planning.assemble import spec_of
 from optimizer.planning.replicas_replayed import Trial, replay_batch, replica_of
 from optimizer.problem import lengths_of
@@ -82,9 +82,8 @@ def test_what_misses_leaves_the_ranking_with_its_repair(monkeypatch: pytest.Monk
     found = solve_problem(NIGHT, sets=[*sets, f"workloads.summaries.traffic.batch.requests={most}"])
     assert two.groups[0].replicas == 2
     assert found.plans[0].groups[0].replicas == 3
-    monkeypatch.setattr(
-        cheapest, "is_two_sided", lambda *_: False
-    )  # the closed form proposes, as under other objectives
+    # the closed form proposes, as under other objectives
+    monkeypatch.setattr(room, "is_two_sided", lambda *_: False)
     found = solve_problem(NIGHT, sets=[*sets, f"workloads.summaries.traffic.batch.requests={most}"])
     assert found.rejected
     assert found.rejected[0].replicas_needed == found.rejected[0].group.replicas + 1

@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from optimizer.commands import cli
 from optimizer.decide import read_inputs, solve_problem
 from optimizer.plan.types import Infeasible, Optimal, Outcome, Plan, Replay
-from optimizer.planning import cheapest
 from optimizer.planning import replay as room
 from optimizer.planning import replicas_replayed as trial_room
 from optimizer.planning.assemble import spec_of
@@ -97,9 +96,8 @@ def test_a_refused_winner_is_demoted_with_both_numbers_and_its_repair(monkeypatc
         refused = (group.gpu, group.weight_quant, group.tensor_parallel, group.replicas)
 
     monkeypatch.setattr(room, "Replayer", Strict)
-    monkeypatch.setattr(
-        cheapest, "is_two_sided", lambda *_: False
-    )  # the closed form proposes, as under other objectives
+    # the closed form proposes, as under other objectives
+    monkeypatch.setattr(room, "is_two_sided", lambda *_: False)
     outcome = solve_problem(FRONT_PAGE)
     assert isinstance(outcome, Optimal)
     found = [one for one in outcome.rejected if (one.round, one.rank) == (1, 1)]
