@@ -128,7 +128,8 @@ def test_where_nothing_survives_the_limits_that_would_do_are_named(monkeypatch: 
 def test_rounds_are_bounded_and_what_still_misses_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "Replayer", _Refusing)
     monkeypatch.setattr(room, "ROUNDS", 1)
-    outcome = solve_problem(FRONT_PAGE, sets=["ranking.top=2"])
+    cards = ["hardware.gpus=[h100_sxm_80]", "engine.weight_quant=[fp8]", "engine.kv_cache=auto"]
+    outcome = solve_problem(FRONT_PAGE, sets=["ranking.top=2", *cards])
     assert outcome.plans == ()
     assert any("when replayed and were left out" in warning for warning in outcome.warnings)
 
