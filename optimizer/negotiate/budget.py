@@ -121,7 +121,7 @@ def budget(
             "what a budget buys is told of one configuration per workload; ranking.max_configurations_per_workload:"
             f" {asked.ranking.max_configurations_per_workload} allows mixes"
         )
-        raise UsageError([Finding(message, hint="--set ranking.max_configurations_per_workload=1")])
+        raise UsageError([Finding(message, hint="--set ranking.max_configurations_per_workload=1 asks for one")])
     progress("looking for the most load")
     loaded = inputs.with_sets(["objective=maximize_load"])
     most = decide(loaded, progress=progress, simulate=simulate, clock=clock, tested=False)
