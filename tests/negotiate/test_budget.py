@@ -91,7 +91,7 @@ def test_where_mixes_are_allowed_the_question_is_refused_in_words_of_the_file() 
         budget(ROOT / "problems" / "mixed_kinds.yaml", 60000)
     (finding,) = refused.value.findings
     assert "max_configurations_per_workload: 2" in finding.message and "maximize_load" not in finding.message
-    assert finding.hint == "--set ranking.max_configurations_per_workload=1"
+    assert finding.hint == "--set ranking.max_configurations_per_workload=1 asks for one"
 
 
 def test_where_pools_are_required_the_question_is_refused_in_words_of_the_file() -> None:
