@@ -6,12 +6,16 @@ import hashlib
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from optimizer import catalog
+from optimizer.catalog import load_catalog
+from optimizer.catalog.types import Catalog
 from optimizer.decide import solve_problem
 from optimizer.plan.types import Outcome
 from optimizer.planning.known import KnownProblems, keeping
@@ -75,19 +79,37 @@ def grows_with() -> Callable[[Callable[[], object], Callable[[], object], float]
     return check
 
 
-_KNOWN = KnownProblems(12)
+@cache
+def _packaged(cards: tuple[str, ...]) -> tuple[Catalog, KnownProblems]:
+    """The packaged catalogs, with the offers of some cards only where some are named, and what is known beside them."""
+    whole = load_catalog()
+    if not cards:
+        return whole, KnownProblems(40)
+    assert whole.gpus.keys() >= set(cards), cards
+    few = {key: offer for key, offer in whole.offers.items() if offer.gpu in cards}
+    return replace(whole, offers=few), KnownProblems(12)
 
 
 @pytest.fixture(autouse=True)
-def what_is_known(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Questions of all tests of a process share what is known of their problem files, which changes no answer.
+def what_is_known(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Questions of all tests of a process share the packaged catalogs and what is known of their problem files, which
+    changes no answer.
 
-    Not where ``cold`` is marked: a test that replaces what works it out, or counts how often.
+    Not where ``cold`` is marked: a test that replaces what works it out, or counts how often. Where ``cards`` are
+    marked there are no prices but those of these cards, which takes a third of the time.
     """
     if request.node.get_closest_marker("cold"):
         yield
         return
-    with keeping(_KNOWN):
+    mark = request.node.get_closest_marker("cards")
+    assert mark is None or "solved" not in request.fixturenames, "what all tests share is solved with all prices"
+    packaged, known = _packaged(mark.args if mark else ())
+
+    def loaded(root: Path | str | None = None, *, models: Collection[str] | None = None) -> Catalog:
+        return load_catalog(root, models=models) if root or models else packaged
+
+    monkeypatch.setattr(catalog, "load_catalog", loaded)
+    with keeping(known):
         yield
 
 

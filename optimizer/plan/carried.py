@@ -77,9 +77,9 @@ def _fields(value: Any, declared: Any, references: References) -> dict[str, Json
     kind: Any = type(value)
     found: dict[str, Json] = {} if kind is declared else {_IS: kind.__name__}
     hints = _hints(kind)
-    for field in dataclasses.fields(value):
+    for field in _made_of(kind).values():
         stated = getattr(value, field.name)
-        if field.init and not _is_default(stated, field):
+        if not _is_default(stated, field):
             found[field.name] = encode(stated, hints[field.name], references)
     return found
 
@@ -94,15 +94,35 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
+@cache
+def _made_of(kind: type) -> dict[str, dataclasses.Field[Any]]:
+    """The fields that an object of a class is made with."""
+    return {field.name: field for field in dataclasses.fields(kind) if field.init}
+
+
+@cache
+def _needed(kind: type) -> frozenset[str]:
+    """Those of them that have no default."""
+    fields = _made_of(kind).values()
+    return frozenset(one.name for one in fields if one.default is MISSING and one.default_factory is MISSING)
+
+
 def _arm(value: object, declared: Any) -> Any:
     """Of several types that a field may have, the one that a value is of."""
     for one in _arms(declared):
-        origin = get_origin(one) or one
+        origin = _origin(one)
         if isinstance(origin, type) and origin is not object and isinstance(value, origin):
             return one
     return object
 
 
+@cache
+def _origin(declared: Any) -> Any:
+    """``tuple`` of ``tuple[int, ...]``; a plain type is its own."""
+    return get_origin(declared) or declared
+
+
+@cache
 def _arms(declared: Any) -> tuple[Any, ...]:
     return get_args(declared) if get_origin(declared) in (Union, types.UnionType) else (declared,)
 
@@ -118,7 +138,7 @@ def _decoded(data: Json, declared: Any, references: References, path: str) -> An
     one = next((one for one in _arms(declared) if _suits(data, one, references)), MISSING)
     if one is MISSING:
         raise NotCarriedError(f"{path or 'the value'} is {_told(data)}, which was never written there")
-    origin = get_origin(one) or one
+    origin = _origin(one)
     if one in references:
         return references[one].read(data)
     if origin in (object, Any):
@@ -140,7 +160,7 @@ def _scalar(data: Json, origin: Any, path: str) -> Any:
 
 
 def _listed(data: list[Json], declared: Any, references: References, path: str) -> Any:
-    origin, inner = get_origin(declared) or declared, get_args(declared)
+    origin, inner = _origin(declared), get_args(declared)
     if len(inner) > 1 and inner[1] is not Ellipsis and len(inner) != len(data):
         raise NotCarriedError(f"{path} has {len(data)} items, not {len(inner)}")
     items = [_decoded(item, _item(inner, at), references, f"{path}[{at}]") for at, item in enumerate(data)]
@@ -148,7 +168,7 @@ def _listed(data: list[Json], declared: Any, references: References, path: str) 
 
 
 def _keyed(data: dict[str, Json], declared: Any, references: References, path: str) -> Any:
-    origin, inner = get_origin(declared) or declared, get_args(declared)
+    origin, inner = _origin(declared), get_args(declared)
     if origin is float:
         return _number(data[_FLOAT], path)
     if dataclasses.is_dataclass(origin):
@@ -165,16 +185,20 @@ def _number(word: Json, path: str) -> float:
 
 def _suits(data: Json, declared: Any, references: References) -> bool:
     """Whether JSON of this shape is written for a value of that type."""
-    origin = get_origin(declared) or declared
-    if declared in references or origin in (object, Any):
+    if declared in references:
         return True
-    if isinstance(data, dict) and set(data) == {_FLOAT} and origin is float:
+    if isinstance(data, dict) and set(data) == {_FLOAT} and _origin(declared) is float:
         return True
-    if isinstance(data, dict) and dataclasses.is_dataclass(origin):
+    return _is_written_for(type(data), declared)
+
+
+@cache
+def _is_written_for(kind: type, declared: Any) -> bool:
+    """Whether JSON of this kind is."""
+    origin = _origin(declared)
+    if origin in (object, Any) or (kind is dict and dataclasses.is_dataclass(origin)):
         return True
-    return (
-        isinstance(origin, type) and issubclass(origin, _WRITTEN_FOR[type(data)]) and (origin, type(data)) not in _NOT
-    )
+    return isinstance(origin, type) and issubclass(origin, _WRITTEN_FOR[kind]) and (origin, kind) not in _NOT
 
 
 _WRITTEN_FOR: Mapping[type, tuple[type, ...]] = {
@@ -199,11 +223,10 @@ def _object(data: dict[str, Json], declared: Any, references: References, path: 
         kind = next((one for one in reversed(declared.__subclasses__()) if one.__name__ == data[_IS]), None)
         if kind is None:
             raise NotCarriedError(f"{path or 'the value'} is no {data[_IS]!r}")
-    hints, fields = _hints(kind), {field.name: field for field in dataclasses.fields(kind) if field.init}
-    if unknown := sorted(set(data) - set(fields) - {_IS}):
+    hints, fields = _hints(kind), _made_of(kind)
+    if unknown := sorted(data.keys() - fields.keys() - {_IS}):
         raise NotCarriedError(f"{path or 'the value'} has keys that {kind.__name__} has not: {', '.join(unknown)}")
-    needed = [name for name, one in fields.items() if one.default is MISSING and one.default_factory is MISSING]
-    if missing := [name for name in needed if name not in data]:
+    if missing := [name for name in fields if name in _needed(kind) and name not in data]:
         raise NotCarriedError(f"{path or 'the value'} lacks {', '.join(missing)}")
     values = {
         name: _decoded(data[name], hints[name], references, f"{path}.{name}".lstrip("."))

@@ -190,7 +190,7 @@ def test_closed_streams_change_nothing_but_what_is_seen(closed: str, code: int) 
 
 
 def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
-    asked = "--format json --no-simulate --set ranking.top=60 | head -c 1"
+    asked = "--format json --no-simulate --set ranking.top=10 | head -c 1"
     command = f"'{sys.executable}' -m optimizer '{FRONT_PAGE}' {asked}"
     result = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.stdout == "{"

@@ -11,6 +11,8 @@ from optimizer.decide import solve_problem
 from optimizer.plan.types import Optimal, Plan
 from optimizer.vocabulary import Tier
 
+pytestmark = pytest.mark.cards("a100_sxm_80")
+
 PROBLEM = Path(__file__).parents[2] / "problems" / "day_profile.yaml"
 TWO = "[{name: day, hours_per_month: 240, factor: 1}, {name: night, hours_per_month: 490, factor: %s}]"
 

@@ -12,6 +12,8 @@ from optimizer.decide import solve_problem
 from optimizer.plan.types import Outcome, Plan
 from optimizer.report import render
 
+pytestmark = pytest.mark.cards("h100_sxm_80", "l40s_48", "a100_sxm_80", "b200_sxm_180", "l4_24", "mi300x_192")
+
 BASE = """
 workloads:
   - name: chat

@@ -17,6 +17,10 @@ from optimizer.report import render
 from optimizer.whatif import unpriced
 from optimizer.whatif.case import Case
 
+pytestmark = pytest.mark.cards(
+    "h100_sxm_80", "l40s_48", "a100_sxm_80", "t4_16", "b200_sxm_180", "h20_141", "h20_96", "l4_24"
+)
+
 FILES = 8
 
 BASE = """
@@ -66,7 +70,7 @@ def test_cards_that_need_more_than_those_listed_are_not_worked_out(
 ) -> None:
     """The list is the same whether every card is asked about or only those that may still be in it."""
     five = "hardware.gpus=[h100_sxm_80, l40s_48, a100_sxm_80, t4_16, b200_sxm_180]"
-    cards = ("hardware.providers=[campus-hpc]", five)
+    cards = ("hardware.providers=[campus-hpc]", five, "engine.pipeline_parallel=[1]", "engine.kv_cache=auto")
     asked: list[str] = []
     least = unpriced._least
 
@@ -84,13 +88,14 @@ def test_cards_that_need_more_than_those_listed_are_not_worked_out(
 
 
 def test_with_a_budget_the_quote_to_bring_has_a_price_and_at_that_price_it_is_the_answer(tmp_path: Path) -> None:
-    outcome = solved(tmp_path, DEEPSEEK_CN, "budget.monthly=300000", "payment.tiers=[on_demand]")
+    few = ("engine.pipeline_parallel=[1]", "engine.kv_cache=auto", "hardware.gpus=[h20_141]")
+    outcome = solved(tmp_path, DEEPSEEK_CN, "budget.monthly=300000", "payment.tiers=[on_demand]", *few)
     one = next(one for one in outcome.unpriced if one.gpu == "h20_141")
     assert one.ask_below_cents == 300_000_00 // one.nodes
     for share, found in ((0.999, True), (1.01, False)):
         hourly = one.ask_below_cents / 100 / 730 * share
         quote = f"[{{id: q, provider: x, country: CN, gpu: h20_141, gpus_per_node: 8, price_per_hour: {hourly}}}]"
-        sets = ("budget.monthly=300000", "payment.tiers=[on_demand]", f"offers={quote}")
+        sets = ("budget.monthly=300000", "payment.tiers=[on_demand]", f"offers={quote}", *few)
         assert bool(solved(tmp_path, DEEPSEEK_CN, *sets).plans) is found
 
 

@@ -10,6 +10,8 @@ from optimizer.decide import read_inputs, solve_problem
 from optimizer.errors import ProblemError
 from optimizer.plan.types import Outcome
 
+pytestmark = pytest.mark.cards("h100_sxm_80", "l40s_48")
+
 BASE = """
 workloads:
   - name: chat

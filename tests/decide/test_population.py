@@ -14,6 +14,8 @@ from optimizer.decide import solve_problem
 from optimizer.plan.types import Outcome
 from optimizer.report import render
 
+pytestmark = pytest.mark.cards("l40s_48", "a100_sxm_80", "h100_sxm_80")
+
 CHAT = """
 name: think
 workloads:

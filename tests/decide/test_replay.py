@@ -117,7 +117,8 @@ def test_a_refused_winner_is_demoted_with_both_numbers_and_its_repair(monkeypatc
 def test_where_nothing_survives_the_limits_that_would_do_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "Replayer", _Refusing)
     monkeypatch.setattr(room, "ROUNDS", 100)
-    outcome = solve_problem(FRONT_PAGE, sets=["hardware.gpus=[h100_sxm_80]", "engine.weight_quant=[fp8]"])
+    cards = ["hardware.gpus=[h100_sxm_80]", "engine.weight_quant=[fp8]", "engine.kv_cache=auto"]
+    outcome = solve_problem(FRONT_PAGE, sets=cards)
     assert isinstance(outcome, Infeasible)
     assert outcome.proof.replay_rejected == len(outcome.rejected) > 0
     way = outcome.relaxations[0]

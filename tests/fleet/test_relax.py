@@ -10,14 +10,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from optimizer.catalog import default_root, load_catalog
+from optimizer.catalog import default_root
 from optimizer.catalog.types import Catalog
 from optimizer.fleet import Edit, FleetResult, FleetStatus, propose_edits, solve_fleet
 from optimizer.fleet.candidate_set import enumerate_candidates
 from optimizer.fleet.relaxation_edits import _Writer, rounded_down, rounded_up
 from optimizer.performance import Parameters, load_parameters
+from optimizer.planning.inputs import catalog_of
 from optimizer.pricing import node_options
 from optimizer.problem import load_of, load_problem
+
+pytestmark = pytest.mark.cards("h100_sxm_80", "l40s_48")
 
 BASE = """
 workloads:
@@ -34,7 +37,7 @@ ranking: {top: 1}
 
 @lru_cache(maxsize=1)
 def parts() -> tuple[Catalog, Parameters]:
-    return load_catalog(), load_parameters(default_root())
+    return catalog_of(None)[0], load_parameters(default_root())
 
 
 def solve(path: Path, sets: Sequence[str]) -> tuple[FleetResult, tuple[Edit, ...]]:

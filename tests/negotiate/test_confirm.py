@@ -21,6 +21,8 @@ from optimizer.performance.accuracy import ENOUGH_OWN, OWN, named_band
 from optimizer.performance.types import Grade
 from optimizer.report.negotiate_confirm import commands, render_confirmation
 
+pytestmark = pytest.mark.cards("h100_sxm_80")
+
 PROBLEM = Path(__file__).parents[2] / "problems" / "chatbot_100users.yaml"
 TIGHT = ("hardware.gpus=[h100_sxm_80]", "engine.weight_quant=[fp8]", "ranking.top=1")
 

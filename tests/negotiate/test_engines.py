@@ -16,6 +16,8 @@ from optimizer.negotiate.frontier import Task, frontier, scheduler_address
 from optimizer.progress import PartsDone
 from optimizer.report.negotiate_frontier import render_frontier
 
+pytestmark = pytest.mark.cards("h100_sxm_80", "mi300x_192")
+
 CHAT = Path(__file__).resolve().parents[2] / "problems" / "chatbot_100users.yaml"
 SETS = ["hardware.gpus=[h100_sxm_80, mi300x_192]"]
 ROOT = CHAT.parents[1]

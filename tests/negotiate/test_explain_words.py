@@ -10,6 +10,8 @@ from optimizer.negotiate.explain import Explanation, explain
 from optimizer.report.negotiate_explain import render_explanation
 from optimizer.report.words import Names, counted
 
+pytestmark = pytest.mark.cards("h100_sxm_80", "l40s_48", "mi300x_192")
+
 ROOT = Path(__file__).resolve().parents[2]
 LATENCY = ROOT / "problems" / "low_latency_70b.yaml"
 CARDS = "hardware.gpus=[h100_sxm_80, l40s_48, mi300x_192]"

@@ -21,6 +21,8 @@ from optimizer.planning.replicas_replayed import Replayer, Trial
 from optimizer.verify import verify_plan
 from optimizer.whatif.case import Case, open_case
 
+pytestmark = pytest.mark.cards("h200_sxm_141", "b200_sxm_180", "l40s_48", "a100_sxm_80", "h100_sxm_80")
+
 PROBLEMS = Path(__file__).parents[2] / "problems"
 
 LARGE = """

@@ -28,6 +28,7 @@ workloads:
 hardware:
   gpus: [l40s_48, mine]
   custom: [{id: mine, sibling: l40s_48, memory_bandwidth_gb_s: 900}]
+engine: {weight_quant: [fp8], pipeline_parallel: [1]}
 ranking: {top: 3}
 """
 

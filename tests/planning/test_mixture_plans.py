@@ -26,6 +26,8 @@ from optimizer.verify import verify_plan
 from optimizer.vocabulary import Router
 from optimizer.whatif.case import Case, open_case
 
+pytestmark = pytest.mark.cards("h200_sxm_141", "h100_sxm_80")
+
 CASES = {
     "many users, patient": ("deepseek-ai/DeepSeek-V3", "{requests_per_second: 20}", 100),
     "few users, in a hurry": ("deepseek-ai/DeepSeek-V3", "{concurrency: 8}", 25),

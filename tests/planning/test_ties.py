@@ -16,6 +16,8 @@ from optimizer.plan.types import Plan
 from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.planning.same_nodes import fits
 
+pytestmark = pytest.mark.cards("h100_sxm_80", "a100_sxm_80")
+
 SERVER = """
 name: one server
 workloads:

@@ -12,6 +12,8 @@ from optimizer.decide import decide
 from optimizer.plan.types import Plan
 from optimizer.planning.inputs import Inputs, read_inputs
 
+pytestmark = pytest.mark.cards("h100_sxm_80", "a100_sxm_40")
+
 PROBLEMS = Path(__file__).parents[2] / "problems"
 
 Make = Callable[..., Inputs]

@@ -9,6 +9,8 @@ import pytest
 
 from optimizer.decide import solve_problem
 
+pytestmark = pytest.mark.cards("l40s_48", "h100_sxm_80")
+
 FILE = """
 workloads:
   - name: chat

@@ -38,6 +38,7 @@ from optimizer.plan.types import (
     WorkloadLoad,
 )
 from optimizer.vocabulary import Link, Tier
+from tests.report.english import names_of_others
 
 MODEL = "meta-llama/Llama-3.1-70B-Instruct"
 SHA = "0" * 64
@@ -455,3 +456,9 @@ def shipped() -> dict[str, Outcome]:
         one = answer(inputs, simulate=False)
         found[path.name] = with_quotes(one.outcome, one.case, lambda _: None)
     return found
+
+
+@pytest.fixture(scope="session")
+def names() -> list[str]:
+    """What stands in a text as somebody else wrote it."""
+    return names_of_others()

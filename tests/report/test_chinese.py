@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import csv
 import itertools
 import json
 import re
@@ -22,14 +21,12 @@ from optimizer.handover.language import translator
 from optimizer.plan.types import Outcome
 from optimizer.report import render
 from optimizer.report.glossary import glossary
-from optimizer.report.screen import MOST_LINES, render_screen
+from optimizer.report.screen import render_screen
 from optimizer.report.widths import columns_of
+from tests.report.english import ENGLISH, left_in_english
 
 ROOT = Path(__file__).parents[2]
 PROBLEMS = ROOT / "problems"
-ENGLISH = re.compile(r"\b[a-z]{2,}(?:[ ,]+[a-z]{2,})+\b|\b(?:the|of|and|is|are|with|for|not|from|more|than|than)\b")
-"""Two words in a row, or one that only a sentence has."""
-
 PRINTS = (
     "solve",
     "check",
@@ -51,50 +48,6 @@ PRINTS = (
     "new",
     "launch",
 )
-
-
-def _names() -> list[str]:
-    """What stands as somebody else wrote it: sellers, instances, regions, remarks of price lists, market notes; and
-    what people and commands of the problems are called."""
-    found: set[str] = set()
-    for name in ("offers", "markets", "api_prices"):
-        with (ROOT / f"catalogs/{name}.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        found |= {cell for row in rows for cell in row.values() if " " in cell or "-" in cell}
-        found |= {row["provider"] for row in rows if "provider" in row}
-    found |= {part for cell in found for part in cell.split("; ")}
-    return sorted(found, key=len, reverse=True)
-
-
-@pytest.fixture(scope="session")
-def names() -> list[str]:
-    return _names()
-
-
-def left_in_english(text: str, names: list[str], *own: str) -> list[str]:
-    """Lines that hold more English than names, ids and commands."""
-    whole = text
-    for one in (*own, *names):
-        whole = whole.replace(one, "*")
-    lines = [re.sub(r"optimize [a-z]+|`[^`]*`|--\S+|\S*[./_=]\S*", "*", line) for line in whole.splitlines()]
-    return [line for line in lines if ENGLISH.search(line)]
-
-
-def test_every_problem_is_told_in_chinese(shipped: dict[str, Outcome], names: list[str]) -> None:
-    say = translator("zh")
-    for name, outcome in shipped.items():
-        lines = render(outcome, "screen", say=say).splitlines()
-        assert len(lines) <= MOST_LINES, name
-        assert max(map(columns_of, lines)) <= 80, name
-        nodes = [node for plan in outcome.plans for node in plan.nodes]
-        own = [outcome.problem_name, *(one.workload for one in outcome.asked)]
-        own += [one for node in nodes for one in (node.region, node.provider) if one]
-        references = [(node.price_source or "").removeprefix("your quote ") for node in nodes]
-        own += [part for one in references for part in one.split(", ") if part]
-        said: list[str] = []
-        render(outcome, "screen", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]
-        render(outcome, "text", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]
-        assert left_in_english("\n".join(said), names, *own) == [], name
 
 
 WARNED = {

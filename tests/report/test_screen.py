@@ -22,6 +22,7 @@ from optimizer.report.screen import MOST_LINES, render_screen
 from optimizer.report.screen_table import decisions
 from optimizer.report.screen_words import PIPE, WIDEST, short_gpu
 from optimizer.report.widths import columns_of
+from tests.report.english import left_in_english
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBLEMS = ROOT / "problems"
@@ -98,6 +99,23 @@ def test_every_problem_fits_a_screen_and_a_pipe(shipped: dict[str, Outcome]) -> 
         assert max(map(len, lines)) <= PIPE, name
         assert not any(line != line.rstrip() or "\xa0" in line for line in lines), name
         assert lines[0] and lines[-1], name
+
+
+def test_every_problem_is_told_in_chinese(shipped: dict[str, Outcome], names: list[str]) -> None:
+    say = translator("zh")
+    for name, outcome in shipped.items():
+        lines = render(outcome, "screen", say=say).splitlines()
+        assert len(lines) <= MOST_LINES, name
+        assert max(map(columns_of, lines)) <= 80, name
+        nodes = [node for plan in outcome.plans for node in plan.nodes]
+        own = [outcome.problem_name, *(one.workload for one in outcome.asked)]
+        own += [one for node in nodes for one in (node.region, node.provider) if one]
+        references = [(node.price_source or "").removeprefix("your quote ") for node in nodes]
+        own += [part for one in references for part in one.split(", ") if part]
+        said: list[str] = []
+        render(outcome, "screen", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]
+        render(outcome, "text", say=lambda text, said=said: said.append(say(text)) or said[-1])  # type: ignore[misc]
+        assert left_in_english("\n".join(said), names, *own) == [], name
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
