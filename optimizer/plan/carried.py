@@ -189,7 +189,8 @@ def _suits(data: Json, declared: Any, references: References) -> bool:
         return True
     if isinstance(data, dict) and set(data) == {_FLOAT} and _origin(declared) is float:
         return True
-    return _is_written_for(type(data), declared)
+    kind: type = type(data)
+    return _is_written_for(kind, declared)
 
 
 @cache
