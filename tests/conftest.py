@@ -8,7 +8,7 @@ import pickle
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 
 import pytest
@@ -105,6 +105,7 @@ def what_is_known(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     assert mark is None or "solved" not in request.fixturenames, "what all tests share is solved with all prices"
     packaged, known = _packaged(mark.args if mark else ())
 
+    @wraps(load_catalog)
     def loaded(root: Path | str | None = None, *, models: Collection[str] | None = None) -> Catalog:
         return load_catalog(root, models=models) if root or models else packaged
 

@@ -28,9 +28,10 @@ from optimizer.vocabulary import Survive
 if TYPE_CHECKING:
     from optimizer.fleet.requirements import UserRules
 
-DEMAND = 1_441_440
-"""Units in which a workload's demand is counted: about a million, and divisible by 1 to 16, 32 and 96, so that a
-capacity of exactly 1/n of the demand rounds to exactly 1/n of the units; for other n see ``_nth``."""
+DEMAND = 1_441_440_000
+"""Units in which a workload's demand is counted: a part of one in 20,000 replicas is told to a thousandth of a percent,
+and divisible by 1 to 16, 32 and 96, so that a capacity of exactly 1/n of the demand rounds to exactly 1/n of the units;
+for other n see ``_nth``."""
 
 THOUSANDTHS = 1000
 """A load factor is counted in thousandths."""

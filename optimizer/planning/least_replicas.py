@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from optimizer.planning.inputs import Inputs
     from optimizer.planning.replicas_replayed import Replayer
 
-ROOM = 1.0 + 1e-4
-"""Given to a rate per replica so that whole units of the solver, rounded down, still add up to the load."""
-
 AGAIN = 0.5
 """Share of the time that is left which the solver may take each time it is asked; replays need the rest."""
 
@@ -120,9 +117,9 @@ class LeastReplicas:
         known = self._shares.get((workload, replicas))
         if known is None:
             rate, held, users = self._loads[workload].floors
-            share = (rate / replicas * ROOM, float(ceil_guarded(held / replicas)))
+            share = (rate / replicas, float(ceil_guarded(held / replicas)))
             promises = (0.0,) * self._promises[workload]
-            known = OperatingPoint(PointKind.ALL, *share, promises, users / replicas * ROOM)
+            known = OperatingPoint(PointKind.ALL, *share, promises, users / replicas)
             self._shares[workload, replicas] = known
         return known
 
@@ -276,9 +273,17 @@ def _closed_form(
     candidate: Candidate, at_best: OperatingPoint | None, load: Load, rules: UserRules
 ) -> tuple[int | None, int | None]:
     """The fewest replicas that the closed form asks for, and that a fluid takes; None: no number will do."""
-    asked = [replicas_needed(candidate.points[index], load) for index in kept_points(candidate, rules)]
+    asked = [_fewest(candidate.points[index], load) for index in kept_points(candidate, rules)]
     closed = min((count for count in asked if count is not None), default=None)
-    return closed, None if at_best is None else replicas_needed(whole(at_best), load)
+    return closed, None if at_best is None else _fewest(whole(at_best), load)
+
+
+def _fewest(point: OperatingPoint, load: Load) -> int | None:
+    """The fewest replicas that carry a load: where the units of the model are too coarse for so many, no more."""
+    if replicas_needed(point, load) is None:
+        return None
+    pairs = zip(point.carries, load.floors, strict=True)
+    return max(load.min_replicas, *(ceil_guarded(asked / capacity) for capacity, asked in pairs if asked > 0))
 
 
 def whole(point: OperatingPoint) -> OperatingPoint:

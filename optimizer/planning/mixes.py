@@ -17,7 +17,7 @@ from optimizer.fleet.funnel import configuration_allowed, kept_points
 from optimizer.fleet.instance import CarriedShares
 from optimizer.performance.types import OperatingPoint, PointKind
 from optimizer.planning.inputs import loads_of
-from optimizer.planning.least_replicas import AGAIN, ROOM, carried_at_best, kind_of, whole
+from optimizer.planning.least_replicas import AGAIN, carried_at_best, kind_of, whole
 from optimizer.planning.replicas_replayed import Trial
 from optimizer.problem import parts_of
 from optimizer.units import SHARE_UNITS
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from optimizer.planning.replicas_replayed import Replayer
     from optimizer.pricing import NodeOption
     from optimizer.progress import Clock
+
+ROOM = 1.0 + 1e-4
+"""Given to the most that a replica may carry, so that whole units of the solver, rounded down, still reach it."""
 
 ROUNDS = 15
 """The solver is asked at most so often. Once or twice do as a rule; what is not settled by then is left to the closed

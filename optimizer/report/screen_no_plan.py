@@ -51,7 +51,8 @@ def _edits(relaxations: Sequence[Relaxation], currency: str, width: int, say: Sa
         ScreenColumn("from -> to", tuple(row[1] for row in rows), "<"),
         ScreenColumn("then a month", tuple(row[2] for row in rows)),
     ]
-    lines = laid_out(columns, title, width, say)
+    paths, arrows, _ = (one.said(say).width for one in columns)
+    lines = laid_out(columns, title if paths >= arrows else "from -> to", width, say)  # the longer one goes on below
     plain = [Line(line.text, Style.HEADING if number == 0 else Style.PLAIN) for number, line in enumerate(lines)]
     rest = len(relaxations) - _EDITS
     return plain + ([Line(say(f"and {plural(rest, 'more edit')} (--full)"), Style.QUIET)] if rest > 0 else [])

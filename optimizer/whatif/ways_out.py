@@ -93,8 +93,22 @@ def ways_out(case: Case, say: Callable[[str], None]) -> tuple[Relaxation, ...]:
             survived = list(_ways(case, say))
     except OutOfTimeError:
         pass
-    order = sorted(survived, key=lambda way: (len(way.edits) > 1, *_by_cost(way)))
+    told = [way for way in survived if not any(_spares(other, way) for other in survived)]
+    order = sorted(told, key=lambda way: (len(way.edits) > 1, *_by_cost(way)))
     return tuple(way.relaxation for way in order)
+
+
+def _spares(one: Way, other: Way) -> bool:
+    """Whether a way moves the same number less than another does, for no more money: by the closed form moving it
+    further was cheaper, as replayed it is not."""
+    if len(one.edits) > 1 or len(other.edits) > 1 or one.cents > other.cents:
+        return False
+    (mine,), (theirs,) = one.edits, other.edits
+    if mine.path != theirs.path or not isinstance(mine.before, int | float) or not isinstance(mine.after, int | float):
+        return False
+    if not isinstance(theirs.after, int | float):  # no limit at all
+        return True
+    return abs(mine.after - mine.before) < abs(theirs.after - mine.before)
 
 
 def _ways(case: Case, say: Callable[[str], None]) -> tuple[Way, ...]:

@@ -32,6 +32,17 @@ workloads:
     slo: {ttft_ms: 2000, tpot_ms: 60}
 payment: {tiers: [on_demand]}
 """
+CONFIDENT = """
+workloads:
+  - name: chat
+    model: Qwen/Qwen3-8B
+    traffic: {requests_per_second: 5}
+    tokens: {input: 3000, output: 300, context_max: 8192}
+    slo: {ttft_ms: {p95: 2000}, tpot_ms: {p95: 50}}
+engine: {name: sglang}
+hardware: {gpus: [l40s_48]}
+ranking: {top: 1, distinct_by: [gpu]}
+"""
 CARDS = {"h100_sxm_80", "l40s_48", "a10g_24"}
 HARSH: tuple[tuple[str, tuple[object, ...]], ...] = (
     ("workloads.chat.slo.ttft_ms", (30, 60, 90, 200, 500)),
@@ -153,3 +164,18 @@ def test_a_joint_change_is_priced_and_printed() -> None:
     text = " ".join(render(outcome, "text").split())
     assert "budget.monthly" in text
     assert "and workloads.chat.slo.ttft_ms.p95" in text
+
+
+def test_of_two_steps_of_a_number_at_the_same_money_the_smaller_is_told(tmp_path: Path) -> None:
+    """By the closed form the larger one is cheaper, as replayed it is not."""
+    path = tmp_path / "problem.yaml"
+    path.write_text(CONFIDENT)
+    outcome = solve_problem(path)
+    told: dict[str, list[tuple[float, int]]] = {}
+    for way in outcome.relaxations:
+        if not way.also and isinstance(way.before, float) and isinstance(way.after, float):
+            told.setdefault(way.change, []).append((abs(way.after - way.before), way.monthly_cents))
+    assert "margins.confidence" in told
+    for steps in told.values():
+        costs = [cents for _, cents in sorted(steps)]
+        assert costs == sorted(set(costs), reverse=True), told
