@@ -182,11 +182,14 @@ class LeastReplicas:
             self.settle(least, likely)
             return True
         many_last = most is None and self._is_dealt(least)  # every replica is replayed: so many take far longer
-        if not many_last and not self.keeps(least, lone):
-            return self._never(least, lone, most)
-        step, high = least.closed_form if (least.closed_form or 0) >= low else low, lone
-        for _ in range(GALLOPS):
-            count = min(int(step or low), lone)
+        asked_first = 2 if likely >= low else 0  # idle replicas take longest: where a few more may do, those come first
+        step, high, sure = max(likely, low), lone, False
+        for number in range(GALLOPS):
+            if number == asked_first and not many_last:
+                sure = self.keeps(least, lone)
+                if not sure:
+                    return self._never(least, lone, most)
+            count = min(step, lone)
             if over() or count >= lone:
                 break
             if self.keeps(least, count):
@@ -196,7 +199,7 @@ class LeastReplicas:
             step = 2 * count
         if over():
             return False
-        if many_last and high == lone and not self.keeps(least, lone):
+        if high == lone and not sure and not self.keeps(least, lone):
             return self._never(least, lone, most)
         self.settle(least, high)
         return True

@@ -51,6 +51,18 @@ ranking: {top: 4}
 """
 
 
+MANY = """
+workloads:
+  - name: api
+    model: meta-llama/Llama-3.1-8B-Instruct
+    traffic: {requests_per_second: 60000}
+    tokens: {input: 500, output: 200, context_max: 4096}
+    slo: {ttft_ms: 2000, tpot_ms: 60, percentile: 95}
+hardware: {gpus: [l40s_48]}
+ranking: {top: 1}
+"""
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     path = tmp_path_factory.mktemp("large") / "large.yaml"
@@ -163,3 +175,13 @@ def test_a_replay_of_something_else_confirms_nothing(large: Inputs, outcome: Out
     assert "replays" in rules(_mutated(plan, _promises(replay, {"with_margin_s": replay.promises[0].limit_s * 1.1})))
     assert "replays" in rules(_mutated(plan, _promises(replay, {"simulated_s": replay.promises[0].simulated_s / 2})))
     assert "poisson" in rules(replace(plan, simulated=()))  # the closed form alone does not confirm it
+
+
+def test_of_thousands_of_replicas_not_one_is_too_many(tmp_path: Path) -> None:
+    """Counted in parts of a million 5,440 were bought, as 1/5,439 of the load was no whole number of them."""
+    path = tmp_path / "many.yaml"
+    path.write_text(MANY)
+    (plan,) = decide(read_inputs(path)).plans
+    (row,) = plan.minimality
+    assert plan.groups[0].replicas > 5_000
+    assert row.fewer is not None and row.fewer.replicas == plan.groups[0].replicas - 1
