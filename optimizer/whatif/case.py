@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from optimizer.errors import OutOfTimeError
 from optimizer.performance.operating_points import Memo
 from optimizer.planning.inputs import Inputs, loads_of
+from optimizer.problem import pools_wanted
 from optimizer.problem.figures import Looser
 from optimizer.progress import NO_LIMIT, Clock
 from optimizer.whatif.axes import Axis
@@ -159,10 +160,10 @@ class Case:
     def cheaper_than(self, cents: int, *, alone: bool = False) -> Case:
         """Without candidates that are part of no plan below that cost, however loose the latency promises.
 
-        ``alone``: judged by their own nodes only, whatever the others may come to cost.
+        ``alone``: judged by their own nodes only, whatever the others may come to cost. What a candidate costs at least
+        is told of one that serves a workload or a class alone: all stay where kinds may share one, or do one phase.
         """
-
-        if self.candidates.rules.mixed:
+        if self.candidates.rules.mixed or pools_wanted(self.inputs.problem):
             return self
         from optimizer.fleet.cost_floors import CostFloors
 

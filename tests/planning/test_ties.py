@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.ties import beats, idle, same_purchase, twins
+from benchmarks.ties import Asked, beats, idle, same_purchase, twins
 from optimizer.decide import answer, decide
 from optimizer.plan.types import Plan
 from optimizer.planning.inputs import Inputs, read_inputs
@@ -83,8 +83,17 @@ def test_no_listed_plan_has_a_better_twin(make: Make, simulate: bool) -> None:
 
 
 def test_a_plan_that_another_beats_is_not_listed_and_the_next_one_is(make: Make) -> None:
-    plans = decide(make(distinct="configuration"), simulate=False).plans
-    assert not any(beats(one, other) and same_purchase(one, other) for one in plans for other in plans)
+    inputs = make(distinct="configuration")
+    plans = decide(inputs, simulate=False).plans
+    asked = Asked.of(inputs, plans)
+    assert not any(beats(one, other, asked) and same_purchase(one, other) for one in plans for other in plans)
+
+
+def test_weights_in_the_models_own_format_are_not_beaten_by_others(make: Make) -> None:
+    """A smaller format is quicker on the same nodes, and bf16 may be all that the buyer signs for."""
+    plans = decide(make(distinct="gpu, weight_quant"), simulate=False).plans
+    listed = {(plan.groups[0].gpu, plan.groups[0].weight_quant) for plan in plans}
+    assert {("h100_sxm_80", "bf16"), ("a100_sxm_80", "bf16")} <= listed
 
 
 def test_a_question_names_the_plan_that_the_list_puts_first(make: Make) -> None:
