@@ -74,8 +74,9 @@ def _trial(group: GroupChoice, replicas: int) -> Trial:
 
 
 def _smaller(inputs: Inputs, solution: FleetSolution, group: GroupChoice) -> tuple[int, int] | None:
-    """The largest number of replicas that takes a node less, and what the plan then costs without its dearest node;
-    None where there is no such number, the workload asks for more, or none would be left of them."""
+    """The largest number of replicas that takes a node less, and what the plan then costs without its dearest node, or
+    without as many as the replicas that are gone span; None where there is no such number, the workload asks for more,
+    or none would be left of them."""
     least = max(inputs.parts[group.candidate.workload].load.min_replicas, 1) + group.lost
     mine, node_type = group.candidate, group.candidate.node_type
     bought = [choice for choice in solution.nodes if choice.option.node_type.key == node_type.key]
@@ -87,5 +88,7 @@ def _smaller(inputs: Inputs, solution: FleetSolution, group: GroupChoice) -> tup
     )
     room = (nodes - 1) * node_type.gpus_per_node - (used - group.replicas * mine.spec.gpus)
     replicas = min(room // mine.spec.gpus, group.replicas - 1)
-    saved = max((choice.option.monthly_cents for choice in bought), default=0)
+    without = max(1, mine.nodes_per_replica * (group.replicas - replicas))
+    dearest = sorted((one.option.monthly_cents for one in bought for _ in range(one.count - one.spare)), reverse=True)
+    saved = sum(dearest[:without])
     return None if replicas < least or saved <= 0 else (replicas, solution.monthly_cents - saved)

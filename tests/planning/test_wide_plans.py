@@ -55,6 +55,17 @@ def plan(outcome: Outcome) -> Plan:
     return outcome.plans[0]
 
 
+def test_fewer_replicas_cost_less_by_all_the_nodes_that_they_span(wide: Inputs) -> None:
+    """A replica of two nodes fewer costs two nodes less, not one."""
+    (plan,) = decide(wide.with_sets(["workloads.chat.traffic.requests_per_second=45"]), tested=False).plans
+    (group,), (node,), (one,) = plan.groups, plan.nodes, plan.minimality
+    spanned = group.tensor_parallel * group.attention_dp // node.gpus_per_node
+    assert spanned > 1
+    assert one.fewer is not None
+    per_node = plan.monthly_cents / node.count
+    assert one.fewer.monthly_cents == pytest.approx(per_node * spanned * one.fewer.replicas)
+
+
 def test_ranks_over_nodes_win_where_a_node_has_little_room(plan: Plan) -> None:
     (group,) = plan.groups
     assert group.ranks_over_nodes
