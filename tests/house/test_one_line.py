@@ -1,7 +1,7 @@
 """One line to every answer: what chooses plans is called by ``decide`` and by its case alone, whatever the command.
 
 That the two agree is held by ``tests/decide/test_one_line.py``, and over all shipped problems by
-``python -m benchmarks.one_line`` (docs/accuracy.md has its figures).
+``python -m benchmarks.one_line`` (docs/model.md has its figures).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from optimizer.catalog import load_catalog
 from optimizer.commands import cli
 from optimizer.handover.language import translator
 from optimizer.plan.replayed import NOTHING_SMALLER, Fewer
-from optimizer.plan.types import Binding, Minimality, OtherWinner, OtherWinners, Outcome, Plan
+from optimizer.plan.types import Binding, Minimality, OtherWinner, OtherWinners, Outcome, Plan, Relaxation
 from optimizer.report import render
 from optimizer.report.periods import fewer_replicas
 from optimizer.report.screen import MOST_LINES, render_screen
@@ -276,6 +276,17 @@ def test_the_next_command_of_an_infeasible_problem_can_be_typed(outcomes: dict[s
     assert re.search(
         r"optimize problems/chatbot_100users\.yaml\s+--set workloads\.chat\.slo\.ttft_ms\.p95=240\n", joined
     )
+
+
+def test_what_an_edit_changes_to_is_never_left_out(outcomes: dict[str, Outcome]) -> None:
+    """A list of cards is wider than what was left beside the path, and the edit was told without it."""
+    cards = ("h100_sxm_80", "h200_sxm_141", "l40s_48")
+    long = Relaxation("hardware.gpus", cards, (*cards, "rtx_pro_6000_server_96"), 1_445_378)
+    short = Relaxation("payment.tiers", ("on_demand",), ("on_demand", "spot"), 186_250)
+    told = render(replace(outcomes["infeasible"], relaxations=(short, long)), "screen")
+    assert "[on_demand] -> [on_demand, spot]" in told
+    assert "rtx_pro_6000_server_96]" in told
+    assert max(map(len, told.splitlines())) <= 80
 
 
 def test_short_names_of_cards_stay_apart() -> None:
