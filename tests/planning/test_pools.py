@@ -21,6 +21,7 @@ from optimizer.pricing import node_options
 from optimizer.progress import NO_LIMIT
 from optimizer.report import render
 from optimizer.vocabulary import Role
+from optimizer.whatif.case import open_case
 
 UNLIKE = "rag_disaggregated_unlike"
 PROBLEM = Path(__file__).parents[2] / "problems" / f"{UNLIKE}.yaml"
@@ -64,6 +65,14 @@ def test_pools_on_unlike_cards_win_and_are_proven_to(solved) -> None:
         (group.role, group.replicas) for group in best.groups
     ]
     assert all(row.fewer is not None and row.fewer.monthly_cents < best.monthly_cents for row in best.minimality)
+
+
+def test_what_serves_only_as_a_pool_is_not_left_out_for_what_it_costs_alone(agents: Path) -> None:
+    """`optimize frontier` found no plan at a load that pools carry: each kind alone cost more than they do."""
+    case = open_case(read_inputs(agents))
+    assert case.cheaper_than(1).candidates.candidates == case.candidates.candidates
+    plain = open_case(read_inputs(agents, sets=["engine.disaggregation=off"]))
+    assert not plain.cheaper_than(1).candidates.candidates
 
 
 def test_every_list_is_below_the_cheapest_plan_without_pools(solved) -> None:
