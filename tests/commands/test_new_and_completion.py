@@ -42,6 +42,13 @@ def test_figures_stand_where_they_belong_and_nothing_else_changes(kind: str) -> 
     assert "within a second" not in text  # what was said about the old figure
 
 
+@pytest.mark.parametrize("kind", ["chatbot", "rag", "agents", "voice"])
+def test_people_who_take_turns_are_a_closed_population_of_sessions(kind: str) -> None:
+    (workload,) = yaml.safe_load(new(kind, "--users", "321"))["workloads"]
+    assert workload["traffic"]["users"] == {"active": 321}
+    assert {"turns", "shared_prefix", "first_input", "new_input", "output", "gap"} <= workload["sessions"].keys()
+
+
 def test_what_a_kind_has_no_place_for_is_refused_all_at_once() -> None:
     with pytest.raises(InputError) as refused:
         new("batch", "--users", "300", "--ttft", "1500")
