@@ -30,6 +30,7 @@ def growing_curve(sessions: SessionLengths, context_max: int) -> RetentionCurve:
     again = float(t.has_next.mean())
     heads = np.array_split(np.sort(t.reused[t.number > 1]), _HEADS)
     parts = [(float(part.mean()), part.size / t.number.size) for part in heads if part.size]
+    parts = parts or [(0.0, 0.0)]  # single questions: what their group shares is found by others alone
     head, weight = (np.array([pair[at] for pair in parts]) for at in (0, 1))
     return RetentionCurve(
         weight=np.outer(weight, shares).ravel(),

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.retention import RECORDED, rows, table
-from optimizer.demand import Gap
+from optimizer.demand import Gap, SessionLengths, Spread
 from optimizer.performance.retention import SessionShape, gap_cells, normal_cdf, session_curve
+from optimizer.performance.session_retention import growing_curve
 
 CONTEXTS = 30
 """From so many mean contexts on the closed form is trusted."""
@@ -117,6 +118,15 @@ def test_one_turn_finds_what_all_share_and_nothing_else() -> None:
     curve = session_curve(SessionShape(1, 900, 0, ended(10), shared=100))
     assert curve.ceiling == pytest.approx(0.1)
     assert float(curve.hit_rate(50, 1.0)) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("carry", [0.0, 1.0])
+def test_single_questions_find_the_prefix_of_their_group(carry: float) -> None:
+    """With room for all of it, or for half of what is used within the time that a group takes to come again."""
+    alike = SessionLengths(Spread(1), Spread(900), Spread(1), Spread(100), ended(10), shared=1_000, groups=40, carry=carry)
+    curve = growing_curve(alike, 8_192)
+    assert float(curve.hit_rate(1e9, 1.0)) == pytest.approx(curve.ceiling) == pytest.approx(1_000 / 1_900)
+    assert 0.3 < float(curve.hit_rate(40_000 + 20_000, 1.0)) / curve.ceiling < 0.8
 
 
 def test_gaps_have_the_mean_and_the_percentiles_that_were_stated() -> None:
