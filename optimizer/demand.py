@@ -135,7 +135,8 @@ class SessionLengths:
     Turn k sends ``shared`` tokens that all sessions of its group share, then its own context: ``first``, and for each
     turn since ``fresh`` and, where answers are kept, the answer before. ``carry``: share of the own context that is
     still a prefix of the next one. Turns without a percentile are geometric in number; with one that is the mean, all
-    alike.
+    alike. ``passages``: tokens of every prompt, others in each, that stand before the session's own context.
+    ``top_share``: of the sessions, that of the most asked tenth of the groups; None: all groups alike.
     """
 
     turns: Spread
@@ -147,6 +148,8 @@ class SessionLengths:
     groups: int = 1
     output_kept: bool = True
     carry: float = 1.0
+    passages: float = 0.0
+    top_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

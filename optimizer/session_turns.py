@@ -3,7 +3,8 @@
 Turn k sends the shared prefix and its own context: the first input, then for each turn since a new input and, where
 answers are kept, the answer before. Of the own context the share ``carry`` is still a prefix of the next prompt. A
 session ends after its turns, or before the turn whose prompt and answer would go beyond the longest context; the first
-prompt is cut to it. Compaction, which would replace a context by a shorter one, is not modelled.
+prompt is cut to it. Compaction, which would replace a context by a shorter one, is not modelled. Passages that are
+looked up for each turn stand before the own context, which is then never found again (``carry`` 0).
 
 ``turns_of`` takes every length and number of turns at evenly spread quantiles and shuffles them (Latin hypercube;
 McKay, Beckman and Conover, Technometrics 21(2), 1979), so that means over a hundred thousand turns hardly scatter;
@@ -119,20 +120,22 @@ def _grown(s: SessionLengths, context_max: int, counts: Ints, lengths: Callable[
     total, begins = int(counts.sum()), np.concatenate(([0], np.cumsum(counts)[:-1]))
     number = np.arange(total) - np.repeat(begins, counts) + 1
     first = np.maximum(lengths(s.first, counts.size), 1.0)
-    output = np.clip(lengths(s.output, total), 1.0, max(context_max - s.shared - 1.0, 1.0))
+    before = s.shared + s.passages
+    output = np.clip(lengths(s.output, total), 1.0, max(context_max - before - 1.0, 1.0))
     more = np.maximum(lengths(s.fresh, total), 1.0)
     if s.output_kept:
         more[1:] += output[:-1]
-    more[begins] = np.minimum(first, np.maximum(context_max - s.shared - output[begins], 1.0))
+    more[begins] = np.minimum(first, np.maximum(context_max - before - output[begins], 1.0))
     run = np.cumsum(more)
     own = run - np.repeat(run[begins] - more[begins], counts)
-    beyond = s.shared + own + output > context_max
+    beyond = before + own + output > context_max
     beyond[begins] = False
     ends = np.cumsum(beyond)
     kept = ends == np.repeat(ends[begins] - beyond[begins], counts)
     left = np.add.reduceat(kept, begins)
     own, output, number = own[kept], output[kept], number[kept]
     head = s.carry * (own + (output if s.output_kept else 0.0))
+    own = own + s.passages
     return SessionTurns(
         number=number,
         turns=np.repeat(left, left),

@@ -105,6 +105,13 @@ class ExpertParallel(StrEnum):
     REQUIRED = "required"
 
 
+class DocumentsStand(StrEnum):
+    """Where in a prompt documents stand: before all else, or behind the system prompt."""
+
+    AFTER_SYSTEM = "after_system"
+    FIRST = "first"
+
+
 class KvTiers(StrEnum):
     """Where prefixes are kept beside the memory of the cards."""
 

@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.demand import Gap, Lengths
+from optimizer.popularity import Popularity, popularity_of
 
 Array = npt.NDArray[np.float64]
 
@@ -59,7 +60,10 @@ class SessionShape:
     context_max: float = math.inf
 
 
-_GROUP_CELLS = 16
+ONE = popularity_of(1, None)
+"""All sessions share one prefix."""
+
+_GROUP_CELLS = 64
 """Equiprobable times since a shared prefix was last used, where there are several."""
 
 
@@ -76,7 +80,7 @@ class RetentionCurve:
     spread: Array  # squared token seconds
     shared: float  # tokens that the sessions of a group share
     input: float  # mean input of a turn
-    groups: int = 1  # different shared prefixes, equally used; what follows matters where there are several
+    prefixes: Popularity = ONE  # the different shared prefixes; what follows matters where there are several
     seconds: Array = field(default_factory=lambda: np.zeros(1))  # gap of each case
     touched: Array = field(default_factory=lambda: np.zeros(1))  # sessions used within it, per turn a second
     ended: float = 1.0  # share of the turns that are the last of their session
@@ -97,16 +101,14 @@ class RetentionCurve:
         found = found * np.clip((room - self.shared) / np.maximum(self.head, 1e-12), 0.0, 1.0)  # no more than fits
         own = (self.weight * self.head * found).sum(axis=-1)
         common = np.clip(room[..., 0], 0.0, self.shared)
-        if self.groups > 1:
+        if self.prefixes is not ONE:
             again = (self.weight * found).sum(axis=-1)
             common = common * (again + (1.0 - again) * self._by_others(room, turns))
         return np.asarray((common + own) / self.input)
 
     def _common(self, sessions: Array) -> Array | float:
         """Tokens of the shared prefixes that so many sessions use, each of one group at random."""
-        if self.groups == 1:
-            return self.shared
-        return np.asarray(self.shared * self.groups * -np.expm1(-sessions / self.groups))
+        return self.shared if self.prefixes is ONE else self.shared * self.prefixes.used(sessions)
 
     def _by_others(self, room: Array, turns: Array) -> Array:
         """Share of the turns that find the shared prefix because another session of their group has used it: of those
@@ -114,7 +116,7 @@ class RetentionCurve:
         order = np.argsort(self.seconds)
         seconds, touched, kept = self.seconds[order], self.touched[order], self.kept[order]
         edges = (np.arange(_GROUP_CELLS) + 0.5) / _GROUP_CELLS
-        sessions = -np.log1p(-edges) * self.groups  # that were used since
+        sessions = self.prefixes.since(edges)  # that were used since
         beyond = np.maximum(sessions / turns - touched[-1], 0.0) / self.ended
         since = np.interp(sessions / turns, touched, seconds) + beyond
         rest = np.interp(since, seconds, kept) + beyond * self.base

@@ -10,6 +10,7 @@ import numpy as np
 
 from optimizer.demand import SessionLengths
 from optimizer.performance.retention import RetentionCurve, gap_cells
+from optimizer.popularity import popularity_of
 from optimizer.session_turns import SessionTurns, turns_of
 
 _HEADS = 4
@@ -39,7 +40,7 @@ def growing_curve(sessions: SessionLengths, context_max: int) -> RetentionCurve:
         spread=np.tile(square * seconds - freed * early, head.size),
         shared=sessions.shared,
         input=float(t.input.mean()),
-        groups=sessions.groups,
+        prefixes=popularity_of(sessions.groups, sessions.top_share),
         seconds=np.tile(seconds, head.size),
         touched=np.tile(seconds - again * early, head.size),
         ended=1.0 - again,

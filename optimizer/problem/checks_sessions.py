@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from optimizer.problem.findings import Issue, KeyPath
 from optimizer.problem.schema import Workload
 from optimizer.problem.session_lengths import faults_of, filled_tokens, shortest_context
+from optimizer.vocabulary import DocumentsStand
 
 _LOADS = ("users", "concurrent_sessions", "sessions_per_second", "requests_per_second")
 _OF_SESSIONS = ("concurrent_sessions", "sessions_per_second")
@@ -38,6 +39,7 @@ def check_sessions(workload: Workload, base: KeyPath) -> Iterator[Issue]:
     yield from _lengths_follow(workload, base)
     yield from _one_load(workload, base)
     yield from _users_alone(workload, base)
+    yield from _documents(workload, base)
 
 
 def _without(workload: Workload, base: KeyPath) -> Iterator[Issue]:
@@ -46,6 +48,9 @@ def _without(workload: Workload, base: KeyPath) -> Iterator[Issue]:
         if getattr(workload.traffic, key) is not None:
             path, message = (*base, "traffic", key), f"{key} stands without sessions"
             yield Issue(path, message, "state sessions: turns, first_input, new_input, output and gap")
+    if workload.documents is not None:
+        hint = "state sessions: turns, first_input, new_input, output and gap"
+        yield Issue((*base, "documents"), "documents stands without sessions", hint)
 
 
 def _sound(workload: Workload, base: KeyPath) -> Iterator[Issue]:
@@ -57,17 +62,51 @@ def _sound(workload: Workload, base: KeyPath) -> Iterator[Issue]:
     for where, message, hint in faults_of(workload.sessions):
         found = True
         yield Issue((*path, *where), message, hint, (path,))
-    least, longest = shortest_context(workload.sessions), workload.tokens.context_max
+    least, longest = shortest_context(workload.sessions, workload.documents), workload.tokens.context_max
     if not found and least > longest:
         message = f"context_max is {longest:,} tokens, but the first turn of a mean session holds {least:,}"
         yield Issue(context, message, "it is the longest input + output", (path, context))
+
+
+def _documents(workload: Workload, base: KeyPath) -> Iterator[Issue]:
+    """One document that a session is about, or passages that hide what stands behind them."""
+    documents, sessions = workload.documents, workload.sessions
+    if documents is None:
+        return
+    assert sessions is not None
+    path, shared = (*base, "documents"), (*base, "sessions", "shared_prefix")
+    about = (path, (*base, "sessions"))
+    if documents.position is DocumentsStand.FIRST:
+        if documents.per_request != 1:
+            message = f"{documents.per_request} documents stand first, of which any order is another prefix"
+            yield Issue((*path, "per_request"), message, "state 1, or position: after_system", (path,))
+        if documents.distinct is None:
+            message = "distinct is missing: how often a document is asked for again follows from it"
+            yield Issue(path, message, "state how many different documents there are", (path,))
+        if sessions.shared_prefix is not None and sessions.shared_prefix.groups > 1:
+            message = f"{sessions.shared_prefix.groups} different prefixes stand behind documents that differ already"
+            yield Issue((*shared, "groups"), message, "leave groups out", about)
+    elif "carry" in sessions.model_fields_set and sessions.carry > 0.0:
+        message = "carry stands beside passages that are others in each prompt: nothing behind them is found again"
+        yield Issue((*base, "sessions", "carry"), message, "leave carry out", about)
+    share = documents.top10_share
+    if share is not None and documents.distinct is None:
+        message = "top10_share stands without distinct"
+        yield Issue((*path, "top10_share"), message, "state how many different documents there are", (path,))
+    elif share is not None and documents.distinct is not None:
+        from optimizer.popularity import top_count
+
+        least = top_count(documents.distinct) / documents.distinct
+        if share < least:
+            message = f"top10_share is {share:g}, but the most asked tenth gets {least:g} where all are asked alike"
+            yield Issue((*path, "top10_share"), message, "leave it out for documents asked alike", (path,))
 
 
 def _lengths_follow(workload: Workload, base: KeyPath) -> Iterator[Issue]:
     """Beside sessions ``tokens`` says how long a context may be, nothing else."""
     tokens, path = workload.tokens, (*base, "tokens")
     about = ((*base, "sessions"), path)
-    told = filled_tokens({"context_max": tokens.context_max}, workload.sessions)
+    told = filled_tokens({"context_max": tokens.context_max}, workload.sessions, workload.documents)
     for key in ("input", "output"):
         if getattr(tokens, key) != told[key]:
             message = f"{key} stands beside sessions, which tell the lengths already"

@@ -52,7 +52,6 @@ _VARIANTS = frozenset({"number", "mapping", "list", "rates"})
 """Steps of a pydantic location that name a variant of a value, not a key."""
 
 _NOT_MODELLED = {
-    "documents": "passages that sessions share are not modelled; count them as first_input and new_input",
     "compaction": "contexts that are replaced by a summary are not modelled; a session ends at tokens.context_max",
     "host_kv_share": "under kv_tiers three quarters of a node's memory less 64 GiB are taken, which cannot be stated",
     "remote_kv_gib": "KV cache in a remote store is not modelled; hits are those of cards and host (kv_tiers)",

@@ -46,7 +46,6 @@ from optimizer.problem.schema import (
     LengthDistribution,
     PercentileLimits,
     Problem,
-    Sessions,
     SloSection,
     Tokens,
     Traffic,
@@ -72,7 +71,7 @@ def lengths_of(workload: Workload) -> Lengths:
     sessions the means over their turns; ``shared_prefix`` is what could be found of them."""
     tokens = workload.tokens
     if workload.sessions is not None:
-        return _of_sessions(workload.sessions, tokens)
+        return _of_sessions(session_lengths_of(workload.sessions, workload.documents), tokens)
     mean = replace(_lengths(tokens, tokens), prefix_gap=prefix_gap_of(workload))
     if not tokens.classes:
         return mean
@@ -81,8 +80,7 @@ def lengths_of(workload: Workload) -> Lengths:
     return replace(mean, classes=mixed)
 
 
-def _of_sessions(stated: Sessions, tokens: Tokens) -> Lengths:
-    sessions = session_lengths_of(stated)
+def _of_sessions(sessions: SessionLengths, tokens: Tokens) -> Lengths:
     means = session_means(sessions, tokens.context_max)
     return Lengths(
         input_mean=means.input,
@@ -105,7 +103,7 @@ def sessions_of(workload: Workload) -> SessionMeans | None:
     """What the sessions of a workload come to; None: it states none."""
     if workload.sessions is None:
         return None
-    return session_means(session_lengths_of(workload.sessions), workload.tokens.context_max)
+    return session_means(session_lengths_of(workload.sessions, workload.documents), workload.tokens.context_max)
 
 
 def prefix_gap_of(workload: Workload) -> Gap | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from optimizer.problem.fields import Name, Section, Text, one_of
-from optimizer.problem.schema_sessions import Sessions
+from optimizer.problem.schema_sessions import Documents, Sessions
 from optimizer.problem.schema_tokens import Tokens
 from optimizer.problem.schema_workload import Quality, SloSection, Traffic
 from optimizer.problem.session_lengths import filled_tokens
@@ -36,6 +36,9 @@ class Workload(Section):
     sessions: Sessions | None = None
     """Conversations and agents, whose turns are the requests; beside ``tokens: {context_max: }``."""
 
+    documents: Documents | None = None
+    """What is looked up for the prompts of sessions; with ``sessions`` only."""
+
     slo: SloSection = SloSection()
     """Latency promises."""
 
@@ -52,8 +55,10 @@ class Workload(Section):
         tokens = data.get("tokens")
         if not isinstance(tokens, dict):
             return data
+        stated = data.get("documents")
         try:
             sessions = Sessions.model_validate(data["sessions"])
+            documents = None if stated is None else Documents.model_validate(stated)
         except ValidationError:
-            sessions = None
-        return {**data, "tokens": filled_tokens(tokens, sessions)}
+            return {**data, "tokens": filled_tokens(tokens, None)}
+        return {**data, "tokens": filled_tokens(tokens, sessions, documents)}

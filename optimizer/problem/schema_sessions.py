@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from optimizer.problem.fields import Looser, Number, PartOf, Reads, Section, YesNo
+from optimizer.problem.fields import Looser, Number, PartOf, Reads, Section, YesNo, one_of
 from optimizer.problem.schema_tokens import MAX_TOKENS, GapPercentiles
 from optimizer.problem.schema_workload import is_mapping
+from optimizer.vocabulary import DocumentsStand
 
 MOST_GAP_KINDS = 8
 MOST_TURNS = 10_000
+MOST_DOCUMENTS = 10_000
 
 _Tokens = Annotated[float, Field(ge=1, le=MAX_TOKENS)]
 _Turns = Annotated[float, Field(ge=1, le=MOST_TURNS)]
@@ -170,3 +172,51 @@ class Sessions(Section):
     ]
     """Seconds from an answer to the next turn of its session, think time or tool: a number is the mean of an
     exponential wait, ``{p50: , p90: }`` a lognormal one; or a list of kinds ``{share: , p50_s: , p90_s: }``."""
+
+
+class Documents(Section):
+    """What is looked up for prompts: passages (RAG), or the one document that a session is about.
+
+    A cache finds a prefix: a passage only behind the same passages in the same order. Behind the system prompt they are
+    others in each prompt, so that only the system prompt is found again, whatever the memory (RAGPulse: 0.31 of the
+    input). A document that stands first in all prompts of its sessions is found where another session about it went to
+    the same replica."""
+
+    per_request: Annotated[
+        int,
+        Field(ge=1, le=1000),
+        Number("documents in a prompt", "documents", "1", Looser.UNKNOWN, axis=True, monotone=False),
+    ] = 1
+    """How many stand in each prompt; 1 where they stand first."""
+
+    tokens: Annotated[_Tokens, Number("document", "tokens", "1", Looser.UNKNOWN, axis=True, monotone=False)]
+    """Tokens of one."""
+
+    distinct: Annotated[
+        int | None,
+        Field(ge=1, le=MOST_DOCUMENTS),
+        Number("different documents", "documents", "1", Looser.DOWN, axis=True, monotone=False),
+    ] = None
+    """How many different ones there are. Of no account behind the system prompt."""
+
+    top10_share: Annotated[
+        float | None,
+        Field(gt=0, le=0.99),
+        Number(
+            "share of the most asked tenth of the documents",
+            "",
+            "0.01",
+            Looser.UP,
+            axis=True,
+            monotone=False,
+            reads=Reads.SHARE,
+        ),
+    ] = None
+    """Share of the sessions that ask for one of the most asked tenth of the documents; how often each is asked follows
+    Zipf's law. Null: all alike. Of no account behind the system prompt."""
+
+    position: Annotated[DocumentsStand, Field(strict=False), BeforeValidator(one_of(DocumentsStand))] = (
+        DocumentsStand.AFTER_SYSTEM
+    )
+    """``after_system``: other passages in each prompt, behind the system prompt and before the session's own context.
+    ``first``: the document that the session is about, before the system prompt, the same in all of its turns."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from optimizer.demand import Gap, SessionLengths, Spread
 from optimizer.problem.fields import SHARE_TOLERANCE
-from optimizer.problem.schema_sessions import GapKind, Sessions, TurnCount, TurnLength
+from optimizer.problem.schema_sessions import Documents, GapKind, Sessions, TurnCount, TurnLength
 from optimizer.problem.schema_tokens import GapPercentiles
+from optimizer.vocabulary import DocumentsStand
 
 Fault = tuple[tuple[str | int, ...], str, str]
 """Where in ``sessions`` something is wrong, what, and how to mend it."""
@@ -20,23 +22,39 @@ _ANY_CONTEXT = 1_000_000_000
 """Beyond it a longest context is no number of tokens."""
 
 
-def session_lengths_of(sessions: Sessions) -> SessionLengths:
-    """Turns, lengths and waits as plain values."""
+def session_lengths_of(sessions: Sessions, documents: Documents | None = None) -> SessionLengths:
+    """Turns, lengths and waits as plain values.
+
+    The document that a session is about is the first part of what its group shares. Passages behind the system prompt
+    are others in each prompt, so nothing that stands behind them is found again.
+    """
     shared = sessions.shared_prefix
+    told = _without_documents(sessions, *((0.0, 1) if shared is None else (shared.tokens, shared.groups)))
+    if documents is None:
+        return told
+    if documents.position is DocumentsStand.FIRST:
+        share = documents.top10_share
+        return replace(told, shared=told.shared + documents.tokens, groups=documents.distinct or 1, top_share=share)
+    return replace(told, passages=documents.per_request * documents.tokens, carry=0.0)
+
+
+def _without_documents(sessions: Sessions, shared: float, groups: int) -> SessionLengths:
     return SessionLengths(
         turns=_turns(sessions.turns),
         first=_spread(sessions.first_input),
         fresh=_spread(sessions.new_input),
         output=_spread(sessions.output),
         gaps=_gaps(sessions.gap),
-        shared=0.0 if shared is None else shared.tokens,
-        groups=1 if shared is None else shared.groups,
+        shared=shared,
+        groups=groups,
         output_kept=sessions.output_kept,
         carry=sessions.carry,
     )
 
 
-def filled_tokens(tokens: dict[str, Any], sessions: Sessions | None) -> dict[str, Any]:
+def filled_tokens(
+    tokens: dict[str, Any], sessions: Sessions | None, documents: Documents | None = None
+) -> dict[str, Any]:
     """``tokens`` of a file with the mean lengths of the turns as ``input`` and ``output``. What cannot be told gets a
     number that no check finds fault with, as the sessions, or the missing ``context_max``, are refused for themselves.
     """
@@ -44,10 +62,10 @@ def filled_tokens(tokens: dict[str, Any], sessions: Sessions | None) -> dict[str
     told = {"input": 1.0, "output": 1.0}
     if sessions is None or not isinstance(longest, int) or not 2 <= longest <= _ANY_CONTEXT:
         return _beside(tokens, told)
-    if not any(faults_of(sessions)) and shortest_context(sessions) <= longest:
+    if not any(faults_of(sessions)) and shortest_context(sessions, documents) <= longest:
         from optimizer.session_turns import means_of
 
-        means = means_of(session_lengths_of(sessions), longest)
+        means = means_of(session_lengths_of(sessions, documents), longest)
         told = {"input": means.input, "output": means.output}
     return _beside(tokens, told)
 
@@ -56,10 +74,10 @@ def _beside(tokens: dict[str, Any], told: dict[str, float]) -> dict[str, Any]:
     return {**told, **{key: value for key, value in tokens.items() if value is not None}}
 
 
-def shortest_context(sessions: Sessions) -> int:
+def shortest_context(sessions: Sessions, documents: Documents | None = None) -> int:
     """The least ``context_max`` that takes the first turn of a mean session."""
-    lengths = session_lengths_of(sessions)
-    return math.ceil(lengths.shared + lengths.first.mean + lengths.output.mean)
+    lengths = session_lengths_of(sessions, documents)
+    return math.ceil(lengths.shared + lengths.passages + lengths.first.mean + lengths.output.mean)
 
 
 def faults_of(sessions: Sessions) -> Iterator[Fault]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from optimizer.demand import Gap, Lengths, gap_at, mean_gap
 from optimizer.performance.step import StepCoefficients
+from optimizer.popularity import chances_of
 from optimizer.session_turns import drawn_turns, means_of
 from optimizer.simulate.contexts_left import ContextsLeft, fill_caches, left_before
 from optimizer.simulate.draws import SEED, Floats, Ints, Stream, lengths_for
@@ -146,6 +147,8 @@ def _grown(
         taken.append(gone + np.floor(rng.random(who.size) * weight[who]).astype(np.int64))
     who, after = np.concatenate(met)[order], np.concatenate(taken)[order]
     group = rng.integers(0, sessions.groups, who.size + fresh)
+    if sessions.top_share is not None:
+        group = rng.choice(sessions.groups, group.size, p=chances_of(sessions.groups, sessions.top_share))
     rng_of_left = np.random.default_rng([seed, _SINCE, 1])
     before, last = np.where(after > 0, begins[who] + after - 1, -1), (begins + turns - 1)[:pool]
     held = left_before(before, since, last, ends, gap_at(lengths.gaps, 0.9), replicas, rng_of_left)

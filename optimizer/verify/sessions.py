@@ -63,25 +63,27 @@ class CountedSessions:
 def counted(sessions: SessionLengths, context_max: int) -> CountedSessions:
     """Take sessions one after the other."""
     draw, rows = random.Random(20261130), []
+    looked_up = sessions.shared + sessions.passages  # that stand before a session's own context
     count = max(round(_TURNS / sessions.turns.mean), _FEWEST)
     for _ in range(count):
         own, made, turns = 0.0, 0.0, _turns(sessions.turns, draw)
         sums = [0.0] * 9
         left = 0.0
         for number in range(turns):
-            output = min(max(_length(sessions.output, draw), 1.0), max(context_max - sessions.shared - 1.0, 1.0))
+            output = min(max(_length(sessions.output, draw), 1.0), max(context_max - looked_up - 1.0, 1.0))
             if number == 0:
                 own = max(_length(sessions.first, draw), 1.0)
-                own = min(own, max(context_max - output - sessions.shared, 1.0))
+                own = min(own, max(context_max - output - looked_up, 1.0))
             else:
                 own += max(_length(sessions.fresh, draw), 1.0) + (made if sessions.output_kept else 0.0)
-                if sessions.shared + own + output > context_max:
+                if looked_up + own + output > context_max:
                     break
-            for at, value in enumerate((1.0, sessions.shared + own, output, left, own + output, (own + output) ** 2)):
+            kept = sessions.passages + own + output
+            for at, value in enumerate((1.0, looked_up + own, output, left, kept, kept**2)):
                 sums[at] += value
             sums[6] += float(number > 0)
             sums[7] += max(output - 1.0, 1.0)
-            sums[8] += max(output - 1.0, 1.0) * (sessions.shared + own + output / 2)
+            sums[8] += max(output - 1.0, 1.0) * (looked_up + own + output / 2)
             made = output
             left = sessions.carry * (own + (output if sessions.output_kept else 0.0))
         rows.append(sums)
@@ -160,12 +162,15 @@ def found_by_time(lengths: Lengths, pool: float, inflight: float, rate: float, l
     if free < least_contexts * (1.0 + mine.context_scv) * mine.context:
         return None
 
+    chances = _chances(sessions.groups, sessions.top_share)
+
     def sessions_used(seconds: float) -> float:
         return rate * ((1.0 - mine.again) * seconds + mine.again * _waited(sessions.gaps, seconds))
 
     def used(seconds: float) -> float:
         taken = mine.taken * (seconds - _waited(sessions.gaps, seconds))
-        groups = sessions.groups * -math.expm1(-sessions_used(seconds) / sessions.groups)
+        many = sessions_used(seconds)
+        groups = sum(-math.expm1(-many * chance) for chance in chances)
         return rate * (mine.context * seconds - taken) + sessions.shared * groups
 
     low, high = 0.0, 1e8
@@ -174,8 +179,22 @@ def found_by_time(lengths: Lengths, pool: float, inflight: float, rate: float, l
         low, high = (middle, high) if used(middle) < free else (low, middle)
     back = 1.0 - _longer(sessions.gaps, low)
     alone = 1.0 - mine.again * back
-    common = 1.0 - alone * math.exp(-sessions_used(low) / sessions.groups)
+    many = sessions_used(low)
+    common = 1.0 - alone * sum(chance * math.exp(-many * chance) for chance in chances)
     return (sessions.shared * common + mine.taken * back) / mine.input.value
+
+
+@lru_cache(maxsize=16)
+def _chances(groups: int, top_share: float | None) -> tuple[float, ...]:
+    """How often sessions begin with each prefix: alike, or rank^-a with the a that gives the first tenth its share."""
+    tenth, low, high = max(round(groups / 10), 1), 0.0, 12.0
+    weights = [1.0] * groups
+    for _ in range(_HALVINGS if top_share is not None and groups > 1 else 0):
+        middle = 0.5 * (low + high)
+        weights = [rank**-middle for rank in range(1, groups + 1)]
+        low, high = (middle, high) if sum(weights[:tenth]) < (top_share or 0.0) * sum(weights) else (low, middle)
+    total = math.fsum(weights)
+    return tuple(weight / total for weight in weights)
 
 
 def _waited(gaps: tuple[Gap, ...], seconds: float) -> float:

@@ -123,10 +123,44 @@ def test_one_turn_finds_what_all_share_and_nothing_else() -> None:
 @pytest.mark.parametrize("carry", [0.0, 1.0])
 def test_single_questions_find_the_prefix_of_their_group(carry: float) -> None:
     """With room for all of it, or for half of what is used within the time that a group takes to come again."""
-    alike = SessionLengths(Spread(1), Spread(900), Spread(1), Spread(100), ended(10), shared=1_000, groups=40, carry=carry)
+    alike = SessionLengths(
+        Spread(1), Spread(900), Spread(1), Spread(100), ended(10), shared=1_000, groups=40, carry=carry
+    )
     curve = growing_curve(alike, 8_192)
     assert float(curve.hit_rate(1e9, 1.0)) == pytest.approx(curve.ceiling) == pytest.approx(1_000 / 1_900)
     assert 0.3 < float(curve.hit_rate(40_000 + 20_000, 1.0)) / curve.ceiling < 0.8
+
+
+@pytest.mark.parametrize(
+    ("top_share", "capacity"), [(None, 300_000), (0.59, 300_000), (0.59, 1_500_000), (0.9, 100_000)]
+)
+def test_documents_asked_for_unlike_often_agree_with_an_lru_by_hand(top_share: float | None, capacity: int) -> None:
+    """Single questions of 500 tokens, answered in 100, each behind one of 400 documents of 4,000 tokens."""
+    lengths = (Spread(1), Spread(500), Spread(1), Spread(100), ended(10))
+    curve = growing_curve(SessionLengths(*lengths, shared=4_000, groups=400, top_share=top_share), 8_192)
+    draw, cache, held, found = random.Random(5), OrderedDict[object, int](), 0, 0
+    weights = [rank ** -exponent_of(400, top_share) for rank in range(1, 401)]
+    asked = draw.choices(range(400), weights, k=12_000)
+    for number, document in enumerate(asked):
+        found += 4_000 if document in cache and number >= 6_000 else 0
+        for name, tokens in ((f"question {number}", 600), (document, 4_000)):  # tails leave first
+            held += tokens - cache.pop(name, 0)
+            cache[name] = tokens
+        while held > capacity:
+            held -= cache.popitem(last=False)[1]
+    assert float(curve.hit_rate(capacity, 1.0)) == pytest.approx(found / 6_000 / 4_500, abs=0.02)
+
+
+def exponent_of(things: int, top_share: float | None) -> float:
+    """Of a power law of the rank that gives the first tenth its share, by trying them all."""
+    if top_share is None:
+        return 0.0
+
+    def share(exponent: float) -> float:
+        weights = [rank**-exponent for rank in range(1, things + 1)]
+        return sum(weights[: things // 10]) / sum(weights)
+
+    return min((step / 200 for step in range(600)), key=lambda one: abs(share(one) - top_share))
 
 
 def test_gaps_have_the_mean_and_the_percentiles_that_were_stated() -> None:

@@ -54,8 +54,22 @@ MUTATIONS = [
     ("{concurrent_sessions: 40}", "{concurrent_sessions: 40, requests_per_second: 2}", "beside each other", "keep one"),
     ("{concurrent_sessions: 40}", "{peak_factor: 2}", "does not say how many sessions there are", "state one of"),
     ("carry: 0.97", "compaction: yes", "not modelled; a session ends at tokens.context_max", None),
-    ("    slo: {ttft_ms: {p95: 8000}, tpot_ms: {p95: 80}}", "    documents: {tokens: 240}", "are not modelled", None),
+    ("    slo: {ttft_ms: {p95: 8000}, tpot_ms: {p95: 80}}", "    compaction: {}", "are not modelled", None),
     ("traffic: {requests_per_second: 1.5}", "traffic: {sessions_per_second: 1.5}", "without sessions", "gap"),
+    # documents
+    ("tokens: 240, distinct: 3200", "distinct: 3200", "the key 'tokens' is missing", None),
+    ("position: after_system", "position: middle", "expected one of after_system, first", None),
+    ("position: after_system", "position: first", "6 documents stand first, of which any order", "after_sys"),
+    ("distinct: 3200, ", "", "top10_share stands without distinct", "how many different"),
+    ("top10_share: 0.59", "top10_share: 0.05", "the most asked tenth gets 0.1 where all are", "leave it out"),
+    ("tokens: {context_max: 16384}", "tokens: {context_max: 1700}", "first turn of a mean session holds 1,883", None),
+    ("gap: {p50: 40, p90: 300}}", "gap: {p50: 40, p90: 300}, carry: 0.9}", "nothing behind them is found", "carry"),
+    (
+        "per_request: 6, tokens: 240, distinct: 3200, top10_share: 0.59, position: after_system",
+        "tokens: 240, position: first",
+        "distinct is missing",
+        "how many different documents",
+    ),
     # numbers
     ("concurrency: 100", "concurrency: -100", "-100 requests in flight: it has to be above 0", "sign"),
     ("concurrency: 100", "concurrency: 0", "has to be above 0", "leave the key out"),

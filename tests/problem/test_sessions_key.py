@@ -153,3 +153,27 @@ def test_no_hint_says_to_leave_out_what_sessions_cannot_be_without(key: str, val
     with pytest.raises(ProblemError) as refused:
         load_problem(PROBLEMS / "coding_agents.yaml", sets=[f"workloads.agents.sessions.{key}={value}"])
     assert "leave the key out" not in str(refused.value)
+
+
+def documents(tmp_path: Path, keys: str, carry: str = ""):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "workloads: [{name: c, model: meta-llama/Llama-3.1-8B-Instruct, traffic: {users: {active: 9}},"
+        " tokens: {context_max: 65536}, slo: {ttft_ms: 900, tpot_ms: 60}, sessions: {turns: 2, shared_prefix:"
+        f" {{tokens: 900}}, first_input: 200, new_input: 100, output: 300, gap: 40{carry}}}, documents: {{{keys}}}}}]"
+    )
+    return lengths_of(load_problem(path).workloads[0])
+
+
+def test_passages_behind_the_system_prompt_hide_what_stands_behind_them(tmp_path: Path) -> None:
+    """Two turns of 900 + 6 x 240 tokens and 200, then 600 of their own: the system prompt alone is found again."""
+    told = documents(tmp_path, "per_request: 6, tokens: 240, distinct: 3200, top10_share: 0.59")
+    assert told.input_mean == pytest.approx(900 + 1_440 + (200 + 600) / 2)
+    assert told.shared_prefix == pytest.approx(900 / told.input_mean)
+
+
+def test_a_document_that_stands_first_is_shared_with_the_system_prompt_behind_it(tmp_path: Path) -> None:
+    told = documents(tmp_path, "tokens: 12000, distinct: 50, top10_share: 0.6, position: first")
+    sessions = told.sessions
+    assert sessions is not None and (sessions.shared, sessions.groups, sessions.top_share) == (12_900, 50, 0.6)
+    assert told.shared_prefix == pytest.approx((12_900 + 500 / 2) / (12_900 + (200 + 600) / 2))

@@ -148,6 +148,16 @@ def test_it_agrees_with_the_closed_form_where_a_replica_holds_30_contexts(contex
     assert hit_rate(served) == pytest.approx(said, abs=0.06)
 
 
+def test_documents_asked_for_unlike_often_agree_with_the_closed_form() -> None:
+    """Each session is about one of 400 documents, of which a tenth is asked for by 59 % of the sessions."""
+    sessions = replace(CHAT, turns=Spread(2), shared=6_000, groups=400, top_share=0.59)
+    context = lengths(sessions).input_mean + lengths(sessions).output_mean
+    said = growing_curve(sessions, LONGEST).hit_rate(60 * CONTEXT, 2.0)
+    found = hit_rate(run(60, sessions))
+    assert 15 * context < 60 * CONTEXT and 0.2 < found < means_of(sessions, LONGEST).reachable - 0.1
+    assert found == pytest.approx(float(said), abs=0.04)
+
+
 @pytest.mark.parametrize("groups", [1, 30])
 @pytest.mark.parametrize("contexts", [10, 100, 400])
 def test_caches_begin_with_what_sessions_left_before(contexts: int, groups: int) -> None:
