@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.host_tier import MEASURED, ratios
+from benchmarks.offload_anchors import GUIDE, LADDER, PUBLISHED, guided, times_faster
 from optimizer.demand import Gap, Lengths
 from optimizer.simulate.fleet import Served
 from optimizer.simulate.sessions import arriving, attend
@@ -62,3 +63,17 @@ def test_agents_on_two_cards_gain_what_was_published() -> None:
     """2.3 times the requests, TTFT 1/3.0 and its p95 1/2.1 with host memory (LMCache blog, 2026-05-12; benchmarks/
     host_tier.py says what is assumed)."""
     assert ratios(32, 4_000) == pytest.approx(MEASURED, rel=0.25)
+
+
+def test_prompts_that_share_the_memory_of_hosts_gain_what_was_published() -> None:
+    """The guide of llm-d: +21 % where the prompts do not fit the cards, nothing where they do."""
+    for prompt, utilization, measured in GUIDE:
+        found = guided(prompt, utilization, 450)
+        for value, told in zip((found.throughput, found.ttft, found.e2e), measured, strict=True):
+            assert told is None or value == pytest.approx(told, rel=0.1)
+
+
+def test_a_prompt_is_brought_in_as_much_faster_as_was_published() -> None:
+    times = [times_faster(tokens) for tokens in LADDER]
+    assert times == sorted(times)
+    assert (times[0], times[-1]) == pytest.approx(PUBLISHED, rel=0.25)
