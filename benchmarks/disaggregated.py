@@ -89,6 +89,11 @@ class PoolError:
         """ln(predicted / measured)."""
         return math.log(self.predicted / self.measured)
 
+    @property
+    def relative(self) -> float:
+        """Predicted over measured less one."""
+        return self.predicted / self.measured - 1.0
+
 
 def published() -> list[Published]:
     """The runs."""
@@ -230,21 +235,26 @@ def read_left_out(root: Path) -> list[PoolError]:
         ]
 
 
+def in_band(errors: Sequence[PoolError], root: Path) -> list[bool]:
+    """Whether each truth lies in the 90 % band of its figure."""
+    known = read_bands(root)
+    bands_of = {figure: band_in(known, pools_band(figure), Grade.B, "") for figure in FIGURES}
+    return [bands_of[e.figure].low <= e.measured / e.predicted <= bands_of[e.figure].high for e in errors]
+
+
 def tables(errors: Sequence[PoolError], root: Path) -> list[str]:
     """Errors by group and figure in percent, and how many truths lie in the band."""
     lines = [
         "| group left out | figure | rows | median % | mean % | bias % | in band % |",
         "| --- | --- |" + " ---: |" * 5,
     ]
-    known = read_bands(root)
     for group in ("all", *sorted({error.group for error in errors})):
         for figure in FIGURES:
             mine = [error for error in errors if error.figure == figure and group in ("all", error.group)]
             if not mine:
                 continue
-            sizes = [100 * math.expm1(error.log) for error in mine]
-            band = band_in(known, pools_band(figure), Grade.B, "")
-            inside = [band.low <= error.measured / error.predicted <= band.high for error in mine]
+            sizes = [100 * error.relative for error in mine]
+            inside = in_band(mine, root)
             median, mean = statistics.median(map(abs, sizes)), statistics.fmean(map(abs, sizes))
             covered = f"{100 * sum(inside) / len(inside):.0f}"
             bias, label = statistics.median(sizes), " ".join(group.split("|"))

@@ -165,10 +165,14 @@ def table(found: Sequence[Compared], what: str) -> list[str]:
     return lines
 
 
-def signs(found: Sequence[Compared]) -> str:
+def share_of_signs(found: Sequence[Compared]) -> float:
     """How often faster was predicted as faster and slower as slower."""
-    right = sum((one.measured > 1) == (one.predicted > 1) for one in found)
-    return f"sign right in {right} of {len(found)}"
+    return sum((one.measured > 1) == (one.predicted > 1) for one in found) / len(found)
+
+
+def signs(found: Sequence[Compared]) -> str:
+    """The same in words."""
+    return f"sign right in {round(share_of_signs(found) * len(found))} of {len(found)}"
 
 
 def main(*, every: bool) -> None:

@@ -10,8 +10,11 @@ import pytest
 
 from benchmarks.bars import Bar
 from benchmarks.confirmed import Curve, of_setups, packaged
+from benchmarks.disaggregated import in_band, read_left_out
 from benchmarks.engine_age import PRIOR, Trend, month, pace, trend
+from benchmarks.mixtures import draft_bars, pool_bars
 from benchmarks.peers.__main__ import WAYS, asked, question
+from benchmarks.speculative import Compared, share_of_signs, signs
 from optimizer.calibrate.benchmark_results import parse_row
 from optimizer.calibrate.rows import RowCase, case_of
 from optimizer.catalog import default_root, load_catalog
@@ -98,3 +101,22 @@ def test_a_tool_that_is_not_there_is_skipped_and_one_that_refuses_is_heard(tmp_p
     assert asked(asking, str(absent)) is None
     good = json.loads('{"ttft_ms": 1.5, "tpot_ms": 2.5}')
     assert asked(asking, str(present)) == [good, {"refused": "Error"}, good]
+
+
+def test_mixtures_are_judged_by_rows_their_fit_did_not_see() -> None:
+    runs = read_left_out(default_root())
+    held = in_band(runs, default_root())
+    found = {bar.figure: bar for bar in pool_bars(runs, default_root())}
+    (of_tpot,) = (bar for name, bar in found.items() if name.startswith("pools, tpot"))
+    tpots = [run for run in runs if run.figure == "tpot"]
+    assert of_tpot.found == (pytest.approx(100 * np.median([abs(run.relative) for run in tpots])),)
+    assert found["pools, 90 % band of tpot, rows in it, %"].found[0] == pytest.approx(
+        100 * sum(inside for run, inside in zip(runs, held, strict=True) if run.figure == "tpot") / len(tpots)
+    )
+
+
+def test_a_speed_up_is_right_in_sign_where_both_sides_are_faster_or_both_slower() -> None:
+    ups = [Compared("a", "g", measured, predicted) for measured, predicted in ((1.5, 1.2), (0.9, 0.8), (0.9, 1.1))]
+    size, sign = list(draft_bars(ups, ups))[1:]
+    assert share_of_signs(ups) == pytest.approx(2 / 3) and signs(ups) == "sign right in 2 of 3"
+    assert size.found == (pytest.approx(20.0),) and not sign.met
