@@ -79,12 +79,12 @@ def _break_even(compared: ApiComparison, plan: Plan) -> str:
         times, most = count(share), carried(plan)
         if most <= _NO_MORE:
             return (
-                f"this plan is never the cheaper way, even full: that would take {times} times the volume, and it"
-                " carries no more than that volume"
+                f"this plan is never the cheaper way, even full: that would take {times} times the volume, and by"
+                " formula it carries no more than that volume"
             )
         return (
-            f"this plan is never the cheaper way, even full: that would take {times} times the volume, and it"
-            f" carries {count(most)} times"
+            f"this plan is never the cheaper way, even full: that would take {times} times the volume, and by"
+            f" formula it carries {count(most)} times"
         )
     where = percent(share) if share < 1 else f"{count(share)} times"
     return f"this plan is the cheaper way from {where} of it on"

@@ -19,7 +19,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("margin", "what the error of the model at the asked confidence adds to a latency before it meets its limit"),
     ("proven", "the solver's bound equals the answer: no setup enumerated is better, under the model and prices named"),
     ("setup", "one configuration: GPU, node, number format, parallelism; the proof is over those enumerated"),
-    ("room", "how much more of the planned load fits before a promise breaks: +38 %, or x3.1"),
+    ("room", "how much more of the planned load fits by formula: +38 % or x3.1; as replayed: `optimize explain`"),
     ("binds", "the promise or limit that the plan runs closest to, error margin included"),
     ("20 % worse", "20 % above the median estimate: a milder test than the far end of the band"),
     ("tie", "less than 3 % apart: treat as equal"),

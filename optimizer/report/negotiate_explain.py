@@ -56,7 +56,7 @@ def _lines(answer: Explanation) -> Iterator[Block]:
         without = without_drafts(plan, answer.without_drafts.plan, most_load=most_load)
         yield from wrapped((drafts_told(plan), "; ", without, "."))
     yield BLANK
-    yield from _binding(plan, answer.moves, names, gain)
+    yield from _binding(answer, plan, names, gain)
     yield from _moves(answer.moves, names, gain)
     if answer.reign is not None:
         yield from _reign(answer.reign, gain)
@@ -64,7 +64,7 @@ def _lines(answer: Explanation) -> Iterator[Block]:
     yield from _stress(answer.stress, plan, gain)
 
 
-def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> Iterator[Block]:
+def _binding(answer: Explanation, plan: Plan, names: Names, gain: Gain) -> Iterator[Block]:
     """Every promise and limit, the one that is closest to breaking first; then those that the answer hangs on."""
     yield Line(gain.title, Style.HEADING)
     if plan.binding:
@@ -74,17 +74,29 @@ def _binding(plan: Plan, moves: tuple[Move, ...], names: Names, gain: Gain) -> I
             yield from wrapped('"Reaches" includes the safety margin for model error (margins.confidence).')
     else:
         yield from wrapped("Nothing is promised about latency and nothing is limited: the load alone decides.")
-    told = [move for move in moves if not (gain.is_latency and move.path == "margins.confidence")]
+    told = [move for move in answer.moves if not (gain.is_latency and move.path == "margins.confidence")]
     if told:
         yield from wrapped(gain.hangs_on([names.of(move.path) for move in told if move.looser is not None]))
-    if gain.is_load or plan.load_factor >= _MANY:
-        yield from wrapped(f"It carries {gain.load(plan.load_factor)} before a promise breaks.")
-    elif plan.load_factor > 1.0:
-        more = percent(plan.load_factor - 1.0)
-        yield from wrapped(f"It carries {more} more than the planned load before a promise breaks.")
+    if room := _room(answer, plan, gain):
+        yield from wrapped(room)
     if sentence := api_sentence(plan):
         yield from wrapped(("By API, ", sentence, "."))
     yield BLANK
+
+
+def _room(answer: Explanation, plan: Plan, gain: Gain) -> str:
+    """What the plan carries beyond the planned load. The replay allows another load than the closed form, whose figure
+    the ranking shows as room: whoever reads both is told which is which."""
+    if gain.is_load:
+        return f"It carries {gain.load(plan.load_factor)} before a promise breaks."
+    if plan.load_factor <= 1.0:
+        return ""
+    more = percent(plan.load_factor - 1.0)
+    carried = gain.load(plan.load_factor) if plan.load_factor >= _MANY else f"{more} more than the planned load"
+    if answer.reign is None or not answer.replayed:
+        return f"It carries {carried} before a promise breaks."
+    last = exact(answer.reign.last)
+    return f"By formula it carries {carried}; replayed it stays the best up to {last} times (below)."
 
 
 def _promise(binding: Binding, names: Names) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from optimizer.negotiate.explain import Explanation, explain
-from optimizer.report.negotiate_explain import render_explanation
+from optimizer.negotiate.explain import Explanation, Reign, explain
+from optimizer.report.negotiate_explain import _room, render_explanation
 from optimizer.report.words import Names, counted
 
 pytestmark = pytest.mark.cards("h100_sxm_80", "l40s_48", "mi300x_192")
@@ -78,3 +79,18 @@ def test_a_unit_is_said_once() -> None:
     names = Names(several=False, currency="USD")
     assert names.beside("workloads.chat.traffic.concurrency", 100) == "100"
     assert names.beside("workloads.chat.slo.ttft_ms.p95", 100) == "100 ms"
+
+
+def test_what_the_formula_carries_is_told_apart_from_what_the_replay_does() -> None:
+    """Two figures for one question, 2 % and 1.05 times, stood beside each other without a word on why they differ."""
+    room, won = 1.0234, 1.051
+    plan = SimpleNamespace(load_factor=room)
+    gain = SimpleNamespace(is_load=False, load=lambda factor: f"{factor:g} times the planned load")
+    answer = SimpleNamespace(reign=Reign(won, None), replayed=True)
+    told = _room(answer, plan, gain)  # type: ignore[arg-type]
+    assert told == (
+        "By formula it carries 2 % more than the planned load; replayed it stays the best up to 1.051 times (below)."
+    )
+    answer.replayed = False
+    told = _room(answer, plan, gain)  # type: ignore[arg-type]
+    assert told == "It carries 2 % more than the planned load before a promise breaks."
