@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from optimizer.progress import NO_LIMIT, Say, silent
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
     from optimizer.performance.types import Behaviour
     from optimizer.whatif.case import Case
 
-LOAD_FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0)
-"""Multiples of the load at which the staircase is computed."""
+HUNDREDTHS = 100
+
+LOADS = (100, 125, 150, 175, 200, 250, 300, 350, 400)
+"""Hundredths of the load at which the staircase is asked first; between two of one cost it has no step."""
+
+MOST_LOADS = 120
+"""Loads that are asked at most: a plan of hundreds of nodes has a step every hundredth."""
 
 PROMISE_FACTORS = (0.5, 2.0)
 """Multiples of each promised latency at which the cheapest plan is computed."""
@@ -48,10 +54,16 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Stair:
-    """The cheapest plan at a multiple of the load; None where nothing keeps every promise."""
+    """The cheapest plan at a multiple of the load; None where nothing keeps every promise. Of each stretch of one cost
+    both ends are kept."""
 
     factor: float
     monthly_cents: int | None
+
+    def goes_on_in(self, after: Stair) -> bool:
+        """Whether it is known what load between the two costs: they cost the same, or nothing lies between."""
+        apart = round((after.factor - self.factor) * HUNDREDTHS)
+        return self.monthly_cents == after.monthly_cents or apart <= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +167,27 @@ def _output_mean(case: Case, index: int) -> float:
 
 
 def _stairs(case: Case) -> Iterator[Stair]:
-    """Load is raised as headroom, on top of what the problem states."""
+    """Load is raised as headroom, on top of what the problem states. More load never costs less, so that halving the
+    stretches whose ends differ finds every step; the widest first, as there may be too many."""
     if case.inputs.problem.objective == "maximize_load":
         return
     stated = case.inputs.problem.margins.load_headroom
-    for factor in LOAD_FACTORS:
-        headroom = (1 + stated) * factor - 1
-        yield Stair(factor, _cost(case, [f"margins.load_headroom={headroom:.12g}"]))
+
+    def cost(place: int) -> int | None:
+        return _cost(case, [f"margins.load_headroom={(1 + stated) * place / HUNDREDTHS - 1:.12g}"])
+
+    known = {place: cost(place) for place in LOADS}
+    while len(known) < MOST_LOADS:
+        apart = [(right - left, -left) for left, right in pairwise(sorted(known)) if known[left] != known[right]]
+        width, left = max(apart, default=(0, 0))
+        if width <= 1:
+            break
+        middle = width // 2 - left
+        known[middle] = cost(middle)
+    places = sorted(known)
+    for before, place, after in zip([0, *places], places, [*places[1:], 0], strict=False):
+        if not known.get(before, -1) == known[place] == known.get(after, -1):
+            yield Stair(place / HUNDREDTHS, known[place])
 
 
 def _turns(case: Case) -> Iterator[Turn]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
 from optimizer.decide.solve import decide
 from optimizer.handover.language import translator
-from optimizer.handover.page import render_page
+from optimizer.handover.page import charts, render_page
 from optimizer.handover.page.charts import frontier_of
+from optimizer.negotiate import page_curves
 from optimizer.negotiate.page_curves import Picture, Point, Stair, Turn, picture_of
 from optimizer.plan.types import Outcome
 from optimizer.planning.inputs import read_inputs
@@ -266,6 +269,34 @@ def test_picture_agrees_with_the_answer() -> None:
     known = [cents for cents in costs if cents is not None]
     assert known == sorted(known)
     assert costs == [*known, *[None] * (len(costs) - len(known))]
+
+
+def _costs(steps: dict[float, int | None]) -> Callable[[object, Sequence[str]], int | None]:
+    """The cheapest cost by load: that of the last step at or below it."""
+
+    def cost(_: object, sets: Sequence[str]) -> int | None:
+        load = 1 + float(sets[0].partition("=")[2])
+        return [cents for begin, cents in steps.items() if begin <= load + 1e-9][-1]
+
+    return cost
+
+
+def test_every_step_of_the_load_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps between what was asked first, two of them close together, and where nothing keeps every promise."""
+    case = SimpleNamespace(
+        inputs=SimpleNamespace(
+            problem=SimpleNamespace(objective="minimize_cost", margins=SimpleNamespace(load_headroom=0.0))
+        )
+    )
+    monkeypatch.setattr(page_curves, "_cost", _costs({1: 100, 1.31: 200, 1.33: 300, 2.6: None}))
+    stairs = list(page_curves._stairs(case))  # type: ignore[arg-type]
+    told = [(first.factor, last.factor, first.monthly_cents) for first, last in charts.stretches(stairs)]
+    assert told == [(1, 1.3, 100), (1.31, 1.32, 200), (1.33, 2.59, 300), (2.6, 4, None)]
+    assert charts.is_exact(stairs)
+    monkeypatch.setattr(page_curves, "_cost", _costs({1 + n / 100: n for n in range(301)}))
+    stairs = list(page_curves._stairs(case))  # type: ignore[arg-type]
+    assert len(stairs) == page_curves.MOST_LOADS
+    assert not charts.is_exact(stairs)
 
 
 def test_replay_is_drawn_from_the_replay_that_the_plan_passed(page: str) -> None:

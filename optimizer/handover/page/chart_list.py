@@ -114,10 +114,20 @@ def _memory(group: Group, number: int, say: Say) -> Chart:
 
 
 def _stairs(picture: Picture, currency: str, say: Say) -> Chart:
-    rows = tuple((f"{stair.factor:g}x", _cents(stair.monthly_cents, currency, say)) for stair in picture.stairs)
-    remark = say("Each dot was solved again; between the dots the step may be elsewhere.")
+    rows = tuple(
+        (f"{first.factor:g}x" if first is last else f"{first.factor:g}x - {last.factor:g}x", cost)
+        for first, last in charts.stretches(picture.stairs)
+        for cost in (_cents(first.monthly_cents, currency, say),)
+    )
+    exact = charts.is_exact(picture.stairs)
+    remark = (
+        "Every step, to a hundredth of the load."
+        if exact
+        else ("Each dot was solved again; between the dots the step may be elsewhere.")
+    )
     table = Table((say("load"), say("per month")), rows, 2)
-    return Chart(say("What more load costs"), charts.staircase(picture.stairs, currency, "stairs", say), remark, table)
+    svg = charts.staircase(picture.stairs, currency, "stairs", say)
+    return Chart(say("What more load costs"), svg, say(remark), table)
 
 
 def _turns(picture: Picture, best: Plan, currency: str, say: Say) -> Chart:

@@ -10,6 +10,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from optimizer.handover.language import need
@@ -132,15 +133,27 @@ def memory_bar(group: Group, name: str, say: Say) -> str:
         return inline(figure, name, say("Memory of the fullest GPU"), text)
 
 
+def stretches(stairs: Sequence[Stair]) -> list[tuple[Stair, Stair]]:
+    """First and last of the neighbours of one cost."""
+    runs = (list(run) for _, run in groupby(stairs, key=lambda stair: stair.monthly_cents))
+    return [(run[0], run[-1]) for run in runs]
+
+
+def is_exact(stairs: Sequence[Stair]) -> bool:
+    """Whether every step is known to a hundredth of the load."""
+    return all(before.goes_on_in(after) for before, after in pairwise(stairs))
+
+
 def staircase(stairs: Sequence[Stair], currency: str, name: str, say: Say) -> str:
     """Cost of the cheapest plan as the load grows."""
     known = [(stair.factor, stair.monthly_cents / 100) for stair in stairs if stair.monthly_cents is not None]
     with drawing(7.2, 3.0) as figure:
         axes = figure.subplots()
-        axes.step([x for x, _ in known], [y for _, y in known], "-o", where="pre", color=ACCENT, markersize=4)
-        for stair in stairs:
-            if stair.monthly_cents is None:
-                axes.axvline(stair.factor, color=SECOND, linestyle=":")
+        line = "-" if is_exact(stairs) else "-o"
+        axes.step([x for x, _ in known], [y for _, y in known], line, where="pre", color=ACCENT, markersize=4)
+        for first, _ in stretches(stairs):
+            if first.monthly_cents is None:
+                axes.axvline(first.factor, color=SECOND, linestyle=":")
         axes.set_ylim(bottom=0)
         axes.set_xlabel(say("times the planned load"))
         axes.set_ylabel(f"{currency} / {say('month')}")
