@@ -47,7 +47,7 @@ def command(
 
     if output is not None and output.exists() and not force:
         raise UsageError([Finding("exists already", file=str(output), hint="another name, or --force to replace it")])
-    text = render_starter(Starter(kind), StarterFigures(model, users, ttft, tpot))
+    text = render_starter(Starter(kind), StarterFigures(model, users, ttft, tpot), lang)
     if (model, users, ttft, tpot) != (None, None, None, None):
         _sound(text, output or Path("problem.yaml"))
     if output is None:

@@ -6,12 +6,15 @@ import os
 
 import click
 
+from optimizer.commands.options import language_option, say_of
+
 
 @click.command(name="serve")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: any that is free.")
 @click.option("--listen", "host", metavar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--host-name", "names", multiple=True, metavar="NAME", help="Further name it goes by. Repeatable.")
-def command(port: int, host: str, names: tuple[str, ...]) -> None:
+@language_option
+def command(port: int, host: str, names: tuple[str, ...], lang: str) -> None:
     """Answer questions over HTTP (POST /v1/solve, check, explain, budget, targets, frontier, memory, predict).
 
     Prints its address. Only this machine can reach it, unless --listen names another address; that needs a token, in
@@ -19,4 +22,10 @@ def command(port: int, host: str, names: tuple[str, ...]) -> None:
     """
     from optimizer.service.listen import TOKEN, rules_of, serve
 
-    serve(host, port, rules_of(host, names, os.environ.get(TOKEN) or None), click.echo)
+    say = say_of(lang)
+
+    def listening(address: str) -> None:
+        click.echo(address)
+        click.echo(say("open it in a browser; Ctrl-C ends it"), err=True)
+
+    serve(host, port, rules_of(host, names, os.environ.get(TOKEN) or None), listening)

@@ -33,12 +33,13 @@ class StarterFigures:
     tpot_ms: float | None = None
 
 
-def render_starter(kind: Starter, figures: StarterFigures = StarterFigures()) -> str:
-    """The problem file of a kind, ready to edit; its first line tells editors where the schema is.
+def render_starter(kind: Starter, figures: StarterFigures = StarterFigures(), language: str = "en") -> str:
+    """The problem file of a kind, ready to edit, with its comments in a language; its first line tells editors where
+    the schema is.
 
     Raises ``UsageError`` with every figure that a file of this kind has no place for.
     """
-    text = resources.files("optimizer.handover").joinpath(f"templates/new/{kind}.yaml").read_text(encoding="utf-8")
+    text = _template(f"new/{kind}.yaml")
     missing = []
     for option, pattern, value in _places(figures):
         if value is None:
@@ -50,7 +51,22 @@ def render_starter(kind: Starter, figures: StarterFigures = StarterFigures()) ->
         text = f"{text[: found.start()]}{found[1]}{value}{found[2]}{text[found.end() :]}"
     if missing:
         raise UsageError(missing)
-    return f"{MODELINE}\n{text}"
+    return f"{MODELINE}\n{_commented(text, language)}"
+
+
+_COMMENT = re.compile(r"((?:^|(?<=\s))# *)(.*)$", re.MULTILINE)
+
+
+def _commented(text: str, language: str) -> str:
+    """With every comment told in the language; keys and values stay, and so do those that are commented out."""
+    if language == "en":
+        return text
+    told = json.loads(_template(f"{language}_starters.json"))
+    return _COMMENT.sub(lambda found: f"{found[1]}{told.get(found[2], found[2])}", text)
+
+
+def _template(name: str) -> str:
+    return resources.files("optimizer.handover").joinpath(f"templates/{name}").read_text(encoding="utf-8")
 
 
 def _places(figures: StarterFigures) -> tuple[tuple[str, str, str | None], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -136,6 +137,18 @@ def test_starter_is_sound_and_safe(kind: Starter, tmp_path: Path) -> None:
     assert problem.margins.spare_nodes == (1 if traffic.batch else 0)
     assert traffic.peak_factor == (1.0 if traffic.batch else 2.5)
     assert _validator().is_valid(_value(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("kind", Starter)
+def test_starter_in_chinese_says_the_same(kind: Starter) -> None:
+    """Every comment is told, and not one figure or key is another."""
+    english, chinese = (render_starter(kind, language=language) for language in ("en", "zh"))
+    assert _value(chinese) == _value(english)
+    for before, after in zip(english.splitlines()[1:], chinese.splitlines()[1:], strict=True):
+        assert before.partition("#")[0] == after.partition("#")[0]
+        comment = before.partition("#")[2]
+        if re.search(r"\b[a-z]+ [a-z]+\b", re.sub(r"^ *[a-z]+: \[[^]]*\] *#?|`[^`]*`", "", comment)):
+            assert re.search("[\u4e00-\u9fff]", after.partition("#")[2]), after
 
 
 def test_new_writes_file_and_schema_and_never_overwrites(tmp_path: Path) -> None:

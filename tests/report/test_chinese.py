@@ -47,6 +47,7 @@ PRINTS = (
     "validate",
     "new",
     "launch",
+    "serve",
 )
 
 
