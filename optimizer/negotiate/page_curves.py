@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optimizer.demand import Load
     from optimizer.fleet.lower_bounds import UsableOptions
     from optimizer.performance.types import Behaviour
+    from optimizer.problem import Problem
     from optimizer.whatif.case import Case
 
 HUNDREDTHS = 100
@@ -177,7 +178,7 @@ def _stairs(case: Case) -> Iterator[Stair]:
         return _cost(case, [f"margins.load_headroom={(1 + stated) * place / HUNDREDTHS - 1:.12g}"])
 
     known = {place: cost(place) for place in LOADS}
-    while len(known) < MOST_LOADS:
+    while len(known) < _most_loads(case.inputs.problem):
         apart = [(right - left, -left) for left, right in pairwise(sorted(known)) if known[left] != known[right]]
         width, left = max(apart, default=(0, 0))
         if width <= 1:
@@ -188,6 +189,12 @@ def _stairs(case: Case) -> Iterator[Stair]:
     for before, place, after in zip([0, *places], places, [*places[1:], 0], strict=False):
         if not known.get(before, -1) == known[place] == known.get(after, -1):
             yield Stair(place / HUNDREDTHS, known[place])
+
+
+def _most_loads(problem: Problem) -> int:
+    """People and sessions are replayed over minutes and hours: of them no load is asked beside the first."""
+    long = any(one.sessions is not None or one.traffic.users is not None for one in problem.workloads)
+    return len(LOADS) if long else MOST_LOADS
 
 
 def _turns(case: Case) -> Iterator[Turn]:

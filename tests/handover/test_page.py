@@ -283,11 +283,11 @@ def _costs(steps: dict[float, int | None]) -> Callable[[object, Sequence[str]], 
 
 def test_every_step_of_the_load_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps between what was asked first, two of them close together, and where nothing keeps every promise."""
-    case = SimpleNamespace(
-        inputs=SimpleNamespace(
-            problem=SimpleNamespace(objective="minimize_cost", margins=SimpleNamespace(load_headroom=0.0))
-        )
+    workload = SimpleNamespace(sessions=None, traffic=SimpleNamespace(users=None))
+    problem = SimpleNamespace(
+        objective="minimize_cost", margins=SimpleNamespace(load_headroom=0.0), workloads=(workload,)
     )
+    case = SimpleNamespace(inputs=SimpleNamespace(problem=problem))
     monkeypatch.setattr(page_curves, "_cost", _costs({1: 100, 1.31: 200, 1.33: 300, 2.6: None}))
     stairs = list(page_curves._stairs(case))  # type: ignore[arg-type]
     told = [(first.factor, last.factor, first.monthly_cents) for first, last in charts.stretches(stairs)]
@@ -297,6 +297,8 @@ def test_every_step_of_the_load_is_drawn(monkeypatch: pytest.MonkeyPatch) -> Non
     stairs = list(page_curves._stairs(case))  # type: ignore[arg-type]
     assert len(stairs) == page_curves.MOST_LOADS
     assert not charts.is_exact(stairs)
+    workload.sessions = object()  # replayed for minutes each
+    assert len(list(page_curves._stairs(case))) == len(page_curves.LOADS)  # type: ignore[arg-type]
 
 
 def test_replay_is_drawn_from_the_replay_that_the_plan_passed(page: str) -> None:
