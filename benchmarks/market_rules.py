@@ -114,12 +114,13 @@ def outside(problem: dict[str, Any], option: NodeOption, catalog: Catalog) -> li
     papers: Any = fact("certificates", provider.certificates if provider else ())
     kind = fact("provider_class", str(provider.provider_class) if provider else None)
     require: dict[str, Any] = hardware["require"]
+    asked_papers = require.get("certificates", ())
     providers = hardware.get("providers")
     checks = {
         "regions": "regions" not in hardware or region in hardware["regions"],
         "countries": country in require.get("countries", [country]),
         "headquarters": seat in require.get("headquarters", [seat]),
-        "certificates": set(require.get("certificates", ())) <= set(papers),
+        "certificates": all(any(f"{one} ".startswith(f"{name} ") for one in papers) for name in asked_papers),
         "market": "market" not in hardware or (country or seat) == hardware["market"].upper(),
         "gpus": offer.gpu in hardware["gpus"],
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 PROVIDER_COLUMNS = "id aliases class country headquarters certificates name source"
 
 _OWN = "our classification from the provider's own site, 2026-11-21"
@@ -65,15 +67,29 @@ _DATED = (
     ("voltagepark", "", "neocloud", "US", "Voltage Park"),
 )
 
-PROVIDERS = tuple(
-    sorted(
-        (key, aliases, kind, "", seat, "", name, source)
+
+def provider_rows(papers: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
+    """The rows of providers.csv; ``papers``: those of provider_certificates.csv, a certificate each.
+
+    ``headquarters`` is the seat of the company; ``country`` stays blank, as nodes of one provider stand in several: an
+    offer says its own where its region does. ``certificates`` are blank where no source was read that says they are
+    held; one that is said to be in progress, or only named on a page, is not.
+    """
+    return sorted(
+        (key, aliases, kind, "", seat, held, name, f"{source}; certificates: {told}" if told else source)
         for known, source in ((_KNOWN, _OWN), (_DATED, _COLLECTED))
         for key, aliases, kind, seat, name in known
+        for held, told in [_papers(key, papers)]
     )
-)
-"""``headquarters`` is the seat of the company; ``country`` stays blank, as nodes of one provider stand in several: an
-offer says its own where its region does. ``certificates`` are blank until a source for them is brought in."""
+
+
+def _papers(provider: str, papers: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+    """The certificates of a provider and where that is said."""
+    mine = [paper for paper in papers if paper["provider"] == provider]
+    held = "; ".join(paper["certificate"] for paper in mine)
+    sources = dict.fromkeys(", ".join(filter(None, (paper["source"], paper["date"]))) for paper in mine)
+    return held, "; ".join(sources)
+
 
 CLASSES = {"vendor": "reseller"}
 """Words of the collected prices for our provider classes, where they differ."""

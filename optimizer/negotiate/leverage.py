@@ -35,7 +35,7 @@ class Leverage:
     offer_id: str | None  # the one rented offer of the plan; None: it has several, or none
     price_now: float | None
     first_up_to: float | None  # None beside a price: at any price, as nothing else keeps every promise
-    provider: Without
+    providers: tuple[Without, ...]  # without each provider of the plan; of several, last without all of them
     vendor: Without
 
 
@@ -49,6 +49,7 @@ def leverage(case: Case, best: Winner) -> Leverage | None:
         return None
     providers = {bought.option.offer.provider for bought in others}
     vendors = {bought.option.node_type.gpu.vendor for bought in others}
+    each = [{name} for name in sorted(providers)] + ([providers] if len(providers) > 1 else [])
     lean = case.allowed()
     rented = _only_rented(others)
     now = None if rented is None else _per_gpu_hour(rented.option, case)
@@ -56,7 +57,7 @@ def leverage(case: Case, best: Winner) -> Leverage | None:
         offer_id=None if rented is None else rented.option.offer.id,
         price_now=None if now is None else now / CENTS_PER_UNIT,
         first_up_to=None if rented is None or now is None else _first_up_to(lean, best, rented.option, now),
-        provider=_without(lean, best, providers, lambda option: option.offer.provider),
+        providers=tuple(_without(lean, best, left_out, lambda option: option.offer.provider) for left_out in each),
         vendor=_without(lean, best, vendors, lambda option: option.node_type.gpu.vendor),
     )
 

@@ -93,7 +93,26 @@ class _Judge:
         if not plans or self._case.clock.over:
             return replace(able, rank=rank)
         cents = plans[rank - 1].monthly_cents if rank else self._alone(option)
-        return replace(able, rank=rank, monthly_cents=cents, wins_below=self._wins_below(option))
+        below = self._wins_below(option)
+        why = self._why_not_alone(option) if cents is None else ""
+        return replace(able, rank=rank, monthly_cents=cents, wins_below=below, why=why)
+
+    def _why_not_alone(self, option: NodeOption) -> str:
+        """Why there is no plan on the quote and nothing else: what it cannot serve, or how few of it there are."""
+        from optimizer.fleet.funnel import configuration_allowed, kept_points
+
+        served = {
+            one.workload
+            for one in self._case.candidates.candidates
+            if one.node_type.key == option.node_type.key
+            and configuration_allowed(one, self._rules)
+            and kept_points(one, self._rules)
+        }
+        parts = [part.name for number, part in enumerate(self._rules.workloads) if number not in served]
+        missed = ", ".join(dict.fromkeys(parts))
+        if missed:
+            return f"alone it cannot serve {missed}, and beside other nodes #1 costs less"
+        return "its stock and the limits of the file leave no plan on it alone, and beside other nodes #1 costs less"
 
     def _alone(self, option: NodeOption) -> int | None:
         """The least bill of a plan on nodes of the quote and nothing else."""

@@ -169,6 +169,7 @@ def known_ids(catalog: Catalog) -> KnownIds:
         currencies=frozenset(catalog.fx) | {"USD"},
         regions=frozenset(offer.region for offer in offers if offer.region)
         | {region.name for region in catalog.regions.values()},
+        certificates=frozenset(name for provider in catalog.providers.values() for name in provider.certificates),
         newest_price_date=catalog.newest_price_date,
         context_of_config=lambda path: model_from_config(path).context_limit,
         experts_of_config=lambda path: model_from_config(path).num_experts,

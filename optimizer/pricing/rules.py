@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from optimizer.certificates import certified
 from optimizer.pricing.terms import MAX_AGE_DAYS, age_days, as_of_day, parse_day, ranks_until
 from optimizer.pricing.types import NodeOption, NodeType, Origin
 from optimizer.progress import today
@@ -242,15 +243,6 @@ def last_day(option: NodeOption) -> str | None:
         return option.offer.valid_until
     dated = option.price.date if option.price else None
     return None if dated is None else ranks_until(dated)
-
-
-def certified(asked: Collection[str], held: Collection[str]) -> bool:
-    """Whether every certificate asked for is held, whatever the spelling: ``ISO 27001`` is ``iso27001``."""
-    return {_plain(name) for name in asked} <= {_plain(name) for name in held}
-
-
-def _plain(name: str) -> str:
-    return "".join(char for char in name.lower() if char.isalnum())
 
 
 def has_nvlink(node_type: NodeType) -> bool:

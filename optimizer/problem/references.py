@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optimizer.certificates import KNOWN_CERTIFICATES, certificate_of, certified
 from optimizer.errors import InputError
 from optimizer.files.carried import is_closed, refusal
 from optimizer.files.text_file import beside, did_you_mean, is_file, is_folder, suggest, whole_id
@@ -37,6 +38,7 @@ def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Ite
     ):
         yield from _unknown(what, names, ids)
     yield from _own_cards(problem, known)
+    yield from _certificates(problem, known)
     yield from _formats(problem, known)
     yield from _expert_shapes(problem, known, folder)
     if known.currencies:
@@ -45,6 +47,16 @@ def check_references(problem: ProblemFile, known: KnownIds, folder: Path) -> Ite
         yield from _model(workload, ("workloads", index), known, folder)
         yield from _trace(workload, ("workloads", index), folder)
     yield from _calibration(problem.engine.calibration, known, folder)
+
+
+def _certificates(problem: ProblemFile, known: KnownIds) -> Iterator[Issue]:
+    """Certificates asked for are known by name, or stated by a provider of the catalog or a quote of the file."""
+    stated = {*known.certificates, *(name for quote in problem.offers for name in quote.certificates or ())}
+    for path, name in _listed(("hardware", "require", "certificates"), problem.hardware.require.certificates):
+        if certificate_of(name) is None and not certified((name,), stated):
+            names = (*KNOWN_CERTIFICATES, *sorted(one for one in stated if certificate_of(one) is None))
+            hint = did_you_mean(name, names) or "nobody states it"
+            yield Issue(path, f"unknown certificate {name!r}", f"{hint}; known: {', '.join(names)}")
 
 
 def _formats(problem: ProblemFile, known: KnownIds) -> Iterator[Issue]:
@@ -303,6 +315,8 @@ class KnownIds:
     currencies: frozenset[str] = frozenset()
     """Currencies with an exchange rate, USD included."""
     regions: frozenset[str] = frozenset()
+    certificates: frozenset[str] = frozenset()
+    """That a provider of the catalog states."""
     newest_price_date: str | None = None
     """What ``payment.as_of`` means when left out."""
     context_of_config: Callable[[Path], int] | None = None

@@ -25,18 +25,20 @@ def leverage_lines(told: Leverage | None, best: Plan) -> Iterator[Block]:
             most = price(told.first_up_to, best.currency)
             text = f"#1 stays first up to {most} per GPU-hour of {told.offer_id} (now {now})."
         yield from wrapped(text)
-    yield from wrapped(_without(told.provider, best, "provider"))
-    yield from wrapped(_without(told.vendor, best, "GPU vendor"))
+    one = "one of its providers" if told.providers[1:] else "its provider"
+    for other in told.providers:
+        yield from wrapped(_without(other, best, "all its providers" if other.names[1:] else one))
+    yield from wrapped(_without(told.vendor, best, "its GPU vendor"))
     yield BLANK
 
 
 def _without(other: Without, best: Plan, what: str) -> str:
     names = ", ".join(other.names)
     if other.plan is None:
-        return f"Without its {what} ({names}) nothing keeps every promise."
+        return f"Without {what} ({names}) nothing keeps every promise."
     cents = other.plan.monthly_cents
     more = signed(cents - best.monthly_cents, best.currency)
-    return f"Without its {what} ({names}): {money(cents, best.currency)}/mo ({more}), {winner(other.plan)}."
+    return f"Without {what} ({names}): {money(cents, best.currency)}/mo ({more}), {winner(other.plan)}."
 
 
 def leverage_document(told: Leverage | None) -> dict[str, Json] | None:
@@ -47,7 +49,8 @@ def leverage_document(told: Leverage | None) -> dict[str, Json] | None:
         "offer_id": told.offer_id,
         "price_per_gpu_hour": in_money(told.price_now),
         "first_up_to_per_gpu_hour": in_money(told.first_up_to),
-        "without_provider": _other(told.provider),
+        "without_provider": _other(told.providers[-1]),
+        "without_each_provider": [_other(one) for one in told.providers if not one.names[1:]],
         "without_gpu_vendor": _other(told.vendor),
     }
 

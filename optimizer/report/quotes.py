@@ -85,11 +85,11 @@ def _loses(one: QuoteVerdict, outcome: Outcome) -> str:
         gap = "as much as" if abs(more) < 0.0005 else f"{percent(more)} more than"
         parts.append(f"loses: {listed}{cost}/mo with it, {gap} #1")
     else:
-        parts.append(f"loses: #{one.rank}" if one.rank else "loses")
+        parts.append(f"loses: #{one.rank}" if one.rank else f"loses: {one.why}" if one.why else "loses: time was up")
     if one.wins_below is not None:
         unit = "once" if one.bought else "an hour"
         parts.append(f"wins up to {_amount(one.wins_below, one)} {unit} ({_change(one)})")
-    elif one.monthly_cents is not None and outcome.proof.objective == "minimize_cost":
+    elif (one.monthly_cents is not None or one.why) and outcome.proof.objective == "minimize_cost":
         parts.append("wins at no price")
     if not one.replayed and one.wins_below is not None:
         parts.append("not replayed")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
+from optimizer.certificates import certificate_of
 from optimizer.pricing import purchase_cents
 from optimizer.progress import today
 from optimizer.units import CENTS_PER_UNIT, floor_guarded
@@ -35,15 +36,23 @@ def residency(case: CheckedCase) -> Iterator[Mismatch]:
         for path, allowed, found in asked:
             if allowed is not None and found not in allowed:
                 yield Mismatch("residency", node.path, f"{path}: {', '.join(allowed)}", found or "not stated", path)
-        held = {_letters(name) for name in offer.certificates}
         for name in hardware.require.certificates:
-            if _letters(name) not in held:
+            if not _held(name, offer.certificates):
                 path = "hardware.require.certificates"
                 yield Mismatch("residency", node.path, f"{path}: {name}", offer.certificates or "not stated", path)
 
 
 def _place(node: NodeCase) -> str:
     return node.option.offer.country or node.option.offer.headquarters
+
+
+def _held(name: str, held: Iterable[str]) -> bool:
+    """Whether a paper is among those held: the same thing certified, and whatever type or level is asked for."""
+    asked = certificate_of(name)
+    if asked is None:
+        return _letters(name) in map(_letters, held)
+    found = [one for one in map(certificate_of, held) if one is not None and one.name == asked.name]
+    return any(not asked.detail or one.detail == asked.detail for one in found)
 
 
 def _letters(name: str) -> str:

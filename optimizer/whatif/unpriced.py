@@ -14,7 +14,7 @@ from optimizer.catalog.types import Offer, link_of
 from optimizer.errors import OutOfTimeError
 from optimizer.plan.types import Unpriced
 from optimizer.pricing import NodeOption, NodeType, Origin
-from optimizer.units import to_cents
+from optimizer.units import CENTS_PER_UNIT, to_cents
 from optimizer.vocabulary import Tier
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ _PER_GPU = 100
 
 MOST = 10
 """Cards that are listed."""
+
+LEAST_SHARE = 0.25
+"""Share of the lowest price known of the card (of any card, where it has none) that a quote has to be let cost: nobody
+sells at less, so a node that wins only below it is none to ask about."""
+
+MOST_TIMES = 8
+"""Times the GPUs of the smallest answer beyond which a card is none to ask about."""
 
 
 def unpriced(case: Case, best_cents: int | None, *, beside_a_plan: bool = False) -> tuple[Unpriced, ...]:
@@ -54,9 +61,35 @@ def unpriced(case: Case, best_cents: int | None, *, beside_a_plan: bool = False)
             one = _least(asked, gpu, best_cents)
         except OutOfTimeError:
             break
-        if one is not None:
+        if one is not None and _within_reach(one, case):
             found = sorted([*found, one], key=_size)
-    return tuple(found[:MOST])
+    return tuple(one for one in found[:MOST] if _size(one)[0] <= MOST_TIMES * _size(found[0])[0])
+
+
+def _within_reach(one: Unpriced, case: Case) -> bool:
+    """Whether somebody might sell below the price that wins."""
+    if one.ask_below_cents is None:
+        return True
+    known = _lowest(case, one.gpu) or _lowest(case, None)
+    return known is None or one.ask_below_cents >= LEAST_SHARE * known * one.gpus_per_node
+
+
+def _lowest(case: Case, gpu: str | None) -> float | None:
+    """Cents a month of a GPU at the lowest price known of it, ranked or not, or of any GPU; None: there is none."""
+    from optimizer.pricing import terms_of
+
+    terms = terms_of(case.inputs.problem, case.inputs.catalog)
+    hours = case.inputs.problem.payment.hours_per_month
+    return min(
+        (
+            price.amount * terms.exchange.rate(price.currency) * hours * CENTS_PER_UNIT / offer.gpus_per_node
+            for offer in case.inputs.catalog.offers.values()
+            if gpu in (None, offer.gpu)
+            for price in offer.prices
+            if price.tier not in (Tier.PURCHASE, Tier.OWNED, Tier.SPOT)
+        ),
+        default=None,
+    )
 
 
 def _size(one: Unpriced) -> tuple[int, str]:

@@ -11,6 +11,7 @@ import pytest
 
 from optimizer.catalog import load_catalog
 from optimizer.catalog.types import Offer, Price
+from optimizer.certificates import certificate_of
 from optimizer.errors import CatalogError
 from optimizer.vocabulary import Evidence, ProviderClass, Tier
 
@@ -174,8 +175,11 @@ def test_a_node_stands_where_its_region_lies_and_nowhere_else() -> None:
 def test_providers_carry_their_seat_and_its_source_and_no_certificate_without_one() -> None:
     for provider in CATALOG.providers.values():
         assert provider.source and len(provider.headquarters) in (0, 2)
-        assert provider.certificates == () or provider.source
+        assert provider.certificates == () or "; certificates: " in provider.source
+        assert all(certificate_of(name) for name in provider.certificates)
     assert CATALOG.providers["verda"].headquarters == "FI"
+    assert CATALOG.providers["modal"].certificates == ("SOC 2 Type II",)
+    assert CATALOG.providers["nebius"].certificates == ()  # in progress, by its own page
 
 
 OFFERS = "offer_id,provider,gpu,gpus_per_node,link,tier,amount,currency,price_date,price_source,{column}\n"

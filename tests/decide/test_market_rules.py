@@ -10,12 +10,12 @@ from click.testing import CliRunner
 
 from benchmarks.market_rules import DAY, checked
 from optimizer.commands import cli
-from optimizer.decide import solve_problem
+from optimizer.decide import read_inputs, solve_problem
 from optimizer.plan.types import Infeasible, Outcome, Unpriced
 from optimizer.progress import TODAY
 from optimizer.report import render
 from optimizer.whatif import unpriced
-from optimizer.whatif.case import Case
+from optimizer.whatif.case import Case, open_case
 
 pytestmark = pytest.mark.cards(
     "h100_sxm_80", "l40s_48", "a100_sxm_80", "t4_16", "b200_sxm_180", "h20_141", "h20_96", "l4_24"
@@ -140,6 +140,33 @@ def test_a_quote_passes_the_buyers_own_rules_or_is_named(tmp_path: Path, rule: s
             continue
         assert (offers == {"mine"}) is wins and (not told) is wins, (outcome.warnings, offers)
         assert all(one in json.loads(render(outcome, "json"))["warnings"] for one in told)
+
+
+def test_quotes_to_ask_for_are_within_reach_of_a_seller(tmp_path: Path) -> None:
+    solved(tmp_path, BASE)
+    case = open_case(read_inputs(tmp_path / "problem.yaml"))
+    known = unpriced._lowest(case, "a100_sxm_80")
+    assert known is not None and unpriced._lowest(case, None) is not None
+    least = unpriced.LEAST_SHARE * known * 8
+    for below, named in ((None, True), (int(least) + 1, True), (int(least) - 1, False), (300, False)):
+        assert unpriced._within_reach(Unpriced("a100_sxm_80", 8, 1, ("chat",), below), case) is named
+
+
+def test_no_other_winner_and_no_target_price_leaves_a_rule_on_certificates(tmp_path: Path) -> None:
+    from optimizer.catalog import load_catalog
+    from optimizer.negotiate.targets import targets
+
+    rule = "hardware.require={certificates: [soc2 type 2]}"
+    known = load_catalog().providers
+    held = {key for key, one in known.items() if "SOC 2 Type II" in one.certificates}
+    outcome = solved(tmp_path, BASE, rule)
+    plans = [*outcome.plans, *(one.plan for one in outcome.others.every() if one.plan is not None)]
+    sellers = {node.offer_id for plan in plans for node in plan.nodes}
+    sellers = {load_catalog().offers[offer].provider for offer in sellers}
+    assert sellers and sellers <= held
+    found = targets(tmp_path / "problem.yaml", sets=[rule], simulate=False)
+    asked = {one.provider for one in found.prices if one.provider in known and known[one.provider].certificates}
+    assert asked <= held
 
 
 def test_an_expired_quote_is_told_on_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

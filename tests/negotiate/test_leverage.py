@@ -48,20 +48,33 @@ def test_without_its_sellers_it_is_the_best_that_leaves_them_out(tmp_path: Path)
     case, best = opened(tmp_path, 2.5)
     told = leverage(case, best)
     assert told is not None
-    assert told.provider.names == ("one",) and told.vendor.names == ("nvidia",)
+    assert [one.names for one in told.providers] == [("one",)] and told.vendor.names == ("nvidia",)
     for other, sets in (
-        (told.provider, "hardware.providers=[two, three]"),
+        (told.providers[0], "hardware.providers=[two, three]"),
         (told.vendor, "hardware.gpus=[mi300x_192]"),
     ):
         assert other.plan is not None
         assert other.plan.monthly_cents == opened(tmp_path, 2.5, sets)[1].cents
 
 
+def test_of_a_mix_each_provider_is_left_out_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "problem.yaml"
+    stock = BASE.replace("PRICE", "2.5").replace("gpus_per_node: 1,", "gpus_per_node: 1, stock: 1,")
+    path.write_text(stock.replace("requests_per_second: 20", "requests_per_second: 40"))
+    case = open_case(read_inputs(path))
+    best = ask(case)
+    assert best.solution is not None
+    bought = sorted({node.option.offer.provider for node in best.solution.nodes})
+    assert bought == ["one", "two"]
+    told = leverage(case, best)
+    assert told is not None and [one.names for one in told.providers] == [("one",), ("two",), ("one", "two")]
+
+
 def test_where_nothing_else_will_do_it_is_first_at_any_price(tmp_path: Path) -> None:
     case, best = opened(tmp_path, 2.5, "hardware.providers=[one]")
     told = leverage(case, best)
     assert told is not None and told.first_up_to is None
-    assert told.provider.plan is None and told.vendor.plan is None
+    assert told.providers[0].plan is None and told.vendor.plan is None
 
 
 def test_no_word_where_money_is_not_the_objective(tmp_path: Path) -> None:
