@@ -11,6 +11,8 @@ from optimizer.decide import solve_problem
 from optimizer.plan.types import Outcome
 from optimizer.report import render
 
+pytestmark = pytest.mark.cards("l40s_48")
+
 BASE = """
 workloads:
   - name: chat

@@ -15,6 +15,8 @@ from optimizer.planning.drill import GroupDrill, drill
 from optimizer.report.drill import Drilled, render_drill
 from optimizer.vocabulary import Router
 
+pytestmark = pytest.mark.cards("h100_sxm_80", "l40s_48")
+
 PROBLEM = Path(__file__).parents[2] / "problems" / "chatbot_100users.yaml"
 
 

@@ -16,6 +16,8 @@ from optimizer.report.screen import render_screen
 from optimizer.vocabulary import Tier
 from optimizer.whatif.case import open_case
 
+pytestmark = pytest.mark.cards("h200_sxm_141")
+
 LONG_THOUGHTS = """
 workloads:
   - name: assistant

@@ -86,6 +86,7 @@ def _ways(path: Path, name: str, text: str) -> list[tuple[str, object, object, i
     ]
 
 
+@pytest.mark.cards("h100_sxm_80", "l40s_48", "l4_24")
 @pytest.mark.parametrize("text", [RENAMED, INFEASIBLE], ids=["promise", "copies"])
 def test_ways_out(tmp_path: Path, text: str) -> None:
     expected = _ways(tmp_path / "problem.yaml", "chat", text)
@@ -94,12 +95,14 @@ def test_ways_out(tmp_path: Path, text: str) -> None:
         assert _ways(tmp_path / "problem.yaml", name, text) == expected
 
 
+@pytest.mark.cards("h100_sxm_80", "l40s_48", "l4_24")
 def test_copies_are_a_way_out(tmp_path: Path) -> None:
     ways = _ways(tmp_path / "problem.yaml", "chat", INFEASIBLE)
     told = [(before, after, round(cents / 100)) for path, before, after, cents in ways if path.endswith("min_replicas")]
     assert told == [(4, 1, 514), (4, 2, 1029)]
 
 
+@pytest.mark.cards("h100_sxm_80", "l40s_48", "l4_24")
 def test_a_frontier(tmp_path: Path) -> None:
     found = []
     for name in ("chat", "traffic", "slo"):
@@ -129,6 +132,7 @@ def test_any_name_is_taken_or_refused(tmp_path: Path, name: str) -> None:
     assert [one.figure.key for one in stated_promises(problem)][:3] == ["ttft_ms", "concurrency", "requests_per_second"]
 
 
+@pytest.mark.cards("h100_sxm_80", "l40s_48", "l4_24")
 def test_an_explanation_and_prices_to_ask_for(tmp_path: Path) -> None:
     found = []
     for name in ("chat", "traffic"):

@@ -15,6 +15,8 @@ from optimizer.plan.types import Infeasible, Optimal
 from optimizer.report.negotiate_budget import render_budget
 from optimizer.whatif.case import Case
 
+pytestmark = pytest.mark.cards("h100_sxm_80", "l40s_48", "mi300x_192", "a100_sxm_80", "rtx_pro_6000_server_96")
+
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"
 CARDS = "hardware.gpus=[h100_sxm_80, l40s_48, mi300x_192, a100_sxm_80, rtx_pro_6000_server_96]"

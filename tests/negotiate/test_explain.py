@@ -13,6 +13,10 @@ from optimizer.problem import figure_of
 from optimizer.report.negotiate_explain import render_explanation
 from optimizer.whatif.case import Case, ask, score
 
+pytestmark = pytest.mark.cards(
+    "h100_sxm_80", "l40s_48", "mi300x_192", "a100_sxm_80", "rtx_pro_6000_server_96", "h200_sxm_141"
+)
+
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"
 CARDS = "hardware.gpus=[h100_sxm_80, l40s_48, mi300x_192, a100_sxm_80, rtx_pro_6000_server_96]"
