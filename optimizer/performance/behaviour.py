@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from optimizer.demand import Lengths, Metric, Promise
 from optimizer.performance.accuracy import error_factor
-from optimizer.performance.bisection import bisected
+from optimizer.performance.bisection import FINE_GRID, bisected, first_bracket
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.population import most_in_flight, people_flow, people_of, root
@@ -126,7 +126,8 @@ def flow_of_people(r: Replicas, m: LengthMoments, limit: Flow, users: Array, thi
     def people(decoding: Array) -> Array:
         return people_of(people_flow(r, m, decoding, think_s), think_s)
 
-    return people_flow(r, m, root(people, users, limit.decoding), think_s)
+    bracket = _where_first(r, limit.decoding, lambda decoding: np.asarray(people(decoding) >= users))
+    return people_flow(r, m, root(people, users, limit.decoding, bracket), think_s)
 
 
 def flow_under(r: Replicas, m: LengthMoments, limit: Flow, load: Array, *, closed: bool) -> Flow:
@@ -136,9 +137,21 @@ def flow_under(r: Replicas, m: LengthMoments, limit: Flow, load: Array, *, close
         flow = flow_at(r, m, decoding, closed=closed)
         return np.asarray((flow.inflight if closed else flow.rate) >= load)
 
-    high = bisected(np.zeros_like(load), limit.decoding, INVERSION_STEPS, enough)[1]
+    high = bisected(*_where_first(r, limit.decoding, enough), INVERSION_STEPS, enough)[1]
     flow = flow_at(r, m, high, closed=closed)
     return flow if closed else admission(flow, r, m, limit)
+
+
+def _where_first(r: Replicas, most: Array, enough: Callable[[Array], npt.NDArray[np.bool_]]) -> tuple[Array, Array]:
+    """The bracket of the least number being decoded that is ``enough``, up to ``most``.
+
+    Where hits are earned by memory a replica may carry less with more in flight, so a load may be met at several
+    numbers: a replica that fills up comes to the least of them first, up to which operating points are searched too.
+    """
+    if r.prefixes is None:
+        return np.zeros_like(most), most
+    low, high = first_bracket(enough(np.array(FINE_GRID)[:, None] * most), FINE_GRID)
+    return low * most, high * most
 
 
 def promised_seconds(

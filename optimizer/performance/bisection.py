@@ -7,7 +7,7 @@ bit, as one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,21 @@ AT_ONCE = 300
 
 MOST_HALVINGS = 7
 """Halvings with one look, however few the brackets."""
+
+GRID = (0.004, 0.01, 0.025, 0.06, 0.12, 0.2, 0.3, 0.42, 0.56, 0.7, 0.85, 1.0)
+"""Shares of the saturated batch that are looked at before the first bracket is halved."""
+
+
+FINE_GRID = tuple(np.interp(np.arange(1, 4 * len(GRID) + 1) / 4.0, np.arange(len(GRID) + 1), (0.0, *GRID)).tolist())
+"""Four times as many."""
+
+
+def first_bracket(found: npt.NDArray[np.bool_], grid: Sequence[float] = GRID) -> tuple[Array, Array]:
+    """The shares between which something is first found, column by column, of what was found at those of the grid, row
+    by row; twice the last one where it is nowhere."""
+    first = np.where(found.any(axis=0), found.argmax(axis=0), len(grid))
+    padded = np.array([0.0, *grid, grid[-1]])
+    return padded[first], padded[np.minimum(first + 1, len(grid))]
 
 
 def bisected(

@@ -30,6 +30,9 @@ P99_SCORE = 2.33
 _HALVINGS = 18
 """Bisection steps to the root: exact to some 1e-5."""
 
+_LOOKS = 4
+"""The first of them: at each the time between two requests is worked out; between two of these it is linear."""
+
 
 def are_computed(lengths: Lengths) -> bool:
     """Whether hits are computed from memory. Not where no prefix is shared, nor where all requests share one, which is
@@ -131,19 +134,24 @@ def _hits(lengths: Lengths) -> HitTable:
 def _shares(r: Replicas, m: LengthMoments, hits: HitTable, decoding: Array, free: Array, *, closed: bool) -> Array:
     """Of what could be found the share that is, with so many requests being decoded and so many tokens free.
 
-    A prompt takes as long as it has tokens to be read, so the time between two requests is all but linear in the share:
-    it is worked out at three.
+    The time between two requests falls with the share, all but linearly inside a small part of it: not over all of it,
+    where prompts stop filling every step, or stop being there at all.
     """
-    none, half, all_ = (
-        1.0 / steps_at(r, prompts_left(m, hits.curve, part + 0.0 * free), decoding, closed=closed).rate
-        for part in (0.0, 0.5, 1.0)
-    )
+
+    def seconds(share: Array) -> Array:
+        return 1.0 / steps_at(r, prompts_left(m, hits.curve, share), decoding, closed=closed).rate
+
     low, high = np.zeros_like(free), np.ones_like(free)
-    for _ in range(_HALVINGS):
+    at_low, at_high = seconds(low), seconds(high)
+    for _ in range(_LOOKS):
         middle = 0.5 * (low + high)
-        seconds = np.where(
-            middle < 0.5, none + 2.0 * middle * (half - none), half + (2.0 * middle - 1.0) * (all_ - half)
-        )
-        more = hits.share(free, 1.0 / seconds) > middle
+        there = seconds(middle)
+        more = hits.share(free, 1.0 / there) > middle
+        low, at_low = np.where(more, middle, low), np.where(more, there, at_low)
+        high, at_high = np.where(more, high, middle), np.where(more, at_high, there)
+    begin, slope = low, (at_high - at_low) / (high - low)
+    for _ in range(_HALVINGS - _LOOKS):
+        middle = 0.5 * (low + high)
+        more = hits.share(free, 1.0 / (at_low + (middle - begin) * slope)) > middle
         low, high = np.where(more, middle, low), np.where(more, high, middle)
     return low

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from optimizer.demand import Lengths, Load, Metric, Promise, Slo
 from optimizer.performance.accuracy import band_source, error_factor, grades_of, throughput_factor
 from optimizer.performance.behaviour import flow_of_people, flow_under, held_by_rank
-from optimizer.performance.bisection import bisected
+from optimizer.performance.bisection import GRID, bisected, first_bracket
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.population import most_in_flight, people_flow, people_of, slowest_response
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 
 UTILIZATION = 0.9
 """Share of the saturation rate a replica may be asked to run at; batch work may run at all of it."""
-
-GRID = (0.004, 0.01, 0.025, 0.06, 0.12, 0.2, 0.3, 0.42, 0.56, 0.7, 0.85, 1.0)
-"""Shares of the saturated batch that are scanned for the first violation."""
 
 REFINEMENTS = 11
 """Bisection steps inside the bracket: 2^-11 of it is given away, never overstated."""
@@ -314,9 +311,7 @@ def _searched(question: PointsAsked, side: Side, violated: Callable[[Flow], Mask
     """A scan for the first violation, then bisection."""
     grid = np.array(GRID)
     bad = violated(question.scan(grid, side))
-    first = np.where(bad.any(axis=0), bad.argmax(axis=0), len(grid))
-    padded = np.concatenate([[0.0], grid, [grid[-1]]])
-    low, high = padded[first], padded[np.minimum(first + 1, len(grid))]
+    low, high = first_bracket(bad)
     return bisected(low, high, REFINEMENTS, lambda middle: violated(question.at(middle, side)))[0]
 
 

@@ -85,12 +85,15 @@ def most_in_flight(flow: Flow, think_s: float) -> Array:
     return np.asarray(np.minimum(flow.inflight + spread, people_of(flow, think_s)))
 
 
-def root(people: Callable[[Array], Array], wanted: Array, most: Array) -> Array:
-    """Where on a coordinate from 0 to ``most`` so many people stand; ``people`` rises. ``most`` where it has fewer.
+def root(
+    people: Callable[[Array], Array], wanted: Array, most: Array, bracket: tuple[Array, Array] | None = None
+) -> Array:
+    """Where on a coordinate from 0 to ``most``, or inside a ``bracket``, so many people stand; ``people`` rises there.
+    ``most`` where it has fewer.
 
     On the number in flight n itself ``people(n) = n (Z + R(n)) / R(n)``, and the root is that of n = N R / (Z + R).
     """
-    low, high = np.zeros_like(wanted), most + np.zeros_like(wanted)
+    low, high = bracket or (np.zeros_like(wanted), most + np.zeros_like(wanted))
     return bisected(low, high, ROOT_STEPS, lambda middle: np.asarray(people(middle) >= wanted))[1]
 
 

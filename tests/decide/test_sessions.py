@@ -81,3 +81,43 @@ def test_the_example_says_what_its_sessions_mean_and_what_is_found(solved: Solve
     (load,) = json.loads(render(outcome, "json"))["load"]
     assert load["users"] == 120 and load["sessions"]["turns"] == pytest.approx(23.9, abs=0.1)
     assert load["sessions"]["reachable_hit_rate"] == pytest.approx(told.prefix.could, abs=1e-3)
+
+
+CONVERSATIONS = """
+workloads:
+  - name: chat
+    model: meta-llama/Llama-3.1-8B-Instruct
+    traffic: {users: {active: %d}, peak_factor: 1}
+    tokens: {context_max: 32768}
+    sessions:
+      turns: %d
+      shared_prefix: {tokens: %d, groups: %d}
+      first_input: %d
+      new_input: %d
+      output: 300
+      gap: {%s}
+    slo: {ttft_ms: {p95: 3000}, tpot_ms: {p95: 60}}
+engine: {router: prefix_affinity, kv_cache: [auto]}
+hardware: {gpus: [%s]}
+ranking: {top: 1}
+"""
+
+
+@pytest.mark.cards("l40s_48", "h100_sxm_80")
+@pytest.mark.parametrize(
+    ("stated", "simulate"),
+    [
+        ((500, 20, 4000, 30, 6000, 60, "p50: 40, p90: 156.188", "l40s_48"), True),
+        ((1500, 3, 4000, 5, 6000, 400, "p50: 200, p90: 900", "l40s_48, h100_sxm_80"), False),
+        ((1500, 20, 9000, 5, 2000, 1500, "p50: 200, p90: 900", "l40s_48, h100_sxm_80"), False),
+    ],
+    ids=["prompts that no longer fill every step", "two numbers in flight", "near the most it carries"],
+)
+def test_what_is_found_bends_with_the_load_and_the_check_agrees(
+    tmp_path: Path, stated: tuple[object, ...], simulate: bool
+) -> None:
+    """The time between requests is not linear in what is found, and a load may be met at several numbers in flight:
+    the check found otherwise and stopped the run."""
+    path = tmp_path / "talk.yaml"
+    path.write_text(CONVERSATIONS % stated)
+    assert solve_problem(path, simulate=simulate).plans
