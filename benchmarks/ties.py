@@ -10,13 +10,12 @@ with replicas on the cards of its nodes that stand idle.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from optimizer.decide import decide
 from optimizer.errors import OptimizerError
-from optimizer.performance import native_quant
 from optimizer.plan.types import Plan
 from optimizer.planning.inputs import Inputs, read_inputs
 
@@ -41,16 +40,13 @@ class Twin:
 class Asked:
     """What a problem is about, as far as its plans are compared by it."""
 
-    native: Mapping[str, str]  # the format in which each model was published: all that some buyers sign for
     latency: str  # that is minimised; empty: none
 
     @classmethod
-    def of(cls, inputs: Inputs, plans: Sequence[Plan]) -> Asked:
-        """Of a problem and its plans."""
-        models = {group.model for plan in plans for group in plan.groups}
+    def of(cls, inputs: Inputs) -> Asked:
+        """Of a problem."""
         sought = {"minimize_ttft": "ttft_ms", "minimize_tpot": "tpot_ms"}
-        native = {model: native_quant(inputs.catalog.models[model]) for model in models}
-        return cls(native, sought.get(inputs.problem.objective, ""))
+        return cls(sought.get(inputs.problem.objective, ""))
 
 
 def same_purchase(one: Plan, other: Plan) -> bool:
@@ -80,9 +76,9 @@ def promised(plan: Plan) -> dict[tuple[object, ...], float]:
 
 def beats(one: Plan, other: Plan, asked: Asked) -> bool:
     """Whether one is no worse than the other in grade, published weights, load, every promise and the latency that is
-    sought, and better in one, and serves the models' own formats where the other does."""
+    sought, and better in one."""
     mine, theirs = promised(one), promised(other)
-    if mine.keys() != theirs.keys() or (_own_formats(other, asked) and not _own_formats(one, asked)):
+    if mine.keys() != theirs.keys():
         return False
     sides = [
         (one.grade, other.grade),
@@ -97,10 +93,6 @@ def beats(one: Plan, other: Plan, asked: Asked) -> bool:
 def _sought(plan: Plan, asked: Asked) -> list[float]:
     """The latency of each workload that is minimised, as estimated; none where another thing is sought."""
     return [getattr(one, asked.latency).p95 for one in plan.predicted] if asked.latency else []
-
-
-def _own_formats(plan: Plan, asked: Asked) -> bool:
-    return all(group.weight_quant == asked.native[group.model] for group in plan.groups)
 
 
 def _own_weights(plan: Plan) -> bool:
@@ -128,9 +120,7 @@ def twins(inputs: Inputs, *, simulate: bool = True) -> tuple[int, list[Twin]]:
             others = decide(inputs.with_sets(sets), simulate=simulate).plans
         except OptimizerError:
             continue
-        found += [
-            Twin(plan, other, sets[0]) for plan, other in _better(plans, others, Asked.of(inputs, [*plans, *others]))
-        ]
+        found += [Twin(plan, other, sets[0]) for plan, other in _better(plans, others, Asked.of(inputs))]
     return len(plans), found
 
 

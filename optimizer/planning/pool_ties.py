@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from optimizer.fleet.funnel import kept_points
 from optimizer.fleet.instance import key_of, option_facts, slot_facts
 from optimizer.planning.pool_search import KnownPair, PoolSearch, trial_in
-from optimizer.planning.same_nodes import fits, stands_in
+from optimizer.planning.same_nodes import fits
 
 if TYPE_CHECKING:
     from optimizer.catalog.types import Catalog
@@ -76,7 +76,7 @@ class PoolTies:
         for rival in self._rivals(plan):
             if rival.solution.key == plan.key or rival.least_cents < plan.monthly_cents:
                 continue
-            if not _no_worse(rival.bound, mine) or not stands_in(rival.solution, plan):
+            if not _no_worse(rival.bound, mine):
                 continue
             if self._search.carries(replace(trial_in(rival.solution), factor=plan.load_factor)):
                 replayed = self._as_replayed(rival.solution)

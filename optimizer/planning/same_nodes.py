@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optimizer.fleet.survival import lost_on, lost_with_a_node
-from optimizer.performance import native_quant
 from optimizer.vocabulary import Survive
 
 if TYPE_CHECKING:
@@ -171,13 +170,3 @@ def _running(
         counts.append(most)
     made = _standing(replace(group, running=tuple(counts)), one, max(counts), solution.nodes, survive)
     return (with_replicas(made, one, max(counts), capable),)
-
-
-def stands_in(one: FleetSolution, other: FleetSolution) -> bool:
-    """Whether one serves the models' own formats where the other does."""
-    return _serves_own_formats(one) or not _serves_own_formats(other)
-
-
-def _serves_own_formats(plan: FleetSolution) -> bool:
-    specs = [group.candidate.spec for group in plan.groups]
-    return all(spec.weight_quant == native_quant(spec.model) for spec in specs)

@@ -6,9 +6,8 @@ nodes, of several on the same nodes) and have the same key, and the best of them
 weights, more load carried, lower latency as replayed (as estimated, where nothing is replayed), fewer GPUs per replica,
 and content last. Then a plan leaves the list that another beats on the same nodes at the same money: no worse in grade,
 published weights, load and every promised percentile, and better in one; the other being what its configuration costs
-at least and reaches at most. Under a latency objective the other is no slower in that either. Weights in the
-model's own format are what was validated and may be all that a buyer signs for: a plan that serves them is beaten only
-by another that does. Of plans listed at equal money the better one comes first.
+at least and reaches at most. Under a latency objective the other is no slower in that either. Of plans listed at equal
+money the better one comes first.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from optimizer.fleet.lower_bounds import THOUSANDTHS, NodeKey, UsableOptions
 from optimizer.fleet.starting_plans import keeps_limits
 from optimizer.fleet.types import NodeChoice
 from optimizer.planning.inputs import loads_of
-from optimizer.planning.same_nodes import spread, stands_in
+from optimizer.planning.same_nodes import spread
 from optimizer.planning.sought import Sought
 from optimizer.vocabulary import Survive
 
@@ -299,7 +298,7 @@ class _Ties:
         for rival in self._rivals(plan):
             if rival.key == plan.key or _purchase(rival) != _purchase(plan):
                 continue
-            if not _no_worse(self._static(rival), mine) or not stands_in(rival, plan):
+            if not _no_worse(self._static(rival), mine):
                 continue
             if self._judge.has_for_less(rival) or not self._judge.keeps(rival):
                 continue
@@ -310,7 +309,7 @@ class _Ties:
     def _beats(self, one: FleetSolution, other: FleetSolution) -> bool:
         """Whether one is no worse in anything and better in something. The two have bought the same."""
         mine, theirs = self._static(one), self._static(other)
-        if not _no_worse(mine, theirs) or not stands_in(one, other):
+        if not _no_worse(mine, theirs):
             return False
         if self._sought.latency and one.objective > other.objective:
             return False

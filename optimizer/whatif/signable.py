@@ -46,9 +46,12 @@ def _graded(least: str) -> Callable[[Candidate], bool]:
 
 def best_as_published(plans: Sequence[Plan], catalog: Catalog, ask: Ask | None) -> OtherWinner | None:
     """The best plan that serves every model in the format its weights were published in: what was validated is what
-    runs. Its ``plan`` is None where there is no such plan; None where that is not known."""
+    runs. Its ``plan`` is None where there is no such plan; None where that is not known.
+
+    The ranking lists none that a smaller format beats on the same nodes, so unless it begins with one it is asked for.
+    """
     native = {model: native_quant(catalog.models[model]) for plan in plans for model in {g.model for g in plan.groups}}
-    for plan in plans:
-        if all(group.weight_quant == native[group.model] for group in plan.groups):
-            return OtherWinner(plan, plan.rank, plan.stock_notes)
-    return None if ask is None else ask(lambda one: one.spec.weight_quant == native_quant(one.spec.model))
+    listed = [plan for plan in plans if all(group.weight_quant == native[group.model] for group in plan.groups)]
+    if ask is not None and listed[:1] != list(plans[:1]):
+        return ask(lambda one: one.spec.weight_quant == native_quant(one.spec.model))
+    return OtherWinner(listed[0], listed[0].rank, listed[0].stock_notes) if listed else None

@@ -85,15 +85,18 @@ def test_no_listed_plan_has_a_better_twin(make: Make, simulate: bool) -> None:
 def test_a_plan_that_another_beats_is_not_listed_and_the_next_one_is(make: Make) -> None:
     inputs = make(distinct="configuration")
     plans = decide(inputs, simulate=False).plans
-    asked = Asked.of(inputs, plans)
+    asked = Asked.of(inputs)
     assert not any(beats(one, other, asked) and same_purchase(one, other) for one in plans for other in plans)
 
 
-def test_weights_in_the_models_own_format_are_not_beaten_by_others(make: Make) -> None:
-    """A smaller format is quicker on the same nodes, and bf16 may be all that the buyer signs for."""
-    plans = decide(make(distinct="gpu, weight_quant"), simulate=False).plans
-    listed = {(plan.groups[0].gpu, plan.groups[0].weight_quant) for plan in plans}
-    assert {("h100_sxm_80", "bf16"), ("a100_sxm_80", "bf16")} <= listed
+def test_the_best_as_published_is_asked_for_where_a_smaller_format_beats_it_on_the_same_nodes(make: Make) -> None:
+    """It is not listed then, and the next one that is costs more."""
+    outcome = decide(make(distinct="gpu, weight_quant"), simulate=False)
+    alone = decide(make(distinct="gpu, weight_quant").with_sets(["engine.weight_quant=[bf16]"]), simulate=False)
+    published = outcome.others.as_published
+    assert published is not None and published.plan is not None
+    assert published.plan.monthly_cents == alone.plans[0].monthly_cents
+    assert published.plan.groups[0].weight_quant == "bf16"
 
 
 def test_a_question_names_the_plan_that_the_list_puts_first(make: Make) -> None:
