@@ -91,8 +91,12 @@ def test_a_plan_that_another_beats_is_not_listed_and_the_next_one_is(make: Make)
 
 def test_the_best_as_published_is_asked_for_where_a_smaller_format_beats_it_on_the_same_nodes(make: Make) -> None:
     """It is not listed then, and the next one that is costs more."""
-    outcome = decide(make(distinct="gpu, weight_quant"), simulate=False)
-    alone = decide(make(distinct="gpu, weight_quant").with_sets(["engine.weight_quant=[bf16]"]), simulate=False)
+    dearer = (QUOTES[0], QUOTES[2].replace("price_per_hour: 16", "price_per_hour: 20"))
+    inputs = make(quotes=dearer, distinct="gpu, weight_quant").with_sets(["engine.weight_quant=[fp8, bf16]"])
+    outcome = decide(inputs, simulate=False)
+    alone = decide(inputs.with_sets(["engine.weight_quant=[bf16]"]), simulate=False)
+    listed = {(plan.groups[0].gpu, plan.groups[0].weight_quant) for plan in outcome.plans}
+    assert ("a100_sxm_80", "bf16") in listed and ("h100_sxm_80", "bf16") not in listed
     published = outcome.others.as_published
     assert published is not None and published.plan is not None
     assert published.plan.monthly_cents == alone.plans[0].monthly_cents
