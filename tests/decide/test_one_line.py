@@ -44,7 +44,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what a command says of the winner itself."""
     monkeypatch.setattr("optimizer.decide.solve._stressed", lambda plans, *_: plans)
     monkeypatch.setattr(picture_room, "_turns", lambda *_: iter(()))
-    monkeypatch.setattr(picture_room, "LOAD_FACTORS", (1.0,))
+    monkeypatch.setattr(picture_room, "LOADS", (100,))
+    monkeypatch.setattr(picture_room, "MOST_LOADS", 1)
     monkeypatch.setattr(explain_room, "moves", lambda *_: ())
     monkeypatch.setattr(explain_room, "_reign", lambda *_: None)
     told = Stress("one node gone", False, None)

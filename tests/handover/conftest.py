@@ -347,6 +347,7 @@ def solved_once(monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[object, ...
         return found
 
     monkeypatch.setattr(solve, "solved", once)
-    monkeypatch.setattr(page_curves, "LOAD_FACTORS", (1.0, 2.0))
+    monkeypatch.setattr(page_curves, "LOADS", (100, 200))
+    monkeypatch.setattr(page_curves, "MOST_LOADS", 2)
     monkeypatch.setattr(page_curves, "PROMISE_FACTORS", (2.0,))
     monkeypatch.setattr(page_curves, "CONFIDENCES", ())
