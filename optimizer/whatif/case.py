@@ -194,10 +194,11 @@ class Case:
 
     def solve_near(self, cents: int, settings: SolveSettings) -> FleetResult:
         """The best plan where it is likely to cost little more than that: what costs far more is looked at only where
-        nothing else serves. Raises ``OutOfTimeError`` where the clock ended the search."""
+        nothing else serves. A plan found beyond what was looked at need not be the best. Raises ``OutOfTimeError``
+        where the clock ended the search."""
         if settings.at_most is None and self.candidates.rules.objective == "minimize_cost":
             near = self.solve(settings=replace(settings, at_most=NEAR * cents))
-            if near.solutions:
+            if near.solutions and near.solutions[0].monthly_cents <= NEAR * cents:
                 return near
         return self.solve(settings=settings)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from optimizer.decide import Inputs
-from optimizer.whatif.case import Case, open_case
+from optimizer.fleet import SolveSettings
+from optimizer.whatif.case import NEAR, Case, open_case
 
 EDITS = (
     ["workloads.chat.traffic.concurrency=170"],
@@ -29,6 +30,15 @@ def test_an_edited_case_is_the_case_opened_afresh(chat: Inputs, chat_case: Case,
     assert edited.candidates.candidates == fresh.candidates.candidates
     assert edited.candidates.rules == fresh.candidates.rules
     assert edited.solve().solutions == fresh.solve().solutions  # the funnel's counts stay those of the first problem
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.92, 0.999, 1.0, 1.5])
+def test_what_is_looked_for_near_some_money_is_the_best_however_far_it_costs(chat_case: Case, share: float) -> None:
+    """A search that ends at some money may show a plan beyond it, which need not be the best of those."""
+    published = chat_case.allowed().only(candidate=lambda one: one.spec.weight_quant == "bf16")
+    best = published.solve().solutions[0]
+    near = published.solve_near(int(share * best.monthly_cents / NEAR), SolveSettings())
+    assert near.solutions[0].monthly_cents == best.monthly_cents
 
 
 def test_edits_add_up(chat_case: Case) -> None:
