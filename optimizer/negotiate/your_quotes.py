@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optimizer.plan.quotes import MissedPromise, QuoteVerdict, Verdict
+from optimizer.plan.quotes import NO_PLAN, TIME_UP, MissedPromise, QuoteVerdict, Verdict
 from optimizer.pricing import RuleName
 from optimizer.pricing.types import Origin
 from optimizer.progress import Say, silent
@@ -90,8 +90,10 @@ class _Judge:
         rank = next((plan.rank for plan in plans if _stands_on(plan.nodes, option.offer.id)), None)
         if rank == 1:
             return replace(able, verdict=Verdict.WINS, rank=1, monthly_cents=plans[0].monthly_cents)
-        if not plans or self._case.clock.over:
-            return replace(able, rank=rank)
+        if self._case.clock.over:
+            return replace(able, rank=rank, why="" if rank else TIME_UP)
+        if not plans:
+            return replace(able, why=NO_PLAN)
         cents = plans[rank - 1].monthly_cents if rank else self._alone(option)
         below = self._wins_below(option)
         why = self._why_not_alone(option) if cents is None else ""
@@ -111,8 +113,8 @@ class _Judge:
         parts = [part.name for number, part in enumerate(self._rules.workloads) if number not in served]
         missed = ", ".join(dict.fromkeys(parts))
         if missed:
-            return f"alone it cannot serve {missed}, and beside other nodes #1 costs less"
-        return "its stock and the limits of the file leave no plan on it alone, and beside other nodes #1 costs less"
+            return f"alone it cannot serve {missed}, and beside other nodes #1 stays first"
+        return "its stock and the limits of the file leave no plan on it alone, and beside other nodes #1 stays first"
 
     def _alone(self, option: NodeOption) -> int | None:
         """The least bill of a plan on nodes of the quote and nothing else."""

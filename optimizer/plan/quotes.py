@@ -30,6 +30,10 @@ class MissedPromise:
     setup: str  # card, format, sizes
 
 
+NO_PLAN = "with it or without, no plan keeps every rule"
+TIME_UP = "the time was up before a plan with it was priced"
+
+
 @dataclass(frozen=True, slots=True)
 class QuoteVerdict:
     """One entry of ``offers:``. Prices are per node and hour, or per node once, before tax, in its own currency."""
@@ -43,7 +47,7 @@ class QuoteVerdict:
     currency: str
     verdict: Verdict
     rules: tuple[str, ...] = ()  # YAML paths that forbid it
-    why: str = ""  # of an expired one, or one that cannot serve
+    why: str = ""  # of an expired one, one that cannot serve, or one that no plan was priced with
     missed: tuple[MissedPromise, ...] = ()
     rank: int | None = None  # of the first listed plan with nodes of it
     monthly_cents: int | None = None  # of the cheapest plan with nodes of it, in the problem's currency

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optimizer.plan.quotes import MissedPromise, QuoteVerdict, Verdict
+from optimizer.plan.quotes import TIME_UP, MissedPromise, QuoteVerdict, Verdict
 from optimizer.plan.types import Outcome
 from optimizer.report.json_plan import Json, Money, in_money
 from optimizer.report.layout import BLANK, Block, Line, Say, Style, columns, fold, said
@@ -85,11 +85,11 @@ def _loses(one: QuoteVerdict, outcome: Outcome) -> str:
         gap = "as much as" if abs(more) < 0.0005 else f"{percent(more)} more than"
         parts.append(f"loses: {listed}{cost}/mo with it, {gap} #1")
     else:
-        parts.append(f"loses: #{one.rank}" if one.rank else f"loses: {one.why}" if one.why else "loses: time was up")
+        parts.append(f"loses: #{one.rank}" if one.rank else f"loses: {one.why}")
     if one.wins_below is not None:
         unit = "once" if one.bought else "an hour"
         parts.append(f"wins up to {_amount(one.wins_below, one)} {unit} ({_change(one)})")
-    elif (one.monthly_cents is not None or one.why) and outcome.proof.objective == "minimize_cost":
+    elif best is not None and one.why != TIME_UP and outcome.proof.objective == "minimize_cost":
         parts.append("wins at no price")
     if not one.replayed and one.wins_below is not None:
         parts.append("not replayed")

@@ -11,7 +11,7 @@ import pytest
 from optimizer import decide
 from optimizer.decide import read_inputs
 from optimizer.negotiate.your_quotes import with_quotes
-from optimizer.plan.quotes import Verdict
+from optimizer.plan.quotes import NO_PLAN, Verdict
 from optimizer.plan.types import Outcome
 from optimizer.report import render
 from optimizer.report.json_report import document
@@ -19,6 +19,7 @@ from optimizer.report.quotes import verdict_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAT = ROOT / "problems" / "chatbot_100users.yaml"
+SHARED = ROOT / "problems" / "chat_and_rag.yaml"
 SETS = ("hardware.gpus=[h100_sxm_80, l40s_48, l20_48, ascend_910b3_64, t4_16]", "ranking.top=2")
 
 
@@ -94,6 +95,23 @@ def test_text_json_and_words_say_the_same(answer: Outcome) -> None:
     assert "of 600 ms" in flat
     assert "on 8x T4 16GB" in flat
     assert "not replayed" in flat
+
+
+def test_without_a_plan_a_quote_loses_for_that_and_at_no_stated_price() -> None:
+    found = judged([quote("able", "h100_sxm_80", 12.0)], "budget.monthly=100")
+    assert not found.plans
+    assert verdict_of(found.quotes[0], found) == f"loses: {NO_PLAN}"
+
+
+def test_a_quote_that_cannot_serve_alone_says_what() -> None:
+    """It holds one of two models; also where a latency is minimised, of which no money is told."""
+    inputs = read_inputs(SHARED, sets=["ranking.top=1", f"offers={json.dumps([quote('small', 'l4_24', 9.0)])}"])
+    for sets, end in ((["budget.monthly=90000"], "wins up to $"), (["objective=minimize_ttft"], "stays first")):
+        case = decide.answer(inputs.with_sets(["budget.monthly=90000", *sets]), simulate=False)
+        (one,) = with_quotes(case.outcome, case.case).quotes
+        told = verdict_of(one, case.outcome)
+        assert one.verdict is Verdict.LOSES and one.monthly_cents is None, told
+        assert "alone it cannot serve retrieval, and beside other nodes #1 stays first" in told and end in told, told
 
 
 def test_a_price_in_another_currency_is_told_in_it() -> None:
