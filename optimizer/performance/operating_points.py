@@ -27,7 +27,7 @@ import numpy.typing as npt
 from optimizer.demand import Lengths, Load, Metric, Promise, Slo
 from optimizer.performance.accuracy import band_source, error_factor, grades_of, throughput_factor
 from optimizer.performance.behaviour import flow_of_people, flow_under, held_by_rank
-from optimizer.performance.bisection import GRID, bisected, first_bracket
+from optimizer.performance.bisection import FINE_GRID, GRID, bisected, first_bracket
 from optimizer.performance.lengths import LengthMoments, moments_of
 from optimizer.performance.parameters import Parameters
 from optimizer.performance.population import most_in_flight, people_flow, people_of, slowest_response
@@ -308,11 +308,21 @@ def _largest(question: PointsAsked, metric: Metric, side: Side) -> Array:
 
 
 def _searched(question: PointsAsked, side: Side, violated: Callable[[Flow], Mask]) -> Array:
-    """A scan for the first violation, then bisection."""
-    grid = np.array(GRID)
-    bad = violated(question.scan(grid, side))
-    low, high = first_bracket(bad)
-    return bisected(low, high, REFINEMENTS, lambda middle: violated(question.at(middle, side)))[0]
+    """A scan for the first violation, then bisection. Where hits are earned by memory more in flight may carry less:
+    looked at closer, and up to where it first does, as a load is met at the least number that carries it."""
+    earned = question.replicas.prefixes is not None
+    grid = FINE_GRID if earned else GRID
+    flow = question.scan(np.array(grid), side)
+    bad = violated(flow)
+    if earned:
+        carried = question.carried(flow, side)
+        bad |= carried < np.maximum.accumulate(carried, axis=0)
+    low, high = first_bracket(bad, grid)
+    found = bisected(low, high, REFINEMENTS, lambda middle: violated(question.at(middle, side)))[0]
+    if earned:  # less is carried at the end of the bracket: what is found may lie behind the most
+        falls = question.carried(question.at(high, side), side) < question.carried(question.at(found, side), side)
+        found = np.where(falls, low, found)
+    return found
 
 
 def _cap(question: PointsAsked, side: Side, bounded: bool) -> Array:

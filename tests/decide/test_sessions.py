@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from optimizer.decide import solve_problem
+from optimizer.decide import read_inputs, solve_problem
+from optimizer.performance.accuracy import band_source, grade_of
+from optimizer.performance.behaviour import behaviours, promised_seconds
+from optimizer.performance.types import PointKind
 from optimizer.plan.types import Optimal, Outcome
 from optimizer.report import render
 from optimizer.report.prefixes import prefix_lines
+from optimizer.whatif.case import open_case
 
 Solved = Callable[..., Outcome]
 ONE_CARD = ("hardware.gpus=[h200_sxm_141]", "engine.tensor_parallel=[4]", "ranking.top=1")
@@ -121,3 +126,33 @@ def test_what_is_found_bends_with_the_load_and_the_check_agrees(
     path = tmp_path / "talk.yaml"
     path.write_text(CONVERSATIONS % stated)
     assert solve_problem(path, simulate=simulate).plans
+
+
+@pytest.mark.cards("l40s_48", "h100_sxm_80")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_replica_keeps_its_promises_at_all_that_it_is_said_to_carry(tmp_path: Path, seed: int) -> None:
+    """Of random conversations: at the number of people of an operating point and at fewer."""
+    draw = random.Random(seed)
+    lengths = (draw.choice([3, 8, 20, 40]), draw.choice([500, 4000, 9000]), draw.choice([1, 5, 30, 200]))
+    told = (
+        draw.choice([500, 2000, 6000]),
+        draw.choice([60, 400, 1500]),
+        draw.choice(["p50: 40, p90: 156", "p50: 5, p90: 20"]),
+    )
+    path = tmp_path / "talk.yaml"
+    path.write_text(CONVERSATIONS % (draw.choice([60, 1500]), *lengths, *told, "l40s_48"))
+    case = open_case(read_inputs(path))
+    (part,), params = case.inputs.parts, case.inputs.params
+    most = {
+        one.spec: point for one in case.candidates.candidates for point in one.points if point.kind is PointKind.ALL
+    }
+    assert len(most) > 20
+    for share in (1.0, 0.985, 0.9, 0.8):
+        users = [share * point.users for point in most.values()]
+        seen = behaviours(list(most), part.lengths, params, users=users, think_s=part.load.think_s)
+        for spec, behaviour in zip(most, seen, strict=True):
+            assert behaviour.stable, (spec.gpu.id, spec.split, share)
+            grade, source = grade_of(spec, params)[0], band_source(spec, params)
+            for promise in part.slo.promises:
+                reached = promised_seconds(behaviour, promise, grade, 0.9, source)
+                assert reached <= promise.limit_s * (1 + 1e-6), (spec.gpu.id, spec.split, share, promise.path)
