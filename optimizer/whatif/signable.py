@@ -51,7 +51,7 @@ def best_as_published(plans: Sequence[Plan], catalog: Catalog, ask: Ask | None) 
     The ranking lists none that a smaller format beats on the same nodes, so unless it begins with one it is asked for.
     """
     native = {model: native_quant(catalog.models[model]) for plan in plans for model in {g.model for g in plan.groups}}
-    listed = [plan for plan in plans if all(group.weight_quant == native[group.model] for group in plan.groups)]
-    if ask is not None and listed[:1] != list(plans[:1]):
-        return ask(lambda one: one.spec.weight_quant == native_quant(one.spec.model))
-    return OtherWinner(listed[0], listed[0].rank, listed[0].stock_notes) if listed else None
+    first = plans[0]
+    if all(group.weight_quant == native[group.model] for group in first.groups):
+        return OtherWinner(first, first.rank, first.stock_notes)
+    return None if ask is None else ask(lambda one: one.spec.weight_quant == native_quant(one.spec.model))

@@ -15,6 +15,7 @@ from optimizer.decide import answer, decide
 from optimizer.plan.types import Plan
 from optimizer.planning.inputs import Inputs, read_inputs
 from optimizer.planning.same_nodes import fits
+from optimizer.whatif import other_winners
 
 pytestmark = pytest.mark.cards("h100_sxm_80", "a100_sxm_80")
 
@@ -101,6 +102,15 @@ def test_the_best_as_published_is_asked_for_where_a_smaller_format_beats_it_on_t
     assert published is not None and published.plan is not None
     assert published.plan.monthly_cents == alone.plans[0].monthly_cents
     assert published.plan.groups[0].weight_quant == "bf16"
+
+
+def test_of_a_large_problem_none_is_named_that_need_not_be_the_best_as_published(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(other_winners, "PRICED_UP_TO", 0)
+    outcome = decide(make(distinct="gpu, weight_quant"), simulate=False)
+    assert outcome.plans[0].groups[0].weight_quant != "bf16"
+    assert outcome.others.as_published is None
 
 
 def test_a_question_names_the_plan_that_the_list_puts_first(make: Make) -> None:

@@ -120,11 +120,9 @@ def _stairs(picture: Picture, currency: str, say: Say) -> Chart:
         for cost in (_cents(first.monthly_cents, currency, say),)
     )
     exact = charts.is_exact(picture.stairs)
-    remark = (
-        "Every step, to a hundredth of the load."
-        if exact
-        else ("Each dot was solved again; between the dots the step may be elsewhere.")
-    )
+    remark = "Each dot was solved again; between the dots the step may be elsewhere."
+    if exact:
+        remark = "Every step, to a hundredth of the load."
     table = Table((say("load"), say("per month")), rows, 2)
     svg = charts.staircase(picture.stairs, currency, "stairs", say)
     return Chart(say("What more load costs"), svg, say(remark), table)
